@@ -1,0 +1,282 @@
+"""The root model: every section of the parameters, validated at once, with errors that say where and what.
+
+Each part owns its own parameter model, in its own file; this module only finds them by name, puts them together and
+checks what concerns two of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from hyco.generation import GenerationConfig
+from hyco.observations import ObservationConfig
+from hyco.physics.equation import EquationConfig
+from hyco.physics.registry import equation_config
+from hyco.training.hybrid import HybridConfig
+from hyco.training.physical import PhysicalConfig
+from hyco.training.synthetic import SyntheticConfig
+
+# Keys that the hybrid rules for both models, so that its `synthetic` and `physical` parts may not have their own.
+_RULED_BY_HYBRID = (
+    "num_predict_steps",
+    "epochs",
+    "validate_every",
+    "validation_rollout",
+    "save_interval",
+    "save_best_only",
+)
+
+
+class ConfigurationError(ValueError):
+    """The configuration is wrong; the message has one line per problem."""
+
+
+class EvaluationConfig(BaseModel):
+    """Keys of the `evaluation` section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
+    channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
+    frames_per_second: PositiveFloat = Field(default=10.0, description="speed of the animation")
+
+
+class Configuration(BaseModel):
+    """Everything that describes an experiment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name, and folder of all outputs")
+    notes: str = Field(default="", description="free text that goes with the run")
+    seed: NonNegativeInt = Field(default=0, description="seed of all random streams")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
+    threads: PositiveInt | None = Field(default=None, description="CPU threads of torch; null: as many as cores")
+    resume: bool = Field(default=False, description="continue the last checkpoint of the same configuration")
+    equation: EquationConfig
+    generation: GenerationConfig
+    observation: ObservationConfig
+    synthetic: SyntheticConfig
+    physical: PhysicalConfig
+    hybrid: HybridConfig
+    evaluation: EvaluationConfig = Field(default=EvaluationConfig())
+
+    @field_validator("equation", mode="before")
+    @classmethod
+    def _equation_by_name(cls, value: Any) -> Any:
+        return equation_config(dict(value)) if isinstance(value, Mapping) else value
+
+
+def parse_device(name: str) -> torch.device:
+    """The torch device of `device: auto | cpu | cuda`.
+
+    Raises:
+        ConfigurationError: cuda is asked for where there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("device: 'cuda' is not available here; use auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `override`, section by section; a section with another `name` replaces the old one."""
+    merged = dict(base)
+    for key, value in override.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if both and value.get("name", old.get("name")) == old.get("name"):  # type: ignore[union-attr]
+            merged[key] = merge(old, value)  # type: ignore[arg-type]
+        else:
+            merged[key] = value
+    return merged
+
+
+def resolve_hybrid(
+    hybrid: Mapping[str, Any], synthetic: Mapping[str, Any], physical: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The hybrid section with its `synthetic` and `physical` parts laid over the sections of those names."""
+    ruled = {k: hybrid[k] for k in _RULED_BY_HYBRID if k in hybrid}
+    parts = {"synthetic": synthetic, "physical": physical}
+    return {**hybrid, **{name: {**merge(part, hybrid.get(name) or {}), **ruled} for name, part in parts.items()}}
+
+
+def parse(parameters: Mapping[str, Any]) -> Configuration:
+    """The validated configuration of a run.
+
+    Raises:
+        ConfigurationError: something is wrong; one line per problem.
+    """
+    found = list(_problems(parameters))
+    if found:
+        raise ConfigurationError("\n".join(f"{'.'.join(map(str, path))}: {text}" for path, text in found))
+    return _build(parameters)
+
+
+def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Validate parameters, and say which file each problem is in.
+
+    Args:
+        parameters: as the run will see them.
+        sources: the content of each file that parameters come from, later ones over earlier ones.
+
+    Raises:
+        ConfigurationError: one line per problem: file, key, value and what is allowed.
+    """
+    lines = []
+    for path, text in _problems(parameters):
+        key = ".".join(map(str, path))
+        lines.append(f"{_source(path, sources)}: {key}: {text}")
+    if lines:
+        raise ConfigurationError("\n".join(lines))
+
+
+Path = tuple[str | int, ...]
+
+
+def _build(parameters: Mapping[str, Any]) -> Configuration:
+    data = dict(parameters)
+    if all(isinstance(data.get(k), Mapping) for k in ("hybrid", "synthetic", "physical")):
+        data["hybrid"] = resolve_hybrid(data["hybrid"], data["synthetic"], data["physical"])
+    return Configuration.model_validate(data)
+
+
+def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """Where the configuration is wrong, and why."""
+    found: list[tuple[Path, str]] = []
+    hybrid = parameters.get("hybrid")
+    if isinstance(hybrid, Mapping):
+        for part in ("synthetic", "physical"):
+            section = hybrid.get(part)
+            for key in _RULED_BY_HYBRID:
+                if isinstance(section, Mapping) and key in section:
+                    found.append((("hybrid", part, key), f"{section[key]!r} is not allowed here; set hybrid.{key}"))
+    try:
+        configuration = _build(parameters)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        own = {tuple(d["loc"]) for d in details}
+        for detail in details:
+            path = _original(tuple(detail["loc"]), parameters, own)
+            if path is not None:
+                found.append((path, _explain(detail, path)))
+        return list(dict.fromkeys(found))
+    return found + _cross_checks(configuration)
+
+
+def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -> Path | None:
+    """Where the user wrote what pydantic complains about; None for the echo of a problem in a merged section."""
+    if path[:1] == ("hybrid",) and len(path) > 1 and path[1] in ("synthetic", "physical") and path[1:] in all_paths:
+        return None
+    return tuple(p for i, p in enumerate(path) if not _is_union_tag(path, i))
+
+
+def _is_union_tag(path: Path, index: int) -> bool:
+    """Pydantic names the chosen member of a union in the path: observation.space.points.count."""
+    return index == 2 and path[0] == "observation" and path[1] in ("space", "time")
+
+
+def _explain(detail: ErrorDetails, path: Path) -> str:
+    """One problem in one line: the value, and what is allowed."""
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx") or {}
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key (value {value!r}); allowed: {_allowed_keys(path)}"
+    if kind == "literal_error":
+        return f"{value!r} is not allowed; allowed: {context['expected']}"
+    if kind == "union_tag_invalid":
+        return f"mode {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if kind == "value_error":
+        return message
+    return f"{value!r}: {message}"
+
+
+def _allowed_keys(path: Path) -> str:
+    """The keys of the section that an unknown key stands in, the nearest first."""
+    model: Any = Configuration
+    for part in path[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return "see the reference of this section"
+        model = field.annotation
+    names = sorted(field.alias or name for name, field in getattr(model, "model_fields", {}).items())
+    if not names:
+        return "see the reference of this section"
+    near = difflib.get_close_matches(str(path[-1]), names, n=1)
+    return ", ".join(names) + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
+    """What one section demands of another."""
+    found: list[tuple[Path, str]] = []
+    true = c.equation.true_parameters
+    for section, physical in (("physical", c.physical), ("hybrid.physical", c.hybrid.physical)):
+        path: Path = (*section.split("."), "learnable_parameters")
+        seen = set()
+        for i, p in enumerate(physical.learnable_parameters):
+            if p.name not in true:
+                found.append(
+                    ((*path, i, "name"), f"{p.name!r} is no parameter of {c.equation.name}; it has: {', '.join(true)}")
+                )
+                continue
+            if p.name in seen:
+                found.append(((*path, i, "name"), f"{p.name!r} is there twice"))
+            seen.add(p.name)
+            lower, upper = c.equation.parameter_limits[p.name]
+            if p.bounds[0] < lower or p.bounds[1] > upper:
+                allowed = f"{c.equation.name} allows {lower:g} to {upper:g}"
+                found.append(((*path, i, "bounds"), f"{list(p.bounds)} goes beyond what is stable; {allowed}"))
+    simulations = c.generation.simulations
+    for key in ("train_sim", "val_sim", "test_sim"):
+        for index in getattr(c.observation, key):
+            if index >= simulations:
+                allowed = f"generation.simulations is {simulations}: 0 to {simulations - 1}"
+                found.append((("observation", key), f"simulation {index} does not exist; {allowed}"))
+    for section, steps in (
+        ("synthetic", c.synthetic.num_predict_steps),
+        ("physical", c.physical.num_predict_steps),
+        ("hybrid", c.hybrid.num_predict_steps),
+    ):
+        if steps > c.generation.steps:
+            text = f"{steps} is longer than a simulation; allowed: 1 to generation.steps = {c.generation.steps}"
+            found.append(((section, "num_predict_steps"), text))
+    if c.hybrid.warmup_epochs > c.hybrid.epochs:
+        text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
+        found.append((("hybrid", "warmup_epochs"), text))
+    if c.evaluation.simulation >= len(c.observation.test_sim):
+        text = f"{c.evaluation.simulation} is no position in observation.test_sim = {c.observation.test_sim}"
+        found.append((("evaluation", "simulation"), text))
+    echoes = {path[1:] for path, _ in found if path[0] == "physical"}
+    return [(path, text) for path, text in found if not (path[:2] == ("hybrid", "physical") and path[2:] in echoes)]
+
+
+def _source(path: Path, sources: Mapping[str, Mapping[str, Any]]) -> str:
+    """The last file that has the key, or as much of its path as any file has."""
+    best, depth = "parameters", 0
+    for name, content in sources.items():
+        reached, node = 0, content
+        for part in path:
+            try:
+                node = node[part]  # type: ignore[index]
+            except (KeyError, IndexError, TypeError):
+                break
+            reached += 1
+        if reached and reached >= depth:
+            best, depth = name, reached
+    return best

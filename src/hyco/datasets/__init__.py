@@ -1,0 +1,1 @@
+"""Catalog datasets: tensors, PhiFlow Fields, checkpoints, live metrics and animations; no pickle anywhere."""

@@ -1,0 +1,95 @@
+"""Animations as GIF files."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import ImagePreview
+from PIL import Image, ImageSequence
+
+from hyco.datasets.previews import NOTHING, image
+from hyco.storage import write_atomically
+
+
+class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
+    """`{"frames": uint8 [N, height, width, 3], "fps": float}` as a GIF that repeats for ever.
+
+    A GIF has 256 colours, here the same ones for all frames so that nothing flickers: colours come back approximately.
+    Its clock has steps of 10 ms.
+
+    Args:
+        filepath: of the file.
+        metadata: for plugins such as Kedro-Viz; ignored here.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """Frames and frames per second."""
+        with Image.open(self._filepath) as file:
+            info = dict(file.info)
+            frames, durations = [], []
+            for frame in ImageSequence.Iterator(file):
+                frames.append(np.asarray(frame.convert("RGB"), dtype=np.uint8))
+                durations.append(int(frame.info.get("duration", 100)) or 100)
+        fps, starts = _ours(info.get("comment", b""))
+        # Pillow joins equal frames into a longer one.
+        counts = [b - a for a, b in pairwise(starts)] if len(starts) == len(frames) + 1 else [1] * len(frames)
+        repeated = [frame for frame, count in zip(frames, counts, strict=True) for _ in range(count)]
+        return {"frames": np.stack(repeated), "fps": fps or 1000.0 / min(durations)}
+
+    def save(self, data: dict[str, Any]) -> None:
+        """Write a GIF.
+
+        Raises:
+            ValueError: there are no frames, or they are not images.
+        """
+        frames, fps = np.asarray(data["frames"]), float(data["fps"])
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+            raise ValueError(f"frames must be uint8 [N, height, width, 3], got {frames.dtype} {list(frames.shape)}")
+        if not fps > 0:
+            raise ValueError(f"frames per second must be positive, got {fps}")
+        palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 8)])).quantize(256)
+        images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+        # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
+        codes = [i.tobytes() for i in images]
+        starts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]
+        duration = max(20, round(100 / fps) * 10)
+        buffer = BytesIO()
+        images[0].save(
+            buffer,
+            format="GIF",
+            save_all=True,
+            append_images=[images[i] for i in starts[1:-1]],
+            duration=[duration * (b - a) for a, b in pairwise(starts)],
+            loop=0,
+            comment=json.dumps({"fps": fps, "starts": starts}).encode(),
+        )
+        write_atomically(self._filepath, buffer.getvalue())
+
+    def preview(self) -> ImagePreview:
+        """The animation itself: it plays in Kedro-Viz."""
+        return image(self._filepath.read_bytes()) if self._exists() else NOTHING
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+def _ours(comment: bytes) -> tuple[float | None, list[int]]:
+    """Frames per second and where equal frames begin, from the comment of a file that was written here."""
+    try:
+        found = json.loads(comment)
+        return float(found["fps"]), [int(i) for i in found["starts"]]
+    except (ValueError, TypeError, KeyError):
+        return None, []

@@ -1,0 +1,93 @@
+"""Checkpoints of a training: the last one to go on from, the best one, and one every few epochs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+
+from hyco.datasets.previews import table
+from hyco.storage import Bundle, read_bundle, write_bundle
+
+_MOST_ROWS = 12
+
+
+class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
+    """A folder of checkpoints, each one safetensors file that is written atomically.
+
+    Each save writes `last.safetensors`; `best.safetensors` if `metadata["is_best"]`; and `epoch_NNNN.safetensors` every
+    `metadata["save_interval"]` epochs unless `metadata["save_best_only"]`. A training that starts anew
+    writes over the files of an earlier one, and removes none: each says in its header what it belongs to.
+
+    Args:
+        directory: the folder, relative to the working directory.
+        path: another name for it, which Kedro makes absolute in a catalog, whatever the working directory.
+        metadata: for plugins such as Kedro-Viz; ignored here.
+
+    Attributes:
+        directory: the folder; may be replaced before the first use.
+    """
+
+    def __init__(
+        self, directory: str | None = None, path: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        if (path is None) == (directory is None):
+            raise DatasetError("a checkpoint dataset needs either 'directory' or 'path', the folder of its files")
+        self.directory = Path(directory or path or "")
+        self.metadata = metadata
+
+    def load(self) -> Bundle | None:
+        """The last checkpoint, None if there is none.
+
+        Raises:
+            ValueError: the file is not a checkpoint.
+        """
+        if not self._last.exists():
+            return None
+        try:
+            return read_bundle(self._last)
+        except Exception as error:
+            raise ValueError(f"{self._last} cannot be read ({error}); remove it to start anew") from error
+
+    def save(self, data: Bundle) -> None:
+        """Write a checkpoint; `last` comes after the others, so that what it stands for is complete."""
+        meta = data.metadata
+        if meta["is_best"]:
+            write_bundle(self.directory / "best.safetensors", data)
+        interval = meta["save_interval"]
+        if interval and not meta["save_best_only"] and meta["epoch"] % interval == 0:
+            write_bundle(self.directory / f"epoch_{meta['epoch']:04d}.safetensors", data)
+        write_bundle(self._last, data)
+
+    def preview(self) -> TablePreview:
+        """One row per checkpoint: its epoch, whether training was finished, and its metrics."""
+        kept = sorted(self.directory.glob("epoch_*.safetensors"), reverse=True)
+        files = [f for f in (self._last, self.directory / "best.safetensors", *kept) if f.exists()][:_MOST_ROWS]
+        metas = [(file.stem, read_bundle(file).metadata) for file in files]
+        metrics = [_metrics(meta) for _, meta in metas]
+        names = list(dict.fromkeys(name for values in metrics for name in values))
+        rows = [
+            [file, f"{meta['epoch']} of {meta.get('epochs', '?')}", bool(meta.get("finished"))]
+            + [values.get(name) for name in names]
+            for (file, meta), values in zip(metas, metrics, strict=True)
+        ]
+        return table(["checkpoint", "epoch", "finished", *names], rows)
+
+    @property
+    def _last(self) -> Path:
+        return self.directory / "last.safetensors"
+
+    def _exists(self) -> bool:
+        return self._last.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._last)}
+
+
+def _metrics(meta: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the checkpoint's own epoch that a reader wants first: losses, errors and estimates."""
+    history = meta.get("history") or [{}]
+    metrics = history[-1].get("metrics", {})
+    return {k: v for k, v in metrics.items() if not k.startswith(("seconds.", "peak_bytes."))}

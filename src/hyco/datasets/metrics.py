@@ -1,0 +1,163 @@
+"""Live metrics: a line of JSON per epoch, and the active MLflow run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import PlotlyPreview
+
+from hyco.storage import write_atomically
+
+log = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+
+# Seconds between two calls to MLflow, whose price hardly depends on how much one of them carries,
+SECONDS_BETWEEN_CALLS = 2.0
+# and how many metrics a call may carry.
+_MOST_PER_CALL = 1000
+
+
+class MetricsDataset(AbstractDataset[Record, list[Record]]):
+    """The history of a training, appended to while it runs.
+
+    A record is `{"epoch": int, "metrics": {name: float or None}}`. One whose epoch is not after the last one starts the
+    history anew from there (a resumed or repeated training): records of that epoch and later are dropped.
+    If an MLflow run is active, finite metrics go there too, a few seconds late at most, with the epoch as step.
+
+    Args:
+        filepath: of the file, JSON lines.
+        metrics_prefix: put before each name in MLflow, e.g. "hybrid/".
+        metadata: for plugins such as Kedro-Viz; ignored here.
+
+    Attributes:
+        run_id: the MLflow run to log to; None: the one that is active in the thread that saves.
+    """
+
+    def __init__(self, filepath: str, metrics_prefix: str = "", metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self._prefix = metrics_prefix
+        self.metadata = metadata
+        self.run_id: str | None = None
+        self._epoch: int | None = None
+        self._pending: dict[str, list[Any]] = {}
+        self._called = -math.inf
+
+    def load(self) -> list[Record]:
+        """All records in the order of their epochs."""
+        return self._read()
+
+    def save(self, data: Record) -> None:
+        """Append a record."""
+        epoch = int(data["epoch"])
+        # JSON and MLflow's charts know no NaN.
+        metrics = {name: _finite(value) for name, value in data["metrics"].items()}
+        if self._epoch is None or epoch <= self._epoch:
+            kept = [record for record in self._read() if record["epoch"] < epoch] if self._exists() else []
+            write_atomically(self._filepath, "".join(map(_line, kept)).encode())
+        with self._filepath.open("a", encoding="utf-8") as file:
+            file.write(_line({**data, "metrics": metrics}))
+        self._epoch = epoch
+        self._remember(epoch, metrics)
+        if time.monotonic() - self._called >= SECONDS_BETWEEN_CALLS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send to MLflow what was not sent yet. A failure is logged: it shall not end a training."""
+        pending, self._pending = self._pending, {}
+        if not pending:
+            return
+        from mlflow import MlflowClient
+
+        for run_id, metrics in pending.items():
+            try:
+                client = MlflowClient()
+                for start in range(0, len(metrics), _MOST_PER_CALL):
+                    client.log_batch(run_id, metrics=metrics[start : start + _MOST_PER_CALL])
+            except Exception as error:  # a tracking server can fail in any way
+                log.warning("MLflow did not take %d metrics (%s); %s has them.", len(metrics), error, self._filepath)
+        self._called = time.monotonic()
+
+    def preview(self) -> PlotlyPreview:
+        """Losses and errors over the epochs, and below them the estimates with their standard deviations."""
+        return PlotlyPreview(_figure(self._read() if self._exists() else []))
+
+    def _read(self) -> list[Record]:
+        """The records; a last line that a killed process left unfinished is none."""
+        lines = self._filepath.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line]
+
+    def _remember(self, epoch: int, metrics: dict[str, float | None]) -> None:
+        """Keep finite metrics for the next call to MLflow, if a run is active."""
+        # Where nobody imported MLflow, no run is active: do not pay for the import.
+        mlflow = sys.modules.get("mlflow")
+        run_id = self.run_id
+        if run_id is None and mlflow is not None and (run := mlflow.active_run()) is not None:
+            run_id = run.info.run_id
+        if run_id is None:
+            return
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        found = [Metric(self._prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
+        self._pending.setdefault(run_id, []).extend(found)
+
+    def _release(self) -> None:
+        self.flush()
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "metrics_prefix": self._prefix}
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"
+
+
+def _finite(value: Any) -> float | None:
+    """The value as a float, None if it is missing or not finite."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _figure(records: list[Record]) -> dict[str, Any]:
+    """A Plotly figure as plain JSON values."""
+    names = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    losses = [name for name in names if "loss" in name or name.startswith("validation")]
+    estimates = [name for name in names if name.startswith("estimate.")]
+    data: list[dict[str, Any]] = []
+    for name in [*losses, *estimates]:
+        points = [(record["epoch"], record["metrics"].get(name), record) for record in records]
+        points = [point for point in points if point[1] is not None]
+        trace: dict[str, Any] = {
+            "type": "scatter",
+            "mode": "lines+markers" if len(points) < 30 else "lines",
+            "name": name.removeprefix("estimate.").replace("_", " "),
+            "x": [epoch for epoch, _, _ in points],
+            "y": [value for _, value, _ in points],
+        }
+        if name in estimates:
+            spread = [record["metrics"].get(name.replace("estimate.", "std.", 1)) for _, _, record in points]
+            trace.update(yaxis="y2", error_y={"type": "data", "array": spread, "visible": True})
+        data.append(trace)
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": "epoch"}, "anchor": "y2" if estimates else "y"},
+        "yaxis": {
+            "title": {"text": "loss, error"},
+            "type": "log",
+            "exponentformat": "power",
+            "domain": [0.45, 1.0] if estimates else [0.0, 1.0],
+        },
+        "legend": {"orientation": "h", "y": 1.15},
+    }
+    if estimates:
+        layout["yaxis2"] = {"title": {"text": "estimate ± std"}, "domain": [0.0, 0.35]}
+    return {"data": data, "layout": layout}

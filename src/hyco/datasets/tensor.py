@@ -1,0 +1,47 @@
+"""Tensors with metadata, in one safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import ImagePreview
+
+from hyco.datasets.previews import NOTHING, picture
+from hyco.storage import Bundle, read_bundle, write_bundle
+
+
+class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
+    """A `Bundle` in a safetensors file, written atomically.
+
+    Args:
+        filepath: of the file.
+        must_exist: if False, a missing file loads as None.
+        metadata: for plugins such as Kedro-Viz; ignored here.
+    """
+
+    def __init__(self, filepath: str, must_exist: bool = True, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self._must_exist = must_exist
+        self.metadata = metadata
+
+    def load(self) -> Bundle | None:
+        """The bundle, or None where there may be no file."""
+        if not self._must_exist and not self._filepath.exists():
+            return None
+        return read_bundle(self._filepath)
+
+    def save(self, data: Bundle) -> None:
+        """Write the bundle."""
+        write_bundle(self._filepath, data)
+
+    def preview(self) -> ImagePreview:
+        """A picture of the first simulation."""
+        return picture(read_bundle(self._filepath)) if self._exists() else NOTHING
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "must_exist": self._must_exist}

@@ -1,0 +1,144 @@
+"""Evaluation of trained models on the test simulations: rollouts, errors, the report and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hyco.metrics import nrmse_per_step, persistence
+from hyco.networks.synthetic import SyntheticModel
+from hyco.physics.equation import Equation
+from hyco.physics.stepper import Stepper
+from hyco.rollout import rollout
+from hyco.storage import Bundle
+from hyco.training.synthetic import synthetic_rollout
+
+METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
+
+# A model as the catalog holds it: a network's weights, or a physical model's estimates.
+Model = Bundle | Mapping[str, Any]
+
+
+def roll_out_methods(
+    trajectories: Tensor, test_sim: list[int], equation: Equation, models: Mapping[str, Model]
+) -> dict[str, Tensor]:
+    """Roll every model out from the exact initial states of the test simulations, over their whole length.
+
+    Args:
+        trajectories: the truth, `[S, T+1, C, *space]`.
+        models: by method, any of `METHODS` but persistence.
+
+    Returns:
+        `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.
+
+    Raises:
+        ValueError: there is no test simulation.
+    """
+    if not test_sim:
+        raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
+    truth = trajectories[test_sim]
+    start, steps = truth[:, 0], truth.shape[1] - 1
+    rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
+    for method in METHODS:
+        model = models.get(method)
+        if isinstance(model, Bundle):
+            rollouts[method] = synthetic_rollout(SyntheticModel.from_bundle(model), start, steps)
+        elif model is not None:
+            rollouts[method] = _physical(equation, model, start, steps)
+    return rollouts
+
+
+@torch.no_grad()
+def _physical(equation: Equation, model: Mapping[str, Any], start: Tensor, steps: int) -> Tensor:
+    values = {**equation.parameters, **{name: p["estimate"] for name, p in model["parameters"].items()}}
+    parameters = {name: torch.tensor(value, dtype=start.dtype) for name, value in values.items()}
+    stepper = Stepper(equation, model["execution"])
+    return rollout(lambda state: stepper(state, parameters), start, steps)
+
+
+def report(
+    experiment: str,
+    seed: int,
+    equation: Equation,
+    name: str,
+    rollouts: Mapping[str, Tensor],
+    models: Mapping[str, Model],
+) -> dict[str, Any]:
+    """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
+
+    A method's `nrmse` is null-free; a rollout that is not finite is an error, not a number.
+
+    Raises:
+        FloatingPointError: a method's rollout is not finite.
+    """
+    methods: dict[str, Any] = {}
+    for method in METHODS:
+        if method not in rollouts:
+            continue
+        per_step, flagged = nrmse_per_step(rollouts[method], rollouts["truth"])
+        entry: dict[str, Any] = {"nrmse": {"mean": sum(per_step) / len(per_step), "per_step": per_step}}
+        if not bool(torch.isfinite(rollouts[method]).all()):
+            raise FloatingPointError(
+                f"the test rollout of {method} is not finite: train longer, with a smaller learning rate or with "
+                "longer training rollouts (num_predict_steps)"
+            )
+        if flagged:
+            entry["nrmse"]["steps_with_truth_near_zero"] = flagged
+        model = models.get(method)
+        if model is not None:
+            entry["training_seconds"] = _training(model)["wall_seconds"]
+        if model is not None and not isinstance(model, Bundle):
+            entry["parameters"] = _parameters(equation, model)
+            entry["reduced_chi_square"] = model["reduced_chi_square"]
+        methods[method] = entry
+    return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
+
+
+def _training(model: Model) -> dict[str, Any]:
+    found: dict[str, Any] = model.metadata["training"] if isinstance(model, Bundle) else model["training"]
+    return found
+
+
+def _parameters(equation: Equation, model: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name, p in model["parameters"].items():
+        true = equation.parameters.get(name)
+        error = None if true is None else abs(p["estimate"] - true) / abs(true) if true else abs(p["estimate"])
+        found[name] = {"true": true, **p, "relative_error": error}
+    return found
+
+
+def _cost(models: Mapping[str, Model]) -> dict[str, float]:
+    """Seconds of each phase, summed over the trainings of this run, and the largest peak memory."""
+    trainings = {_training(m)["training"]: _training(m) for m in models.values()}
+    cost: dict[str, float] = {"wall_seconds": sum(t["wall_seconds"] for t in trainings.values())}
+    for phase in ("conversion", "physical", "synthetic"):
+        cost[f"{phase}_seconds"] = sum(t["seconds"].get(phase, 0.0) for t in trainings.values())
+    cost["peak_rss_bytes"] = max((t["peak_rss_bytes"] for t in trainings.values()), default=0)
+    return cost
+
+
+def table(report: Mapping[str, Any]) -> pd.DataFrame:
+    """The report as a table, one row per method and parameter."""
+    rows = []
+    for method, entry in report["methods"].items():
+        row = {
+            "experiment": report["experiment"],
+            "seed": report["seed"],
+            "method": method,
+            "nrmse_mean": entry["nrmse"]["mean"],
+            "nrmse_last": entry["nrmse"]["per_step"][-1],
+            "training_seconds": entry.get("training_seconds"),
+        }
+        parameters = entry.get("parameters") or {None: {}}
+        for name, p in parameters.items():
+            rows.append(
+                row
+                | {"parameter": name}
+                | {k: p.get(k) for k in ("true", "estimate", "std", "relative_error", "identifiable")}
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,107 @@
+"""Check the whole configuration before anything runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+from kedro.config import MissingConfigException
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import LOGGING, configure_logging
+from omegaconf.errors import OmegaConfBaseException
+
+from hyco.hooks.errors import for_user
+
+if TYPE_CHECKING:
+    from kedro.config import OmegaConfigLoader
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+
+_CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
+
+
+class ConfigurationHooks:
+    """Logging, one validation of all parameters, `hybrid.checkpoint_dir` and `threads`."""
+
+    def __init__(self) -> None:
+        self._project_path = Path()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse a wrong configuration.
+
+        Raises:
+            hyco.config.ConfigurationError: one line per problem; on the command line, a `click.ClickException`.
+        """
+        self._project_path = context.project_path
+        _use_logging(context.project_path / "conf" / "logging.yml")
+        loader = cast("OmegaConfigLoader", context.config_loader)
+
+        from hyco.config import ConfigurationError, check
+
+        try:
+            check(_parameters(loader), _sources(loader))
+        except ConfigurationError as error:
+            raise for_user(error) from error
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
+        """Send the hybrid's checkpoints to `hybrid.checkpoint_dir`, if it is set, relative to the project."""
+        directory = (parameters["parameters"].get("hybrid") or {}).get("checkpoint_dir")
+        if directory is None:
+            return
+        for name in _CHECKPOINTS:
+            if (dataset := catalog.get(name)) is not None:
+                dataset.directory = self._project_path / directory
+
+    @hook_impl
+    def before_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Let torch use as many threads as `threads` says."""
+        threads = catalog.load("parameters").get("threads")
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+
+
+def _use_logging(path: Path) -> None:
+    """Kedro finds `conf/logging.yml` only from the project's own folder: find it from elsewhere too."""
+    if "KEDRO_LOGGING_CONFIG" in os.environ or not path.is_file():
+        return
+    wanted = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if wanted != LOGGING.data:
+        configure_logging(wanted)
+
+
+def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
+    """The merged parameters.
+
+    Raises:
+        ConfigurationError: they cannot be read.
+    """
+    from hyco.config import ConfigurationError
+
+    conf, env = Path(loader.conf_source), loader.env or loader.default_run_env
+    if not (conf / env).is_dir():
+        experiments = sorted(path.parent.name for path in conf.glob("*/globals.yml"))
+        raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
+    try:
+        return loader["parameters"]
+    # Kedro reports a key that stands in two files of a folder as a ValueError.
+    except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+        raise ConfigurationError(f"the parameters cannot be read: {error}") from error
+
+
+def _sources(loader: OmegaConfigLoader) -> dict[str, dict[str, Any]]:
+    """The content of every file that parameters come from, by its path, in the order in which later ones win."""
+    conf = Path(loader.conf_source)
+    found = {}
+    for env in dict.fromkeys((loader.base_env, loader.env or loader.default_run_env)):
+        folder = conf / env
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml", ".json")):
+            if any(part.startswith("parameters") for part in path.relative_to(folder).parts):
+                content = yaml.safe_load(path.read_text(encoding="utf-8"))
+                found[path.relative_to(conf.parent).as_posix()] = content or {}
+    return {**found, "--params": loader.runtime_params or {}}

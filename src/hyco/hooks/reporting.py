@@ -1,0 +1,59 @@
+"""What a run leaves for the user: the configuration beside the report, and a last line."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from kedro.framework.hooks import hook_impl
+
+from hyco.hooks.errors import for_user
+
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+REPORT = "report"
+CONFIGURATION = "configuration.yaml"
+
+
+class ReportHooks:
+    """Keeps the resolved parameters with every report, and ends a run with its path or with the reason why not."""
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, Any] = {}
+        self._report: Path | None = None
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any], parameters: dict[str, Any]) -> None:
+        """Remember where the report will be, and what was asked for."""
+        filepath = conf_catalog.get(REPORT, {}).get("filepath")
+        self._report = Path(filepath) if filepath else None
+        self._parameters = parameters["parameters"]
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Save the parameters of the run that wrote the report, as they were after all overrides."""
+        if dataset_name == REPORT and self._report is not None:
+            from hyco.storage import write_atomically
+
+            text = yaml.safe_dump(self._parameters, sort_keys=False, allow_unicode=True)
+            header = f"# The parameters of the run that wrote {self._report.name}, after all overrides.\n"
+            write_atomically(self._report.with_name(CONFIGURATION), (header + text).encode())
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Name the report."""
+        if self._report is not None and REPORT in pipeline.all_outputs():
+            log.info("Report: %s", self._report)
+
+    # Last, because it raises: other hooks must have had their turn.
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Print the errors that this program foresaw as their message alone."""
+        foreseen = type(error).__module__.startswith("hyco.")
+        if foreseen and (shown := for_user(error)) is not error:
+            raise shown from error

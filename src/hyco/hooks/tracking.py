@@ -1,0 +1,268 @@
+"""A run in MLflow for every run of a pipeline: parameters, live metrics, figures, report and final models."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import math
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedro.framework.hooks import hook_impl
+
+from hyco.hooks.reporting import REPORT
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    from hyco.datasets.metrics import MetricsDataset
+
+log = logging.getLogger(__name__)
+
+# MLflow's limits on a value, and on the number of parameters in one call.
+_LONGEST_VALUE = 6000
+_MOST_PER_CALL = 100
+
+_MODEL = "_model"
+
+
+class MlflowHooks:
+    """Follows a pipeline run in MLflow.
+
+    The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
+    started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
+    experiment is `experiment`, the run's name the pipeline's. If a run is active already, this one is nested in it.
+    """
+
+    _own_uri: ClassVar[str | None] = None
+
+    def __init__(self) -> None:
+        self._run_id: str | None = None
+        self._metrics: list[MetricsDataset] = []
+        self._conf_catalog: dict[str, Any] = {}
+        self._save_version: str | None = None
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str | None) -> None:
+        """Remember where the datasets are."""
+        self._conf_catalog = conf_catalog
+        self._save_version = save_version
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Start a run with the parameters, and let live metrics go there."""
+        # A run that is still open was interrupted: Kedro calls no hook then.
+        self._end("KILLED")
+        parameters = catalog.load("parameters")
+        self._start(Path(run_params["project_path"]), _pipeline_name(run_params), run_params.get("env"), parameters)
+
+        from hyco.datasets.metrics import MetricsDataset
+
+        datasets = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
+        self._metrics = [dataset for dataset in datasets if isinstance(dataset, MetricsDataset)]
+        for dataset in self._metrics:
+            dataset.run_id = self._run_id
+
+    @hook_impl
+    def after_node_run(self) -> None:
+        """Send the live metrics that wait."""
+        self._flush()
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Send what the run made, and end it."""
+        status = "FAILED"
+        try:
+            self._log_outputs(pipeline.all_outputs())
+            status = "FINISHED"
+        finally:
+            self._end(status)
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Keep what there is, and end the run as failed."""
+        self._end("FAILED")
+
+    def _start(self, project_path: Path, pipeline: str, env: str | None, parameters: dict[str, Any]) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+        from mlflow.entities import Param
+
+        experiment = str(parameters.get("experiment", "hyco"))
+        active = mlflow.active_run()
+        if active is None:
+            self._use_project_store(project_path)
+            experiment_id = _experiment_id(experiment, project_path if self._is_own_store() else None)
+        else:
+            experiment_id = active.info.experiment_id
+        tags = {"experiment": experiment, "pipeline": pipeline, **_git_tags(project_path)}
+        if env:
+            tags["environment"] = env
+        run = mlflow.start_run(
+            experiment_id=experiment_id,
+            run_name=pipeline,
+            nested=active is not None,
+            tags=tags,
+            description=parameters.get("notes") or None,
+        )
+        self._run_id = run.info.run_id
+        atexit.register(self._end, "KILLED")
+        client = mlflow.MlflowClient()
+        params = [Param(key, value) for key, value in flatten(parameters).items()]
+        for start in range(0, len(params), _MOST_PER_CALL):
+            client.log_batch(self._run_id, params=params[start : start + _MOST_PER_CALL])
+
+    @classmethod
+    def _use_project_store(cls, project_path: Path) -> None:
+        """The database in the project's folder, unless the user chose one. An absolute path: see the class."""
+        import mlflow
+
+        if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
+            cls._own_uri = f"sqlite:///{(project_path / 'mlflow.db').as_posix()}"
+            mlflow.set_tracking_uri(cls._own_uri)
+
+    @classmethod
+    def _is_own_store(cls) -> bool:
+        import mlflow
+
+        return cls._own_uri is not None and mlflow.get_tracking_uri() == cls._own_uri
+
+    def _log_outputs(self, outputs: set[str]) -> None:
+        """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
+        if self._run_id is None:
+            return
+        import mlflow
+        from mlflow.entities import Metric
+
+        client = mlflow.MlflowClient()
+        report = self._filepath(REPORT)
+        if report is not None:
+            for file in self._reporting_files(report.parent, outputs):
+                folder = Path("report") / file.parent.relative_to(report.parent)
+                client.log_artifact(self._run_id, str(file), folder.as_posix())
+        for name in sorted(outputs):
+            model = self._filepath(name)
+            if name.endswith(_MODEL) and model is not None and model.exists():
+                client.log_artifact(self._run_id, str(model), "models")
+        if REPORT in outputs and report is not None and report.exists():
+            found = report_metrics(json.loads(report.read_text(encoding="utf-8")))
+            now = int(time.time() * 1000)
+            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in found.items()])
+
+    def _filepath(self, name: str) -> Path | None:
+        """Where a dataset of the catalog was saved in this run."""
+        filepath = self._conf_catalog.get(name, {}).get("filepath")
+        if filepath is None:
+            return None
+        path = Path(filepath)
+        if self._conf_catalog[name].get("versioned") and self._save_version:
+            return path / self._save_version / path.name
+        return path
+
+    def _reporting_files(self, folder: Path, outputs: set[str]) -> list[Path]:
+        """The files of the report's folder, but for those that other pipelines left there."""
+        others = {self._filepath(name) for name in self._conf_catalog if name not in outputs}
+        mine = {self._filepath(name) for name in outputs}
+        beside = REPORT in outputs  # files that the catalog does not know belong to the report
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [path for path in files if path in mine or (beside and path not in others)]
+
+    def _flush(self) -> None:
+        for dataset in self._metrics:
+            dataset.flush()
+
+    def _end(self, status: str) -> None:
+        """End the run, if there is one, and those that nodes left open in it."""
+        if self._run_id is None:
+            return
+        import mlflow
+
+        self._flush()
+        for dataset in self._metrics:
+            dataset.run_id = None
+        run_id, self._run_id, self._metrics = self._run_id, None, []
+        atexit.unregister(self._end)
+        while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
+            mlflow.end_run(status)
+        mlflow.end_run(status)
+
+
+def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as MLflow wants them, one text per key.
+
+    Keys are joined with dots, as in `--params`. A list of plain values is one JSON text; the items of a list of
+    sections are numbered: `physical.learnable_parameters.0.name`.
+    """
+    return {re.sub(r"[^\w\-. :/]", "_", key): text[:_LONGEST_VALUE] for key, text in _leaves(parameters, "")}
+
+
+def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a report that are worth comparing over runs.
+
+    `nrmse/METHOD`, `training_seconds/METHOD`, `estimate|std|relative_error/METHOD/PARAMETER` and `cost/KEY`; what is
+    missing or not finite is left out.
+    """
+    found: dict[str, Any] = {f"cost/{key}": value for key, value in report.get("cost", {}).items()}
+    for method, entry in report.get("methods", {}).items():
+        found[f"nrmse/{method}"] = entry.get("nrmse", {}).get("mean")
+        found[f"training_seconds/{method}"] = entry.get("training_seconds")
+        for parameter, values in entry.get("parameters", {}).items():
+            for key in ("estimate", "std", "relative_error"):
+                found[f"{key}/{method}/{parameter}"] = values.get(key)
+    return {key: float(value) for key, value in found.items() if _is_finite_number(value)}
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    prefix = f"{key}." if key else ""
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _leaves(item, f"{prefix}{name}")
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{prefix}{index}")
+    else:
+        yield key, value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _is_finite_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _pipeline_name(run_params: Mapping[str, Any]) -> str:
+    return ",".join(run_params.get("pipeline_names") or ["__default__"])
+
+
+def _experiment_id(name: str, project_path: Path | None) -> str:
+    """The MLflow experiment of that name, made if there is none; given the project, with its artefacts there."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = (project_path / "mlruns" / name).as_uri() if project_path is not None else None
+        return str(client.create_experiment(name, artifact_location=location))
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
+
+
+def _git_tags(project_path: Path) -> dict[str, str]:
+    """The commit of the project, and whether the files differ from it; nothing where git does not know."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(("git", *arguments), cwd=project_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {}

@@ -1,0 +1,93 @@
+"""Convolutions that see the boundary as the equation does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+BOUNDARIES = ("periodic", "neumann", "dirichlet")
+
+_CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
+    1: nn.Conv1d,
+    2: nn.Conv2d,
+    3: nn.Conv3d,
+}
+
+
+def pad(x: Tensor, width: int, boundary: str, axis: int) -> Tensor:
+    """Add `width` cells on both sides of one axis.
+
+    Periodic: the cells of the other side, several times round if `width` exceeds the axis. Neumann: the outermost
+    cell repeated, so that the gradient across the boundary is zero. Dirichlet: zeros.
+    """
+    if width == 0:
+        return x
+    n = x.shape[axis]
+    if boundary == "periodic":
+        if width > n:
+            return x.index_select(axis, torch.arange(-width, n + width, device=x.device) % n)
+        # Faster than F.pad(mode="circular"), forward and backward.
+        return torch.cat([x.narrow(axis, n - width, width), x, x.narrow(axis, 0, width)], axis)
+    shape = list(x.shape)
+    shape[axis] = width
+    if boundary == "neumann":
+        return torch.cat([x.narrow(axis, 0, 1).expand(shape), x, x.narrow(axis, n - 1, 1).expand(shape)], axis)
+    zeros = x.new_zeros(shape)
+    return torch.cat([zeros, x, zeros], axis)
+
+
+class Convolution(nn.Module):
+    """A convolution `[B, in, *space]` to `[B, out, *space]`, padded by the boundary of each axis.
+
+    Args:
+        kernel_size: odd, in cells.
+        boundaries: per axis "periodic", "neumann" or "dirichlet".
+        dilation: distance of the kernel's points, in cells.
+        zero: start with weights and bias zero.
+
+    Raises:
+        ValueError: an even kernel, an unknown boundary, or a number of dimensions other than 1 to 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        boundaries: Sequence[str],
+        *,
+        dilation: int = 1,
+        zero: bool = False,
+    ) -> None:
+        super().__init__()
+        if len(boundaries) not in _CONVOLUTIONS:
+            raise ValueError(f"networks are for 1 to 3 dimensions, got the boundaries {list(boundaries)}")
+        for boundary in boundaries:
+            if boundary not in BOUNDARIES:
+                raise ValueError(f"unknown boundary {boundary!r}; available: {', '.join(BOUNDARIES)}")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"a kernel needs an odd size to be centred, got {kernel_size}")
+        self.width = dilation * (kernel_size // 2)
+        self.padded = [(2 + i, b) for i, b in enumerate(boundaries) if b != "dirichlet"]
+        self.convolution = _CONVOLUTIONS[len(boundaries)](
+            in_channels,
+            out_channels,
+            kernel_size,
+            # Zeros are the one padding that the convolution does for nothing.
+            padding=tuple(self.width if b == "dirichlet" else 0 for b in boundaries),  # type: ignore[arg-type]
+            dilation=dilation,
+            dtype=torch.float32,
+        )
+        if zero:
+            nn.init.zeros_(self.convolution.weight)
+            assert self.convolution.bias is not None
+            nn.init.zeros_(self.convolution.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad and convolve."""
+        for axis, boundary in self.padded:
+            x = pad(x, self.width, boundary, axis)
+        out: Tensor = self.convolution(x)
+        return out

@@ -1,0 +1,217 @@
+"""The synthetic model: a network that steps a state forward, with the units it was trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hyco.fields import Layout
+from hyco.networks.coordinates import coordinate_channels
+from hyco.networks.network import NetworkConfig, build, network_config
+from hyco.randomness import stream_seed
+from hyco.storage import Bundle
+
+KIND = "synthetic_model"
+
+
+class SyntheticModel(nn.Module):
+    """u(t + dt) = u(t) + s_Δ · N((u(t) - m) / s), per channel, with a network N and statistics m, s, s_Δ.
+
+    Inside, a state is normalised and float32: z = (u - m) / s, and a step is z ← z + (s_Δ / s) N(z). A rollout
+    normalises once, and gives results in the dtype of its initial state. The casts and the statistics are in float64.
+    The padding of staggered tensors is zero in every result, and the network does not see an axis' padding if all
+    channels have it.
+
+    Use `create` or `from_bundle` to make one.
+
+    Args:
+        network: from the normalised state (and coordinates, if `config` says so) to its change in units of s_Δ.
+        config: of the network.
+        layout: of the states.
+        mean, std: statistics m and s of the states, `[C]`, in units of the channels.
+        change_std: size s_Δ of the changes in one step, `[C]`, in units of the channels.
+
+    Raises:
+        ValueError: a statistic is not finite, has not one entry per channel, or a scale is not positive.
+    """
+
+    mean: Tensor
+    std: Tensor
+    change_std: Tensor
+    valid: Tensor | None
+    coordinates: Tensor | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: NetworkConfig,
+        layout: Layout,
+        *,
+        mean: Tensor,
+        std: Tensor,
+        change_std: Tensor,
+    ) -> None:
+        super().__init__()
+        self.network, self.config, self.layout = network, config, layout
+        for name, values in (("mean", mean), ("std", std), ("change_std", change_std)):
+            self.register_buffer(name, _per_channel(name, values, layout, positive=name != "mean"))
+        valid = layout.valid
+        # None where there is no padding: then nothing need be multiplied or cut out.
+        self.register_buffer("valid", None if bool(valid.all()) else valid, persistent=False)
+        self._inner = _filled(valid)
+        self._margins = _margins(self._inner, layout.shape)
+        inner_shape = [s.stop - s.start for s in self._inner]
+        channels = coordinate_channels(inner_shape, layout.boundaries) if config.coordinates else None
+        self.register_buffer("coordinates", channels, persistent=False)
+
+    @classmethod
+    def create(
+        cls,
+        network: NetworkConfig | Mapping[str, Any],
+        layout: Layout,
+        *,
+        mean: Tensor,
+        std: Tensor,
+        change_std: Tensor,
+        seed: int,
+    ) -> SyntheticModel:
+        """A model with random weights, which depend on `seed` alone (its stream "weights"), on the CPU.
+
+        Args:
+            network: its configuration, e.g. `{"name": "unet"}`.
+            layout, mean, std, change_std: see the class.
+
+        Raises:
+            ValueError: an unknown network, or see the class.
+        """
+        config = network if isinstance(network, NetworkConfig) else network_config(network)
+        channels, boundaries = len(layout.channels), layout.boundaries
+        extra = len(coordinate_channels([1] * len(boundaries), boundaries)) if config.coordinates else 0
+        module = build(
+            config,
+            in_channels=channels + extra,
+            out_channels=channels,
+            boundaries=boundaries,
+            seed=stream_seed(seed, "weights"),
+        )
+        return cls(module, config, layout, mean=mean, std=std, change_std=change_std)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.mean.device
+
+    def count_parameters(self) -> int:
+        """Number of trainable weights."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Physical states `[*batch, C, *space]`, float32 or float64, as normalised float32; padding becomes zero."""
+        z = ((x - self.mean) / self.std).float()
+        return z if self.valid is None else torch.where(self.valid, z, 0.0)
+
+    def denormalise(self, z: Tensor) -> Tensor:
+        """The inverse of `normalise`, in float64; padding stays zero."""
+        x = self.mean + self.std * z
+        return x if self.valid is None else torch.where(self.valid, x, 0.0)
+
+    def rollout_normalised(self, z: Tensor, steps: int) -> Tensor:
+        """Repeated steps of a normalised state, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, float32.
+
+        Raises:
+            ValueError: the state is not one of the layout, or there is no step.
+        """
+        expected = (len(self.layout.channels), *self.layout.shape)
+        if z.ndim != len(expected) + 1 or tuple(z.shape[1:]) != expected:
+            raise ValueError(f"the model steps states [B] + {list(expected)}, got {list(z.shape)}")
+        if steps < 1:
+            raise ValueError(f"a rollout needs at least one step, got {steps}")
+        # Once per rollout, not per step: float64 arithmetic on a few numbers costs as much as a small layer.
+        scale = (self.change_std / self.std).float()
+        states = []
+        for _ in range(steps):
+            z = z + scale * self._change(z)
+            states.append(z)
+        return torch.stack(states, dim=1)
+
+    def rollout(self, state: Tensor, steps: int) -> Tensor:
+        """Repeated steps in physical units, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, dtype of `state`.
+
+        Raises:
+            ValueError: see `rollout_normalised`.
+        """
+        return self.denormalise(self.rollout_normalised(self.normalise(state), steps)).to(state.dtype)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """One step in physical units, `[B, C, *space]`, in the dtype of `state`."""
+        return self.rollout(state, 1)[:, 0]
+
+    def _change(self, z: Tensor) -> Tensor:
+        """What the network says, `[B, C, *space]`, in units of s_Δ."""
+        x = z if self.valid is None else z[(slice(None), slice(None), *self._inner)]
+        if self.coordinates is not None:
+            x = torch.cat([x, self.coordinates.expand(x.shape[0], *self.coordinates.shape)], dim=1)
+        change: Tensor = self.network(x)
+        if self.valid is None:
+            return change
+        return torch.where(self.valid, functional.pad(change, self._margins), 0.0)
+
+    def to_bundle(self) -> Bundle:
+        """Weights and statistics as tensors; the network's configuration and the layout as metadata."""
+        tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        metadata = {
+            "kind": KIND,
+            "network": self.config.model_dump(mode="json"),
+            "layout": self.layout.to_dict(),
+            "dtype": "float32",
+            "weights": self.count_parameters(),
+        }
+        return Bundle(tensors, metadata)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> SyntheticModel:
+        """The inverse of `to_bundle`, bit for bit; entries of the metadata that it does not know are ignored.
+
+        Raises:
+            ValueError: the bundle holds something else.
+        """
+        if bundle.metadata.get("kind") != KIND:
+            raise ValueError(f"the file holds {bundle.metadata.get('kind')!r}, not a {KIND!r}")
+        layout = Layout.from_dict(bundle.metadata["layout"])
+        tensors = bundle.tensors
+        statistics = {name: tensors[name] for name in ("mean", "std", "change_std")}
+        model = cls.create(bundle.metadata["network"], layout, **statistics, seed=0)
+        model.load_state_dict(tensors)
+        return model.to(tensors["mean"].device)
+
+
+def _per_channel(name: str, values: Tensor, layout: Layout, *, positive: bool) -> Tensor:
+    """A statistic as `[C, 1, …]`, float64."""
+    values = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+    if values.numel() != len(layout.channels):
+        raise ValueError(f"{name} needs one entry for each of {', '.join(layout.channels)}, got {values.tolist()}")
+    if not bool(torch.isfinite(values).all()) or (positive and not bool((values > 0).all())):
+        raise ValueError(f"{name} must be finite{' and positive' if positive else ''}, got {values.flatten().tolist()}")
+    return values.reshape(-1, *[1] * layout.grid.dimensions).clone()
+
+
+def _filled(valid: Tensor) -> tuple[slice, ...]:
+    """The smallest box of space that holds every channel's entries."""
+    box = []
+    for axis in range(1, valid.ndim):
+        others = [i for i in range(valid.ndim) if i != axis]
+        filled = valid.sum(others).nonzero().flatten()
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
+
+
+def _margins(inner: tuple[slice, ...], shape: tuple[int, ...]) -> list[int]:
+    """What is missing around a box, in the order that `torch.nn.functional.pad` wants: the last axis first."""
+    margins: list[int] = []
+    for s, n in zip(reversed(inner), reversed(shape), strict=True):
+        margins += [s.start, n - s.stop]
+    return margins

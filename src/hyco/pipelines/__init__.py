@@ -1,0 +1,1 @@
+"""Kedro pipelines: pure nodes, and their wiring. Heavy libraries are imported inside the nodes, when they run."""

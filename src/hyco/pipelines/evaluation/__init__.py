@@ -1,0 +1,1 @@
+"""Evaluation of whatever a pipeline has trained."""

@@ -1,0 +1,65 @@
+"""Wiring of the evaluation, for the trainings of a pipeline."""
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hyco.pipelines.evaluation import nodes
+
+# The final models of each training, by method.
+_MODELS = {
+    "synthetic": {"synthetic": "synthetic_model"},
+    "physical": {"physical": "physical_model"},
+    "hybrid": {"hybrid_synthetic": "hybrid_synthetic_model", "hybrid_physical": "hybrid_physical_model"},
+}
+
+
+def create_pipeline(trainings: Sequence[str]) -> Pipeline:
+    """From final models to the report and its figures.
+
+    Args:
+        trainings: those whose models are compared: "synthetic", "physical", "hybrid".
+    """
+    models = {method: name for training in trainings for method, name in _MODELS[training].items()}
+    histories = {training: f"{training}_metrics" for training in trainings}
+    with_physics = {training: name for training, name in histories.items() if training != "synthetic"}
+    parts = [
+        node(
+            nodes.roll_out_test_simulations,
+            {
+                "trajectories": "trajectories@tensor",
+                "equation": "params:equation",
+                "observation": "params:observation",
+                **models,
+            },
+            "rollouts",
+            name="roll_out_test_simulations",
+        ),
+        node(
+            nodes.make_report,
+            {
+                "rollouts": "rollouts",
+                "experiment": "params:experiment",
+                "seed": "params:seed",
+                "equation": "params:equation",
+                **models,
+            },
+            "report",
+            name="make_report",
+        ),
+        node(nodes.make_table, "report", "report_table", name="make_table"),
+        node(nodes.plot_training_curves, histories, "training_curves", name="plot_training_curves"),
+        node(nodes.plot_rollout_error, ["report", "params:equation"], "rollout_error", name="plot_rollout_error"),
+        node(nodes.plot_predictions, ["rollouts", "params:evaluation"], "predictions", name="plot_predictions"),
+        node(nodes.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
+    ]
+    if with_physics:
+        parts.append(
+            node(
+                nodes.plot_parameter_estimates,
+                {"equation": "params:equation", "section": "params:physical", **with_physics},
+                "parameter_estimates",
+                name="plot_parameter_estimates",
+            )
+        )
+    return pipeline(parts, tags="evaluate")

@@ -1,0 +1,1 @@
+"""Simulations and what is observed of them."""

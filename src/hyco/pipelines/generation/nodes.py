@@ -1,0 +1,38 @@
+"""Generate trajectories, and observe them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyco.storage import Bundle
+
+log = logging.getLogger(__name__)
+
+
+def generate_trajectories(
+    cached: Bundle | None, equation: dict[str, Any], generation: dict[str, Any], seed: int
+) -> Bundle:
+    """Simulate, or take over the file of an earlier run with the same equation, generation and seed.
+
+    Raises:
+        ValueError, FloatingPointError: the equation's step does not cover these simulations.
+    """
+    from hyco.generation import GenerationConfig, generate
+    from hyco.physics.registry import build_equation
+
+    origin = {"equation": equation, "generation": generation, "seed": seed}
+    if cached is not None and cached.metadata.get("origin") == origin:
+        log.info("The trajectories of this equation, generation and seed exist already: they are reused.")
+        return cached
+    bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
+    bundle.metadata["origin"] = origin
+    return bundle
+
+
+def observe_trajectories(trajectories: Bundle, observation: dict[str, Any], seed: int) -> Bundle:
+    """Measure the training and validation simulations, with noise, where `observation` says."""
+    from hyco.observations import ObservationConfig, observe
+
+    return observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()

@@ -1,0 +1,1 @@
+"""Both models, trained together."""

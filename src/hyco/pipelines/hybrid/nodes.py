@@ -1,0 +1,60 @@
+"""Train both models together, and make the final ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyco.storage import Bundle
+
+# Keys of the hybrid section that no result depends on: a resumed run may change them.
+_WITHOUT_EFFECT = ("checkpoint_dir", "enable_memory_monitoring")
+
+
+def train_hybrid_models(
+    observations: Bundle,
+    resume_point: Bundle | None,
+    equation: dict[str, Any],
+    generation: dict[str, Any],
+    observation: dict[str, Any],
+    synthetic: dict[str, Any],
+    physical: dict[str, Any],
+    hybrid: dict[str, Any],
+    seed: int,
+    device: str,
+    resume: bool,
+) -> Iterator[tuple[Bundle, dict[str, Any]]]:
+    """Yield a checkpoint of both models and live metrics after each interleaved epoch.
+
+    Raises:
+        NotConverged, Diverged: from a physical update, see `hyco.training.physical`.
+    """
+    from hyco.config import parse_device, resolve_hybrid
+    from hyco.observations import Observations
+    from hyco.physics.registry import build_equation
+    from hyco.training.hybrid import HybridConfig, HybridTrainer
+
+    resolved = resolve_hybrid(hybrid, synthetic, physical)
+    trainer = HybridTrainer(
+        build_equation(equation),
+        Observations.from_bundle(observations),
+        HybridConfig.model_validate(resolved),
+        seed,
+        configuration={
+            "equation": equation,
+            "generation": generation,
+            "observation": observation,
+            "hybrid": {key: value for key, value in resolved.items() if key not in _WITHOUT_EFFECT},
+            "seed": seed,
+        },
+        device=parse_device(device),
+    )
+    yield from trainer.train(resume_point, resume)
+
+
+def finalise_hybrid_models(checkpoint: Bundle) -> tuple[Bundle, dict[str, Any]]:
+    """The network of the best validated epoch, and the last estimates, each with the cost of the training."""
+    from hyco.training.final import final_physical_model, final_synthetic_model
+
+    return final_synthetic_model(checkpoint), final_physical_model(checkpoint)

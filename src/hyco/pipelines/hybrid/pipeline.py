@@ -1,0 +1,38 @@
+"""Wiring of the hybrid training."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hyco.pipelines.hybrid.nodes import finalise_hybrid_models, train_hybrid_models
+
+
+def create_pipeline() -> Pipeline:
+    """From observations to a synthetic and a physical model that trained each other."""
+    return pipeline(
+        [
+            node(
+                train_hybrid_models,
+                [
+                    "observations",
+                    "hybrid_resume_point",
+                    "params:equation",
+                    "params:generation",
+                    "params:observation",
+                    "params:synthetic",
+                    "params:physical",
+                    "params:hybrid",
+                    "params:seed",
+                    "params:device",
+                    "params:resume",
+                ],
+                ["hybrid_checkpoint", "hybrid_metrics"],
+                name="train_hybrid_models",
+            ),
+            node(
+                finalise_hybrid_models,
+                "hybrid_checkpoint",
+                ["hybrid_synthetic_model", "hybrid_physical_model"],
+                name="finalise_hybrid_models",
+            ),
+        ],
+        tags="train",
+    )

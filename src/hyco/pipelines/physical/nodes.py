@@ -1,0 +1,54 @@
+"""Optimise the physical model's parameters alone, and make the final model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyco.storage import Bundle
+
+
+def train_physical_model(
+    observations: Bundle,
+    resume_point: Bundle | None,
+    equation: dict[str, Any],
+    generation: dict[str, Any],
+    observation: dict[str, Any],
+    physical: dict[str, Any],
+    seed: int,
+    device: str,
+    resume: bool,
+) -> Iterator[tuple[Bundle, dict[str, Any]]]:
+    """Yield a checkpoint and live metrics after each update.
+
+    Raises:
+        NotConverged, Diverged: see `hyco.training.physical`.
+    """
+    from hyco.config import parse_device
+    from hyco.observations import Observations
+    from hyco.physics.registry import build_equation
+    from hyco.training.physical import PhysicalConfig, train_physical
+
+    yield from train_physical(
+        build_equation(equation),
+        Observations.from_bundle(observations),
+        PhysicalConfig.model_validate(physical),
+        configuration={
+            "equation": equation,
+            "generation": generation,
+            "observation": observation,
+            "physical": physical,
+            "seed": seed,
+        },
+        device=parse_device(device),
+        checkpoint=resume_point,
+        resume=resume,
+    )
+
+
+def finalise_physical_model(checkpoint: Bundle) -> dict[str, Any]:
+    """The estimates with their standard deviations, and the cost of the training."""
+    from hyco.training.final import final_physical_model
+
+    return final_physical_model(checkpoint)

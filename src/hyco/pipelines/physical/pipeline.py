@@ -1,0 +1,31 @@
+"""Wiring of the physical inversion."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hyco.pipelines.physical.nodes import finalise_physical_model, train_physical_model
+
+
+def create_pipeline() -> Pipeline:
+    """From observations to a physical model."""
+    return pipeline(
+        [
+            node(
+                train_physical_model,
+                [
+                    "observations",
+                    "physical_resume_point",
+                    "params:equation",
+                    "params:generation",
+                    "params:observation",
+                    "params:physical",
+                    "params:seed",
+                    "params:device",
+                    "params:resume",
+                ],
+                ["physical_checkpoint", "physical_metrics"],
+                name="train_physical_model",
+            ),
+            node(finalise_physical_model, "physical_checkpoint", "physical_model", name="finalise_physical_model"),
+        ],
+        tags="train",
+    )

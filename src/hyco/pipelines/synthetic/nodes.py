@@ -1,0 +1,52 @@
+"""Train the network alone, and make the final model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyco.storage import Bundle
+
+
+def train_synthetic_model(
+    observations: Bundle,
+    resume_point: Bundle | None,
+    equation: dict[str, Any],
+    generation: dict[str, Any],
+    observation: dict[str, Any],
+    synthetic: dict[str, Any],
+    seed: int,
+    device: str,
+    resume: bool,
+) -> Iterator[tuple[Bundle, dict[str, Any]]]:
+    """Yield a checkpoint and live metrics after each epoch.
+
+    `equation`, `generation` and `observation` only tell whether a checkpoint may be resumed.
+    """
+    from hyco.config import parse_device
+    from hyco.observations import Observations
+    from hyco.training.synthetic import SyntheticConfig, train_synthetic
+
+    yield from train_synthetic(
+        Observations.from_bundle(observations),
+        SyntheticConfig.model_validate(synthetic),
+        seed,
+        configuration={
+            "equation": equation,
+            "generation": generation,
+            "observation": observation,
+            "synthetic": synthetic,
+            "seed": seed,
+        },
+        device=parse_device(device),
+        checkpoint=resume_point,
+        resume=resume,
+    )
+
+
+def finalise_synthetic_model(checkpoint: Bundle) -> Bundle:
+    """The network of the best validated epoch, with the cost of its training."""
+    from hyco.training.final import final_synthetic_model
+
+    return final_synthetic_model(checkpoint)

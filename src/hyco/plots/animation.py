@@ -1,0 +1,134 @@
+"""A rollout as a moving picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from hyco.grid import Grid
+from hyco.plots.fields import beyond, channel_label, colours, draw_plane, one_channel, same_shape, state_limits
+from hyco.plots.style import (
+    STATE_COLOURS,
+    Array,
+    MethodStyle,
+    Units,
+    in_style,
+    method_styles,
+    new_figure,
+    to_array,
+    with_unit,
+)
+
+_MOST_FRAMES, _SECONDS, _DPI = 60, 6.0, 90
+# Fewer frames where each holds many images: the file should stay near a megabyte.
+_MOST_IMAGES = 240
+# Few colours compress well, and GIF has 256 of them for everything.
+_LEVELS = 32
+
+
+def animate(
+    truth: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    grid: Grid,
+    dt: float,
+    channel: str | int = 0,
+    *,
+    channels: Sequence[str] | None = None,
+    first_step: int = 1,
+    units: Units | None = None,
+) -> dict[str, Any]:
+    """Truth and predictions over time: lines in one dimension, images side by side in two.
+
+    The arguments are those of `hyco.plots.predictions`.
+
+    Returns:
+        `{"frames": uint8 [N, height, width, 3], "fps": float}`, at most 60 frames that span the whole rollout.
+
+    Raises:
+        ValueError: shapes do not fit each other or the grid, or there is no such channel.
+    """
+    units = units or Units()
+    true = one_channel(truth, grid, channel, channels)
+    styles = method_styles(predictions)
+    states = {name: one_channel(predictions[name], grid, channel, channels) for name in styles}
+    same_shape(true, states)
+    label = channel_label(channel, channels, units)
+    most = min(_MOST_FRAMES, _MOST_IMAGES // (1 + len(states)))
+    chosen = np.unique(np.linspace(0, len(true) - 1, min(len(true), most)).round().astype(int))
+    with in_style():
+        figure, update = (_lines if grid.dimensions == 1 else _planes)(true, states, styles, grid, label, units)
+        clock = figure.suptitle(" ", x=0.02, ha="left", fontsize=9)
+        # The layout is found once and kept: a picture that shifts from frame to frame is hard to watch.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        digits = int(np.clip(-int(Decimal(f"{dt:.3g}").as_tuple().exponent), 0, 6))
+        frames = []
+        for k in chosen:
+            time = f"$t$ = {dt * (first_step + k):.{digits}f}"
+            clock.set_text(f"{time} {units.time}".strip())
+            update(int(k))
+            frames.append(to_array(figure))
+    return {"frames": np.stack(frames), "fps": float(np.clip(len(chosen) / _SECONDS, 2.0, 15.0))}
+
+
+def _lines(
+    truth: Array, states: Mapping[str, Array], styles: Mapping[str, MethodStyle], grid: Grid, label: str, units: Units
+) -> tuple[Figure, Callable[[int], None]]:
+    figure = new_figure(6.0, 3.4, _DPI)
+    axis = figure.subplots()
+    axis.grid(True)
+    low, high = state_limits(truth)
+    axis.set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+    axis.set_xlim(grid.lower[0], grid.lower[0] + grid.size[0])
+    axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
+    axis.set_ylabel(label)
+    x = grid.centers(grid.axes[0])
+    lines = [(axis.plot(x, truth[0], color="black", linewidth=2.2, label="truth")[0], truth)]
+    for name, style in styles.items():
+        line = axis.plot(x, states[name][0], color=style.colour, linestyle=style.line, label=style.label)[0]
+        lines.append((line, states[name]))
+    figure.legend(loc="outside upper right", ncols=3)
+
+    def update(k: int) -> None:
+        for line, values in lines:
+            line.set_ydata(values[k])
+
+    return figure, update
+
+
+def _planes(
+    truth: Array, states: Mapping[str, Array], styles: Mapping[str, MethodStyle], grid: Grid, label: str, units: Units
+) -> tuple[Figure, Callable[[int], None]]:
+    panels = {"truth": truth} | {styles[name].label: states[name] for name in styles}
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    ratio = float(np.clip(grid.size[1] / grid.size[0], 0.3, 1.6))
+    panel = 1.7 if columns > 1 else 3.0
+    figure = new_figure(columns * panel + 1.0, rows * (0.9 * panel * ratio + 0.25) + 0.7, _DPI)
+    figure.set_layout_engine("compressed")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    low, high = state_limits(truth)
+    images = []
+    for axis, (name, values) in zip(axes.ravel(), panels.items(), strict=False):
+        scale = {"cmap": colours(STATE_COLOURS, _LEVELS), "vmin": low, "vmax": high}
+        images.append((draw_plane(axis, values[0], grid, **scale), values))
+        axis.set_title(name)
+        axis.tick_params(labelbottom=False, labelleft=False)
+    for unused in axes.ravel()[len(panels) :]:
+        unused.set_axis_off()
+    axes[-1, 0].tick_params(labelbottom=True, labelleft=True)
+    axes[-1, 0].set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
+    axes[-1, 0].set_ylabel(with_unit(f"${grid.axes[1]}$", units.length))
+    bar = figure.colorbar(images[0][0], ax=axes, extend=beyond(list(panels.values()), low, high), aspect=25)
+    bar.set_label(label)
+
+    def update(k: int) -> None:
+        for image, values in images:
+            image.set_data(values[k].T)
+
+    return figure, update

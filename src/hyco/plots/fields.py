@@ -1,0 +1,119 @@
+"""What pictures of fields share: choosing a channel, orientation, colour scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
+
+from hyco.grid import Grid
+from hyco.plots.style import NOT_FINITE, Array, Units, few_ticks, numbers, readable, with_unit
+
+
+def one_channel(values: ArrayLike, grid: Grid, channel: str | int, channels: Sequence[str] | None) -> Array:
+    """One channel `[T, *resolution]` of a rollout `[T, C, *space]`, NaN where it is not finite.
+
+    Staggered layouts have one more sample than cells; the last one is left out, so that faces appear half a cell
+    above their place.
+
+    Raises:
+        ValueError: the shape does not fit the grid, the channel is unknown, or the grid is neither 1-D nor 2-D.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if grid.dimensions > 2:
+        raise ValueError(f"fields are drawn in one and two dimensions, not in {grid.dimensions}")
+    extra = {n - r for n, r in zip(array.shape[2:], grid.resolution, strict=False)}
+    if array.ndim != 2 + grid.dimensions or array.shape[0] == 0 or not extra <= {0, 1}:
+        raise ValueError(f"expected [steps, channels, {', '.join(map(str, grid.resolution))}], got {array.shape}")
+    if isinstance(channel, str):
+        if channels is None or channel not in channels:
+            raise ValueError(f"unknown channel {channel!r}; available: {', '.join(channels or ()) or 'numbers only'}")
+        channel = list(channels).index(channel)
+    if not 0 <= channel < array.shape[1]:
+        raise ValueError(f"channel {channel} is not among the {array.shape[1]} of the data")
+    box: tuple[Any, ...] = (slice(None), channel, *(slice(n) for n in grid.resolution))
+    return numbers(array[box])
+
+
+def same_shape(truth: Array, predicted: Mapping[str, Array]) -> None:
+    """Check that predictions and truth are about the same states.
+
+    Raises:
+        ValueError: a shape differs; names the method.
+    """
+    for name, values in predicted.items():
+        if values.shape != truth.shape:
+            raise ValueError(f"{name} has {values.shape} [steps, *space], the truth {truth.shape}")
+
+
+def channel_label(channel: str | int, channels: Sequence[str] | None, units: Units) -> str:
+    """The channel's name with its unit."""
+    if isinstance(channel, int) and channels:
+        channel = channels[channel]
+    name = f"channel {channel}" if isinstance(channel, int) else readable(channel)
+    return with_unit(name, units.value)
+
+
+def state_limits(truth: Array) -> tuple[float, float]:
+    """The range of the truth, widened where it is constant; a prediction that diverges does not change it."""
+    known = truth[np.isfinite(truth)]
+    if not known.size:
+        return -1.0, 1.0
+    low, high = float(known.min()), float(known.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        room = 0.1 * abs(high) or 1.0
+        return low - room, high + room
+    return low, high
+
+
+def error_limit(errors: Mapping[str, Array], truth: Array) -> float:
+    """Half range of the error colours, so that a useless prediction does not hide the errors of the useful ones.
+
+    The largest of the methods' own ranges (all but 0.5% of their errors), without persistence and without those that
+    are wrong by more than half of the truth's range.
+    """
+    low, high = state_limits(truth)
+    sizes = {name: np.abs(e[np.isfinite(e)]) for name, e in errors.items()}
+    ranges = {name: float(np.percentile(size, 99.5)) for name, size in sizes.items() if size.size}
+    useful = [r for name, r in ranges.items() if name != "persistence" and r <= 0.5 * (high - low)]
+    limit = min(max(useful or list(ranges.values()) or [0.0]), high - low)
+    return limit if limit > 1e-14 * max(abs(low), abs(high)) else 1e-3 * (high - low)
+
+
+def beyond(values: Sequence[Array], low: float, high: float) -> Literal["neither", "min", "max", "both"]:
+    """Which ends of a colour bar need an arrow because something lies beyond them."""
+    room = 0.005 * (high - low)
+    below = any((v < low - room).any() for v in values)
+    above = any((v > high + room).any() for v in values)
+    return "both" if below and above else "min" if below else "max" if above else "neither"
+
+
+def colours(name: str, levels: int | None = None) -> Colormap:
+    """A colour map that shows values which are not finite in grey."""
+    return colormaps[name].resampled(levels or 256).with_extremes(bad=NOT_FINITE)
+
+
+def extent(grid: Grid) -> tuple[float, float, float, float]:
+    """Edges of a 2-D domain for `imshow`."""
+    (x, y), (width, height) = grid.lower, grid.size
+    return x, x + width, y, y + height
+
+
+def draw_plane(axis: Axes, values: Array, grid: Grid, **options: Any) -> AxesImage:
+    """A 2-D field `[nx, ny]`: the first axis runs to the right, the second one up, lengths to scale."""
+    box(axis)
+    return axis.imshow(values.T, extent=extent(grid), origin="lower", interpolation="nearest", **options)
+
+
+def box(axis: Axes) -> None:
+    """A frame on all four sides and few ticks, for images."""
+    for spine in axis.spines.values():
+        spine.set_visible(True)
+    axis.xaxis.set_major_locator(few_ticks(2))
+    axis.yaxis.set_major_locator(few_ticks(3))

@@ -1,0 +1,215 @@
+"""Predicted fields beside the truth, with their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from numpy.typing import ArrayLike
+
+from hyco.grid import Grid
+from hyco.plots.fields import (
+    beyond,
+    box,
+    channel_label,
+    colours,
+    draw_plane,
+    error_limit,
+    one_channel,
+    same_shape,
+    state_limits,
+)
+from hyco.plots.sheet import Sheet
+from hyco.plots.style import (
+    ERROR_COLOURS,
+    NOT_FINITE,
+    STATE_COLOURS,
+    TWO_COLUMNS,
+    Array,
+    Units,
+    few_ticks,
+    in_style,
+    method_styles,
+    new_figure,
+    short,
+    with_unit,
+)
+
+_SNAPSHOTS = 4
+
+
+def predictions(
+    truth: ArrayLike,
+    predictions: Mapping[str, ArrayLike],
+    grid: Grid,
+    dt: float,
+    channel: str | int = 0,
+    *,
+    channels: Sequence[str] | None = None,
+    first_step: int = 1,
+    units: Units | None = None,
+) -> Figure:
+    """Truth, predictions and errors of one simulation on shared colour scales.
+
+    One dimension: images over space (horizontal) and time (vertical). Two dimensions: snapshots at up to four times,
+    states on the left, errors on the right. The state colours cover the range of the truth, the error colours
+    all but the largest errors (persistence aside); arrows on a colour bar say that values lie beyond it.
+
+    Args:
+        truth: `[T, C, *space]`.
+        predictions: for each method `[T, C, *space]`, at the same times.
+        grid: where the values sit.
+        dt: time between two states [time].
+        channel: which channel, by number or by its name in `channels`.
+        channels: names of the channels.
+        first_step: step of the first state: 1 for a rollout, 0 if the initial state is in it.
+        units: units for the labels.
+
+    Raises:
+        ValueError: shapes do not fit each other or the grid, or there is no such channel.
+    """
+    units = units or Units()
+    true = one_channel(truth, grid, channel, channels)
+    styles = method_styles(predictions)
+    states = {name: one_channel(predictions[name], grid, channel, channels) for name in styles}
+    same_shape(true, states)
+    errors = {name: state - true for name, state in states.items()}
+    low, high = state_limits(true)
+    limit = error_limit(errors, true)
+    drawing = _Drawing(
+        truth=true,
+        states=states,
+        errors=errors,
+        labels={name: style.label for name, style in styles.items()},
+        grid=grid,
+        times=dt * (first_step + np.arange(len(true), dtype=np.float64)),
+        dt=dt,
+        units=units,
+        state_colours={"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high},
+        error_colours={"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit},
+        state_label=channel_label(channel, channels, units),
+    )
+    with in_style():
+        figure = drawing.space_time() if grid.dimensions == 1 else drawing.snapshots()
+        if not all(np.isfinite(state).all() for state in (true, *states.values())):
+            # The lower left corner is empty; a lone truth needs all of its page.
+            grey = [Patch(color=NOT_FINITE, label="not finite")]
+            if states or grid.dimensions == 2:
+                figure.legend(handles=grey, loc="lower left", fontsize=7, handlelength=1.2)
+            else:
+                figure.legend(handles=grey, loc="outside lower right", fontsize=7, handlelength=1.2)
+    return figure
+
+
+class _Drawing:
+    """One figure's data and colour scales."""
+
+    def __init__(
+        self,
+        *,
+        truth: Array,
+        states: Mapping[str, Array],
+        errors: Mapping[str, Array],
+        labels: Mapping[str, str],
+        grid: Grid,
+        times: Array,
+        dt: float,
+        units: Units,
+        state_colours: Mapping[str, Any],
+        error_colours: Mapping[str, Any],
+        state_label: str,
+    ) -> None:
+        self.truth, self.states, self.errors, self.labels = truth, states, errors, labels
+        self.grid, self.times, self.dt, self.units = grid, times, dt, units
+        self.state_colours, self.error_colours, self.state_label = state_colours, error_colours, state_label
+
+    def space_time(self) -> Figure:
+        """1-D: a column per method; above the states, below the errors."""
+        columns = 1 + len(self.states)
+        size = 8 if columns < 6 else 7
+        figure = new_figure(min(TWO_COLUMNS, 1.0 + 1.5 * columns), 3.6 if self.states else 2.0)
+        axes = figure.subplots(2 if self.states else 1, columns, squeeze=False)
+        image = self._image(axes[0, 0], self.truth, self.state_colours)
+        axes[0, 0].set_title("truth", fontsize=size)
+        bottom = [axes[-1, i] for i in range(1, columns)] or [axes[0, 0]]
+        for column, name in enumerate(self.states, 1):
+            self._image(axes[0, column], self.states[name], self.state_colours)
+            axes[0, column].set_title(self.labels[name], fontsize=size)
+            error = self._image(axes[1, column], self.errors[name], self.error_colours)
+            axes[1, column].set_title(self._relative_error(name), color="0.3", fontsize=7)
+            axes[0, column].tick_params(labelbottom=False, labelleft=False)
+            axes[1, column].tick_params(labelleft=column == 1)
+        for axis in bottom:
+            axis.set_xlabel(with_unit(f"${self.grid.axes[0]}$", self.units.length))
+        for axis in (axes[0, 0], bottom[0]):
+            axis.set_ylabel(with_unit("time $t$", self.units.time))
+        self._state_bar(figure, image, ax=axes[0, :])
+        if self.states:
+            axes[1, 0].set_axis_off()
+            self._error_bar(figure, error, ax=axes[1, :])
+        return figure
+
+    def snapshots(self) -> Figure:
+        """2-D: a row per method; on the left the states, on the right the errors, one column per time."""
+        count = len(self.times)
+        shots = min(count, _SNAPSHOTS)
+        chosen = np.linspace(0, count - 1, shots + (count > shots)).round().astype(int)[-shots:]
+        sheet = Sheet(self.grid, shots, 1 + len(self.states))
+        figure = sheet.figure
+        for row, name in enumerate([None, *self.states]):
+            label = "truth" if name is None else self.labels[name].replace(" ", "\n")
+            sheet.name_row(row, label)
+            state = self.truth if name is None else self.states[name]
+            for column, k in enumerate(chosen):
+                axis = sheet.panel(0, row, column)
+                image = draw_plane(axis, state[k], self.grid, **self.state_colours)
+                if row == 0:
+                    self._title(axis, k)
+                if row == 0 and column == shots - 1:
+                    sheet.coordinates(axis, self.units)
+        self._state_bar(figure, image, cax=sheet.bar(0), ticks=sheet.bar_ticks)
+        for row, error in enumerate(self.errors.values(), 1):
+            for column, k in enumerate(chosen):
+                axis = sheet.panel(1, row, column)
+                image = draw_plane(axis, error[k], self.grid, **self.error_colours)
+                if row == 1:
+                    self._title(axis, k)
+        if self.errors:
+            self._error_bar(figure, image, cax=sheet.bar(1), ticks=sheet.bar_ticks)
+        return figure
+
+    def _title(self, axis: Axes, k: int) -> None:
+        axis.set_title(f"$t$ = {self.times[k]:.3g} {self.units.time}".strip(), fontsize=7, pad=3)
+
+    def _image(self, axis: Axes, values: Array, scale: Mapping[str, Any]) -> AxesImage:
+        """Space to the right, time upward; every state fills the interval around its time."""
+        box(axis)
+        x, width = self.grid.lower[0], self.grid.size[0]
+        edges = (x, x + width, float(self.times[0]) - self.dt / 2, float(self.times[-1]) + self.dt / 2)
+        return axis.imshow(values, extent=edges, origin="lower", aspect="auto", interpolation="nearest", **scale)
+
+    def _state_bar(self, figure: Figure, image: AxesImage, **place: Any) -> None:
+        _bar(figure, image, [self.truth, *self.states.values()], self.state_label, **place)
+
+    def _error_bar(self, figure: Figure, image: AxesImage, **place: Any) -> None:
+        label = with_unit("prediction − truth", self.units.value)
+        _bar(figure, image, list(self.errors.values()), label, **place)
+
+    def _relative_error(self, name: str) -> str:
+        """Relative L2 error of the panel; nothing where the truth is zero or the prediction is not finite."""
+        size, error = float(np.linalg.norm(self.truth)), float(np.linalg.norm(self.errors[name]))
+        return f"rel. error {short(error / size)}" if size > 0 and np.isfinite(error) else ""
+
+
+def _bar(figure: Figure, image: AxesImage, values: Sequence[Array], label: str, ticks: int = 5, **place: Any) -> None:
+    """A colour bar with arrows where values lie beyond it."""
+    options: dict[str, Any] = {"aspect": 14, "pad": 0.015} if "ax" in place else {"orientation": "horizontal"}
+    ends = beyond(values, *image.get_clim())
+    bar = figure.colorbar(image, extend=ends, ticks=few_ticks(ticks), **options, **place)
+    bar.set_label(label, labelpad=2)
+    bar.outline.set_linewidth(0.4)

@@ -1,0 +1,240 @@
+"""The common look: widths, fonts, method colours and names, axes that read well at any range of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+# Widths of one and of two columns of a journal page, in inches.
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
+
+STATE_COLOURS, ERROR_COLOURS, NOT_FINITE = "viridis", "RdBu_r", "0.72"
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.use_mathtext": True,
+    "axes.formatter.limits": (-3, 4),
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.minor.size": 1.8,
+    "ytick.minor.size": 1.8,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "image.interpolation": "nearest",
+    "image.origin": "lower",
+    "savefig.dpi": "figure",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class MethodStyle:
+    """How one method is named and drawn."""
+
+    label: str
+    colour: str
+    marker: str = "o"
+    filled: bool = True
+    line: str = "-"
+
+    def line_options(self) -> dict[str, Any]:
+        """Keyword arguments for `Axes.plot`."""
+        face = self.colour if self.filled else "white"
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
+
+
+# Okabe and Ito's palette: the network blue, the physics orange, each darker and solid where the two train together.
+METHODS = {
+    "persistence": MethodStyle("persistence", "#777777", "^", False, ":"),
+    "synthetic": MethodStyle("network alone", "#56B4E9", "o", False, "--"),
+    "physical": MethodStyle("physics alone", "#E69F00", "s", False, "--"),
+    "hybrid_synthetic": MethodStyle("hybrid: network", "#0072B2", "o"),
+    "hybrid_physical": MethodStyle("hybrid: physics", "#D55E00", "s"),
+}
+_OTHERS = (("#009E73", "D"), ("#CC79A7", "v"), ("#000000", "P"), ("#F0E442", "X"))
+
+
+def method_styles(names: Iterable[str]) -> dict[str, MethodStyle]:
+    """The styles of some methods, the known ones first and in their usual order, others by their own name."""
+    names = list(names)
+    others = [name for name in names if name not in METHODS]
+    styles = {name: style for name, style in METHODS.items() if name in names}
+    for i, name in enumerate(others):
+        colour, marker = _OTHERS[i % len(_OTHERS)]
+        styles[name] = MethodStyle(readable(name), colour, marker)
+    return styles
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units written behind the axis labels; an empty one (the default) means dimensionless and is left out."""
+
+    length: str = ""
+    time: str = ""
+    value: str = ""
+
+
+def with_unit(label: str, unit: str) -> str:
+    """`label [unit]`, or the label alone."""
+    return f"{label} [{unit}]" if unit else label
+
+
+def readable(name: str) -> str:
+    """A name from the code as a label: `velocity_x` becomes `velocity x`."""
+    return name.replace("_", " ")
+
+
+def short(value: float, digits: int = 2) -> str:
+    """A number with few digits, as a label: `0.028`, or `3.3×10⁻⁶` where that is shorter."""
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    if not exponent:
+        return mantissa.replace("-", "−")
+    return rf"${mantissa}\times10^{{{int(exponent)}}}$"
+
+
+class PaperFigure(Figure):
+    """A figure that is drawn and saved in the common style, whatever matplotlib's settings are by then.
+
+    Some settings (ticks, embedded fonts) are read when a figure is drawn, not when it is made.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw in the common style."""
+        with mpl.rc_context(_RC):
+            super().draw(renderer)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save in the common style."""
+        with mpl.rc_context(_RC):
+            super().savefig(fname, **options)
+
+
+def new_figure(width: float, height: float, dpi: float = 150) -> Figure:
+    """An empty figure in inches with an Agg canvas and a layout that makes room for labels and legends."""
+    with in_style():
+        figure = PaperFigure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def in_style() -> Any:
+    """The context in which figures are filled."""
+    return mpl.rc_context(_RC)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def to_array(figure: Figure) -> NDArray[np.uint8]:
+    """The figure as pixels `[height, width, 3]`."""
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    return pixels[..., :3].copy()
+
+
+def numbers(values: Iterable[float | None] | ArrayLike) -> Array:
+    """Values as float64 with NaN for everything that is missing or not finite."""
+    array = np.array(values if isinstance(values, np.ndarray) else list(values), dtype=np.float64)  # type: ignore[arg-type]
+    array[~np.isfinite(array)] = np.nan
+    return array
+
+
+def marker_step(count: int, most: int = 25) -> int:
+    """Draw every n-th marker so that there are at most `most`."""
+    return max(1, -(-count // most))
+
+
+def scale_values(axes: Axes, values: Sequence[Array], *, log: bool = True, horizontal: bool = False) -> bool:
+    """Set limits, scale and ticks of the vertical (or horizontal) axis from the values shown.
+
+    Returns:
+        whether the axis is logarithmic: asked for, and something is positive.
+    """
+    shown = np.concatenate([np.zeros(0), *(v.ravel() for v in values)])
+    shown = shown[np.isfinite(shown)]
+    log = log and bool((shown > 0).any())
+    if not shown.size:
+        return False
+    axis, set_limits = (axes.xaxis, axes.set_xlim) if horizontal else (axes.yaxis, axes.set_ylim)
+    if log:
+        low, high = np.log10(shown[shown > 0].min()), np.log10(shown[shown > 0].max())
+        room = max(0.06 * (high - low), 0.04)
+        (axes.set_xscale if horizontal else axes.set_yscale)("log")
+        set_limits(10 ** (low - room), 10 ** (high + room))
+        tidy_log_ticks(axis, high - low + 2 * room)
+    else:
+        low, high = shown.min(), shown.max()
+        room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+        set_limits(low - room, high + room)
+    return log
+
+
+def tidy_log_ticks(axis: Axis, decades: float) -> None:
+    """Ticks for a logarithmic axis: powers of ten where it is wide, plain numbers where it is narrow."""
+    if decades > 2.5:
+        axis.set_major_locator(LogLocator(numticks=7))
+        axis.set_minor_formatter(NullFormatter())
+        return
+    axis.set_major_locator(
+        LogLocator(subs=(1.0, 2.0, 5.0)) if decades > 0.8 else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3)
+    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value, 4)))
+    axis.set_minor_locator(LogLocator(subs=tuple(range(1, 10))) if decades > 0.8 else NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def epoch_axis(axis: Axes, epochs: Iterable[Array]) -> None:
+    """Label an axis of epochs, whole numbers only."""
+    shown = np.concatenate([np.zeros(0), *epochs])
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if shown.size:
+        room = max(0.03 * (shown.max() - shown.min()), 0.5)
+        axis.set_xlim(shown.min() - room, shown.max() + room)
+
+
+def few_ticks(most: int) -> MaxNLocator:
+    """At most so many intervals between round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+
+
+def say_nothing_to_show(axis: Axes) -> None:
+    """Say that there are no finite values, where an empty panel would leave the reader guessing."""
+    axis.text(0.5, 0.5, "no finite values", transform=axis.transAxes, ha="center", va="center", color="0.5")

@@ -1,0 +1,59 @@
+"""Rollouts: repeated prediction from one initial state, which is not in the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from phi import math
+from phi.math import batch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from hyco.physics.equation import Equation
+
+
+class Model(Protocol):
+    """What training and evaluation ask of either model: what do you predict from these initial states?"""
+
+    def predict(self, starts: Tensor, steps: int) -> Tensor:
+        """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
+
+
+def rollout(
+    step: Callable[[Tensor], Tensor], start: Tensor, steps: int, *, gradient_checkpointing: bool = False
+) -> Tensor:
+    """Apply `step` again and again: `[B, C, *space]` to `[B, steps, C, *space]`.
+
+    Args:
+        gradient_checkpointing: keep only the states and recompute each step for the gradient: memory for one step
+            instead of all, for about a third more time.
+    """
+    states = []
+    state = start
+    for _ in range(steps):
+        state = checkpoint(step, state, use_reentrant=False) if gradient_checkpointing else step(state)
+        states.append(state)
+    return torch.stack(states, dim=1)
+
+
+def physical_rollout(
+    equation: Equation, fields: Mapping[str, Any], parameters: Mapping[str, Any], num_predict_steps: int
+) -> dict[str, Any]:
+    """Roll an equation out on PhiFlow Fields, every step kept.
+
+    Args:
+        fields: the initial state, Fields by name (`{"velocity": …}` for Burgers).
+        parameters: floats or PhiML tensors by name.
+
+    Returns:
+        Fields by name with a dimension `batch("time")` of `num_predict_steps` states after the initial one.
+    """
+    state = dict(fields)
+    states: dict[str, list[Any]] = {name: [] for name in state}
+    for _ in range(num_predict_steps):
+        state = equation.step(state, parameters)
+        for name, field in state.items():
+            states[name].append(field)
+    return {name: math.stack(steps, batch("time")) for name, steps in states.items()}

@@ -1,0 +1,12 @@
+"""Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
+
+from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "burgers_1d",
+    # An experiment states only what it changes; Kedro's default would drop the other keys of a section.
+    "merge_strategy": {"parameters": "soft"},
+}
+
+HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks())

@@ -1,0 +1,66 @@
+"""One file format for everything with tensors in it: safetensors with JSON in the header.
+
+Trajectories, observations, checkpoints and final models are all a `Bundle`. No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+_HEADER = "hyco"
+
+
+@dataclass
+class Bundle:
+    """Named tensors and the JSON values that describe them."""
+
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a bundle so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        TypeError: the metadata hold something that JSON does not know.
+    """
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in bundle.tensors.items()}
+    data = save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
+    write_atomically(path, data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes to a neighbour file, flush it to disk and rename it over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
+    """Read a bundle back, bit for bit.
+
+    Raises:
+        ValueError: the file is not a bundle (it has no JSON header of ours).
+    """
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        header = file.metadata() or {}
+        if _HEADER not in header:
+            raise ValueError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    return Bundle(tensors=tensors, metadata=json.loads(header[_HEADER]))

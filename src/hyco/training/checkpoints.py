@@ -1,0 +1,71 @@
+"""Checkpoints: everything a run needs to go on as if nothing had happened, in one bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.storage import Bundle
+
+
+class ResumeError(ValueError):
+    """A checkpoint belongs to another configuration."""
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The leaves in which two nested configurations differ: key, old value, new value."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}, key=str):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield path, old, new
+
+
+def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint of another configuration.
+
+    Raises:
+        ResumeError: names each key that differs, with both values.
+    """
+    stored = checkpoint.metadata["configuration"]
+    changed = [f"{key}: {old!r} in the checkpoint, {new!r} now" for key, old, new in differences(stored, configuration)]
+    if changed:
+        raise ResumeError(
+            f"cannot resume, the configuration has changed ({'; '.join(changed)}). "
+            "Run with the checkpoint's values, or with resume=false to start anew."
+        )
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of a torch optimiser as named tensors."""
+    return {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for key, value in state.items()
+        if value is not None
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of `optimizer_tensors`, onto an optimiser of the same parameters."""
+    data = optimizer.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    data["state"] = state
+    optimizer.load_state_dict(data)
+
+
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put a prefix before each name."""
+    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+
+
+def unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of a prefix, without it."""
+    head = f"{prefix}/"
+    return {name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)}

@@ -1,0 +1,134 @@
+"""What the three training loops share: the record of an epoch, the checkpoint around it, and how to go on from one."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hyco.monitoring import PhaseClock, peak_rss_bytes
+from hyco.storage import Bundle
+from hyco.training.checkpoints import check_resumable, prefixed, unprefixed
+from hyco.training.validation import ValidationConfig
+
+log = logging.getLogger(__name__)
+
+Metrics = dict[str, float | None]
+# What a training yields per epoch: the checkpoint, and the live metrics {"epoch": …, "metrics": {…}}.
+Step = tuple[Bundle, dict[str, Any]]
+
+
+class Trainer(Protocol):
+    """A model with what its training changes."""
+
+    def state(self) -> Bundle:
+        """Everything that changes during training."""
+
+    def load(self, state: Bundle) -> None:
+        """Go on from a `state`."""
+
+
+@dataclass
+class Run:
+    """The state of a training run around its models.
+
+    Attributes:
+        training: "synthetic", "physical" or "hybrid".
+        configuration: the sections that the result depends on; a checkpoint of another one is refused.
+        epochs: how many there are in all.
+        history: one record per epoch.
+    """
+
+    training: str
+    configuration: Mapping[str, Any]
+    epochs: int
+    validation: ValidationConfig
+    synthetic: Trainer | None = None
+    physical: Trainer | None = None
+    clock: PhaseClock = field(default_factory=PhaseClock)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    resumed_from: int = 0
+    _since: float = field(default_factory=time.perf_counter)
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that is done."""
+        return int(self.history[-1]["epoch"]) if self.history else 0
+
+    def resume(self, checkpoint: Bundle | None, asked: bool) -> Iterator[Step]:
+        """Take over a checkpoint if asked; yields it again where the run was finished already.
+
+        Raises:
+            ResumeError: it belongs to another configuration.
+        """
+        if not asked:
+            return
+        if checkpoint is None:
+            log.info("Nothing to resume for the %s training: starting anew.", self.training)
+            return
+        check_resumable(checkpoint, self.configuration)
+        meta = checkpoint.metadata
+        for name, trainer in (("synthetic", self.synthetic), ("physical", self.physical)):
+            if trainer is not None:
+                trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+        self.history, self.extra = meta["history"], meta["extra"]
+        self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
+        self.resumed_from = self.epoch
+        log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
+        if meta["finished"]:
+            log.info("It is finished already: only the evaluation runs.")
+            yield checkpoint, self.history[-1]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.epochs or bool(self.extra.get("finished"))
+
+    def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
+        """Close an epoch: append it to the history, and put everything into one checkpoint."""
+        now = time.perf_counter()
+        self.clock.seconds["wall"] = self.clock.seconds.get("wall", 0.0) + now - self._since
+        self._since = now
+        if self.clock.memory:
+            metrics.update({f"seconds.{phase}": value for phase, value in self.clock.seconds.items()})
+            metrics.update({f"peak_bytes.{phase}": float(value) for phase, value in self.clock.peak.items()})
+        # JSON has no NaN: a number that is not finite is recorded as missing.
+        clean = {k: v if v is not None and math.isfinite(v) else None for k, v in metrics.items()}
+        entry = {"epoch": epoch, "metrics": clean}
+        self.history.append(entry)
+        shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
+        log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
+        tensors, metadata = {}, {}
+        for name, trainer in (("synthetic", self.synthetic), ("physical", self.physical)):
+            if trainer is not None:
+                state = trainer.state()
+                tensors.update(prefixed(name, state.tensors))
+                metadata[name] = state.metadata
+        return Bundle(
+            tensors,
+            {
+                "kind": "checkpoint",
+                "training": self.training,
+                "epoch": epoch,
+                "epochs": self.epochs,
+                "finished": self.finished,
+                "is_best": is_best,
+                "save_interval": self.validation.save_interval,
+                "save_best_only": self.validation.save_best_only,
+                "resumed_from": self.resumed_from,
+                "configuration": dict(self.configuration),
+                "history": list(self.history),
+                "extra": dict(self.extra),
+                "seconds": dict(self.clock.seconds),
+                "peak": dict(self.clock.peak),
+                "peak_rss_bytes": peak_rss_bytes(),
+                **metadata,
+            },
+        ), entry
+
+
+_SHOWN = ("synthetic_loss", "physical_loss", "validation_synthetic", "validation_physical")

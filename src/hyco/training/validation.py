@@ -1,0 +1,77 @@
+"""Validation against the observations of simulations that are not trained on; the truth is not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from torch import Tensor
+
+from hyco.metrics import masked_nrmse
+from hyco.observations import Observations
+from hyco.rollout import Model
+
+
+class ValidationConfig(BaseModel):
+    """The keys of `synthetic`, `physical` and `hybrid` on validation and checkpoints."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    validate_every: PositiveInt = Field(default=1, description="epochs between two validations")
+    validation_rollout: bool = Field(default=True, description="also roll out over whole validation trajectories")
+    save_interval: PositiveInt = Field(default=10, description="epochs between two kept checkpoints")
+    save_best_only: bool = Field(default=True, description="keep only the last and the best checkpoint")
+
+    def due(self, epoch: int, epochs: int) -> bool:
+        """Whether to validate after an epoch: every n-th, and the last."""
+        return epoch % self.validate_every == 0 or epoch == epochs
+
+
+class Validation:
+    """Relative errors of a model on the validation simulations.
+
+    One step: ahead of every state that is known in full (the initial one, and those observed in every cell). Rollout:
+    from t = 0 over the whole trajectory. Both are ‖prediction - observed‖ / ‖observed‖ over observed entries, so a
+    perfect model shows the noise level.
+    """
+
+    def __init__(self, observations: Observations, *, rollout: bool) -> None:
+        val = observations.val
+        self.available = bool(val)
+        if not self.available:
+            return
+        values, mask = observations.values[val], observations.mask[val]
+        self._initial = observations.initial_states[val]
+        self._values, self._mask = values[:, 1:], mask[:, 1:]
+        states, known = values.clone(), mask.flatten(2).all(dim=2)
+        states[:, 0], known[:, 0] = self._initial, True
+        usable = known[:, :-1] & mask[:, 1:].flatten(2).any(dim=2)
+        self._starts = states[:, :-1][usable]
+        self._next, self._next_mask = values[:, 1:][usable], mask[:, 1:][usable]
+        self._rollout = rollout or not bool(usable.any())
+        self._one_step = bool(usable.any())
+
+    def __call__(self, model: Model) -> dict[str, float]:
+        """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one."""
+        if not self.available:
+            return {}
+        errors = {}
+        if self._one_step:
+            errors["one_step"] = self._error(model, self._starts, self._next[:, None], self._next_mask[:, None])
+        if self._rollout:
+            errors["rollout"] = self._error(model, self._initial, self._values, self._mask)
+        errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
+        return errors
+
+    @staticmethod
+    def _error(model: Model, starts: Tensor, observed: Tensor, mask: Tensor) -> float:
+        with torch.no_grad():
+            return masked_nrmse(model.predict(starts, observed.shape[1]), observed, mask)
+
+
+def validation_metrics(model: str, errors: Mapping[str, float]) -> dict[str, float]:
+    """Validation errors under the names that histories use: `validation_<model>` is the score."""
+    renamed = {f"validation_{model}_{kind}": value for kind, value in errors.items() if kind != "score"}
+    return {f"validation_{model}": errors["score"], **renamed} if errors else {}

@@ -1,0 +1,134 @@
+"""Checkpoints: the last one always, the best and the regular ones as asked, and nothing stale from an earlier run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from kedro.io import DataCatalog, DatasetError
+
+from hyco.datasets.checkpoint import CheckpointDataset
+from hyco.storage import Bundle, read_bundle
+
+
+def checkpoint(epoch, *, best=False, interval=2, best_only=False, resumed_from=0, finished=False):
+    metadata = {
+        "kind": "checkpoint",
+        "epoch": epoch,
+        "epochs": 6,
+        "finished": finished,
+        "is_best": best,
+        "save_interval": interval,
+        "save_best_only": best_only,
+        "resumed_from": resumed_from,
+        "history": [{"epoch": epoch, "metrics": {"synthetic_loss": 1 / epoch, "physical_loss": None, "seconds.x": 1}}],
+    }
+    return Bundle({"weight": torch.full((2,), float(epoch))}, metadata)
+
+
+def train(folder, epochs, **options):
+    dataset = CheckpointDataset(str(folder))
+    for epoch in epochs:
+        dataset.save(checkpoint(epoch, **{**options, "best": epoch == options.get("best")}))
+    return dataset
+
+
+def names(folder):
+    return sorted(p.stem for p in folder.iterdir())
+
+
+def test_without_a_checkpoint_there_is_none(tmp_path):
+    dataset = CheckpointDataset(str(tmp_path / "folder"))
+    assert dataset.load() is None
+    assert not dataset.exists()
+    assert dataset.preview()["data"] == []
+
+
+def test_the_last_one_is_loaded_bit_for_bit(tmp_path):
+    loaded = train(tmp_path, [1, 2, 3]).load()
+    assert loaded.metadata == checkpoint(3).metadata
+    assert torch.equal(loaded.tensors["weight"], torch.full((2,), 3.0))
+
+
+def test_the_best_one_is_kept_besides(tmp_path):
+    train(tmp_path, [1, 2, 3], best=2)
+    assert read_bundle(tmp_path / "best.safetensors").metadata["epoch"] == 2
+
+
+def test_every_few_epochs_one_is_kept(tmp_path):
+    train(tmp_path, range(1, 7), interval=3)
+    assert names(tmp_path) == ["epoch_0003", "epoch_0006", "last"]
+
+
+def test_only_the_best_and_the_last_are_kept_where_asked(tmp_path):
+    train(tmp_path, range(1, 7), interval=3, best=4, best_only=True)
+    assert names(tmp_path) == ["best", "last"]
+
+
+def test_a_new_training_removes_what_an_earlier_one_left(tmp_path):
+    train(tmp_path, range(1, 7), best=5)
+    (tmp_path / "notes.txt").write_text("mine")
+    train(tmp_path, [1, 2, 3])
+    assert names(tmp_path) == ["epoch_0002", "last", "notes"]
+
+
+def test_a_second_training_through_the_same_dataset_is_a_new_one(tmp_path):
+    dataset = train(tmp_path, range(1, 7), best=5)
+    dataset.save(checkpoint(1))
+    assert names(tmp_path) == ["last"]
+
+
+def test_a_resumed_training_keeps_what_it_continues(tmp_path):
+    train(tmp_path, [1, 2, 3], best=1)
+    train(tmp_path, [4, 5], resumed_from=3)
+    assert names(tmp_path) == ["best", "epoch_0002", "epoch_0004", "last"]
+
+
+def test_resuming_a_finished_training_removes_nothing(tmp_path):
+    train(tmp_path, range(1, 7), best=5, finished=True)
+    dataset = CheckpointDataset(str(tmp_path))
+    dataset.save(dataset.load())
+    assert names(tmp_path) == ["best", "epoch_0002", "epoch_0004", "epoch_0006", "last"]
+
+
+def test_the_folder_may_be_replaced(tmp_path):
+    train(tmp_path / "there", [1, 2])
+    dataset = CheckpointDataset(str(tmp_path / "here"))
+    dataset.directory = Path(tmp_path / "there")
+    assert dataset.exists()
+    assert dataset.load().metadata["epoch"] == 2
+    dataset.save(checkpoint(3, resumed_from=2))
+    assert names(tmp_path / "there") == ["epoch_0002", "last"]
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_does_not_hinder_a_new_training(tmp_path):
+    (tmp_path / "last.safetensors").write_bytes(b"not a checkpoint")
+    dataset = CheckpointDataset(str(tmp_path))
+    with pytest.raises(DatasetError, match=r"last\.safetensors cannot be read .* remove it"):
+        dataset.load()
+    dataset.save(checkpoint(1))
+    assert dataset.load().metadata["epoch"] == 1
+
+
+def test_the_catalog_makes_it_by_either_name_but_not_both(tmp_path):
+    kind = "hyco.datasets.checkpoint.CheckpointDataset"
+    for key in ("directory", "path"):
+        catalog = DataCatalog.from_config({"c": {"type": kind, key: str(tmp_path), "metadata": {"layer": "training"}}})
+        assert catalog["c"].directory == tmp_path
+        assert catalog["c"].metadata == {"layer": "training"}
+    for arguments in ({}, {"directory": "a", "path": "b"}):
+        with pytest.raises(DatasetError, match="either 'directory' or 'path'"):
+            CheckpointDataset(**arguments)
+
+
+def test_the_preview_lists_the_checkpoints_with_their_metrics(tmp_path):
+    shown = train(tmp_path, range(1, 5), best=3).preview()
+    assert shown["columns"] == ["checkpoint", "epoch", "finished", "synthetic_loss", "physical_loss"]
+    assert [row[:2] for row in shown["data"]] == [
+        ["last", "4 of 6"],
+        ["best", "3 of 6"],
+        ["epoch_0004", "4 of 6"],
+        ["epoch_0002", "2 of 6"],
+    ]
+    json.dumps(shown)

@@ -1,0 +1,189 @@
+"""Live metrics: a readable file at every moment, no epoch twice, and MLflow without slowing a training down."""
+
+import json
+import math
+import sys
+import types
+
+import pytest
+from kedro.io import DatasetError
+
+from hyco.datasets import metrics as module
+from hyco.datasets.metrics import MetricsDataset
+
+
+def record(epoch, **values):
+    return {"epoch": epoch, "metrics": values or {"loss": 1 / epoch}}
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    # As if nobody had imported MLflow.
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    return MetricsDataset(str(tmp_path / "new" / "metrics.jsonl"), metrics_prefix="hybrid/")
+
+
+def epochs(dataset):
+    return [entry["epoch"] for entry in dataset.load()]
+
+
+def test_the_history_can_be_read_after_every_save(dataset, tmp_path):
+    for epoch in (1, 2, 3):
+        dataset.save(record(epoch))
+        lines = (tmp_path / "new" / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in lines] == [record(e) for e in range(1, epoch + 1)]
+    assert dataset.load() == [record(1), record(2), record(3)]
+
+
+def test_what_is_not_finite_or_missing_is_none(dataset):
+    dataset.save(record(1, a=math.nan, b=math.inf, c=None, d=2))
+    assert dataset.load() == [record(1, a=None, b=None, c=None, d=2.0)]
+
+
+def test_a_resumed_training_drops_the_epochs_it_repeats(dataset, tmp_path):
+    for epoch in (1, 2, 3, 4):
+        dataset.save(record(epoch))
+    resumed = MetricsDataset(str(tmp_path / "new" / "metrics.jsonl"))
+    resumed.save(record(3, loss=7.0))
+    assert resumed.load() == [record(1), record(2), record(3, loss=7.0)]
+    resumed.save(record(4))
+    assert epochs(resumed) == [1, 2, 3, 4]
+
+
+def test_a_training_that_starts_anew_starts_the_history_anew(dataset):
+    for epoch in (1, 2, 3):
+        dataset.save(record(epoch))
+    dataset.save(record(1))
+    assert epochs(dataset) == [1]
+
+
+def test_a_line_that_was_cut_off_by_a_kill_is_ignored_and_replaced(dataset, tmp_path):
+    dataset.save(record(1))
+    path = tmp_path / "new" / "metrics.jsonl"
+    with path.open("a") as file:
+        file.write('{"epoch": 2, "met')
+    resumed = MetricsDataset(str(path))
+    assert epochs(resumed) == [1]
+    resumed.save(record(2))
+    assert resumed.load() == [record(1), record(2)]
+
+
+def test_without_a_file_there_is_nothing_to_load(dataset):
+    assert not dataset.exists()
+    with pytest.raises(DatasetError, match=r"metrics\.jsonl"):
+        dataset.load()
+    assert dataset.preview()["data"] == []
+
+
+def test_mlflow_is_not_imported_for_it(dataset):
+    dataset.save(record(1))
+    dataset.flush()
+    assert "mlflow" not in sys.modules
+
+
+class Server:
+    """Stands in for MLflow: remembers each call."""
+
+    def __init__(self, monkeypatch, active="run"):
+        self.calls, self.broken = [], False
+        server = self
+
+        class MlflowClient:
+            def log_batch(self, run_id, metrics):
+                if server.broken:
+                    raise ConnectionError("no server")
+                server.calls.append((run_id, list(metrics)))
+
+        mlflow = types.ModuleType("mlflow")
+        run = types.SimpleNamespace(info=types.SimpleNamespace(run_id=active))
+        mlflow.active_run = lambda: run if active else None
+        mlflow.MlflowClient = MlflowClient
+        mlflow.entities = types.ModuleType("mlflow.entities")
+        mlflow.entities.Metric = lambda key, value, timestamp, step: (key, value, step)
+        monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+        monkeypatch.setitem(sys.modules, "mlflow.entities", mlflow.entities)
+
+    @property
+    def metrics(self):
+        return [metric for _, metrics in self.calls for metric in metrics]
+
+
+def test_finite_metrics_go_to_the_active_run_under_their_prefix(dataset, monkeypatch):
+    server = Server(monkeypatch)
+    dataset.save(record(1, loss=0.5, missing=None, bad=math.nan))
+    assert server.calls == [("run", [("hybrid/loss", 0.5, 1)])]
+
+
+def test_calls_are_rare_and_flush_sends_the_rest(dataset, monkeypatch):
+    server, now = Server(monkeypatch), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    for epoch in range(1, 51):
+        dataset.save(record(epoch))
+        now[0] += 0.1
+    assert 2 <= len(server.calls) <= 4
+    dataset.flush()
+    assert [step for _, _, step in server.metrics] == list(range(1, 51))
+    calls = len(server.calls)
+    dataset.flush()
+    assert len(server.calls) == calls
+
+
+def test_many_metrics_are_sent_in_calls_of_a_size_that_mlflow_takes(dataset, monkeypatch):
+    server = Server(monkeypatch)
+    dataset.save(record(1, **{f"m{i}": float(i) for i in range(2500)}))
+    assert [len(metrics) for _, metrics in server.calls] == [1000, 1000, 500]
+
+
+def test_without_an_active_run_nothing_is_sent_unless_one_is_named(dataset, monkeypatch):
+    server = Server(monkeypatch, active=None)
+    dataset.save(record(1))
+    assert server.calls == []
+    dataset.run_id = "named"
+    dataset.save(record(2))
+    dataset.release()
+    assert server.calls == [("named", [("hybrid/loss", 0.5, 2)])]
+
+
+def test_a_server_that_fails_does_not_end_a_training(dataset, monkeypatch, caplog):
+    server = Server(monkeypatch)
+    server.broken = True
+    dataset.save(record(1))
+    assert "no server" in caplog.text
+    assert epochs(dataset) == [1]
+
+
+def test_metrics_arrive_in_a_real_store(dataset, monkeypatch, tmp_path):
+    monkeypatch.undo()
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    try:
+        # Not `set_experiment`: it would outlive this test.
+        experiment = mlflow.create_experiment("test", artifact_location=str(tmp_path / "mlruns"))
+        with mlflow.start_run(experiment_id=experiment) as run:
+            dataset.save(record(1))
+            dataset.save(record(2))
+            dataset.flush()
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "hybrid/loss")
+        assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
+    finally:
+        mlflow.set_tracking_uri(uri)
+
+
+def test_the_preview_has_a_curve_per_loss_and_estimate(dataset):
+    for epoch in (1, 2):
+        dataset.save(
+            record(epoch, synthetic_loss=1.0, physical_loss=None, **{"estimate.nu": 0.1, "std.nu": 0.01, "alpha": 0.5})
+        )
+    figure = dataset.preview()
+    curves = {trace["name"]: trace for trace in figure["data"]}
+    assert set(curves) == {"synthetic loss", "physical loss", "nu"}
+    assert curves["synthetic loss"]["x"] == [1, 2]
+    assert curves["physical loss"]["y"] == []
+    assert curves["nu"]["error_y"]["array"] == [0.01, 0.01]
+    json.dumps(figure, allow_nan=False)
+    import plotly.graph_objects
+
+    plotly.graph_objects.Figure(figure)

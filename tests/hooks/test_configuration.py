@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import LOGGING
+from kedro.io import DataCatalog
+
+from hyco.config import ConfigurationError
+from hyco.hooks import ConfigurationHooks
+from hyco.settings import CONFIG_LOADER_ARGS
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pytest's own log handlers alone."""
+    monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "not used")
+
+
+def context(project: Path = PROJECT, env: str | None = None, **runtime_params: Any) -> Any:
+    loader = OmegaConfigLoader(str(project / "conf"), env, runtime_params, **CONFIG_LOADER_ARGS)
+    return SimpleNamespace(project_path=project, config_loader=loader)
+
+
+def test_the_default_experiment_is_valid():
+    ConfigurationHooks().after_context_created(context())
+
+
+def test_problems_are_one_line_each_and_name_their_file():
+    wrong = context(seed=-1, hybrid={"alpha": 2.0})
+    with pytest.raises(ConfigurationError) as caught:
+        ConfigurationHooks().after_context_created(wrong)
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [["--params", "seed"], ["--params", "hybrid.alpha"]]
+
+
+def test_a_problem_in_a_file_is_laid_to_that_file(tmp_path):
+    (tmp_path / "conf" / "base").mkdir(parents=True)
+    (tmp_path / "conf" / "mine").mkdir()
+    (tmp_path / "conf" / "base" / "parameters.yml").write_text("seed: 0\n")
+    (tmp_path / "conf" / "mine" / "parameters.yml").write_text("seed: many\n")
+    with pytest.raises(ConfigurationError, match=r"(?m)^conf/mine/parameters\.yml: seed: 'many'"):
+        ConfigurationHooks().after_context_created(context(tmp_path, "mine"))
+
+
+def test_on_the_command_line_a_wrong_configuration_is_a_message_without_traceback():
+    with click.Context(click.Command("run")), pytest.raises(click.ClickException) as caught:
+        ConfigurationHooks().after_context_created(context(seed=-1))
+    assert caught.value.exit_code == 1
+    assert "--params: seed: -1" in caught.value.message
+
+
+def test_an_unknown_experiment_is_told_which_there_are():
+    with pytest.raises(ConfigurationError, match="no experiment 'burgers_7d'.*burgers_1d, burgers_2d"):
+        ConfigurationHooks().after_context_created(context(env="burgers_7d"))
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "conf" / "base").mkdir(parents=True)
+    (tmp_path / "conf" / "mine").mkdir()
+    (tmp_path / "conf" / "base" / "parameters.yml").write_text("seed: [0\n")
+    with pytest.raises(ConfigurationError, match=r"parameters cannot be read.*conf/base/parameters\.yml"):
+        ConfigurationHooks().after_context_created(context(tmp_path, "mine"))
+
+
+@pytest.mark.parametrize(("chosen", "used"), [("kept", PROJECT / "kept"), ("/far/away", Path("/far/away"))])
+def test_checkpoint_dir_sends_the_hybrids_checkpoints_there(chosen, used):
+    conf = {"type": "hyco.datasets.checkpoint.CheckpointDataset", "directory": "usual"}
+    catalog = DataCatalog.from_config({"hybrid_checkpoint": conf, "hybrid_resume_point": conf, "other": conf})
+    hooks = ConfigurationHooks()
+    hooks.after_context_created(context())
+    hooks.after_catalog_created(catalog, {"parameters": {"hybrid": {"checkpoint_dir": chosen}}})
+    assert catalog.get("hybrid_checkpoint").directory == used
+    assert catalog.get("hybrid_resume_point").directory == used
+    assert catalog.get("other").directory == Path("usual")
+
+
+def test_without_checkpoint_dir_the_catalog_is_left_as_it_is():
+    conf = {"type": "hyco.datasets.checkpoint.CheckpointDataset", "directory": "usual"}
+    catalog = DataCatalog.from_config({"hybrid_checkpoint": conf})
+    ConfigurationHooks().after_catalog_created(catalog, {"parameters": {"hybrid": {"checkpoint_dir": None}}})
+    assert catalog.get("hybrid_checkpoint").directory == Path("usual")
+
+
+def test_the_projects_logging_holds_wherever_the_command_was_started(monkeypatch, tmp_path):
+    before, handlers = dict(LOGGING.data), list(logging.getLogger().handlers)
+    monkeypatch.delenv("KEDRO_LOGGING_CONFIG")
+    monkeypatch.chdir(tmp_path)
+    try:
+        ConfigurationHooks().after_context_created(context())
+        assert yaml.safe_load((PROJECT / "conf" / "logging.yml").read_text()) == LOGGING.data
+        assert logging.getLogger("kedro.io").level == logging.WARNING
+    finally:
+        LOGGING.configure(before)
+        logging.getLogger().handlers = handlers

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+import pytest
+import yaml
+from kedro.pipeline import Pipeline, node
+
+from hyco.hooks import ReportHooks
+from hyco.training.checkpoints import ResumeError
+
+PARAMETERS = {"experiment": "tiny", "hybrid": {"alpha": 0.7}}
+
+
+@pytest.fixture
+def conf_catalog(tmp_path) -> dict[str, Any]:
+    return {"report": {"type": "kedro_datasets.json.JSONDataset", "filepath": str(tmp_path / "out" / "report.json")}}
+
+
+def raise_error(error: Exception) -> Pipeline:
+    def work() -> None:
+        raise error
+
+    return Pipeline([node(work, None, "report", name="work")])
+
+
+def test_the_resolved_parameters_are_saved_beside_the_report(session, conf_catalog, tmp_path):
+    session((ReportHooks(),), Pipeline([node(lambda: {}, None, "report", name="work")]), conf_catalog, PARAMETERS)
+    assert yaml.safe_load((tmp_path / "out" / "configuration.yaml").read_text()) == PARAMETERS
+
+
+def test_a_run_ends_by_naming_its_report(session, conf_catalog, tmp_path, caplog):
+    pipeline = Pipeline([node(lambda: {}, None, "report", name="work")])
+    with caplog.at_level(logging.INFO):
+        session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
+    assert caplog.messages[-1] == f"Report: {tmp_path / 'out' / 'report.json'}"
+
+
+def test_a_run_without_a_report_names_none_and_saves_no_configuration(session, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        session((ReportHooks(),), Pipeline([node(lambda: 1, None, "number", name="work")]), {}, PARAMETERS)
+    assert not any(message.startswith("Report") for message in caplog.messages)
+    assert not list(tmp_path.rglob("configuration.yaml"))
+
+
+def test_a_foreseen_error_is_a_message_on_the_command_line_and_itself_elsewhere(session, conf_catalog):
+    pipeline = raise_error(ResumeError("remove the checkpoint to start anew"))
+    with click.Context(click.Command("run")), pytest.raises(click.ClickException, match="remove the checkpoint"):
+        session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
+    with pytest.raises(ResumeError, match="remove the checkpoint"):
+        session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
+
+
+def test_an_unforeseen_error_keeps_its_traceback_on_the_command_line(session, conf_catalog):
+    with click.Context(click.Command("run")), pytest.raises(ZeroDivisionError):
+        session((ReportHooks(),), raise_error(ZeroDivisionError("a bug")), conf_catalog, PARAMETERS)

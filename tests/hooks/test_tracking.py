@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from kedro.pipeline import Pipeline, node
+from mlflow.entities import Run
+
+from hyco.hooks import MlflowHooks
+from hyco.hooks.tracking import flatten, report_metrics
+
+PARAMETERS = {"experiment": "tiny", "notes": "a note", "hybrid": {"alpha": 0.5, "checkpoint_dir": None}}
+REPORT = {"methods": {"hybrid_synthetic": {"nrmse": {"mean": 0.25, "per_step": [0.25]}}}, "cost": {"wall_seconds": 2.0}}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all tests, because making MLflow's database takes seconds."""
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every run starts from a folder that is not the project's, with no tracking URI set, and leaves no run open."""
+    monkeypatch.chdir(tmp_path)
+    before = MlflowHooks._own_uri
+    mlflow.set_tracking_uri(None)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    MlflowHooks._own_uri = None
+    yield
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+    MlflowHooks._own_uri = before
+
+
+@pytest.fixture
+def conf_catalog(tmp_path: Path) -> dict[str, Any]:
+    folder = tmp_path / "reporting"
+    return {
+        "metrics": {
+            "type": "hyco.datasets.metrics.MetricsDataset",
+            "filepath": str(folder / "hybrid_metrics.jsonl"),
+            "metrics_prefix": "hybrid/",
+        },
+        "report": {"type": "kedro_datasets.json.JSONDataset", "filepath": str(folder / "report.json")},
+        "synthetic_report": {"type": "kedro_datasets.json.JSONDataset", "filepath": str(folder / "other.json")},
+        "physical_model": {
+            "type": "kedro_datasets.json.JSONDataset",
+            "filepath": str(tmp_path / "models" / "physical_model.json"),
+            "versioned": True,
+        },
+    }
+
+
+def train() -> Iterator[dict[str, Any]]:
+    for epoch in (1, 2):
+        yield {"epoch": epoch, "metrics": {"loss": 1.0 / epoch, "physical_loss": None}}
+
+
+def fail(metrics: list[Any]) -> None:
+    raise RuntimeError("the solver broke")
+
+
+TRAIN = node(train, None, "metrics", name="train")
+FINISH = node(lambda metrics: ({"viscosity": 0.1}, REPORT), "metrics", ["physical_model", "report"], name="finish")
+COMPLETE = Pipeline([TRAIN, FINISH])
+BROKEN = Pipeline([TRAIN, node(fail, "metrics", None, name="fail")])
+
+
+def newest(project: Path, experiment: str = "tiny") -> Run:
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    return client.search_runs([found.experiment_id], order_by=["attributes.start_time DESC"], max_results=1)[0]
+
+
+def artefacts(run: Run) -> list[str]:
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_run_has_its_parameters_live_metrics_report_and_models_in_the_projects_own_store(
+    session, project, conf_catalog, tmp_path
+):
+    left_by_another_pipeline = tmp_path / "reporting" / "other.json"
+    left_by_another_pipeline.parent.mkdir()
+    left_by_another_pipeline.write_text("{}")
+    session((MlflowHooks(),), COMPLETE, conf_catalog, PARAMETERS, project)
+    run = newest(project)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "hybrid"
+    assert run.data.params == {
+        "experiment": "tiny",
+        "notes": "a note",
+        "hybrid.alpha": "0.5",
+        "hybrid.checkpoint_dir": "null",
+    }
+    assert run.data.metrics == {"hybrid/loss": 0.5, "nrmse/hybrid_synthetic": 0.25, "cost/wall_seconds": 2.0}
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "hybrid/loss")
+    assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
+    assert run.data.tags["experiment"] == "tiny"
+    assert run.data.tags["pipeline"] == "hybrid"
+    assert run.data.tags["environment"] == "tiny"
+    assert run.data.tags["mlflow.note.content"] == "a note"
+    assert artefacts(run) == ["models/physical_model.json", "report/hybrid_metrics.jsonl", "report/report.json"]
+    assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(project / "mlruns" / "tiny")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_two_sessions_in_one_process_make_two_finished_runs(session, project, conf_catalog):
+    hook = MlflowHooks()
+    session((hook,), COMPLETE, conf_catalog, {"experiment": "twice"}, project)
+    first = newest(project, "twice").info
+    session((hook,), COMPLETE, conf_catalog, {"experiment": "twice"}, project)
+    second = newest(project, "twice").info
+    assert first.run_id != second.run_id
+    assert first.status == second.status == "FINISHED"
+
+
+def test_a_failing_run_is_marked_failed_and_keeps_the_metrics_until_then(session, project, conf_catalog):
+    with pytest.raises(RuntimeError, match="the solver broke"):
+        session((MlflowHooks(),), BROKEN, conf_catalog, {"experiment": "broken"}, project)
+    run = newest(project, "broken")
+    assert run.info.status == "FAILED"
+    assert run.data.metrics == {"hybrid/loss": 0.5}
+    assert mlflow.active_run() is None
+
+
+def test_an_interrupted_run_is_marked_killed_when_the_next_one_starts(session, project, conf_catalog):
+    def interrupt(metrics: list[Any]) -> None:
+        raise KeyboardInterrupt
+
+    hook = MlflowHooks()
+    interrupted = Pipeline([TRAIN, node(interrupt, "metrics", None, name="interrupt")])
+    with pytest.raises(KeyboardInterrupt):
+        session((hook,), interrupted, conf_catalog, {"experiment": "interrupted"}, project)
+    session((hook,), COMPLETE, conf_catalog, {"experiment": "after"}, project)
+    assert newest(project, "interrupted").info.status == "KILLED"
+    assert newest(project, "after").info.status == "FINISHED"
+
+
+def test_a_run_inside_an_active_run_is_nested_in_it_and_leaves_it_open(session, project, conf_catalog):
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    mlflow.set_experiment("parent")
+    with mlflow.start_run() as parent:
+        session((MlflowHooks(),), COMPLETE, conf_catalog, PARAMETERS, project)
+        active = mlflow.active_run()
+        assert active is not None
+        assert active.info.run_id == parent.info.run_id
+    children = mlflow.MlflowClient().search_runs(
+        [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
+    )
+    assert [run.info.status for run in children] == ["FINISHED"]
+
+
+def test_a_tracking_uri_that_the_user_set_is_kept(session, project, conf_catalog, tmp_path, monkeypatch):
+    uri = f"sqlite:///{project}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "chosen"}, tmp_path)
+    assert newest(project, "chosen").info.status == "FINISHED"
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_deleted_experiment_is_taken_up_again(session, project, conf_catalog):
+    session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "deleted"}, project)
+    mlflow.delete_experiment(newest(project, "deleted").info.experiment_id)
+    session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "deleted"}, project)
+    assert newest(project, "deleted").info.status == "FINISHED"
+
+
+def test_nested_parameters_become_one_key_each():
+    parameters = {
+        "seed": 3,
+        "resume": False,
+        "observation": {"train_sim": [0, 1], "space": {}},
+        "physical": {"learnable_parameters": [{"name": "viscosity", "bounds": [0.001, 1.0]}]},
+        "notes": "x" * 7000,
+        "what?": None,
+    }
+    assert flatten(parameters) == {
+        "seed": "3",
+        "resume": "false",
+        "observation.train_sim": "[0, 1]",
+        "observation.space": "{}",
+        "physical.learnable_parameters.0.name": "viscosity",
+        "physical.learnable_parameters.0.bounds": "[0.001, 1.0]",
+        "notes": "x" * 6000,
+        "what_": "null",
+    }
+
+
+def test_a_report_gives_its_finite_numbers_by_quantity_and_method():
+    values = {"true": 0.1, "estimate": 0.11, "std": None, "relative_error": 0.1, "identifiable": True}
+    report = {
+        "methods": {
+            "persistence": {"nrmse": {"mean": float("nan"), "per_step": []}},
+            "physical": {
+                "nrmse": {"mean": 0.5, "per_step": [0.5]},
+                "parameters": {"viscosity": values},
+                "training_seconds": 3.0,
+            },
+        },
+        "cost": {"peak_rss_bytes": 7},
+    }
+    assert report_metrics(report) == {
+        "cost/peak_rss_bytes": 7.0,
+        "nrmse/physical": 0.5,
+        "training_seconds/physical": 3.0,
+        "estimate/physical/viscosity": 0.11,
+        "relative_error/physical/viscosity": 0.1,
+    }

@@ -1,0 +1,127 @@
+"""Networks by name: their keys, their weights, their symmetries."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from hyco.networks.coordinates import coordinate_channels
+from hyco.networks.network import available, build, network_config
+
+NAMES = available()
+BOUNDARIES = ("periodic", "neumann", "dirichlet")
+
+
+def network(name, boundaries, channels=2, seed=0, **keys):
+    module = build(
+        {"name": name, **keys}, in_channels=channels, out_channels=channels, boundaries=boundaries, seed=seed
+    )
+    return awake(module)
+
+
+def awake(module):
+    """Give the layers that start at zero something to say."""
+    generator = torch.Generator().manual_seed(1)
+    for p in module.parameters():
+        if not p.detach().any():
+            p.data.normal_(std=0.1, generator=generator)
+    return module
+
+
+def test_the_networks_that_exist_are_listed_by_name():
+    assert NAMES == ["resnet", "unet"]
+
+
+def test_an_unknown_network_says_which_exist():
+    with pytest.raises(ValueError, match=r"^unknown network 'transformer'; available: resnet, unet$"):
+        network_config({"name": "transformer"})
+    with pytest.raises(ValueError, match="a network needs a name; available: resnet, unet"):
+        network_config({"filters": 8})
+
+
+def test_listing_networks_does_not_import_torch():
+    code = "import sys; from hyco.networks.network import available; available(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_keys_and_values_are_refused(name):
+    for keys in ({"depth": 3}, {"filters": 0}, {"kernel_size": 4}, {"activation": "sine"}):
+        with pytest.raises(ValidationError):
+            network_config({"name": name, **keys})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_survives_json(name):
+    config = network_config({"name": name, "filters": 6})
+    assert network_config(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_the_default_networks_are_small(name, dimensions):
+    count = sum(p.numel() for p in network(name, ("periodic",) * dimensions, dimensions).parameters())
+    assert 10_000 < count < 100_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("shape", [(16,), (13,), (3,), (12, 8), (11, 7), (1, 9), (5, 4, 3)])
+def test_any_resolution_comes_out_as_it_went_in(name, boundary, shape):
+    module = network(name, (boundary,) * len(shape), filters=4)
+    out = module(torch.randn(2, 2, *shape))
+    assert out.shape == (2, 2, *shape)
+    assert out.dtype == torch.float32
+    assert bool(torch.isfinite(out).all())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("keys", [{}, {"normalisation": "group"}, {"kernel_size": 5, "activation": "tanh"}])
+@pytest.mark.parametrize(("shape", "shift"), [((32,), (8,)), ((16, 24), (4, -8))])
+def test_a_shift_along_periodic_axes_shifts_the_answer(name, keys, shape, shift):
+    module = network(name, ("periodic",) * len(shape), **keys)
+    x, axes = torch.randn(2, 2, *shape), tuple(range(2, 2 + len(shape)))
+    torch.testing.assert_close(module(x.roll(shift, axes)), module(x).roll(shift, axes), rtol=1e-4, atol=1e-5)
+
+
+def test_the_resnet_is_equivariant_under_shifts_by_any_number_of_cells():
+    module, x = network("resnet", ("periodic", "periodic"), dilations=(1, 2)), torch.randn(1, 2, 9, 14)
+    torch.testing.assert_close(module(x.roll((1, 5), (2, 3))), module(x).roll((1, 5), (2, 3)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wall_breaks_the_symmetry_of_its_own_axis_only(name):
+    module, x = network(name, ("periodic", "dirichlet")), torch.randn(1, 2, 16, 16)
+    torch.testing.assert_close(module(x.roll(4, 2)), module(x).roll(4, 2), rtol=1e-4, atol=1e-5)
+    assert (module(x.roll(4, 3)) - module(x).roll(4, 3)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_depend_on_the_seed_and_on_nothing_else(name):
+    torch.manual_seed(1)
+    first = build({"name": name}, in_channels=1, out_channels=1, boundaries=("periodic",), seed=5).state_dict()
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    again = build({"name": name}, in_channels=1, out_channels=1, boundaries=("periodic",), seed=5).state_dict()
+    other = build({"name": name}, in_channels=1, out_channels=1, boundaries=("periodic",), seed=6).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not all(torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_weight_gets_a_gradient(name):
+    module = network(name, ("periodic", "neumann"), normalisation="group")
+    module(torch.randn(2, 2, 8, 12)).square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
+
+
+def test_coordinates_agree_across_a_periodic_boundary_and_run_from_side_to_side_elsewhere():
+    sin, cos, linear = coordinate_channels((8, 5), ("periodic", "neumann"))
+    torch.testing.assert_close(sin.square() + cos.square(), torch.ones(8, 5))
+    torch.testing.assert_close(sin[0], -sin[-1])
+    torch.testing.assert_close(cos[0], cos[-1])
+    assert sin.std(1).max() == 0
+    torch.testing.assert_close(linear[3], torch.tensor([-0.8, -0.4, 0.0, 0.4, 0.8]))

@@ -1,0 +1,57 @@
+"""Padding by boundary, on arrays whose sides differ."""
+
+import pytest
+import torch
+
+from hyco.networks.padding import Convolution, pad
+
+ROWS = torch.arange(6.0).reshape(1, 1, 2, 3)
+
+
+def test_periodic_padding_takes_the_cells_of_the_other_side():
+    assert pad(ROWS, 1, "periodic", 3)[0, 0].tolist() == [[2, 0, 1, 2, 0], [5, 3, 4, 5, 3]]
+    assert pad(ROWS, 1, "periodic", 2)[0, 0, :, 0].tolist() == [3, 0, 3, 0]
+
+
+def test_periodic_padding_wider_than_the_axis_goes_round_again():
+    assert pad(ROWS, 4, "periodic", 3)[0, 0, 0].tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+
+
+def test_neumann_padding_repeats_the_outermost_cell():
+    assert pad(ROWS, 2, "neumann", 3)[0, 0].tolist() == [[0, 0, 0, 1, 2, 2, 2], [3, 3, 3, 4, 5, 5, 5]]
+
+
+def test_dirichlet_padding_is_zero():
+    assert pad(ROWS, 1, "dirichlet", 2)[0, 0].tolist() == [[0, 0, 0], [0, 1, 2], [3, 4, 5], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("boundaries", [("periodic", "dirichlet"), ("dirichlet", "neumann"), ("neumann", "periodic")])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_convolution_pads_each_axis_by_its_own_boundary(boundaries, dilation):
+    layer = Convolution(2, 3, 3, boundaries, dilation=dilation)
+    x = torch.randn(2, 2, 5, 7)
+    padded = x
+    for axis, boundary in enumerate(boundaries):
+        padded = pad(padded, dilation, boundary, 2 + axis)
+    inner = layer.convolution
+    expected = torch.nn.functional.conv2d(padded, inner.weight, inner.bias, dilation=dilation)
+    assert layer(x).shape == (2, 3, 5, 7)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_a_constant_stays_constant_where_nothing_flows_through_the_boundary():
+    out = Convolution(1, 1, 5, ("periodic", "neumann"))(torch.ones(1, 1, 6, 9))
+    torch.testing.assert_close(out, out[0, 0, 0, 0].expand_as(out))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1, 1, 4, ("periodic",)), "odd size"),
+        ((1, 1, 3, ("open",)), "unknown boundary 'open'; available: periodic, neumann, dirichlet"),
+        ((1, 1, 3, ("periodic",) * 4), "1 to 3 dimensions"),
+    ],
+)
+def test_what_a_convolution_cannot_do_is_said(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Convolution(*arguments)

@@ -1,0 +1,148 @@
+"""The traced and compiled step equals PhiFlow's, and gradients pass through it."""
+
+import logging
+import shutil
+
+import pytest
+import torch
+from phi import math as phimath
+
+from hyco.fields import FieldSpec, Layout
+from hyco.generation import random_smooth_states
+from hyco.physics.equation import Equation
+from hyco.physics.registry import build_equation
+from hyco.physics.stepper import Stepper
+from hyco.rollout import physical_rollout, rollout
+
+
+def burgers(dimensions, dt=0.05):
+    domain = {"x": {"size": 4.0, "resolution": 24}, "y": {"size": 3.0, "resolution": 20, "lower": -1.0}}
+    return build_equation(
+        {
+            "name": "burgers",
+            "domain": dict(list(domain.items())[:dimensions]),
+            "dt": dt,
+            "max_speed": 4.0,
+            "parameters": {"viscosity": 0.1},
+        }
+    )
+
+
+def states(equation, count):
+    grid = equation.layout.grid
+    return random_smooth_states(grid, len(equation.layout.channels), count, 0.8, 1.0, torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_traced_step_equals_the_plain_step_to_rounding(dimensions, batch):
+    equation = burgers(dimensions)
+    start = states(equation, batch)
+    viscosity = {"viscosity": torch.linspace(0.05, 0.3, batch, dtype=torch.float64)}
+    plain, traced = Stepper(equation, "plain"), Stepper(equation, "traced")
+    expected, found = plain(start, viscosity), traced(start, viscosity)
+    assert traced.path == "traced"
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, expected, rtol=0, atol=1e-14)
+    assert not torch.allclose(found, start, atol=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_the_compiled_step_equals_the_plain_step_to_rounding():
+    equation = burgers(1)
+    start = states(equation, 2)
+    viscosity = {"viscosity": torch.tensor([0.1, 0.2], dtype=torch.float64)}
+    found = Stepper(equation, "compiled")(start, viscosity)
+    assert torch.allclose(found, Stepper(equation, "plain")(start, viscosity), rtol=0, atol=1e-13)
+
+
+def test_without_a_compiler_the_step_runs_traced_and_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with caplog.at_level(logging.WARNING):
+        stepper = Stepper(burgers(1), "compiled")
+    assert stepper.path == "traced"
+    assert "compiler" in caplog.text
+
+
+def test_each_sample_of_a_batch_has_its_own_parameter():
+    equation = burgers(2)
+    start = states(equation, 1)
+    stepper = Stepper(equation)
+    values = torch.tensor([0.05, 0.4], dtype=torch.float64)
+    together = stepper(start.expand(2, *start.shape[1:]), {"viscosity": values})
+    for i, value in enumerate(values):
+        assert torch.allclose(together[i], stepper(start, {"viscosity": value})[0], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("path", ["plain", "traced"])
+def test_the_gradient_passes_the_taylor_test(dimensions, path):
+    equation = burgers(dimensions)
+    start = states(equation, 2)
+    stepper = Stepper(equation, path)
+
+    def loss(viscosity):
+        return rollout(lambda state: stepper(state, {"viscosity": viscosity}), start, 4).square().mean()
+
+    point = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+    value = loss(point)
+    (slope,) = torch.autograd.grad(value, point)
+    remainders = [abs(float(loss(point.detach() + h) - value - h * slope)) for h in (1e-2, 5e-3, 2.5e-3)]
+    orders = torch.tensor(remainders).log2().diff().neg()
+    assert ((orders > 1.95) & (orders < 2.05)).all()
+
+
+def test_gradient_checkpointing_changes_nothing():
+    equation = burgers(1)
+    start = states(equation, 2)
+    stepper = Stepper(equation)
+    gradients = []
+    for checkpointing in (False, True):
+        viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        out = rollout(
+            lambda state, v=viscosity: stepper(state, {"viscosity": v}), start, 5, gradient_checkpointing=checkpointing
+        )
+        gradients.append(torch.autograd.grad(out.square().sum(), viscosity)[0])
+    assert gradients[0] == gradients[1]
+
+
+def test_the_physical_rollout_is_a_dictionary_with_velocity_and_a_time_dimension():
+    from hyco.fields import to_fields, to_tensor
+
+    equation = burgers(2)
+    start = states(equation, 3)
+    with phimath.precision(64):
+        fields = physical_rollout(equation, to_fields(start, equation.layout), equation.parameters, 4)
+    assert set(fields) == {"velocity"}
+    assert fields["velocity"].shape.get_size("time") == 4
+    stepper = Stepper(equation)
+    values = {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    expected = rollout(lambda state: stepper(state, values), start, 4)
+    found = to_tensor(fields, equation.layout, batch_dims=("batch", "time"))
+    assert torch.allclose(found, expected, rtol=0, atol=1e-13)
+
+
+class LooksAtValues(Equation):
+    """A step that cannot be traced: a value decides what Python does."""
+
+    def __init__(self):
+        self.layout = Layout(grid=burgers(1).layout.grid, fields=(FieldSpec("velocity", components=("x",)),))
+        self.dt, self.parameters = 0.1, {"viscosity": 0.1}
+
+    def step(self, fields, parameters):
+        velocity = fields["velocity"]
+        factor = 0.5 if float(phimath.max(phimath.abs(velocity.values), velocity.shape)) > 0 else 1.0
+        return {"velocity": velocity * factor}
+
+
+def test_a_step_that_cannot_be_traced_falls_back_to_phiflow_and_says_so(caplog):
+    equation = LooksAtValues()
+    stepper = Stepper(equation, "traced")
+    start = states(burgers(1), 2)
+    with caplog.at_level(logging.WARNING):
+        try:
+            stepper(start, {"viscosity": torch.tensor(0.1, dtype=torch.float64)})
+        except Exception:
+            pass
+    assert stepper.path == "jit"
+    assert "cannot be traced" in caplog.text

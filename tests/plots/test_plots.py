@@ -1,0 +1,332 @@
+"""The figures say what they show: labelled, to the right of and above where things are, whatever values are missing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
+
+from hyco.grid import Grid
+from hyco.plots import (
+    Units,
+    animate,
+    parameter_estimates,
+    predictions,
+    rollout_error,
+    to_array,
+    to_png,
+    training_curves,
+)
+from hyco.plots.rollout_error import _LABEL_GAP, _spread
+from hyco.plots.style import METHODS
+
+LINE = Grid(("x",), (0.0,), (2.0,), (16,))
+PLANE = Grid(("x", "y"), (0.0, -1.0), (4.0, 3.0), (8, 6))
+UNITS = Units(length="m", time="s", value="m/s")
+
+
+def rollouts(grid: Grid, steps: int = 5, methods: int = 5) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A truth `[T, 2, *space]` and predictions that are a little off."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(steps, 2, *grid.resolution))
+    return truth, {name: truth + 0.1 * rng.normal(size=truth.shape) for name in list(METHODS)[:methods]}
+
+
+def history(epochs: int, first_update: int = 1, interval: int = 1) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": e,
+            "metrics": {
+                "synthetic_loss": 1 / e,
+                "physical_loss": 2 / e if e >= first_update and (e - first_update) % interval == 0 else None,
+                "validation_synthetic": float("nan") if e == 2 else 0.5 / e,
+                "validation_physical": None,
+            },
+        }
+        for e in range(1, epochs + 1)
+    ]
+
+
+def images(figure: Figure) -> list[AxesImage]:
+    return [image for axis in figure.axes for image in axis.get_images()]
+
+
+def texts(figure: Figure) -> list[str]:
+    legends = [t.get_text() for legend in figure.legends for t in legend.get_texts()]
+    inside = [
+        t.get_text() for axis in figure.axes for t in [*axis.texts, axis.title, axis.xaxis.label, axis.yaxis.label]
+    ]
+    ticks = [t.get_text() for axis in figure.axes for t in axis.get_yticklabels()]
+    return [text for text in [*legends, *inside, *ticks, *(t.get_text() for t in figure.texts)] if text]
+
+
+def with_data(figure: Figure) -> list[Axes]:
+    return [axis for axis in figure.axes if axis.lines]
+
+
+# --- training curves
+
+
+def test_training_curves_label_every_axis_and_every_method() -> None:
+    figure = training_curves({"synthetic": history(6), "physical": history(6), "hybrid": history(6)})
+    assert all(axis.get_xlabel() == "epoch" and axis.get_ylabel() for axis in figure.axes)
+    assert {"network alone", "physics alone", "hybrid: network", "hybrid: physics"} <= set(texts(figure))
+    assert all(axis.get_yscale() == "log" for axis in figure.axes)
+
+
+def test_the_physics_loss_is_shown_only_where_there_is_one() -> None:
+    figure = training_curves({"hybrid": history(9, first_update=5, interval=2)})
+    physics = next(axis for axis in figure.axes if "physics" in axis.get_ylabel())
+    assert list(physics.lines[0].get_xdata()) == [5, 7, 9]
+
+
+def test_epochs_before_the_first_possible_update_are_shaded_as_warm_up() -> None:
+    figure = training_curves({"hybrid": history(9, first_update=5, interval=2)})
+    spans = [
+        patch.get_extents().transformed(axis.transData.inverted()) for axis in figure.axes for patch in axis.patches
+    ]
+    assert spans and all(span.x1 == pytest.approx(3.5) for span in spans)
+    assert "warm-up" in texts(figure)
+    assert "warm-up" not in texts(training_curves({"hybrid": history(9)}))
+
+
+@pytest.mark.parametrize("histories", [{}, {"hybrid": []}, {"hybrid": history(1)}, {"synthetic": history(1)}])
+def test_training_curves_of_nothing_or_of_one_epoch_can_be_drawn(histories: dict[str, Any]) -> None:
+    assert to_png(training_curves(histories)).startswith(b"\x89PNG")
+
+
+# --- rollout error
+
+
+def test_rollout_error_starts_one_step_after_the_initial_state() -> None:
+    figure = rollout_error({"synthetic": [0.1, 0.2, 0.4]}, dt=0.5, units=UNITS)
+    (axis,) = figure.axes
+    assert list(axis.lines[0].get_xdata()) == [0.5, 1.0, 1.5]
+    assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_yscale()) == ("time $t$ [s]", "nRMSE", "log")
+
+
+def test_every_method_keeps_its_colour_whichever_others_are_there() -> None:
+    values = [0.1, 0.2]
+    alone = rollout_error({"hybrid_physical": values}, 1.0).axes[0].lines[0].get_color()
+    together = rollout_error(dict.fromkeys(METHODS, values), 1.0).axes[0].lines[-1].get_color()
+    assert alone == together == METHODS["hybrid_physical"].colour
+    assert len({style.colour for style in METHODS.values()}) == len(METHODS)
+
+
+def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
+    figure = rollout_error({name: [0.1, 0.2] for name in METHODS}, dt=1.0)
+    figure.canvas.draw()
+    boxes = sorted((Text.get_window_extent(t) for t in figure.axes[0].texts), key=lambda box: box.y0)
+    assert len(boxes) == 5
+    assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
+    assert boxes[0].y0 >= 0 and max(box.x1 for box in boxes) <= figure.bbox.x1
+
+
+def test_labels_move_no_further_than_they_must() -> None:
+    assert _spread([0.1, 0.5, 0.9]) == pytest.approx([0.1, 0.5, 0.9])
+    assert _spread([0.5, 0.5]) == pytest.approx([0.5 - _LABEL_GAP / 2, 0.5 + _LABEL_GAP / 2])
+    assert max(_spread([1.0] * 5)) <= 1.0 + 1e-12
+
+
+def test_a_rollout_that_blew_up_says_until_when_it_was_finite() -> None:
+    figure = rollout_error(
+        {"synthetic": [0.1, None, None], "physical": [float("nan")] * 3, "persistence": [0.0] * 3}, 0.5
+    )
+    assert {"network alone (until $t$ = 0.5)", "physics alone (not finite)", "persistence (zero)"} <= set(texts(figure))
+
+
+def test_a_static_problem_has_one_point_per_method_and_no_time() -> None:
+    figure = rollout_error({"synthetic": [0.1], "physical": [0.01]}, dt=1.0)
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "nRMSE" and "time $t$" not in texts(figure)
+    assert {"network alone", "physics alone"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("per_step", [{}, {"synthetic": []}, {"synthetic": [None, None]}])
+def test_rollout_error_without_values_says_so(per_step: dict[str, Any]) -> None:
+    assert "no finite values" in texts(rollout_error(per_step, 1.0))
+
+
+# --- predictions
+
+
+@pytest.mark.parametrize("grid", [LINE, PLANE])
+@pytest.mark.parametrize("methods", [0, 1, 5])
+def test_predictions_share_one_colour_scale_for_states_and_one_for_errors(grid: Grid, methods: int) -> None:
+    truth, predicted = rollouts(grid, methods=methods)
+    figure = predictions(truth, predicted, grid, dt=0.1, channels=("u", "v"), units=UNITS)
+    scales = {(image.get_cmap().name, image.get_clim()) for image in images(figure)}
+    assert len(scales) == (2 if methods else 1)
+    found = texts(figure)
+    labels = [METHODS[name].label for name in predicted]
+    assert all(label in found or label.replace(" ", "\n") in found for label in labels)
+    assert "u [m/s]" in found and "$x$ [m]" in found
+    assert "prediction − truth [m/s]" in found or not methods
+    assert ("time $t$ [s]" if grid is LINE else "$y$ [m]") in found
+
+
+def test_in_space_time_images_x_runs_right_and_time_up() -> None:
+    truth = np.zeros((5, 1, 16))
+    truth[-1, 0, -1] = 1.0
+    image = images(predictions(truth, {"synthetic": truth}, LINE, dt=0.5))[0]
+    assert image.get_array().shape == (5, 16) and image.origin == "lower"
+    assert image.get_array()[-1, -1] == 1.0
+    assert image.get_extent() == pytest.approx((0.0, 2.0, 0.25, 2.75))
+
+
+def test_in_snapshots_x_runs_right_and_y_up() -> None:
+    truth = np.zeros((4, 2, 8, 6))
+    truth[:, 1, 7, 0] = 1.0
+    figure = predictions(truth, {"synthetic": truth}, PLANE, dt=0.5, channel="v", channels=["u", "v"])
+    image = images(figure)[0]
+    assert image.get_array().shape == (6, 8) and image.origin == "lower"
+    assert image.get_array()[0, 7] == 1.0
+    assert image.get_extent() == pytest.approx((0.0, 4.0, -1.0, 2.0))
+    pixels = to_array(figure)
+    box = image.axes.get_window_extent()
+    rows = slice(int(len(pixels) - box.y1) + 2, int(len(pixels) - box.y0) - 2)
+    green = pixels[rows, int(box.x0) + 2 : int(box.x1) - 2, 1].astype(int)
+    bright = np.argwhere(green > 200)
+    assert (bright.mean(0) > np.array(green.shape) * (0.75, 0.8)).all(), "lower right in the picture"
+    assert green.shape[1] / green.shape[0] == pytest.approx(4 / 3, rel=0.1)
+
+
+def test_snapshots_include_the_last_state() -> None:
+    truth, predicted = rollouts(PLANE, steps=9, methods=1)
+    titles = [axis.get_title() for axis in predictions(truth, predicted, PLANE, dt=1.0).axes if axis.get_title()]
+    assert titles[:4] == ["$t$ = 3", "$t$ = 5", "$t$ = 7", "$t$ = 9"]
+
+
+@pytest.mark.parametrize("grid", [LINE, PLANE])
+def test_a_prediction_that_diverges_neither_breaks_nor_dominates_the_figure(grid: Grid) -> None:
+    truth, predicted = rollouts(grid)
+    predicted["synthetic"][2:] = np.nan
+    predicted["physical"][3:] *= 1e9
+    predicted["hybrid_synthetic"][4] = np.inf
+    figure = predictions(truth, predicted, grid, dt=0.1)
+    assert all(abs(limit) < 10 for image in images(figure) for limit in image.get_clim())
+    assert "not finite" in texts(figure)
+    to_array(figure)
+
+
+@pytest.mark.parametrize("grid", [LINE, PLANE])
+@pytest.mark.parametrize("value", [0.0, 3.0, 1e-12])
+def test_constant_fields_without_error_have_a_colour_scale(grid: Grid, value: float) -> None:
+    truth = np.full((1, 1, *grid.resolution), value)
+    figure = predictions(truth, {"synthetic": truth}, grid, dt=1.0)
+    assert all(image.get_clim()[0] < image.get_clim()[1] for image in images(figure))
+    to_array(figure)
+
+
+def test_the_padding_of_a_staggered_tensor_is_not_drawn() -> None:
+    truth = np.zeros((2, 2, 9, 7))
+    assert images(predictions(truth, {}, PLANE, dt=1.0))[0].get_array().shape == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channel": "w", "channels": ["u", "v"]}, "unknown channel 'w'; available: u, v"),
+        ({"channel": 2}, "channel 2 is not among the 2"),
+        ({"predictions": {"synthetic": np.zeros((3, 2, 8, 6))}}, "synthetic has"),
+        ({"truth": np.zeros((5, 2, 6, 8))}, "expected"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:
+    truth, predicted = rollouts(PLANE, methods=1)
+    with pytest.raises(ValueError, match=message):
+        predictions(**({"truth": truth, "predictions": predicted, "grid": PLANE, "dt": 1.0} | change))
+
+
+# --- parameter estimates
+
+
+def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> None:
+    run = {"epoch": [1, 2, 3], "estimate": [0.5, 0.2, 0.011], "std": [None, 0.1, 0.001]}
+    figure = parameter_estimates(
+        {"physical": {"viscosity": run, "speed": {**run, "estimate": [-1.0, 0.5, 1.0]}}},
+        {"viscosity": 0.01, "speed": None},
+        {"viscosity": 0.9},
+        {"viscosity": (1e-4, 1.0)},
+        units={"viscosity": "m²/s"},
+    )
+    viscosity, speed = with_data(figure)
+    assert viscosity.get_ylabel() == "viscosity [m²/s]" and viscosity.get_yscale() == "log"
+    assert speed.get_ylabel() == "speed" and speed.get_yscale() == "linear"
+    dashed = [list(line.get_ydata()) for line in viscosity.lines if line.get_linestyle() == "--"]
+    assert [0.01, 0.01] in dashed
+    assert len(speed.lines) == 1, "no truth where it is unknown"
+    assert {"physics alone", "95% interval", "truth", "first guess"} <= set(texts(figure))
+
+
+def test_a_wide_early_interval_does_not_hide_the_estimates() -> None:
+    run = {"epoch": [1, 2, 3], "estimate": [1.0, 1.1, 1.2], "std": [1e6, 0.1, 0.01]}
+    low, high = parameter_estimates({"physical": {"speed": run}}, {"speed": 1.2}).axes[0].get_ylim()
+    assert high - low < 1.0
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"epoch": [1], "estimate": [0.5], "std": [0.1]},
+        {"epoch": [1], "estimate": [0.5], "std": None},
+        {"epoch": [1, 2], "estimate": [None, None], "std": [None, None]},
+        {"epoch": [1, 2, 3], "estimate": [2.0, 2.0, 2.0], "std": [0.0, 0.0, 0.0]},
+        {"estimate": []},
+    ],
+)
+def test_short_constant_or_missing_estimates_can_be_drawn(run: dict[str, Any]) -> None:
+    to_array(parameter_estimates({"hybrid_physical": {"viscosity": run}}, {}))
+    to_array(parameter_estimates({}, {}))
+
+
+# --- animation
+
+
+@pytest.mark.parametrize("grid", [LINE, PLANE])
+def test_an_animation_has_few_frames_of_one_size_that_move(grid: Grid) -> None:
+    truth, predicted = rollouts(grid, steps=4, methods=2)
+    result = animate(truth, predicted, grid, dt=0.1, units=UNITS)
+    frames = result["frames"]
+    assert frames.dtype == np.uint8 and frames.shape[0] == 4 and frames.shape[3] == 3
+    assert frames.shape[1] < 500 and frames.shape[2] < 700 and result["fps"] > 0
+    assert all((a != b).any() for a, b in pairwise(frames))
+
+
+def test_a_long_rollout_is_shortened_to_sixty_frames() -> None:
+    truth = np.zeros((150, 1, 16))
+    assert len(animate(truth, {}, LINE, dt=0.1)["frames"]) == 60
+
+
+def test_values_that_are_not_finite_can_be_animated() -> None:
+    truth, predicted = rollouts(PLANE, steps=2, methods=5)
+    predicted["physical"][1] = np.nan
+    animate(truth, predicted, PLANE, dt=0.1)
+
+
+# --- style
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    figure = rollout_error({"synthetic": [0.1, 0.2]}, 1.0)
+    figure.savefig(tmp_path / "figure.pdf")
+    figure.savefig(tmp_path / "figure.png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_looks_the_same_whatever_the_settings_are() -> None:
+    def draw() -> np.ndarray:
+        return to_array(rollout_error({"synthetic": [0.1, 0.2]}, 1.0))
+
+    usual = draw()
+    with mpl.rc_context({"font.size": 20, "xtick.major.size": 12, "figure.dpi": 50, "axes.grid": False}):
+        assert (draw() == usual).all()

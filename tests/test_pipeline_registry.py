@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from hyco.pipeline_registry import register_pipelines
+from hyco.training import available
+
+
+def test_the_pipelines_are_generation_one_per_training_and_all_together():
+    assert sorted(register_pipelines()) == sorted(["__default__", "generation", *available()])
+
+
+def test_each_training_runs_from_nothing_but_parameters_to_a_report():
+    for name in (*available(), "__default__"):
+        pipeline = register_pipelines()[name]
+        needed = {i for i in pipeline.inputs() if not i.startswith("params:")}
+        # What an earlier run may have left, and may not.
+        assert all(i == "cached_trajectories" or i.endswith("_resume_point") for i in needed), (name, needed)
+        assert "report" in pipeline.all_outputs()
+
+
+def test_the_parts_train_and_evaluate_make_up_every_training():
+    for name in (*available(), "__default__"):
+        pipeline = register_pipelines()[name]
+        assert set(pipeline.only_nodes_with_tags("train", "evaluate").nodes) == set(pipeline.nodes)
+
+
+def test_listing_the_pipelines_imports_nothing_heavy():
+    code = (
+        "import sys, hyco.settings, hyco.pipeline_registry as r; r.register_pipelines(); "
+        "print([m for m in ('torch', 'mlflow', 'phi', 'matplotlib', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
