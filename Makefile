@@ -13,17 +13,14 @@ PY := $(BIN)/python
 export KEDRO_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-# Kedro looks for logging.yml in conf/ itself, not in conf/base.
-export KEDRO_LOGGING_CONFIG := $(CURDIR)/conf/base/logging.yml
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.hyco ## make the virtual environment, or bring it up to date
 
-run: setup ## train a physical and a synthetic model together (EXPERIMENT=burgers_1d)
+run: setup ## train a physical and a synthetic model together, and say where the report is (EXPERIMENT=burgers_1d)
 	$(PY) -m kedro run --pipelines hybrid --env $(EXPERIMENT)
-	@echo "Report: data/08_reporting/$(EXPERIMENT)/report.json, figures beside it. Compare runs: make mlflow"
 
 test: lint ## lint, types, import contract, tests and coverage
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
@@ -42,7 +39,7 @@ viz: setup ## look at pipelines and data in Kedro-Viz
 	$(PY) -m kedro viz run --host 127.0.0.1 --port 4141
 
 mlflow: setup ## compare runs in MLflow
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(PY) -m mlflow ui --host 127.0.0.1 --port 5000 \
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(PY) -m mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db"
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay

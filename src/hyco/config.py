@@ -179,8 +179,10 @@ def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
 
 def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -> Path | None:
     """Where the user wrote what pydantic complains about; None for the echo of a problem in a merged section."""
-    if path[:1] == ("hybrid",) and len(path) > 1 and path[1] in ("synthetic", "physical") and path[1:] in all_paths:
-        return None
+    if len(path) > 2 and path[0] == "hybrid" and path[1] in ("synthetic", "physical"):
+        ruled = path[2] in _RULED_BY_HYBRID and ("hybrid", path[2]) in all_paths
+        if ruled or path[1:] in all_paths:
+            return None
     return tuple(p for i, p in enumerate(path) if not _is_union_tag(path, i))
 
 
@@ -259,7 +261,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     if c.hybrid.warmup_epochs > c.hybrid.epochs:
         text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
-    if c.evaluation.simulation >= len(c.observation.test_sim):
+    if c.observation.test_sim and c.evaluation.simulation >= len(c.observation.test_sim):
         text = f"{c.evaluation.simulation} is no position in observation.test_sim = {c.observation.test_sim}"
         found.append((("evaluation", "simulation"), text))
     echoes = {path[1:] for path, _ in found if path[0] == "physical"}

@@ -50,7 +50,8 @@ def random_smooth_states(
     noise = torch.randn((count, channels, *shape), generator=generator, dtype=torch.float64)
     axes = tuple(range(2, 2 + grid.dimensions))
     filtered = torch.fft.ifftn(torch.fft.fftn(noise, dim=axes) * variance.sqrt(), dim=axes).real
-    return amplitude * filtered * float(np.sqrt(grid.cells))
+    states: Tensor = amplitude * filtered * float(np.sqrt(grid.cells))
+    return states
 
 
 @torch.no_grad()

@@ -153,7 +153,7 @@ class ObservationConfig(BaseModel):
 
     train_sim: list[NonNegativeInt] = Field(min_length=1, description="simulations to train on, by index")
     val_sim: list[NonNegativeInt] = Field(default=[], description="simulations to validate on")
-    test_sim: list[NonNegativeInt] = Field(min_length=1, description="simulations to test on")
+    test_sim: list[NonNegativeInt] = Field(default=[], description="simulations to test on")
     noise: NonNegativeFloat = Field(default=0.0, description="standard deviation of the noise over noise_reference")
     noise_reference: Literal["std", "max", "absolute"] = Field(
         default="std", description="std or max |value| of each channel over the training simulations, or 1"
@@ -208,7 +208,7 @@ class Observations:
     @property
     def unit(self) -> Tensor:
         """Unit of the physical residuals per channel, `[C, 1, …]`: σ, or a thousandth of the std if noise-free."""
-        mean, std = self.statistics()
+        _mean, std = self.statistics()
         unit = torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_UNIT * std)
         return unit.reshape(-1, *[1] * self.layout.grid.dimensions)
 
@@ -301,9 +301,9 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
     truth = trajectories.tensors["trajectories"]
     layout = Layout.from_dict(trajectories.metadata["layout"])
     simulations = [*config.train_sim, *config.val_sim]
-    if max(*simulations, *config.test_sim) >= truth.shape[0]:
+    if max([*simulations, *config.test_sim]) >= truth.shape[0]:
         raise ValueError(
-            f"observation asks for simulation {max(*simulations, *config.test_sim)}, "
+            f"observation asks for simulation {max([*simulations, *config.test_sim])}, "
             f"but generation.simulations is {truth.shape[0]} (indices 0 to {truth.shape[0] - 1})"
         )
     reference = _reference(truth[config.train_sim], config.noise_reference)

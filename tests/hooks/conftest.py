@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog
+from kedro.io.core import generate_timestamp
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
@@ -29,7 +30,7 @@ def session(tmp_path: Path) -> Session:
         manager = _create_hook_manager()
         for hook in hooks:
             manager.register(hook)
-        version = "2026-01-02T03.04.05.678Z"
+        version = generate_timestamp()
         catalog = DataCatalog.from_config(conf_catalog, save_version=version)
         catalog["parameters"] = parameters
         manager.hook.after_catalog_created(

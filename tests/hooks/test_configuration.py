@@ -59,7 +59,7 @@ def test_on_the_command_line_a_wrong_configuration_is_a_message_without_tracebac
 
 
 def test_an_unknown_experiment_is_told_which_there_are():
-    with pytest.raises(ConfigurationError, match="no experiment 'burgers_7d'.*burgers_1d, burgers_2d"):
+    with pytest.raises(ConfigurationError, match=r"no experiment 'burgers_7d'.*burgers_1d, burgers_2d"):
         ConfigurationHooks().after_context_created(context(env="burgers_7d"))
 
 

@@ -19,6 +19,10 @@ def conf_catalog(tmp_path) -> dict[str, Any]:
     return {"report": {"type": "kedro_datasets.json.JSONDataset", "filepath": str(tmp_path / "out" / "report.json")}}
 
 
+def write() -> dict[str, Any]:
+    return {"methods": {}}
+
+
 def raise_error(error: Exception) -> Pipeline:
     def work() -> None:
         raise error
@@ -27,12 +31,12 @@ def raise_error(error: Exception) -> Pipeline:
 
 
 def test_the_resolved_parameters_are_saved_beside_the_report(session, conf_catalog, tmp_path):
-    session((ReportHooks(),), Pipeline([node(lambda: {}, None, "report", name="work")]), conf_catalog, PARAMETERS)
+    session((ReportHooks(),), Pipeline([node(write, None, "report", name="work")]), conf_catalog, PARAMETERS)
     assert yaml.safe_load((tmp_path / "out" / "configuration.yaml").read_text()) == PARAMETERS
 
 
 def test_a_run_ends_by_naming_its_report(session, conf_catalog, tmp_path, caplog):
-    pipeline = Pipeline([node(lambda: {}, None, "report", name="work")])
+    pipeline = Pipeline([node(write, None, "report", name="work")])
     with caplog.at_level(logging.INFO):
         session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
     assert caplog.messages[-1] == f"Report: {tmp_path / 'out' / 'report.json'}"

@@ -105,7 +105,7 @@ def test_swapping_the_axes_swaps_the_solution():
 
 def test_speeds_beyond_the_limit_are_refused_with_the_way_out():
     equation = burgers((32,), 0.05, max_speed=0.1)
-    with pytest.raises(ValueError, match="set equation.max_speed above it"):
+    with pytest.raises(ValueError, match=r"set equation\.max_speed above it"):
         simulate(equation, exact(equation, 0.0) + 1.0, 2)
 
 

@@ -93,7 +93,8 @@ def test_epochs_before_the_first_possible_update_are_shaded_as_warm_up() -> None
     spans = [
         patch.get_extents().transformed(axis.transData.inverted()) for axis in figure.axes for patch in axis.patches
     ]
-    assert spans and all(span.x1 == pytest.approx(3.5) for span in spans)
+    assert spans
+    assert all(span.x1 == pytest.approx(3.5) for span in spans)
     assert "warm-up" in texts(figure)
     assert "warm-up" not in texts(training_curves({"hybrid": history(9)}))
 
@@ -127,7 +128,8 @@ def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
     boxes = sorted((Text.get_window_extent(t) for t in figure.axes[0].texts), key=lambda box: box.y0)
     assert len(boxes) == 5
     assert all(lower.y1 <= upper.y0 for lower, upper in pairwise(boxes))
-    assert boxes[0].y0 >= 0 and max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert boxes[0].y0 >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
 
 
 def test_labels_move_no_further_than_they_must() -> None:
@@ -146,7 +148,8 @@ def test_a_rollout_that_blew_up_says_until_when_it_was_finite() -> None:
 def test_a_static_problem_has_one_point_per_method_and_no_time() -> None:
     figure = rollout_error({"synthetic": [0.1], "physical": [0.01]}, dt=1.0)
     (axis,) = figure.axes
-    assert axis.get_xlabel() == "nRMSE" and "time $t$" not in texts(figure)
+    assert axis.get_xlabel() == "nRMSE"
+    assert "time $t$" not in texts(figure)
     assert {"network alone", "physics alone"} <= set(texts(figure))
 
 
@@ -168,7 +171,8 @@ def test_predictions_share_one_colour_scale_for_states_and_one_for_errors(grid: 
     found = texts(figure)
     labels = [METHODS[name].label for name in predicted]
     assert all(label in found or label.replace(" ", "\n") in found for label in labels)
-    assert "u [m/s]" in found and "$x$ [m]" in found
+    assert "u [m/s]" in found
+    assert "$x$ [m]" in found
     assert "prediction − truth [m/s]" in found or not methods
     assert ("time $t$ [s]" if grid is LINE else "$y$ [m]") in found
 
@@ -177,7 +181,8 @@ def test_in_space_time_images_x_runs_right_and_time_up() -> None:
     truth = np.zeros((5, 1, 16))
     truth[-1, 0, -1] = 1.0
     image = images(predictions(truth, {"synthetic": truth}, LINE, dt=0.5))[0]
-    assert image.get_array().shape == (5, 16) and image.origin == "lower"
+    assert image.get_array().shape == (5, 16)
+    assert image.origin == "lower"
     assert image.get_array()[-1, -1] == 1.0
     assert image.get_extent() == pytest.approx((0.0, 2.0, 0.25, 2.75))
 
@@ -187,7 +192,8 @@ def test_in_snapshots_x_runs_right_and_y_up() -> None:
     truth[:, 1, 7, 0] = 1.0
     figure = predictions(truth, {"synthetic": truth}, PLANE, dt=0.5, channel="v", channels=["u", "v"])
     image = images(figure)[0]
-    assert image.get_array().shape == (6, 8) and image.origin == "lower"
+    assert image.get_array().shape == (6, 8)
+    assert image.origin == "lower"
     assert image.get_array()[0, 7] == 1.0
     assert image.get_extent() == pytest.approx((0.0, 4.0, -1.0, 2.0))
     pixels = to_array(figure)
@@ -259,8 +265,10 @@ def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> N
         units={"viscosity": "m²/s"},
     )
     viscosity, speed = with_data(figure)
-    assert viscosity.get_ylabel() == "viscosity [m²/s]" and viscosity.get_yscale() == "log"
-    assert speed.get_ylabel() == "speed" and speed.get_yscale() == "linear"
+    assert viscosity.get_ylabel() == "viscosity [m²/s]"
+    assert viscosity.get_yscale() == "log"
+    assert speed.get_ylabel() == "speed"
+    assert speed.get_yscale() == "linear"
     dashed = [list(line.get_ydata()) for line in viscosity.lines if line.get_linestyle() == "--"]
     assert [0.01, 0.01] in dashed
     assert len(speed.lines) == 1, "no truth where it is unknown"
@@ -296,8 +304,12 @@ def test_an_animation_has_few_frames_of_one_size_that_move(grid: Grid) -> None:
     truth, predicted = rollouts(grid, steps=4, methods=2)
     result = animate(truth, predicted, grid, dt=0.1, units=UNITS)
     frames = result["frames"]
-    assert frames.dtype == np.uint8 and frames.shape[0] == 4 and frames.shape[3] == 3
-    assert frames.shape[1] < 500 and frames.shape[2] < 700 and result["fps"] > 0
+    assert frames.dtype == np.uint8
+    assert frames.shape[0] == 4
+    assert frames.shape[3] == 3
+    assert frames.shape[1] < 500
+    assert frames.shape[2] < 700
+    assert result["fps"] > 0
     assert all((a != b).any() for a, b in pairwise(frames))
 
 

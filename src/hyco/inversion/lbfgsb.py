@@ -47,14 +47,14 @@ class _Memory:
                 self.best_x, self.best_value, self.best_gradient = x.copy(), float(value), gradient.copy()
             return float(value), gradient * self.scale
         if self.best_x is None:
-            raise _NeverFinite
+            raise _NeverFiniteError
         # Too far: a bowl around the best point, steep enough that the line search comes back.
         away = y - self.best_x / self.scale
         height = 1.0 + 10.0 * abs(self.best_value)
         return self.best_value + height, 2.0 * height * away / max(float(away @ away), 1e-300)
 
 
-class _NeverFinite(Exception):
+class _NeverFiniteError(Exception):
     """The objective is not finite at the start."""
 
 
@@ -93,7 +93,7 @@ def minimise_lbfgsb(
 
     try:
         values.append(memory(start / scale)[0])
-        outcome = minimize(
+        outcome = minimize(  # type: ignore[call-overload]
             memory,
             start / scale,
             jac=True,
@@ -108,7 +108,7 @@ def minimise_lbfgsb(
                 "maxfun": 20 * max_iterations + 20,
             },
         )
-    except _NeverFinite:
+    except _NeverFiniteError:
         return _diverged(start, len(memory.history))
     assert memory.best_x is not None
     status, reason = _read(outcome, memory, bounds, abs_tol, values)

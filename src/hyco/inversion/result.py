@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from phi import math
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How an optimisation ended."""
 
     CONVERGED = "converged"

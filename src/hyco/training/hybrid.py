@@ -160,7 +160,7 @@ class HybridTrainer:
         self.run.extra.update(interval=interval, next_update=epoch + interval)
 
     def _filler(self, interacting: bool) -> SyntheticTrainer | PhysicalTrainer:
-        """The model whose rollout fills unobserved window starts: the one that validated better, the network if alone."""
+        """The model whose rollout fills unobserved window starts: the one that validated better."""
         return self.physical if interacting and self.run.extra["physics_validates_better"] else self.synthetic
 
     @staticmethod

@@ -140,7 +140,7 @@ class PhysicalTrainer:
             if not bool(torch.isfinite(loss)):
                 return math.nan, np.full_like(point, math.nan)
             (gradient,) = torch.autograd.grad(loss, unit)
-            return float(loss), gradient.cpu().numpy()
+            return float(loss.detach()), gradient.cpu().numpy()
 
         limit = self.config.epochs if self.config.max_iterations is None else self.config.max_iterations
         result = minimise_lbfgsb(
@@ -259,7 +259,7 @@ class PhysicalTrainer:
         count = self._starts.shape[0]
         starts = self._starts.repeat(units.shape[0], *[1] * (self._starts.ndim - 1))
         states = self._rollout(starts, units.repeat_interleave(count, dim=0), self.steps)
-        residuals = (states.unflatten(0, (units.shape[0], count)) - self._targets) / self._sigma
+        residuals: Tensor = (states.reshape(units.shape[0], count, *states.shape[1:]) - self._targets) / self._sigma
         return residuals[:, self._mask]
 
     def _uncertainty(self) -> Uncertainty:

@@ -147,7 +147,7 @@ class SyntheticTrainer:
             group["lr"] = rate
         self.model.train()
         losses, skipped = [], 0
-        for which in torch.randperm(len(self.windows), generator=self._batches).split(self.config.batch_size):
+        for which in torch.split(torch.randperm(len(self.windows), generator=self._batches), self.config.batch_size):
             loss = self._loss(samples, alpha, which)
             if loss is None or not bool(torch.isfinite(loss)):
                 skipped += 1

@@ -1,0 +1,146 @@
+"""Bad configuration meets one line per problem: file, key, value, what is allowed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hyco.config import ConfigurationError, check, merge, parse, parse_device, resolve_hybrid
+
+CONF = Path(__file__).parents[1] / "conf"
+EXPERIMENTS = sorted(p.name for p in CONF.iterdir() if (p / "parameters.yml").exists() and p.name != "base")
+
+
+def sources(experiment="burgers_1d"):
+    files = [*sorted((CONF / "base").glob("parameters*.yml")), CONF / experiment / "parameters.yml"]
+    return {str(f.relative_to(CONF.parent)): yaml.safe_load(f.read_text()) for f in files}
+
+
+def parameters(environment="burgers_1d", **changes):
+    merged = {}
+    for content in sources(environment).values():
+        merged = merge(merged, content)
+    return merge(merged, {"experiment": environment} | changes)
+
+
+def problems(**changes):
+    with pytest.raises(ConfigurationError) as caught:
+        check(parameters(**changes), sources() | {"--params": changes})
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_valid(experiment):
+    assert parse(parameters(experiment)).experiment == experiment
+
+
+def test_the_two_named_examples_are_as_they_are_described():
+    minimal, full = parse(parameters("minimal")), parse(parameters("full"))
+    assert minimal.equation.grid.resolution == full.equation.grid.resolution == (128, 128)
+    assert (minimal.observation.train_sim, minimal.hybrid.epochs, minimal.hybrid.num_predict_steps) == ([0], 10, 5)
+    assert (full.observation.train_sim, full.observation.val_sim) == ([0, 1, 2, 3, 4], [5, 6])
+    h = full.hybrid
+    assert (h.epochs, h.num_predict_steps, h.alpha, h.interleave_frequency, h.warmup_epochs) == (100, 20, 0.6, 2, 10)
+    s = h.synthetic
+    assert (s.learning_rate, s.batch_size, s.optimizer, s.scheduler.name) == (1e-4, 16, "adam", "cosine")
+    assert (s.weight_decay, s.use_sliding_window) == (1e-5, False)
+    p = h.physical
+    assert (p.method, p.abs_tol, p.max_iterations, p.suppress_convergence_errors) == ("L-BFGS-B", 1e-6, 5, True)
+    assert (h.save_interval, h.save_best_only, h.validate_every, h.validation_rollout) == (10, True, 5, True)
+
+
+def test_the_users_experiment_is_as_it_is_described():
+    c = parse(parameters("burgers_2d"))
+    assert c.equation.grid.resolution == (128, 128)
+    assert (c.observation.train_sim, c.observation.val_sim, c.observation.test_sim) == ([0, 1, 2, 3, 4], [5], [6, 7])
+    h = c.hybrid
+    assert (h.epochs, h.num_predict_steps, h.alpha, h.interleave_frequency, h.warmup_epochs) == (50, 10, 0.5, 1, 5)
+    assert (h.synthetic.learning_rate, h.synthetic.batch_size) == (1e-4, 16)
+
+
+def test_an_unknown_key_names_file_key_value_and_what_is_allowed():
+    (line,) = problems(hybrid={"alhpa": 0.7})
+    assert line.startswith("--params: hybrid.alhpa: unknown key (value 0.7); allowed: ")
+    assert line.endswith("(did you mean alpha?)")
+
+
+def test_a_wrong_value_names_the_file_it_stands_in():
+    content = sources()
+    expected = r"^conf/base/parameters_hybrid\.yml: hybrid\.interleave_frequency: 0: input should be greater than 0$"
+    with pytest.raises(ConfigurationError, match=expected):
+        check(parameters(hybrid={"interleave_frequency": 0}), content)
+
+
+def test_several_problems_are_told_at_once():
+    lines = problems(seed=-1, hybrid={"epochs": 0}, synthetic={"optimizer": "sdg"})
+    assert len(lines) == 3
+    assert any("synthetic.optimizer: 'sdg' is not allowed; allowed: 'adam', 'adamw' or 'sgd'" in line for line in lines)
+
+
+def test_a_bound_that_excludes_its_guess_is_told_once():
+    wrong = [{"name": "viscosity", "initial_guess": 5.0, "bounds": [0.001, 0.1]}]
+    (line,) = problems(physical={"learnable_parameters": wrong})
+    assert "initial_guess 5.0 lies outside bounds [0.001, 0.1]" in line
+    assert line.startswith("--params: physical.learnable_parameters.0: ")
+
+
+def test_a_parameter_that_the_equation_does_not_have_is_refused():
+    wrong = [{"name": "viscosty", "initial_guess": 0.1, "bounds": [0.01, 1.0]}]
+    (line,) = problems(physical={"learnable_parameters": wrong})
+    assert "'viscosty' is no parameter of burgers; it has: viscosity" in line
+
+
+def test_bounds_beyond_what_is_stable_are_refused():
+    wrong = [{"name": "viscosity", "initial_guess": 0.1, "bounds": [-0.5, 1.0]}]
+    (line,) = problems(physical={"learnable_parameters": wrong})
+    assert "[-0.5, 1.0] goes beyond what is stable; burgers allows 0 to inf" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: burgers"),
+        ({"synthetic": {"network": {"name": "cnn"}}}, "unknown network 'cnn'; available: resnet, unet"),
+        ({"observation": {"space": {"mode": "half"}}}, "mode 'half' is not allowed; allowed: 'full', 'range'"),
+        ({"observation": {"test_sim": [0]}}, "simulation 0 is in train_sim and again in test_sim"),
+        ({"observation": {"test_sim": [99]}}, "simulation 99 does not exist; generation.simulations is 8: 0 to 7"),
+        ({"hybrid": {"num_predict_steps": 999}}, "999 is longer than a simulation; allowed: 1 to generation.steps"),
+        ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
+        ({"hybrid": {"warmup_epochs": 99}}, "99 is more than hybrid.epochs = 40"),
+        ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
+        ({"experiment": "../up"}, "'../up'"),
+        ({"equation": {"domain": {"y": {"size": 1.0}}}}, "is missing"),
+    ],
+)
+def test_each_mistake_has_a_message_that_says_what_is_allowed(changes, expected):
+    assert any(expected in line for line in problems(**changes))
+
+
+def test_a_missing_section_is_a_problem_and_not_a_crash():
+    broken = parameters()
+    del broken["equation"]
+    with pytest.raises(ConfigurationError, match="equation: is missing"):
+        parse(broken)
+
+
+def test_the_hybrids_parts_override_the_sections_of_their_name():
+    resolved = resolve_hybrid(
+        {"epochs": 7, "physical": {"max_iterations": 5}, "synthetic": {"learning_rate": 0.1}},
+        {"learning_rate": 0.2, "batch_size": 4, "epochs": 1},
+        {"max_iterations": None, "abs_tol": 1e-3},
+    )
+    assert resolved["synthetic"] == {"learning_rate": 0.1, "batch_size": 4, "epochs": 7}
+    assert resolved["physical"] == {"max_iterations": 5, "abs_tol": 1e-3, "epochs": 7}
+
+
+def test_another_name_replaces_a_section_instead_of_mixing_keys():
+    assert merge({"network": {"name": "unet", "levels": 3}}, {"network": {"name": "resnet"}}) == {
+        "network": {"name": "resnet"}
+    }
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert parse_device("auto").type == "cpu"
+    with pytest.raises(ConfigurationError, match="'cuda' is not available here; use auto or cpu"):
+        parse_device("cuda")

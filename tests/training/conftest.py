@@ -1,0 +1,79 @@
+"""A small Burgers problem that every training test shares."""
+
+import pytest
+import torch
+
+from hyco.config import resolve_hybrid
+from hyco.generation import GenerationConfig, generate
+from hyco.observations import ObservationConfig, observe
+from hyco.physics.registry import build_equation
+from hyco.training.hybrid import HybridConfig, HybridTrainer
+from hyco.training.physical import PhysicalConfig
+from hyco.training.synthetic import SyntheticConfig
+
+EQUATION = {
+    "name": "burgers",
+    "domain": {"x": {"size": 4.0, "resolution": 32}},
+    "dt": 0.05,
+    "max_speed": 6.0,
+    "parameters": {"viscosity": 0.1},
+}
+GENERATION = {"simulations": 4, "steps": 8, "length_scale": 0.8}
+OBSERVATION = {"train_sim": [0, 1], "val_sim": [2], "test_sim": [3], "noise": 0.01}
+SYNTHETIC = {
+    "network": {"name": "resnet", "filters": 8, "blocks": 1},
+    "epochs": 6,
+    "num_predict_steps": 4,
+    "learning_rate": 3e-3,
+    "batch_size": 2,
+}
+PHYSICAL = {
+    "learnable_parameters": [{"name": "viscosity", "initial_guess": 0.5, "bounds": [0.005, 1.0]}],
+    "num_predict_steps": 4,
+}
+HYBRID = {
+    "epochs": 6,
+    "num_predict_steps": 4,
+    "alpha": 0.7,
+    "warmup_epochs": 2,
+    "physical": {"max_iterations": 5, "suppress_convergence_errors": True},
+}
+CPU = torch.device("cpu")
+
+
+class Problem:
+    """Builds trainers on the same data."""
+
+    def __init__(self, observation=None, seed=0):
+        self.seed = seed
+        self.equation = build_equation(EQUATION)
+        self.trajectories = generate(self.equation, GenerationConfig(**GENERATION), seed)
+        config = ObservationConfig.model_validate(OBSERVATION | (observation or {}))
+        self.observations = observe(self.trajectories, config, seed)
+
+    def synthetic(self, **changes):
+        return SyntheticConfig.model_validate(SYNTHETIC | changes)
+
+    def physical(self, **changes):
+        return PhysicalConfig.model_validate(PHYSICAL | changes)
+
+    def hybrid(self, synthetic=None, physical=None, **changes):
+        resolved = resolve_hybrid(HYBRID | changes, SYNTHETIC | (synthetic or {}), PHYSICAL | (physical or {}))
+        return HybridTrainer(
+            self.equation,
+            self.observations,
+            HybridConfig.model_validate(resolved),
+            self.seed,
+            configuration={"hybrid": resolved, "seed": self.seed},
+            device=CPU,
+        )
+
+
+@pytest.fixture(scope="session")
+def problem():
+    return Problem()
+
+
+@pytest.fixture(scope="session")
+def make_problem():
+    return Problem
