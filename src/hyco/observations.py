@@ -238,19 +238,22 @@ class Observations:
         return values, mask
 
     def change_std(self) -> Tensor:
-        """Standard deviation `[C]` of the change per step, noise taken off, where two states in a row are observed.
+        """Standard deviation `[C]` of the change per step, noise taken off.
 
-        Where there is no such pair, the standard deviation of the states.
+        From pairs of observed states k steps apart, for the smallest k that there is, divided by k; the standard
+        deviation of the states where there is no pair at all. At least a hundredth of that standard deviation.
         """
         values, mask = self.training_states()
-        pairs = mask[:, 1:] & mask[:, :-1]
         axes = (0, 1, *range(3, values.ndim))
-        count = pairs.sum(axes)
-        change = (values[:, 1:] - values[:, :-1]) * pairs
-        variance = change.square().sum(axes) / count.clamp_min(1) - 2 * self.noise_std**2
         _, std = self.statistics()
-        floor = (1e-2 * std) ** 2
-        return torch.where(count > 0, variance.maximum(floor).sqrt(), std)
+        for k in range(1, self.steps + 1):
+            pairs = mask[:, k:] & mask[:, :-k]
+            count = pairs.sum(axes)
+            if bool((count > 0).all()):
+                change = (values[:, k:] - values[:, :-k]) * pairs
+                variance = change.square().sum(axes) / count - 2 * self.noise_std**2
+                return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
+        return std
 
     def to_bundle(self) -> Bundle:
         """The observations as tensors and metadata, for the catalog."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     epoch_axis,
+    few_ticks,
     in_style,
     marker_step,
     method_styles,
@@ -29,8 +30,20 @@ from hyco.plots.style import (
 
 # Half width of a 95% interval in standard deviations, and the ratio of values from which an axis is logarithmic.
 _INTERVAL, _WIDE = 1.96, 10.0
+# An interval that takes less of a panel's height than this needs a panel of its own, with so much room beside it.
+_SMALL, _ROOM = 0.1, 0.6
+# The truth is near an estimate within so many widths of its interval.
+_NEAR = 3.0
 
 _History = tuple[Array, Array, Array]
+
+
+class _Window(NamedTuple):
+    """The part of a panel that is enlarged: the first epoch, the smallest and the largest value."""
+
+    start: float
+    low: float
+    high: float
 
 
 def parameter_estimates(
@@ -43,6 +56,9 @@ def parameter_estimates(
 ) -> Figure:
     """Every parameter's estimate over epochs with its 95% interval, one panel per parameter.
 
+    Where the last interval is too small to be seen beside the way from the first guess, a second panel enlarges the
+    last epochs: those from which on the estimate stays near its last value. Each method's last interval has caps.
+
     Args:
         estimates: method → parameter → `{"epoch": […], "estimate": […], "std": […] or None}`; `epoch` defaults to
             1, 2, …
@@ -54,32 +70,48 @@ def parameter_estimates(
     initial, bounds, units = initial or {}, bounds or {}, units or {}
     names = list(dict.fromkeys(name for method in estimates.values() for name in method))
     styles = method_styles(estimates)
-    columns = min(3, max(1, len(names)))
+    histories = {n: {m: _history(estimates[m][n]) for m in styles if n in estimates[m]} for n in names}
+    scales = {name: _scale(histories[name], true.get(name), initial.get(name)) for name in names}
+    windows = {name: _window(histories[name], true.get(name), *scales[name]) for name in names}
+    enlarged = any(window is not None for window in windows.values())
+    # An overview and its enlargement are halves of one place; an overview alone takes all of it.
+    halves = 2 if enlarged else 1
+    columns = min(3 if not enlarged else 1 if len(names) <= 3 else 2, max(1, len(names)))
     rows = -(-max(1, len(names)) // columns)
-    width = ONE_COLUMN + 0.2 if columns == 1 else TWO_COLUMNS
+    width = TWO_COLUMNS if columns * halves > 1 else ONE_COLUMN + 0.2
     figure = new_figure(width, 0.45 + 2.0 * rows)
     with in_style():
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for unused in panels[max(1, len(names)) :]:
-            unused.set_axis_off()
-        for axis, name in zip(panels, names, strict=False):
-            histories = {m: _history(estimates[m][name]) for m in styles if name in estimates[m]}
-            _draw(axis, histories, true.get(name), initial.get(name))
-            axis.set_ylabel(with_unit(readable(name), units.get(name, "")))
+        places = figure.add_gridspec(rows, columns * halves)
+        bounded = False
+        for i, name in enumerate(names):
+            row, first = i // columns, (i % columns) * halves
+            values, log = scales[name]
+            window = windows[name]
+            overview = figure.add_subplot(places[row, first : first + (halves if window is None else 1)])
+            scale_values(overview, [values], log=log)
+            _draw(overview, histories[name], true.get(name), initial.get(name))
+            panels = [overview]
+            if window is not None:
+                panels.append(figure.add_subplot(places[row, first + 1]))
+                _enlarge(panels[1], histories[name], true.get(name), window)
+                overview.set_title("all epochs", loc="left")
+            for panel in panels:
+                bounded |= _draw_bounds(panel, bounds.get(name, ()))
+                panel.set_ylabel(with_unit(readable(name), units.get(name, "")))
         if not names:
-            say_nothing_to_show(panels[0])
+            say_nothing_to_show(figure.add_subplot(places[0, 0]))
         handles: list[Line2D | Patch] = [Line2D([], [], label=s.label, **s.line_options()) for s in styles.values()]
-        if any(np.isfinite(_history(h)[2]).any() for method in estimates.values() for h in method.values()):
+        if any(np.isfinite(std).any() for methods in histories.values() for _, _, std in methods.values()):
             handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
         if any(true.get(name) is not None for name in names):
             handles.append(Line2D([], [], label="truth", **_TRUTH))
         if any(initial.get(name) is not None for name in names):
             handles.append(Line2D([], [], label="first guess", **_GUESS))
-        bounded = [_draw_bounds(axis, bounds.get(name, ())) for axis, name in zip(panels, names, strict=False)]
-        if any(bounded):
+        if bounded:
             handles.append(Line2D([], [], label="bound", **_BOUND))
         if handles:
-            figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns == 1 else len(handles))
+            narrow = columns * halves == 1
+            figure.legend(handles=handles, loc="outside upper center", ncols=3 if narrow else min(6, len(handles)))
     return figure
 
 
@@ -88,19 +120,55 @@ _BOUND: dict[str, Any] = {"color": "0.5", "linestyle": "-.", "linewidth": 0.7}
 _GUESS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markerfacecolor": "white", "markersize": 4}
 
 
-def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, initial: float | None) -> None:
-    """One parameter."""
+def _scale(histories: Mapping[str, _History], true: float | None, initial: float | None) -> tuple[Array, bool]:
+    """The values that an overview must show, and whether its axis is logarithmic."""
     marks = numbers([true, initial])
     centres = np.concatenate([marks, *(estimate for _, estimate, _ in histories.values())])
     # The last interval must be visible; earlier ones may be so wide that they would hide everything else.
-    ends = [edge for _, estimate, std in histories.values() for edge in _last_interval(estimate, std)]
+    ends = [edge for history in histories.values() for edge in _last_interval(history)[1:]]
     known = centres[np.isfinite(centres)]
     wide = known.size > 0 and known.min() > 0 and known.max() / known.min() > _WIDE
-    log = scale_values(axis, [centres, numbers(ends)], log=bool(wide))
+    return np.concatenate([known, numbers(ends)]), bool(wide)
+
+
+def _window(histories: Mapping[str, _History], true: float | None, values: Array, log: bool) -> _Window | None:
+    """What to enlarge: the last intervals of all methods, and the truth if it is near. None: they are visible."""
+    last = [interval for history in histories.values() if (interval := _last_interval(history))]
+    if not last:
+        return None
+    lower, upper = min(low for _, low, _ in last), max(high for _, _, high in last)
+    smallest, widest = min(high - low for _, low, high in last), max(high - low for _, low, high in last)
+    if true is not None and lower - _NEAR * widest <= true <= upper + _NEAR * widest:
+        lower, upper = min(lower, true), max(upper, true)
+    room = 0.5 * _ROOM * (upper - lower)
+    low, high = lower - room, upper + room
+    if log and (low <= 0 or not (values > 0).all()):
+        return None
+    edges = np.log(values) if log else values
+    whole = float(np.ptp(edges)) if edges.size else 0.0
+    # On a logarithmic axis a small interval is as high as its width relative to the value.
+    unit = 0.5 * (lower + upper) if log else 1.0
+    if not 0 < smallest / unit < _SMALL * whole or not (high - low) / unit < 0.5 * whole:
+        return None
+    starts = [_settled(history, low, high) for history in histories.values() if _last_interval(history)]
+    return _Window(min(starts), low, high)
+
+
+def _settled(history: _History, low: float, high: float) -> float:
+    """The epoch from which on the estimates stay within a range."""
+    epochs, estimate, _ = history
+    epochs, estimate = epochs[np.isfinite(estimate)], estimate[np.isfinite(estimate)]
+    outside = np.flatnonzero((estimate < low) | (estimate > high))
+    return float(epochs[outside[-1] + 1 if outside.size else 0])
+
+
+def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, initial: float | None) -> None:
+    """All epochs of one parameter, on an axis whose limits are set."""
     axis.grid(True)
-    if not known.size:
+    if not any(np.isfinite(estimate).any() for _, estimate, _ in histories.values()):
         say_nothing_to_show(axis)
     low, high = axis.get_ylim()
+    log = axis.get_yscale() == "log"
     for name, style in method_styles(histories).items():
         epochs, estimate, std = histories[name]
         lower, upper = estimate - _INTERVAL * std, estimate + _INTERVAL * std
@@ -110,7 +178,7 @@ def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, ini
         if shown.sum() == 1:
             axis.vlines(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.45, linewidth=3)
         else:
-            axis.fill_between(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.2, linewidth=0)
+            axis.fill_between(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.25, linewidth=0)
         axis.plot(epochs, estimate, markevery=marker_step(epochs.size, 20), **style.line_options())
     if true is not None:
         axis.axhline(true, **_TRUTH, zorder=1.9)
@@ -119,6 +187,21 @@ def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, ini
     axis.set_ylim(low, high)
     start = np.zeros(0 if initial is None else 1)
     epoch_axis(axis, [start, *(epochs for epochs, _, _ in histories.values())])
+
+
+def _enlarge(axis: Axes, histories: Mapping[str, _History], true: float | None, window: _Window) -> None:
+    """The last epochs of one parameter, each method's last interval with caps."""
+    axis.set_ylim(window.low, window.high)
+    _draw(axis, histories, true, None)
+    axis.yaxis.set_major_locator(few_ticks(5))
+    for name, style in method_styles(histories).items():
+        if interval := _last_interval(histories[name]):
+            epoch, low, high = interval
+            centre, half = 0.5 * (low + high), 0.5 * (high - low)
+            axis.errorbar(epoch, centre, yerr=half, color=style.colour, capsize=3, elinewidth=1.2, fmt="none", zorder=3)
+    axis.set_title("last estimates, enlarged", loc="left")
+    later = [epochs[epochs >= window.start] for epochs, _, _ in histories.values()]
+    epoch_axis(axis, later)
 
 
 def _draw_bounds(axis: Axes, bounds: Sequence[float]) -> bool:
@@ -141,9 +224,11 @@ def _history(data: Mapping[str, Sequence[float | None] | None]) -> _History:
     )
 
 
-def _last_interval(estimate: Array, std: Array) -> list[float]:
+def _last_interval(history: _History) -> tuple[float, float, float] | tuple[()]:
+    """Epoch, lower and upper end of the last interval that is known."""
+    epochs, estimate, std = history
     known = np.flatnonzero(np.isfinite(estimate) & np.isfinite(std))
     if not known.size:
-        return []
+        return ()
     centre, half = float(estimate[known[-1]]), _INTERVAL * float(std[known[-1]])
-    return [centre - half, centre + half]
+    return float(epochs[known[-1]]), centre - half, centre + half

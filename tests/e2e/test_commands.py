@@ -1,0 +1,119 @@
+"""The commands of the README, run for real in a copy of the project."""
+
+import json
+import math
+import sqlite3
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def without_times(report):
+    """The report's numbers that must be repeatable to the bit."""
+    methods = json.loads(json.dumps(report["methods"]))
+    for entry in methods.values():
+        entry.pop("training_seconds", None)
+    return methods
+
+
+def test_a_hybrid_run_from_nothing_ends_with_a_complete_report(project):
+    done = project.run("--pipelines", "hybrid", params="experiment=whole")
+    assert done.returncode == 0, done.stderr
+    report = project.report("whole")
+    assert set(report["methods"]) == {"persistence", "hybrid_synthetic", "hybrid_physical"}
+    estimate = report["methods"]["hybrid_physical"]["parameters"]["viscosity"]
+    assert abs(estimate["estimate"] - 0.1) < 0.1
+    assert estimate["relative_error"] == pytest.approx(abs(estimate["estimate"] - 0.1) / 0.1)
+    folder = project.path / "data" / "08_reporting" / "whole"
+    for name in ("training_curves.png", "rollout_error.png", "predictions.png", "parameter_estimates.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    assert (folder / "animation.gif").read_bytes().startswith(b"GIF")
+    assert (folder / "report_table.csv").read_text().count("\n") == 4
+    saved = yaml.safe_load((folder / "configuration.yaml").read_text())
+    assert saved["hybrid"]["epochs"] == 5
+    history = [json.loads(line) for line in (folder / "hybrid_metrics.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4, 5]
+    assert [entry["metrics"]["physical_loss"] is None for entry in history] == [True, True, False, False, False]
+    assert history[-1]["metrics"]["synthetic_loss"] < history[0]["metrics"]["synthetic_loss"]
+
+
+def test_a_run_killed_in_the_middle_and_resumed_has_the_same_final_numbers_to_the_bit(project):
+    if not (project.path / "data/08_reporting/whole/report.json").exists():
+        project.run("--pipelines", "hybrid", params="experiment=whole")
+    killed = project.kill_after_epoch(3, "--pipelines", "hybrid", params="experiment=killed", experiment="killed")
+    assert killed != 0
+    assert not (project.path / "data/08_reporting/killed/report.json").exists()
+    done = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true")
+    assert done.returncode == 0, done.stderr
+    assert "Resuming the hybrid training after epoch" in done.stderr + done.stdout
+    assert without_times(project.report("killed")) == without_times(project.report("whole"))
+
+
+def test_resuming_another_configuration_is_refused_and_names_the_key(project):
+    done = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true,hybrid.alpha=0.123")
+    assert done.returncode != 0
+    assert "hybrid.alpha" in done.stderr.splitlines()[-1]
+
+
+def test_all_methods_are_compared_by_default_and_the_data_are_reused(project):
+    done = project.run(params="experiment=whole")
+    assert done.returncode == 0, done.stderr
+    assert "they are reused" in done.stderr + done.stdout
+    report = project.report("whole")
+    assert list(report["methods"]) == ["persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical"]
+
+
+def test_the_old_form_of_the_option_and_the_run_configuration_work_too(project):
+    assert project.run("--pipeline", "physical", params="experiment=old").returncode == 0
+    done = project.run("--config", ".kedro.yml", params="experiment=configured,hybrid.epochs=1,hybrid.warmup_epochs=0")
+    assert done.returncode == 0, done.stderr
+    assert "hybrid_physical" in project.report("configured")["methods"]
+
+
+def test_training_and_evaluation_run_alone_by_tag(project):
+    assert project.run("--pipelines", "synthetic", "--tags", "train", params="experiment=parts").returncode == 0
+    assert not (project.path / "data/08_reporting/parts/report.json").exists()
+    assert project.run("--pipelines", "synthetic", "--tags", "evaluate", params="experiment=parts").returncode == 0
+    assert math.isfinite(project.report("parts")["methods"]["synthetic"]["nrmse"]["mean"])
+
+
+def test_the_iteration_limit_without_suppression_is_an_error_that_says_what_to_do(project):
+    params = "experiment=limit,physical.max_iterations=3,physical.abs_tol=1e-14,physical.suppress_convergence_errors="
+    done = project.run("--pipelines", "physical", params=params + "false")
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "physical.max_iterations" in last
+    assert "physical.suppress_convergence_errors=true" in last
+    done = project.run("--pipelines", "physical", params=params + "true")
+    assert done.returncode == 0, done.stderr
+    estimate = project.report("limit")["methods"]["physical"]["parameters"]["viscosity"]["estimate"]
+    assert abs(estimate - 0.1) < abs(0.5 - 0.1)
+
+
+def test_a_wrong_configuration_computes_nothing_and_says_where_it_is(project):
+    done = project.run("--pipelines", "hybrid", params="experiment=wrong,hybrid.alhpa=0.5,synthetic.batch_size=0")
+    assert done.returncode == 1
+    assert "--params: hybrid.alhpa: unknown key" in done.stderr
+    assert "--params: synthetic.batch_size: 0" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project.path / "data/02_intermediate/wrong").exists()
+
+
+def test_runs_are_recorded_in_the_projects_database_from_any_folder(project):
+    (project.path / "notebooks").mkdir(exist_ok=True)
+    done = project.run("--pipelines", "physical", params="experiment=elsewhere,notes=a try", folder="notebooks")
+    assert done.returncode == 0, done.stderr
+    assert not (project.path / "notebooks" / "mlflow.db").exists()
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        rows = database.execute("select key, value from params where key like 'equation.%'").fetchall()
+        status = dict(database.execute("select name, status from runs order by start_time").fetchall())
+    assert ("equation.parameters.viscosity", "0.1") in rows
+    assert status["physical"] == "FINISHED"
+
+
+def test_the_outcome_of_a_failed_run_is_recorded_as_failed(project):
+    with sqlite3.connect(project.path / "mlflow.db") as database:
+        failed = database.execute("select count(*) from runs where status = 'FAILED'").fetchone()[0]
+    assert failed >= 1
