@@ -52,7 +52,12 @@ def catalog():
     for training in available():
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")
-    persistent = {f"{t}_checkpoint" for t in available()} | {"trajectories@tensor", "observations", "report", "rollouts"}
+    persistent = {f"{t}_checkpoint" for t in available()} | {
+        "trajectories@tensor",
+        "observations",
+        "report",
+        "rollouts",
+    }
     for name in persistent | {"synthetic_model", "physical_model", "hybrid_synthetic_model", "hybrid_physical_model"}:
         datasets[name] = Kept(copy_mode="assign")
     return DataCatalog(datasets)

@@ -258,14 +258,14 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> Non
 def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> None:
     run = {"epoch": [1, 2, 3], "estimate": [0.5, 0.2, 0.011], "std": [None, 0.1, 0.001]}
     figure = parameter_estimates(
-        {"physical": {"viscosity": run, "speed": {**run, "estimate": [-1.0, 0.5, 1.0]}}},
+        {"physical": {"viscosity": run, "speed": {**run, "estimate": [-1.0, 0.5, 1.0], "std": [None, 0.5, 0.5]}}},
         {"viscosity": 0.01, "speed": None},
         {"viscosity": 0.9},
         {"viscosity": (1e-4, 1.0)},
         units={"viscosity": "m²/s"},
     )
-    viscosity, speed = with_data(figure)
-    assert viscosity.get_ylabel() == "viscosity [m²/s]"
+    viscosity, enlarged, speed = with_data(figure)
+    assert viscosity.get_ylabel() == enlarged.get_ylabel() == "viscosity [m²/s]"
     assert viscosity.get_yscale() == "log"
     assert speed.get_ylabel() == "speed"
     assert speed.get_yscale() == "linear"
@@ -273,6 +273,58 @@ def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> N
     assert [0.01, 0.01] in dashed
     assert len(speed.lines) == 1, "no truth where it is unknown"
     assert {"physics alone", "95% interval", "truth", "first guess"} <= set(texts(figure))
+
+
+def bars(axis: Axes) -> list[float]:
+    """Lower and upper end of the interval with caps."""
+    ((path,),) = [c.get_paths() for c in axis.containers[0].lines[2]]
+    return sorted(float(y) for _, y in path.vertices)
+
+
+@pytest.mark.parametrize("first", [0.5, 30.0])
+@pytest.mark.parametrize("after", [0, 1, 12])
+def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first: float, after: int) -> None:
+    estimate = [first] * after + [0.1002, 0.0998]
+    run = {"epoch": list(range(1, after + 3)), "estimate": estimate, "std": [0.001] * len(estimate)}
+    figure = parameter_estimates({"hybrid_physical": {"viscosity": run}}, {"viscosity": 0.1}, {"viscosity": first})
+    overview, enlarged = with_data(figure)
+    assert overview.get_ylim()[1] > first
+    low, high = enlarged.get_ylim()
+    assert bars(enlarged) == pytest.approx([0.0998 - 1.96e-3, 0.0998 + 1.96e-3])
+    assert 0.4 < 2 * 1.96e-3 / (high - low) < 0.9
+    assert low < 0.1 < high
+    start, end = enlarged.get_xlim()
+    assert after < start < after + 1
+    assert end > after + 2
+    assert overview.get_xlim()[0] < 0
+
+
+def test_a_single_estimate_can_be_enlarged() -> None:
+    run = {"epoch": [1], "estimate": [0.1], "std": [0.001]}
+    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.2}, {"viscosity": 0.5})
+    _, enlarged = with_data(figure)
+    assert bars(enlarged) == pytest.approx([0.1 - 1.96e-3, 0.1 + 1.96e-3])
+    assert enlarged.get_ylim()[1] < 0.2, "a truth far away does not set the range"
+    to_array(figure)
+
+
+def test_methods_that_agree_share_the_enlargement() -> None:
+    alone = {"epoch": [1], "estimate": [0.099], "std": [0.001]}
+    hybrid = {"epoch": [1, 2, 3], "estimate": [0.5, 0.5, 0.101], "std": [0.001] * 3}
+    estimates = {"physical": {"viscosity": alone}, "hybrid_physical": {"viscosity": hybrid}}
+    _, enlarged = with_data(parameter_estimates(estimates, {"viscosity": None}, {"viscosity": 0.5}))
+    low, high = enlarged.get_ylim()
+    assert low < 0.099 - 1.96e-3 < 0.101 + 1.96e-3 < high
+    start, end = enlarged.get_xlim()
+    assert start < 1
+    assert end > 3
+    assert len(enlarged.containers) == 2
+
+
+def test_an_interval_that_can_be_seen_is_not_enlarged() -> None:
+    run = {"epoch": [1, 2], "estimate": [0.3, 0.1], "std": [0.1, 0.05]}
+    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.1}, {"viscosity": 0.5})
+    assert len(with_data(figure)) == 1
 
 
 def test_a_wide_early_interval_does_not_hide_the_estimates() -> None:

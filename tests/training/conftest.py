@@ -58,7 +58,8 @@ class Problem:
         return PhysicalConfig.model_validate(PHYSICAL | changes)
 
     def hybrid(self, synthetic=None, physical=None, **changes):
-        resolved = resolve_hybrid(HYBRID | changes, SYNTHETIC | (synthetic or {}), PHYSICAL | (physical or {}))
+        changes["physical"] = HYBRID["physical"] | (physical or {})
+        resolved = resolve_hybrid(HYBRID | changes, SYNTHETIC | (synthetic or {}), PHYSICAL)
         return HybridTrainer(
             self.equation,
             self.observations,

@@ -162,8 +162,15 @@ def _settled(history: _History, low: float, high: float) -> float:
     return float(epochs[outside[-1] + 1 if outside.size else 0])
 
 
-def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, initial: float | None) -> None:
-    """All epochs of one parameter, on an axis whose limits are set."""
+def _draw(
+    axis: Axes,
+    histories: Mapping[str, _History],
+    true: float | None,
+    initial: float | None,
+    *,
+    capped: bool = False,
+) -> None:
+    """All epochs of one parameter, on an axis whose limits are set; `capped`: a single interval is drawn elsewhere."""
     axis.grid(True)
     if not any(np.isfinite(estimate).any() for _, estimate, _ in histories.values()):
         say_nothing_to_show(axis)
@@ -175,11 +182,15 @@ def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, ini
         if log:
             lower = np.maximum(lower, low / 10)
         shown = np.isfinite(std) & np.isfinite(estimate)
-        if shown.sum() == 1:
+        if shown.sum() == 1 and not capped:
             axis.vlines(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.45, linewidth=3)
-        else:
+        elif shown.sum() > 1:
             axis.fill_between(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.25, linewidth=0)
-        axis.plot(epochs, estimate, markevery=marker_step(epochs.size, 20), **style.line_options())
+        # Counted from the end, so that the last estimate has a marker.
+        step = marker_step(epochs.size, 20)
+        axis.plot(epochs, estimate, markevery=slice((epochs.size - 1) % step, None, step), **style.line_options())
+        if initial is not None and np.isfinite(estimate[:1]).any():
+            axis.plot([0, epochs[0]], [initial, estimate[0]], color=style.colour, linestyle=":", linewidth=0.9)
     if true is not None:
         axis.axhline(true, **_TRUTH, zorder=1.9)
     if initial is not None:
@@ -192,14 +203,16 @@ def _draw(axis: Axes, histories: Mapping[str, _History], true: float | None, ini
 def _enlarge(axis: Axes, histories: Mapping[str, _History], true: float | None, window: _Window) -> None:
     """The last epochs of one parameter, each method's last interval with caps."""
     axis.set_ylim(window.low, window.high)
-    _draw(axis, histories, true, None)
+    _draw(axis, histories, true, None, capped=True)
     axis.yaxis.set_major_locator(few_ticks(5))
-    for name, style in method_styles(histories).items():
+    # Caps of different widths, for methods that end at the same epoch.
+    for i, (name, style) in enumerate(method_styles(histories).items()):
         if interval := _last_interval(histories[name]):
             epoch, low, high = interval
             centre, half = 0.5 * (low + high), 0.5 * (high - low)
-            axis.errorbar(epoch, centre, yerr=half, color=style.colour, capsize=3, elinewidth=1.2, fmt="none", zorder=3)
-    axis.set_title("last estimates, enlarged", loc="left")
+            look: dict[str, Any] = {"color": style.colour, "capsize": 3 + 1.5 * i, "elinewidth": 1.2, "clip_on": False}
+            axis.errorbar(epoch, centre, yerr=half, fmt="none", **look)
+    axis.set_title("last epochs, enlarged", loc="left")
     later = [epochs[epochs >= window.start] for epochs, _, _ in histories.values()]
     epoch_axis(axis, later)
 

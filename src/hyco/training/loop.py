@@ -106,7 +106,8 @@ class Run:
         for name, trainer in (("synthetic", self.synthetic), ("physical", self.physical)):
             if trainer is not None:
                 state = trainer.state()
-                tensors.update(prefixed(name, state.tensors))
+                # A copy: the trainer goes on changing its own.
+                tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
                 metadata[name] = state.metadata
         return Bundle(
             tensors,

@@ -1,0 +1,80 @@
+"""Covariances against closed forms, and directions that the data do not determine."""
+
+import pytest
+import torch
+
+from hyco.inversion.uncertainty import jacobian, laplace
+from hyco.physics.parameters import LearnableParameter, ParameterSpace
+
+
+def test_the_batched_jacobian_equals_reverse_mode():
+    def residuals(points):
+        x, y = points[:, :1], points[:, 1:]
+        t = torch.linspace(0, 1, 7, dtype=points.dtype)
+        return x.exp() * torch.sin(3 * y * t) + y**2 * t
+
+    point = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    exact = torch.autograd.functional.jacobian(lambda p: residuals(p[None])[0], point)
+    assert torch.allclose(jacobian(residuals, point), exact, rtol=1e-6, atol=1e-7)
+
+
+def test_the_covariance_of_a_straight_line_is_the_textbook_formula():
+    x = torch.linspace(-1, 3, 20, dtype=torch.float64)
+    design, sigma = torch.stack([torch.ones_like(x), x], dim=1), 0.3
+    found = laplace(design / sigma, torch.zeros_like(x)).covariance
+    centred = ((x - x.mean()) ** 2).sum()
+    assert found[1, 1] == pytest.approx(float(sigma**2 / centred))
+    assert found[0, 0] == pytest.approx(float(sigma**2 * (1 / 20 + x.mean() ** 2 / centred)))
+
+
+def test_a_direction_without_information_has_infinite_variance_and_the_other_has_not():
+    design = torch.zeros(10, 2, dtype=torch.float64)
+    design[:, 0] = 1.0
+    found = laplace(design, torch.zeros(10, dtype=torch.float64))
+    assert found.std[0] == pytest.approx(10**-0.5)
+    assert found.std[1] == torch.inf
+
+
+def test_parameters_that_enter_as_a_sum_are_both_undetermined():
+    design = torch.ones(10, 2, dtype=torch.float64)
+    assert torch.isinf(laplace(design, torch.zeros(10, dtype=torch.float64)).std).all()
+
+
+def test_unknown_noise_is_taken_from_the_residuals():
+    generator = torch.Generator().manual_seed(0)
+    design = torch.randn(500, 1, generator=generator, dtype=torch.float64)
+    residual = 5.0 * torch.randn(500, generator=generator, dtype=torch.float64)
+    known, unknown = (laplace(design, residual, known_noise=k) for k in (True, False))
+    assert unknown.std[0] / known.std[0] == pytest.approx(5.0, rel=0.1)
+
+
+def test_a_jacobian_that_is_not_finite_says_that_nothing_is_known():
+    found = laplace(torch.full((5, 1), torch.nan), torch.zeros(5))
+    assert torch.isinf(found.std).all()
+
+
+@pytest.mark.parametrize(("transform", "bounds"), [("auto", (0.01, 1.0)), ("linear", (-2.0, 3.0)), ("log", (0.1, 9.0))])
+def test_coordinates_and_values_are_inverse_and_slopes_are_derivatives(transform, bounds):
+    guess = bounds[0] + 0.3 * (bounds[1] - bounds[0])
+    space = ParameterSpace([LearnableParameter(name="a", initial_guess=guess, bounds=bounds, transform=transform)])
+    z = space.initial
+    assert 0 < float(z) < 1
+    assert float(space.to_values(z)["a"]) == pytest.approx(guess)
+    for edge, value in ((0.0, bounds[0]), (1.0, bounds[1])):
+        assert float(space.to_values(torch.tensor([edge], dtype=torch.float64))["a"]) == pytest.approx(value)
+    h = 1e-6
+    numeric = (space.to_values(z + h)["a"] - space.to_values(z - h)["a"]) / (2 * h)
+    assert float(space.slopes(z)) == pytest.approx(float(numeric), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bounds": (1.0, 0.1)}, "rising order"),
+        ({"initial_guess": 5.0}, "lies outside bounds"),
+        ({"bounds": (-1.0, 1.0), "transform": "log"}, "needs positive bounds"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        LearnableParameter.model_validate({"name": "a", "initial_guess": 0.5, "bounds": (0.1, 1.0)} | changes)

@@ -1,0 +1,105 @@
+"""The report: what it says, that it keeps its contract, and what it refuses."""
+
+import math
+
+import pytest
+import torch
+
+from hyco.evaluation import report, roll_out_methods, table
+from hyco.generation import GenerationConfig, generate
+from hyco.networks.synthetic import SyntheticModel
+from hyco.physics.registry import build_equation
+
+EQUATION = build_equation(
+    {
+        "name": "burgers",
+        "domain": {"x": {"size": 3.0, "resolution": 16}, "y": {"size": 2.0, "resolution": 12}},
+        "dt": 0.05,
+        "max_speed": 6.0,
+        "parameters": {"viscosity": 0.1},
+    }
+)
+DATA = generate(EQUATION, GenerationConfig(simulations=3, steps=4, length_scale=0.5), seed=0)
+TRAINING = {
+    "training": "hybrid",
+    "epochs": 2,
+    "wall_seconds": 3.0,
+    "seconds": {"physical": 1.0, "synthetic": 2.0, "conversion": 0.5},
+    "peak_rss_bytes": 10,
+}
+
+
+def physical(value):
+    return {
+        "parameters": {"viscosity": {"estimate": value, "std": 0.01, "identifiable": True}},
+        "reduced_chi_square": 1.0,
+        "execution": "traced",
+        "training": TRAINING,
+    }
+
+
+def synthetic():
+    one = torch.ones(2)
+    model = SyntheticModel.create(
+        {"name": "unet", "filters": 2, "levels": 1}, EQUATION.layout, mean=0 * one, std=one, change_std=one, seed=0
+    )
+    bundle = model.to_bundle()
+    bundle.metadata["training"] = TRAINING
+    return bundle
+
+
+def rollouts(models):
+    return roll_out_methods(DATA.tensors["trajectories"], [2, 1], EQUATION, models)
+
+
+def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence():
+    models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1)}
+    found = report("e", 3, EQUATION, "burgers", rollouts(models), models)
+    methods = found["methods"]
+    assert list(methods) == ["persistence", "hybrid_synthetic", "hybrid_physical"]
+    assert methods["hybrid_physical"]["nrmse"]["mean"] < 1e-13
+    assert methods["hybrid_synthetic"]["nrmse"]["mean"] == pytest.approx(
+        methods["persistence"]["nrmse"]["mean"], rel=1e-5
+    )
+    assert len(methods["persistence"]["nrmse"]["per_step"]) == 4
+    assert "training_seconds" not in methods["persistence"]
+    assert found["cost"] == {
+        "wall_seconds": 3.0,
+        "conversion_seconds": 0.5,
+        "physical_seconds": 1.0,
+        "synthetic_seconds": 2.0,
+        "peak_rss_bytes": 10,
+    }
+
+
+def test_parameters_come_with_truth_estimate_std_and_error():
+    models = {"physical": physical(0.12)}
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models)["methods"]["physical"]["parameters"]
+    assert found["viscosity"] == {
+        "true": 0.1,
+        "estimate": 0.12,
+        "std": 0.01,
+        "identifiable": True,
+        "relative_error": pytest.approx(0.2),
+    }
+
+
+def test_the_table_has_a_row_for_each_method_and_parameter():
+    models = {"physical": physical(0.12), "synthetic": synthetic()}
+    rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models))
+    assert rows["method"].tolist() == ["persistence", "synthetic", "physical"]
+    assert rows["estimate"].tolist()[-1] == 0.12
+    assert math.isnan(rows["true"].tolist()[0])
+
+
+def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
+    models = {"synthetic": synthetic()}
+    broken = rollouts(models)
+    broken["synthetic"][0, 2] = torch.inf
+    with pytest.raises(FloatingPointError, match="the test rollout of synthetic is not finite: train longer"):
+        report("e", 0, EQUATION, "burgers", broken, models)
+
+
+def test_without_a_test_simulation_there_is_nothing_to_evaluate():
+    with pytest.raises(ValueError, match="run the tag `train` alone"):
+        roll_out_methods(DATA.tensors["trajectories"], [], EQUATION, {})

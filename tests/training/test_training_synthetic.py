@@ -1,0 +1,147 @@
+"""Training of the network alone: it learns, it is repeatable, and bad numbers do not reach the optimiser."""
+
+import math
+
+import pytest
+import torch
+
+from hyco.training.final import final_synthetic_model
+from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
+from hyco.training.synthetic import SyntheticTrainer, synthetic_rollout, train_synthetic
+
+CPU = torch.device("cpu")
+
+
+def trainer(problem, epochs=1, **changes):
+    config = problem.synthetic(**changes)
+    return SyntheticTrainer(
+        problem.observations, config, 0, num_predict_steps=config.num_predict_steps, epochs=epochs, device=CPU
+    )
+
+
+def train(problem, **changes):
+    config = problem.synthetic(**changes)
+    return list(train_synthetic(problem.observations, config, 0, configuration={}, device=CPU))
+
+
+def test_the_synthetic_rollout_has_shape_b_t_c_h_w_and_changes_over_time():
+    from hyco.fields import FieldSpec, Layout
+    from hyco.grid import Grid
+    from hyco.networks.synthetic import SyntheticModel
+
+    grid = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(2.0, 1.0), resolution=(12, 8))
+    layout = Layout(grid, (FieldSpec("velocity", ("x", "y")),))
+    one = torch.ones(2)
+    model = SyntheticModel.create({"name": "unet", "filters": 4}, layout, mean=0 * one, std=one, change_std=one, seed=0)
+    for parameter in model.network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
+    model.train()
+    start = torch.randn(3, 2, 12, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    states = synthetic_rollout(model, start, num_predict_steps=5)
+    assert states.shape == (3, 5, 2, 12, 8)
+    assert not states.requires_grad
+    assert model.training, "the mode that it was in is restored"
+    assert (states[:, 1:] - states[:, :-1]).abs().amax(dim=(2, 3, 4)).min() > 0
+
+
+def test_a_network_overfits_one_batch(make_problem):
+    problem = make_problem({"train_sim": [0], "val_sim": [], "noise": 0.0})
+    changes = {"num_predict_steps": 2, "batch_size": 16, "learning_rate": 1e-2, "use_sliding_window": True}
+    losses = [r["metrics"]["synthetic_loss"] for _, r in train(problem, epochs=300, **changes)]
+    assert losses[-1] < 5e-3 * losses[0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("scheduler", ["constant", "cosine", "exponential", "step"])
+def test_every_optimiser_and_schedule_lowers_the_loss(problem, optimizer, scheduler):
+    rate = 0.05 if optimizer == "sgd" else 3e-3
+    changes = {"optimizer": optimizer, "scheduler": scheduler, "learning_rate": rate, "weight_decay": 1e-5}
+    losses = [r["metrics"]["synthetic_loss"] for _, r in train(problem, epochs=5, **changes)]
+    assert losses[-1] < losses[0]
+
+
+def test_schedules_start_at_one_and_end_where_they_say():
+    cosine = SchedulerConfig(name="cosine", final=0.1)
+    assert cosine.factor(1, 10) == 1.0
+    assert cosine.factor(10, 10) == pytest.approx(0.1)
+    assert SchedulerConfig(name="exponential", decay=0.5).factor(3, 10) == 0.25
+    assert [SchedulerConfig(name="step", decay=0.5, every=2).factor(e, 9) for e in (1, 2, 3, 5)] == [1, 1, 0.5, 0.25]
+    assert SchedulerConfig(name="constant").factor(7, 10) == 1.0
+    assert cosine.factor(1, 1) == 1.0
+
+
+def test_the_interval_of_an_adaptive_schedule_doubles_and_comes_back():
+    adaptive = AdaptiveInterleave(enabled=True, min_improvement=0.1, max_frequency=5)
+    assert adaptive.next_interval(1, 1, 1.0, 0.99) == 2
+    assert adaptive.next_interval(4, 1, 1.0, 0.99) == 5
+    assert adaptive.next_interval(4, 1, 1.0, 0.5) == 1
+    assert AdaptiveInterleave().next_interval(8, 3, 1.0, 1.0) == 3
+
+
+def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
+    model = trainer(problem)
+    before = [p.clone() for p in model.model.parameters()]
+    model._values = torch.full_like(model._values, torch.nan)
+    metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    assert math.isnan(metrics["synthetic_loss"])
+    assert metrics["synthetic_skipped"] > 0
+    assert "were skipped" in caplog.text
+    assert all(torch.equal(a, b) for a, b in zip(before, model.model.parameters(), strict=True))
+
+
+def test_gradients_are_clipped_to_the_norm_that_is_asked_for(problem, monkeypatch):
+    norms = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def watch(parameters, largest):
+        parameters = list(parameters)
+        found = clip(parameters, largest)
+        norms.append(float(torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in parameters]))))
+        return found
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watch)
+    model = trainer(problem, gradient_clip=1e-3)
+    model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    assert norms
+    assert max(norms) <= 1e-3 * 1.001
+
+
+def test_the_final_model_is_the_one_that_validated_best(problem):
+    steps = train(problem, epochs=6)
+    scores = [r["metrics"]["validation_synthetic"] for _, r in steps]
+    final = final_synthetic_model(steps[-1][0])
+    assert final.metadata["epoch"] == 1 + min(range(6), key=scores.__getitem__)
+    assert steps[-1][0].metadata["is_best"] == (scores[-1] == min(scores))
+
+
+def test_without_validation_the_final_model_is_the_last(make_problem):
+    problem = make_problem({"val_sim": []})
+    steps = train(problem, epochs=2)
+    assert final_synthetic_model(steps[-1][0]).metadata["epoch"] == 2
+    assert "validation_synthetic" not in steps[-1][1]["metrics"]
+
+
+def test_another_seed_gives_another_network_and_the_same_seed_the_same(problem):
+    config = problem.synthetic(epochs=1)
+    weights = []
+    for seed in (0, 0, 1):
+        *_, (last, _) = train_synthetic(problem.observations, config, seed, configuration={}, device=CPU)
+        weights.append(_all(last))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def _all(checkpoint):
+    return torch.cat([v.flatten().double() for k, v in checkpoint.tensors.items() if "/weights/network" in k])
+
+
+def test_a_killed_training_resumes_to_the_same_weights(problem):
+    config = problem.synthetic(epochs=4)
+
+    def run(**resume):
+        return list(train_synthetic(problem.observations, config, 0, configuration={}, device=CPU, **resume))
+
+    whole = run()
+    resumed = run(checkpoint=whole[1][0], resume=True)
+    assert [r["metrics"] for _, r in resumed] == [r["metrics"] for _, r in whole[2:]]
+    assert torch.equal(_all(resumed[-1][0]), _all(whole[-1][0]))
