@@ -66,9 +66,9 @@ def test_an_unknown_key_names_file_key_value_and_what_is_allowed():
 
 def test_a_wrong_value_names_the_file_it_stands_in():
     content = sources()
-    expected = r"^conf/base/parameters_hybrid\.yml: hybrid\.interleave_frequency: 0: input should be greater than 0$"
+    expected = r"^conf/base/parameters_hybrid\.yml: hybrid\.save_interval: 0: input should be greater than 0$"
     with pytest.raises(ConfigurationError, match=expected):
-        check(parameters(hybrid={"interleave_frequency": 0}), content)
+        check(parameters(hybrid={"save_interval": 0}), content)
 
 
 def test_several_problems_are_told_at_once():
@@ -106,7 +106,7 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"observation": {"test_sim": [99]}}, "simulation 99 does not exist; generation.simulations is 8: 0 to 7"),
         ({"hybrid": {"num_predict_steps": 999}}, "999 is longer than a simulation; allowed: 1 to generation.steps"),
         ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
-        ({"hybrid": {"warmup_epochs": 99}}, "99 is more than hybrid.epochs = 40"),
+        ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 120"),
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
         ({"experiment": "../up"}, "'../up'"),
         ({"equation": {"domain": {"y": {"size": 1.0}}}}, "is missing"),

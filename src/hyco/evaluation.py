@@ -94,6 +94,7 @@ def report(
         if model is not None and not isinstance(model, Bundle):
             entry["parameters"] = _parameters(equation, model)
             entry["reduced_chi_square"] = model["reduced_chi_square"]
+            entry["execution"] = model["execution"]
         methods[method] = entry
     return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kedro.config import OmegaConfigLoader
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
 
 _CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
 
@@ -57,9 +58,19 @@ class ConfigurationHooks:
                 dataset.directory = self._project_path / directory
 
     @hook_impl
-    def before_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Let torch use as many threads as `threads` says."""
-        threads = catalog.load("parameters").get("threads")
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Refuse to evaluate on nothing, and let torch use as many threads as `threads` says.
+
+        Raises:
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
+        """
+        parameters = catalog.load("parameters")
+        if "rollouts" in pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
+            from hyco.config import ConfigurationError
+
+            message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations, or add `--tags train`"
+            raise for_user(ConfigurationError(message))
+        threads = parameters.get("threads")
         if threads is not None:
             import torch
 

@@ -1,0 +1,220 @@
+"""Writes configuration.md, the reference of every key, from the models that check the configuration.
+
+Run it after a change of a key:  python docs/make_reference.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hyco.config import _RULED_BY_HYBRID, Configuration
+from hyco.networks import network
+from hyco.physics import registry
+
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "configuration.md"
+
+INTRODUCTION = """\
+<!-- Made by docs/make_reference.py: change the descriptions in the code, and run it again. -->
+
+# Configuration
+
+Every key of every section. A run takes `conf/base`, lays the experiment's folder `conf/<experiment>` over it
+(`--env`), and last the options of `--params`, with dots for nested keys:
+
+```
+kedro run --pipelines hybrid --env burgers_2d --params hybrid.alpha=0.7,seed=3
+```
+
+An unknown key, a wrong type or a value out of range ends the run before anything is computed. The message has one line
+per problem: file, key, value and what is allowed. The parameters of a run after all overrides are saved beside its
+report as `configuration.yaml`.
+
+*Default* is what holds if the experiment says nothing; *required* means that it has to say it. Units are in brackets.
+"""
+
+EQUATION = """\
+The problem itself. `parameters` are the true values: they generate the data, and no training sees the values of
+those that are learnt. A parameter that is not learnt keeps its true value.
+"""
+NETWORK = "`synthetic.network` names an architecture and sets its keys."
+OBSERVATION = """\
+What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
+simulations is used by the evaluation alone.
+"""
+HYBRID = """\
+The parts `synthetic` and `physical` take any key of the sections of those names, and override it for the hybrid
+training only. The exceptions are the keys that the hybrid rules for both models: {ruled}.
+"""
+
+_SECTIONS = ("generation", "observation", "synthetic", "physical", "hybrid", "evaluation")
+_BRIEF = {
+    "generation": "Simulations from random smooth initial states.\n",
+    "observation": OBSERVATION,
+    "synthetic": "Training of the network.\n",
+    "physical": "Optimisation of the equation's unknown parameters.\n",
+    "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in _RULED_BY_HYBRID)),
+    "evaluation": "What the pictures show.\n",
+}
+# Parts that are described elsewhere: one row is enough.
+_NOT_WALKED = {"hybrid.synthetic", "hybrid.physical"}
+# Where a subclass narrows a key, pydantic forgets the description of the base class: these are the same everywhere.
+_MEANINGS = {"name": "name in the registry", "boundary": "boundary condition of the domain", "mode": "name of the mode"}
+
+Row = tuple[str, str, str, str]
+
+
+def reference() -> str:
+    """The whole page."""
+    base = _base()
+    parts = [INTRODUCTION]
+    top = {k: f for k, f in Configuration.model_fields.items() if k not in ("equation", *_SECTIONS)}
+    parts += ["## Top level\n", _table(_rows(top, "", base))]
+    parts += ["## equation\n", EQUATION]
+    for name in registry.available():
+        model = registry.equation_class(name).config_class
+        parts += [f"### equation: {name}\n", _table(_rows(model.model_fields, "equation", {}))]
+    for section in _SECTIONS:
+        model = Configuration.model_fields[section].annotation  # type: ignore[assignment]
+        parts += [f"## {section}\n", _BRIEF[section]]
+        parts.append(_table(_rows(model.model_fields, section, base.get(section, {}))))
+        for key, field in model.model_fields.items():
+            for mode in _modes(field):
+                label = mode.model_fields["mode"]
+                parts.append(f"### {section}.{key}: {get_args(label.annotation)[0]}\n")
+                if mode.__doc__:
+                    parts.append(mode.__doc__.strip().split("\n")[0] + "\n")
+                parts.append(_table(_rows(mode.model_fields, f"{section}.{key}", {})))
+        if section == "synthetic":
+            parts.append(NETWORK + "\n")
+            for name in network.available():
+                keys = _network_config(name).model_fields
+                parts += [f"### synthetic.network: {name}\n", _table(_rows(keys, "synthetic.network", {}))]
+    return "\n".join(parts)
+
+
+def _base() -> dict[str, Any]:
+    """The parameters in conf/base."""
+    found: dict[str, Any] = {}
+    for path in sorted((DOCS.parent / "conf" / "base").glob("parameters*.yml")):
+        found.update(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    return found
+
+
+def _network_config(name: str) -> type[BaseModel]:
+    found: type[BaseModel] = getattr(network.network_class(name), "config_class")  # noqa: B009
+    return found
+
+
+def _modes(field: FieldInfo) -> list[type[BaseModel]]:
+    """The members of a union that `mode` chooses from."""
+    return [m for m in get_args(field.annotation) if isinstance(m, type)] if field.discriminator == "mode" else []
+
+
+def _rows(fields: Mapping[str, FieldInfo], prefix: str, base: Mapping[str, Any]) -> Iterator[Row]:
+    """A row per key, nested models key by key."""
+    for name, field in fields.items():
+        key = f"{prefix}.{field.alias or name}" if prefix else field.alias or name
+        meaning = field.description or _MEANINGS.get(name, "")
+        inner, suffix = _nested(field)
+        if inner is None or key in _NOT_WALKED:
+            kind = "mapping" if key in _NOT_WALKED else _type(field.annotation, field.metadata)
+            if modes := _modes(field):
+                labels = [str(get_args(m.model_fields["mode"].annotation)[0]) for m in modes]
+                kind = "`mode`: " + ", ".join(f"`{label}`" for label in labels)
+            yield key, kind, _default(field, base.get(name, _MISSING)), meaning
+            continue
+        if suffix:
+            yield key, "list" if suffix == "[]" else "mapping", _default(field, base.get(name, _MISSING)), meaning
+        nested = base.get(name) if isinstance(base.get(name), Mapping) else None
+        if nested is None and isinstance(field.default, BaseModel):
+            nested = field.default.model_dump()
+        yield from _rows(inner.model_fields, key + suffix, nested or {})
+
+
+def _nested(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
+    """The model whose keys stand below a key, and how they are reached."""
+    origin, arguments = get_origin(field.annotation), get_args(field.annotation)
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return field.annotation, ""
+    if origin is list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
+        return arguments[0], "[]"
+    if origin is dict and isinstance(arguments[1], type) and issubclass(arguments[1], BaseModel):
+        return arguments[1], ".<axis>"
+    return None, ""
+
+
+def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """What a value may be, in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0], [*annotation.__metadata__, *metadata])
+    if origin is Literal:
+        return " \\| ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join("null" if a is NoneType else _type(a, metadata) for a in arguments)
+    if origin is list or (origin is tuple and Ellipsis in arguments):
+        return f"list of {_type(arguments[0])}"
+    if origin is tuple:
+        return f"[{', '.join(_type(a) for a in arguments)}]"
+    if origin is dict:
+        return "mapping"
+    words = {bool: "true \\| false", int: "integer", float: "number", str: "text"}
+    return words.get(annotation, "any") + _limits(metadata)
+
+
+def _limits(metadata: Iterable[Any]) -> str:
+    """Bounds of a number; where there are two on one side, the tighter."""
+    found: dict[str, Any] = {}
+    for bound in metadata:
+        for attribute, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+            value = getattr(bound, attribute, None)
+            if value is not None:
+                found[sign] = value
+    if "≥" in found and found.get(">", found["≥"]) < found["≥"]:
+        del found[">"]
+    return "".join(f" {sign} {value:g}" for sign, value in found.items()).replace(" ≤", ", ≤", bool(len(found) > 1))
+
+
+_MISSING = object()
+
+
+def _default(field: FieldInfo, base: Any) -> str:
+    """What holds if nobody says anything: conf/base first, then the model."""
+    if base is _MISSING and field.is_required():
+        return "*required*"
+    value = field.get_default(call_default_factory=True) if base is _MISSING else base
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    return f"`{_plain(value)}`"
+
+
+def _plain(value: Any) -> str:
+    """A value as YAML would have it, in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_plain(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_plain, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    if isinstance(value, str):
+        return value or '""'
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _table(rows: Iterable[Row]) -> str:
+    lines = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for key, kind, default, meaning in rows:
+        lines.append(f"| `{key}` | {kind} | {default} | {meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(reference(), encoding="utf-8")
