@@ -31,13 +31,13 @@ class Project:
         for name in ("pyproject.toml", ".kedro.yml", ".telemetry"):
             shutil.copy(ROOT / name, path / name)
 
-    def command(self, *arguments, params=""):
-        return [sys.executable, "-m", "kedro", "run", *arguments, "--params", ",".join(p for p in (SMALL, params) if p)]
+    def command(self, *arguments, params="", small=SMALL):
+        return [sys.executable, "-m", "kedro", "run", *arguments, "--params", ",".join(p for p in (small, params) if p)]
 
-    def run(self, *arguments, params="", folder=".", **options):
+    def run(self, *arguments, params="", small=SMALL, folder=".", **options):
         """Run to the end; the finished process with its output."""
         return subprocess.run(
-            self.command(*arguments, params=params),
+            self.command(*arguments, params=params, small=small),
             cwd=self.path / folder,
             capture_output=True,
             text=True,

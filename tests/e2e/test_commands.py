@@ -101,6 +101,13 @@ def test_a_wrong_configuration_computes_nothing_and_says_where_it_is(project):
     assert not (project.path / "data/02_intermediate/wrong").exists()
 
 
+def test_an_evaluation_on_nothing_is_refused_before_the_training(project):
+    done = project.run("--env", "minimal", "--pipelines", "hybrid", small="", params="experiment=nothing")
+    assert done.returncode == 1
+    assert "observation.test_sim: [] leaves nothing to evaluate on" in done.stderr.splitlines()[-1]
+    assert not (project.path / "data/02_intermediate/nothing").exists()
+
+
 def test_runs_are_recorded_in_the_projects_database_from_any_folder(project):
     (project.path / "notebooks").mkdir(exist_ok=True)
     done = project.run("--pipelines", "physical", params="experiment=elsewhere,notes=a try", folder="notebooks")
