@@ -106,9 +106,12 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"observation": {"test_sim": [99]}}, "simulation 99 does not exist; generation.simulations is 8: 0 to 7"),
         ({"hybrid": {"num_predict_steps": 999}}, "999 is longer than a simulation; allowed: 1 to generation.steps"),
         ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
-        ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 120"),
+        ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 100"),
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
         ({"experiment": "../up"}, "'../up'"),
+        ({"generation": {"steps": 9}}, "indices holds 15, the last state is 9"),
+        ({"observation": {"space": {"mode": "points", "count": 999}}}, "count is 999, but the grid has 128 cells"),
+        ({"physical": {"num_predict_steps": 4}}, "4 is too short: observation.time has no state in the first 4 steps"),
         ({"equation": {"domain": {"y": {"size": 1.0}}}}, "is missing"),
     ],
 )

@@ -258,6 +258,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         if steps > c.generation.steps:
             text = f"{steps} is longer than a simulation; allowed: 1 to generation.steps = {c.generation.steps}"
             found.append(((section, "num_predict_steps"), text))
+    found += _observation_problems(c)
     if c.hybrid.warmup_epochs > c.hybrid.epochs:
         text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
@@ -266,6 +267,24 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         found.append((("evaluation", "simulation"), text))
     echoes = {path[1:] for path, _ in found if path[0] == "physical"}
     return [(path, text) for path, text in found if not (path[:2] == ("hybrid", "physical") and path[2:] in echoes)]
+
+
+def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
+    """Sensors and times that do not exist, or that leave a training without data."""
+    found: list[tuple[Path, str]] = []
+    try:
+        c.observation.space.mask(c.equation.grid, torch.Generator())
+    except ValueError as error:
+        found.append((("observation", "space"), str(error)))
+    try:
+        times = c.observation.time.indices(c.generation.steps)
+    except ValueError as error:
+        return [*found, (("observation", "time"), str(error))]
+    for section, steps in (("physical", c.physical.num_predict_steps), ("hybrid", c.hybrid.num_predict_steps)):
+        if not any(1 <= t <= steps for t in times):
+            text = f"{steps} is too short: observation.time has no state in the first {steps} steps after t = 0"
+            found.append(((section, "num_predict_steps"), text))
+    return found
 
 
 def _source(path: Path, sources: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,10 +15,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # A problem that trains in seconds.
 SMALL = (
-    "equation.domain.x.resolution=32,equation.domain.x.size=4.0,generation.steps=8,generation.length_scale=0.8,"
+    "equation.domain.x.resolution=32,equation.domain.x.size=4.0,generation.steps=15,generation.length_scale=0.8,"
     "synthetic.network.filters=8,synthetic.network.blocks=1,synthetic.epochs=3,"
-    "hybrid.epochs=5,hybrid.warmup_epochs=2,hybrid.num_predict_steps=4,"
-    "synthetic.num_predict_steps=4,physical.num_predict_steps=4"
+    "hybrid.epochs=5,hybrid.warmup_epochs=2,hybrid.interleave_frequency=1"
 )
 
 
@@ -66,6 +66,10 @@ class Project:
                 break
             time.sleep(0.01)
         return process.wait()
+
+    def mlflow_statuses(self):
+        with sqlite3.connect(self.path / "mlflow.db") as database:
+            return {status for (status,) in database.execute("select status from runs")}
 
     def report(self, experiment="burgers_1d"):
         return json.loads((self.path / "data" / "08_reporting" / experiment / "report.json").read_text())

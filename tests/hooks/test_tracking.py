@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline, node
 from mlflow.entities import Run
 
 from hyco.hooks import MlflowHooks
-from hyco.hooks.tracking import flatten, report_metrics
+from hyco.hooks.tracking import flatten, report_metrics, run_name
 
 PARAMETERS = {"experiment": "tiny", "notes": "a note", "hybrid": {"alpha": 0.5, "checkpoint_dir": None}}
 REPORT = {"methods": {"hybrid_synthetic": {"nrmse": {"mean": 0.25, "per_step": [0.25]}}}, "cost": {"wall_seconds": 2.0}}
@@ -191,6 +191,13 @@ def test_nested_parameters_become_one_key_each():
         "notes": "x" * 6000,
         "what_": "null",
     }
+
+
+def test_runs_of_a_sweep_have_names_that_differ():
+    changed = {"experiment": "tiny", "hybrid": {"alpha": 0.3}, "seed": 1}
+    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "hybrid hybrid.alpha=0.3 seed=1"
+    assert run_name({"pipeline_names": None, "runtime_params": {}}) == "__default__"
+    assert len(run_name({"runtime_params": {"notes": "x" * 300}})) == 250
 
 
 def test_a_report_gives_its_finite_numbers_by_quantity_and_method():

@@ -53,7 +53,7 @@ def catalog():
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")
     persistent = {f"{t}_checkpoint" for t in available()} | {
-        "trajectories@tensor",
+        "trajectories",
         "observations",
         "report",
         "rollouts",

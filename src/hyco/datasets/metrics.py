@@ -159,5 +159,11 @@ def _figure(records: list[Record]) -> dict[str, Any]:
         "legend": {"orientation": "h", "y": 1.15},
     }
     if estimates:
-        layout["yaxis2"] = {"title": {"text": "estimate ± std"}, "domain": [0.0, 0.35]}
+        # Kedro-Viz writes the first axes small, and leaves this one to us.
+        small = {"size": 8}
+        layout["yaxis2"] = {
+            "title": {"text": "estimate ± std", "font": small},
+            "tickfont": small,
+            "domain": [0.0, 0.35],
+        }
     return {"data": data, "layout": layout}

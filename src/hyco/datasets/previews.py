@@ -18,7 +18,7 @@ from hyco.storage import Bundle
 
 NOTHING = ImagePreview("")
 
-_MOST_ROWS, _SNAPSHOTS = 6, 3
+_MOST_ROWS, _COLUMNS, _SNAPSHOTS = 6, 3, 3
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> TablePreview:
@@ -44,7 +44,8 @@ def picture(bundle: Bundle) -> ImagePreview:
     if layout.grid.dimensions > 2:
         return NOTHING
     if kind == "rollouts":
-        rows = {method: _channel(states[0], layout, 0) for method, states in tensors.items()}
+        methods = sorted(tensors, key=lambda method: (method != "truth", method))
+        rows = {method: _channel(tensors[method][0], layout, 0) for method in methods}
         title = f"{layout.channels[0].replace('_', ' ')} of the first of {len(tensors['truth'])} test simulations"
     else:
         states = tensors["trajectories" if kind == "trajectories" else "values"]
@@ -73,8 +74,8 @@ def _draw(rows: Mapping[str, NDArray[np.float64]], grid: Grid, dt: float, first_
     steps = len(next(iter(rows.values())))
     chosen = np.unique(np.linspace(0, steps - 1, _SNAPSHOTS).round().astype(int))
     plane = grid.dimensions == 2
-    # In 1-D one row of pictures is enough; in 2-D each takes a row of snapshots.
-    shape = (len(rows), len(chosen)) if plane else (1, len(rows))
+    # In 2-D each takes a row of snapshots.
+    shape = (len(rows), len(chosen)) if plane else (-(-len(rows) // _COLUMNS), min(len(rows), _COLUMNS))
     with in_style():
         figure = new_figure(1.0 + 2.0 * shape[1], 0.5 + 1.9 * shape[0])
         figure.suptitle(title, fontsize=8)
@@ -90,10 +91,12 @@ def _draw(rows: Mapping[str, NDArray[np.float64]], grid: Grid, dt: float, first_
                 axes[row, 0].set_ylabel(f"${grid.axes[1]}$")
                 figure.colorbar(drawn, ax=axes[row, :])
             else:
-                axis, (low_x,), (width,) = axes[0, row], grid.lower, grid.size
+                axis, (low_x,), (width,) = axes.flat[row], grid.lower, grid.size
                 extent = (low_x, low_x + width, (first_step - 0.5) * dt, (first_step + steps - 0.5) * dt)
                 box(axis)
                 drawn = axis.imshow(values, extent=extent, origin="lower", aspect="auto", **options)
-                axis.set(title=readable(name), xlabel=f"${grid.axes[0]}$", ylabel="time $t$" if row == 0 else "")
+                axis.set(title=readable(name), xlabel=f"${grid.axes[0]}$", ylabel="" if row % _COLUMNS else "time $t$")
                 figure.colorbar(drawn, ax=axis)
+        for axis in axes.flat[axes.size if plane else len(rows) :]:
+            axis.set_axis_off()
         return to_png(figure)

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# MLflow's limits on a value, and on the number of parameters in one call.
+# MLflow's limits on a value, on a run's name, and on the number of parameters in one call.
 _LONGEST_VALUE = 6000
+_LONGEST_NAME = 250
 _MOST_PER_CALL = 100
+
+# Lets MLflow's pages open as those for trained models, not as those for language models.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 _MODEL = "_model"
 
@@ -38,7 +42,8 @@ class MlflowHooks:
 
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
-    experiment is `experiment`, the run's name the pipeline's. If a run is active already, this one is nested in it.
+    experiment is `experiment`, the run's name that of the pipeline with what `--params` changed. If a run is active
+    already, this one is nested in it.
     """
 
     _own_uri: ClassVar[str | None] = None
@@ -63,7 +68,7 @@ class MlflowHooks:
         # A run that is still open was interrupted: Kedro calls no hook then.
         self._end("KILLED")
         parameters = catalog.load("parameters")
-        self._start(Path(run_params["project_path"]), _pipeline_name(run_params), run_params.get("env"), parameters)
+        self._start(run_params, parameters)
 
         from hyco.datasets.metrics import MetricsDataset
 
@@ -92,7 +97,8 @@ class MlflowHooks:
         """Keep what there is, and end the run as failed."""
         self._end("FAILED")
 
-    def _start(self, project_path: Path, pipeline: str, env: str | None, parameters: dict[str, Any]) -> None:
+    def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
+        project_path = Path(run_params["project_path"])
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
         from mlflow.entities import Param
@@ -104,12 +110,12 @@ class MlflowHooks:
             experiment_id = _experiment_id(experiment, project_path if self._is_own_store() else None)
         else:
             experiment_id = active.info.experiment_id
-        tags = {"experiment": experiment, "pipeline": pipeline, **_git_tags(project_path)}
-        if env:
-            tags["environment"] = env
+        tags = {"experiment": experiment, "pipeline": _pipeline_name(run_params), **_git_tags(project_path)}
+        if run_params.get("env"):
+            tags["environment"] = run_params["env"]
         run = mlflow.start_run(
             experiment_id=experiment_id,
-            run_name=pipeline,
+            run_name=run_name(run_params),
             nested=active is not None,
             tags=tags,
             description=parameters.get("notes") or None,
@@ -205,6 +211,13 @@ def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:
     return {re.sub(r"[^\w\-. :/]", "_", key): text[:_LONGEST_VALUE] for key, text in _leaves(parameters, "")}
 
 
+def run_name(run_params: Mapping[str, Any]) -> str:
+    """The pipeline and the parameters of this run alone, to tell it from others: `hybrid hybrid.alpha=0.3`."""
+    changed = flatten({k: v for k, v in (run_params.get("runtime_params") or {}).items() if k != "experiment"})
+    name = " ".join([_pipeline_name(run_params), *(f"{key}={value}" for key, value in changed.items() if key)])
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
 def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a report that are worth comparing over runs.
 
@@ -249,7 +262,7 @@ def _experiment_id(name: str, project_path: Path | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = (project_path / "mlruns" / name).as_uri() if project_path is not None else None
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

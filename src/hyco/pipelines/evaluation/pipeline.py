@@ -27,7 +27,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         node(
             nodes.roll_out_test_simulations,
             {
-                "trajectories": "trajectories@tensor",
+                "trajectories": "trajectories",
                 "equation": "params:equation",
                 "observation": "params:observation",
                 **models,

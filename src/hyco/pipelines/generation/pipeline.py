@@ -12,12 +12,12 @@ def create_pipeline() -> Pipeline:
             node(
                 generate_trajectories,
                 ["cached_trajectories", "params:equation", "params:generation", "params:seed"],
-                "trajectories@tensor",
+                "trajectories",
                 name="generate_trajectories",
             ),
             node(
                 observe_trajectories,
-                ["trajectories@tensor", "params:observation", "params:seed"],
+                ["trajectories", "params:observation", "params:seed"],
                 "observations",
                 name="observe_trajectories",
             ),
