@@ -1,4 +1,4 @@
-"""Checkpoints: the last one always, the best and the regular ones as asked, and nothing stale from an earlier run."""
+"""Checkpoints: the last one always, the best and the regular ones as asked, written so that none is lost."""
 
 import json
 from pathlib import Path
@@ -65,17 +65,12 @@ def test_only_the_best_and_the_last_are_kept_where_asked(tmp_path):
     assert names(tmp_path) == ["best", "last"]
 
 
-def test_a_new_training_removes_what_an_earlier_one_left(tmp_path):
+def test_a_new_training_replaces_the_last_checkpoint_and_removes_none(tmp_path):
     train(tmp_path, range(1, 7), best=5)
     (tmp_path / "notes.txt").write_text("mine")
     train(tmp_path, [1, 2, 3])
-    assert names(tmp_path) == ["epoch_0002", "last", "notes"]
-
-
-def test_a_second_training_through_the_same_dataset_is_a_new_one(tmp_path):
-    dataset = train(tmp_path, range(1, 7), best=5)
-    dataset.save(checkpoint(1))
-    assert names(tmp_path) == ["last"]
+    assert names(tmp_path) == ["best", "epoch_0002", "epoch_0004", "epoch_0006", "last", "notes"]
+    assert CheckpointDataset(str(tmp_path)).load().metadata["epoch"] == 3
 
 
 def test_a_resumed_training_keeps_what_it_continues(tmp_path):

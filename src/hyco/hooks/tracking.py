@@ -31,9 +31,6 @@ _LONGEST_VALUE = 6000
 _LONGEST_NAME = 250
 _MOST_PER_CALL = 100
 
-# Lets MLflow's pages open as those for trained models, not as those for language models.
-_KIND = {"mlflow.experimentKind": "custom_model_development"}
-
 _MODEL = "_model"
 
 
@@ -262,7 +259,7 @@ def _experiment_id(name: str, project_path: Path | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = (project_path / "mlruns" / name).as_uri() if project_path is not None else None
-        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
+        return str(client.create_experiment(name, artifact_location=location))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)

@@ -109,6 +109,8 @@ class SyntheticTrainer:
         # Normalised float32, on the device once; a batch of windows is an index into them.
         self._values = self.model.normalise(values.to(device))
         self._mask = mask.to(device)
+        # Windows of which anything is observed: without predictions the others teach nothing.
+        self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
         self._batches = stream(seed, "batches")
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
@@ -140,7 +142,7 @@ class SyntheticTrainer:
 
         Returns:
             `synthetic_loss`, the mean over the updates; `learning_rate`; `synthetic_skipped`, the updates left out
-            because their loss was not finite or nothing was observed.
+            because their loss was not finite.
         """
         rate = self.config.learning_rate * self.config.scheduler.factor(epoch, self.epochs)
         for group in self.optimizer.param_groups:
@@ -149,7 +151,9 @@ class SyntheticTrainer:
         losses, skipped = [], 0
         for which in torch.split(torch.randperm(len(self.windows), generator=self._batches), self.config.batch_size):
             loss = self._loss(samples, alpha, which)
-            if loss is None or not bool(torch.isfinite(loss)):
+            if loss is None:
+                continue
+            if not bool(torch.isfinite(loss)):
                 skipped += 1
                 continue
             self.optimizer.zero_grad(set_to_none=True)
@@ -159,17 +163,22 @@ class SyntheticTrainer:
             self.optimizer.step()
             losses.append(loss.detach())
         if skipped:
-            log.warning("Epoch %d: %d of the network's updates were skipped (no finite loss).", epoch, skipped)
+            log.warning("Epoch %d: %d of the network's updates were skipped: the loss is not finite.", epoch, skipped)
         mean = float(torch.stack(losses).mean()) if losses else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 
     def _loss(self, samples: Samples, alpha: float, which: Tensor) -> Tensor | None:
-        """Weighted loss of some windows; None where there is nothing to learn from."""
+        """Weighted loss of some windows; None where there is nothing to learn from.
+
+        Windows without observations count for the physical model's predictions alone.
+        """
+        if samples.physical is None:
+            which = which[self._observed[which]]
+            if not len(which):
+                return None
         other = None if samples.physical is None else samples.physical[which]
         mask = self.windows.targets(self._mask, which)
         with_real = (alpha > 0 or other is None) and bool(mask.any())
-        if not with_real and other is None:
-            return None
         prediction = self.model.rollout_normalised(samples.starts[which], self.windows.length)
         real = mean_square(prediction - self.windows.targets(self._values, which), mask) if with_real else None
         if other is None:
