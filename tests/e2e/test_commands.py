@@ -18,7 +18,7 @@ def without_times(report):
     return methods
 
 
-def test_a_hybrid_run_from_nothing_ends_with_a_complete_report(project):
+def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_loss_and_a_report(project):
     done = project.run("--pipelines", "hybrid", params="experiment=whole")
     assert done.returncode == 0, done.stderr
     report = project.report("whole")
