@@ -84,6 +84,13 @@ def test_parameters_come_with_truth_estimate_std_and_error():
     }
 
 
+def test_residuals_above_the_noise_are_warned_of(caplog):
+    models = {"hybrid_physical": physical(0.12) | {"reduced_chi_square": 4.0}}
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models)
+    assert found["methods"]["hybrid_physical"]["reduced_chi_square"] == 4.0
+    assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
+
+
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
     rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,11 @@ from hyco.physics.stepper import Stepper
 from hyco.rollout import rollout
 from hyco.storage import Bundle
 from hyco.training.synthetic import synthetic_rollout
+
+log = logging.getLogger(__name__)
+
+# A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
+MISFIT = 1.5
 
 METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
 
@@ -95,6 +101,15 @@ def report(
             entry["parameters"] = _parameters(equation, model)
             entry["reduced_chi_square"] = model["reduced_chi_square"]
             entry["execution"] = model["execution"]
+            if model["reduced_chi_square"] > MISFIT:
+                log.warning(
+                    "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
+                    "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
+                    "(raise hybrid.alpha, or train longer).",
+                    method,
+                    model["reduced_chi_square"] ** 0.5,
+                    model["reduced_chi_square"],
+                )
         methods[method] = entry
     return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
 
