@@ -6,6 +6,7 @@ To add a PDE, write one file with a subclass of `EquationConfig` (its keys in YA
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -65,8 +66,8 @@ class EquationConfig(BaseModel):
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
-        """For each parameter, the closed range of values that the step is stable and meaningful for."""
-        raise NotImplementedError
+        """For each parameter, the closed range of values that the step is stable and meaningful for; by default all."""
+        return dict.fromkeys(self.true_parameters, (-math.inf, math.inf))
 
 
 class Equation(ABC):
