@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from hyco.generation import GenerationConfig, generate, random_smooth_states, simulate
+from hyco.generation import GenerationConfig, generate, simulate
 from hyco.grid import Grid
 from hyco.monitoring import PhaseClock, peak_rss_bytes
+from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
 from hyco.randomness import stream, stream_seed
 

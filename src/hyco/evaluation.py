@@ -60,8 +60,8 @@ def roll_out_methods(
 
 @torch.no_grad()
 def _physical(equation: Equation, model: Mapping[str, Any], start: Tensor, steps: int) -> Tensor:
-    values = {**equation.parameters, **{name: p["estimate"] for name, p in model["parameters"].items()}}
-    parameters = {name: torch.tensor(value, dtype=start.dtype) for name, value in values.items()}
+    parameters = equation.parameter_tensors(start.dtype)
+    parameters |= {n: torch.tensor(p["estimate"], dtype=start.dtype) for n, p in model["parameters"].items()}
     stepper = Stepper(equation, model["execution"])
     return rollout(lambda state: stepper(state, parameters), start, steps)
 
@@ -123,6 +123,7 @@ def _parameters(equation: Equation, model: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for name, p in model["parameters"].items():
         true = equation.parameters.get(name)
+        assert not isinstance(true, Tensor)
         error = None if true is None else abs(p["estimate"] - true) / abs(true) if true else abs(p["estimate"])
         found[name] = {"true": true, **p, "relative_error": error}
     return found

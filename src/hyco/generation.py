@@ -1,15 +1,14 @@
-"""Simulations: random smooth initial states, rolled out by an equation with its true parameters."""
+"""Simulations: initial states, rolled out by an equation with its true parameters."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor
 
-from hyco.grid import Grid
+from hyco.expressions import Expression
 from hyco.physics.equation import Equation
 from hyco.physics.stepper import Path, Stepper
 from hyco.randomness import stream
@@ -24,34 +23,38 @@ class GenerationConfig(BaseModel):
 
     simulations: PositiveInt = Field(description="number of simulations")
     steps: PositiveInt = Field(description="steps of each simulation after its initial state")
-    length_scale: PositiveFloat = Field(description="correlation length of the initial states [length]")
-    amplitude: PositiveFloat = Field(default=1.0, description="standard deviation of the initial states")
+    length_scale: PositiveFloat = Field(description="correlation length of the random initial states [length]")
+    amplitude: PositiveFloat = Field(default=1.0, description="standard deviation of the random initial states")
+    initial_state: dict[str, str | float] = Field(
+        default={}, description="formula (of x, y, z) by channel that replaces the random initial state"
+    )
     execution: Path = Field(default="auto", description="how the equation's step is run")
 
+    @field_validator("initial_state")
+    @classmethod
+    def _formulas(cls, value: dict[str, str | float]) -> dict[str, str | float]:
+        for formula in value.values():
+            Expression(str(formula)).require(("x", "y", "z"))
+        return value
 
-def random_smooth_states(
-    grid: Grid, channels: int, count: int, length_scale: float, amplitude: float, generator: torch.Generator
-) -> Tensor:
-    """Periodic Gaussian random fields `[count, channels, *space]`, float64, mean zero.
 
-    The covariance is Gaussian: ⟨u(x) u(x + r)⟩ = a² exp(-r²/2l²), so each Fourier mode k has a variance
-    proportional to exp(-k²l²/2); the mean mode is left out and the variance of the sum is exactly a².
+def initial_states(equation: Equation, config: GenerationConfig, seed: int) -> Tensor:
+    """The initial states of all simulations, `[S, C, *space]`: random ones, or the formulas of the configuration.
 
-    Args:
-        length_scale: l, in units of length.
-        amplitude: a, in units of the field.
+    Raises:
+        ValueError: a formula is given for a channel that the equation does not have.
     """
-    shape = grid.resolution
-    wavenumbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(shape, grid.spacing, strict=True)]
-    squared = sum(k**2 for k in np.meshgrid(*wavenumbers, indexing="ij"))
-    variance = torch.from_numpy(np.exp(-0.5 * np.asarray(squared) * length_scale**2))
-    variance[(0,) * grid.dimensions] = 0.0
-    variance = variance / variance.sum()
-    noise = torch.randn((count, channels, *shape), generator=generator, dtype=torch.float64)
-    axes = tuple(range(2, 2 + grid.dimensions))
-    filtered = torch.fft.ifftn(torch.fft.fftn(noise, dim=axes) * variance.sqrt(), dim=axes).real
-    states: Tensor = amplitude * filtered * float(np.sqrt(grid.cells))
-    return states
+    generator = stream(seed, "initial_states")
+    starts = equation.initial_states(config.simulations, config.length_scale, config.amplitude, generator)
+    layout = equation.layout
+    for name, formula in config.initial_state.items():
+        if name not in layout.channels:
+            raise ValueError(f"generation.initial_state names {name!r}; the channels are {', '.join(layout.channels)}")
+        channel = layout.channels.index(name)
+        if layout.shape != layout.grid.resolution:
+            raise ValueError("generation.initial_state: formulas are for centred fields; this equation is staggered")
+        starts[:, channel] = Expression(str(formula)).on_grid(layout.grid)
+    return starts
 
 
 @torch.no_grad()
@@ -63,7 +66,7 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
         ValueError: the states leave the range that the equation's step is made for.
     """
     stepper = Stepper(equation, execution)
-    parameters = {k: torch.tensor(v, dtype=starts.dtype) for k, v in equation.parameters.items()}
+    parameters = equation.parameter_tensors(starts.dtype, starts.device)
     states = rollout(lambda state: stepper(state, parameters), starts, steps)
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
@@ -76,19 +79,12 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
 
 def generate(equation: Equation, config: GenerationConfig, seed: int) -> Bundle:
     """All simulations of an experiment as a bundle: tensor `trajectories`, with layout and `dt` in the metadata."""
-    starts = random_smooth_states(
-        equation.layout.grid,
-        len(equation.layout.channels),
-        config.simulations,
-        config.length_scale,
-        config.amplitude,
-        stream(seed, "initial_states"),
-    )
+    starts = initial_states(equation, config, seed)
     trajectories = simulate(equation, starts, config.steps, config.execution)
     metadata: dict[str, Any] = {
         "kind": "trajectories",
         "layout": equation.layout.to_dict(),
         "dt": equation.dt,
-        "parameters": equation.parameters,
+        "parameters": {k: v for k, v in equation.parameters.items() if not isinstance(v, Tensor)},
     }
     return Bundle(tensors={"trajectories": trajectories}, metadata=metadata)

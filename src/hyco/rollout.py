@@ -53,7 +53,8 @@ def physical_rollout(
     state = dict(fields)
     states: dict[str, list[Any]] = {name: [] for name in state}
     for _ in range(num_predict_steps):
-        state = equation.step(state, parameters)
+        for _ in range(equation.substeps):
+            state = equation.step(state, parameters)
         for name, field in state.items():
             states[name].append(field)
     return {name: math.stack(steps, batch("time")) for name, steps in states.items()}

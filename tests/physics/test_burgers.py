@@ -57,7 +57,7 @@ def test_time_splitting_is_second_order(shape):
     for steps in (6, 12, 24):
         equation = burgers(resolution, 1.0 / steps, max_speed=0.25)
         results.append(simulate(equation, exact(equation, 0.0), steps)[:, -1])
-        assert equation.substeps == 1
+        assert equation.convection_steps == 1
     ratio = float((results[0] - results[1]).norm() / (results[1] - results[2]).norm())
     assert math.log2(ratio) == pytest.approx(2, abs=0.1)
 

@@ -9,8 +9,8 @@ import torch
 from phi import math as phimath
 
 from hyco.fields import FieldSpec, Layout
-from hyco.generation import random_smooth_states
 from hyco.physics.equation import Equation
+from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
 from hyco.physics.stepper import Stepper
 from hyco.rollout import physical_rollout, rollout

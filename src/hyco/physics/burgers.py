@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from hyco.fields import FieldSpec, Layout
 from hyco.physics.equation import Equation, EquationConfig
+from hyco.physics.stencils import neighbours
 
 # Largest |z| of the three-stage Runge-Kutta method on the imaginary and on the negative real axis, and the largest
 # eigenvalues (times the cell width) of the fourth-order first derivative and of its upwind dissipation.
@@ -79,7 +80,7 @@ class Burgers(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=grid.axes, boundary="periodic"),))
         rate = sum(_DERIVATIVE / _RK3_IMAGINARY / h + _DISSIPATION / _RK3_REAL / h for h in grid.spacing)
-        self.substeps = ceil(config.dt * config.max_speed * rate)
+        self.convection_steps = ceil(config.dt * config.max_speed * rate)
         self._axes = grid.axes
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
         wavenumbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
@@ -98,13 +99,13 @@ class Burgers(Equation):
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the scheme."""
         velocity = fields["velocity"]
-        h = self.dt / self.substeps
+        h = self.dt / self.convection_steps
         outer = math.exp(self._laplacian * (parameters["viscosity"] * (h / 2)))
         inner = outer * outer
         values = self._diffuse(velocity.values, outer)
-        for i in range(self.substeps):
+        for i in range(self.convection_steps):
             values = self._convect(values, h)
-            values = self._diffuse(values, outer if i == self.substeps - 1 else inner)
+            values = self._diffuse(values, outer if i == self.convection_steps - 1 else inner)
         return {"velocity": velocity.with_values(values)}
 
     @staticmethod
@@ -122,9 +123,7 @@ class Burgers(Equation):
         """-(u·∇)u by third-order upwind-biased differences."""
         total = 0.0
         for axis in self._axes:
-            n = u.shape.get_size(axis)
-            padded = math.concat([u[{axis: slice(n - 2, n)}], u, u[{axis: slice(0, 2)}]], axis)
-            left2, left, right, right2 = (padded[{axis: slice(i, i + n)}] for i in (0, 1, 3, 4))
+            left2, left, _, right, right2 = neighbours(u, axis, "periodic", width=2)
             near, far = left + right, left2 + right2
             derivative = 8 * (right - left) - (right2 - left2)
             dissipation = far - 4 * near + 6 * u

@@ -11,10 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from torch import Tensor
 
+from hyco.expressions import Expression
 from hyco.fields import Layout
 from hyco.grid import Grid
+from hyco.physics.initial_states import random_smooth_states
 
 AXES = ("x", "y", "z")
 
@@ -58,39 +62,73 @@ class EquationConfig(BaseModel):
             resolution=tuple(self.domain[a].resolution for a in axes),
         )
 
+    @model_validator(mode="after")
+    def _parameters_make_sense(self) -> EquationConfig:
+        for name, value in self.true_parameters.items():
+            lower, upper = self.parameter_limits[name]
+            values = torch.as_tensor(value)
+            if not bool(((values >= lower) & (values <= upper)).all()):
+                raise ValueError(f"parameters.{name} leaves what is stable; allowed: {lower:g} to {upper:g}")
+        return self
+
     @property
-    def true_parameters(self) -> dict[str, float]:
-        """The parameter values that generate the data, by name."""
-        values: dict[str, float] = getattr(self, "parameters").model_dump()  # noqa: B009 (declared by subclasses)
-        return values
+    def true_parameters(self) -> dict[str, float | Tensor]:
+        """The parameter values that generate the data, by name: numbers, or values in every cell `[*space]`.
+
+        Raises:
+            ExpressionError: a formula uses a name that is no axis of the domain.
+        """
+        given: dict[str, float | str | None] = getattr(self, "parameters").model_dump()  # noqa: B009 (in subclasses)
+        found: dict[str, float | Tensor] = {}
+        for name, value in given.items():
+            if isinstance(value, str):
+                expression = Expression(value)
+                expression.require(tuple(self.domain))
+                found[name] = expression.on_grid(self.grid).clone()
+            elif value is not None:
+                found[name] = float(value)
+        return found
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """For each parameter, the closed range of values that the step is stable and meaningful for; by default all."""
-        return dict.fromkeys(self.true_parameters, (-math.inf, math.inf))
+        names = type(getattr(self, "parameters")).model_fields  # noqa: B009 (in subclasses)
+        return dict.fromkeys(names, (-math.inf, math.inf))
+
+
+# A number, or a formula of x, y and z: the value of a parameter that may vary in space.
+FieldValue = float | str
 
 
 class Equation(ABC):
     """A PDE, discretised: from the fields at one time to the fields one `dt` later.
 
+    A static problem is an equation too: its step gives the solution whatever the fields are, so that a rollout of one
+    step is one solve. Its trajectories have a state before the solution, which is zero.
+
     Attributes:
+        field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
         layout: how the fields sit in a tensor `[B, C, *space]`.
-        parameters: the true values, by name.
+        parameters: the true values, by name: a number, or `[*space]`.
         dt: time between two states.
+        substeps: steps from one state to the next; a step advances by `dt / substeps`.
     """
 
     config_class: ClassVar[type[EquationConfig]]
+    field_parameters: ClassVar[frozenset[str]] = frozenset()
     layout: Layout
     dt: float
-    parameters: dict[str, float]
+    parameters: dict[str, float | Tensor]
+    substeps: int = 1
 
     @abstractmethod
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Advance by `dt`.
+        """Advance by `dt / substeps`.
 
         Args:
             fields: PhiFlow Fields by name, with any batch dimensions.
-            parameters: PhiML tensors by name, scalar or with the fields' batch dimensions.
+            parameters: PhiML tensors by name, scalar or with the fields' batch dimensions; those of
+                `field_parameters` may have the grid's spatial dimensions too, with the values at cell centres.
 
         The step must not let the values of tensors decide what Python does, or it cannot be traced.
         """
@@ -98,3 +136,23 @@ class Equation(ABC):
     def problem(self, largest: float) -> str | None:
         """Why states with values up to `largest` (absolute) are outside what the step is made for, or None."""
         return None
+
+    def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
+        """Initial states for simulations, `[count, C, *space]` float64; by default random and smooth in every channel.
+
+        Args:
+            length_scale: correlation length [length].
+            amplitude: standard deviation, in units of the channels.
+        """
+        layout = self.layout
+        return random_smooth_states(
+            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.boundaries
+        )
+
+    def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:
+        """The true values as the stepper takes them: `[]`, or `[1, *space]` for one that varies in space."""
+        found = {}
+        for name, value in self.parameters.items():
+            tensor = torch.as_tensor(value, dtype=dtype, device=device)
+            found[name] = tensor[None] if tensor.ndim else tensor
+        return found

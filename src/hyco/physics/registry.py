@@ -8,7 +8,16 @@ from typing import Any
 from hyco.physics.equation import Equation, EquationConfig
 
 EQUATIONS = {
+    "advection": "hyco.physics.advection:Advection",
+    "advection_diffusion": "hyco.physics.advection_diffusion:AdvectionDiffusion",
     "burgers": "hyco.physics.burgers:Burgers",
+    "darcy": "hyco.physics.darcy:Darcy",
+    "elliptic": "hyco.physics.elliptic:Elliptic",
+    "gray_scott": "hyco.physics.gray_scott:GrayScott",
+    "heat": "hyco.physics.heat:Heat",
+    "inviscid_burgers": "hyco.physics.inviscid_burgers:InviscidBurgers",
+    "navier_stokes": "hyco.physics.navier_stokes:NavierStokes",
+    "smoke": "hyco.physics.smoke:Smoke",
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import torch
 from phi import math
-from phi.math import batch
+from phi.math import batch, spatial
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -46,25 +46,32 @@ class Stepper:
         if self.path == "compiled" and shutil.which(os.environ.get("CXX", "g++")) is None:
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
             self.path = "traced"
-        self._programs: dict[tuple[torch.Size, torch.dtype, torch.device], Callable[..., Tensor]] = {}
+        self._programs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}
         self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
 
     def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Advance `state` `[B, C, *space]` by one `dt`.
 
         Args:
-            parameters: a value for each of the equation's parameters, `[]` or `[B]`, in the state's dtype.
+            parameters: a value for each of the equation's parameters, in the state's dtype: `[]`, or `[B]`, or
+                `[B, *space]` for one that varies in space, where B may be 1.
         """
-        values = [parameters[name].expand(state.shape[0]) for name in self.names]
+        count = state.shape[0]
+        values = [v.expand(count, *v.shape[1:]) for v in (parameters[name] for name in self.names)]
+        run = self._program(state, values)
+        for _ in range(self.equation.substeps):
+            state = run(state, *values)
+        return state
+
+    def _program(self, state: Tensor, values: list[Tensor]) -> Callable[..., Tensor]:
+        """What runs one step for states and parameters of these shapes."""
         if self.path in ("plain", "jit"):
-            return self._run_fields(state, *values)
-        key = (state.shape, state.dtype, state.device)
+            return self._run_fields
+        key = (state.shape, state.dtype, state.device, tuple(v.ndim for v in values))
         if key not in self._programs:
             program = self._trace(state, values)
-            if program is None:
-                return self._run_fields(state, *values)
-            self._programs[key] = program
-        return self._programs[key](state, *values)
+            self._programs[key] = self._run_fields if program is None else program
+        return self._programs[key]
 
     def _run_fields(self, state: Tensor, *values: Tensor) -> Tensor:
         """The step as PhiFlow runs it, from tensor to tensor."""
@@ -72,7 +79,10 @@ class Stepper:
         step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
         with math.precision(64 if state.dtype == torch.float64 else 32):
             fields = to_fields(state, layout)
-            parameters = {name: math.wrap(v, batch("batch")) for name, v in zip(self.names, values, strict=True)}
+            dims = (batch("batch"), spatial(",".join(layout.grid.axes)))
+            parameters = {
+                name: math.wrap(v, *dims[: 1 if v.ndim == 1 else 2]) for name, v in zip(self.names, values, strict=True)
+            }
             return to_tensor(step(fields, parameters), layout)
 
     def _trace(self, state: Tensor, values: list[Tensor]) -> Callable[..., Tensor] | None:

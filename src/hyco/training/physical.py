@@ -94,7 +94,8 @@ class PhysicalTrainer:
         self.config, self.steps, self.device = config, num_predict_steps, device
         self.stepper = Stepper(equation, config.execution)
         self.space = ParameterSpace(config.learnable_parameters)
-        self.fixed = {k: v for k, v in equation.parameters.items() if k not in self.space.names}
+        known = equation.parameter_tensors(torch.float64, device)
+        self.fixed = {k: v for k, v in known.items() if k not in self.space.names}
         self.unit = self.space.initial
         self.uncertainty: Uncertainty | None = None
         self.evaluations: list[dict[str, Any]] = []
@@ -234,7 +235,7 @@ class PhysicalTrainer:
     def _rollout(self, starts: Tensor, unit: Tensor, steps: int) -> Tensor:
         """Rollout with gradient. `unit` is `[p]`, or `[B, p]` with values for each start."""
         values = self.space.to_values(unit)
-        values.update({k: torch.tensor(v, dtype=unit.dtype, device=unit.device) for k, v in self.fixed.items()})
+        values.update(self.fixed)
         return rollout(
             lambda state: self.stepper(state, values),
             starts,

@@ -97,7 +97,7 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
         }
     return parameter_estimates(
         estimates,
-        {name: build_equation(equation).parameters.get(name) for name in learnable},
+        {name: value for name, value in build_equation(equation).parameters.items() if isinstance(value, float)},
         {name: p["initial_guess"] for name, p in learnable.items()},
         {name: tuple(p["bounds"]) for name, p in learnable.items()},
     )

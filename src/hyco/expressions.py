@@ -1,0 +1,171 @@
+"""Formulas in configuration files, such as `0.1 + A * exp(-(x - 1)**2)`, evaluated on tensors without `eval`.
+
+A formula may hold numbers, names, `+ - * / **`, parentheses, the constants `pi` and `e`, and the functions of
+`FUNCTIONS`. Everything else is refused when the formula is read, before anything is computed.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.grid import Grid
+
+CONSTANTS = {"pi": math.pi, "e": math.e}
+
+FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
+    "abs": (torch.abs, 1),
+    "cos": (torch.cos, 1),
+    "cosh": (torch.cosh, 1),
+    "exp": (torch.exp, 1),
+    "log": (torch.log, 1),
+    "max": (torch.maximum, 2),
+    "min": (torch.minimum, 2),
+    "sigmoid": (torch.sigmoid, 1),
+    "sign": (torch.sign, 1),
+    "sin": (torch.sin, 1),
+    "sinh": (torch.sinh, 1),
+    "softplus": (torch.nn.functional.softplus, 1),
+    "sqrt": (torch.sqrt, 1),
+    "tan": (torch.tan, 1),
+    "tanh": (torch.tanh, 1),
+}
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_LONGEST = 2000
+
+
+class ExpressionError(ValueError):
+    """A formula cannot be read, or holds something that is not allowed."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A formula as a function of its names.
+
+    Args:
+        text: the formula.
+
+    Raises:
+        ExpressionError: it is not a formula; the message names what is wrong, and what is allowed.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _ = self._tree
+
+    @cached_property
+    def _tree(self) -> ast.expr:
+        if len(self.text) > _LONGEST:
+            raise ExpressionError(f"a formula has at most {_LONGEST} characters, this one {len(self.text)}")
+        try:
+            tree = ast.parse(self.text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise ExpressionError(f"{self.text!r} is not a formula") from error
+        for node in ast.walk(tree):
+            self._check(node)
+        return tree
+
+    def _check(self, node: ast.AST) -> None:
+        """Refuse what a formula may not hold."""
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else "?"
+            if name not in FUNCTIONS or node.keywords:
+                raise ExpressionError(f"{self.text!r}: no function {name!r}; allowed: {', '.join(FUNCTIONS)}")
+            if len(node.args) != FUNCTIONS[name][1]:
+                raise ExpressionError(f"{self.text!r}: {name} takes {FUNCTIONS[name][1]} argument(s)")
+        elif isinstance(node, ast.Constant):
+            if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+                raise ExpressionError(f"{self.text!r}: {node.value!r} is not a number")
+        elif (isinstance(node, ast.BinOp) and type(node.op) not in _BINARY) or (
+            isinstance(node, ast.UnaryOp) and type(node.op) not in _UNARY
+        ):
+            raise ExpressionError(f"{self.text!r}: only + - * / ** are allowed")
+        elif not isinstance(node, ast.Name | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop | ast.Load):
+            raise ExpressionError(f"{self.text!r}: a formula holds numbers, names, + - * / ** and functions only")
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names that need a value."""
+        called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
+        found = {n.id for n in ast.walk(self._tree) if isinstance(n, ast.Name) and id(n) not in called}
+        return frozenset(found - CONSTANTS.keys())
+
+    def require(self, allowed: Collection[str]) -> None:
+        """Refuse names other than these.
+
+        Raises:
+            ExpressionError: there is another name.
+        """
+        unknown = sorted(self.names - set(allowed))
+        if unknown:
+            known = ", ".join([*allowed, *CONSTANTS])
+            raise ExpressionError(f"{self.text!r}: unknown name {', '.join(unknown)}; allowed: {known}")
+
+    def __call__(self, values: Mapping[str, Tensor]) -> Tensor:
+        """The value, by the broadcasting rules of torch, differentiable.
+
+        Args:
+            values: a tensor for each name.
+
+        Raises:
+            ExpressionError: a name has no value, or numbers overflow.
+        """
+        self.require(values.keys())
+        try:
+            return torch.as_tensor(self._evaluate(self._tree, values), dtype=torch.float64)
+        except (OverflowError, ZeroDivisionError) as error:
+            raise ExpressionError(f"{self.text!r}: {error}") from error
+
+    def _evaluate(self, node: ast.expr, values: Mapping[str, Tensor]) -> Any:
+        if isinstance(node, ast.Constant):
+            return float(node.value)  # type: ignore[arg-type]  # checked when read
+        if isinstance(node, ast.Name):
+            return values[node.id] if node.id in values else CONSTANTS[node.id]
+        if isinstance(node, ast.UnaryOp):
+            return _UNARY[type(node.op)](self._evaluate(node.operand, values))
+        if isinstance(node, ast.BinOp):
+            return _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
+        assert isinstance(node, ast.Call)
+        assert isinstance(node.func, ast.Name)
+        arguments = [torch.as_tensor(self._evaluate(a, values), dtype=torch.float64) for a in node.args]
+        return FUNCTIONS[node.func.id][0](*arguments)
+
+    def on_grid(self, grid: Grid, values: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The value in the centre of each cell, `[*batch, *space]` float64.
+
+        Args:
+            grid: its axes are names that the formula may use.
+            values: further names, scalars `[]` or batches `[*batch]`.
+        """
+        ones = (1,) * grid.dimensions
+        scalars = {name: v.reshape(*v.shape, *ones) for name, v in (values or {}).items()}
+        found = self({**coordinates(grid), **scalars})
+        leading = torch.broadcast_shapes(*(v.shape for v in (values or {}).values()))  # type: ignore[no-untyped-call]
+        return found.expand(*leading, *grid.resolution)
+
+
+def coordinates(grid: Grid) -> dict[str, Tensor]:
+    """The coordinates of the cell centres by axis, each `[*space]` with extent 1 along the other axes."""
+    found = {}
+    for i, axis in enumerate(grid.axes):
+        shape = [1] * grid.dimensions
+        shape[i] = -1
+        found[axis] = torch.from_numpy(grid.centers(axis)).reshape(shape)
+    return found
