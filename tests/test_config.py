@@ -99,7 +99,7 @@ def test_bounds_beyond_what_is_stable_are_refused():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: burgers"),
+        ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: advection"),
         ({"synthetic": {"network": {"name": "cnn"}}}, "unknown network 'cnn'; available: resnet, unet"),
         ({"observation": {"space": {"mode": "half"}}}, "mode 'half' is not allowed; allowed: 'full', 'range'"),
         ({"observation": {"test_sim": [0]}}, "simulation 0 is in train_sim and again in test_sim"),

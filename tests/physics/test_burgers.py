@@ -110,6 +110,6 @@ def test_speeds_beyond_the_limit_are_refused_with_the_way_out():
 
 
 def test_an_unknown_equation_says_which_exist():
-    with pytest.raises(ValueError, match="unknown equation 'burger'; available: burgers"):
+    with pytest.raises(ValueError, match="unknown equation 'burger'; available: advection, "):
         equation_config({"name": "burger"})
     assert "burgers" in available()

@@ -33,12 +33,13 @@ def pad(values: Any, axis: str, width: int, boundary: Boundary) -> Any:
     lower, upper = sides(boundary, axis)
     if lower == "periodic":
         return math.concat([values[{axis: slice(n - width, n)}], values, values[{axis: slice(0, width)}]], axis)
-    first = values[{axis: slice(0, width)}].flip(axis)
-    last = values[{axis: slice(n - width, n)}].flip(axis)
-    return math.concat([_ghosts(first, lower), values, _ghosts(last, upper)], axis)
+    cells = {i: values[{axis: slice(i, i + 1)}] for i in [*range(width), *range(n - width, n)]}
+    before = [_ghost(cells[i], lower) for i in reversed(range(width))]
+    after = [_ghost(cells[i], upper) for i in reversed(range(n - width, n))]
+    return math.concat([*before, values, *after], axis)
 
 
-def _ghosts(mirrored: Any, side: Side) -> Any:
+def _ghost(mirrored: Any, side: Side) -> Any:
     return mirrored if side == "neumann" else 2 * float(side) - mirrored
 
 
