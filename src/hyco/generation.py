@@ -71,7 +71,7 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
         raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
-    problem = equation.problem(float(trajectories.abs().max()))
+    problem = equation.unsuitable(trajectories)
     if problem is not None:
         raise ValueError(problem)
     return trajectories

@@ -137,6 +137,10 @@ class Equation(ABC):
         """Why states with values up to `largest` (absolute) are outside what the step is made for, or None."""
         return None
 
+    def unsuitable(self, states: Tensor) -> str | None:
+        """Why states `[…, C, *space]` are outside what the step is made for, or None; by default asks `problem`."""
+        return self.problem(float(states.abs().max()))
+
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Initial states for simulations, `[count, C, *space]` float64; by default random and smooth in every channel.
 
