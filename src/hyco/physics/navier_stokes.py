@@ -63,19 +63,19 @@ class NavierStokes(Equation):
     ones from growing when a force g feeds the flow. Without ν, μ and g the energy ½⟨u²⟩ and the enstrophy ½⟨ω²⟩ are
     conserved: by the discrete convection to rounding, by the steps to fifth order in their length.
 
-    Scheme: Fourier modes; the products use the lower two thirds of the wavenumbers only, so that none is aliased (higher
-    ones are damped but not carried along). Viscosity and drag are exact (an integrating factor), so that every ν, μ ≥ 0
-    is stable; the rest takes the classical four-stage Runge-Kutta method, fourth order in time, in so many sub-steps
-    that speeds up to `max_speed` are stable. Faster velocities move things at `max_speed` only. Spectral in space: a
-    smooth flow that the grid resolves has no error but that of time.
+    Scheme: Fourier modes; the products use the lower two thirds of the wavenumbers only, so that none is aliased
+    (higher ones are damped but not carried along). Viscosity and drag are exact (an integrating factor), so that every
+    ν, μ ≥ 0 is stable; the rest takes the classical four-stage Runge-Kutta method, fourth order in time, in so many
+    sub-steps that speeds up to `max_speed` are stable. Faster velocities move things at `max_speed` only. Spectral in
+    space: a smooth flow that the grid resolves has no error but that of time.
 
     Sources: S. A. Orszag, J. Atmos. Sci. 28 (1971) 1074, doi:10.1175/1520-0469(1971)028<1074:OTEOAI>2.0.CO;2;
     J. D. Lawson, SIAM J. Numer. Anal. 4 (1967) 372, doi:10.1137/0704033.
 
     Args:
-        config: grid, `dt`, viscosity ν [length²/time], drag μ [1/time] (default 0), forcing g [1/time²] (default 0, may
-            vary in space), `mean_flow` U and `max_speed` [length/time]. Values that work well: 64 × 64 cells on 2π × 2π,
-            |u| about 1, ν from 0.002.
+        config: grid, `dt`, viscosity ν [length²/time], drag μ [1/time] (default 0), forcing g [1/time²] (default 0,
+            may vary in space), `mean_flow` U and `max_speed` [length/time]. Values that work well: 64 × 64 cells on
+            2π × 2π, |u| about 1, ν from 0.002.
     """
 
     config_class = NavierStokesConfig

@@ -81,10 +81,8 @@ class StaggeredBox:
         first = component[{axis: slice(0, 1)}]
         if lower == "periodic":
             return math.concat([component, first], axis)
-        wall = [0 * first]
-        return math.concat(
-            [*(wall if lower == "closed" else []), component, *(wall if upper == "closed" else [])], axis
-        )
+        wall = {"closed": [0 * first], "open": []}
+        return math.concat([*wall[lower], component, *wall[upper]], axis)
 
     def stored(self, faces: Any, axis: str) -> Any:
         """Of all n + 1 faces those that a component has."""
@@ -101,7 +99,7 @@ class StaggeredBox:
         return total
 
     def project(self, velocity: Velocity) -> dict[str, Any]:
-        """u - ∇p with ∇·(u - ∇p) = 0, up to rounding."""
+        """The part u - ∇p of a velocity that has no divergence, up to rounding."""
         pressure = self._poisson.solve(self.divergence(velocity))
         projected = {}
         for axis in self.axes:
