@@ -54,8 +54,11 @@ class Stepper:
 
         Args:
             parameters: a value for each of the equation's parameters, in the state's dtype: `[]`, or `[B]`, or
-                `[B, *space]` for one that varies in space, where B may be 1.
+                `[B, *space]` for one that varies in space, where B may be 1. One that is left out has the value
+                that the equation's configuration gives it.
         """
+        if len(parameters) < len(self.names):
+            parameters = {**self.equation.parameter_tensors(state.dtype, state.device), **parameters}
         count = state.shape[0]
         values = [v.expand(count, *v.shape[1:]) for v in (parameters[name] for name in self.names)]
         run = self._program(state, values)
