@@ -272,14 +272,15 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
 def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
     """Sensors and times that do not exist, or that leave a training without data."""
     found: list[tuple[Path, str]] = []
-    try:
-        c.observation.space.mask(c.equation.grid, torch.Generator())
-    except ValueError as error:
-        found.append((("observation", "space"), str(error)))
+    times = list(range(c.generation.steps + 1))
     try:
         times = c.observation.time.indices(c.generation.steps)
     except ValueError as error:
-        return [*found, (("observation", "time"), str(error))]
+        found.append((("observation", "time"), str(error)))
+    try:
+        c.observation.space.check(c.equation.grid, len(times))
+    except ValueError as error:
+        found.append((("observation", "space"), str(error)))
     for section, steps in (("physical", c.physical.num_predict_steps), ("hybrid", c.hybrid.num_predict_steps)):
         if not any(1 <= t <= steps for t in times):
             text = f"{steps} is too short: observation.time has no state in the first {steps} steps after t = 0"

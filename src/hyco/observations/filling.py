@@ -1,0 +1,52 @@
+"""A simple whole state from scattered measurements of it: inverse-distance weights of the nearest ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from hyco.fields import Layout
+from hyco.observations.interpolation import entry_coordinates
+
+
+def positions_of_entries(layout: Layout, channel: int) -> Tensor:
+    """Where the entries of a channel lie, padding included, `[*space, d]`."""
+    lines = list(entry_coordinates(layout, channel).values())
+    return torch.stack(torch.meshgrid(*lines, indexing="ij"), dim=-1)
+
+
+def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallback: float) -> Tensor:
+    """A channel `[*space]` from values `[n]` at positions `[n, d]`: weights 1/distance² of the nearest 2^d + 1.
+
+    An entry that was itself measured keeps its value; where nothing was measured at all, all are `fallback`. Padding
+    is zero.
+    """
+    valid = layout.valid[channel]
+    state = torch.zeros(layout.shape, dtype=torch.float64)
+    if not len(values):
+        state[valid] = fallback
+        return state
+    lower = np.array(layout.grid.lower)
+    kinds = zip(layout.boundaries, layout.grid.size, strict=True)
+    # No size: that axis is not periodic.
+    period = np.array([size if kind == "periodic" else 0.0 for kind, size in kinds])
+
+    def wrapped(places: Tensor) -> NDArray[np.float64]:
+        inside = places.numpy() - lower
+        folded = np.mod(inside, np.where(period > 0, period, 1.0))
+        # A tiny negative number is folded to the period itself, by rounding.
+        return np.where(period > 0, np.where(folded < period, folded, 0.0), inside)
+
+    count = min(len(values), 2**layout.grid.dimensions + 1)
+    entries = wrapped(positions_of_entries(layout, channel)[valid])
+    found = cKDTree(wrapped(positions), boxsize=period).query(entries, k=[*range(1, count + 1)])
+    distance, nearest = np.asarray(found[0]), np.asarray(found[1])
+    here = distance[:, :1] < 1e-9 * min(layout.grid.spacing)
+    with np.errstate(divide="ignore"):
+        weights = np.where(here, np.arange(count) == 0, 1 / distance**2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    state[valid] = torch.from_numpy((weights * values.numpy()[nearest]).sum(axis=1))
+    return state

@@ -1,0 +1,104 @@
+"""A state between the positions of its entries: multilinear interpolation, second order up to the walls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyco.fields import Boundary, FieldSpec, Layout
+
+
+@dataclass(frozen=True)
+class Stencil:
+    """How the values at some places `[*places]` follow from a state: value = Σ weight · entry + offset.
+
+    The dimension c is 1 where all channels are read alike, else C.
+
+    Attributes:
+        indices: of the entries of a channel, in its flattened space, `[*places, c, 2**d]`.
+        weights: of these entries.
+        offset: what the walls' values add, `[*places, c]`.
+    """
+
+    indices: Tensor
+    weights: Tensor
+    offset: Tensor
+
+
+def entry_coordinates(layout: Layout, channel: int) -> dict[str, Tensor]:
+    """Where the entries of a channel lie along each axis, `[n]` by axis, padding included [length]."""
+    component = _components(layout)[channel][1]
+    found = {}
+    for axis, extent, lower, h in zip(
+        layout.grid.axes, layout.shape, layout.grid.lower, layout.grid.spacing, strict=True
+    ):
+        shift = 0.0 if axis == component else 0.5
+        found[axis] = lower + (torch.arange(extent, dtype=torch.float64) + shift) * h
+    return found
+
+
+def stencil(layout: Layout, positions: Tensor) -> Stencil:
+    """The stencil of places in the domain.
+
+    Between a wall and the nearest entry the wall's value takes part (Dirichlet) or the field is constant (Neumann);
+    along a periodic axis the first entry follows the last. Each staggered component is read from its own faces.
+
+    Args:
+        positions: coordinates in the domain, `[*places, d]` float64.
+    """
+    kinds = _components(layout)
+    alike = all(kind[1] == "" and kind[0].boundary == kinds[0][0].boundary for kind in kinds)
+    parts = [_stencil(layout, channel, positions) for channel in range(1 if alike else len(kinds))]
+    indices, weights, offsets = zip(*parts, strict=True)
+    return Stencil(torch.stack(indices, dim=-2), torch.stack(weights, dim=-2), torch.stack(offsets, dim=-1))
+
+
+def sides(boundary: Boundary, axis: str) -> tuple[str | float, str | float]:
+    """What holds at the lower and at the upper end of an axis: "periodic", "neumann", or a Dirichlet value."""
+    spec = boundary[axis] if isinstance(boundary, dict) else boundary
+    return (spec["lower"], spec["upper"]) if isinstance(spec, dict) else (spec, spec)
+
+
+def _components(layout: Layout) -> list[tuple[FieldSpec, str]]:
+    """For each channel its field, and the axis whose faces it stands on ("" for cell centres)."""
+    return [(f, c if f.staggered else "") for f in layout.fields for c in f.components or ("",)]
+
+
+def _stencil(layout: Layout, channel: int, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices, weights and offset of one channel: the product of what holds along each axis."""
+    indices = torch.zeros((*positions.shape[:-1], 1), dtype=torch.long)
+    weights = torch.ones((*positions.shape[:-1], 1), dtype=torch.float64)
+    offset = torch.zeros(positions.shape[:-1], dtype=torch.float64)
+    for i, extent in enumerate(layout.shape):
+        index, weight, wall = _along(layout, channel, i, positions[..., i])
+        indices = (indices[..., :, None] * extent + index[..., None, :]).flatten(-2)
+        weights = (weights[..., :, None] * weight[..., None, :]).flatten(-2)
+        offset = offset * weight.sum(dim=-1) + wall
+    return indices, weights, offset
+
+
+def _along(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Along axis `i`: two entries `[…, 2]`, their weights, and what a wall adds `[…]`, for coordinates `x`."""
+    grid, (field, component) = layout.grid, _components(layout)[channel]
+    axis, n = grid.axes[i], grid.resolution[i]
+    on_faces = axis == component
+    place = (x - grid.lower[i]) / grid.spacing[i] - (0.0 if on_faces else 0.5)
+    first = place.floor().clamp(0 if on_faces else -1, n - 1).long()
+    after = (place - first).clamp(0, 1)
+    index = torch.stack([first, first + 1], dim=-1)
+    weight = torch.stack([1 - after, after], dim=-1)
+    lower, upper = sides(field.boundary, axis)
+    if lower == "periodic":
+        return index % n, weight, torch.zeros_like(x)
+    stored = layout.extent(channel)[i]
+    wall = torch.zeros_like(x)
+    for side, outside in ((lower, index < stored.start), (upper, index >= stored.stop)):
+        if side == "neumann":
+            continue
+        # A face on the wall has the wall's value g. A cell beyond it mirrors the nearest one: 2 g - u.
+        value = float(side) if on_faces else 2 * float(side)
+        wall = wall + torch.where(outside, weight * value, 0.0).sum(dim=-1)
+        weight = torch.where(outside, torch.zeros_like(weight) if on_faces else -weight, weight)
+    return index.clamp(stored.start, stored.stop - 1), weight, wall

@@ -1,0 +1,167 @@
+"""The measurement: from simulations to what is observed of them, with noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyco.fields import Layout
+from hyco.grid import Grid
+from hyco.observations.cells import CellsMode
+from hyco.observations.config import ObservationConfig
+from hyco.observations.filling import fill, positions_of_entries
+from hyco.observations.interpolation import stencil
+from hyco.observations.observations import Observations
+from hyco.observations.operators import PointOperator
+from hyco.observations.points import SamplesSpace
+from hyco.randomness import stream
+from hyco.storage import Bundle
+
+
+def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Observations:
+    """Measure the training and validation simulations; of the test simulations at most the initial state is seen.
+
+    Args:
+        trajectories: tensor `trajectories` `[S, T+1, C, *space]` with its layout.
+        seed: of the run; the noise and the sensors have streams of their own.
+
+    Raises:
+        ValueError: a simulation, a state or a sensor that does not exist is asked for, or nothing is observed.
+    """
+    truth = trajectories.tensors["trajectories"]
+    layout, dt = Layout.from_dict(trajectories.metadata["layout"]), float(trajectories.metadata["dt"])
+    simulations = [*config.train_sim, *config.val_sim]
+    if max([*simulations, *config.test_sim]) >= truth.shape[0]:
+        raise ValueError(
+            f"observation asks for simulation {max([*simulations, *config.test_sim])}, "
+            f"but generation.simulations is {truth.shape[0]} (indices 0 to {truth.shape[0] - 1})"
+        )
+    noise_std = config.noise * _reference(truth[config.train_sim], layout, config.noise_reference)
+    instrument = _Instrument(config, layout, dt, truth.shape[1] - 1, seed, noise_std)
+    states = truth[simulations]
+    measured = instrument.measure(states, simulations, "noise")
+    if not measured.mask[:, 1:].any():
+        raise ValueError("observation.space and observation.time leave nothing observed after t = 0")
+    observations = Observations(
+        values=measured.values,
+        mask=measured.mask,
+        initial_states=states[:, 0].clone() if measured.whole is None else measured.whole,
+        noise_std=noise_std,
+        train=list(range(len(config.train_sim))),
+        val=list(range(len(config.train_sim), len(simulations))),
+        layout=layout,
+        dt=dt,
+        window_states=states.clone() if config.window_start == "truth" else None,
+        initial_state=config.initial_state,
+        positions=measured.positions,
+    )
+    if config.initial_state != "exact":
+        mean, _ = observations.statistics()
+        observations.initial_states = measured.initial_states(layout, mean)
+        if observations.window_states is not None:
+            observations.window_states[:, 0] = observations.initial_states
+        if config.test_sim:
+            test = instrument.measure(truth[config.test_sim, :1], config.test_sim, "test noise")
+            observations.test_initial_states = test.initial_states(layout, mean)
+    return observations
+
+
+@dataclass
+class _Measured:
+    """Measurements of some simulations.
+
+    Attributes:
+        values, mask: `[S, T, C, K…]`.
+        positions: of points, `[S, T, P, d]`, or None.
+        whole: the states at t = 0 measured in every entry, `[S, C, *space]`, or None.
+    """
+
+    values: Tensor
+    mask: Tensor
+    positions: Tensor | None
+    whole: Tensor | None
+
+    def initial_states(self, layout: Layout, mean: Tensor) -> Tensor:
+        """The states at t = 0 `[S, C, *space]`, filled where they were not measured; `mean` where nothing is near."""
+        if self.whole is not None:
+            return self.whole
+        states = self.values.new_zeros((len(self.values), len(layout.channels), *layout.shape))
+        for s, values, mask in zip(range(len(states)), self.values[:, 0], self.mask[:, 0], strict=True):
+            for c, channel in enumerate(states[s]):
+                places = positions_of_entries(layout, c) if self.positions is None else self.positions[s, 0]
+                channel.copy_(fill(layout, c, places[mask[c]], values[c][mask[c]], float(mean[c])))
+        return states
+
+
+@dataclass(frozen=True)
+class _Instrument:
+    """What measures: places, times and noise."""
+
+    config: ObservationConfig
+    layout: Layout
+    dt: float
+    steps: int
+    seed: int
+    noise_std: Tensor
+
+    def measure(self, states: Tensor, simulations: list[int], noise: str) -> _Measured:
+        """Measure the first states of some simulations.
+
+        Args:
+            states: `[S, T, C, *space]`.
+            simulations: their indices.
+            noise: name of the noise's stream.
+        """
+        space, full = self.config.space, self.config.initial_state == "full"
+        times = torch.zeros(self.steps + 1, dtype=torch.bool)
+        times[self.config.time.indices(self.steps)] = True
+        if isinstance(space, CellsMode) or (isinstance(space, SamplesSpace) and space.at == "cells"):
+            masks = [space.mask(self.layout, times, self.seed, s)[: states.shape[1]] for s in simulations]
+            mask = torch.stack(masks).contiguous()
+            if full:
+                mask[:, 0] = self.layout.valid
+            noisy = self._noisy(states, noise)
+            values = torch.where(mask, noisy, torch.zeros_like(noisy))
+            return _Measured(values, mask, None, values[:, 0].clone() if full else None)
+        placed = [space.places(self.layout.grid, times, self.dt, self.seed, s) for s in simulations]
+        positions, present = _together(placed, self.layout.grid, states.shape[1])
+        whole = None
+        if full:
+            present[:, 0] = False
+            noisy = self._noisy(states[:, :1], f"{noise} at t = 0")[:, 0]
+            whole = torch.where(self.layout.valid, noisy, torch.zeros_like(noisy))
+        entries = self._noisy(PointOperator.of(stencil(self.layout, positions))(states), noise)
+        mask = present[:, :, None].expand(entries.shape).contiguous()
+        return _Measured(torch.where(mask, entries, torch.zeros_like(entries)), mask, positions, whole)
+
+    def _noisy(self, values: Tensor, name: str) -> Tensor:
+        """Values `[S, T, C, K…]` with noise."""
+        noise = torch.randn(values.shape, generator=stream(self.seed, name), dtype=values.dtype)
+        return values + noise * self.noise_std.reshape(-1, *[1] * (values.ndim - 3))
+
+
+def _together(placed: list[tuple[Tensor, Tensor]], grid: Grid, states: int) -> tuple[Tensor, Tensor]:
+    """Positions `[S, T, P, d]` and which are measured `[S, T, P]`; the others are the middle of the domain."""
+    largest = max(present.shape[1] for _, present in placed)
+    middle = torch.tensor([low + size / 2 for low, size in zip(grid.lower, grid.size, strict=True)])
+    positions = middle.double().expand(len(placed), states, largest, -1).clone()
+    mask = torch.zeros(positions.shape[:-1], dtype=torch.bool)
+    for s, (found, present) in enumerate(placed):
+        mask[s, :, : present.shape[1]] = present[:states]
+        chosen = mask[s, :, : present.shape[1], None]
+        part = positions[s, :, : present.shape[1]]
+        positions[s, :, : present.shape[1]] = torch.where(chosen, found[:states], part)
+    return positions, mask
+
+
+def _reference(states: Tensor, layout: Layout, kind: str) -> Tensor:
+    """The scale `[C]` that `observation.noise` is a fraction of."""
+    channels = states.transpose(0, 2).flatten(1)
+    if kind == "absolute":
+        return torch.ones(channels.shape[0], dtype=states.dtype)
+    if not bool(layout.valid.all()):
+        parts = [states[layout.index(c, 2)].flatten() for c in range(len(layout.channels))]
+        return torch.stack([p.std(correction=0) if kind == "std" else p.abs().amax() for p in parts])
+    return channels.std(dim=1, correction=0) if kind == "std" else channels.abs().amax(dim=1)

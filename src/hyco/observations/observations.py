@@ -1,0 +1,232 @@
+"""What was measured of the training and validation simulations, and the statistics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.fields import Layout
+from hyco.observations.config import InitialState
+from hyco.observations.interpolation import stencil
+from hyco.observations.operators import GridOperator, Operator, PointOperator
+from hyco.storage import Bundle
+
+# Where the data are free of noise, residuals are measured in this fraction of a channel's standard deviation.
+NOISE_FREE_UNIT = 1e-3
+
+
+@dataclass
+class Observations:
+    """Measured values of the training and validation simulations, `S` of them in all.
+
+    A state has the entries `[C, K…]`: where measurements are on the grid, K… is `*space`; where they are at points, it
+    is `[P]`, the largest number of points in any state. `operator` maps states to entries.
+
+    Attributes:
+        values: `[S, T+1, C, K…]` float64, 0 where nothing was measured.
+        mask: the same shape, True where measured.
+        initial_states: `[S, C, *space]`, the best that is known of the states at t = 0: the truth if `initial_state`
+            is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
+            and a simple interpolation of it elsewhere (see `initial_mask`).
+        noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data.
+        train, val: positions of the training and validation simulations in the first axis.
+        window_states: true states for `window_start: truth`, else None.
+        positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid.
+        test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
+            None if that is exact.
+    """
+
+    values: Tensor
+    mask: Tensor
+    initial_states: Tensor
+    noise_std: Tensor
+    train: list[int]
+    val: list[int]
+    layout: Layout
+    dt: float
+    window_states: Tensor | None = None
+    initial_state: InitialState = "exact"
+    positions: Tensor | None = None
+    test_initial_states: Tensor | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of each trajectory."""
+        return self.values.shape[1] - 1
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether measurements are entries of the states, so that the operator is the identity."""
+        return self.positions is None
+
+    @property
+    def initial_known(self) -> bool:
+        """Whether `initial_states` are the truth."""
+        return self.initial_state == "exact"
+
+    @property
+    def initial_mask(self) -> Tensor:
+        """Which entries of `initial_states` are known or were measured, `[S, C, *space]`; the others are a guess.
+
+        If `initial_state` is "observed" and measurements are at points, there are none: those at t = 0 are
+        `values[:, 0]`, as `operator` sees them.
+        """
+        if self.initial_state != "observed":
+            return self.layout.valid.expand(self.initial_states.shape)
+        return self.mask[:, 0] if self.on_grid else torch.zeros_like(self.initial_states, dtype=torch.bool)
+
+    @property
+    def unit(self) -> Tensor:
+        """Unit of the physical residuals per channel, `[C, 1, …]`: σ, or a thousandth of the std if noise-free."""
+        return self._unit().reshape(-1, *[1] * self.layout.grid.dimensions)
+
+    @property
+    def unit_of_entries(self) -> Tensor:
+        """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
+        return self._unit().reshape(self._per_channel)
+
+    @property
+    def channel_of_entries(self) -> Tensor:
+        """Index of the channel that entries belong to, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
+        return torch.arange(len(self.layout.channels)).reshape(self._per_channel)
+
+    def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
+        """H for some simulations, at the states from `first` to `last`, both among them.
+
+        It maps states `[S, T, C, *space]`, T = last - first + 1, or N copies of these simulations `[N*S, T, …]`, to
+        entries that compare with `values[simulations, first : last + 1]`.
+        """
+        if self.positions is None:
+            return GridOperator()
+        return PointOperator.of(stencil(self.layout, self.positions[list(simulations), first : last + 1]))
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation `[C]` of what was observed of the training simulations.
+
+        Raises:
+            ValueError: nothing was observed.
+        """
+        groups = self._measured()
+        count = _total(mask.sum(_all_but_channels(mask)) for _, mask in groups)
+        if not bool((count > 1).all()):
+            raise ValueError(
+                "observation.space and observation.time leave nothing observed in the training simulations"
+            )
+        mean = _total((values * mask).sum(_all_but_channels(mask)) for values, mask in groups) / count
+        squares = []
+        for values, mask in groups:
+            deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
+            squares.append(deviation.square().sum(_all_but_channels(mask)))
+        std = (_total(squares) / count).sqrt()
+        return mean, torch.where(std > 0, std, torch.ones_like(std))
+
+    def training_states(self) -> tuple[Tensor, Tensor]:
+        """What is known of the training simulations' states `[S, T+1, C, *space]`, and where: initial states, too.
+
+        Measurements at points say nothing of an entry: then that is the initial states alone.
+        """
+        initial, known = self.initial_states[self.train], self.initial_mask[self.train]
+        if self.on_grid:
+            values, mask = self.values[self.train].clone(), self.mask[self.train].clone()
+            if not self.initial_known:  # then what was measured at t = 0 is among the values
+                return values, mask
+        else:
+            shape = (len(self.train), self.steps + 1, *initial.shape[1:])
+            values, mask = initial.new_zeros(shape), known.new_zeros(shape)
+        values[:, 0], mask[:, 0] = torch.where(known, initial, torch.zeros_like(initial)), known
+        return values, mask
+
+    def change_std(self) -> Tensor:
+        """Standard deviation `[C]` of the change per step, noise taken off.
+
+        From pairs of observed states k steps apart, for the smallest k that there is, divided by k; the standard
+        deviation of the states where there is no pair at all. At least a hundredth of that standard deviation.
+        With measurements at points the first state of a pair is the initial one, read at the points of the other.
+        """
+        _, std = self.statistics()
+        values, mask = self.training_states() if self.on_grid else (self.values[self.train], self.mask[self.train])
+        for k in range(1, self.steps + 1):
+            if self.on_grid:
+                pairs, change, noise = mask[:, k:] & mask[:, :-k], values[:, k:] - values[:, :-k], 2.0
+            else:
+                start = self.operator(self.train, k, k)(self.initial_states[self.train][:, None])
+                pairs, change = mask[:, k : k + 1], values[:, k : k + 1] - start
+                noise = 1.0 if self.initial_known else 2.0
+            count = pairs.sum(_all_but_channels(pairs))
+            if bool((count > 0).all()):
+                variance = (change * pairs).square().sum(_all_but_channels(pairs)) / count - noise * self.noise_std**2
+                return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
+        return std
+
+    def to_bundle(self) -> Bundle:
+        """The observations as tensors and metadata, for the catalog."""
+        tensors = {
+            "values": self.values,
+            "mask": self.mask,
+            "initial_states": self.initial_states,
+            "noise_std": self.noise_std,
+        }
+        for name in _OPTIONAL:
+            if getattr(self, name) is not None:
+                tensors[name] = getattr(self, name)
+        metadata: dict[str, Any] = {
+            "kind": "observations",
+            "layout": self.layout.to_dict(),
+            "dt": self.dt,
+            "train": self.train,
+            "val": self.val,
+            "initial_state": self.initial_state,
+        }
+        return Bundle(tensors, metadata)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> Observations:
+        """The inverse of `to_bundle`."""
+        t, m = bundle.tensors, bundle.metadata
+        return cls(
+            values=t["values"],
+            mask=t["mask"],
+            initial_states=t["initial_states"],
+            noise_std=t["noise_std"],
+            train=m["train"],
+            val=m["val"],
+            layout=Layout.from_dict(m["layout"]),
+            dt=m["dt"],
+            initial_state=m["initial_state"],
+            **{name: t.get(name) for name in _OPTIONAL},
+        )
+
+    @property
+    def _per_channel(self) -> tuple[int, ...]:
+        return (-1, *[1] * (self.values.ndim - 3))
+
+    def _unit(self) -> Tensor:
+        _mean, std = self.statistics()
+        return torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_UNIT * std)
+
+    def _measured(self) -> list[tuple[Tensor, Tensor]]:
+        """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
+        if self.on_grid:
+            return [self.training_states()]
+        if self.initial_state == "observed":
+            return [(self.values[self.train], self.mask[self.train])]
+        initial, known = self.initial_states[self.train], self.initial_mask[self.train]
+        return [(initial[:, None], known[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
+
+
+_OPTIONAL = ("window_states", "positions", "test_initial_states")
+
+
+def _all_but_channels(states: Tensor) -> tuple[int, ...]:
+    return (0, 1, *range(3, states.ndim))
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    first, *others = parts
+    for part in others:
+        first = first + part
+    return first
