@@ -1,6 +1,8 @@
 """Darcy flow: an elliptic equation without reaction, with permeability as the unknown."""
 
 import math
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
@@ -110,3 +112,28 @@ def test_a_medium_without_a_way_out_is_refused():
     with pytest.raises(ValueError, match="determined up to a constant only"):
         darcy(10, boundary="neumann")
     assert "darcy" in available()
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/problems/darcy.py"))
+
+
+def test_the_truth_of_the_benchmark_has_converged_and_the_model_is_a_few_percent_off(benchmark):
+    error = {}
+    for nodes in (19, 51):
+        equation = build_equation(benchmark["equation"](nodes))
+        error[nodes] = benchmark["solution_error"](benchmark["solve"](equation), equation.layout)
+    assert error[51] < 0.004
+    assert error[51] < error[19] < 0.03
+
+
+def test_the_draws_of_the_benchmark_have_the_noise_that_they_claim(benchmark):
+    clean, noisy = (benchmark["draw"](5, level, count=4000) for level in (0.0, 0.1))
+    assert torch.equal(clean.points, noisy.points)
+    assert clean.start == noisy.start
+    difference = noisy.values - clean.values
+    assert noisy.noise_std == pytest.approx(0.1 * float(benchmark["truth"]()[0].max()))
+    assert float(difference.std()) == pytest.approx(noisy.noise_std, rel=0.05)
+    assert all(-1 <= v <= 1 for v in clean.start.values())
+    assert benchmark["parameter_error"](benchmark["TRUE"] | {"m0": 0.0672}) == 0

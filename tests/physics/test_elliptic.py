@@ -1,7 +1,9 @@
 """The elliptic equation against manufactured solutions without symmetry, on every kind of boundary."""
 
 import math
+import runpy
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -309,3 +311,34 @@ def test_the_size_of_the_truth_is_solved_in_little_time():
 def test_what_has_no_unique_solution_is_refused_before_anything_runs(keys, message):
     with pytest.raises(ValueError, match=message):
         elliptic((8, 7), **({"boundary": 0.0} | keys))
+
+
+def test_the_benchmark_has_the_exact_solution_that_it_claims():
+    problem = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/problems/elliptic.py"))
+    errors = []
+    for nodes in (19, 37):
+        equation = build_equation(problem["equation"](nodes))
+        errors.append(
+            problem["solution_error"](solve(equation, equation.parameter_tensors(torch.float64))[0], equation.layout)
+        )
+    assert errors[0] < 0.01
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)
+
+
+def test_the_benchmark_draws_the_same_for_the_same_seed_and_reads_by_interpolation():
+    problem = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/problems/elliptic.py"))
+    sensors = problem["sensors"](3)
+    assert torch.equal(sensors, problem["sensors"](3))
+    assert not torch.equal(sensors, problem["sensors"](4))
+    assert sensors.min() > 0
+    layout = build_equation(problem["equation"]()).layout
+    x, y = points(build_equation(problem["equation"]()))
+    plane = 1 + 2 * x - 0.5 * y
+    expected = 1 + 2 * sensors[:, 0] - 0.5 * sensors[:, 1]
+    assert torch.allclose(problem["read"](plane[None], layout, sensors)[0], expected, rtol=0, atol=1e-13)
+    assert problem["parameter_error"](problem["TRUE"]) == 0
+    start = problem["start"](0)
+    assert problem["parameter_error"](start) > 0.3
+    assert [s["initial_guess"] for p in problem["learnable"](start) for s in p["scalars"]] == [
+        start[name] for name in ("A", "ax", "ay", "B", "bx", "by")
+    ]
