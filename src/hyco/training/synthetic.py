@@ -107,8 +107,10 @@ class SyntheticTrainer:
         self.starts = WindowStarts(observations, self.windows)
         values, mask = observations.values[observations.train], observations.mask[observations.train]
         # Normalised float32, on the device once; a batch of windows is an index into them.
-        self._values = self.model.normalise(values.to(device))
+        self._values = _normalised(values.to(device), self.model.mean, self.model.std)
         self._mask = mask.to(device)
+        operator = observations.operator(observations.train, 0, observations.steps)
+        self._operator = operator.normalised(mean, std).to(device, torch.float32)
         # Windows of which anything is observed: without predictions the others teach nothing.
         self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
         self._batches = stream(seed, "batches")
@@ -180,10 +182,14 @@ class SyntheticTrainer:
         mask = self.windows.targets(self._mask, which)
         with_real = (alpha > 0 or other is None) and bool(mask.any())
         prediction = self.model.rollout_normalised(samples.starts[which], self.windows.length)
-        real = mean_square(prediction - self.windows.targets(self._values, which), mask) if with_real else None
+        real = None
+        if with_real:
+            measured = self._operator.select(*self.windows.indices(which))(prediction)
+            real = mean_square(measured - self.windows.targets(self._values, which), mask)
         if other is None:
             return real
-        return weighted_loss(alpha, real, mean_square(prediction - other))
+        valid = None if self.model.valid is None else self.model.valid.expand(prediction.shape)
+        return weighted_loss(alpha, real, mean_square(prediction - other, valid))
 
     def remember_if_best(self, epoch: int, score: float) -> bool:
         """Keep the weights if they validate best so far; whether they do."""
@@ -214,6 +220,12 @@ class SyntheticTrainer:
         score = state.metadata["best_score"]
         self.best_score = math.inf if score is None else score
         self.best_epoch = state.metadata["best_epoch"]
+
+
+def _normalised(entries: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Measured entries `[S, T, C, K…]` in units of the network, with statistics `[C]`."""
+    shape = (-1, *[1] * (entries.ndim - 3))
+    return ((entries - mean.reshape(shape)) / std.reshape(shape)).float()
 
 
 @torch.no_grad()

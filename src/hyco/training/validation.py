@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from hyco.metrics import masked_nrmse
-from hyco.observations import Observations
+from hyco.observations import Observations, Operator
 from hyco.rollout import Model
 
 
@@ -33,8 +33,9 @@ class Validation:
     """Relative errors of a model on the validation simulations.
 
     One step: ahead of every state that is known in full (the initial one, and those observed in every cell). Rollout:
-    from t = 0 over the whole trajectory. Both are ‖prediction - observed‖ / ‖observed‖ over observed entries, so a
-    perfect model shows the noise level.
+    from t = 0 over the whole trajectory, from the best that is known of the initial state. Both are
+    ‖prediction - observed‖ / ‖observed‖ over observed entries, where the operator looks, so a perfect model shows the
+    noise level if the initial state is exact.
     """
 
     def __init__(self, observations: Observations, *, rollout: bool) -> None:
@@ -45,13 +46,32 @@ class Validation:
         values, mask = observations.values[val], observations.mask[val]
         self._initial = observations.initial_states[val]
         self._values, self._mask = values[:, 1:], mask[:, 1:]
-        states, known = values.clone(), mask.flatten(2).all(dim=2)
-        states[:, 0], known[:, 0] = self._initial, True
-        usable = known[:, :-1] & mask[:, 1:].flatten(2).any(dim=2)
-        self._starts = states[:, :-1][usable]
-        self._next, self._next_mask = values[:, 1:][usable], mask[:, 1:][usable]
-        self._rollout = rollout or not bool(usable.any())
-        self._one_step = bool(usable.any())
+        self._operator = observations.operator(val, 1, observations.steps)
+        known = self._known(observations)
+        if observations.on_grid:
+            states = values.clone()
+            states[:, 0] = self._initial
+        else:
+            states = self._initial[:, None]
+        simulation, time = (known & mask[:, 1:].flatten(2).any(dim=2)).nonzero(as_tuple=True)
+        self._starts = states[simulation, time]
+        self._next, self._next_mask = values[simulation, time + 1], mask[simulation, time + 1]
+        # The operator's first state is the one at step 1.
+        self._next_operator = self._operator.select(simulation[:, None], time[:, None])
+        self._one_step = bool(len(simulation))
+        self._rollout = rollout or not self._one_step
+
+    @staticmethod
+    def _known(observations: Observations) -> Tensor:
+        """Which states but the last are known in full, `[S_val, T]`."""
+        mask = observations.mask[observations.val, :-1]
+        if observations.on_grid:
+            known = (mask | ~observations.layout.valid).flatten(2).all(dim=2)
+        else:
+            known = torch.zeros(mask.shape[:2], dtype=torch.bool)
+        if observations.initial_state != "observed":
+            known[:, 0] = True
+        return known
 
     def __call__(self, model: Model) -> dict[str, float]:
         """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one."""
@@ -59,16 +79,17 @@ class Validation:
             return {}
         errors = {}
         if self._one_step:
-            errors["one_step"] = self._error(model, self._starts, self._next[:, None], self._next_mask[:, None])
+            observed, mask = self._next[:, None], self._next_mask[:, None]
+            errors["one_step"] = self._error(model, self._starts, self._next_operator, observed, mask)
         if self._rollout:
-            errors["rollout"] = self._error(model, self._initial, self._values, self._mask)
+            errors["rollout"] = self._error(model, self._initial, self._operator, self._values, self._mask)
         errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
         return errors
 
     @staticmethod
-    def _error(model: Model, starts: Tensor, observed: Tensor, mask: Tensor) -> float:
+    def _error(model: Model, starts: Tensor, operator: Operator, observed: Tensor, mask: Tensor) -> float:
         with torch.no_grad():
-            return masked_nrmse(model.predict(starts, observed.shape[1]), observed, mask)
+            return masked_nrmse(operator(model.predict(starts, observed.shape[1])), observed, mask)
 
 
 def validation_metrics(model: str, errors: Mapping[str, float]) -> dict[str, float]:

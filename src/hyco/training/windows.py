@@ -52,8 +52,12 @@ class Windows:
 
     def targets(self, states: Tensor, which: Tensor | None = None) -> Tensor:
         """The states to predict, `[w, T, C, *space]`, of `states` `[S, T+1, C, *space]`, for all or some windows."""
+        return states[self.indices(which)]
+
+    def indices(self, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Simulation `[w, 1]` and times `[w, T]` of the states to predict, for all or some windows."""
         simulation, time = self._select(which)
-        return states[simulation[:, None], time[:, None] + torch.arange(1, self.length + 1)]
+        return simulation[:, None], time[:, None] + torch.arange(1, self.length + 1)
 
     def starts(self, states: Tensor, which: Tensor | None = None) -> Tensor:
         """The initial states, `[w, C, *space]`, of `states` `[S, T+1, C, *space]`."""
@@ -69,21 +73,35 @@ class Windows:
 class WindowStarts:
     """The initial states of the windows, from what is known: observed values, and a model's rollout elsewhere.
 
-    At t = 0 the known initial state. Later, by `observation.window_start`: observed values where there are any and a
-    model's own rollout from t = 0 elsewhere; or the hidden truth, for comparison.
+    At t = 0 the initial state: the exact one, or the best that is known of it (see `set_initial`). Later, by
+    `observation.window_start`: observed values where there are any and a model's own rollout from t = 0 elsewhere; or
+    the hidden truth, for comparison. Measurements at points are no values of a state: there all later starts are a
+    rollout.
     """
 
     def __init__(self, observations: Observations, windows: Windows) -> None:
         self.initial_states = observations.initial_states[observations.train]
+        self._windows = windows
+        self._mask: Tensor | None = None
         if observations.window_states is not None:
-            values, mask = observations.window_states[observations.train], None
+            self._values = windows.starts(observations.window_states[observations.train])
         else:
             values, mask = observations.training_states()
-        self._windows = windows
-        self._values = windows.starts(values)
-        self._mask = None if mask is None else windows.starts(mask)
+            # The best that is known of the initial state counts as observed, and padding needs no filling.
+            values[:, 0], mask[:, 0] = self.initial_states, True
+            self._values, self._mask = windows.starts(values), windows.starts(mask | ~observations.layout.valid)
         self.complete = self._mask is None or bool(self._mask.all())
         self._latest = int(windows.time.max())
+
+    def set_initial(self, states: Tensor) -> None:
+        """Put better initial states `[S, C, *space]` of the training simulations in the place of those observed.
+
+        Windows at t = 0 start from them, and rollouts that fill later starts.
+        """
+        self.initial_states = states.detach().to(self.initial_states)
+        initial = self._windows.initial
+        self._values = self._values.clone()
+        self._values[initial] = self.initial_states[self._windows.simulation[initial]]
 
     def fill(self, predict: Predict) -> Tensor:
         """The starts `[W, C, *space]`, filled by a model's rollout where nothing was observed.
