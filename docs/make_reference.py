@@ -47,7 +47,8 @@ those that are learnt. A parameter that is not learnt keeps its true value.
 NETWORK = "`synthetic.network` names an architecture and sets its keys."
 OBSERVATION = """\
 What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
-simulations is used by the evaluation alone.
+simulations is used by the evaluation alone. Where the initial state is not exact, tests start from what was measured
+of it, as training does.
 """
 HYBRID = """\
 The parts `synthetic` and `physical` take any key of the sections of those names, and override it for the hybrid

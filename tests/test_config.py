@@ -111,6 +111,18 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"experiment": "../up"}, "'../up'"),
         ({"generation": {"steps": 9}}, "indices holds 15, the last state is 9"),
         ({"observation": {"space": {"mode": "points", "count": 999}}}, "count is 999, but the grid has 128 cells"),
+        (
+            {"observation": {"space": {"mode": "samples", "count": 10, "region": {"x": [0.0, 99.0]}}}},
+            "observation.space: observation.space.region.x is [0, 99]; allowed: two growing numbers",
+        ),
+        (
+            {"observation": {"space": {"mode": "moving", "count": 3, "path": {"x": "x1"}}}},
+            "observation.space.path: 'x1': unknown name x1; allowed: t, x0, y0, z0",
+        ),
+        (
+            {"observation": {"space": {"mode": "samples", "count": 10, "at": "walls"}}},
+            "observation.space.at: 'walls' is not allowed; allowed: 'cells' or 'anywhere'",
+        ),
         ({"physical": {"num_predict_steps": 4}}, "4 is too short: observation.time has no state in the first 4 steps"),
         ({"equation": {"domain": {"y": {"size": 1.0}}}}, "is missing"),
     ],

@@ -59,6 +59,20 @@ def test_observations_and_rollouts_have_pictures_too(tmp_path, trajectories, dec
         assert shows_something(decode(dataset.preview())), kind
 
 
+@pytest.mark.parametrize("at", ["cells", "anywhere"])
+def test_measurements_at_points_have_a_picture_of_the_cells_they_lie_in(
+    tmp_path, trajectories, decode, shows_something, at
+):
+    from hyco.observations import ObservationConfig, observe
+
+    space = {"mode": "samples", "count": 20, "at": at}
+    config = ObservationConfig.model_validate({"train_sim": [0], "space": space})
+    seen = observe(Bundle(trajectories.tensors, trajectories.metadata | {"dt": 0.1}), config, 0)
+    dataset = TensorDataset(str(tmp_path / "a.safetensors"))
+    dataset.save(seen.to_bundle())
+    assert shows_something(decode(dataset.preview()))
+
+
 def test_other_tensors_and_missing_files_have_an_empty_preview(tmp_path):
     dataset = TensorDataset(str(tmp_path / "a.safetensors"))
     assert dataset.preview() == ""

@@ -145,3 +145,64 @@ def test_a_killed_training_resumes_to_the_same_weights(problem):
     resumed = run(checkpoint=whole[1][0], resume=True)
     assert [r["metrics"] for _, r in resumed] == [r["metrics"] for _, r in whole[2:]]
     assert torch.equal(_all(resumed[-1][0]), _all(whole[-1][0]))
+
+
+POINTS = [
+    {"mode": "samples", "count": 120},
+    {"mode": "samples", "count": 120, "at": "anywhere"},
+    {"mode": "moving", "count": 15, "path": {"x": "x0 + t"}},
+]
+
+
+@pytest.mark.parametrize("space", POINTS)
+def test_samples_and_moving_sensors_train_the_network_where_they_look(make_problem, space):
+    problem = make_problem({"space": space})
+    history = [r["metrics"] for _, r in train(problem, epochs=40, learning_rate=1e-2)]
+    assert history[-1]["synthetic_loss"] < 0.5 * history[0]["synthetic_loss"]
+    assert history[-1]["validation_synthetic"] < history[0]["validation_synthetic"]
+
+
+@pytest.mark.parametrize("space", POINTS)
+def test_the_loss_of_a_perfect_network_is_the_noise(make_problem, space):
+    problem = make_problem({"space": space, "noise": 0.05})
+    model = trainer(problem)
+    samples = model.prepare(model.starts.fill(model.predict))
+    truth = problem.trajectories.tensors["trajectories"][problem.observations.train]
+    model.model.rollout_normalised = lambda starts, steps: model.windows.targets(model.model.normalise(truth))
+    loss = model._loss(samples, 1.0, torch.arange(len(model.windows)))
+    _, std = problem.observations.statistics()
+    expected = float((problem.observations.noise_std / std).square().mean())
+    assert float(loss) == pytest.approx(expected, rel=0.35)
+
+
+@pytest.mark.parametrize("initial", ["full", "observed"])
+@pytest.mark.parametrize("space", [{"mode": "points", "count": 12}, POINTS[1]])
+def test_the_network_trains_without_knowing_the_initial_states(make_problem, space, initial):
+    problem = make_problem({"space": space, "initial_state": initial})
+    history = [r["metrics"] for _, r in train(problem, epochs=20, learning_rate=1e-2)]
+    assert history[-1]["synthetic_loss"] < 0.7 * history[0]["synthetic_loss"]
+    kinds = {key for key in history[0] if key.startswith("validation")}
+    one_step = {"validation_synthetic_one_step"} if initial == "full" else set()
+    assert kinds == {"validation_synthetic", "validation_synthetic_rollout"} | one_step
+
+
+def test_padding_does_not_count_in_the_loss():
+    from hyco.fields import FieldSpec, Layout
+    from hyco.grid import Grid
+    from hyco.observations import ObservationConfig, observe
+    from hyco.storage import Bundle
+    from hyco.training.synthetic import SyntheticConfig
+
+    where = Layout(Grid(("x", "y"), (0.0, 0.0), (1.0, 1.0), (6, 4)), (FieldSpec("u", ("x", "y"), staggered=True),))
+    states = torch.randn(1, 3, 2, 7, 5, dtype=torch.float64) * where.valid
+    bundle = Bundle({"trajectories": states}, {"layout": where.to_dict(), "dt": 0.1})
+    seen = observe(bundle, ObservationConfig(train_sim=[0]), 0)
+    config = SyntheticConfig(network={"name": "resnet", "filters": 4, "blocks": 1})
+    model = SyntheticTrainer(seen, config, 0, num_predict_steps=2, epochs=1, device=CPU)
+    starts = model.starts.fill(model.predict)
+    rolled = model.predict(starts, 2)
+    samples = model.prepare(starts, rolled + where.valid)
+    loss = model._loss(samples, 0.0, torch.arange(1))
+    _, std = seen.statistics()
+    # Off by one in every entry, and in nothing else.
+    assert float(loss.detach()) == pytest.approx(float(std.pow(-2).mean()), rel=1e-5)

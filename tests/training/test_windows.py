@@ -64,3 +64,50 @@ def test_the_hidden_truth_fills_starts_only_where_it_is_asked_for(make_problem):
     truth = problem.trajectories.tensors["trajectories"]
     assert torch.equal(filled[1], truth[0, 4])
     assert torch.equal(filled[3], truth[1, 4])
+
+
+ANYWHERE = {"mode": "samples", "count": 60, "at": "anywhere"}
+
+
+def test_windows_of_point_measurements_start_from_the_initial_state_and_a_rollout(make_problem):
+    problem = make_problem({"space": ANYWHERE})
+    windows = Windows.of(problem.observations, 4, sliding=False)
+    filled = WindowStarts(problem.observations, windows).fill(
+        lambda states, steps: torch.full((states.shape[0], steps, *states.shape[1:]), 77.0)
+    )
+    assert torch.equal(filled[0], problem.observations.initial_states[0])
+    assert (filled[1] == 77.0).all()
+
+
+@pytest.mark.parametrize("space", [{"mode": "full"}, {"mode": "points", "count": 10}, ANYWHERE])
+@pytest.mark.parametrize("initial", ["full", "observed"])
+def test_windows_start_from_what_is_known_of_the_initial_state_until_it_is_known_better(make_problem, space, initial):
+    problem = make_problem({"space": space, "initial_state": initial})
+    windows = Windows.of(problem.observations, 4, sliding=False)
+    starts = WindowStarts(problem.observations, windows)
+    hold = lambda states, steps: states[:, None].expand(-1, steps, *states.shape[1:])  # noqa: E731
+    measured = starts.fill(hold)
+    assert torch.equal(measured[windows.initial], problem.observations.initial_states[problem.observations.train])
+    better = torch.full_like(starts.initial_states, 55.0)
+    starts.set_initial(better)
+    filled = starts.fill(hold)
+    assert torch.equal(filled[windows.initial], better)
+    later = problem.observations.mask[problem.observations.train, 4]
+    if space["mode"] != "full":
+        assert (filled[~windows.initial][~later] == 55.0).all() if problem.observations.on_grid else True
+    assert (measured != 55.0).all(), "what was given out before is not changed"
+
+
+def test_padding_is_not_filled():
+    from hyco.fields import FieldSpec, Layout
+    from hyco.grid import Grid
+    from hyco.observations import ObservationConfig, observe
+    from hyco.storage import Bundle
+
+    where = Layout(Grid(("x", "y"), (0.0, 0.0), (1.0, 1.0), (6, 4)), (FieldSpec("u", ("x", "y"), staggered=True),))
+    states = torch.randn(2, 5, 2, 7, 5, dtype=torch.float64) * where.valid
+    config = ObservationConfig(train_sim=[0], val_sim=[1], noise=0.1)
+    seen = observe(Bundle({"trajectories": states}, {"layout": where.to_dict(), "dt": 0.1}), config, 0)
+    starts = WindowStarts(seen, Windows.of(seen, 2, sliding=False))
+    assert starts.complete
+    assert (starts.fill(None)[:, ~where.valid] == 0).all()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hyco.fields import Layout
 from hyco.grid import Grid
+from hyco.observations.filling import in_cells
 from hyco.storage import Bundle
 
 NOTHING = ImagePreview("")
@@ -51,7 +52,10 @@ def picture(bundle: Bundle) -> ImagePreview:
         states = tensors["trajectories" if kind == "trajectories" else "values"]
         first = states[0]
         if kind == "observations":
-            first = torch.where(tensors["mask"][0], first, torch.nan)
+            if "positions" in tensors:
+                first = in_cells(layout, tensors["positions"][0], first, tensors["mask"][0])
+            else:
+                first = torch.where(tensors["mask"][0], first, torch.nan)
             title = f"what was observed of the first of {len(states)} simulations"
         else:
             title = f"the first of {len(states)} simulations"

@@ -1,4 +1,4 @@
-"""A simple whole state from scattered measurements of it: inverse-distance weights of the nearest ones."""
+"""Whole states from scattered measurements of them: a simple guess of all entries, and a picture of what is there."""
 
 from __future__ import annotations
 
@@ -50,3 +50,21 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
     weights /= weights.sum(axis=1, keepdims=True)
     state[valid] = torch.from_numpy((weights * values.numpy()[nearest]).sum(axis=1))
     return state
+
+
+def in_cells(layout: Layout, positions: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Measurements in the cells that they lie in, NaN in the others, for pictures: `[T, C, *space]`.
+
+    Args:
+        positions: `[T, P, d]`.
+        values, mask: `[T, C, P]`.
+    """
+    grid = layout.grid
+    flat = torch.zeros(positions.shape[:-1], dtype=torch.long)
+    for i, (lower, h, n) in enumerate(zip(grid.lower, grid.spacing, grid.resolution, strict=True)):
+        cell = ((positions[..., i] - lower) / h).floor().long().clamp(0, n - 1)
+        flat = flat * layout.shape[i] + cell
+    states = torch.full((*values.shape[:2], *layout.shape), torch.nan, dtype=values.dtype)
+    time, channel, point = mask.nonzero(as_tuple=True)
+    states.flatten(2)[time, channel, flat[time, point]] = values[mask]
+    return states
