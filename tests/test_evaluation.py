@@ -20,6 +20,7 @@ EQUATION = build_equation(
     }
 )
 DATA = generate(EQUATION, GenerationConfig(simulations=3, steps=4, length_scale=0.5), seed=0)
+TRUE = {"viscosity": 0.1}
 TRAINING = {
     "training": "hybrid",
     "epochs": 2,
@@ -32,7 +33,12 @@ TRAINING = {
 def physical(value):
     return {
         "parameters": {"viscosity": {"estimate": value, "std": 0.01, "identifiable": True}},
+        "values": {"viscosity": value},
+        "fields": {},
+        "weights": {},
         "reduced_chi_square": 1.0,
+        "identifiability": {"undetermined": []},
+        "outcome": {"status": "converged"},
         "execution": "traced",
         "training": TRAINING,
     }
@@ -54,7 +60,7 @@ def rollouts(models):
 
 def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence():
     models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1)}
-    found = report("e", 3, EQUATION, "burgers", rollouts(models), models)
+    found = report("e", 3, EQUATION, "burgers", rollouts(models), models, TRUE)
     methods = found["methods"]
     assert list(methods) == ["persistence", "hybrid_synthetic", "hybrid_physical"]
     assert methods["hybrid_physical"]["nrmse"]["mean"] < 1e-13
@@ -74,7 +80,7 @@ def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence()
 
 def test_parameters_come_with_truth_estimate_std_and_error():
     models = {"physical": physical(0.12)}
-    found = report("e", 0, EQUATION, "burgers", rollouts(models), models)["methods"]["physical"]["parameters"]
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)["methods"]["physical"]["parameters"]
     assert found["viscosity"] == {
         "true": 0.1,
         "estimate": 0.12,
@@ -86,14 +92,14 @@ def test_parameters_come_with_truth_estimate_std_and_error():
 
 def test_residuals_above_the_noise_are_warned_of(caplog):
     models = {"hybrid_physical": physical(0.12) | {"reduced_chi_square": 4.0}}
-    found = report("e", 0, EQUATION, "burgers", rollouts(models), models)
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
     assert found["methods"]["hybrid_physical"]["reduced_chi_square"] == 4.0
     assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
 
 
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
-    rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models))
+    rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))
     assert rows["method"].tolist() == ["persistence", "synthetic", "physical"]
     assert rows["estimate"].tolist()[-1] == 0.12
     assert math.isnan(rows["true"].tolist()[0])
@@ -104,7 +110,7 @@ def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
     broken = rollouts(models)
     broken["synthetic"][0, 2] = torch.inf
     with pytest.raises(FloatingPointError, match="the test rollout of synthetic is not finite: train longer"):
-        report("e", 0, EQUATION, "burgers", broken, models)
+        report("e", 0, EQUATION, "burgers", broken, models, TRUE)
 
 
 def test_without_a_test_simulation_there_is_nothing_to_evaluate():

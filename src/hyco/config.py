@@ -26,7 +26,8 @@ from pydantic_core import ErrorDetails
 from hyco.generation import GenerationConfig
 from hyco.observations import ObservationConfig
 from hyco.physics.equation import EquationConfig
-from hyco.physics.registry import equation_config
+from hyco.physics.parameters.space import KINDS
+from hyco.physics.registry import equation_class, equation_config
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -188,7 +189,9 @@ def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -
 
 def _is_union_tag(path: Path, index: int) -> bool:
     """Pydantic names the chosen member of a union in the path: observation.space.points.count."""
-    return index == 2 and path[0] == "observation" and path[1] in ("space", "time")
+    if index == 2 and path[0] == "observation" and path[1] in ("space", "time"):
+        return True
+    return index >= 2 and path[index - 2] == "learnable_parameters" and path[index] in KINDS
 
 
 def _explain(detail: ErrorDetails, path: Path) -> str:
@@ -227,23 +230,30 @@ def _allowed_keys(path: Path) -> str:
 def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     """What one section demands of another."""
     found: list[tuple[Path, str]] = []
-    true = c.equation.true_parameters
     for section, physical in (("physical", c.physical), ("hybrid.physical", c.hybrid.physical)):
         path: Path = (*section.split("."), "learnable_parameters")
         seen = set()
         for i, p in enumerate(physical.learnable_parameters):
-            if p.name not in true:
-                found.append(
-                    ((*path, i, "name"), f"{p.name!r} is no parameter of {c.equation.name}; it has: {', '.join(true)}")
-                )
+            if p.name not in c.equation.parameter_limits:
+                known = ", ".join(c.equation.parameter_limits)
+                found.append(((*path, i, "name"), f"{p.name!r} is no parameter of {c.equation.name}; it has: {known}"))
                 continue
             if p.name in seen:
                 found.append(((*path, i, "name"), f"{p.name!r} is there twice"))
             seen.add(p.name)
-            lower, upper = c.equation.parameter_limits[p.name]
-            if p.bounds[0] < lower or p.bounds[1] > upper:
-                allowed = f"{c.equation.name} allows {lower:g} to {upper:g}"
-                found.append(((*path, i, "bounds"), f"{list(p.bounds)} goes beyond what is stable; {allowed}"))
+            if p.is_field and p.name not in equation_class(c.equation.name).field_parameters:
+                text = f"{p.name!r} of {c.equation.name} is a number; it cannot be learnt as a field"
+                found.append(((*path, i, "kind"), text))
+                continue
+            problem = p.check(c.equation.parameter_limits[p.name], c.equation.grid)
+            if problem is not None:
+                low, high = c.equation.parameter_limits[p.name]
+                key = "bounds" if getattr(p, "bounds", None) is not None else "initial_guess"
+                text = f"{problem}; {c.equation.name} allows {low:g} to {high:g}"
+                found.append(((*path, i, key), text))
+        if c.observation.initial_state == "observed" and physical.initial_state is None:
+            text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
+            found.append(((*section.split("."), "initial_state"), text))
     simulations = c.generation.simulations
     for key in ("train_sim", "val_sim", "test_sim"):
         for index in getattr(c.observation, key):

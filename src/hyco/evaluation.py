@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 # A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
 MISFIT = 1.5
 
+# The file beside report.json that holds learnt fields.
+FIELDS_FILE = "parameter_fields.safetensors"
+
 METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
 
 # A model as the catalog holds it: a network's weights, or a physical model's estimates.
@@ -30,13 +33,18 @@ Model = Bundle | Mapping[str, Any]
 
 
 def roll_out_methods(
-    trajectories: Tensor, test_sim: list[int], equation: Equation, models: Mapping[str, Model]
+    trajectories: Tensor,
+    test_sim: list[int],
+    equation: Equation,
+    models: Mapping[str, Model],
+    initial_states: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Roll every model out from the exact initial states of the test simulations, over their whole length.
+    """Roll every model out from the initial states of the test simulations, over their whole length.
 
     Args:
         trajectories: the truth, `[S, T+1, C, *space]`.
         models: by method, any of `METHODS` but persistence.
+        initial_states: of the test simulations, as measured; None: exactly known.
 
     Returns:
         `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.
@@ -47,7 +55,7 @@ def roll_out_methods(
     if not test_sim:
         raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
     truth = trajectories[test_sim]
-    start, steps = truth[:, 0], truth.shape[1] - 1
+    start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
     rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
     for method in METHODS:
         model = models.get(method)
@@ -61,7 +69,8 @@ def roll_out_methods(
 @torch.no_grad()
 def _physical(equation: Equation, model: Mapping[str, Any], start: Tensor, steps: int) -> Tensor:
     parameters = equation.parameter_tensors(start.dtype)
-    parameters |= {n: torch.tensor(p["estimate"], dtype=start.dtype) for n, p in model["parameters"].items()}
+    parameters |= {name: torch.tensor(value, dtype=start.dtype) for name, value in model["values"].items()}
+    parameters |= {name: torch.tensor(f["estimate"], dtype=start.dtype)[None] for name, f in model["fields"].items()}
     stepper = Stepper(equation, model["execution"])
     return rollout(lambda state: stepper(state, parameters), start, steps)
 
@@ -73,8 +82,12 @@ def report(
     name: str,
     rollouts: Mapping[str, Tensor],
     models: Mapping[str, Model],
+    true_numbers: Mapping[str, float],
 ) -> dict[str, Any]:
     """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
+
+    Args:
+        true_numbers: true values of learnt numbers, by full name, where they are known.
 
     A method's `nrmse` is null-free; a rollout that is not finite is an error, not a number.
 
@@ -98,10 +111,11 @@ def report(
         if model is not None:
             entry["training_seconds"] = _training(model)["wall_seconds"]
         if model is not None and not isinstance(model, Bundle):
-            entry["parameters"] = _parameters(equation, model)
-            entry["reduced_chi_square"] = model["reduced_chi_square"]
-            entry["execution"] = model["execution"]
-            if model["reduced_chi_square"] > MISFIT:
+            entry["parameters"] = _parameters(equation, model, true_numbers)
+            entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
+            if model["identifiability"] is not None:
+                entry["undetermined"] = model["identifiability"]["undetermined"]
+            if model["reduced_chi_square"] is not None and model["reduced_chi_square"] > MISFIT:
                 log.warning(
                     "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
                     "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
@@ -119,13 +133,56 @@ def _training(model: Model) -> dict[str, Any]:
     return found
 
 
-def _parameters(equation: Equation, model: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+def _parameters(
+    equation: Equation, model: Mapping[str, Any], true_numbers: Mapping[str, float]
+) -> dict[str, dict[str, Any]]:
+    """Numbers and fields, beside the truth where it is known."""
+    found: dict[str, dict[str, Any]] = {}
     for name, p in model["parameters"].items():
-        true = equation.parameters.get(name)
-        assert not isinstance(true, Tensor)
+        true = true_numbers.get(name)
         error = None if true is None else abs(p["estimate"] - true) / abs(true) if true else abs(p["estimate"])
         found[name] = {"true": true, **p, "relative_error": error}
+        if p["std"] is None:
+            raise ValueError(f"the standard deviation of {name} was not computed: there are too many unknowns")
+    for name, field in model["fields"].items():
+        estimate = torch.tensor(field["estimate"], dtype=torch.float64)
+        found[name] = {
+            "true": None,
+            "estimate": None,
+            "std": None,
+            "relative_error": field_error(equation, name, estimate),
+            "identifiable": field["identifiable"],
+            "file": FIELDS_FILE,
+        }
+    return found
+
+
+def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None:
+    """Relative L2 error of a learnt field; None where the truth is not known.
+
+    A field of which only differences count is compared without its mean.
+    """
+    if name not in equation.parameters:
+        return None
+    true = torch.as_tensor(equation.parameters[name], dtype=torch.float64).expand(estimate.shape)
+    if name in equation.up_to_a_constant:
+        true, estimate = true - true.mean(), estimate - estimate.mean()
+    return float((estimate - true).norm() / true.norm().clamp_min(1e-300))
+
+
+def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[str, Tensor]:
+    """The learnt fields of all physical models: `method/name/estimate` and `…/std`, and `truth/name`."""
+    found: dict[str, Tensor] = {}
+    for method, model in models.items():
+        if isinstance(model, Bundle):
+            continue
+        for name, field in model["fields"].items():
+            for key in ("estimate", "std"):
+                if field[key] is not None:
+                    found[f"{method}/{name}/{key}"] = torch.tensor(field[key], dtype=torch.float64)
+            if name in equation.parameters:
+                true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
+                found[f"truth/{name}"] = true.expand(found[f"{method}/{name}/estimate"].shape).clone()
     return found
 
 

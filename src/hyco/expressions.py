@@ -156,7 +156,8 @@ class Expression:
         """
         ones = (1,) * grid.dimensions
         scalars = {name: v.reshape(*v.shape, *ones) for name, v in (values or {}).items()}
-        found = self({**coordinates(grid), **scalars})
+        device = next(iter(scalars.values())).device if scalars else None
+        found = self({axis: x.to(device) for axis, x in coordinates(grid).items()} | scalars)
         leading = torch.broadcast_shapes(*(v.shape for v in (values or {}).values()))  # type: ignore[no-untyped-call]
         return found.expand(*leading, *grid.resolution)
 

@@ -94,11 +94,14 @@ def test_alpha_one_is_each_model_alone_to_the_bit(problem):
 def test_alpha_zero_uses_the_other_model_alone(problem, monkeypatch):
     """With alpha 0 the observations after t = 0 must not be looked at once the warm-up is over."""
     trainer = problem.hybrid(alpha=0.0, epochs=2, warmup_epochs=0)
-    trainer.physical._targets = torch.full_like(trainer.physical._targets, torch.nan)
+    problem_of = trainer.physical.problem
+    problem_of.targets = torch.full_like(problem_of.targets, torch.nan)
     trainer.synthetic._values = torch.full_like(trainer.synthetic._values, torch.nan)
     # The standard deviation comes from real data by definition; it is not what is tested here.
-    uncertainty = problem.hybrid().physical._uncertainty()
-    monkeypatch.setattr(trainer.physical, "_uncertainty", lambda: uncertainty)
+    known = problem.hybrid().physical
+    known.assess()
+    monkeypatch.setattr(trainer.physical, "assess", lambda: setattr(trainer.physical, "assessment", known.assessment))
+    monkeypatch.setattr("hyco.training.physical.residual_summary", lambda *_: {})
     records = history(trainer.train())
     assert all(math.isfinite(r["metrics"][k]) for r in records for k in ("synthetic_loss", "physical_loss"))
 

@@ -31,7 +31,7 @@ def test_viscosity_is_recovered_to_the_noise_floor(problem, start):
     assert result.status is Status.CONVERGED
     assert abs(estimate["estimate"] - 0.1) < 4 * estimate["std"] < 0.01
     assert estimate["identifiable"]
-    assert model.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
+    assert model.assessment.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
 
 
 def test_noise_free_data_give_the_viscosity_back(make_problem):
@@ -46,14 +46,14 @@ def test_noise_free_data_give_the_viscosity_back(make_problem):
 def test_the_reported_std_is_the_cramer_rao_bound(problem):
     model = trainer(problem)
     model.update()
-    start, sigma = model._starts, model._sigma
-    mask = model._mask
+    start, sigma = model.problem.starts, model.problem.sigma
+    mask = model.problem.mask
 
     def predict(v):
         from hyco.rollout import rollout
 
         value = {"viscosity": torch.tensor(v, dtype=torch.float64)}
-        return (rollout(lambda s: model.stepper(s, value), start, 4) / sigma)[mask]
+        return (rollout(lambda s: model.problem.stepper(s, value), start, 4) / sigma)[mask]
 
     v, h = model.values["viscosity"], 1e-5
     slope = (predict(v + h) - predict(v - h)) / (2 * h)
@@ -97,7 +97,7 @@ def test_a_true_divergence_is_told_apart_and_the_last_good_state_survives(proble
     model = trainer(problem, suppress_convergence_errors=True)
     model.update()
     good = dict(model.values)
-    model._targets = torch.full_like(model._targets, torch.nan)
+    model.problem.targets = torch.full_like(model.problem.targets, torch.nan)
     result = model.update()
     assert result.status is Status.DIVERGED
     assert model.values == good
@@ -107,13 +107,13 @@ def test_a_true_divergence_is_told_apart_and_the_last_good_state_survives(proble
 
 def test_a_nan_in_the_middle_of_an_update_is_a_step_back(problem, monkeypatch):
     model = trainer(problem)
-    loss, calls = model._loss, []
+    loss, calls = model.problem.objective, []
 
     def sometimes(*arguments):
         calls.append(1)
         return loss(*arguments) * (math.nan if len(calls) in (2, 3) else 1.0)
 
-    monkeypatch.setattr(model, "_loss", sometimes)
+    monkeypatch.setattr(model.problem, "objective", sometimes)
     result = model.update()
     assert result.status is Status.CONVERGED
     assert model.values["viscosity"] == pytest.approx(0.1, abs=0.02)
@@ -129,7 +129,7 @@ def test_an_exception_in_the_loss_reaches_the_user_and_never_hangs(problem, monk
         calls.append(1)
         raise RuntimeError("the solver failed")
 
-    monkeypatch.setattr(model, "_loss", failing)
+    monkeypatch.setattr(model.problem, "objective", failing)
     with pytest.raises(RuntimeError, match="the solver failed"):
         model.update()
     assert calls
@@ -137,10 +137,8 @@ def test_an_exception_in_the_loss_reaches_the_user_and_never_hangs(problem, monk
 
 def test_a_constant_state_does_not_determine_the_viscosity(problem):
     model = trainer(problem)
-    model._starts = torch.ones_like(model._starts)
-    model._targets = torch.ones_like(model._targets)
-    model.unit = model.space.initial
-    model.uncertainty = None
+    model.problem.starts = torch.ones_like(model.problem.starts)
+    model.problem.targets = torch.ones_like(model.problem.targets)
     estimate = model.estimates()["viscosity"]
     assert not estimate["identifiable"]
     assert estimate["std"] == pytest.approx((1.0 - 0.005) / math.sqrt(12))

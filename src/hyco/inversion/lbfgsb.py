@@ -66,6 +66,7 @@ def minimise_lbfgsb(
     abs_tol: float,
     max_iterations: int,
     scale: Array | None = None,
+    width: Array | None = None,
 ) -> OptimisationResult:
     """Minimise f(x) for x in a box.
 
@@ -77,10 +78,11 @@ def minimise_lbfgsb(
             SciPy, which reads it as relative to f.)
         max_iterations: iterations allowed; one that is begun counts.
         scale: typical change of each x, `[p]`; 1/√(∂²f/∂x²) is best, for the first step then is a Newton step.
-            Default: such that the first step is a tenth of the box.
+            Default: such that the first step is a tenth of `width`.
+        width: a large change of each x, `[p]`; default: that of the box, which then must be finite.
     """
     if scale is None:
-        scale = _first_step_scale(objective, start, bounds)
+        scale = _first_step_scale(objective, start, bounds[:, 1] - bounds[:, 0] if width is None else width)
     if scale is None:
         return _diverged(start, 1)
     memory = _Memory(objective, scale)
@@ -124,9 +126,8 @@ def minimise_lbfgsb(
     )
 
 
-def _first_step_scale(objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array) -> Array | None:
-    """Scale that makes the first step, of length |∇f| in scaled coordinates, a tenth of the box."""
-    width = bounds[:, 1] - bounds[:, 0]
+def _first_step_scale(objective: Callable[[Array], tuple[float, Array]], start: Array, width: Array) -> Array | None:
+    """Scale that makes the first step, of length |∇f| in scaled coordinates, a tenth of the width."""
     value, gradient = objective(start)
     if not (np.isfinite(value) and np.isfinite(gradient).all()):
         return None

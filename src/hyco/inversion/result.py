@@ -32,6 +32,7 @@ class OptimisationResult:
         reason: the same in words.
         iterations, evaluations: how much work it was.
         history: one entry per evaluation: `{"x": [...], "value": float or None}`, None where it was not finite.
+        starts: of a multi-start the end of each, `{"x": [...], "value": float or None, "status": …}`.
     """
 
     x: NDArray[np.float64]
@@ -42,6 +43,7 @@ class OptimisationResult:
     iterations: int
     evaluations: int
     history: list[dict[str, Any]] = field(default_factory=list)
+    starts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def improved(self) -> bool:

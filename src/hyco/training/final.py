@@ -25,13 +25,34 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
 
 
 def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
-    """The estimates as JSON values: `parameters` {name: {estimate, std, identifiable}}, and how they came about."""
+    """The physical model as JSON values.
+
+    `parameters` {number: {estimate, std, interval, identifiable}}; `fields` {name: {estimate, std, identifiable}} with
+    nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations; and how
+    all of it came about.
+    """
     meta = checkpoint.metadata["physical"]
+    tensors = unprefixed("physical", checkpoint.tensors)
+    fields = {}
+    for name, identifiable in meta["fields"].items():
+        std = tensors.get(f"field_std/{name}")
+        fields[name] = {
+            "estimate": tensors[f"field/{name}"].tolist(),
+            "std": None if std is None else std.tolist(),
+            "identifiable": identifiable,
+        }
+    residuals = {key.removeprefix("residuals_"): t.tolist() for key, t in tensors.items() if key.startswith("residuals_")}
     return {
         "kind": "physical_model",
         "equation": checkpoint.metadata["configuration"]["equation"]["name"],
         "parameters": meta["estimates"],
-        "reduced_chi_square": meta["reduced_chi_square"],
+        "fields": fields,
+        "values": meta["values"],
+        "weights": meta["weights"],
+        "reduced_chi_square": meta.get("reduced_chi_square"),
+        "identifiability": meta.get("identifiability"),
+        "residuals": residuals,
+        "outcome": meta["outcome"],
         "execution": meta["execution"],
         "evaluations": meta["evaluations"],
         "training": training_summary(checkpoint),

@@ -119,9 +119,9 @@ class HybridTrainer:
         result = self._update_physics(starts, samples, metrics, interacting) if self._due(epoch) else None
         if result is not None:
             self._schedule_next(epoch, result)
-        for name, estimate in self.physical.estimates().items():
-            metrics[f"estimate.{name}"] = estimate["estimate"]
-            metrics[f"std.{name}"] = estimate["std"]
+        if epoch == self.config.epochs:
+            self.physical.conclude()
+        metrics.update(self.physical.metrics())
         metrics["alpha"] = self.config.alpha if epoch > self.config.warmup_epochs else 1.0
         return metrics, result
 

@@ -1,0 +1,95 @@
+"""What the data determine: singular values and directions of the scaled Jacobian, and the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Terms that a direction's description has at most, and the smallest share of one that is named.
+_TERMS, _SHARE = 4, 0.15
+# The width of a 95 % interval, in standard deviations.
+INTERVAL = 3.92
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """What the real data alone say of the coordinates.
+
+    Every coordinate is scaled by the width of what was known beforehand (bounds, or the prior's 95 % interval), so
+    that the data determine a direction if its 95 % interval is narrower than 1: if its singular value exceeds 3.92.
+
+    Attributes:
+        singular_values: `[p]`, largest first.
+        directions: the right singular vectors, `[p, p]`, a row each.
+        labels: names of the coordinates.
+        determined: for each coordinate, whether its own 95 % interval is narrower than what was known, `[p]`.
+    """
+
+    singular_values: Tensor
+    directions: Tensor
+    labels: tuple[str, ...]
+    determined: Tensor
+
+    @property
+    def weak(self) -> Tensor:
+        """Which directions are not determined, `[p]`."""
+        return self.singular_values <= INTERVAL
+
+    def words(self, most: int = 8) -> list[str]:
+        """The directions that the data do not determine, the weakest first, as combinations of coordinates."""
+        found = [describe(v, self.labels) for v, weak in zip(self.directions, self.weak, strict=True) if weak][::-1]
+        if len(found) > most:
+            found = [*found[:most], f"{len(found) - most} more directions"]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values; of many directions the 40 strongest and weakest are enough for a picture."""
+        return {
+            "singular_values": self.singular_values.tolist(),
+            "threshold": INTERVAL,
+            "undetermined": self.words(),
+            "labels": list(self.labels),
+            "directions": self.directions.tolist() if len(self.labels) <= 40 else None,
+        }
+
+
+def describe(direction: Tensor, labels: Sequence[str]) -> str:
+    """A direction in words, e.g. `0.71 a - 0.71 b`, the largest share first and positive."""
+    order = direction.abs().argsort(descending=True)
+    sign = 1.0 if float(direction[order[0]]) > 0 else -1.0
+    largest = float(direction[order[0]].abs())
+    terms: list[str] = []
+    for i in order[:_TERMS].tolist():
+        share = sign * float(direction[i])
+        if abs(share) < _SHARE * largest:
+            break
+        number = "" if len(direction) == 1 else f"{abs(share):.2g} "
+        joint = "" if not terms else ("+ " if share > 0 else "- ")
+        terms.append(f"{joint}{number}{labels[i]}")
+    rest = float(direction[order[len(terms) :]].norm()) if len(terms) < len(direction) else 0.0
+    return " ".join(terms) + (" and others" if rest > _SHARE else "")
+
+
+def identifiability(jacobian: Tensor, width: Tensor, labels: Sequence[str]) -> Identifiability:
+    """Judge whitened residuals' Jacobian `[N, p]`.
+
+    Args:
+        jacobian: of the real data alone, without any prior.
+        width: what was known of each coordinate beforehand, `[p]`.
+    """
+    n, p = jacobian.shape
+    scaled = jacobian * width
+    if not bool(torch.isfinite(scaled).all()):
+        scaled = torch.zeros_like(scaled)
+    if n < p:
+        scaled = torch.cat([scaled, scaled.new_zeros((p - n, p))])
+    _, singular, directions = torch.linalg.svd(scaled, full_matrices=False)
+    # Rounding errors of the difference quotients look like information: they are none.
+    floor = 1e-9 * max(float(singular[0]) if p else 0.0, 1e-300)
+    inverse = 1 / singular.clamp_min(floor)
+    std = ((directions * inverse[:, None]) ** 2).sum(dim=0).sqrt()
+    return Identifiability(singular, directions, tuple(labels), INTERVAL * std < 1)

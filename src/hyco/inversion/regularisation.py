@@ -1,0 +1,96 @@
+"""The weight of a regularisation: by the discrepancy principle, or at the corner of the L-curve.
+
+Sources: V. A. Morozov, Soviet Math. Dokl. 7 (1966) 414 (discrepancy principle); P. C. Hansen and D. P. O'Leary, SIAM J.
+Sci. Comput. 14 (1993) 1487, doi:10.1137/0914086 (L-curve, its corner the point of largest curvature).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The solution for one weight.
+
+    Attributes:
+        weight: of the penalty.
+        z: coordinates `[p]`.
+        misfit: mean of the squared whitened residuals: 1 where the fit is as good as the noise allows.
+        penalty: the regularisation, without its weight.
+    """
+
+    weight: float
+    z: Tensor
+    misfit: float
+    penalty: float
+
+
+Solve = Callable[[float, Tensor], Fit]
+
+
+def discrepancy(
+    solve: Solve, start: Tensor, *, residuals: int, first: float = 1e4, last: float = 1e-10, factor: float = 10.0
+) -> tuple[Fit, list[Fit]]:
+    """The largest weight that fits the data to the noise: misfit ≤ 1 + √(2/residuals), one standard deviation of it.
+
+    The weight falls by `factor` from fit to fit, each started from the last; the last interval is then halved three
+    times on the logarithmic axis. If no weight fits, the best fit is returned.
+
+    Args:
+        solve: weight and start `[p]` to the solution.
+        residuals: how many there are.
+    """
+    target = 1 + math.sqrt(2 / residuals)
+    fits: list[Fit] = []
+    z, weight = start, first
+    while weight >= last:
+        fit = solve(weight, z)
+        fits.append(fit)
+        z = fit.z
+        if fit.misfit <= target:
+            break
+        # Nothing is gained any more: the misfit is not the penalty's.
+        if len(fits) > 3 and fits[-4].misfit - fit.misfit < 1e-3 * fit.misfit and fit.misfit < 0.5 * fits[0].misfit:
+            break
+        weight /= factor
+    if fits[-1].misfit > target or len(fits) == 1:
+        return min(fits, key=lambda f: f.misfit) if fits[-1].misfit > target else fits[-1], fits
+    low, high = fits[-1], fits[-2]
+    for _ in range(3):
+        middle = solve(math.sqrt(low.weight * high.weight), low.z)
+        fits.append(middle)
+        if middle.misfit <= target:
+            low = middle
+        else:
+            high = middle
+    return low, fits
+
+
+def l_curve(
+    solve: Solve, start: Tensor, *, first: float = 1e4, last: float = 1e-8, count: int = 13
+) -> tuple[Fit, list[Fit]]:
+    """The weight at the corner of (log misfit, log penalty): the point of largest curvature.
+
+    Args:
+        solve: weight and start `[p]` to the solution; each is started from the last.
+    """
+    fits: list[Fit] = []
+    z = start
+    for weight in np.geomspace(first, last, count):
+        fits.append(solve(float(weight), z))
+        z = fits[-1].z
+    x = np.log([max(f.misfit, 1e-300) for f in fits])
+    y = np.log([max(f.penalty, 1e-300) for f in fits])
+    t = np.log([f.weight for f in fits])
+    dx, dy = np.gradient(x, t), np.gradient(y, t)
+    ddx, ddy = np.gradient(dx, t), np.gradient(dy, t)
+    curvature = (dx * ddy - ddx * dy) / np.maximum((dx**2 + dy**2) ** 1.5, 1e-12)
+    # The ends have one-sided differences.
+    corner = int(np.argmax(np.abs(curvature[1:-1]))) + 1
+    return fits[corner], fits

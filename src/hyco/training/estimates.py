@@ -1,0 +1,152 @@
+"""From an optimum to estimates: numbers with standard deviations and intervals, fields with maps of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.identifiability import INTERVAL, Identifiability, identifiability
+from hyco.inversion.uncertainty import Uncertainty, laplace
+from hyco.physics.parameters import ParameterSpace
+from hyco.training.inverse_problem import InverseProblem
+
+# Half the width of a 95 % interval, in standard deviations.
+CONFIDENCE = INTERVAL / 2
+# A number without bounds of which nothing is known gets this many units as its standard deviation.
+_UNKNOWN = 1e6
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How sure the current coordinates are.
+
+    Attributes:
+        uncertainty: of the parameters' coordinates `[p]`, unknown initial states left free.
+        identifiability: what the data alone say of them.
+    """
+
+    uncertainty: Uncertainty
+    identifiability: Identifiability
+
+
+@torch.no_grad()
+def assess(problem: InverseProblem, z: Tensor) -> Assessment:
+    """Covariance and identifiability at `[q]`, from the real data (and the prior) alone."""
+    z = z.to(problem.device)
+    jacobian = problem.real_jacobian(z).cpu()
+    residual = problem.real(z[None])[0].cpu()
+    prior = problem.prior_jacobian(z).cpu()
+    p = problem.parameters
+    whole = laplace(jacobian, residual, prior=prior if len(prior) else None, known_noise=problem.known_noise)
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
+    if not problem.known_noise:
+        # σ is only a unit: the residuals tell the noise, and with it what the data determine.
+        jacobian = jacobian / max(whole.reduced_chi_square, 1e-300) ** 0.5
+    data = _without_initial_states(jacobian, prior, p)
+    return Assessment(uncertainty, identifiability(data, problem.space.width, problem.space.labels))
+
+
+def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
+    """What is left of the parameters' columns when the initial states, with their prior, explain what they can."""
+    theta, xi = jacobian[:, :p], jacobian[:, p:]
+    if xi.shape[1] == 0:
+        return theta
+    held = prior[(prior[:, :p] == 0).all(dim=1)][:, p:] if len(prior) else prior[:, p:]
+    theta, xi = torch.cat([theta, theta.new_zeros((len(held), p))]), torch.cat([xi, held])
+    Q, _ = torch.linalg.qr(xi)
+    rest: Tensor = theta - Q @ (Q.T @ theta)
+    return rest
+
+
+def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | None) -> dict[str, dict[str, Any]]:
+    """For each number its `estimate`, `std`, 95 % `interval` and whether the data determine it (`identifiable`).
+
+    A number is identifiable if the data alone give a 95 % interval narrower than what was known beforehand (the
+    bounds, or the prior's interval), and the estimate does not sit on a bound. Where nothing is known the standard
+    deviation is that of a uniform distribution over the bounds. Without an assessment `std` and `interval` are None.
+
+    Args:
+        z: the parameters' coordinates, `[p]`.
+    """
+    found = {}
+    for i, label in enumerate(space.labels):
+        numbers = space.numbers(z)
+        if label not in numbers:
+            continue
+        entry: dict[str, Any] = {"estimate": float(numbers[label])}
+        if assessment is None:
+            found[label] = {**entry, "std": None, "interval": None, "identifiable": False}
+            continue
+        spread = float(assessment.uncertainty.std[i])
+        moved = z.clone().requires_grad_(True)
+        slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
+        lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(z[i])
+        ends = [max(lower, position - CONFIDENCE * spread), min(upper, position + CONFIDENCE * spread)]
+        std = spread * slope
+        if math.isfinite(upper - lower):
+            corners = _at(space, z, i, lower, label), _at(space, z, i, upper, label)
+            std = min(std, abs(corners[1] - corners[0]) / math.sqrt(12))
+        if not math.isfinite(std):
+            std = _UNKNOWN * slope
+            ends = [position - _UNKNOWN, position + _UNKNOWN]
+        inside = lower + 1e-6 < position < upper - 1e-6
+        entry["std"] = std
+        entry["interval"] = sorted(_at(space, z, i, end, label) for end in ends)
+        entry["identifiable"] = bool(inside and assessment.identifiability.determined[i])
+        found[label] = entry
+    return found
+
+
+def _at(space: ParameterSpace, z: Tensor, i: int, position: float, label: str) -> float:
+    """A number with its coordinate elsewhere."""
+    moved = z.clone()
+    moved[i] = position
+    value = float(space.numbers(moved)[label])
+    return value if math.isfinite(value) else math.copysign(1e300, value)
+
+
+@dataclass(frozen=True)
+class FieldEstimate:
+    """A learnt field: `estimate` and `std` `[*space]` (None if not assessed), and whether all of it is determined."""
+
+    estimate: Tensor
+    std: Tensor | None
+    identifiable: bool
+
+
+@torch.no_grad()
+def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | None) -> dict[str, FieldEstimate]:
+    """Each parameter that varies in space, with a map of its standard deviation to first order.
+
+    It is identifiable only if the data determine every direction of it.
+    """
+    found = {}
+    values = space.to_values(z)
+    for parameter in space.learnable:
+        if not parameter.is_field:
+            continue
+        part = space.slice_of(parameter.name)
+        estimate = values[parameter.name]
+        if assessment is None:
+            found[parameter.name] = FieldEstimate(estimate, None, False)
+            continue
+        jacobian = _field_jacobian(space, parameter.name, z).reshape(estimate.numel(), -1)
+        covariance = assessment.uncertainty.covariance[part, part]
+        covariance = torch.nan_to_num(covariance, posinf=_UNKNOWN**2)
+        std = ((jacobian @ covariance) * jacobian).sum(dim=1).clamp_min(0).sqrt().reshape(estimate.shape)
+        directions = assessment.identifiability.directions[:, part].square().sum(dim=1)
+        weak = assessment.identifiability.weak & (directions > 0.1)
+        found[parameter.name] = FieldEstimate(estimate, std, not bool(weak.any()))
+    return found
+
+
+def _field_jacobian(space: ParameterSpace, name: str, z: Tensor) -> Tensor:
+    """∂(field)/∂(its coordinates), `[cells, k]`."""
+    part = space.slice_of(name)
+    parameter = space.learnable[space.names.index(name)]
+    found: Tensor = torch.func.jacfwd(lambda c: parameter.value(c, space.grid).flatten())(z[part])
+    return found

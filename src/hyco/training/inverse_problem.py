@@ -1,0 +1,256 @@
+"""The inverse problem as least squares: residuals of data, prior and predictions as functions of coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.jacobian import central_jacobian, forward_jacobian
+from hyco.observations import Observations
+from hyco.observations.operators import Operator
+from hyco.physics.equation import Equation
+from hyco.physics.parameters import Learnable, ParameterSpace
+from hyco.physics.stepper import Path, Stepper
+from hyco.rollout import rollout
+from hyco.training.initial_state import InitialStatePrior, InitialStates
+
+# Numbers that one batch of rollouts may hold; more copies than fit go one chunk after the other.
+_LARGEST_BATCH = 5e7
+
+
+@dataclass
+class Interaction:
+    """The synthetic model's predictions.
+
+    Attributes:
+        starts: initial states `[W, C, *space]`; those of the training simulations at t = 0 are among them.
+        targets: predictions from them, `[W, T, C, *space]`.
+        initial: which starts those are, `[S]`, so that one rollout serves real data and predictions.
+    """
+
+    starts: Tensor
+    targets: Tensor
+    initial: Tensor
+
+
+class InverseProblem:
+    """What the physical model's coordinates z are held against.
+
+    z `[q]` are the coordinates θ of the learnable parameters, `[p]`, and, where the initial states of the training
+    simulations are not known exactly, those of the initial states, ξ. The real residuals are (H(u) - y)/σ with the
+    rollout u from t = 0, the observation operator H and the noise σ per channel.
+
+    Args:
+        steps: of the rollout; horizons may be shorter.
+        prior: knowledge of unknown initial states.
+
+    Attributes:
+        start, lower, upper, width: of z, `[q]`; see `Coordinates`.
+        work: steps computed so far, summed over the batch; `simulations` is the same in whole simulations.
+    """
+
+    def __init__(
+        self,
+        equation: Equation,
+        observations: Observations,
+        learnable: Sequence[Learnable],
+        *,
+        steps: int,
+        execution: Path = "auto",
+        gradient_checkpointing: bool = False,
+        prior: InitialStatePrior | None = None,
+        device: torch.device,
+    ) -> None:
+        self.steps, self.device = steps, device
+        self.stepper = Stepper(equation, execution)
+        self.space = ParameterSpace(learnable, equation.layout.grid)
+        known = equation.parameter_tensors(torch.float64, device)
+        self.fixed = {k: v for k, v in known.items() if k not in self.space.names}
+        self.gradient_checkpointing = gradient_checkpointing
+        self.known_noise = bool((observations.noise_std > 0).all())
+        self.sigma = observations.unit.to(device)
+        self.observations = observations
+        train = observations.train
+        self.starts = observations.initial_states[train].to(device)
+        self.initial_states = None
+        if not observations.initial_known:
+            self.initial_states = InitialStates(self.starts, self.sigma, equation.layout, prior)
+        self.first = 1 if self.initial_states is None else 0
+        self._operators: dict[int, Operator] = {}
+        self.targets = observations.values[train, self.first : steps + 1].to(device)
+        self.mask = observations.mask[train, self.first : steps + 1].to(device)
+        self.valid = None if bool(equation.layout.valid.all()) else equation.layout.valid.to(device)
+        self.unit = observations.unit_of_entries.to(device)
+        extra = 0 if self.initial_states is None else len(self.initial_states)
+        nothing, infinite = torch.zeros(extra, dtype=torch.float64), torch.full((extra,), math.inf, dtype=torch.float64)
+        more = nothing if self.initial_states is None else self.initial_states.initial.cpu()
+        self.start = torch.cat([self.space.initial, more])
+        self.lower = torch.cat([self.space.lower, -infinite])
+        self.upper = torch.cat([self.space.upper, infinite])
+        self.width = torch.cat([self.space.width, nothing + 3.92])
+        self.work = 0
+
+    @property
+    def parameters(self) -> int:
+        """Number p of coordinates of the parameters."""
+        return len(self.space)
+
+    @property
+    def simulations(self) -> float:
+        """Work so far, in forward simulations of all training data."""
+        return self.work / (len(self.starts) * self.steps)
+
+    def data(self, steps: int) -> tuple[Tensor, Tensor]:
+        """Targets and mask up to a horizon."""
+        last = steps + 1 - self.first
+        return self.targets[:, :last], self.mask[:, :last]
+
+    def operator(self, steps: int) -> Operator:
+        """H for the training simulations up to a horizon."""
+        if steps not in self._operators:
+            found = self.observations.operator(self.observations.train, self.first, steps)
+            self._operators[steps] = found.to(self.device)
+        return self._operators[steps]
+
+    def count(self, steps: int) -> int:
+        """Number of real residuals up to a horizon."""
+        return int(self.data(steps)[1].sum())
+
+    def roll_out(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
+        """Rollout `[B, steps, C, *space]`, with gradient. `theta` is `[p]`, or `[B, p]` with values for each start."""
+        self.work += starts.shape[0] * steps
+        values = {**self.space.for_stepper(theta), **self.fixed}
+        return rollout(
+            lambda state: self.stepper(state, values),
+            starts,
+            steps,
+            gradient_checkpointing=self.gradient_checkpointing and theta.requires_grad,
+        )
+
+    def initial(self, z: Tensor) -> Tensor:
+        """Initial states of the training simulations for coordinates `[K, q]`, `[K, S, C, *space]`."""
+        if self.initial_states is None:
+            return self.starts.expand(z.shape[0], *self.starts.shape)
+        return self.initial_states.states(z[:, self.parameters :])
+
+    def real(self, z: Tensor, steps: int | None = None) -> Tensor:
+        """Whitened residuals of the real data `[K, N]` for `[K, q]`, with gradient where z has one."""
+        steps = steps or self.steps
+        size = self.starts.numel() * (steps + 1)
+        chunks = [self._real(part, steps) for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+
+    def _real(self, z: Tensor, steps: int) -> Tensor:
+        starts = self.initial(z)
+        count = starts.shape[1]
+        theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
+        flat = starts.flatten(0, 1)
+        states = self.roll_out(flat, theta, steps)
+        return self._whitened(flat, states, z.shape[0])
+
+    def _whitened(self, starts: Tensor, states: Tensor, copies: int) -> Tensor:
+        """(H(u) - y)/σ where observed, `[K, N]`, of rollouts `[K·S, T, …]`."""
+        if self.first == 0:
+            states = torch.cat([starts[:, None], states], dim=1)
+        steps = states.shape[1] - 1 + self.first
+        targets, mask = self.data(steps)
+        found = self.operator(steps)(states)
+        residuals = (found.reshape(copies, -1, *found.shape[1:]) - targets) / self.unit
+        return residuals[:, mask]
+
+    def prior(self, z: Tensor) -> Tensor:
+        """Residuals of all priors and regularisations `[K, M]` for `[K, q]`."""
+        own = self.space.prior_residuals(z[:, : self.parameters])
+        if self.initial_states is None:
+            return own
+        return torch.cat([own, self.initial_states.prior_residuals(z[:, self.parameters :])], dim=1)
+
+    def objective(
+        self, z: Tensor, steps: int | None = None, alpha: float = 1.0, interaction: Interaction | None = None
+    ) -> Tensor:
+        """Residuals `[K, M]` whose squares sum to the loss.
+
+        The loss is α · mean of real² + (1 - α) · mean of other², with the residuals of predictions (u - v)/σ; the
+        squares of the prior's residuals count as α/N each, so that the minimum is the maximum a posteriori. A group of
+        weight 0 is not computed.
+        """
+        steps = steps or self.steps
+        if interaction is None:
+            weight = 1 / math.sqrt(self.count(steps))
+            return torch.cat([self.real(z, steps), self.prior(z)], dim=1) * weight
+        if z.shape[0] > 1:
+            return torch.cat([self.objective(part, steps, alpha, interaction) for part in torch.split(z, 1)])
+        states = self.roll_out(interaction.starts, z[0, : self.parameters], steps)
+        parts = []
+        if alpha > 0:
+            if self.initial_states is None:
+                own = states[interaction.initial]
+                real = self._whitened(interaction.starts[interaction.initial], own, 1)
+            else:
+                real = self.real(z, steps)
+            parts.append(torch.cat([real, self.prior(z)], dim=1) * math.sqrt(alpha / self.count(steps)))
+        other = (states - interaction.targets[:, :steps]) / self.sigma
+        other = other.flatten() if self.valid is None else other[:, :, self.valid].flatten()
+        parts.append(other[None] * math.sqrt((1 - alpha) / other.numel()))
+        return torch.cat(parts, dim=1)
+
+    def real_jacobian(self, z: Tensor, steps: int | None = None, *, central: bool = True) -> Tensor:
+        """Jacobian `[N, q]` of the real residuals at `[q]`, by differences.
+
+        A coordinate of the initial states moves one simulation only, so that one copy of all simulations serves one
+        coordinate of each.
+        """
+        steps = steps or self.steps
+        p, point = self.parameters, z[None]
+
+        def of_theta(theta: Tensor) -> Tensor:
+            rest = point[:, p:].expand(theta.shape[0], -1)
+            return self.real(torch.cat([theta, rest], dim=1), steps)
+
+        if central:
+            left = central_jacobian(of_theta, z[:p])
+        else:
+            lower, upper = self.space.lower.to(z), self.space.upper.to(z)
+            left = forward_jacobian(of_theta, point[:, :p], of_theta(point[:, :p]), lower, upper, 1e-6)[0]
+        if self.initial_states is None:
+            return left
+        return torch.cat([left, self._initial_jacobian(z, steps)], dim=1)
+
+    def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:
+        """Columns of the initial states' coordinates, `[N, S·n]`, by central differences."""
+        assert self.initial_states is not None
+        n, count, h = self.initial_states.per_simulation, self.initial_states.simulations, 1e-3
+        together = torch.eye(n, dtype=z.dtype, device=z.device).repeat(1, count)
+        moved = torch.cat([torch.zeros(n, self.parameters, dtype=z.dtype, device=z.device), together], dim=1)
+        slopes = ((self.real(z + h * moved, steps) - self.real(z - h * moved, steps)) / (2 * h)).T
+        owner = self.data(steps)[1].nonzero()[:, 0]
+        columns = slopes.new_zeros((slopes.shape[0], count, n))
+        rows = torch.arange(len(owner), device=z.device)
+        columns[rows, owner] = slopes
+        return columns.flatten(1)
+
+    def prior_jacobian(self, z: Tensor) -> Tensor:
+        """Jacobian `[M, q]` of the prior's residuals at `[q]`."""
+        found: Tensor = torch.func.jacfwd(lambda point: self.prior(point[None])[0])(z)
+        return found
+
+    def objective_jacobian(self, z: Tensor, steps: int, alpha: float, interaction: Interaction | None) -> Tensor:
+        """Jacobian `[M, q]` of `objective` at `[q]`, made of its parts: for unknown initial states."""
+        weight = math.sqrt((alpha if interaction is not None else 1.0) / self.count(steps))
+        parts = []
+        if interaction is None or alpha > 0:
+            parts.append(weight * torch.cat([self.real_jacobian(z, steps, central=False), self.prior_jacobian(z)]))
+        if interaction is not None:
+            p = self.parameters
+
+            def other(theta: Tensor) -> Tensor:
+                rest = z[None, p:].expand(theta.shape[0], -1)
+                return self.objective(torch.cat([theta, rest], dim=1), steps, 0.0, interaction)
+
+            columns = math.sqrt(1 - alpha) * central_jacobian(other, z[:p])
+            parts.append(torch.cat([columns, columns.new_zeros((len(columns), len(z) - p))], dim=1))
+        return torch.cat(parts)

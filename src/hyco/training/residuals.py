@@ -1,0 +1,32 @@
+"""Where the residuals of a fit are larger than the noise: in time and in space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hyco.training.inverse_problem import InverseProblem
+
+
+@torch.no_grad()
+def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
+    """Root mean square of the whitened residuals of the real data, 1 where the model and the noise level are right.
+
+    Args:
+        z: coordinates `[q]`.
+
+    Returns:
+        `residuals_time` `[T+1]` by step from t = 0, 0 where nothing was observed; `residuals_space` `[C, *space]`
+        by cell, only where the observations are cells.
+    """
+    _, mask = problem.data(problem.steps)
+    r = problem.real(z[None].to(problem.device))[0]
+    squares = torch.zeros(mask.shape, dtype=r.dtype, device=r.device)
+    squares[mask] = r.square()
+    others = [d for d in range(mask.ndim) if d != 1]
+    by_time = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
+    found = {"residuals_time": torch.cat([by_time.new_zeros(problem.first), by_time])}
+    layout = problem.observations.layout
+    if tuple(mask.shape[2:]) == (len(layout.channels), *layout.shape):
+        found["residuals_space"] = (squares.sum((0, 1)) / mask.sum((0, 1)).clamp_min(1)).sqrt().cpu()
+    return found
