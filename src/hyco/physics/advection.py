@@ -65,7 +65,10 @@ class Advection(Equation):
     eight cells are damped, and beside a jump the result goes over and under it by some percent.
 
     Scheme: third-order upwind-biased differences in space and the three-stage strong-stability-preserving
-    Runge-Kutta method, third order in time, in so many sub-steps that components up to `max_speed` are stable.
+    Runge-Kutta method, third order in time, in so many sub-steps that components up to `max_speed` are stable. In the
+    advective form that holds for every velocity field, as the differences turn first-order upwind where the velocity
+    changes within less than some ten cells. In the conservative form a concentration grows as fast as the flow
+    converges on the grid: the velocity should be smooth over ten cells.
 
     Boundaries: periodic, Neumann (no slope) or a Dirichlet value, per axis or side, on the faces of the outermost
     cells. They hold where the velocity points into the domain; where it points out nothing is imposed.
@@ -99,4 +102,4 @@ class Advection(Equation):
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         """The rate of change as a function of the concentration."""
         velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
-        return advection(velocity, self.config.boundary, self._spacing, self.config.form)
+        return advection(velocity, self.config.boundary, self._spacing, self.config.max_speed, self.config.form)
