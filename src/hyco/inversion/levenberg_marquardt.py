@@ -1,11 +1,12 @@
 """Levenberg-Marquardt in a box, for one start or many at once.
 
-Each iteration solves min over δ of ‖r + Jδ‖² + λ‖Dδ‖², with D the column norms of J. It is solved through a QR
+Each iteration solves min over δ of ‖r + Jδ‖² + λ‖Dδ‖², with D the largest column norms of J so far. It is solved through a QR
 factorisation of J, not through JᵀJ, whose condition number is the square of J's. The damping λ follows the ratio of
 the real to the predicted decrease. Coordinates that sit on a bound and would leave the box stay there.
 
 Sources: D. Marquardt, SIAM J. Appl. Math. 11 (1963) 431, doi:10.1137/0111030; H. B. Nielsen, Damping Parameter in
-Marquardt's Method, report IMM-REP-1999-05, Technical University of Denmark, equation 2.5 (update of λ).
+Marquardt's Method, report IMM-REP-1999-05, Technical University of Denmark, equation 2.5 (update of λ); J. J. Moré, in
+Numerical Analysis, Lecture Notes in Mathematics 630 (1978) 105, doi:10.1007/BFb0067700 (the largest norms so far).
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ Jacobian = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class _State:
-    """K problems side by side: points `[K, p]`, residuals `[K, N]`, Jacobians `[K, N, p]`, and their damping."""
+    """K problems side by side: points `[K, p]`, residuals `[K, N]`, Jacobians `[K, N, p]`, damping and scale `[K, p]`."""
 
     z: Tensor
     r: Tensor
     J: Tensor
     damping: Tensor
     growth: Tensor
+    scale: Tensor
 
     @property
     def value(self) -> Tensor:
@@ -82,6 +84,7 @@ def minimise_levenberg_marquardt(
         search.differentiate(starts, r),
         torch.full((count,), _FIRST_DAMPING, dtype=starts.dtype, device=starts.device),
         torch.full((count,), 2.0, dtype=starts.dtype, device=starts.device),
+        torch.zeros_like(starts),
     )
     statuses: list[tuple[Status, str] | None] = [None] * count
     iterations = 0
@@ -191,7 +194,7 @@ class _Search:
 
 @dataclass
 class _Factor:
-    """J = QR of one problem with fixed coordinates left out: R `[m, p]`, Qᵀr `[m]`, column norms `[p]`, which move."""
+    """J = QR of one problem with fixed coordinates left out: R `[m, p]`, Qᵀr `[m]`, scale D `[p]`, which move."""
 
     R: Tensor
     Qr: Tensor
@@ -205,8 +208,9 @@ def _factorise(state: _State, k: int, lower: Tensor, upper: Tensor) -> _Factor:
     free = ~(((z <= lower) & (slope > 0)) | ((z >= upper) & (slope < 0)))
     J = J * free
     Q, R = torch.linalg.qr(J)
-    norms = torch.linalg.vector_norm(J, dim=0)
-    return _Factor(R, Q.T @ r, norms.clamp_min(1e-8 * float(norms.max().clamp_min(1e-300))), free)
+    state.scale[k] = torch.maximum(state.scale[k], torch.linalg.vector_norm(J, dim=0))
+    smallest = 1e-8 * float(state.scale[k].max().clamp_min(1e-300))
+    return _Factor(R, Q.T @ r, state.scale[k].clamp_min(smallest), free)
 
 
 def _step(f: _Factor, state: _State, k: int, lower: Tensor, upper: Tensor) -> tuple[Tensor, float]:

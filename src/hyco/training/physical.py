@@ -273,12 +273,12 @@ class PhysicalTrainer:
         self.outcome, self.updates = meta["outcome"], meta["updates"]
         self.space.weights = dict(meta["weights"])
         self.problem.stepper = Stepper(self.problem.stepper.equation, meta["execution"])
-        self.problem.work = meta["work"]
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
         # A function of the coordinates: computed again, to the same bits.
         self.assessment = None
         if meta["assessed"]:
             self.assess()
+        self.problem.work = meta["work"]
 
 
 def train_physical(
@@ -309,7 +309,8 @@ def train_physical(
         epoch = run.epoch + 1
         with run.clock.phase("physical"):
             result = trainer.update()
-        run.extra["finished"] = result.status is Status.CONVERGED and not result.improved
+        gain = result.initial_value - result.value
+        run.extra["finished"] = result.status is Status.CONVERGED and not gain >= config.abs_tol
         if run.extra["finished"] or epoch == epochs:
             trainer.conclude()
         metrics: Metrics = {"physical_loss": result.value, "physical_evaluations": float(result.evaluations)}

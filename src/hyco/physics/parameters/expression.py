@@ -70,7 +70,7 @@ class ExpressionParameter(Learnable):
 
     def true_numbers(self, true: float | Tensor | None) -> dict[str, float]:
         """Where the configuration gives them."""
-        return {f"{self.name}.{s.name}": s.true for s in self.scalars if s.true is not None}
+        return {f"{self.name}.{s.name}": s.true_value for s in self.scalars if s.true_value is not None}
 
     def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
         """The first guess against the equation's limits; what the optimiser tries later is not known yet."""

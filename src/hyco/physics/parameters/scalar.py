@@ -31,7 +31,7 @@ class Scalar(Learnable):
         default="auto", description="coordinate of the optimiser; auto is log where both bounds are positive"
     )
     prior: Prior | None = Field(default=None, description="Gaussian prior; null: none")
-    true: float | None = Field(
+    true_value: float | None = Field(
         default=None, description="true value, for the report alone, where `equation.parameters` does not have it"
     )
 
@@ -135,8 +135,8 @@ class Scalar(Learnable):
         return {self.name: self}
 
     def true_numbers(self, true: float | Tensor | None) -> dict[str, float]:
-        """The equation's value, or `true`."""
-        value = self.true if not isinstance(true, float) else true
+        """The equation's value, or `true_value`."""
+        value = self.true_value if not isinstance(true, float) else true
         return {} if value is None else {self.name: value}
 
     def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
