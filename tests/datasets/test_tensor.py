@@ -66,7 +66,7 @@ def test_measurements_at_points_have_a_picture_of_the_cells_they_lie_in(
     from hyco.observations import ObservationConfig, observe
 
     space = {"mode": "samples", "count": 20, "at": at}
-    config = ObservationConfig.model_validate({"train_sim": [0], "space": space})
+    config = ObservationConfig.model_validate({"train_sim": [0], "space": space, "initial_state": "full"})
     seen = observe(Bundle(trajectories.tensors, trajectories.metadata | {"dt": 0.1}), config, 0)
     dataset = TensorDataset(str(tmp_path / "a.safetensors"))
     dataset.save(seen.to_bundle())

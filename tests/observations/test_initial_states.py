@@ -59,11 +59,16 @@ def test_full_initial_states_are_measured_everywhere_with_noise(tools, space, st
     left = (seen.initial_states - states[[2, 0, 1], 0]) / seen.unit
     assert float(left[:, where.valid].std()) == pytest.approx(1.0, abs=0.12)
     assert (left[:, ~where.valid] == 0).all()
-    if seen.on_grid:
-        assert torch.equal(seen.values[:, 0], seen.initial_states)
-        assert torch.equal(seen.mask[:, 0], seen.initial_mask)
-    else:
-        assert not seen.mask[:, 0].any(), "each measurement is there once"
+    operator = seen.operator([0, 1, 2], 0, 6)
+    entries = operator(states[[2, 0, 1]])
+    assert entries.shape == seen.values.shape
+    cells = where.valid[0].numel()
+    assert torch.equal(seen.values[:, 0].flatten(2)[..., :cells], seen.initial_states.flatten(2))
+    assert torch.equal(seen.mask[:, 0].flatten(2)[..., :cells], seen.initial_mask.flatten(2))
+    assert torch.equal(entries[:, 0].flatten(2)[..., :cells], states[[2, 0, 1], 0].flatten(2))
+    left = ((entries - seen.values) / seen.unit_of_entries)[:, 1:][seen.mask[:, 1:]]
+    assert len(left) > 30
+    assert float(left.square().mean()) == pytest.approx(1.0, abs=5 * (2 / len(left)) ** 0.5)
 
 
 def test_observed_initial_states_keep_what_was_measured_and_guess_the_rest(tools):
@@ -126,6 +131,7 @@ def test_measured_initial_states_are_data_of_the_statistics(tools):
     _, full = tools.measure(tools.layout(), initial_state="full", **given)
     _, observed = tools.measure(tools.layout(), initial_state="observed", **given)
     together = torch.cat([full.initial_states[:2].flatten(), full.values[:2, 5][full.mask[:2, 5]]])
+    assert full.mask[:2].sum() == len(together)
     assert full.statistics()[0] == pytest.approx(float(together.mean()))
     assert observed.statistics()[0] == pytest.approx(float(observed.values[:2][observed.mask[:2]].mean()))
     assert torch.isfinite(observed.change_std()).all()

@@ -159,15 +159,15 @@ def test_observations_survive_a_file(tools, tmp_path, data, initial):
     assert torch.equal(back.operator([2, 0], 0, 3)(states[:2, :4]), seen.operator([2, 0], 0, 3)(states[:2, :4]))
 
 
-def test_a_picture_shows_measurements_in_their_cells(tools):
+@pytest.mark.parametrize("initial", ["exact", "full"])
+def test_a_picture_shows_measurements_in_their_cells(tools, initial):
     where = tools.layout(staggered=True)
-    _, seen = tools.measure(where, space=ANYWHERE)
-    shown = in_cells(where, seen.positions[0], seen.values[0], seen.mask[0])
+    _, seen = tools.measure(where, space=ANYWHERE, initial_state=initial)
+    positions, values, mask = seen.positions[0], seen.values[0], seen.mask[0]
+    shown = in_cells(where, positions, values, mask, whole_start=initial == "full")
     assert shown.shape == (7, 2, *where.shape)
-    for t, c, p in seen.mask[0].nonzero().tolist()[::17]:
-        cell = [
-            int((x - low) / h)
-            for x, low, h in zip(seen.positions[0, t, p].tolist(), where.grid.lower, where.grid.spacing, strict=True)
-        ]
-        measured = seen.values[0, t, c][seen.mask[0, t, c]].tolist()
-        assert float(shown[t, c, cell[0], cell[1]]) in measured
+    lower, h = torch.tensor(where.grid.lower).double(), torch.tensor(where.grid.spacing).double()
+    for t, c, p in mask[1:].nonzero().tolist()[::17]:
+        x, y = ((positions[t + 1, p] - lower) / h).floor().long().tolist()
+        assert float(shown[t + 1, c, x, y]) in values[t + 1, c][mask[t + 1, c]].tolist()
+    assert shown[0].isfinite().sum() == where.valid.sum() if initial == "full" else shown[0].isnan().any()

@@ -53,7 +53,8 @@ def picture(bundle: Bundle) -> ImagePreview:
         first = states[0]
         if kind == "observations":
             if "positions" in tensors:
-                first = in_cells(layout, tensors["positions"][0], first, tensors["mask"][0])
+                whole = bundle.metadata["initial_state"] == "full"
+                first = in_cells(layout, tensors["positions"][0], first, tensors["mask"][0], whole_start=whole)
             else:
                 first = torch.where(tensors["mask"][0], first, torch.nan)
             title = f"what was observed of the first of {len(states)} simulations"

@@ -52,12 +52,13 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
     return state
 
 
-def in_cells(layout: Layout, positions: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+def in_cells(layout: Layout, positions: Tensor, values: Tensor, mask: Tensor, *, whole_start: bool) -> Tensor:
     """Measurements in the cells that they lie in, NaN in the others, for pictures: `[T, C, *space]`.
 
     Args:
         positions: `[T, P, d]`.
-        values, mask: `[T, C, P]`.
+        values, mask: `[T, C, K]`, of which the points are the first.
+        whole_start: the first state was measured whole.
     """
     grid = layout.grid
     flat = torch.zeros(positions.shape[:-1], dtype=torch.long)
@@ -65,6 +66,10 @@ def in_cells(layout: Layout, positions: Tensor, values: Tensor, mask: Tensor) ->
         cell = ((positions[..., i] - lower) / h).floor().long().clamp(0, n - 1)
         flat = flat * layout.shape[i] + cell
     states = torch.full((*values.shape[:2], *layout.shape), torch.nan, dtype=values.dtype)
-    time, channel, point = mask.nonzero(as_tuple=True)
-    states.flatten(2)[time, channel, flat[time, point]] = values[mask]
+    points = mask.clone()
+    points[0] &= not whole_start
+    time, channel, point = points.nonzero(as_tuple=True)
+    states.flatten(2)[time, channel, flat[time, point]] = values[points]
+    if whole_start:
+        states[0].flatten(1)[mask[0, :, : states[0, 0].numel()]] = values[0][mask[0]]
     return states

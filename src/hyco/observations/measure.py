@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hyco.fields import Layout
 from hyco.grid import Grid
@@ -127,19 +128,28 @@ class _Instrument:
             return _Measured(values, mask, None, values[:, 0].clone() if full else None)
         placed = [space.places(self.layout.grid, times, self.dt, self.seed, s) for s in simulations]
         positions, present = _together(placed, self.layout.grid, states.shape[1])
-        whole = None
-        if full:
-            present[:, 0] = False
-            noisy = self._noisy(states[:, :1], f"{noise} at t = 0")[:, 0]
-            whole = torch.where(self.layout.valid, noisy, torch.zeros_like(noisy))
-        entries = self._noisy(PointOperator.of(stencil(self.layout, positions))(states), noise)
-        mask = present[:, :, None].expand(entries.shape).contiguous()
-        return _Measured(torch.where(mask, entries, torch.zeros_like(entries)), mask, positions, whole)
+        operator = PointOperator.of(stencil(self.layout, positions))
+        entries = self._noisy(operator(states), noise)
+        mask = present[:, :, None].expand(entries.shape)
+        values = torch.where(mask, entries, torch.zeros_like(entries))
+        if not full:
+            return _Measured(values, mask.contiguous(), positions, None)
+        valid, noisy = self.layout.valid, self._noisy(states[:, :1], f"{noise} at t = 0")
+        whole = torch.where(valid, noisy, torch.zeros_like(noisy)).flatten(3)
+        values, mask = _with_whole_start(values, whole), _with_whole_start(mask, valid.flatten(1).expand(whole.shape))
+        return _Measured(values, mask, positions, whole.reshape(states[:, 0].shape))
 
     def _noisy(self, values: Tensor, name: str) -> Tensor:
         """Values `[S, T, C, K…]` with noise."""
         noise = torch.randn(values.shape, generator=stream(self.seed, name), dtype=values.dtype)
         return values + noise * self.noise_std.reshape(-1, *[1] * (values.ndim - 3))
+
+
+def _with_whole_start(points: Tensor, whole: Tensor) -> Tensor:
+    """Entries `[S, T, C, K]` with those of whole states `[S, 1, C, cells]` at t = 0, padded to the larger number."""
+    entries = max(points.shape[-1], whole.shape[-1])
+    parts = [functional.pad(part, (0, entries - part.shape[-1])) for part in (whole, points[:, 1:])]
+    return torch.cat(parts, dim=1)
 
 
 def _together(placed: list[tuple[Tensor, Tensor]], grid: Grid, states: int) -> tuple[Tensor, Tensor]:

@@ -24,18 +24,20 @@ class Observations:
     """Measured values of the training and validation simulations, `S` of them in all.
 
     A state has the entries `[C, K…]`: where measurements are on the grid, K… is `*space`; where they are at points, it
-    is `[P]`, the largest number of points in any state. `operator` maps states to entries.
+    is the largest number of measurements in any state. `operator` maps states to entries.
 
     Attributes:
         values: `[S, T+1, C, K…]` float64, 0 where nothing was measured.
         mask: the same shape, True where measured.
         initial_states: `[S, C, *space]`, the best that is known of the states at t = 0: the truth if `initial_state`
             is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
-            and a simple interpolation of it elsewhere (see `initial_mask`).
+            and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
+            are `values[:, 0]`, too.
         noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data.
         train, val: positions of the training and validation simulations in the first axis.
         window_states: true states for `window_start: truth`, else None.
-        positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid.
+        positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid. At t = 0 they are of no
+            use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
     """
@@ -102,7 +104,12 @@ class Observations:
         """
         if self.positions is None:
             return GridOperator()
-        return PointOperator.of(stencil(self.layout, self.positions[list(simulations), first : last + 1]))
+        places = self.positions[list(simulations), first : last + 1]
+        whole = None
+        if self.initial_state == "full" and first == 0:
+            whole = torch.zeros(places.shape[:2], dtype=torch.bool)
+            whole[:, 0] = True
+        return PointOperator.of(stencil(self.layout, places), self.values.shape[-1], whole)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[C]` of what was observed of the training simulations.
@@ -212,7 +219,7 @@ class Observations:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
         if self.on_grid:
             return [self.training_states()]
-        if self.initial_state == "observed":
+        if not self.initial_known:
             return [(self.values[self.train], self.mask[self.train])]
         initial, known = self.initial_states[self.train], self.initial_mask[self.train]
         return [(initial[:, None], known[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]

@@ -1,7 +1,7 @@
 """The observation operator H: from states to what the measurements of them would be without noise.
 
 An operator stands for some simulations at some states. It maps states `[S, T, C, *space]` to entries `[S, T, C, K…]`:
-for measurements on the grid K… is the space itself, and nothing is done; for measurements at points it is `[P]`.
+for measurements on the grid K… is the space itself, and nothing is done; for measurements at points it is a number.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hyco.observations.interpolation import Stencil
 
@@ -56,27 +57,33 @@ class GridOperator:
 
 @dataclass(frozen=True)
 class PointOperator:
-    """Measurements at points: H interpolates.
+    """Measurements at points: H interpolates. A state may also be measured whole; its entries are then its own.
 
-    Args:
-        stencil: of the points, places `[S, T, P]` (see `hyco.observations.interpolation`).
+    Attributes:
+        indices, weights, offset: of the points, `[S, T, c, P, …]`; see `hyco.observations.interpolation`.
+        entries: K, to which both points and whole states are padded with zeros.
+        whole: which states are measured whole, `[S, T]`; None if there are none.
     """
 
     indices: Tensor
     weights: Tensor
     offset: Tensor
+    entries: int
+    whole: Tensor | None = None
 
     @classmethod
-    def of(cls, stencil: Stencil) -> PointOperator:
+    def of(cls, stencil: Stencil, entries: int | None = None, whole: Tensor | None = None) -> PointOperator:
         """From the stencil of places `[S, T, P]`; channels then come before points."""
         return cls(
             stencil.indices.transpose(2, 3).contiguous(),
             stencil.weights.transpose(2, 3).contiguous(),
             stencil.offset.transpose(2, 3).contiguous(),
+            stencil.offset.shape[2] if entries is None else entries,
+            whole,
         )
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Entries `[…, T, C, P]` of states `[…, T, C, *space]`; see `Operator`.
+        """Entries `[…, T, C, K]` of states `[…, T, C, *space]`; see `Operator`.
 
         Raises:
             ValueError: these are not (copies of) the operator's simulations and states.
@@ -91,13 +98,21 @@ class PointOperator:
         index = self.indices.to(states.device).flatten(3).expand(*flat.shape[:4], -1)
         picked = flat.gather(-1, index).reshape(*flat.shape[:4], points, corners)
         values: Tensor = (picked * self.weights.to(states)).sum(dim=-1) + self.offset.to(states)
+        values = functional.pad(values, (0, self.entries - points))
+        if self.whole is not None:
+            own = functional.pad(flat, (0, self.entries - flat.shape[-1]))
+            values = torch.where(self.whole.to(states.device)[:, :, None, None], own, values)
         return values.flatten(0, 1)
 
     def select(self, simulation: Tensor, time: Tensor) -> PointOperator:
         """The operator of windows."""
-        simulation, time = simulation.to(self.indices.device), time.to(self.indices.device)
-        return PointOperator(
-            self.indices[simulation, time], self.weights[simulation, time], self.offset[simulation, time]
+        at = (simulation.to(self.indices.device), time.to(self.indices.device))
+        return replace(
+            self,
+            indices=self.indices[at],
+            weights=self.weights[at],
+            offset=self.offset[at],
+            whole=None if self.whole is None else self.whole[at],
         )
 
     def normalised(self, mean: Tensor, std: Tensor) -> PointOperator:
@@ -108,4 +123,10 @@ class PointOperator:
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float64) -> PointOperator:
         """The same on another device, ready for another dtype."""
-        return PointOperator(self.indices.to(device), self.weights.to(device, dtype), self.offset.to(device, dtype))
+        return replace(
+            self,
+            indices=self.indices.to(device),
+            weights=self.weights.to(device, dtype),
+            offset=self.offset.to(device, dtype),
+            whole=None if self.whole is None else self.whole.to(device),
+        )

@@ -109,7 +109,7 @@ class SyntheticTrainer:
         # Normalised float32, on the device once; a batch of windows is an index into them.
         self._values = _normalised(values.to(device), self.model.mean, self.model.std)
         self._mask = mask.to(device)
-        operator = observations.operator(observations.train, 0, observations.steps)
+        operator = observations.operator(observations.train, 1, observations.steps)
         self._operator = operator.normalised(mean, std).to(device, torch.float32)
         # Windows of which anything is observed: without predictions the others teach nothing.
         self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
@@ -184,7 +184,8 @@ class SyntheticTrainer:
         prediction = self.model.rollout_normalised(samples.starts[which], self.windows.length)
         real = None
         if with_real:
-            measured = self._operator.select(*self.windows.indices(which))(prediction)
+            simulation, time = self.windows.indices(which)
+            measured = self._operator.select(simulation, time - 1)(prediction)
             real = mean_square(measured - self.windows.targets(self._values, which), mask)
         if other is None:
             return real
