@@ -4,8 +4,12 @@ Every function takes plain numbers and returns a `matplotlib.figure.Figure`; not
 """
 
 from hyco.plots.animation import animate
+from hyco.plots.fields import channel_part, middle_plane
+from hyco.plots.identifiability import identifiability
 from hyco.plots.parameter_estimates import parameter_estimates
+from hyco.plots.parameter_fields import parameter_fields
 from hyco.plots.predictions import predictions
+from hyco.plots.residuals import residuals
 from hyco.plots.rollout_error import rollout_error
 from hyco.plots.style import Units, to_array, to_png
 from hyco.plots.training_curves import training_curves
@@ -13,8 +17,13 @@ from hyco.plots.training_curves import training_curves
 __all__ = [
     "Units",
     "animate",
+    "channel_part",
+    "identifiability",
+    "middle_plane",
     "parameter_estimates",
+    "parameter_fields",
     "predictions",
+    "residuals",
     "rollout_error",
     "to_array",
     "to_png",

@@ -70,7 +70,8 @@ def animate(
         frames = []
         for k in chosen:
             time = f"$t$ = {dt * (first_step + k):.{digits}f}"
-            clock.set_text(f"{time} {units.time}".strip())
+            # A single state may be that of a static problem, which has no time.
+            clock.set_text(f"{time} {units.time}".strip() if len(true) > 1 else " ")
             update(int(k))
             frames.append(to_array(figure))
     return {"frames": np.stack(frames), "fps": float(np.clip(len(chosen) / _SECONDS, 2.0, 15.0))}

@@ -12,8 +12,9 @@ from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
+from hyco.fields import Layout
 from hyco.grid import Grid
-from hyco.plots.style import NOT_FINITE, Array, Units, few_ticks, numbers, readable, with_unit
+from hyco.plots.style import NOT_FINITE, Array, Units, few_ticks, numbers, readable, short, with_unit
 
 
 def one_channel(values: ArrayLike, grid: Grid, channel: str | int, channels: Sequence[str] | None) -> Array:
@@ -39,6 +40,44 @@ def one_channel(values: ArrayLike, grid: Grid, channel: str | int, channels: Seq
         raise ValueError(f"channel {channel} is not among the {array.shape[1]} of the data")
     box: tuple[Any, ...] = (slice(None), channel, *(slice(n) for n in grid.resolution))
     return numbers(array[box])
+
+
+def channel_part(values: ArrayLike, layout: Layout, channel: int) -> tuple[Array, Grid]:
+    """One channel `[*batch, *cells]` of `[*batch, C, *space]` without padding, and the grid whose centres it sits at.
+
+    For a component on faces that grid is shifted by half a cell, and has as many cells as there are faces.
+
+    Raises:
+        ValueError: there is no such channel.
+    """
+    array, grid = np.asarray(values, dtype=np.float64), layout.grid
+    if not 0 <= channel < len(layout.channels):
+        raise ValueError(f"channel {channel} is not among the {len(layout.channels)} of the data")
+    part = array[layout.index(channel, array.ndim - grid.dimensions - 1)]
+    name = layout.channels[channel]
+    field = next(field for field in layout.fields if name in field.channels)
+    component = field.components[field.channels.index(name)] if field.staggered else ""
+    lower, size = list(grid.lower), list(grid.size)
+    for i, axis in enumerate(grid.axes):
+        if axis == component:
+            faces = layout.extent(channel)[i]
+            lower[i] += (faces.start - 0.5) * grid.spacing[i]
+            size[i] = (faces.stop - faces.start) * grid.spacing[i]
+    resolution = part.shape[part.ndim - grid.dimensions :]
+    return part, Grid(grid.axes, tuple(lower), tuple(size), tuple(resolution))
+
+
+def middle_plane(values: ArrayLike, grid: Grid) -> tuple[Array, Grid, str]:
+    """Values `[*batch, *cells]` as they can be drawn: in 3-D the plane in the middle of the last axis, and which it is.
+
+    In 1-D and 2-D the values themselves, and an empty text.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if grid.dimensions < 3:
+        return array, grid, ""
+    middle = grid.resolution[-1] // 2
+    plane = Grid(grid.axes[:2], grid.lower[:2], grid.size[:2], grid.resolution[:2])
+    return array[..., middle], plane, f"${grid.axes[-1]}$ = {short(grid.centers(grid.axes[-1])[middle], 3)}"
 
 
 def same_shape(truth: Array, predicted: Mapping[str, Array]) -> None:

@@ -17,14 +17,15 @@ from hyco.plots.style import (
     Array,
     epoch_axis,
     few_ticks,
+    figure_of_words,
     in_style,
     marker_step,
     method_styles,
     new_figure,
     numbers,
-    readable,
     say_nothing_to_show,
     scale_values,
+    shortened,
     with_unit,
 )
 
@@ -69,6 +70,8 @@ def parameter_estimates(
     """
     initial, bounds, units = initial or {}, bounds or {}, units or {}
     names = list(dict.fromkeys(name for method in estimates.values() for name in method))
+    if not names:
+        return figure_of_words("no number is learnt")
     styles = method_styles(estimates)
     histories = {n: {m: _history(estimates[m][n]) for m in styles if n in estimates[m]} for n in names}
     scales = {name: _scale(histories[name], true.get(name), initial.get(name)) for name in names}
@@ -76,8 +79,8 @@ def parameter_estimates(
     enlarged = any(window is not None for window in windows.values())
     # An overview and its enlargement are halves of one place; an overview alone takes all of it.
     halves = 2 if enlarged else 1
-    columns = min(3 if not enlarged else 1 if len(names) <= 3 else 2, max(1, len(names)))
-    rows = -(-max(1, len(names)) // columns)
+    columns = min(3 if not enlarged else 1 if len(names) <= 3 else 2, len(names))
+    rows = -(-len(names) // columns)
     width = TWO_COLUMNS if columns * halves > 1 else ONE_COLUMN + 0.2
     figure = new_figure(width, 0.45 + 2.0 * rows)
     with in_style():
@@ -97,9 +100,7 @@ def parameter_estimates(
                 overview.set_title("all epochs", loc="left")
             for panel in panels:
                 bounded |= _draw_bounds(panel, bounds.get(name, ()))
-                panel.set_ylabel(with_unit(readable(name), units.get(name, "")))
-        if not names:
-            say_nothing_to_show(figure.add_subplot(places[0, 0]))
+                panel.set_ylabel(with_unit(shortened(name, 26), units.get(name, "")))
         handles: list[Line2D | Patch] = [Line2D([], [], label=s.label, **s.line_options()) for s in styles.values()]
         if any(np.isfinite(std).any() for methods in histories.values() for _, _, std in methods.values()):
             handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))

@@ -28,6 +28,7 @@ from hyco.plots.sheet import Sheet
 from hyco.plots.style import (
     ERROR_COLOURS,
     NOT_FINITE,
+    ONE_COLUMN,
     STATE_COLOURS,
     TWO_COLUMNS,
     Array,
@@ -41,6 +42,8 @@ from hyco.plots.style import (
 )
 
 _SNAPSHOTS = 4
+# Images flatter than this stand below each other, or colour bars beside them would have no room.
+_FLAT = 0.6
 
 
 def predictions(
@@ -57,7 +60,8 @@ def predictions(
     """Truth, predictions and errors of one simulation on shared colour scales.
 
     One dimension: images over space (horizontal) and time (vertical). Two dimensions: snapshots at up to four times,
-    states on the left, errors on the right. The state colours cover the range of the truth, the error colours
+    states on the left, errors on the right. A single state, such as that of a static problem: lines, or an image per
+    method. The state colours cover the range of the truth, the error colours
     all but the largest errors (persistence aside); arrows on a colour bar say that values lie beyond it.
 
     Args:
@@ -95,11 +99,14 @@ def predictions(
         state_label=channel_label(channel, channels, units),
     )
     with in_style():
-        figure = drawing.space_time() if grid.dimensions == 1 else drawing.snapshots()
+        if grid.dimensions == 1 and len(true) == 1:
+            return drawing.profiles()
+        sheet = grid.dimensions == 2 and (len(true) > 1 or grid.size[1] < _FLAT * grid.size[0])
+        figure = drawing.snapshots() if sheet else drawing.side_by_side()
         if not all(np.isfinite(state).all() for state in (true, *states.values())):
             # The lower left corner is empty; a lone truth needs all of its page.
             grey = [Patch(color=NOT_FINITE, label="not finite")]
-            if states or grid.dimensions == 2:
+            if states or sheet:
                 figure.legend(handles=grey, loc="lower left", fontsize=7, handlelength=1.2)
             else:
                 figure.legend(handles=grey, loc="outside lower right", fontsize=7, handlelength=1.2)
@@ -128,11 +135,18 @@ class _Drawing:
         self.grid, self.times, self.dt, self.units = grid, times, dt, units
         self.state_colours, self.error_colours, self.state_label = state_colours, error_colours, state_label
 
-    def space_time(self) -> Figure:
-        """1-D: a column per method; above the states, below the errors."""
-        columns = 1 + len(self.states)
+    def side_by_side(self) -> Figure:
+        """A column per method, over space and time in 1-D, of a single state in 2-D; states above, errors below."""
+        columns, rows = 1 + len(self.states), 2 if self.states else 1
         size = 8 if columns < 6 else 7
-        figure = new_figure(min(TWO_COLUMNS, 1.0 + 1.5 * columns), 3.6 if self.states else 2.0)
+        plane = self.grid.dimensions == 2
+        width, height = min(TWO_COLUMNS, 1.0 + 1.5 * columns), 3.6 if self.states else 2.0
+        if plane:
+            ratio = float(np.clip(self.grid.size[1] / self.grid.size[0], 0.3, 2.0))
+            height = 0.45 + rows * ((width - 1.0) / columns * ratio + 0.2)
+        figure = new_figure(width, height)
+        if plane:
+            figure.set_layout_engine("compressed")
         axes = figure.subplots(2 if self.states else 1, columns, squeeze=False)
         image = self._image(axes[0, 0], self.truth, self.state_colours)
         axes[0, 0].set_title("truth", fontsize=size)
@@ -146,12 +160,40 @@ class _Drawing:
             axes[1, column].tick_params(labelleft=column == 1)
         for axis in bottom:
             axis.set_xlabel(with_unit(f"${self.grid.axes[0]}$", self.units.length))
+        upward = (
+            with_unit(f"${self.grid.axes[1]}$", self.units.length) if plane else with_unit("time $t$", self.units.time)
+        )
         for axis in (axes[0, 0], bottom[0]):
-            axis.set_ylabel(with_unit("time $t$", self.units.time))
+            axis.set_ylabel(upward)
         self._state_bar(figure, image, ax=axes[0, :])
         if self.states:
             axes[1, 0].set_axis_off()
             self._error_bar(figure, error, ax=axes[1, :])
+        return figure
+
+    def profiles(self) -> Figure:
+        """1-D and a single state: lines; on the left the states, on the right the errors."""
+        panels = 2 if self.states else 1
+        figure = new_figure(TWO_COLUMNS if self.states else ONE_COLUMN, 2.6)
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        x = self.grid.centers(self.grid.axes[0])
+        axes[0].plot(x, self.truth[0], color="black", linewidth=2.2, label="truth")
+        for name, style in method_styles(self.states).items():
+            look: dict[str, Any] = {"color": style.colour, "linestyle": style.line}
+            error = self._relative_error(name)
+            axes[0].plot(x, self.states[name][0], label=f"{style.label} ({error or 'not finite'})", **look)
+            axes[1].plot(x, self.errors[name][0], **look)
+        low, high = self.state_colours["vmin"], self.state_colours["vmax"]
+        axes[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
+        axes[0].set_ylabel(self.state_label)
+        if self.states:
+            axes[1].set_ylim(1.3 * self.error_colours["vmin"], 1.3 * self.error_colours["vmax"])
+            axes[1].set_ylabel(with_unit("prediction − truth", self.units.value))
+        for axis in axes:
+            axis.grid(True)
+            axis.set_xlim(self.grid.lower[0], self.grid.lower[0] + self.grid.size[0])
+            axis.set_xlabel(with_unit(f"${self.grid.axes[0]}$", self.units.length))
+        figure.legend(loc="outside upper center", ncols=3)
         return figure
 
     def snapshots(self) -> Figure:
@@ -184,10 +226,15 @@ class _Drawing:
         return figure
 
     def _title(self, axis: Axes, k: int) -> None:
+        """The time; a single state may be that of a static problem, which has none."""
+        if len(self.times) == 1:
+            return
         axis.set_title(f"$t$ = {self.times[k]:.3g} {self.units.time}".strip(), fontsize=7, pad=3)
 
     def _image(self, axis: Axes, values: Array, scale: Mapping[str, Any]) -> AxesImage:
-        """Space to the right, time upward; every state fills the interval around its time."""
+        """Space to the right, time upward; every state fills the interval around its time. In 2-D the only state."""
+        if self.grid.dimensions == 2:
+            return draw_plane(axis, values[0], self.grid, **scale)
         box(axis)
         x, width = self.grid.lower[0], self.grid.size[0]
         edges = (x, x + width, float(self.times[0]) - self.dt / 2, float(self.times[-1]) + self.dt / 2)

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 # Widths of one and of two columns of a journal page, in inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 
-STATE_COLOURS, ERROR_COLOURS, NOT_FINITE = "viridis", "RdBu_r", "0.72"
+STATE_COLOURS, ERROR_COLOURS, SPREAD_COLOURS, NOT_FINITE = "viridis", "RdBu_r", "magma_r", "0.72"
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -114,6 +114,19 @@ def with_unit(label: str, unit: str) -> str:
 def readable(name: str) -> str:
     """A name from the code as a label: `velocity_x` becomes `velocity x`."""
     return name.replace("_", " ")
+
+
+def shortened(name: str, most: int = 18) -> str:
+    """A parameter's full name as a label of at most so many characters: what follows the last dot is kept."""
+    name = readable(name)
+    if len(name) <= most:
+        return name
+    head, dot, tail = name.rpartition(".")
+    room = most - len(tail) - 2
+    if dot and room >= 2:
+        return f"{head[:room]}….{tail}"
+    half = (most - 1) // 2
+    return f"{name[: most - 1 - half]}…{name[len(name) - half :]}"
 
 
 def short(value: float, digits: int = 2) -> str:
@@ -235,6 +248,16 @@ def few_ticks(most: int) -> MaxNLocator:
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
-def say_nothing_to_show(axis: Axes) -> None:
-    """Say that there are no finite values, where an empty panel would leave the reader guessing."""
-    axis.text(0.5, 0.5, "no finite values", transform=axis.transAxes, ha="center", va="center", color="0.5")
+def say_nothing_to_show(axis: Axes, words: str = "no finite values") -> None:
+    """Say that there is nothing, where an empty panel would leave the reader guessing."""
+    axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color="0.5")
+
+
+def figure_of_words(words: str) -> Figure:
+    """A small figure that says why there is no other."""
+    figure = new_figure(max(ONE_COLUMN, 0.5 + 0.066 * len(words)), 0.7)
+    with in_style():
+        axis = figure.subplots()
+        axis.set_axis_off()
+        say_nothing_to_show(axis, words)
+    return figure

@@ -1,0 +1,326 @@
+"""Learnt parameters that vary in space, with their uncertainty, beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import ArrayLike
+
+from hyco.grid import Grid
+from hyco.plots.fields import beyond, box, colours, draw_plane, error_limit, middle_plane, state_limits
+from hyco.plots.style import (
+    ERROR_COLOURS,
+    ONE_COLUMN,
+    SPREAD_COLOURS,
+    STATE_COLOURS,
+    TWO_COLUMNS,
+    Array,
+    Units,
+    few_ticks,
+    figure_of_words,
+    in_style,
+    method_styles,
+    new_figure,
+    numbers,
+    readable,
+    short,
+    with_unit,
+)
+
+# Half width of a 95% interval in standard deviations.
+_INTERVAL = 1.96
+# A band may widen the range of a panel by so many times the range of the lines.
+_BAND_ROOM = 0.75
+_DOTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": ".", "markersize": 3.0, "markeredgewidth": 0}
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One learnt field: for each method its estimate and standard deviation, and the truth where it is known."""
+
+    name: str
+    estimates: Mapping[str, Array]
+    stds: Mapping[str, Array]
+    truth: Array | None
+
+    @property
+    def errors(self) -> dict[str, Array]:
+        """Estimate - truth, by method; empty where the truth is unknown."""
+        return {} if self.truth is None else {name: e - self.truth for name, e in self.estimates.items()}
+
+    @property
+    def scale(self) -> Array:
+        """Values whose range is that of the field."""
+        return np.concatenate([e.ravel() for e in self.estimates.values()]) if self.truth is None else self.truth
+
+
+def parameter_fields(
+    fields: Mapping[str, ArrayLike],
+    grid: Grid,
+    *,
+    up_to_a_constant: Collection[str] = (),
+    sensors: ArrayLike | None = None,
+    units: Units | None = None,
+) -> Figure:
+    """Every learnt field of every method beside the truth.
+
+    One dimension: a panel per field, lines with 95% bands. Two: maps of truth, estimate, error and standard deviation,
+    a row per method. Three: the same in the plane in the middle of the last axis. Without any field a line of words.
+
+    Args:
+        fields: `method/name/estimate`, `method/name/std` and `truth/name`, each `[*space]`.
+        grid: where the values sit, at the centres of the cells.
+        up_to_a_constant: fields of which only differences count: they are shown without their mean.
+        sensors: positions of what was observed, `[n, d]`, marked; None where all of it was.
+        units: unit of length for the labels.
+    """
+    units = units or Units()
+    drawn, plane, where = _collect(fields, grid, up_to_a_constant)
+    if not drawn:
+        return figure_of_words("no parameter that varies in space is learnt")
+    points = None if sensors is None else np.asarray(sensors, dtype=np.float64).reshape(-1, grid.dimensions)
+    if grid.dimensions > 2:
+        points = None
+    with in_style():
+        if grid.dimensions == 1:
+            return _lines(drawn, plane, points, up_to_a_constant, units)
+        return _maps(drawn, plane, points, up_to_a_constant, units, where)
+
+
+def _collect(
+    fields: Mapping[str, ArrayLike], grid: Grid, up_to_a_constant: Collection[str]
+) -> tuple[list[_Field], Grid, str]:
+    """The fields as they are drawn, in the plane that is drawn."""
+    plane, where = grid, ""
+    found: dict[str, tuple[dict[str, Array], dict[str, Array], list[Array]]] = {}
+    for key, values in fields.items():
+        first, _, rest = key.partition("/")
+        name, kind = (rest, "truth") if first == "truth" else tuple(rest.rsplit("/", 1))
+        array = numbers(np.array(values, dtype=np.float64))
+        if kind != "std" and name in up_to_a_constant:
+            array = array - np.nanmean(array)
+        array, plane, where = middle_plane(array, grid)
+        estimates, stds, truths = found.setdefault(name, ({}, {}, []))
+        if kind == "truth":
+            truths.append(array)
+        else:
+            (stds if kind == "std" else estimates)[first] = array
+    drawn = [_Field(n, e, s, t[0] if t else None) for n, (e, s, t) in found.items() if e]
+    return drawn, plane, where
+
+
+def _label(name: str, up_to_a_constant: Collection[str]) -> str:
+    return f"{readable(name)} − mean" if name in up_to_a_constant else readable(name)
+
+
+# --- one dimension
+
+
+def _lines(
+    drawn: Sequence[_Field], grid: Grid, points: Array | None, up_to_a_constant: Collection[str], units: Units
+) -> Figure:
+    """A panel per field, all methods in it."""
+    columns = min(2, len(drawn))
+    rows = -(-len(drawn) // columns)
+    figure = new_figure(TWO_COLUMNS if columns > 1 else ONE_COLUMN + 0.8, 0.45 + 2.2 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    methods = method_styles(dict.fromkeys(m for field in drawn for m in field.estimates))
+    for axis, field in zip(axes, drawn, strict=False):
+        _draw_lines(axis, field, grid, points)
+        axis.set_ylabel(_label(field.name, up_to_a_constant))
+        axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
+    for unused in axes[len(drawn) :]:
+        unused.set_axis_off()
+    handles: list[Any] = []
+    if any(field.truth is not None for field in drawn):
+        handles.append(Line2D([], [], label="truth", **_TRUTH))
+    handles += [Line2D([], [], label=s.label, **s.line_options() | {"marker": ""}) for s in methods.values()]
+    if any(field.stds for field in drawn):
+        handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
+    if points is not None:
+        handles.append(Line2D([], [], color="black", linestyle="", marker="|", markersize=5, label="observed here"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns == 1 else min(6, len(handles)))
+    return figure
+
+
+_TRUTH: dict[str, Any] = {"color": "black", "linestyle": "-", "linewidth": 0.9}
+
+
+def _draw_lines(axis: Axes, field: _Field, grid: Grid, points: Array | None) -> None:
+    axis.grid(True)
+    x = grid.centers(grid.axes[0])
+    low, high = state_limits(np.concatenate([field.scale.ravel(), *(e.ravel() for e in field.estimates.values())]))
+    ends, room = [low, high], _BAND_ROOM * (high - low)
+    for name, style in method_styles(field.estimates).items():
+        estimate, std = field.estimates[name], field.stds.get(name)
+        if std is not None:
+            lower, upper = estimate - _INTERVAL * std, estimate + _INTERVAL * std
+            axis.fill_between(x, lower, upper, color=style.colour, alpha=0.22, linewidth=0)
+            known = np.isfinite(std)
+            ends += [*np.maximum(lower[known], low - room), *np.minimum(upper[known], high + room)]
+        axis.plot(x, estimate, color=style.colour, linestyle=style.line)
+    if field.truth is not None:
+        axis.plot(x, field.truth, **_TRUTH)
+    margin = 0.06 * (max(ends) - min(ends))
+    axis.set_ylim(min(ends) - margin, max(ends) + margin)
+    axis.set_xlim(grid.lower[0], grid.lower[0] + grid.size[0])
+    axis.yaxis.set_major_locator(few_ticks(5))
+    if points is not None:
+        axis.plot(
+            points[:, 0],
+            np.full(len(points), 0.025),
+            "|",
+            color="black",
+            markersize=4,
+            transform=axis.get_xaxis_transform(),
+        )
+
+
+# --- two dimensions
+
+
+class _Page:
+    """Maps in columns, a row per method, with colour bars below each field; all lengths in inches.
+
+    They are placed by hand: an automatic layout leaves images of fixed shape unaligned.
+    """
+
+    left, right, top, between, bar_height, gap = 0.95, 0.35, 0.26, 0.12, 0.52, 0.1
+    widest, tallest = 1.5, 2.4
+
+    def __init__(self, grid: Grid, rows: Sequence[int], columns: int, legend: bool) -> None:
+        ratio = grid.size[1] / grid.size[0]
+        room = (TWO_COLUMNS - self.left - self.right) / columns - self.gap
+        self.width = min(self.widest if columns > 2 else 2.0, room, self.tallest / ratio)
+        self.pitch_x = max(self.width, 0.95) + self.gap
+        self.height = self.width * ratio
+        self.pitch_y = max(self.height, 0.3) + self.gap
+        self.x_axis = 0.34
+        blocks = [self.top + n * self.pitch_y + self.x_axis + self.bar_height for n in rows]
+        self.starts = [sum(blocks[:i]) + i * self.between for i in range(len(rows))]
+        self.rows = rows
+        self.total_x = self.left + columns * self.pitch_x + self.right
+        self.total_y = sum(blocks) + self.between * (len(rows) - 1) + (0.2 if legend else 0.0)
+        self.figure = new_figure(self.total_x, self.total_y)
+        self.figure.set_layout_engine("none")
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes by their upper left corner, measured from the upper left of the page."""
+        place = (x / self.total_x, 1 - (y + height) / self.total_y, width / self.total_x, height / self.total_y)
+        return self.figure.add_axes(place)
+
+    def panel(self, block: int, row: int, column: int) -> Axes:
+        """The axes of one map."""
+        x = self.left + column * self.pitch_x + (self.pitch_x - self.gap - self.width) / 2
+        return self.axes(x, self.starts[block] + self.top + row * self.pitch_y, self.width, self.height)
+
+    def bar(self, block: int, first: int, count: int) -> Axes:
+        """The axes of the colour bar below some columns."""
+        whole = count * self.pitch_x - self.gap
+        y = self.starts[block] + self.top + self.rows[block] * self.pitch_y + self.x_axis
+        return self.axes(self.left + first * self.pitch_x + 0.08 * whole, y, 0.84 * whole, 0.08)
+
+    def name(self, block: int, row: int, words: str) -> None:
+        """A name to the left of a row."""
+        y = self.starts[block] + self.top + row * self.pitch_y + self.height / 2
+        self.figure.text(0.06 / self.total_x, 1 - y / self.total_y, words, ha="left", va="center", fontsize=7.5)
+
+
+def _maps(
+    drawn: Sequence[_Field],
+    grid: Grid,
+    points: Array | None,
+    up_to_a_constant: Collection[str],
+    units: Units,
+    where: str,
+) -> Figure:
+    """A block per field, a row per method: truth, estimate, error and standard deviation."""
+    true, spread = any(f.truth is not None for f in drawn), any(f.stds for f in drawn)
+    columns = ["truth"] * true + ["estimate"] + ["estimate − truth"] * true + ["standard deviation"] * spread
+    page = _Page(grid, [len(field.estimates) for field in drawn], len(columns), points is not None)
+    for block, field in enumerate(drawn):
+        low, high = state_limits(field.scale)
+        states = {"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high}
+        limit = error_limit(field.errors, field.scale) if field.errors else 1.0
+        errors = {"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit}
+        widest = _widest(field, high - low)
+        stds = {"cmap": colours(SPREAD_COLOURS), "vmin": 0.0, "vmax": widest}
+        shown: dict[str, tuple[int, AxesImage, list[Array]]] = {}
+        for row, (method, style) in enumerate(method_styles(field.estimates).items()):
+            contents = {
+                "truth": (field.truth if row == 0 else None, states),
+                "estimate": (field.estimates[method], states),
+                "estimate − truth": (field.errors.get(method), errors),
+                "standard deviation": (field.stds.get(method), stds),
+            }
+            page.name(block, row, style.label.replace(" ", "\n"))
+            for column, title in enumerate(columns):
+                values, options = contents[title]
+                if values is None:
+                    continue
+                axis = page.panel(block, row, column)
+                image = draw_plane(axis, values, grid, **options)
+                _, _, sofar = shown.setdefault(title, (column, image, []))
+                sofar.append(values)
+                if row == 0:
+                    axis.set_title(title, fontsize=7.5, pad=3)
+                _coordinates(axis, grid, units, left=column == 0, page=page)
+                last = row == len(field.estimates) - 1 or title == "truth"
+                axis.tick_params(labelbottom=last)
+                axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length) if last else "", labelpad=1)
+                if points is not None and title == "standard deviation":
+                    axis.plot(points[:, 0], points[:, 1], **_DOTS)
+        label = _label(field.name, up_to_a_constant) + (f" at {where}" if where else "")
+        _bars(page, block, shown, label)
+    if points is not None:
+        handle = Line2D([], [], label="observed here", **_DOTS)
+        page.figure.legend(handles=[handle], loc="lower right", fontsize=7, handlelength=1.0)
+    return page.figure
+
+
+def _widest(field: _Field, span: float) -> float:
+    """The end of the standard deviations' colours: where nothing is known they would hide all else."""
+    found = np.concatenate([np.zeros(0), *(s[np.isfinite(s)] for s in field.stds.values())])
+    largest = float(found.max()) if found.size else 0.0
+    return min(largest, span) or span
+
+
+def _coordinates(axis: Axes, grid: Grid, units: Units, *, left: bool, page: _Page) -> None:
+    box(axis)
+    axis.tick_params(length=2, labelleft=left, labelsize=6.5, pad=1.5)
+    axis.xaxis.set_major_locator(few_ticks(3 if page.width > 1.0 else 2))
+    axis.yaxis.set_major_locator(few_ticks(3 if page.height > 0.6 else 1))
+    if left:
+        axis.set_ylabel(with_unit(f"${grid.axes[1]}$", units.length), labelpad=1)
+
+
+def _bars(page: _Page, block: int, shown: Mapping[str, tuple[int, AxesImage, list[Array]]], label: str) -> None:
+    """The colour bars of a field: one for truth and estimate, one for errors, one for standard deviations."""
+    for title, (column, image, values) in shown.items():
+        if title == "truth":
+            continue
+        count, first, every = 1, column, values
+        if title == "estimate" and "truth" in shown:
+            count, first, every = 2, shown["truth"][0], [*values, *shown["truth"][2]]
+        ends = beyond(every, *image.get_clim())
+        bar = page.figure.colorbar(
+            image,
+            cax=page.bar(block, first, count),
+            orientation="horizontal",
+            extend=ends,
+            ticks=few_ticks(2 * count if page.pitch_x > 1.2 else 1 + count),
+            format=FuncFormatter(lambda value, _: short(value, 3)),
+        )
+        bar.ax.tick_params(labelsize=6.5, pad=1.5, length=2)
+        bar.outline.set_linewidth(0.4)
+        words = label if title == "estimate" else title
+        bar.set_label(words, labelpad=1, fontsize=7.5)
