@@ -56,6 +56,17 @@ def test_the_minimum_on_a_bound_is_found_there():
     assert found.x[1] == pytest.approx(free.x[1], rel=1e-5)
 
 
+def test_a_step_out_of_the_box_along_a_valley_is_not_taken_for_convergence():
+    """Cut off at the box, the step to the far minimum leads uphill."""
+
+    def valley(z):
+        return torch.stack([10 * (z[:, 0] + z[:, 1] - 0.2), z[:, 0] - z[:, 1] - 10], dim=1)
+
+    found = minimise(valley, start=(0.1, 0.1), lower=torch.zeros_like(TRUE), upper=torch.ones_like(TRUE))
+    assert found.status is Status.CONVERGED
+    assert found.x == pytest.approx([30 / 101, 0.0], abs=1e-6)
+
+
 def test_many_starts_in_one_batch_find_the_best_of_two_minima():
     def two_valleys(z):
         return torch.stack([(z[:, 0] ** 2 - 1), 0.1 * (z[:, 0] + 1), z[:, 1]], dim=1)

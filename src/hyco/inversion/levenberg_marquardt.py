@@ -1,8 +1,8 @@
 """Levenberg-Marquardt in a box, for one start or many at once.
 
-Each iteration solves min over δ of ‖r + Jδ‖² + λ‖Dδ‖², with D the largest column norms of J so far. It is solved through a QR
-factorisation of J, not through JᵀJ, whose condition number is the square of J's. The damping λ follows the ratio of
-the real to the predicted decrease. Coordinates that sit on a bound and would leave the box stay there.
+Each iteration solves min over δ of ‖r + Jδ‖² + λ‖Dδ‖², with D the largest column norms of J so far. It is solved
+through a QR factorisation of J, not through JᵀJ, whose condition number is the square of J's. The damping λ follows the
+ratio of the real to the predicted decrease. Coordinates that would leave the box stop at its edge.
 
 Sources: D. Marquardt, SIAM J. Appl. Math. 11 (1963) 431, doi:10.1137/0111030; H. B. Nielsen, Damping Parameter in
 Marquardt's Method, report IMM-REP-1999-05, Technical University of Denmark, equation 2.5 (update of λ); J. J. Moré, in
@@ -31,7 +31,7 @@ Jacobian = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class _State:
-    """K problems side by side: points `[K, p]`, residuals `[K, N]`, Jacobians `[K, N, p]`, damping and scale `[K, p]`."""
+    """K problems side by side: points `[K, p]`, residuals `[K, N]`, Jacobians `[K, N, p]`, damping, scale `[K, p]`."""
 
     z: Tensor
     r: Tensor
@@ -160,13 +160,17 @@ class _Search:
                 steps.append(step)
                 promised.append(gain)
             trial, gains = torch.stack(steps), torch.tensor(promised, dtype=state.z.dtype)
-            done = gains <= 0.1 * abs_tol
+            # A promise below zero is that of a step cut off by the box: a shorter one follows.
+            uphill = gains < -0.1 * abs_tol
+            done = (gains <= 0.1 * abs_tol) & ~uphill
             for k in pending[done].tolist():
                 stuck = float(state.damping[k]) > 1.0
                 statuses[k] = _stuck(factors[k], abs_tol) if stuck else _converged(abs_tol)
-            pending, trial, gains = pending[~done], trial[~done], gains[~done]
+            refused = pending[uphill]
+            pending, trial, gains = (v[~done & ~uphill] for v in (pending, trial, gains))
             if not len(pending):
-                return
+                pending = self._shorten(state, refused, factors, statuses, abs_tol)
+                continue
             r, J = self._both(trial)
             new = torch.nan_to_num(r.square().sum(dim=1), nan=torch.inf, posinf=torch.inf)
             better = new < state.value[pending]
@@ -183,13 +187,24 @@ class _Search:
                 for k, drop in zip(accepted.tolist(), (old - new[better]).tolist(), strict=True):
                     if drop < abs_tol:
                         statuses[k] = _converged(abs_tol)
-            pending = pending[~better]
-            state.damping[pending] *= state.growth[pending]
-            state.growth[pending] *= 2
-            for k in pending.tolist():
-                if float(state.damping[k]) > _LARGEST_DAMPING:
-                    statuses[k] = _stuck(factors[k], abs_tol)
-            pending = torch.tensor([k for k in pending.tolist() if statuses[k] is None], dtype=torch.long)
+            refused = torch.cat([pending[~better], refused])
+            pending = self._shorten(state, refused, factors, statuses, abs_tol)
+
+    @staticmethod
+    def _shorten(
+        state: _State,
+        refused: Tensor,
+        factors: dict[int, _Factor],
+        statuses: list[tuple[Status, str] | None],
+        abs_tol: float,
+    ) -> Tensor:
+        """More damping after a step that was refused; those problems that are to go on."""
+        state.damping[refused] *= state.growth[refused]
+        state.growth[refused] *= 2
+        for k in refused.tolist():
+            if float(state.damping[k]) > _LARGEST_DAMPING:
+                statuses[k] = _stuck(factors[k], abs_tol)
+        return torch.tensor([k for k in refused.tolist() if statuses[k] is None], dtype=torch.long)
 
 
 @dataclass
@@ -214,14 +229,25 @@ def _factorise(state: _State, k: int, lower: Tensor, upper: Tensor) -> _Factor:
 
 
 def _step(f: _Factor, state: _State, k: int, lower: Tensor, upper: Tensor) -> tuple[Tensor, float]:
-    """The trial point `[p]`, and the decrease of ‖r‖² that the linear model promises there."""
-    root = torch.sqrt(state.damping[k])
+    """The trial point `[p]`, and the decrease of ‖r‖² that the linear model promises there.
+
+    Coordinates that the step takes out of the box stop at its edge, and the others are solved for again: cut off
+    afterwards, a step between correlated coordinates may well lead uphill.
+    """
+    root, z = torch.sqrt(state.damping[k]), state.z[k]
     stacked = torch.cat([f.R, torch.diag(root * f.scale)])
     right = torch.cat([-f.Qr, torch.zeros_like(f.scale)])
-    Q, R = torch.linalg.qr(stacked)
-    delta = torch.linalg.solve_triangular(R, (Q.T @ right)[:, None], upper=True)[:, 0] * f.free
-    trial = torch.maximum(torch.minimum(state.z[k] + delta, upper), lower)
-    change = f.R @ (trial - state.z[k])
+    moving, trial = f.free.clone(), z.clone()
+    while bool(moving.any()):
+        Q, R = torch.linalg.qr(stacked[:, moving])
+        rest = right - stacked[:, ~moving] @ (trial - z)[~moving]
+        trial[moving] = z[moving] + torch.linalg.solve_triangular(R, (Q.T @ rest)[:, None], upper=True)[:, 0]
+        inside = torch.maximum(torch.minimum(trial, upper), lower)
+        outside, trial = trial != inside, inside
+        if not bool(outside.any()):
+            break
+        moving &= ~outside
+    change = f.R @ (trial - z)
     return trial, float(-(change @ (2 * f.Qr + change)))
 
 
