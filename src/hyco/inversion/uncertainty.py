@@ -46,7 +46,9 @@ def laplace(
         return Uncertainty(torch.zeros_like(unknown), unknown, torch.inf)
     known = 0 if prior is None else min(prior.shape[0], p)
     chi_square = float(residual @ residual) / max(n - max(p - known, 0), 1)
-    data = jacobian if known_noise else jacobian / max(chi_square, 1e-300) ** 0.5
+    # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
+    variance = chi_square if prior is None else max(chi_square, 1.0)
+    data = jacobian if known_noise else jacobian / max(variance, 1e-300) ** 0.5
     stacked = data if prior is None else torch.cat([data, prior])
     if stacked.shape[0] < p:
         stacked = torch.cat([stacked, stacked.new_zeros((p - stacked.shape[0], p))])

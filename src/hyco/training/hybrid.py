@@ -95,6 +95,8 @@ class HybridTrainer:
             ResumeError: the checkpoint belongs to another configuration.
         """
         yield from self.run.resume(checkpoint, resume)
+        if self.physical.updates:
+            self._share_initial_states()
         for epoch in range(self.run.epoch + 1, self.config.epochs + 1):
             metrics, result = self._epoch(epoch)
             best = self._validate(epoch, metrics)
@@ -119,6 +121,7 @@ class HybridTrainer:
         result = self._update_physics(starts, samples, metrics, interacting) if self._due(epoch) else None
         if result is not None:
             self._schedule_next(epoch, result)
+            self._share_initial_states()
         if epoch == self.config.epochs:
             self.physical.conclude()
         metrics.update(self.physical.metrics())
@@ -143,6 +146,12 @@ class HybridTrainer:
         metrics["physical_loss"] = result.value
         metrics["physical_evaluations"] = float(result.evaluations)
         return result
+
+    def _share_initial_states(self) -> None:
+        """Where the initial states are not known exactly, the network starts from the physical model's estimate."""
+        estimated = self.physical.initial_states
+        if estimated is not None:
+            self.synthetic.starts.set_initial(estimated)
 
     def _due(self, epoch: int) -> bool:
         """Whether an epoch has a physical update."""

@@ -131,6 +131,17 @@ class InverseProblem:
             gradient_checkpointing=self.gradient_checkpointing and theta.requires_grad,
         )
 
+    def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
+        """The same for a number of copies that changes from call to call: filled up, so that few graphs are traced."""
+        count, size = len(self.starts), len(starts)
+        fill = (_filled(size // count) * count - size) if self.stepper.path in ("traced", "compiled") else 0
+        if fill == 0:
+            return self.roll_out(starts, theta, steps)
+        starts = torch.cat([starts, starts[-1:].expand(fill, *starts.shape[1:])])
+        states = self.roll_out(starts, torch.cat([theta, theta[-1:].expand(fill, -1)]), steps)
+        self.work -= fill * steps
+        return states[:size]
+
     def initial(self, z: Tensor) -> Tensor:
         """Initial states of the training simulations for coordinates `[K, q]`, `[K, S, C, *space]`."""
         if self.initial_states is None:
@@ -149,7 +160,7 @@ class InverseProblem:
         count = starts.shape[1]
         theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
         flat = starts.flatten(0, 1)
-        states = self.roll_out(flat, theta, steps)
+        states = self._roll_out_copies(flat, theta, steps)
         return self._whitened(flat, states, z.shape[0])
 
     def _whitened(self, starts: Tensor, states: Tensor, copies: int) -> Tensor:
@@ -254,3 +265,11 @@ class InverseProblem:
             columns = math.sqrt(1 - alpha) * central_jacobian(other, z[:p])
             parts.append(torch.cat([columns, columns.new_zeros((len(columns), len(z) - p))], dim=1))
         return torch.cat(parts)
+
+
+def _filled(copies: int) -> int:
+    """The next number that is a power of two, or three halves of one; up to four, the number itself."""
+    if copies <= 4:
+        return copies
+    power = 1 << (copies - 1).bit_length()
+    return 3 * power // 4 if copies <= 3 * power // 4 else power

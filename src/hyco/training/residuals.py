@@ -26,7 +26,6 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     others = [d for d in range(mask.ndim) if d != 1]
     by_time = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
     found = {"residuals_time": torch.cat([by_time.new_zeros(problem.first), by_time])}
-    layout = problem.observations.layout
-    if tuple(mask.shape[2:]) == (len(layout.channels), *layout.shape):
+    if problem.observations.on_grid:
         found["residuals_space"] = (squares.sum((0, 1)) / mask.sum((0, 1)).clamp_min(1)).sqrt().cpu()
     return found

@@ -1,0 +1,211 @@
+"""The inverse problem: Jacobians, unknown initial states, fields, stages, starts, and what the data do not determine."""
+
+import math
+
+import pytest
+import torch
+
+from hyco.generation import GenerationConfig, generate
+from hyco.inversion.jacobian import central_jacobian, reverse_jacobian
+from hyco.inversion.result import Status
+from hyco.observations import ObservationConfig, observe
+from hyco.physics.registry import build_equation
+from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+
+CPU = torch.device("cpu")
+HEAT = {
+    "name": "heat",
+    "domain": {"x": {"size": 3.0, "resolution": 14}, "y": {"size": 2.0, "resolution": 10}},
+    "boundary": {"x": 0.0, "y": "neumann"},
+    "dt": 0.05,
+    "max_diffusivity": 1.0,
+    "parameters": {"diffusivity": "0.3 + 0.1 * x"},
+}
+LINE = {
+    "name": "burgers",
+    "domain": {"x": {"size": 4.0, "resolution": 24}},
+    "dt": 0.05,
+    "max_speed": 6.0,
+    "parameters": {"viscosity": 0.1},
+}
+
+
+def trainer(parameters, equation=LINE, observation=None, seed=0, steps=6, **physical):
+    built = build_equation(equation)
+    data = generate(built, GenerationConfig(simulations=2, steps=steps, length_scale=0.8), seed)
+    config = ObservationConfig.model_validate({"train_sim": [0, 1], "noise": 0.01} | (observation or {}))
+    settings = PhysicalConfig.model_validate(
+        {"learnable_parameters": parameters, "num_predict_steps": steps, "method": "Levenberg-Marquardt"} | physical
+    )
+    observations = observe(data, config, seed)
+    return PhysicalTrainer(built, observations, settings, num_predict_steps=steps, device=CPU)
+
+
+VISCOSITY = {"name": "viscosity", "initial_guess": 0.5, "bounds": [0.005, 1.0]}
+LINEAR = {
+    "name": "diffusivity",
+    "kind": "expression",
+    "expression": "a + b * x",
+    "scalars": [
+        {"name": "a", "initial_guess": 0.5, "bounds": [0.05, 0.6], "true_value": 0.3},
+        {"name": "b", "initial_guess": 0.0, "bounds": [-0.01, 0.13], "true_value": 0.1},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "equation"),
+    [
+        ([VISCOSITY], LINE),
+        ([LINEAR], HEAT),
+        ([{"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.4, "prior_std": 0.05}], HEAT),
+    ],
+    ids=["number", "formula", "fourier"],
+)
+def test_the_batched_jacobian_equals_reverse_mode_to_a_millionth(parameters, equation):
+    problem = trainer(parameters, equation, steps=3).problem
+    z = problem.start + 0.01
+    batched = central_jacobian(lambda points: problem.real(points), z)
+    exact = reverse_jacobian(lambda point: problem.real(point[None])[0], z)
+    assert float((batched - exact).abs().max() / exact.abs().max()) < 1e-6
+
+
+def test_levenberg_marquardt_and_lbfgs_find_the_same_minimum_and_the_first_needs_few_simulations():
+    found = {}
+    for method in ("Levenberg-Marquardt", "L-BFGS-B", "Adam"):
+        model = trainer([VISCOSITY], method=method, abs_tol=1e-9, epochs=600)
+        result = model.update()
+        assert result.status is Status.CONVERGED, method
+        found[method] = model.values["viscosity"]
+        if method == "Levenberg-Marquardt":
+            assert model.outcome["forward_simulations"] < 25
+    assert found["L-BFGS-B"] == pytest.approx(found["Levenberg-Marquardt"], rel=1e-4)
+    assert found["Adam"] == pytest.approx(found["Levenberg-Marquardt"], rel=2e-3)
+
+
+def test_two_numbers_of_a_formula_are_recovered_within_their_intervals():
+    model = trainer([LINEAR], HEAT)
+    model.update()
+    estimates = model.estimates()
+    for name, true in (("diffusivity.a", 0.3), ("diffusivity.b", 0.1)):
+        entry = estimates[name]
+        assert abs(entry["estimate"] - true) < 4 * entry["std"]
+        assert entry["interval"][0] < entry["estimate"] < entry["interval"][1]
+        assert entry["identifiable"]
+
+
+def test_growing_horizons_and_many_starts_find_the_same_minimum():
+    plain = trainer([VISCOSITY], abs_tol=1e-10)
+    plain.update()
+    staged = trainer([VISCOSITY], abs_tol=1e-10, horizons=[1, 3], starts=5)
+    result = staged.update()
+    assert staged.values["viscosity"] == pytest.approx(plain.values["viscosity"], rel=1e-5)
+    assert len(result.starts) == 1, "the best start goes on to the next horizon"
+    many = trainer([VISCOSITY], abs_tol=1e-10, starts=5)
+    assert len(many.update().starts) == 5
+
+
+def test_two_parameters_that_enter_as_a_product_are_told():
+    product = {
+        "name": "viscosity",
+        "kind": "expression",
+        "expression": "a * b",
+        "scalars": [{"name": n, "initial_guess": 0.3, "bounds": [0.05, 1.0]} for n in "ab"],
+    }
+    model = trainer([product], suppress_convergence_errors=True)
+    model.update()
+    assert not any(entry["identifiable"] for entry in model.estimates().values())
+    (words,) = model.assessment.identifiability.words()
+    assert words == "0.71 viscosity.a - 0.71 viscosity.b"
+    assert model.values["viscosity.a"] * model.values["viscosity.b"] == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("prior", [None, {"length_scale": 0.8, "amplitude": 1.0}])
+def test_noisy_initial_states_are_estimated_and_widen_the_error_bars(prior):
+    exact = trainer([VISCOSITY], observation={"noise": 0.05})
+    exact.update()
+    noisy = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"}, initial_state=prior)
+    noisy.update()
+    ignored, honest = exact.estimates()["viscosity"], noisy.estimates()["viscosity"]
+    assert honest["std"] > 1.2 * ignored["std"]
+    assert abs(honest["estimate"] - 0.1) < 4 * honest["std"]
+    truth = generate(
+        build_equation(LINE), GenerationConfig(simulations=2, steps=6, length_scale=0.8), 0
+    ).tensors["trajectories"][:, 0]
+    measured = noisy.problem.starts
+    assert float((noisy.initial_states - truth).norm()) < float((measured - truth).norm())
+
+
+def test_the_std_with_noisy_initial_states_is_that_of_the_whole_covariance():
+    model = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"})
+    model.update()
+    problem, z = model.problem, model.unit
+    dense = reverse_jacobian(lambda point: problem.real(point[None])[0], z)
+    variance = torch.linalg.inv(dense.T @ dense)[0, 0]
+    assert float(model.assessment.uncertainty.covariance[0, 0]) == pytest.approx(float(variance), rel=1e-5)
+
+
+def test_a_field_on_the_grid_is_found_with_a_weight_by_the_discrepancy_principle():
+    field = {"name": "diffusivity", "kind": "field", "initial_guess": 0.45, "bounds": [0.05, 0.9], "transform": "none"}
+    model = trainer([field], HEAT, steps=5, suppress_convergence_errors=True)
+    model.update()
+    truth = model.problem.stepper.equation.parameters["diffusivity"]
+    found = model.space.to_values(model.theta)["diffusivity"]
+    start = model.space.to_values(model.space.initial)["diffusivity"]
+    assert float((found - truth).norm()) < 0.5 * float((start - truth).norm())
+    assert model.space.weights["diffusivity"] > 0
+    model.conclude()
+    state = model.state()
+    std = state.tensors["field_std/diffusivity"]
+    assert std.shape == (14, 10)
+    assert bool((std > 0).all())
+    assert state.metadata["fields"] == {"diffusivity": False}, "a field on the grid is never wholly determined"
+
+
+def test_residuals_over_time_and_space_are_one_where_the_model_is_right():
+    model = trainer([VISCOSITY], steps=8)
+    model.update()
+    model.conclude()
+    assert float(model.residuals["residuals_time"][0]) == 0
+    assert model.residuals["residuals_time"][1:].mean() == pytest.approx(1, abs=0.1)
+    assert model.residuals["residuals_space"].shape == (1, 24)
+
+
+def test_point_samples_determine_the_viscosity_too():
+    space = {"mode": "samples", "count": 150}
+    model = trainer([VISCOSITY], observation={"space": space})
+    model.update()
+    estimate = model.estimates()["viscosity"]
+    assert abs(estimate["estimate"] - 0.1) < 4 * estimate["std"]
+    assert "residuals_space" not in model.residuals
+
+
+def test_a_prior_pulls_and_narrows():
+    prior = {"mean": 0.105, "std": 1e-3}
+    free, held = trainer([VISCOSITY]), trainer([VISCOSITY | {"prior": prior}])
+    free.update()
+    held.update()
+    assert held.estimates()["viscosity"]["std"] < 1.0001e-3
+    assert free.values["viscosity"] < held.values["viscosity"] < 0.105
+    # The minimum is the precision-weighted mean.
+    std = free.estimates()["viscosity"]["std"]
+    expected = (free.values["viscosity"] / std**2 + 0.105 / 1e-6) / (1 / std**2 + 1e6)
+    assert held.values["viscosity"] == pytest.approx(expected, rel=0.01)
+
+
+def test_the_loss_is_the_weighted_mean_of_both_groups():
+    from hyco.training.inverse_problem import Interaction
+
+    problem = trainer([VISCOSITY]).problem
+    starts = torch.cat([problem.starts, problem.starts + 0.1])
+    targets = torch.zeros(4, 6, 1, 24, dtype=torch.float64)
+    interaction = Interaction(starts, targets, torch.tensor([0, 1]))
+    z = problem.start[None]
+    loss = float(problem.objective(z, None, 0.7, interaction).square().sum())
+    states = problem.roll_out(starts, problem.start, 6)
+    real = ((states[:2] - problem.targets) / problem.sigma).square().mean()
+    other = (states / problem.sigma).square().mean()
+    assert loss == pytest.approx(float(0.7 * real + 0.3 * other))
+    only = float(problem.objective(z, None, 0.0, interaction).square().sum())
+    assert only == pytest.approx(float(other))
+    assert math.isfinite(only)
