@@ -54,6 +54,7 @@ def minimise_levenberg_marquardt(
     *,
     abs_tol: float,
     max_iterations: int,
+    rel_tol: float = 0.0,
     difference: float = 1e-6,
     jacobian: Jacobian | None = None,
 ) -> OptimisationResult:
@@ -65,6 +66,7 @@ def minimise_levenberg_marquardt(
         lower, upper: the box, `[p]`, infinite where there is none.
         abs_tol: stop when an iteration lowers ‖r‖² by less than this, or promises to.
         max_iterations: iterations allowed, each with one Jacobian.
+        rel_tol: the same relative to ‖r‖²; the larger of both counts.
         difference: step of the difference quotients, in units of z.
         jacobian: points `[K, p]` and their residuals to J `[K, N, p]`; default: forward differences in one batch.
     """
@@ -91,7 +93,7 @@ def minimise_levenberg_marquardt(
     while iterations < max_iterations and any(s is None for s in statuses):
         iterations += 1
         active = torch.tensor([i for i, s in enumerate(statuses) if s is None])
-        search.iterate(state, active, statuses, abs_tol)
+        search.iterate(state, active, statuses, abs_tol, rel_tol)
     limit = (Status.ITERATION_LIMIT, f"the limit of {max_iterations} iterations was reached")
     ends = [limit if s is None else s for s in statuses]
     best = int(state.value.argmin())
@@ -149,7 +151,14 @@ class _Search:
         self.evaluations += z.numel()
         return r, J
 
-    def iterate(self, state: _State, active: Tensor, statuses: list[tuple[Status, str] | None], abs_tol: float) -> None:
+    def iterate(
+        self,
+        state: _State,
+        active: Tensor,
+        statuses: list[tuple[Status, str] | None],
+        abs_tol: float,
+        rel_tol: float,
+    ) -> None:
         """One accepted step for each active problem, or the end of its search; damping grows until one is found."""
         pending = active
         factors = {int(k): _factorise(state, int(k), self.lower, self.upper) for k in active}
@@ -161,13 +170,14 @@ class _Search:
                 promised.append(gain)
             trial, gains = torch.stack(steps), torch.tensor(promised, dtype=state.z.dtype)
             # A promise below zero is that of a step cut off by the box: a shorter one follows.
-            uphill = gains < -0.1 * abs_tol
-            done = (gains <= 0.1 * abs_tol) & ~uphill
+            tolerance = (rel_tol * state.value[pending]).clamp_min(abs_tol).to(gains)
+            uphill = gains < -0.1 * tolerance
+            done = (gains <= 0.1 * tolerance) & ~uphill
             for k in pending[done].tolist():
                 stuck = float(state.damping[k]) > 1.0
                 statuses[k] = _stuck(factors[k], abs_tol) if stuck else _converged(abs_tol)
             refused = pending[uphill]
-            pending, trial, gains = (v[~done & ~uphill] for v in (pending, trial, gains))
+            pending, trial, gains, tolerance = (v[~done & ~uphill] for v in (pending, trial, gains, tolerance))
             if not len(pending):
                 pending = self._shorten(state, refused, factors, statuses, abs_tol)
                 continue
@@ -184,9 +194,9 @@ class _Search:
                 ratio = (old - new[better]) / gains[better].to(old.device)
                 state.damping[accepted] *= (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
                 state.growth[accepted] = 2.0
-                for k, drop in zip(accepted.tolist(), (old - new[better]).tolist(), strict=True):
-                    if drop < abs_tol:
-                        statuses[k] = _converged(abs_tol)
+                small = (old - new[better]).to(tolerance) < tolerance[better.to(tolerance.device)]
+                for k in accepted[small.to(accepted.device)].tolist():
+                    statuses[k] = _converged(abs_tol)
             refused = torch.cat([pending[~better], refused])
             pending = self._shorten(state, refused, factors, statuses, abs_tol)
 

@@ -37,8 +37,7 @@ class Assessment:
 def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     """Covariance and identifiability at `[q]`, from the real data (and the prior) alone."""
     z = z.to(problem.device)
-    jacobian = problem.real_jacobian(z).cpu()
-    residual = problem.real(z[None])[0].cpu()
+    residual, jacobian = (v.cpu() for v in problem.linearised(z))
     prior = problem.prior_jacobian(z).cpu()
     p = problem.parameters
     whole = laplace(jacobian, residual, prior=prior if len(prior) else None, known_noise=problem.known_noise)

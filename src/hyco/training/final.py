@@ -41,7 +41,9 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
             "std": None if std is None else std.tolist(),
             "identifiable": identifiable,
         }
-    residuals = {key.removeprefix("residuals_"): t.tolist() for key, t in tensors.items() if key.startswith("residuals_")}
+    residuals = {
+        key.removeprefix("residuals_"): t.tolist() for key, t in tensors.items() if key.startswith("residuals_")
+    }
     return {
         "kind": "physical_model",
         "equation": checkpoint.metadata["configuration"]["equation"]["name"],

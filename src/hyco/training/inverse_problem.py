@@ -209,8 +209,8 @@ class InverseProblem:
         parts.append(other[None] * math.sqrt((1 - alpha) / other.numel()))
         return torch.cat(parts, dim=1)
 
-    def real_jacobian(self, z: Tensor, steps: int | None = None, *, central: bool = True) -> Tensor:
-        """Jacobian `[N, q]` of the real residuals at `[q]`, by differences.
+    def linearised(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:
+        """The real residuals `[N]` at `[q]` and their Jacobian `[N, q]`, by one-sided differences in one batch.
 
         A coordinate of the initial states moves one simulation only, so that one copy of all simulations serves one
         coordinate of each.
@@ -219,17 +219,13 @@ class InverseProblem:
         p, point = self.parameters, z[None]
 
         def of_theta(theta: Tensor) -> Tensor:
-            rest = point[:, p:].expand(theta.shape[0], -1)
-            return self.real(torch.cat([theta, rest], dim=1), steps)
+            return self.real(torch.cat([theta, point[:, p:].expand(theta.shape[0], -1)], dim=1), steps)
 
-        if central:
-            left = central_jacobian(of_theta, z[:p])
-        else:
-            lower, upper = self.space.lower.to(z), self.space.upper.to(z)
-            left = forward_jacobian(of_theta, point[:, :p], of_theta(point[:, :p]), lower, upper, 1e-6)[0]
+        lower, upper = self.space.lower.to(z), self.space.upper.to(z)
+        r, left = forward_jacobian(of_theta, point[:, :p], None, lower, upper, 1e-6)
         if self.initial_states is None:
-            return left
-        return torch.cat([left, self._initial_jacobian(z, steps)], dim=1)
+            return r[0], left[0]
+        return r[0], torch.cat([left[0], self._initial_jacobian(z, steps)], dim=1)
 
     def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:
         """Columns of the initial states' coordinates, `[N, S·n]`, by central differences."""
@@ -254,7 +250,7 @@ class InverseProblem:
         weight = math.sqrt((alpha if interaction is not None else 1.0) / self.count(steps))
         parts = []
         if interaction is None or alpha > 0:
-            parts.append(weight * torch.cat([self.real_jacobian(z, steps, central=False), self.prior_jacobian(z)]))
+            parts.append(weight * torch.cat([self.linearised(z, steps)[1], self.prior_jacobian(z)]))
         if interaction is not None:
             p = self.parameters
 

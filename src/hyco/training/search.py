@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
+# A shorter horizon only has to bring the parameters near: it ends with an iteration that gains less than this part.
+_STAGE_TOLERANCE = 0.1
+
 
 class Search:
     """Minimises the objective of a problem with the configured method.
@@ -53,7 +56,7 @@ class Search:
         starts = self._starts(start) if first else start[None]
         before: list[OptimisationResult] = []
         for steps in earlier:
-            stage = self._minimise(starts, steps, None)
+            stage = self._minimise(starts, steps, None, rel_tol=_STAGE_TOLERANCE)
             log.info("Horizon of %d steps: %s after %d evaluations.", steps, stage.reason, stage.evaluations)
             before.append(stage)
             if stage.status is not Status.DIVERGED:
@@ -117,14 +120,19 @@ class Search:
         return fit.z
 
     def _minimise(
-        self, starts: Tensor, steps: int, interaction: Interaction | None, limit: int | None = None
+        self,
+        starts: Tensor,
+        steps: int,
+        interaction: Interaction | None,
+        limit: int | None = None,
+        rel_tol: float = 0.0,
     ) -> OptimisationResult:
         """Run the configured method from `[K, q]`."""
         problem, device = self.problem, self.problem.device
         starts, lower, upper = (v.to(device) for v in (starts, problem.lower, problem.upper))
         limit = limit or self.limit
         if self.config.method == "Levenberg-Marquardt":
-            return self._levenberg_marquardt(starts, lower, upper, steps, interaction, limit)
+            return self._levenberg_marquardt(starts, lower, upper, steps, interaction, limit, rel_tol)
         if self.config.method == "Adam":
             return minimise_adam(
                 lambda z: self._values(z, steps, interaction),
@@ -152,6 +160,7 @@ class Search:
         steps: int,
         interaction: Interaction | None,
         limit: int,
+        rel_tol: float,
     ) -> OptimisationResult:
         problem, alpha = self.problem, self.alpha
 
@@ -184,6 +193,7 @@ class Search:
             upper,
             abs_tol=self.config.abs_tol,
             max_iterations=limit,
+            rel_tol=rel_tol,
             jacobian=jacobian,
         )
 
