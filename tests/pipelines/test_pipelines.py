@@ -1,11 +1,18 @@
 """Every pipeline runs on a catalog in memory, and its nodes are called with what they name."""
 
+import numpy as np
 import pytest
+import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from hyco.fields import FieldSpec, Layout
+from hyco.grid import Grid
 from hyco.pipeline_registry import register_pipelines
+from hyco.pipelines.evaluation.nodes import _pictured
 from hyco.pipelines.generation.nodes import generate_trajectories
+from hyco.plots import predictions, to_png
+from hyco.storage import Bundle
 from hyco.training import available
 
 PARAMETERS = {
@@ -32,6 +39,11 @@ PARAMETERS = {
 }
 
 
+# With physics there are more.
+FIGURES = ["training_curves", "rollout_error", "predictions"]
+PHYSICAL_FIGURES = ["parameter_estimates", "parameter_fields_figure", "identifiability", "residuals"]
+
+
 class Kept(MemoryDataset):
     """Stands for a file: the runner cannot release it."""
 
@@ -46,8 +58,8 @@ class Collected(Kept):
         super().save([*(self.load() if self.exists() else []), data])
 
 
-def catalog():
-    datasets = {f"params:{key}": MemoryDataset(value) for key, value in PARAMETERS.items()}
+def catalog(parameters=PARAMETERS):
+    datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
     datasets["cached_trajectories"] = MemoryDataset(None)
     for training in available():
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
@@ -57,6 +69,9 @@ def catalog():
         "observations",
         "report",
         "rollouts",
+        "parameter_fields",
+        *FIGURES,
+        *PHYSICAL_FIGURES,
     }
     for name in persistent | {"synthetic_model", "physical_model", "hybrid_synthetic_model", "hybrid_physical_model"}:
         datasets[name] = Kept(copy_mode="assign")
@@ -83,6 +98,77 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert ("parameters" in report["methods"][method]) == method.endswith("physical")
     rollouts = data.load("rollouts").tensors
     assert {tuple(v.shape) for v in rollouts.values()} == {(1, 4, 2, 16, 12)}
+    for figure in FIGURES:
+        assert to_png(data.load(figure))
+    for figure in PHYSICAL_FIGURES:
+        assert data.exists(figure) == (name != "synthetic")
+
+
+def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures():
+    parameters = PARAMETERS | {
+        "equation": {
+            "name": "heat",
+            "domain": {"x": {"size": 3.0, "resolution": 16, "lower": -1.0}},
+            "boundary": 0.0,
+            "dt": 0.05,
+            "max_diffusivity": 1.0,
+            "parameters": {"diffusivity": "0.2 + 0.05 * x"},
+        },
+        "observation": PARAMETERS["observation"] | {"space": {"mode": "range", "x": [-1.0, 1.0]}},
+        "physical": {
+            "learnable_parameters": [
+                {"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.2, "prior_std": 0.1}
+            ],
+            "num_predict_steps": 3,
+            "suppress_convergence_errors": True,
+        },
+        "evaluation": PARAMETERS["evaluation"] | {"channel": 0},
+    }
+    data = catalog(parameters)
+    SequentialRunner().run(register_pipelines()["physical"], data)
+    entry = data.load("report")["methods"]["physical"]["parameters"]["diffusivity"]
+    assert entry["file"] == "parameter_fields.safetensors"
+    bundle = data.load("parameter_fields")
+    assert {name: tuple(v.shape) for name, v in bundle.tensors.items()} == dict.fromkeys(
+        ["physical/diffusivity/estimate", "physical/diffusivity/std", "truth/diffusivity"], (16,)
+    )
+    axis = data.load("parameter_fields_figure").axes[0]
+    assert axis.get_ylabel() == "diffusivity"
+    marks = next(line for line in axis.lines if line.get_marker() == "|")
+    assert np.max(marks.get_xdata()) < 1.0
+    time, space = data.load("residuals").axes
+    assert len(time.lines[-1].get_xdata()) == 3
+    assert np.max(space.lines[-1].get_xdata()) < 1.0
+    labels = [t.get_text() for t in data.load("identifiability").axes[1].get_yticklabels()]
+    assert labels == ["diffusivity.mean", "diffusivity.cos 1", "diffusivity.sin 1"]
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_the_pictured_channel_is_cropped_to_its_faces(channel):
+    grid = Grid(("x", "y"), (1.0, -2.0), (2.0, 3.0), (4, 6))
+    layout = Layout(grid, (FieldSpec("smoke"), FieldSpec("velocity", ("x", "y"), staggered=True, boundary=0.0)))
+    states = torch.zeros(1, 3, 3, *layout.shape)
+    states[(..., *layout.index(channel, 0))] = 1.0
+    rollouts = Bundle({"truth": states, "physical": states}, {"layout": layout.to_dict(), "dt": 0.1})
+    pictured = _pictured(rollouts, {"simulation": 0, "channel": channel})
+    shape = {0: (4, 6), 1: (3, 6), 2: (4, 5)}[channel]
+    assert pictured["truth"].shape == pictured["predictions"]["physical"].shape == (3, 1, *shape)
+    assert (pictured["truth"] == 1).all()
+    assert pictured["grid"].resolution == shape
+    faces = {0: 1.25, 1: 1.5, 2: 1.25}[channel]
+    assert pictured["grid"].centers("x")[0] == pytest.approx(faces)
+    assert pictured["channels"] == (layout.channels[channel],)
+
+
+def test_of_three_dimensions_the_middle_plane_is_pictured():
+    layout = Layout(Grid(("x", "y", "z"), (0.0,) * 3, (1.0, 2.0, 4.0), (4, 5, 8)), (FieldSpec("u"),))
+    states = torch.arange(8.0).expand(1, 2, 1, 4, 5, 8)
+    rollouts = Bundle({"truth": states}, {"layout": layout.to_dict(), "dt": 0.1})
+    pictured = _pictured(rollouts, {"simulation": 0, "channel": 0})
+    assert pictured["truth"].shape == (2, 1, 4, 5)
+    assert (pictured["truth"] == 4).all()
+    assert pictured["channels"] == ("u at $z$ = 2.25",)
+    predictions(**pictured)
 
 
 def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():

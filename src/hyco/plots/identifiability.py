@@ -122,7 +122,9 @@ def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
     low = min([*positive, 0.3 * threshold])
     high = max([*positive, 3.0 * threshold])
     small = any(_at_edge(report).any() for report in known.values())
-    low, high = low / (4.0 if small else 1.6), high * 1.8
+    high *= 1.8
+    # Below the threshold there must be room for what it means.
+    low = min(low / (4.0 if small else 1.6), threshold * (threshold / high) ** 0.3)
     count = max(v.size for v in values.values())
     axis.set_yscale("log")
     axis.set_ylim(low, high)

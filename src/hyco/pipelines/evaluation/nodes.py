@@ -8,38 +8,84 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from hyco.evaluation import Model
+    from hyco.observations import Observations
+    from hyco.physics.equation import Equation
+    from hyco.physics.parameters.scalar import Scalar
     from hyco.storage import Bundle
 
 History = list[dict[str, Any]]
 
 
 def roll_out_test_simulations(
-    trajectories: Bundle, equation: dict[str, Any], observation: dict[str, Any], **models: Model
+    trajectories: Bundle,
+    observations: Bundle,
+    equation: dict[str, Any],
+    observation: dict[str, Any],
+    **models: Model,
 ) -> Bundle:
-    """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them."""
+    """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
+
+    The initial states are known as those of the training are: exactly, or as they were measured.
+    """
     from hyco.evaluation import roll_out_methods
+    from hyco.observations import Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
     rollouts = roll_out_methods(
-        trajectories.tensors["trajectories"], observation["test_sim"], build_equation(equation), models
+        trajectories.tensors["trajectories"],
+        observation["test_sim"],
+        build_equation(equation),
+        models,
+        Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
     return Bundle(rollouts, {"kind": "rollouts", "test_sim": observation["test_sim"], **metadata})
 
 
 def make_report(
-    rollouts: Bundle, experiment: str, seed: int, equation: dict[str, Any], **models: Model
+    rollouts: Bundle, experiment: str, seed: int, equation: dict[str, Any], section: dict[str, Any], **models: Model
 ) -> dict[str, Any]:
     """The content of report.json."""
     from hyco.evaluation import report
     from hyco.physics.registry import build_equation
 
-    return report(experiment, seed, build_equation(equation), equation["name"], rollouts.tensors, models)
+    built = build_equation(equation)
+    true = _true_numbers(built, section)
+    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
+
+
+def _true_numbers(equation: Equation, section: dict[str, Any]) -> dict[str, float]:
+    """True values of the numbers that are learnt, where they are known."""
+    from hyco.training.physical import PhysicalConfig
+
+    config = PhysicalConfig.model_validate(section)
+    return {
+        name: value
+        for p in config.learnable_parameters
+        for name, value in p.true_numbers(equation.parameters.get(p.name)).items()
+    }
+
+
+def collect_parameter_fields(equation: dict[str, Any], **models: Model) -> Bundle:
+    """The learnt fields with maps of their standard deviations, and the truth."""
+    from hyco.evaluation import parameter_fields
+    from hyco.physics.registry import build_equation
+    from hyco.storage import Bundle
+
+    built = build_equation(equation)
+    metadata = {
+        "kind": "parameter_fields",
+        "grid": built.layout.grid.to_dict(),
+        "up_to_a_constant": sorted(built.up_to_a_constant),
+    }
+    return Bundle(parameter_fields(built, models), metadata)
 
 
 def make_table(report: dict[str, Any]) -> pd.DataFrame:
@@ -83,7 +129,7 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
     from hyco.physics.registry import build_equation
     from hyco.plots import parameter_estimates
 
-    learnable = {p["name"]: p for p in section["learnable_parameters"]}
+    numbers = _numbers(section)
     estimates = {}
     for training, history in histories.items():
         method = "hybrid_physical" if training == "hybrid" else training
@@ -93,28 +139,99 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
                 "estimate": [entry["metrics"].get(f"estimate.{name}") for entry in history],
                 "std": [entry["metrics"].get(f"std.{name}") for entry in history],
             }
-            for name in learnable
+            for name in numbers
         }
     return parameter_estimates(
         estimates,
-        {name: value for name, value in build_equation(equation).parameters.items() if isinstance(value, float)},
-        {name: p["initial_guess"] for name, p in learnable.items()},
-        {name: tuple(p["bounds"]) for name, p in learnable.items()},
+        _true_numbers(build_equation(equation), section),
+        {name: number.initial_guess for name, number in numbers.items()},
+        {name: number.bounds for name, number in numbers.items() if number.bounds is not None},
     )
+
+
+def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Figure:
+    """Every learnt field with its uncertainty beside the truth, and where something was observed."""
+    from hyco.grid import Grid
+    from hyco.observations import Observations
+    from hyco.plots import parameter_fields as draw
+
+    meta = parameter_fields.metadata
+    return draw(
+        {name: tensor.numpy() for name, tensor in parameter_fields.tensors.items()},
+        Grid.from_dict(meta["grid"]),
+        up_to_a_constant=meta["up_to_a_constant"],
+        sensors=_sensors(Observations.from_bundle(observations)),
+    )
+
+
+def plot_identifiability(**models: dict[str, Any]) -> Figure:
+    """What the data determine, for each physical model."""
+    from hyco.plots import identifiability
+
+    return identifiability({method: model["identifiability"] for method, model in models.items()})
+
+
+def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
+    """What each physical model leaves of the data, in units of the noise."""
+    from hyco.observations import Observations
+    from hyco.plots import residuals
+
+    seen = Observations.from_bundle(observations)
+    summaries = {method: model["residuals"] for method, model in models.items()}
+    # The training may have used the first steps alone.
+    used = max((len(found["time"]) for found in summaries.values() if found), default=0)
+    mask = seen.mask[seen.train, :used]
+    if seen.initial_known:
+        mask = mask[:, 1:]
+    per_step = mask.sum([0, *range(2, mask.ndim)])
+    return residuals(
+        summaries,
+        seen.layout,
+        seen.dt,
+        counts_time=[0] * (used - len(per_step)) + per_step.tolist(),
+        counts_space=mask.sum((0, 1)).numpy() if seen.on_grid else None,
+        noise_free=not bool((seen.noise_std > 0).all()),
+    )
+
+
+def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
+    """Where the training simulations were observed `[n, d]`, not more than some of it; None if everywhere."""
+    import numpy as np
+
+    grid, mask = seen.layout.grid, seen.mask[seen.train]
+    if seen.positions is not None:
+        places = seen.positions[seen.train][mask.any(2)].double().numpy()
+    else:
+        cells = tuple(slice(0, n) for n in grid.resolution)
+        observed = mask.any(0).any(0).any(0)[cells].numpy()
+        if observed.all():
+            return None
+        centres = np.meshgrid(*(grid.centers(axis) for axis in grid.axes), indexing="ij")
+        places = np.stack([c[observed] for c in centres], axis=-1)
+    places = np.unique(places, axis=0)
+    return places if len(places) <= most else places[:: -(-len(places) // most)]
+
+
+def _numbers(section: dict[str, Any]) -> dict[str, Scalar]:
+    """The numbers that are learnt, by full name."""
+    from hyco.training.physical import PhysicalConfig
+
+    config = PhysicalConfig.model_validate(section)
+    return {name: scalar for p in config.learnable_parameters for name, scalar in p.scalar_parts().items()}
 
 
 def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
     """What the pictures show: one simulation and channel of all methods."""
     from hyco.fields import Layout
+    from hyco.plots import channel_part, middle_plane
 
     layout = Layout.from_dict(rollouts.metadata["layout"])
-    which = evaluation["simulation"]
-    arrays = {name: tensor[which].numpy() for name, tensor in rollouts.tensors.items()}
-    return {
-        "truth": arrays.pop("truth"),
-        "predictions": arrays,
-        "grid": layout.grid,
-        "dt": rollouts.metadata["dt"],
-        "channel": evaluation["channel"],
-        "channels": layout.channels,
-    }
+    which, channel = evaluation["simulation"], evaluation["channel"]
+    arrays = {}
+    for name, tensor in rollouts.tensors.items():
+        part, faces = channel_part(tensor[which].numpy(), layout, channel)
+        plane, grid, where = middle_plane(part, faces)
+        arrays[name] = plane[:, None]
+    label = layout.channels[channel] + (f" at {where}" if where else "")
+    truth = arrays.pop("truth")
+    return {"truth": truth, "predictions": arrays, "grid": grid, "dt": rollouts.metadata["dt"], "channels": (label,)}

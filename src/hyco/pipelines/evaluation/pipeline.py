@@ -28,6 +28,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             nodes.roll_out_test_simulations,
             {
                 "trajectories": "trajectories",
+                "observations": "observations",
                 "equation": "params:equation",
                 "observation": "params:observation",
                 **models,
@@ -42,6 +43,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "experiment": "params:experiment",
                 "seed": "params:seed",
                 "equation": "params:equation",
+                "section": "params:physical",
                 **models,
             },
             "report",
@@ -54,12 +56,29 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         node(nodes.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
     ]
     if with_physics:
-        parts.append(
+        physical = {method: name for method, name in models.items() if method.endswith("physical")}
+        parts += [
             node(
                 nodes.plot_parameter_estimates,
                 {"equation": "params:equation", "section": "params:physical", **with_physics},
                 "parameter_estimates",
                 name="plot_parameter_estimates",
-            )
-        )
+            ),
+            node(
+                nodes.collect_parameter_fields,
+                {"equation": "params:equation", **physical},
+                "parameter_fields",
+                name="collect_parameter_fields",
+            ),
+            node(
+                nodes.plot_parameter_fields,
+                {"parameter_fields": "parameter_fields", "observations": "observations"},
+                "parameter_fields_figure",
+                name="plot_parameter_fields",
+            ),
+            node(nodes.plot_identifiability, physical, "identifiability", name="plot_identifiability"),
+            node(
+                nodes.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
+            ),
+        ]
     return pipeline(parts, tags="evaluate")
