@@ -252,7 +252,34 @@ def test_what_does_not_fit_is_named(change: dict[str, Any], message: str) -> Non
         predictions(**({"truth": truth, "predictions": predicted, "grid": PLANE, "dt": 1.0} | change))
 
 
+@pytest.mark.parametrize("methods", [0, 2])
+def test_a_single_state_on_a_line_is_drawn_as_lines_without_a_time(methods: int) -> None:
+    truth, predicted = rollouts(LINE, steps=1, methods=methods)
+    figure = predictions(truth, predicted, LINE, dt=1.0, channels=("u", "v"))
+    assert not images(figure)
+    assert len(figure.axes) == (2 if methods else 1)
+    assert list(figure.axes[0].lines[0].get_ydata()) == list(truth[0, 0])
+    assert not any("$t$" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("height", [3.0, 1.0])
+@pytest.mark.parametrize("methods", [0, 2])
+def test_a_single_state_in_a_plane_is_an_image_per_method_without_a_time(height: float, methods: int) -> None:
+    grid = Grid(("x", "y"), (0.0, -1.0), (4.0, height), (8, 6))
+    truth, predicted = rollouts(grid, steps=1, methods=methods)
+    figure = predictions(truth, predicted, grid, dt=1.0, channels=("u", "v"))
+    assert len(images(figure)) == 1 + 2 * methods
+    assert all(image.get_extent() == pytest.approx((0.0, 4.0, -1.0, height - 1)) for image in images(figure))
+    assert {"$x$", "$y$"} <= set(texts(figure))
+    assert not any("$t$" in text for text in texts(figure))
+    assert len(animate(truth, predicted, grid, dt=1.0)["frames"]) == 1
+
+
 # --- parameter estimates
+
+
+def test_without_any_number_the_figure_says_so() -> None:
+    assert "no number is learnt" in texts(parameter_estimates({"physical": {}}, {}))
 
 
 def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> None:

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
+from scipy.special import gammaincinv
 
 from hyco.fields import Layout
 from hyco.plots.fields import channel_part, colours, draw_plane, middle_plane
@@ -123,13 +124,9 @@ def _gaps(spaces: Mapping[str, Array], channels: Sequence[int], layout: Layout) 
 
 
 def noise_band(counts: Array) -> tuple[Array, Array]:
-    """Where 95% of the root mean squares of so many standard normal numbers lie; NaN without any.
-
-    After Wilson and Hilferty: (χ²/n)^⅓ is nearly Gaussian.
-    """
+    """Where 95% of the root mean squares of so many standard normal numbers lie; NaN without any."""
     n = np.where(counts > 0, counts, np.nan)
-    spread = 2 / (9 * n)
-    lower, upper = (np.maximum(1 - spread + sign * 1.96 * np.sqrt(spread), 0.0) ** 1.5 for sign in (-1, 1))
+    lower, upper = (np.sqrt(2 * gammaincinv(n / 2, share) / n) for share in (0.025, 0.975))
     return lower, upper
 
 
