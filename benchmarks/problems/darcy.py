@@ -128,7 +128,7 @@ def learnable(first_guess: dict[str, float]) -> list[dict[str, Any]]:
     """The list `physical.learnable_parameters`: one formula with ten unknown numbers, each with its prior."""
     prior = {"mean": 0.0, "std": PRIOR_STD}
     keys = {"transform": "none", "prior": prior}
-    scalars = [{"name": n, "initial_guess": first_guess[n], true_value: TRUE[n], **keys} for n in NAMES]
+    scalars = [{"name": n, "initial_guess": first_guess[n], "true_value": TRUE[n], **keys} for n in NAMES]
     return [{"name": "permeability", "kind": "expression", "expression": PERMEABILITY, "scalars": scalars}]
 
 
