@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from hyco.grid import Grid
 from hyco.plots.fields import beyond, box, colours, draw_plane, error_limit, middle_plane, state_limits
+from hyco.plots.sheet import MapPage
 from hyco.plots.style import (
     ERROR_COLOURS,
     ONE_COLUMN,
@@ -188,53 +189,6 @@ def _draw_lines(axis: Axes, field: _Field, grid: Grid, points: Array | None) -> 
 # --- two dimensions
 
 
-class _Page:
-    """Maps in columns, a row per method, with colour bars below each field; all lengths in inches.
-
-    They are placed by hand: an automatic layout leaves images of fixed shape unaligned.
-    """
-
-    left, right, top, between, bar_height, gap = 0.95, 0.35, 0.26, 0.12, 0.52, 0.1
-    widest, tallest = 1.5, 2.4
-
-    def __init__(self, grid: Grid, rows: Sequence[int], columns: int, legend: bool) -> None:
-        ratio = grid.size[1] / grid.size[0]
-        room = (TWO_COLUMNS - self.left - self.right) / columns - self.gap
-        self.width = min(self.widest if columns > 2 else 2.0, room, self.tallest / ratio)
-        self.pitch_x = max(self.width, 0.95) + self.gap
-        self.height = self.width * ratio
-        self.pitch_y = max(self.height, 0.3) + self.gap
-        self.x_axis = 0.34
-        blocks = [self.top + n * self.pitch_y + self.x_axis + self.bar_height for n in rows]
-        self.starts = [sum(blocks[:i]) + i * self.between for i in range(len(rows))]
-        self.rows = rows
-        self.total_x = self.left + columns * self.pitch_x + self.right
-        self.total_y = sum(blocks) + self.between * (len(rows) - 1) + (0.2 if legend else 0.0)
-        self.figure = new_figure(self.total_x, self.total_y)
-        self.figure.set_layout_engine("none")
-
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Axes by their upper left corner, measured from the upper left of the page."""
-        place = (x / self.total_x, 1 - (y + height) / self.total_y, width / self.total_x, height / self.total_y)
-        return self.figure.add_axes(place)
-
-    def panel(self, block: int, row: int, column: int) -> Axes:
-        """The axes of one map."""
-        x = self.left + column * self.pitch_x + (self.pitch_x - self.gap - self.width) / 2
-        return self.axes(x, self.starts[block] + self.top + row * self.pitch_y, self.width, self.height)
-
-    def bar(self, block: int, first: int, count: int) -> Axes:
-        """The axes of the colour bar below some columns."""
-        whole = count * self.pitch_x - self.gap
-        y = self.starts[block] + self.top + self.rows[block] * self.pitch_y + self.x_axis
-        return self.axes(self.left + first * self.pitch_x + 0.08 * whole, y, 0.84 * whole, 0.08)
-
-    def name(self, block: int, row: int, words: str) -> None:
-        """A name to the left of a row."""
-        y = self.starts[block] + self.top + row * self.pitch_y + self.height / 2
-        self.figure.text(0.06 / self.total_x, 1 - y / self.total_y, words, ha="left", va="center", fontsize=7.5)
-
-
 def _maps(
     drawn: Sequence[_Field],
     grid: Grid,
@@ -246,7 +200,7 @@ def _maps(
     """A block per field, a row per method: truth, estimate, error and standard deviation."""
     true, spread = any(f.truth is not None for f in drawn), any(f.stds for f in drawn)
     columns = ["truth"] * true + ["estimate"] + ["estimate − truth"] * true + ["standard deviation"] * spread
-    page = _Page(grid, [len(field.estimates) for field in drawn], len(columns), points is not None)
+    page = MapPage(grid, [len(field.estimates) for field in drawn], len(columns), points is not None)
     for block, field in enumerate(drawn):
         low, high = state_limits(field.scale)
         states = {"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high}
@@ -294,7 +248,7 @@ def _widest(field: _Field, span: float) -> float:
     return min(largest, span) or span
 
 
-def _coordinates(axis: Axes, grid: Grid, units: Units, *, left: bool, page: _Page) -> None:
+def _coordinates(axis: Axes, grid: Grid, units: Units, *, left: bool, page: MapPage) -> None:
     box(axis)
     axis.tick_params(length=2, labelleft=left, labelsize=6.5, pad=1.5)
     axis.xaxis.set_major_locator(few_ticks(3 if page.width > 1.0 else 2))
@@ -303,7 +257,7 @@ def _coordinates(axis: Axes, grid: Grid, units: Units, *, left: bool, page: _Pag
         axis.set_ylabel(with_unit(f"${grid.axes[1]}$", units.length), labelpad=1)
 
 
-def _bars(page: _Page, block: int, shown: Mapping[str, tuple[int, AxesImage, list[Array]]], label: str) -> None:
+def _bars(page: MapPage, block: int, shown: Mapping[str, tuple[int, AxesImage, list[Array]]], label: str) -> None:
     """The colour bars of a field: one for truth and estimate, one for errors, one for standard deviations."""
     for title, (column, image, values) in shown.items():
         if title == "truth":

@@ -1,6 +1,8 @@
-"""The page of a figure with many images of one fixed shape."""
+"""The pages of figures with many images of one fixed shape."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
@@ -80,3 +82,50 @@ class Sheet:
         """The axes for the colour bar below a block."""
         x = self.left + block * (self.block + self.between) + 0.08 * self.block
         return self._axes(x, self.total_y - self.bottom + 0.12, 0.84 * self.block - self.gap, 0.09)
+
+
+class MapPage:
+    """Maps in columns, a row per method, with colour bars below each block of rows; all lengths in inches.
+
+    They are placed by hand: an automatic layout leaves images of fixed shape unaligned.
+    """
+
+    left, right, top, between, bar_height, gap = 0.95, 0.35, 0.26, 0.12, 0.52, 0.1
+    widest, tallest = 1.5, 2.4
+
+    def __init__(self, grid: Grid, rows: Sequence[int], columns: int, legend: bool) -> None:
+        ratio = grid.size[1] / grid.size[0]
+        room = (TWO_COLUMNS - self.left - self.right) / columns - self.gap
+        self.width = min(self.widest if columns > 2 else 2.0, room, self.tallest / ratio)
+        self.pitch_x = max(self.width, 0.95) + self.gap
+        self.height = self.width * ratio
+        self.pitch_y = max(self.height, 0.3) + self.gap
+        self.x_axis = 0.34
+        blocks = [self.top + n * self.pitch_y + self.x_axis + self.bar_height for n in rows]
+        self.starts = [sum(blocks[:i]) + i * self.between for i in range(len(rows))]
+        self.rows = rows
+        self.total_x = self.left + columns * self.pitch_x + self.right
+        self.total_y = sum(blocks) + self.between * (len(rows) - 1) + (0.2 if legend else 0.0)
+        self.figure = new_figure(self.total_x, self.total_y)
+        self.figure.set_layout_engine("none")
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes by their upper left corner, measured from the upper left of the page."""
+        place = (x / self.total_x, 1 - (y + height) / self.total_y, width / self.total_x, height / self.total_y)
+        return self.figure.add_axes(place)
+
+    def panel(self, block: int, row: int, column: int) -> Axes:
+        """The axes of one map."""
+        x = self.left + column * self.pitch_x + (self.pitch_x - self.gap - self.width) / 2
+        return self.axes(x, self.starts[block] + self.top + row * self.pitch_y, self.width, self.height)
+
+    def bar(self, block: int, first: int, count: int) -> Axes:
+        """The axes of the colour bar below some columns."""
+        whole = count * self.pitch_x - self.gap
+        y = self.starts[block] + self.top + self.rows[block] * self.pitch_y + self.x_axis
+        return self.axes(self.left + first * self.pitch_x + 0.08 * whole, y, 0.84 * whole, 0.08)
+
+    def name(self, block: int, row: int, words: str) -> None:
+        """A name to the left of a row."""
+        y = self.starts[block] + self.top + row * self.pitch_y + self.height / 2
+        self.figure.text(0.06 / self.total_x, 1 - y / self.total_y, words, ha="left", va="center", fontsize=7.5)
