@@ -13,9 +13,9 @@ from hyco.observations.interpolation import stencil
 MIXED = {"x": "periodic", "y": {"lower": 0.5, "upper": "neumann"}}
 
 
-def read(where, state, positions):
+def read(where, state, positions, method="linear"):
     """Values `[C, P]` of a state at positions `[P, d]`."""
-    return PointOperator.of(stencil(where, positions[None, None]))(state[None, None])[0, 0]
+    return PointOperator.of(stencil(where, positions[None, None], method))(state[None, None])[0, 0]
 
 
 def places(where, count, margin=0.0, seed=0):
@@ -60,9 +60,10 @@ def _smooth(boundary, axis_values):
     return torch.sin(math.pi * z) + 0.4 * torch.sin(2 * math.pi * z)
 
 
+@pytest.mark.parametrize(("method", "order"), [("linear", 2.0), ("cubic", 4.0)])
 @pytest.mark.parametrize("staggered", [False, True])
 @pytest.mark.parametrize("kinds", [("periodic", "neumann"), ("dirichlet", "periodic"), ("neumann", "dirichlet")])
-def test_a_smooth_field_is_read_to_second_order_up_to_the_walls(tools, kinds, staggered):
+def test_a_smooth_field_is_read_to_second_or_fourth_order_up_to_the_walls(tools, kinds, staggered, method, order):
     boundary = {axis: 0.0 if kind == "dirichlet" else kind for axis, kind in zip("xy", kinds, strict=True)}
     errors = []
     for n in (32, 64, 128):
@@ -73,10 +74,29 @@ def test_a_smooth_field_is_read_to_second_order_up_to_the_walls(tools, kinds, st
             z = (x - lower) / size
             return _smooth(kinds[0], z[..., 0]) * _smooth(kinds[1], z[..., 1])
 
-        x = places(where, 3000)
-        errors.append(float((read(where, tools.on_entries(where, function), x) - function(x, 0)).abs().max()))
+        x = places(where, 20000)
+        found = read(where, tools.on_entries(where, function), x, method)
+        errors.append(float((found - function(x, 0)).abs().max()))
     orders = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert orders[-1] == pytest.approx(2.0, abs=0.1), errors
+    assert orders[-1] == pytest.approx(order, abs=0.1), errors
+
+
+@pytest.mark.parametrize("staggered", [False, True])
+def test_a_cubic_that_takes_the_value_of_a_wall_is_read_exactly(tools, staggered):
+    where = tools.layout(
+        (6, 5), {"x": {"lower": 2.0, "upper": "neumann"}, "y": {"lower": -1.0, "upper": 3.0}}, staggered
+    )
+    lower, size = torch.tensor(where.grid.lower).double(), torch.tensor(where.grid.size).double()
+
+    def function(x, channel):
+        """2 at the lower wall of x; no slope at its upper one; then along y, where the walls hold for x alone."""
+        z = (x - lower) / size
+        return 2.0 + z[..., 0] * (3 - 3 * z[..., 0] + z[..., 0] ** 2) + 0 * channel
+
+    x = places(where, 200)
+    x[:, 1] = where.grid.lower[1] + (2 + torch.rand(200, generator=torch.Generator().manual_seed(1))) * size[1] / 5
+    found = read(where, tools.on_entries(where, function), x, "cubic")[0]
+    assert torch.allclose(found, function(x, 0), rtol=0, atol=1e-12)
 
 
 def test_the_value_of_a_wall_takes_part_next_to_it(tools):

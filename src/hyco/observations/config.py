@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, model_validator
 
 from hyco.observations.cells import CenterSpace, FullSpace, PointsSpace, RangeSpace
+from hyco.observations.interpolation import Method
 from hyco.observations.points import MovingSpace, SamplesSpace
 from hyco.observations.times import FullTime, Time
 
@@ -36,6 +37,9 @@ class ObservationConfig(BaseModel):
         default="observed", description="where a later training window starts: from observations, or the hidden truth"
     )
     space: Space = Field(default=FullSpace(), description="observed places")
+    interpolation: Method = Field(
+        default="linear", description="how a state is read between its entries; cubic for smooth states"
+    )
     time: Time = Field(default=FullTime(), description="observed times")
 
     @model_validator(mode="after")

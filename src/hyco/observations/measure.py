@@ -57,6 +57,7 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
         window_states=states.clone() if config.window_start == "truth" else None,
         initial_state=config.initial_state,
         positions=measured.positions,
+        interpolation=config.interpolation,
     )
     if config.initial_state != "exact":
         mean, _ = observations.statistics()
@@ -128,7 +129,7 @@ class _Instrument:
             return _Measured(values, mask, None, values[:, 0].clone() if full else None)
         placed = [space.places(self.layout.grid, times, self.dt, self.seed, s) for s in simulations]
         positions, present = _together(placed, self.layout.grid, states.shape[1])
-        operator = PointOperator.of(stencil(self.layout, positions))
+        operator = PointOperator.of(stencil(self.layout, positions, self.config.interpolation))
         entries = self._noisy(operator(states), noise)
         mask = present[:, :, None].expand(entries.shape)
         values = torch.where(mask, entries, torch.zeros_like(entries))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.fields import Layout
 from hyco.observations.config import InitialState
-from hyco.observations.interpolation import stencil
+from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
 from hyco.storage import Bundle
 
@@ -40,6 +40,7 @@ class Observations:
             use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
+        interpolation: how a state is read at points.
     """
 
     values: Tensor
@@ -54,6 +55,7 @@ class Observations:
     initial_state: InitialState = "exact"
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
+    interpolation: Method = "linear"
 
     @property
     def steps(self) -> int:
@@ -109,7 +111,7 @@ class Observations:
         if self.initial_state == "full" and first == 0:
             whole = torch.zeros(places.shape[:2], dtype=torch.bool)
             whole[:, 0] = True
-        return PointOperator.of(stencil(self.layout, places), self.values.shape[-1], whole)
+        return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[C]` of what was observed of the training simulations.
@@ -187,6 +189,7 @@ class Observations:
             "train": self.train,
             "val": self.val,
             "initial_state": self.initial_state,
+            "interpolation": self.interpolation,
         }
         return Bundle(tensors, metadata)
 
@@ -204,6 +207,7 @@ class Observations:
             layout=Layout.from_dict(m["layout"]),
             dt=m["dt"],
             initial_state=m["initial_state"],
+            interpolation=m.get("interpolation", "linear"),
             **{name: t.get(name) for name in _OPTIONAL},
         )
 
