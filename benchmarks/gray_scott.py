@@ -4,8 +4,8 @@
     python benchmarks/gray_scott.py --table gray_scott.jsonl --write docs/studies/gray_scott.md
 
 u_t = D_u Δu - uv² + 0.018 (1 - u), v_t = D_v Δv + uv² - 0.069 v, periodic, 64² cells of width 100/63; u = v = 0.5 in a
-disc of radius 6.3 cells, else u = 1, v = 0; Euler steps of 0.4 to T = 2000, 51 states. True D = (0.20, 0.08), first guess
-(0.10, 0.05). 5000 joint samples of both fields in space and time, drawn anew for each draw; noise in units of each
+disc of radius 6.3 cells, else u = 1, v = 0; Euler steps of 0.4 to T = 2000, 51 states. True D = (0.20, 0.08), first
+guess (0.10, 0.05). 5000 joint samples of both fields in space and time, drawn anew for each draw; noise in units of each
 channel's standard deviation.
 """
 
@@ -79,7 +79,7 @@ def run(draw: int, noise: float, steps: int = 50, samples: int = 5000, asymmetri
             "method": "Levenberg-Marquardt",
             "num_predict_steps": steps,
             "horizons": horizons,
-            "abs_tol": 1e-8 if noise else 1e-9,
+            "abs_tol": 1e-7 if noise else 1e-9,
         }
     )
     start = time.perf_counter()

@@ -102,7 +102,8 @@ def learnable(first_guess: dict[str, float]) -> list[dict[str, Any]]:
 
     def scalars(names: str) -> list[dict[str, Any]]:
         return [
-            {"name": n, "initial_guess": first_guess[n], "true_value": TRUE[n], "transform": "none"} for n in names.split()
+            {"name": n, "initial_guess": first_guess[n], "true_value": TRUE[n], "transform": "none"}
+            for n in names.split()
         ]
 
     return [

@@ -23,7 +23,9 @@ class GenerationConfig(BaseModel):
 
     simulations: PositiveInt = Field(description="number of simulations")
     steps: PositiveInt = Field(description="steps of each simulation after its initial state")
-    length_scale: PositiveFloat = Field(default=1.0, description="correlation length of the random initial states [length]")
+    length_scale: PositiveFloat = Field(
+        default=1.0, description="correlation length of the random initial states [length]"
+    )
     amplitude: PositiveFloat = Field(default=1.0, description="standard deviation of the random initial states")
     initial_state: dict[str, str | float] = Field(
         default={}, description="formula (of x, y, z) by channel that replaces the random initial state"

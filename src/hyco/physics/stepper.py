@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from phi import math
@@ -29,6 +30,9 @@ from hyco.physics.equation import Equation
 log = logging.getLogger(__name__)
 
 Path = Literal["auto", "plain", "jit", "traced", "compiled"]
+
+# Traced steps by equation: all steppers of one equation share them.
+_PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Callable[..., Tensor]]] = WeakKeyDictionary()
 
 
 class Stepper:
@@ -46,7 +50,7 @@ class Stepper:
         if self.path == "compiled" and shutil.which(os.environ.get("CXX", "g++")) is None:
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
             self.path = "traced"
-        self._programs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}
+        self._programs = _PROGRAMS.setdefault(equation, {})
         self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
 
     def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
@@ -70,7 +74,7 @@ class Stepper:
         """What runs one step for states and parameters of these shapes."""
         if self.path in ("plain", "jit"):
             return self._run_fields
-        key = (state.shape, state.dtype, state.device, tuple(v.ndim for v in values))
+        key = (self.path, state.shape, state.dtype, state.device, tuple(v.ndim for v in values))
         if key not in self._programs:
             program = self._trace(state, values)
             self._programs[key] = self._run_fields if program is None else program
