@@ -5,6 +5,7 @@ Run it after a change of a key:  python docs/make_reference.py
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,8 +16,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hyco.config import _RULED_BY_HYBRID, Configuration
+from hyco.expressions import FUNCTIONS
+from hyco.fields import Boundary
 from hyco.networks import network
 from hyco.physics import registry
+from hyco.physics.equation import EquationConfig
+from hyco.physics.parameters import LearnableParameter, Prior
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "configuration.md"
@@ -42,13 +47,27 @@ report as `configuration.yaml`.
 
 EQUATION = """\
 The problem itself. `parameters` are the true values: they generate the data, and no training sees the values of
-those that are learnt. A parameter that is not learnt keeps its true value.
+those that are learnt. A parameter that is not learnt keeps its true value. What each equation is good for, and its
+scheme, is in [equations.md](equations.md).
+
+A parameter whose type is *number or formula* may vary in space. A formula holds the coordinates x, y and z, numbers,
+`pi`, `e`, `+ - * / **`, parentheses and functions:
+{functions}.
+
+A *boundary* is `periodic`, `neumann` (no slope) or a number (the value on the wall), for the whole domain or by axis,
+where an axis may have two: `{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`.
+
+Every equation has
 """
 NETWORK = "`synthetic.network` names an architecture and sets its keys."
 OBSERVATION = """\
 What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
 simulations is used by the evaluation alone. Where the initial state is not exact, tests start from what was measured
 of it, as training does.
+"""
+PHYSICAL = """\
+Optimisation of the equation's unknown parameters; [inversion.md](inversion.md) is the guide. Each entry of
+`learnable_parameters` has one of the kinds below, `scalar` if nothing is said.
 """
 HYBRID = """\
 The parts `synthetic` and `physical` take any key of the sections of those names, and override it for the hybrid
@@ -57,17 +76,22 @@ training only. The exceptions are the keys that the hybrid rules for both models
 
 _SECTIONS = ("generation", "observation", "synthetic", "physical", "hybrid", "evaluation")
 _BRIEF = {
-    "generation": "Simulations from random smooth initial states.\n",
+    "generation": "Simulations, from random initial states that suit the equation or from given ones.\n",
     "observation": OBSERVATION,
     "synthetic": "Training of the network.\n",
-    "physical": "Optimisation of the equation's unknown parameters.\n",
+    "physical": PHYSICAL,
     "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in _RULED_BY_HYBRID)),
     "evaluation": "What the pictures show.\n",
 }
 # Parts that are described elsewhere: one row is enough.
-_NOT_WALKED = {"hybrid.synthetic", "hybrid.physical"}
+_NOT_WALKED = {"hybrid.synthetic", "hybrid.physical", "physical.learnable_parameters[].scalars"}
 # Where a subclass narrows a key, pydantic forgets the description of the base class: these are the same everywhere.
-_MEANINGS = {"name": "name in the registry", "boundary": "boundary condition of the domain", "mode": "name of the mode"}
+_MEANINGS = {
+    "name": "name in the registry",
+    "boundary": "boundary condition of the domain",
+    "mode": "name of the mode",
+    "kind": "how it is represented",
+}
 
 Row = tuple[str, str, str, str]
 
@@ -78,10 +102,17 @@ def reference() -> str:
     parts = [INTRODUCTION]
     top = {k: f for k, f in Configuration.model_fields.items() if k not in ("equation", *_SECTIONS)}
     parts += ["## Top level\n", _table(_rows(top, "", base))]
-    parts += ["## equation\n", EQUATION]
+    common = {"domain": EquationConfig.model_fields["domain"]}
+    functions = ", ".join(f"`{name}`" for name in FUNCTIONS)
+    parts += ["## equation\n", EQUATION.format(functions=functions), _table(_rows(common, "equation", {}))]
     for name in registry.available():
-        model = registry.equation_class(name).config_class
-        parts += [f"### equation: {name}\n", _table(_rows(model.model_fields, "equation", {}))]
+        equation = registry.equation_class(name)
+        own = {k: f for k, f in equation.config_class.model_fields.items() if k not in common}
+        parts += [f"### equation: {name}\n", _paragraphs(equation, 1)]
+        if equation.field_parameters:
+            names = ", ".join(f"`{p}`" for p in sorted(equation.field_parameters))
+            parts.append(f"May vary in space, and be learnt as a field: {names}.\n")
+        parts.append(_table(_rows(own, "equation", {})))
     for section in _SECTIONS:
         model = Configuration.model_fields[section].annotation  # type: ignore[assignment]
         parts += [f"## {section}\n", _BRIEF[section]]
@@ -93,6 +124,12 @@ def reference() -> str:
                 if mode.__doc__:
                     parts.append(mode.__doc__.strip().split("\n")[0] + "\n")
                 parts.append(_table(_rows(mode.model_fields, f"{section}.{key}", {})))
+        if section == "physical":
+            for kind in _kinds():
+                label = get_args(kind.model_fields["kind"].annotation)[0]
+                parts += [f"### physical.learnable_parameters: {label}\n", _paragraphs(kind)]
+                parts.append(_table(_rows(kind.model_fields, f"{section}.learnable_parameters[]", {})))
+                parts += [f"`{name}`: {_paragraphs(model)}" for name, model in _described(kind)]
         if section == "synthetic":
             parts.append(NETWORK + "\n")
             for name in network.available():
@@ -114,6 +151,25 @@ def _network_config(name: str) -> type[BaseModel]:
     return found
 
 
+def _kinds() -> list[type[BaseModel]]:
+    """The kinds of learnable parameters."""
+    return [get_args(member)[0] for member in get_args(get_args(LearnableParameter)[0])]
+
+
+def _described(kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The keys of a kind that hold a model which only it has, with that model."""
+    for name, field in kind.model_fields.items():
+        model, _ = _nested(field)
+        if model is not None and model is not Prior and model not in _kinds():
+            yield name, model
+
+
+def _paragraphs(documented: type, count: int | None = None) -> str:
+    """The first paragraphs of a docstring, or all."""
+    text = inspect.cleandoc(documented.__doc__ or "")
+    return "\n\n".join(text.split("\n\n")[:count]) + "\n"
+
+
 def _modes(field: FieldInfo) -> list[type[BaseModel]]:
     """The members of a union that `mode` chooses from."""
     return [m for m in get_args(field.annotation) if isinstance(m, type)] if field.discriminator == "mode" else []
@@ -125,15 +181,18 @@ def _rows(fields: Mapping[str, FieldInfo], prefix: str, base: Mapping[str, Any])
         key = f"{prefix}.{field.alias or name}" if prefix else field.alias or name
         meaning = field.description or _MEANINGS.get(name, "")
         inner, suffix = _nested(field)
+        listed = "list" if suffix == "[]" else "mapping"
         if inner is None or key in _NOT_WALKED:
-            kind = "mapping" if key in _NOT_WALKED else _type(field.annotation, field.metadata)
+            kind = listed if inner is not None else _type(field.annotation, field.metadata)
             if modes := _modes(field):
                 labels = [str(get_args(m.model_fields["mode"].annotation)[0]) for m in modes]
                 kind = "`mode`: " + ", ".join(f"`{label}`" for label in labels)
             yield key, kind, _default(field, base.get(name, _MISSING)), meaning
             continue
-        if suffix:
-            yield key, "list" if suffix == "[]" else "mapping", _default(field, base.get(name, _MISSING)), meaning
+        optional = NoneType in get_args(field.annotation)
+        if suffix or optional:
+            kind = listed + " or null" * optional
+            yield key, kind, _default(field, base.get(name, _MISSING)), meaning
         nested = base.get(name) if isinstance(base.get(name), Mapping) else None
         if nested is None and isinstance(field.default, BaseModel):
             nested = field.default.model_dump()
@@ -143,8 +202,9 @@ def _rows(fields: Mapping[str, FieldInfo], prefix: str, base: Mapping[str, Any])
 def _nested(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     """The model whose keys stand below a key, and how they are reached."""
     origin, arguments = get_origin(field.annotation), get_args(field.annotation)
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        return field.annotation, ""
+    given = [a for a in (arguments if origin in (Union, UnionType) else [field.annotation]) if a is not NoneType]
+    if len(given) == 1 and isinstance(given[0], type) and issubclass(given[0], BaseModel):
+        return given[0], ""
     if origin is list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
         return arguments[0], "[]"
     if origin is dict and isinstance(arguments[1], type) and issubclass(arguments[1], BaseModel):
@@ -159,13 +219,23 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return _type(arguments[0], [*annotation.__metadata__, *metadata])
     if origin is Literal:
         return " \\| ".join(f"`{value}`" for value in arguments)
+    if annotation in (Any, Boundary):
+        return "boundary"
+    if annotation == list[LearnableParameter]:
+        labels = [str(get_args(kind.model_fields["kind"].annotation)[0]) for kind in _kinds()]
+        return "list of `kind`: " + ", ".join(f"`{label}`" for label in labels)
     if origin in (Union, UnionType):
-        return " or ".join("null" if a is NoneType else _type(a, metadata) for a in arguments)
+        # A text beside a number is a formula.
+        words = {str: "formula"} if set(arguments) - {NoneType} == {float, str} else {}
+        found = ["null" if a is NoneType else words.get(a) or _type(a, metadata) for a in arguments]
+        return " or ".join(dict.fromkeys(found))
     if origin is list or (origin is tuple and Ellipsis in arguments):
         return f"list of {_type(arguments[0])}"
     if origin is tuple:
         return f"[{', '.join(_type(a) for a in arguments)}]"
     if origin is dict:
+        return "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
     words = {bool: "true \\| false", int: "integer", float: "number", str: "text"}
     return words.get(annotation, "any") + _limits(metadata)

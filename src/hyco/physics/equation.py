@@ -39,7 +39,7 @@ class EquationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="name of the equation in the registry")
-    domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x, or x and y")
+    domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")
     boundary: Any = Field(default="periodic", description="boundary condition of the domain")
     dt: PositiveFloat = Field(description="time between two states of a trajectory [time]")
 
