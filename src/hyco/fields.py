@@ -33,12 +33,14 @@ class FieldSpec:
         staggered: components on the faces of the cells instead of their centres.
         boundary: "periodic", "neumann", a number (Dirichlet value), or a dictionary of these by axis, where an axis
             may again have {"lower": …, "upper": …}.
+        vertex: the outermost values stand on the walls, half a cell inside the grid's edge, and have their values.
     """
 
     name: str
     components: tuple[str, ...] = ()
     staggered: bool = False
     boundary: Boundary = "periodic"
+    vertex: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ class Layout:
         """The layout as plain JSON values."""
         fields = [
             {"name": f.name, "components": list(f.components), "staggered": f.staggered, "boundary": f.boundary}
+            | ({"vertex": True} if f.vertex else {})
             for f in self.fields
         ]
         return {"grid": self.grid.to_dict(), "fields": fields}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hyco.fields import FieldSpec, Layout
+from hyco.grid import Grid
 from hyco.observations import GridOperator, PointOperator
 from hyco.observations.interpolation import stencil
 
@@ -79,6 +80,22 @@ def test_a_smooth_field_is_read_to_second_or_fourth_order_up_to_the_walls(tools,
         errors.append(float((found - function(x, 0)).abs().max()))
     orders = [math.log2(a / b) for a, b in pairwise(errors)]
     assert orders[-1] == pytest.approx(order, abs=0.1), errors
+
+
+def test_nodes_on_the_walls_are_read_to_fourth_order_between_the_walls():
+    errors = []
+    for n in (32, 64, 128):
+        grid = Grid(("x", "y"), (-0.5 / (n - 1),) * 2, (n / (n - 1),) * 2, (n, n))
+        where = Layout(grid, (FieldSpec("u", boundary=0.0, vertex=True),))
+        assert Layout.from_dict(where.to_dict()) == where
+        x, y = (torch.from_numpy(grid.centers(axis)) for axis in "xy")
+        state = (_smooth("dirichlet", x)[:, None] * _smooth("dirichlet", y))[None]
+        z = torch.rand(20000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        z[::3, 0] *= 1 / n
+        exact = _smooth("dirichlet", z[:, 0]) * _smooth("dirichlet", z[:, 1])
+        errors.append(float((read(where, state, z, "cubic")[0] - exact).abs().max()))
+    orders = [math.log2(a / b) for a, b in pairwise(errors)]
+    assert orders[-1] == pytest.approx(4, abs=0.1), errors
 
 
 @pytest.mark.parametrize("staggered", [False, True])

@@ -124,7 +124,8 @@ def _cubic(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Ten
     lower, upper = sides(field.boundary, axis)
     first = place.floor().long() - 1
     if lower != "periodic":
-        first = first.clamp(0 if on_faces else -1, n - 3)
+        # Where nodes stand on the walls, four of them serve up to there.
+        first = first.clamp(0, n - 4) if field.vertex else first.clamp(0 if on_faces else -1, n - 3)
     index = first[..., None] + torch.arange(4)
     t = (place - first)[..., None] - torch.arange(4)
     a, b, c, d = t.unbind(-1)

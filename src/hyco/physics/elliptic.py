@@ -141,12 +141,13 @@ class Elliptic(Equation):
         self.dt = config.dt
         self.parameters = config.true_parameters
         grid = config.grid
-        self.layout = Layout(grid=grid, fields=(FieldSpec(self.unknown, boundary=config.boundary),))
+        self._vertex = config.nodes == "vertex"
+        field = FieldSpec(self.unknown, boundary=config.boundary, vertex=self._vertex)
+        self.layout = Layout(grid=grid, fields=(field,))
         self._axes = grid.axes
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
         self._sides = {axis: sides(config.boundary, axis) for axis in grid.axes}
         self._wraps = [self._sides[axis][0] == "periodic" for axis in grid.axes]
-        self._vertex = config.nodes == "vertex"
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Zero, `[count, C, *space]` float64: a static problem has no initial state."""
