@@ -4,8 +4,8 @@
     python benchmarks/coverage.py --table heat.jsonl burgers.jsonl --write docs/studies/coverage.md
 
 A problem is simulated once, with the model's own equation and grid, so that nothing but the noise stands between the
-data and the truth. Each draw adds the noise anew, fits the unknown numbers and looks whether their intervals contain the
-true ones. Draw k has the seed k, whatever else is run; a file of results is continued where it ends.
+data and the truth. Each draw adds the noise anew, fits the unknown numbers and looks whether their intervals contain
+the true ones. Draw k has the seed k, whatever else is run; a file of results is continued where it ends.
 
 To add a problem, write a function that returns the sections of a configuration (and the seed of the simulations) and
 add it to `PROBLEMS`. Its fit should take less than a second.
@@ -20,6 +20,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ Sections = dict[str, Any]
 NOMINAL, CONFIDENCE = 0.95, 0.99
 ABOUT = """# Coverage of the 95 % intervals
 
-Each problem is simulated once, on the model's own grid; each draw adds Gaussian noise anew and fits the unknown numbers.
-`covered` counts the draws whose 95 % interval contains the true number; `coverage` has its exact (Clopper-Pearson) 99 %
-interval, and `in band` says whether the count is one that coverage 0.95 explains at that level (exact binomial test).
-`bias` and `spread` are mean and standard deviation of (estimate - truth)/std: 0 and 1 if the stated standard deviation
-is right. `largest std` is the largest that was stated, over the true number.
+Each problem is simulated once, on the model's own grid; each draw adds Gaussian noise anew and fits the unknown
+numbers. `covered` counts the draws whose 95 % interval contains the true number; `coverage` has its exact
+(Clopper-Pearson) 99 % interval, and `in band` says whether the count is one that coverage 0.95 explains at that level
+(exact binomial test). `bias` and `spread` are mean and standard deviation of (estimate - truth)/std: 0 and 1 if the
+stated standard deviation is right. `largest std` is the largest that was stated, over the true number.
 """
 
 
@@ -167,16 +168,21 @@ class Experiment:
         }
 
 
+@cache
+def experiment(name: str) -> Experiment:
+    """The experiment of this name, built once."""
+    return Experiment(name)
+
+
 def run(name: str, seeds: Iterable[int], results: Path | None) -> list[dict[str, Any]]:
     """The draws of these seeds; those that the file has are not run again."""
     lines = read([results]) if results and results.exists() else []
     lines = [line for line in lines if line["problem"] == name]
     done = {line["seed"] for line in lines}
-    experiment = Experiment(name)
     for seed in seeds:
         if seed in done:
             continue
-        lines.append(experiment.draw(seed))
+        lines.append(experiment(name).draw(seed))
         if results:
             with results.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
@@ -195,7 +201,8 @@ def in_band(covered: int, draws: int) -> bool:
 
 def table(lines: list[dict[str, Any]]) -> str:
     """One row per problem and number."""
-    head = "problem | number | truth | draws | covered | coverage (99 %) | in band | bias | spread | largest std | converged"
+    head = "problem | number | truth | draws | covered | coverage (99 %) | in band"
+    head += " | bias | spread | largest std | converged"
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
     for problem in dict.fromkeys(line["problem"] for line in lines):
         own = [line for line in lines if line["problem"] == problem]

@@ -1,0 +1,47 @@
+"""The study of coverage: a few draws of each problem."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+
+
+@pytest.fixture(scope="module")
+def study():
+    spec = importlib.util.spec_from_file_location("hyco_study_coverage", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["heat", "burgers"])
+def test_twelve_intervals_cover_the_truth_as_often_as_95_percent_would(study, name):
+    lines = study.run(name, range(12), None)
+    assert all(line["status"] == "converged" for line in lines)
+    for label in lines[0]["numbers"]:
+        assert study.in_band(sum(line["numbers"][label]["covered"] for line in lines), 12), label
+        assert all(line["numbers"][label]["std"] < 0.02 * line["numbers"][label]["true"] for line in lines)
+    assert f"| {name} |" in study.table(lines)
+
+
+def test_an_unknown_initial_state_widens_the_interval(study):
+    (known,), (unknown,) = (study.run(name, [0], None) for name in ("burgers", "burgers_noisy_start"))
+    for label, number in known["numbers"].items():
+        assert 1.1 * number["std"] < unknown["numbers"][label]["std"] < 2 * number["std"]
+
+
+def test_a_file_of_results_is_continued_where_it_ends(study, tmp_path):
+    results = tmp_path / "heat.jsonl"
+    first = study.run("heat", [0], results)
+    both = study.run("heat", [0, 1], results)
+    assert [line["seed"] for line in both] == [0, 1]
+    assert both[0] == first[0]
+    assert len(results.read_text().splitlines()) == 2
+
+
+def test_the_band_is_the_exact_binomial_one(study):
+    """Of 500 draws, 462 to 487 are what coverage 0.95 explains at 99 %."""
+    inside = [k for k in range(501) if study.in_band(k, 500)]
+    assert (inside[0], inside[-1]) == (462, 487)
