@@ -37,6 +37,14 @@ def test_fewer_measurements_than_unknowns_leave_directions_open():
     assert found.weak.tolist() == [False, True, True]
 
 
+def test_the_error_of_a_difference_quotient_is_no_information_however_small_the_noise():
+    column = 1e12 * torch.ones(10, dtype=torch.float64)
+    column_with_error = column * (1 + 1e-9 * torch.arange(10))
+    found = identifiability(jacobian(column, column_with_error), ONE, ("a", "b"))
+    assert found.weak.tolist() == [False, True]
+    assert found.determined.tolist() == [False, False]
+
+
 def test_a_jacobian_that_is_not_finite_determines_nothing():
     assert identifiability(jacobian([torch.nan]), ONE[:1], ("a",)).weak.tolist() == [True]
 

@@ -15,7 +15,23 @@ def test_the_batched_jacobian_equals_reverse_mode():
 
     point = torch.tensor([0.3, 0.7], dtype=torch.float64)
     exact = torch.autograd.functional.jacobian(lambda p: residuals(p[None])[0], point)
-    assert torch.allclose(central_jacobian(residuals, point), exact, rtol=1e-6, atol=1e-7)
+    free = torch.full_like(point, torch.inf)
+    for lower, upper in ((-free, free), (point, free), (-free, point)):
+        r, found = central_jacobian(residuals, point, lower, upper)
+        assert torch.equal(r, residuals(point[None])[0])
+        assert torch.allclose(found, exact, rtol=1e-6, atol=1e-7)
+
+
+def test_no_copy_of_a_point_leaves_its_box():
+    def residuals(points):
+        assert float(points.min()) >= 0
+        assert float(points.max()) <= 1
+        return points**2
+
+    for position in (0.0, 5e-6, 0.5, 1.0):
+        point = torch.tensor([position], dtype=torch.float64)
+        _, found = central_jacobian(residuals, point, torch.zeros_like(point), torch.ones_like(point))
+        assert found.item() == pytest.approx(2 * position, abs=1e-9)
 
 
 def test_the_covariance_of_a_straight_line_is_the_textbook_formula():
@@ -38,6 +54,26 @@ def test_a_direction_without_information_has_infinite_variance_and_the_other_has
 def test_parameters_that_enter_as_a_sum_are_both_undetermined():
     design = torch.ones(10, 2, dtype=torch.float64)
     assert torch.isinf(laplace(design, torch.zeros(10, dtype=torch.float64)).std).all()
+
+
+def test_residuals_of_a_fit_with_a_prior_have_a_reduced_chi_square_of_one():
+    generator = torch.Generator().manual_seed(1)
+    n, p, found = 30, 20, []
+    for _ in range(200):
+        design = torch.randn(n, p, generator=generator, dtype=torch.float64)
+        prior = torch.eye(p, dtype=torch.float64) * torch.linspace(0.1, 10, p)[:, None]
+        truth = torch.linalg.solve(prior, torch.randn(p, generator=generator, dtype=torch.float64))
+        data = design @ truth + torch.randn(n, generator=generator, dtype=torch.float64)
+        right = torch.cat([data, torch.zeros(p, dtype=torch.float64)])
+        fit = torch.linalg.lstsq(torch.cat([design, prior]), right[:, None]).solution[:, 0]
+        found.append(laplace(design, design @ fit - data, prior=prior).reduced_chi_square)
+    assert sum(found) / len(found) == pytest.approx(1, abs=0.05)
+
+
+def test_the_information_is_the_curvature_whatever_the_residuals_say_of_the_noise():
+    design = torch.tensor([[1.0, 2.0], [0.5, -1.0], [2.0, 0.0]], dtype=torch.float64)
+    found = laplace(design, 100 * torch.ones(3, dtype=torch.float64), known_noise=False)
+    assert torch.allclose(found.information, design.T @ design)
 
 
 def test_unknown_noise_is_taken_from_the_residuals():

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.inversion.uncertainty import ROUNDING
+
 # Terms that a direction's description has at most, and the smallest share of one that is named.
 _TERMS, _SHARE = 4, 0.15
 # The width of a 95 % interval, in standard deviations.
@@ -47,7 +49,7 @@ class Identifiability:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values; of many directions the 40 strongest and weakest are enough for a picture."""
+        """The report as JSON values; directions of up to 40 coordinates only, as many as a picture shows."""
         return {
             "singular_values": self.singular_values.tolist(),
             "threshold": INTERVAL,
@@ -59,7 +61,8 @@ class Identifiability:
 
 def describe(direction: Tensor, labels: Sequence[str]) -> str:
     """A direction in words, e.g. `0.71 a - 0.71 b`, the largest share first and positive."""
-    order = direction.abs().argsort(descending=True)
+    # Equal shares in the order of the labels, whatever the last bits say.
+    order = direction.abs().mul(1e6).round().argsort(descending=True, stable=True)
     sign = 1.0 if float(direction[order[0]]) > 0 else -1.0
     largest = float(direction[order[0]].abs())
     terms: list[str] = []
@@ -88,8 +91,8 @@ def identifiability(jacobian: Tensor, width: Tensor, labels: Sequence[str]) -> I
     if n < p:
         scaled = torch.cat([scaled, scaled.new_zeros((p - n, p))])
     _, singular, directions = torch.linalg.svd(scaled, full_matrices=False)
-    # Rounding errors of the difference quotients look like information: they are none.
-    floor = 1e-9 * max(float(singular[0]) if p else 0.0, 1e-300)
-    inverse = 1 / singular.clamp_min(floor)
+    singular = torch.where(singular > ROUNDING * singular.max(), singular, torch.zeros_like(singular))
+    open_to = (directions[singular == 0] ** 2).sum(dim=0) > 1e-12
+    inverse = torch.where(singular > 0, 1 / singular, torch.zeros_like(singular))
     std = ((directions * inverse[:, None]) ** 2).sum(dim=0).sqrt()
-    return Identifiability(singular, directions, tuple(labels), INTERVAL * std < 1)
+    return Identifiability(singular, directions, tuple(labels), (INTERVAL * std < 1) & ~open_to)

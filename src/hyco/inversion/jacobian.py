@@ -45,12 +45,24 @@ def forward_jacobian(
     return (found, jacobian) if r is None else jacobian
 
 
-def central_jacobian(residuals: Residuals, point: Tensor, step: float = 1e-4) -> Tensor:
-    """∂r/∂z `[N, p]` at one point `[p]` by central differences, error of order step², 2p copies in one batch."""
+def central_jacobian(
+    residuals: Residuals, point: Tensor, lower: Tensor, upper: Tensor, step: float = 1e-5
+) -> tuple[Tensor, Tensor]:
+    """Residuals r `[N]` and ∂r/∂z `[N, p]` at one point `[p]`, error of order step², 2p + 1 copies in one batch.
+
+    Central differences; where one would leave the box, the parabola through two points on its other side.
+    """
     p = point.shape[0]
-    offsets = step * torch.eye(p, dtype=point.dtype, device=point.device)
-    values = residuals(torch.cat([point + offsets, point - offsets]))
-    return ((values[:p] - values[p:]) / (2 * step)).T
+    first, second = torch.full_like(point, step), torch.full_like(point, -step)
+    first, second = torch.where(point - step < lower, 2 * step, first), torch.where(point - step < lower, step, second)
+    above = (point + step > upper) & (point - step >= lower)
+    first, second = torch.where(above, -2 * step, first), torch.where(above, -step, second)
+    copies = torch.cat([point[None], point + torch.diag(first), point + torch.diag(second)])
+    values = residuals(copies)
+    found = values[0]
+    rises = [(v - found) / offset[:, None] for v, offset in ((values[1 : p + 1], first), (values[p + 1 :], second))]
+    share = (first / (first - second))[:, None]
+    return found, (share * rises[1] + (1 - share) * rises[0]).T
 
 
 def reverse_jacobian(residuals: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Singular values below this part of the largest are no information: the error of difference quotients is as large.
+ROUNDING = 1e-8
+
 
 @dataclass(frozen=True)
 class Uncertainty:
     """The covariance of an estimate.
 
     Attributes:
-        information: JᵀJ `[p, p]`, the Fisher information of the data, with that of the prior if there is one.
+        information: JᵀJ `[p, p]` in units of σ, with that of the prior if there is one: half the curvature of the sum
+            of squares. Where σ is the noise it is the Fisher information.
         covariance: `[p, p]` in the coordinates of the optimiser; infinite where nothing is known.
-        reduced_chi_square: sum of the squared whitened residuals over (residuals - parameters); about 1 where the
-            model and the noise level are right.
+        reduced_chi_square: sum of the squared whitened residuals over their degrees of freedom: their number less the
+            parameters, of which one that a prior holds counts in part. About 1 where the model and the noise level are
+            right.
     """
 
     information: Tensor
@@ -44,19 +49,29 @@ def laplace(
     if not bool(torch.isfinite(jacobian).all() and torch.isfinite(residual).all()):
         unknown = torch.full((p, p), torch.inf, dtype=jacobian.dtype)
         return Uncertainty(torch.zeros_like(unknown), unknown, torch.inf)
-    known = 0 if prior is None else min(prior.shape[0], p)
-    chi_square = float(residual @ residual) / max(n - max(p - known, 0), 1)
-    # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
-    variance = chi_square if prior is None else max(chi_square, 1.0)
-    data = jacobian if known_noise else jacobian / max(variance, 1e-300) ** 0.5
-    stacked = data if prior is None else torch.cat([data, prior])
-    if stacked.shape[0] < p:
-        stacked = torch.cat([stacked, stacked.new_zeros((p - stacked.shape[0], p))])
-    _, singular, directions = torch.linalg.svd(stacked, full_matrices=False)
-    # Directions below the rounding error of the Jacobian have infinite variance, whatever the others say.
-    determined = singular > 1e-10 * max(float(singular.max()) if p else 0.0, 1e-300)
-    inverse = torch.where(determined, 1 / singular.clamp_min(1e-300) ** 2, torch.zeros_like(singular))
-    covariance = directions.T @ torch.diag(inverse) @ directions
-    loose = (directions[~determined] ** 2).sum(dim=0) > 1e-12
+    stacked = jacobian if prior is None else torch.cat([jacobian, prior])
+    inverse, loose = _inverse_root(stacked)
+    # The residuals are (1 - H) times the noise, H = J (JᵀJ + PᵀP)⁻¹ Jᵀ: on average they sum to n - trace H.
+    chi_square = float(residual @ residual) / max(n - float((jacobian @ inverse).square().sum()), 1.0)
+    if not known_noise:
+        # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
+        variance = max(chi_square, 1e-300) if prior is None else max(chi_square, 1.0)
+        scaled = jacobian / variance**0.5
+        inverse, loose = _inverse_root(scaled if prior is None else torch.cat([scaled, prior]))
+    covariance = inverse @ inverse.T
     covariance[loose, loose] = torch.inf
     return Uncertainty(stacked.T @ stacked, covariance, chi_square)
+
+
+def _inverse_root(jacobian: Tensor) -> tuple[Tensor, Tensor]:
+    """W `[p, p]` with W Wᵀ = (JᵀJ)⁻¹ where J determines it, and which coordinates `[p]` it does not.
+
+    Directions below the error of the Jacobian have infinite variance, whatever the others say.
+    """
+    n, p = jacobian.shape
+    if n < p:
+        jacobian = torch.cat([jacobian, jacobian.new_zeros((p - n, p))])
+    _, singular, directions = torch.linalg.svd(jacobian, full_matrices=False)
+    determined = singular > ROUNDING * max(float(singular[0]) if p else 0.0, 1e-300)
+    inverse = torch.where(determined, 1 / singular.clamp_min(1e-300), torch.zeros_like(singular))
+    return directions.T * inverse, (directions[~determined] ** 2).sum(dim=0) > 1e-12

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyco.inversion.jacobian import central_jacobian, forward_jacobian
+from hyco.inversion.jacobian import central_jacobian
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
 from hyco.physics.equation import Equation
@@ -210,7 +210,7 @@ class InverseProblem:
         return torch.cat(parts, dim=1)
 
     def linearised(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:
-        """The real residuals `[N]` at `[q]` and their Jacobian `[N, q]`, by one-sided differences in one batch.
+        """The real residuals `[N]` at `[q]` and their Jacobian `[N, q]`, by central differences in one batch.
 
         A coordinate of the initial states moves one simulation only, so that one copy of all simulations serves one
         coordinate of each.
@@ -221,11 +221,10 @@ class InverseProblem:
         def of_theta(theta: Tensor) -> Tensor:
             return self.real(torch.cat([theta, point[:, p:].expand(theta.shape[0], -1)], dim=1), steps)
 
-        lower, upper = self.space.lower.to(z), self.space.upper.to(z)
-        r, left = forward_jacobian(of_theta, point[:, :p], None, lower, upper, 1e-6)
+        r, left = central_jacobian(of_theta, z[:p], self.space.lower.to(z), self.space.upper.to(z))
         if self.initial_states is None:
-            return r[0], left[0]
-        return r[0], torch.cat([left[0], self._initial_jacobian(z, steps)], dim=1)
+            return r, left
+        return r, torch.cat([left, self._initial_jacobian(z, steps)], dim=1)
 
     def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:
         """Columns of the initial states' coordinates, `[N, S·n]`, by central differences."""
@@ -258,7 +257,8 @@ class InverseProblem:
                 rest = z[None, p:].expand(theta.shape[0], -1)
                 return self.objective(torch.cat([theta, rest], dim=1), steps, 0.0, interaction)
 
-            columns = math.sqrt(1 - alpha) * central_jacobian(other, z[:p])
+            _, slopes = central_jacobian(other, z[:p], self.space.lower.to(z), self.space.upper.to(z))
+            columns = math.sqrt(1 - alpha) * slopes
             parts.append(torch.cat([columns, columns.new_zeros((len(columns), len(z) - p))], dim=1))
         return torch.cat(parts)
 
