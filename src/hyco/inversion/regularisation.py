@@ -91,6 +91,6 @@ def l_curve(
     dx, dy = np.gradient(x, t), np.gradient(y, t)
     ddx, ddy = np.gradient(dx, t), np.gradient(dy, t)
     curvature = (dx * ddy - ddx * dy) / np.maximum((dx**2 + dy**2) ** 1.5, 1e-12)
-    # The ends have one-sided differences.
-    corner = int(np.argmax(np.abs(curvature[1:-1]))) + 1
+    # Positive where the curve turns from steep to flat; the ends have one-sided differences.
+    corner = int(np.argmax(curvature[1:-1])) + 1
     return fits[corner], fits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -176,10 +177,12 @@ class PhysicalTrainer:
         return result
 
     def assess(self) -> None:
-        """Bring the covariance up to date, unless there are too many unknowns for that."""
-        if self.assessment is None and len(self.unit) <= _ASSESSED_AT_ALL:
+        """Bring the covariance up to date, unless there are too many unknowns for that, or a weight is to be chosen."""
+        if self.assessment is not None or self.space.undecided:
+            return
+        if len(self.unit) <= _ASSESSED_AT_ALL:
             self.assessment = assess(self.problem, self.unit)
-        elif self.assessment is None:
+        else:
             log.warning(
                 "%d unknowns are too many for a covariance (at most %d): the estimates have no error bars.",
                 len(self.unit),
@@ -261,7 +264,9 @@ class PhysicalTrainer:
                 tensors[f"field_std/{name}"] = field.std
         if self.assessment is not None:
             metadata["identifiability"] = self.assessment.identifiability.to_dict()
-            metadata["reduced_chi_square"] = self.assessment.uncertainty.reduced_chi_square
+            # JSON has no infinity.
+            chi_square = self.assessment.uncertainty.reduced_chi_square
+            metadata["reduced_chi_square"] = chi_square if math.isfinite(chi_square) else None
         tensors.update(self.residuals)
         return Bundle(tensors, metadata)
 

@@ -55,15 +55,18 @@ class Search:
         earlier = [h for h in self.config.horizons if h < problem.steps and problem.count(h) > 0] if first else []
         starts = self._starts(start) if first else start[None]
         before: list[OptimisationResult] = []
+        undecided = problem.space.undecided
+        if undecided and earlier:
+            # A first choice for the way; the whole horizon decides.
+            starts = self._choose_weight(undecided, starts[0], earlier[0])[None]
         for steps in earlier:
             stage = self._minimise(starts, steps, None, rel_tol=_STAGE_TOLERANCE)
             log.info("Horizon of %d steps: %s after %d evaluations.", steps, stage.reason, stage.evaluations)
             before.append(stage)
             if stage.status is not Status.DIVERGED:
                 starts = torch.from_numpy(stage.x.copy())[None]
-        if first and self._undecided:
-            chosen = self._choose_weight(starts[0])
-            starts = chosen[None]
+        if undecided:
+            starts = self._choose_weight(undecided, starts[0], problem.steps)[None]
         result = self._minimise(starts, problem.steps, self.interaction)
         result.history = [entry for stage in before for entry in stage.history] + result.history
         result.evaluations += sum(stage.evaluations for stage in before)
@@ -83,30 +86,27 @@ class Search:
             starts[1:, :p] = inside + even * torch.where(boxed, space.upper - inside, space.width)
         return starts
 
-    @property
-    def _undecided(self) -> list[str]:
-        """Parameters whose regularisation weight is to be chosen."""
-        space = self.problem.space
-        found = [p.name for p in space.learnable if p.regularised is not None and isinstance(p.regularised.weight, str)]
-        return [name for name in found if name not in space.weights]
+    def _choose_weight(self, names: list[str], start: Tensor, steps: int) -> Tensor:
+        """Choose one weight for the regularisations of these parameters on real data; the coordinates found with it.
 
-    def _choose_weight(self, start: Tensor) -> Tensor:
-        """Choose the weight of all undecided regularisations on the real data; the coordinates found with it."""
-        problem, names = self.problem, self._undecided
+        Args:
+            steps: horizon of the data.
+        """
+        problem = self.problem
         how = next(p.regularised.weight for p in problem.space.learnable if p.name in names and p.regularised)
 
         def solve(weight: float, z: Tensor) -> Fit:
             problem.space.weights.update(dict.fromkeys(names, weight))
-            result = self._minimise(z[None], problem.steps, None, limit=max(self.limit, 50))
+            result = self._minimise(z[None], steps, None, limit=max(self.limit, 50))
             found = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else z
             with torch.no_grad():
                 point = found[None].to(problem.device)
-                misfit = float(problem.real(point).square().mean())
-                penalty = float(problem.prior(point).square().sum()) / weight
+                misfit = float(problem.real(point, steps).square().mean())
+                penalty = float(problem.space.penalty(found[: problem.parameters], names))
             return Fit(weight, found, misfit, penalty)
 
         if how == "discrepancy":
-            fit, fits = discrepancy(solve, start, residuals=problem.count(problem.steps))
+            fit, fits = discrepancy(solve, start, residuals=problem.count(steps))
         else:
             fit, fits = l_curve(solve, start)
         problem.space.weights.update(dict.fromkeys(names, fit.weight))

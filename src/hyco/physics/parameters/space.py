@@ -64,6 +64,17 @@ class ParameterSpace:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def undecided(self) -> list[str]:
+        """Parameters whose regularisation weight is to be chosen and is not yet."""
+        found = [p.name for p in self.learnable if p.regularised is not None and isinstance(p.regularised.weight, str)]
+        return [name for name in found if name not in self.weights]
+
+    def penalty(self, z: Tensor, names: Sequence[str]) -> Tensor:
+        """The sum of some parameters' regularisations at coordinates `[p]`, with weight 1."""
+        chosen = [(p, part) for p, part in zip(self.learnable, self._slices, strict=True) if p.name in names]
+        return torch.stack([p.prior_residuals(z[part], self.grid, 1.0).square().sum() for p, part in chosen]).sum()
+
     def slice_of(self, name: str) -> slice:
         """Where the coordinates of a parameter stand."""
         return self._slices[self.names.index(name)]
