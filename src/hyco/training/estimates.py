@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.inversion.identifiability import INTERVAL, Identifiability, identifiability
 from hyco.inversion.uncertainty import Uncertainty, laplace
 from hyco.physics.parameters import ParameterSpace
+from hyco.physics.parameters.grid_field import GridField
 from hyco.training.inverse_problem import InverseProblem
 
 # Half the width of a 95 % interval, in standard deviations.
@@ -56,6 +57,8 @@ def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
         return theta
     held = prior[(prior[:, :p] == 0).all(dim=1)][:, p:] if len(prior) else prior[:, p:]
     theta, xi = torch.cat([theta, theta.new_zeros((len(held), p))]), torch.cat([xi, held])
+    # Padding is never measured: a column of zeros would take a direction of its own out of the measurements.
+    xi = xi[:, xi.square().sum(dim=0) > 0]
     Q, _ = torch.linalg.qr(xi)
     rest: Tensor = theta - Q @ (Q.T @ theta)
     return rest
@@ -72,6 +75,7 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         z: the parameters' coordinates, `[p]`.
     """
     found = {}
+    scalars = {name: scalar for p in space.learnable for name, scalar in p.scalar_parts().items()}
     for i, label in enumerate(space.labels):
         numbers = space.numbers(z)
         if label not in numbers:
@@ -80,18 +84,15 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         if assessment is None:
             found[label] = {**entry, "std": None, "interval": None, "identifiable": False}
             continue
-        spread = float(assessment.uncertainty.std[i])
+        spread = min(float(assessment.uncertainty.std[i]), _UNKNOWN)
         moved = z.clone().requires_grad_(True)
         slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
         lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(z[i])
         ends = [max(lower, position - CONFIDENCE * spread), min(upper, position + CONFIDENCE * spread)]
         std = spread * slope
-        if math.isfinite(upper - lower):
-            corners = _at(space, z, i, lower, label), _at(space, z, i, upper, label)
-            std = min(std, abs(corners[1] - corners[0]) / math.sqrt(12))
-        if not math.isfinite(std):
-            std = _UNKNOWN * slope
-            ends = [position - _UNKNOWN, position + _UNKNOWN]
+        bounds = scalars[label].bounds
+        if bounds is not None:
+            std = min(std, (bounds[1] - bounds[0]) / math.sqrt(12))
         inside = lower + 1e-6 < position < upper - 1e-6
         entry["std"] = std
         entry["interval"] = sorted(_at(space, z, i, end, label) for end in ends)
@@ -137,6 +138,8 @@ def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | N
         covariance = assessment.uncertainty.covariance[part, part]
         covariance = torch.nan_to_num(covariance, posinf=_UNKNOWN**2)
         std = ((jacobian @ covariance) * jacobian).sum(dim=1).clamp_min(0).sqrt().reshape(estimate.shape)
+        if isinstance(parameter, GridField) and parameter.bounds is not None:
+            std = std.clamp_max((parameter.bounds[1] - parameter.bounds[0]) / math.sqrt(12))
         directions = assessment.identifiability.directions[:, part].square().sum(dim=1)
         weak = assessment.identifiability.weak & (directions > 0.1)
         found[parameter.name] = FieldEstimate(estimate, std, not bool(weak.any()))
