@@ -1,11 +1,12 @@
 """The report: what it says, that it keeps its contract, and what it refuses."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from hyco.evaluation import report, roll_out_methods, table
+from hyco.evaluation import field_error, report, roll_out_methods, table
 from hyco.generation import GenerationConfig, generate
 from hyco.networks.synthetic import SyntheticModel
 from hyco.physics.registry import build_equation
@@ -116,3 +117,18 @@ def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
 def test_without_a_test_simulation_there_is_nothing_to_evaluate():
     with pytest.raises(ValueError, match="run the tag `train` alone"):
         roll_out_methods(DATA.tensors["trajectories"], [], EQUATION, {})
+
+
+@pytest.mark.parametrize(
+    ("true", "differences_only", "expected"),
+    [
+        (torch.tensor([2.0, 2.0]), False, 0.25),
+        (torch.zeros(2), False, 0.5),
+        (0.3, True, 0.0),
+    ],
+    ids=["relative", "zero", "constant of which only differences count"],
+)
+def test_the_error_of_a_field_is_relative_where_the_truth_is_not_zero(true, differences_only, expected):
+    equation = SimpleNamespace(parameters={"f": true}, up_to_a_constant={"f"} if differences_only else set())
+    estimate = torch.as_tensor(true, dtype=torch.float64).expand(2) + 0.5
+    assert field_error(equation, "f", estimate) == pytest.approx(expected, abs=1e-12)

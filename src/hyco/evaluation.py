@@ -89,10 +89,8 @@ def report(
     Args:
         true_numbers: true values of learnt numbers, by full name, where they are known.
 
-    A method's `nrmse` is null-free; a rollout that is not finite is an error, not a number.
-
     Raises:
-        FloatingPointError: a method's rollout is not finite.
+        FloatingPointError: a method's rollout is not finite: that is an error, not a number.
     """
     methods: dict[str, Any] = {}
     for method in METHODS:
@@ -160,14 +158,19 @@ def _parameters(
 def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None:
     """Relative L2 error of a learnt field; None where the truth is not known.
 
-    A field of which only differences count is compared without its mean.
+    A field of which only differences count is compared without its mean. Where the truth is zero it is the root mean
+    square of the estimate, as for a number.
     """
     if name not in equation.parameters:
         return None
     true = torch.as_tensor(equation.parameters[name], dtype=torch.float64).expand(estimate.shape)
+    largest = true.abs().max()
     if name in equation.up_to_a_constant:
         true, estimate = true - true.mean(), estimate - estimate.mean()
-    return float((estimate - true).norm() / true.norm().clamp_min(1e-300))
+    difference, size = (estimate - true).norm(), true.norm()
+    if float(size) <= 1e-12 * float(largest) * true.numel() ** 0.5:
+        return float(difference / true.numel() ** 0.5)
+    return float(difference / size)
 
 
 def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[str, Tensor]:

@@ -50,6 +50,15 @@ def test_a_value_that_is_not_finite_sends_it_back_to_the_best_point():
     assert found.x[0] == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_start_that_is_given_up_has_no_value():
+    def half(z):
+        value, gradient = bowl(z)
+        return torch.where(z[:, 0] > 0.5, math.nan, value), gradient
+
+    found = minimise(half, start=((0.9, 0.1), (0.2, 0.7)), max_iterations=3)
+    assert [s["value"] is None for s in found.starts] == [True, False]
+
+
 def test_a_start_that_is_not_finite_is_a_divergence():
     found = minimise(lambda z: (torch.full_like(z[:, 0], math.nan), z))
     assert found.status is Status.DIVERGED

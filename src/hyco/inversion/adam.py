@@ -84,5 +84,8 @@ def minimise_adam(
         iterations=iterations,
         evaluations=len(history),
         history=history,
-        starts=[{"x": x.tolist(), "value": float(v), "status": str(status)} for x, v in zip(best_z, best, strict=True)],
+        starts=[
+            {"x": x.tolist(), "value": float(v) if np.isfinite(float(v)) else None, "status": str(status)}
+            for x, v in zip(best_z, best, strict=True)
+        ],
     )

@@ -160,6 +160,7 @@ class _Search:
         rel_tol: float,
     ) -> None:
         """One accepted step for each active problem, or the end of its search; damping grows until one is found."""
+        # What counts problems stays on the CPU: `active`, `pending`, `accepted`, and the masks that choose from them.
         pending = active
         factors = {int(k): _factorise(state, int(k), self.lower, self.upper) for k in active}
         while len(pending):
@@ -183,9 +184,9 @@ class _Search:
                 continue
             r, J = self._both(trial)
             new = torch.nan_to_num(r.square().sum(dim=1), nan=torch.inf, posinf=torch.inf)
-            better = new < state.value[pending]
+            better = (new < state.value[pending]).cpu()
             if J is not None:
-                better &= torch.isfinite(J).all(dim=(1, 2)) if J.numel() else better
+                better &= torch.isfinite(J).flatten(1).all(dim=1).cpu()
             accepted = pending[better]
             if len(accepted):
                 old = state.value[accepted]
@@ -194,8 +195,8 @@ class _Search:
                 ratio = (old - new[better]) / gains[better].to(old.device)
                 state.damping[accepted] *= (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
                 state.growth[accepted] = 2.0
-                small = (old - new[better]).to(tolerance) < tolerance[better.to(tolerance.device)]
-                for k in accepted[small.to(accepted.device)].tolist():
+                small = (old - new[better]).to(tolerance) < tolerance[better]
+                for k in accepted[small].tolist():
                     statuses[k] = _converged(abs_tol)
             refused = torch.cat([pending[~better], refused])
             pending = self._shorten(state, refused, factors, statuses, abs_tol)
