@@ -93,7 +93,7 @@ def test_a_parameter_that_the_equation_does_not_have_is_refused():
 def test_bounds_beyond_what_is_stable_are_refused():
     wrong = [{"name": "viscosity", "initial_guess": 0.1, "bounds": [-0.5, 1.0]}]
     (line,) = problems(physical={"learnable_parameters": wrong})
-    assert "[-0.5, 1.0] goes beyond what is stable; burgers allows 0 to inf" in line
+    assert "[-0.5, 1.0] goes beyond what is stable; allowed: 0 to inf" in line
 
 
 @pytest.mark.parametrize(

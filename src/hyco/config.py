@@ -247,9 +247,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
                 continue
             problem = p.check(c.equation.parameter_limits[p.name], c.equation.grid)
             if problem is not None:
-                low, high = c.equation.parameter_limits[p.name]
-                key = "bounds" if getattr(p, "bounds", None) is not None else "initial_guess"
-                text = f"{problem}; {c.equation.name} allows {low:g} to {high:g}"
+                key, text = problem
                 found.append(((*path, i, key), text))
         if c.observation.initial_state == "observed" and physical.initial_state is None:
             text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"

@@ -160,6 +160,8 @@ def test_several_parameters_share_one_vector():
         ({"bounds": None, "transform": "logit"}, "needs bounds"),
         ({"bounds": None, "transform": "log", "initial_guess": -1.0}, "needs a positive initial_guess"),
         ({"kind": "field", "initial_guess": "__import__('os')"}, "no function"),
+        ({"kind": "field", "initial_guess": "0.5", "bounds": (1.0, 0.1)}, "rising order"),
+        ({"kind": "field", "initial_guess": "0.5", "bounds": (-1.0, 1.0), "transform": "log"}, "needs positive bounds"),
         ({"kind": "nothing"}, "nothing"),
         ({"kind": "expression", "expression": "a * q", "scalars": [{"name": "a", "initial_guess": 1.0}]}, "unknown"),
         ({"kind": "expression", "expression": "2 * x", "scalars": [{"name": "a", "initial_guess": 1.0}]}, "not use a"),
@@ -174,16 +176,37 @@ def test_parameters_that_make_no_sense_are_refused(data, message):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "key", "message"),
     [
-        ({"initial_guess": 0.5, "bounds": (-0.5, 1.0)}, "goes beyond what is stable"),
-        ({"kind": "field", "initial_guess": "x"}, "goes beyond what is stable"),
-        ({"kind": "fourier", "modes": 9, "offset": 1.0}, "9 modes are more than"),
-        ({"kind": "gaussians", "terms": [{"amplitude": 1.0, "center": [1.0]}]}, "1 coordinates, the domain 2"),
+        ({"initial_guess": 0.5, "bounds": (-0.5, 1.0)}, "bounds", "goes beyond what is stable; allowed: 0 to 1"),
+        ({"initial_guess": 1.5}, "initial_guess", "1.5 goes beyond what is stable"),
+        ({"kind": "field", "initial_guess": "x"}, "initial_guess", "goes beyond what is stable"),
+        ({"kind": "field", "initial_guess": "0.5 + 0 * z"}, "initial_guess", "unknown name z; allowed: x, y"),
+        (
+            {"kind": "field", "initial_guess": "max(x / 9, 0)", "bounds": (0.0, 1.0), "transform": "logit"},
+            "initial_guess",
+            "strictly inside",
+        ),
+        ({"kind": "fourier", "modes": 9, "offset": 1.0}, "modes", "9 modes are more than"),
+        ({"kind": "fourier", "modes": 2, "offset": 2.0}, "offset", "goes beyond what is stable"),
+        ({"kind": "gaussians", "terms": [{"amplitude": 1.0, "center": [1.0]}]}, "terms", "1 coordinates, the domain 2"),
+        (
+            {"kind": "expression", "expression": "c * z", "scalars": [{"name": "c", "initial_guess": 1.0}]},
+            "expression",
+            "unknown name z",
+        ),
+        (
+            {"kind": "expression", "expression": "c * 9", "scalars": [{"name": "c", "initial_guess": 1.0}]},
+            "scalars",
+            "goes beyond what is stable",
+        ),
     ],
 )
-def test_a_first_guess_or_bounds_beyond_the_equations_limits_are_told(data, message):
-    assert message in learnable(name="a", **data).check((0.0, 1.0), GRID)
+def test_what_does_not_fit_to_the_equation_or_the_grid_is_told_with_its_key(data, key, message):
+    found = learnable(name="a", **data).check((0.0, 1.0), GRID)
+    assert found is not None
+    assert found[0] == key
+    assert message in found[1]
 
 
 def test_the_derivative_of_every_kind_is_right():

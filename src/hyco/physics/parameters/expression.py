@@ -8,9 +8,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hyco.expressions import Expression
+from hyco.expressions import Expression, ExpressionError
 from hyco.grid import Grid
-from hyco.physics.parameters.learnable import Coordinates, Learnable, field_outside
+from hyco.physics.parameters.learnable import Coordinates, Learnable, beyond, field_outside
 from hyco.physics.parameters.scalar import Scalar
 
 _AXES = ("x", "y", "z")
@@ -72,7 +72,10 @@ class ExpressionParameter(Learnable):
         """Where the configuration gives them."""
         return {f"{self.name}.{s.name}": s.true_value for s in self.scalars if s.true_value is not None}
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """The first guess against the equation's limits; what the optimiser tries later is not known yet."""
-        start = self.value(self.coordinates(grid).start, grid)
-        return "the first guess goes beyond what is stable" if field_outside(start, limits) else None
+        try:
+            start = self.value(self.coordinates(grid).start, grid)
+        except ExpressionError as error:
+            return "expression", str(error)
+        return ("scalars", beyond("the first guess", limits)) if field_outside(start, limits) else None

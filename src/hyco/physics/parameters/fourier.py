@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.physics.parameters.learnable import Coordinates, Learnable, field_outside
+from hyco.physics.parameters.learnable import Coordinates, Learnable, beyond, field_outside
 
 _WIDTH = 3.92
 
@@ -80,9 +80,9 @@ class FourierField(Learnable):
         """The coordinates themselves."""
         return z if self.prior else z[..., :0]
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """Whether the grid resolves the modes, and the first guess is allowed."""
         if 2 * self.modes >= min(grid.resolution):
-            return f"{self.modes} modes are more than a grid of {min(grid.resolution)} cells resolves"
+            return "modes", f"{self.modes} modes are more than a grid of {min(grid.resolution)} cells resolves"
         start = self.value(self.coordinates(grid).start, grid)
-        return "the first guess (offset) goes beyond what is stable" if field_outside(start, limits) else None
+        return ("offset", beyond("the first guess", limits)) if field_outside(start, limits) else None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.physics.parameters.learnable import Coordinates, Learnable, Prior, field_outside
+from hyco.physics.parameters.learnable import Coordinates, Learnable, Prior, beyond, field_outside
 from hyco.physics.parameters.scalar import Scalar
 
 Range = tuple[float, float]
@@ -117,9 +117,9 @@ class GaussiansField(Learnable):
         """The unknown numbers."""
         return {f"{self.name}.{s.name}": s for s in self._scalars}
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """Dimensions, and the first guess against the equation's limits."""
         if len(self.terms[0].center) != grid.dimensions:
-            return f"the centres have {len(self.terms[0].center)} coordinates, the domain {grid.dimensions}"
+            return "terms", f"the centres have {len(self.terms[0].center)} coordinates, the domain {grid.dimensions}"
         start = self.value(self.coordinates(grid).start, grid)
-        return "the first guess goes beyond what is stable" if field_outside(start, limits) else None
+        return ("terms", beyond("the first guess", limits)) if field_outside(start, limits) else None

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from hyco.expressions import Expression
+from hyco.expressions import Expression, ExpressionError
 from hyco.grid import Grid
-from hyco.physics.parameters.learnable import Coordinates, Learnable, Regularisation, field_outside
+from hyco.physics.parameters.learnable import Coordinates, Learnable, Regularisation, beyond, field_outside
 from hyco.physics.parameters.scalar import Scalar
 
 
@@ -30,10 +30,12 @@ class GridField(Learnable):
     @model_validator(mode="after")
     def _consistent(self) -> GridField:
         Expression(str(self.initial_guess)).require(("x", "y", "z"))
+        if self.transform in ("log", "logit") and self.bounds is None:
+            raise ValueError(f"transform {self.transform} of a field needs bounds")
+        if self.bounds is not None:
+            _ = self._cell(sum(self.bounds) / 2)
         if isinstance(self.initial_guess, int | float):
             _ = self._cell(float(self.initial_guess))
-        elif self.transform in ("log", "logit") and self.bounds is None:
-            raise ValueError(f"transform {self.transform} of a field needs bounds")
         return self
 
     def _cell(self, guess: float) -> Scalar:
@@ -112,13 +114,20 @@ class GridField(Learnable):
         size = torch.sqrt(squared + self.regularisation.smoothing**2)
         return root * torch.sqrt(size).flatten(first)
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """Bounds and first guess against the equation's limits."""
         if self.bounds is not None and (self.bounds[0] < limits[0] or self.bounds[1] > limits[1]):
-            return f"{list(self.bounds)} goes beyond what is stable"
-        guess = self._guess(grid)
+            return "bounds", beyond(str(list(self.bounds)), limits)
+        try:
+            guess = self._guess(grid)
+        except ExpressionError as error:
+            return "initial_guess", str(error)
         if field_outside(guess, limits):
-            return "the first guess goes beyond what is stable"
-        if self.bounds is not None and field_outside(guess, self.bounds):
-            return f"the first guess lies outside bounds {list(self.bounds)} in some cell"
+            return "initial_guess", beyond("the first guess", limits)
+        if self.bounds is None:
+            return None
+        if field_outside(guess, self.bounds):
+            return "initial_guess", f"the first guess lies outside bounds {list(self.bounds)} in some cell"
+        if self.transform == "logit" and bool(((guess == self.bounds[0]) | (guess == self.bounds[1])).any()):
+            return "initial_guess", f"transform logit needs it strictly inside bounds {list(self.bounds)} in every cell"
         return None

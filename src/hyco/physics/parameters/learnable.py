@@ -125,9 +125,14 @@ class Learnable(BaseModel):
         """True values of those numbers, where they are known."""
         return {}
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
-        """Why the bounds go beyond what the equation allows, or None."""
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
+        """What does not fit to the equation's limits or the grid: the key, and why; or None."""
         return None
+
+
+def beyond(what: str, limits: tuple[float, float]) -> str:
+    """In words, that something exceeds the equation's limits."""
+    return f"{what} goes beyond what is stable; allowed: {limits[0]:g} to {limits[1]:g}"
 
 
 def field_outside(values: Tensor, limits: tuple[float, float]) -> bool:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyco.grid import Grid
-from hyco.physics.parameters.learnable import Coordinates, Learnable, Prior
+from hyco.physics.parameters.learnable import Coordinates, Learnable, Prior, beyond
 
 # The width of a 95 % interval of a Gaussian, in standard deviations.
 _WIDTH = 3.92
@@ -92,13 +92,6 @@ class Scalar(Learnable):
             return (b - a) * torch.sigmoid(z) * torch.sigmoid(-z)
         return self.number(z) * math.log(b / a) if self.logarithmic else torch.full_like(z, b - a)
 
-    @property
-    def known_width(self) -> float:
-        """The width of what is known beforehand, in units of θ: of the bounds or of the prior's 95 % interval."""
-        widths = [self.bounds[1] - self.bounds[0]] if self.bounds else []
-        widths += [_WIDTH * self.prior.std] if self.prior else []
-        return min(widths) if widths else math.inf
-
     def coordinates(self, grid: Grid) -> Coordinates:
         """One coordinate, named after the parameter."""
         start = torch.tensor([self.coordinate(self.initial_guess)], dtype=torch.float64)
@@ -139,9 +132,11 @@ class Scalar(Learnable):
         value = self.true_value if not isinstance(true, float) else true
         return {} if value is None else {self.name: value}
 
-    def check(self, limits: tuple[float, float], grid: Grid) -> str | None:
+    def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """Bounds (or the guess, without) against the equation's limits."""
         low, high = self.bounds or (self.initial_guess, self.initial_guess)
         if low >= limits[0] and high <= limits[1]:
             return None
-        return f"{list(self.bounds) if self.bounds else self.initial_guess} goes beyond what is stable"
+        if self.bounds is not None:
+            return "bounds", beyond(str(list(self.bounds)), limits)
+        return "initial_guess", beyond(str(self.initial_guess), limits)
