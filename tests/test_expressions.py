@@ -57,6 +57,16 @@ def test_numbers_that_overflow_are_an_error_and_not_a_hang():
         Expression("9**9**9**9")({})
 
 
+def test_a_number_that_is_not_real_is_told():
+    with pytest.raises(ExpressionError, match="root of a negative number"):
+        Expression("(0 - 8) ** 0.5")({})
+
+
+def test_a_formula_that_is_nested_too_deeply_is_told():
+    with pytest.raises(ExpressionError):
+        Expression("-" * 1990 + "1")({})
+
+
 def test_an_unknown_name_is_told_with_what_is_allowed():
     with pytest.raises(ExpressionError, match="unknown name w; allowed: x, y, pi, e"):
         Expression("x + w").require(("x", "y"))

@@ -125,13 +125,14 @@ class Expression:
             values: a tensor for each name.
 
         Raises:
-            ExpressionError: a name has no value, or numbers overflow.
+            ExpressionError: a name has no value, numbers overflow or are not real, or it is nested too deeply.
         """
         self.require(values.keys())
         try:
-            return torch.as_tensor(self._evaluate(self._tree, values), dtype=torch.float64)
-        except (OverflowError, ZeroDivisionError) as error:
+            found = self._evaluate(self._tree, values)
+        except (OverflowError, ZeroDivisionError, RecursionError) as error:
             raise ExpressionError(f"{self.text!r}: {error}") from error
+        return torch.as_tensor(found, dtype=torch.float64)
 
     def _evaluate(self, node: ast.expr, values: Mapping[str, Tensor]) -> Any:
         if isinstance(node, ast.Constant):
@@ -141,7 +142,10 @@ class Expression:
         if isinstance(node, ast.UnaryOp):
             return _UNARY[type(node.op)](self._evaluate(node.operand, values))
         if isinstance(node, ast.BinOp):
-            return _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
+            found = _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
+            if isinstance(found, complex):
+                raise ExpressionError(f"{self.text!r}: a root of a negative number")
+            return found
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)
         arguments = [torch.as_tensor(self._evaluate(a, values), dtype=torch.float64) for a in node.args]

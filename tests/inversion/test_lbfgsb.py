@@ -42,6 +42,18 @@ def test_the_minimum_outside_the_box_is_found_on_its_face():
     assert all(0.5 <= entry["x"][0] <= 1.0 for entry in result.history)
 
 
+def test_rounding_never_leaves_the_box():
+    box, width = np.array([[-0.3, 0.1]] * 40), np.geomspace(1e-3, 7.0, 40)
+
+    def beyond(x):
+        assert (x >= box[:, 0]).all()
+        assert (x <= box[:, 1]).all()
+        return float(((x - 1) ** 2).sum()), 2 * (x - 1)
+
+    result = minimise_lbfgsb(beyond, np.zeros(40), box, abs_tol=1e-9, max_iterations=20, scale=width)
+    np.testing.assert_allclose(result.x, box[:, 1], rtol=1e-15)
+
+
 def test_an_iteration_limit_returns_the_best_point_and_not_the_start():
     result = minimise_lbfgsb(rosenbrock, START, BOX, abs_tol=1e-12, max_iterations=3)
     assert result.status is Status.ITERATION_LIMIT

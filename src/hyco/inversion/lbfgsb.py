@@ -20,9 +20,9 @@ Array = NDArray[np.float64]
 class _Memory:
     """Counts, records and remembers the best of all evaluations; hides non-finite values from the line search."""
 
-    def __init__(self, objective: Callable[[Array], tuple[float, Array]], scale: Array) -> None:
+    def __init__(self, objective: Callable[[Array], tuple[float, Array]], scale: Array, bounds: Array) -> None:
         self.objective = objective
-        self.scale = scale
+        self.scale, self.bounds = scale, bounds
         self.history: list[dict[str, object]] = []
         self.best_x: Array | None = None
         self.best_value = np.inf
@@ -36,7 +36,8 @@ class _Memory:
         return self._last[1]
 
     def _evaluate(self, y: Array) -> tuple[float, Array]:
-        x = y * self.scale
+        # A rounding error of the scaling must not leave the box.
+        x = np.clip(y * self.scale, *self.bounds.T)
         value, gradient = self.objective(x)
         finite = bool(np.isfinite(value) and np.isfinite(gradient).all())
         self.history.append({"x": x.tolist(), "value": float(value) if finite else None})
@@ -85,7 +86,7 @@ def minimise_lbfgsb(
         scale = _first_step_scale(objective, start, bounds[:, 1] - bounds[:, 0] if width is None else width)
     if scale is None:
         return _diverged(start, 1)
-    memory = _Memory(objective, scale)
+    memory = _Memory(objective, scale, bounds)
     values: list[float] = []
 
     def after_iteration(intermediate_result: OptimizeResult) -> None:
