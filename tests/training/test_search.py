@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from hyco.generation import GenerationConfig, generate
+from hyco.inversion.result import OptimisationResult
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.training.physical import PhysicalConfig, PhysicalTrainer, train_physical
 
 HEAT = {
     "name": "heat",
@@ -44,6 +45,15 @@ def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes)
     assert distance(model) < 0.6 * before
     assert model.assessment is not None
     assert model.space.undecided == []
+
+
+def test_the_first_update_is_kept_as_the_best_whichever_stage_found_it(monkeypatch):
+    model = trainer({"weight": 10.0}, horizons=[3], max_iterations=30, epochs=1)
+    config, observations = model.config, model.problem.observations
+    equation, cpu = model.problem.stepper.equation, torch.device("cpu")
+    monkeypatch.setattr(OptimisationResult, "improved", False)
+    ((checkpoint, _),) = train_physical(equation, observations, config, configuration={}, device=cpu)
+    assert checkpoint.metadata["is_best"]
 
 
 def test_the_penalty_of_a_weight_is_that_of_its_own_parameters():

@@ -323,5 +323,7 @@ def train_physical(
         if validate.available and (run.extra["finished"] or config.due(epoch, epochs)):
             with run.clock.phase("validation"):
                 metrics.update(validation_metrics("physical", validate(trainer)))
-        yield run.record(epoch, metrics, is_best=result.improved)
+        # The first update may have found its point on a shorter horizon, or with the choice of a weight.
+        best = result.improved or (trainer.updates == 1 and result.status is not Status.DIVERGED)
+        yield run.record(epoch, metrics, is_best=best)
         trainer.check(result)
