@@ -187,9 +187,9 @@ def tables(lines: list[dict[str, Any]]) -> str:
     for line in sorted(lines, key=lambda v: (v["nodes"], v["noise"])):
         groups.setdefault((line["nodes"], line["noise"]), []).append(line)
     errors = [
-        "| nodes | noise | draws | e_p median | worst | published: physics / hybrid / PINN | e_s median | worst "
-        "| published: physics / hybrid's physics / its network / PINN | diverged |",
-        "|" + "---|" * 10,
+        "| nodes | noise | draws | e_p median | its 95 % interval | worst | published: physics / hybrid / PINN "
+        "| e_s median | worst | published: physics / hybrid's physics / its network / PINN | diverged |",
+        "|" + "---|" * 11,
     ]
     sure = [
         "| nodes | noise | truths in the 95 % intervals | numbers determined by the data (median) | directions not "
@@ -202,8 +202,9 @@ def tables(lines: list[dict[str, Any]]) -> str:
         theirs = PUBLISHED.get(noise, ((), ()))
         beside = [" / ".join("diverged" if math.isnan(v) else f"{v:g}" for v in column) for column in theirs]
         errors.append(
-            f"| {nodes}×{nodes} | {noise:g} | {len(found)} | {statistics.median(p):.3f} | {max(p):.2f} | {beside[0]} "
-            f"| {statistics.median(s):.4f} | {max(s):.4f} | {beside[1]} | {sum(v['diverged'] for v in found)} |"
+            f"| {nodes}×{nodes} | {noise:g} | {len(found)} | {statistics.median(p):.3f} | {of_median(p)} "
+            f"| {max(p):.2f} | {beside[0]} | {statistics.median(s):.4f} | {max(s):.4f} "
+            f"| {beside[1]} | {sum(v['diverged'] for v in found)} |"
         )
         inside = [v for line in found for v in line["covered"].values()]
         determined = statistics.median(sum(line["identifiable"].values()) for line in found)
@@ -216,6 +217,13 @@ def tables(lines: list[dict[str, Any]]) -> str:
             f"| {statistics.median(v['seconds'] for v in found):.2f} |"
         )
     return "\n".join(errors) + "\n\n" + "\n".join(sure)
+
+
+def of_median(values: list[float]) -> str:
+    """The 95 % interval of a median, from the ranks between which it lies whatever the distribution is."""
+    ordered, n = sorted(values), len(values)
+    low = max(0, math.floor(n / 2 - 0.98 * math.sqrt(n)))
+    return f"{ordered[low]:.2f}-{ordered[n - 1 - low]:.2f}"
 
 
 def directions(words: list[str]) -> int:
