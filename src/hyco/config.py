@@ -27,7 +27,7 @@ from hyco.generation import GenerationConfig
 from hyco.observations import ObservationConfig
 from hyco.physics.equation import EquationConfig
 from hyco.physics.parameters.space import KINDS
-from hyco.physics.registry import equation_class, equation_config
+from hyco.physics.registry import build_equation, equation_class, equation_config
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -112,7 +112,11 @@ def resolve_hybrid(
     """The hybrid section with its `synthetic` and `physical` parts laid over the sections of those names."""
     ruled = {k: hybrid[k] for k in _RULED_BY_HYBRID if k in hybrid}
     parts = {"synthetic": synthetic, "physical": physical}
-    return {**hybrid, **{name: {**merge(part, hybrid.get(name) or {}), **ruled} for name, part in parts.items()}}
+    resolved = {name: {**merge(part, hybrid.get(name) or {}), **ruled} for name, part in parts.items()}
+    if resolved["physical"].get("max_iterations") is None and "epochs" in physical:
+        # Null means as many as the section's own epochs, which the hybrid's have just replaced.
+        resolved["physical"]["max_iterations"] = physical["epochs"]
+    return {**hybrid, **resolved}
 
 
 def parse(parameters: Mapping[str, Any]) -> Configuration:
@@ -251,6 +255,10 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
                 found.append(((*path, i, key), text))
         if c.observation.initial_state == "observed" and physical.initial_state is None:
             text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
+            found.append(((*section.split("."), "initial_state"), text))
+        layout = build_equation(c.equation).layout
+        if physical.initial_state is not None and layout.shape != layout.grid.resolution:
+            text = f"a prior of initial states is for centred fields; {c.equation.name} has staggered ones: null"
             found.append(((*section.split("."), "initial_state"), text))
     simulations = c.generation.simulations
     for key in ("train_sim", "val_sim", "test_sim"):

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
 MISFIT = 1.5
+# A pull above this many standard deviations makes an interval too small to be honest.
+PULLED = 1.0
 
 # The file beside report.json that holds learnt fields.
 FIELDS_FILE = "parameter_fields.safetensors"
@@ -122,6 +124,15 @@ def report(
                     model["reduced_chi_square"] ** 0.5,
                     model["reduced_chi_square"],
                 )
+        for name, p in entry.get("parameters", {}).items():
+            if (p.get("pull") or 0.0) > PULLED:
+                log.warning(
+                    "%s: %s is %.2g standard deviations from where the measurements alone put it: its error bar does "
+                    "not cover that. The network's predictions pull it: raise hybrid.alpha, or train longer.",
+                    method,
+                    name,
+                    p["pull"],
+                )
         methods[method] = entry
     return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
 
@@ -150,6 +161,7 @@ def _parameters(
             "std": None,
             "relative_error": field_error(equation, name, estimate),
             "identifiable": field["identifiable"],
+            "pull": field["pull"],
             "file": FIELDS_FILE,
         }
     return found

@@ -62,6 +62,8 @@ def minimise_adam(
         marks.append(float(best.min()))
         if len(marks) > _PATIENCE + 1 and marks[-1 - _PATIENCE] - marks[-1] < abs_tol:
             status, reason = Status.CONVERGED, f"{_PATIENCE} iterations lowered it by less than abs_tol = {abs_tol:g}"
+            if all(entry["value"] is None for entry in history[-_PATIENCE * len(z) :]):
+                status, reason = Status.LINE_SEARCH_FAILED, "the objective is not finite around the best point"
             break
         # Too far: from the best point again, more carefully.
         z = torch.where(finite[:, None], z, best_z)

@@ -88,7 +88,8 @@ def minimise_levenberg_marquardt(
         torch.full((count,), 2.0, dtype=starts.dtype, device=starts.device),
         torch.zeros_like(starts),
     )
-    statuses: list[tuple[Status, str] | None] = [None] * count
+    sloped = torch.isfinite(state.J).flatten(1).all(dim=1)
+    statuses: list[tuple[Status, str] | None] = [None if ok else _SLOPELESS for ok in sloped.tolist()]
     iterations = 0
     while iterations < max_iterations and any(s is None for s in statuses):
         iterations += 1
@@ -171,9 +172,10 @@ class _Search:
                 promised.append(gain)
             trial, gains = torch.stack(steps), torch.tensor(promised, dtype=state.z.dtype)
             # A promise below zero is that of a step cut off by the box: a shorter one follows.
-            tolerance = (rel_tol * state.value[pending]).clamp_min(abs_tol).to(gains)
-            uphill = gains < -0.1 * tolerance
-            done = (gains <= 0.1 * tolerance) & ~uphill
+            relative = rel_tol * state.value[pending]
+            tolerance, worth = (relative.clamp_min(v).to(gains) for v in (abs_tol, 0.1 * abs_tol))
+            uphill = gains < -worth
+            done = (gains <= worth) & ~uphill
             for k in pending[done].tolist():
                 stuck = float(state.damping[k]) > 1.0
                 statuses[k] = _stuck(factors[k], abs_tol) if stuck else _converged(abs_tol)
@@ -195,9 +197,14 @@ class _Search:
                 ratio = (old - new[better]) / gains[better].to(old.device)
                 state.damping[accepted] *= (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3)
                 state.growth[accepted] = 2.0
-                small = (old - new[better]).to(tolerance) < tolerance[better]
+                small = (old - new[better]).to(tolerance) < tolerance[better.cpu()]
+                # A step that damping made short gains little anywhere: it says nothing.
+                small &= state.damping[accepted].to(tolerance) <= 1
                 for k in accepted[small].tolist():
                     statuses[k] = _converged(abs_tol)
+                for k in accepted.tolist():
+                    if not bool(torch.isfinite(state.J[k]).all()):
+                        statuses[k] = _SLOPELESS
             refused = torch.cat([pending[~better], refused])
             pending = self._shorten(state, refused, factors, statuses, abs_tol)
 
@@ -262,6 +269,12 @@ def _step(f: _Factor, state: _State, k: int, lower: Tensor, upper: Tensor) -> tu
     return trial, float(-(change @ (2 * f.Qr + change)))
 
 
+_SLOPELESS = (
+    Status.LINE_SEARCH_FAILED,
+    "the objective is not finite next to the best point: there is no slope to follow",
+)
+
+
 def _converged(abs_tol: float) -> tuple[Status, str]:
     return Status.CONVERGED, f"an iteration lowers the objective by less than abs_tol = {abs_tol:g}"
 
@@ -269,7 +282,7 @@ def _converged(abs_tol: float) -> tuple[Status, str]:
 def _stuck(f: _Factor, abs_tol: float) -> tuple[Status, str]:
     """No lower point was found: convergence, unless the undamped model promises far more."""
     promise = float(f.Qr @ f.Qr)
-    if promise > 1e3 * abs_tol:
+    if not promise <= 1e3 * abs_tol:
         return Status.LINE_SEARCH_FAILED, "no lower point was found although the gradient does not vanish"
     return _converged(abs_tol)
 

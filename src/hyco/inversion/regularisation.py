@@ -39,29 +39,28 @@ def discrepancy(
 ) -> tuple[Fit, list[Fit]]:
     """The largest weight that fits the data to the noise: misfit ≤ 1 + √(2/residuals), one standard deviation of it.
 
-    The weight falls by `factor` from fit to fit, each started from the last; the last interval is then halved three
-    times on the logarithmic axis. If no weight fits, the best fit is returned.
+    The weight falls by `factor` from fit to fit (or rises, where the first one fits already), each started from the
+    last; the last interval is then halved three times on the logarithmic axis. If no weight fits, the best fit is
+    returned; if all do, the largest.
 
     Args:
         solve: weight and start `[p]` to the solution.
         residuals: how many there are.
     """
     target = 1 + math.sqrt(2 / residuals)
-    fits: list[Fit] = []
-    z, weight = start, first
-    while weight >= last:
-        fit = solve(weight, z)
-        fits.append(fit)
-        z = fit.z
-        if fit.misfit <= target:
-            break
+    fits = [solve(first, start)]
+    falling = fits[0].misfit > target
+    weight = first
+    while last < weight < first**2 / last and (fits[-1].misfit > target) == falling:
         # Nothing is gained any more: the misfit is not the penalty's.
-        if len(fits) > 3 and fits[-4].misfit - fit.misfit < 1e-3 * fit.misfit and fit.misfit < 0.5 * fits[0].misfit:
+        stalled = len(fits) > 3 and fits[-4].misfit - fits[-1].misfit < 1e-3 * fits[-1].misfit
+        if falling and stalled and fits[-1].misfit < 0.5 * fits[0].misfit:
             break
-        weight /= factor
-    if fits[-1].misfit > target or len(fits) == 1:
-        return min(fits, key=lambda f: f.misfit) if fits[-1].misfit > target else fits[-1], fits
-    low, high = fits[-1], fits[-2]
+        weight = weight / factor if falling else weight * factor
+        fits.append(solve(weight, fits[-1].z))
+    if (fits[-1].misfit > target) == falling:
+        return (min(fits, key=lambda f: f.misfit) if falling else fits[-1]), fits
+    low, high = (fits[-1], fits[-2]) if falling else (fits[-2], fits[-1])
     for _ in range(3):
         middle = solve(math.sqrt(low.weight * high.weight), low.z)
         fits.append(middle)

@@ -74,6 +74,7 @@ class InviscidBurgers(Equation):
 
     config_class = InviscidBurgersConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"potential"})
+    up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"potential"})
 
     def __init__(self, config: InviscidBurgersConfig) -> None:
         self.config = config

@@ -80,6 +80,7 @@ class NavierStokes(Equation):
 
     config_class = NavierStokesConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"forcing"})
+    up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"forcing"})
 
     def __init__(self, config: NavierStokesConfig) -> None:
         self.config = config

@@ -77,7 +77,9 @@ class Stepper:
         key = (self.path, state.shape, state.dtype, state.device, tuple(v.ndim for v in values))
         if key not in self._programs:
             program = self._trace(state, values)
-            self._programs[key] = self._run_fields if program is None else program
+            if program is None:
+                return self._run_fields
+            self._programs[key] = program
         return self._programs[key]
 
     def _run_fields(self, state: Tensor, *values: Tensor) -> Tensor:

@@ -14,9 +14,12 @@ from hyco.inversion.uncertainty import Uncertainty, laplace
 from hyco.physics.parameters import ParameterSpace
 from hyco.physics.parameters.grid_field import GridField
 from hyco.training.inverse_problem import InverseProblem
+from hyco.training.marginal import marginal_information, symmetric_root
 
 # Half the width of a 95 % interval, in standard deviations.
 CONFIDENCE = INTERVAL / 2
+# Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively.
+LARGEST_DENSE = 2000
 # A number without bounds of which nothing is known gets this many units as its standard deviation.
 _UNKNOWN = 1e6
 
@@ -28,26 +31,59 @@ class Assessment:
     Attributes:
         uncertainty: of the parameters' coordinates `[p]`, unknown initial states left free.
         identifiability: what the data alone say of them.
+        pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
+            `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
     """
 
     uncertainty: Uncertainty
     identifiability: Identifiability
+    pull: Tensor
 
 
 @torch.no_grad()
 def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     """Covariance and identifiability at `[q]`, from the real data (and the prior) alone."""
     z = z.to(problem.device)
+    if len(z) > LARGEST_DENSE:
+        return _assess_iteratively(problem, z)
     residual, jacobian = (v.cpu() for v in problem.linearised(z))
     prior = problem.prior_jacobian(z).cpu()
     p = problem.parameters
     whole = laplace(jacobian, residual, prior=prior if len(prior) else None, known_noise=problem.known_noise)
     uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
-    if not problem.known_noise:
-        # σ is only a unit: the residuals tell the noise, and with it what the data determine.
-        jacobian = jacobian / max(whole.reduced_chi_square, 1e-300) ** 0.5
-    data = _without_initial_states(jacobian, prior, p)
-    return Assessment(uncertainty, identifiability(data, problem.space.width, problem.space.labels))
+    # Where σ is only a unit, the residuals tell the noise, and with it what the data determine.
+    chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
+    data = _without_initial_states(jacobian if problem.known_noise else jacobian / chi, prior, p)
+    scale = 1.0 if problem.known_noise else max(chi, 1.0) if len(prior) else chi
+    slope = jacobian.T @ residual / scale**2
+    if len(prior):
+        slope = slope + prior.T @ problem.prior(z[None])[0].cpu()
+    # What sits on a bound that it would leave is held there by the bound.
+    point, lower, upper = z.cpu(), problem.lower, problem.upper
+    held = ((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0))
+    step = torch.nan_to_num(whole.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
+    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step.abs() / uncertainty.std, nan=0.0, posinf=0.0))
+    return Assessment(uncertainty, identifiability(data, problem.space.width, problem.space.labels), pull)
+
+
+def _assess_iteratively(problem: InverseProblem, z: Tensor) -> Assessment:
+    """The same without a matrix over all unknowns."""
+    found = marginal_information(problem, z)
+    p = problem.parameters
+    root = symmetric_root(found.information.cpu())
+    theta = z[:p].clone()
+    prior = torch.func.jacfwd(problem.space.prior_residuals)(theta).cpu()
+    scale = 1.0 if problem.known_noise else max(found.reduced_chi_square, 1e-300) ** 0.5
+    if len(prior):
+        scale = max(scale, 1.0)
+    whole = laplace(root / scale, root.new_zeros(p), prior=prior if len(prior) else None)
+    uncertainty = Uncertainty(whole.information, whole.covariance, found.reduced_chi_square)
+    slope = found.slope.cpu() / scale**2
+    if len(prior):
+        slope = slope + prior.T @ problem.space.prior_residuals(theta).cpu()
+    step = torch.nan_to_num(whole.covariance, posinf=0.0) @ slope
+    pull = torch.nan_to_num(step.abs() / uncertainty.std, nan=0.0, posinf=0.0)
+    return Assessment(uncertainty, identifiability(root / scale, problem.space.width, problem.space.labels), pull)
 
 
 def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
@@ -65,7 +101,7 @@ def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
 
 
 def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | None) -> dict[str, dict[str, Any]]:
-    """For each number its `estimate`, `std`, 95 % `interval` and whether the data determine it (`identifiable`).
+    """For each number its `estimate`, `std`, 95 % `interval`, `pull`, and whether data determine it (`identifiable`).
 
     A number is identifiable if the data alone give a 95 % interval narrower than what was known beforehand (the
     bounds, or the prior's interval), and the estimate does not sit on a bound. Where nothing is known the standard
@@ -82,7 +118,7 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
             continue
         entry: dict[str, Any] = {"estimate": float(numbers[label])}
         if assessment is None:
-            found[label] = {**entry, "std": None, "interval": None, "identifiable": False}
+            found[label] = {**entry, "std": None, "interval": None, "identifiable": False, "pull": None}
             continue
         spread = min(float(assessment.uncertainty.std[i]), _UNKNOWN)
         moved = z.clone().requires_grad_(True)
@@ -97,6 +133,7 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         entry["std"] = std
         entry["interval"] = sorted(_at(space, z, i, end, label) for end in ends)
         entry["identifiable"] = bool(inside and assessment.identifiability.determined[i])
+        entry["pull"] = float(assessment.pull[i])
         found[label] = entry
     return found
 
@@ -111,11 +148,15 @@ def _at(space: ParameterSpace, z: Tensor, i: int, position: float, label: str) -
 
 @dataclass(frozen=True)
 class FieldEstimate:
-    """A learnt field: `estimate` and `std` `[*space]` (None if not assessed), and whether all of it is determined."""
+    """A learnt field: `estimate` and `std` `[*space]` (None if not assessed), and whether all of it is determined.
+
+    `pull` is the largest of its coordinates' (see `Assessment`).
+    """
 
     estimate: Tensor
     std: Tensor | None
     identifiable: bool
+    pull: float | None
 
 
 @torch.no_grad()
@@ -132,7 +173,7 @@ def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | N
         part = space.slice_of(parameter.name)
         estimate = values[parameter.name]
         if assessment is None:
-            found[parameter.name] = FieldEstimate(estimate, None, False)
+            found[parameter.name] = FieldEstimate(estimate, None, False, None)
             continue
         jacobian = _field_jacobian(space, parameter.name, z).reshape(estimate.numel(), -1)
         covariance = assessment.uncertainty.covariance[part, part]
@@ -142,7 +183,7 @@ def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | N
             std = std.clamp_max((parameter.bounds[1] - parameter.bounds[0]) / math.sqrt(12))
         directions = assessment.identifiability.directions[:, part].square().sum(dim=1)
         weak = assessment.identifiability.weak & (directions > 0.1)
-        found[parameter.name] = FieldEstimate(estimate, std, not bool(weak.any()))
+        found[parameter.name] = FieldEstimate(estimate, std, not bool(weak.any()), float(assessment.pull[part].max()))
     return found
 
 

@@ -27,19 +27,19 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
 def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
     """The physical model as JSON values.
 
-    `parameters` {number: {estimate, std, interval, identifiable}}; `fields` {name: {estimate, std, identifiable}} with
-    nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations; and how
-    all of it came about.
+    `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
+    pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
+    and how all of it came about.
     """
     meta = checkpoint.metadata["physical"]
     tensors = unprefixed("physical", checkpoint.tensors)
     fields = {}
-    for name, identifiable in meta["fields"].items():
+    for name, field in meta["fields"].items():
         std = tensors.get(f"field_std/{name}")
         fields[name] = {
             "estimate": tensors[f"field/{name}"].tolist(),
             "std": None if std is None else std.tolist(),
-            "identifiable": identifiable,
+            **field,
         }
     residuals = {
         key.removeprefix("residuals_"): t.tolist() for key, t in tensors.items() if key.startswith("residuals_")

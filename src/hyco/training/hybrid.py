@@ -125,7 +125,7 @@ class HybridTrainer:
         if epoch == self.config.epochs:
             self.physical.conclude()
         metrics.update(self.physical.metrics())
-        metrics["alpha"] = self.config.alpha if epoch > self.config.warmup_epochs else 1.0
+        metrics["alpha"] = self.config.alpha if predicted is not None else 1.0
         return metrics, result
 
     def _update_physics(

@@ -30,9 +30,10 @@ class InitialStatePrior(BaseModel):
 class InitialStates:
     """The initial states of some simulations as coordinates ξ, `n` for each simulation.
 
-    Without a prior, u₀ = y₀ + σ ξ with the observed state y₀ and its noise σ: one coordinate per cell. With a prior,
-    u₀ = Σ_k s_k φ_k ξ_k in Fourier modes φ_k (sine or cosine modes along axes with walls) with the prior's standard
-    deviations s_k, and ξ has a standard normal prior.
+    Without a prior, u₀ = y₀ + σ ξ with the observed state y₀ and its noise σ: one coordinate per cell or face.
+
+    With one, u₀ = Σ_k s_k φ_k ξ_k in Fourier modes φ_k (sine or cosine modes along axes with walls) with the prior's
+    standard deviations s_k, and ξ has a standard normal prior.
 
     Args:
         observed: measured or guessed initial states, `[S, C, *space]`, where ξ = 0 without a prior; with one, ξ starts
@@ -48,10 +49,14 @@ class InitialStates:
         self._shape = tuple(observed.shape[1:])
         channels = len(layout.channels)
         if prior is None:
-            self._observed, self._unit = observed, unit
-            self.per_simulation = math.prod(self._shape)
+            self._observed = observed
+            self._valid = layout.valid.to(observed.device)
+            self._unit = unit.expand(self._shape)[self._valid]
+            self.per_simulation = len(self._unit)
             self.initial = observed.new_zeros(self.simulations * self.per_simulation)
             return
+        if layout.shape != layout.grid.resolution:
+            raise ValueError("physical.initial_state is for centred fields; this equation has staggered ones: set null")
         basis = _modes(layout, prior).to(observed)
         self._basis = basis.flatten(1)
         self.per_simulation = channels * len(basis)
@@ -65,7 +70,9 @@ class InitialStates:
         """Coordinates `[K, S·n]` to initial states `[K, S, C, *space]`."""
         parts = xi.reshape(xi.shape[0], self.simulations, self.per_simulation)
         if self.prior is None:
-            return self._observed + self._unit * parts.reshape(*parts.shape[:2], *self._shape)
+            states = self._observed.repeat(len(xi), *[1] * (self._observed.ndim - 1)).reshape(-1, *self._observed.shape)
+            moved = self._observed[:, self._valid] + self._unit * parts
+            return states.masked_scatter(self._valid, moved)
         coefficients = parts.reshape(*parts.shape[:2], self._shape[0], -1)
         return (coefficients @ self._basis).reshape(*parts.shape[:2], *self._shape)
 

@@ -215,16 +215,19 @@ class InverseProblem:
         A coordinate of the initial states moves one simulation only, so that one copy of all simulations serves one
         coordinate of each.
         """
-        steps = steps or self.steps
+        r, left = self.linearised_parameters(z, steps)
+        if self.initial_states is None:
+            return r, left
+        return r, torch.cat([left, self._initial_jacobian(z, steps or self.steps)], dim=1)
+
+    def linearised_parameters(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:
+        """The same for the columns of the parameters alone, `[N, p]`."""
         p, point = self.parameters, z[None]
 
         def of_theta(theta: Tensor) -> Tensor:
             return self.real(torch.cat([theta, point[:, p:].expand(theta.shape[0], -1)], dim=1), steps)
 
-        r, left = central_jacobian(of_theta, z[:p], self.space.lower.to(z), self.space.upper.to(z))
-        if self.initial_states is None:
-            return r, left
-        return r, torch.cat([left, self._initial_jacobian(z, steps)], dim=1)
+        return central_jacobian(of_theta, z[:p], self.space.lower.to(z), self.space.upper.to(z))
 
     def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:
         """Columns of the initial states' coordinates, `[N, S·n]`, by central differences."""

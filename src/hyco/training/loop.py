@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from hyco.monitoring import PhaseClock, peak_rss_bytes
 from hyco.storage import Bundle
-from hyco.training.checkpoints import check_resumable, prefixed, unprefixed
+from hyco.training.checkpoints import ResumeError, check_resumable, prefixed, unprefixed
 from hyco.training.validation import ValidationConfig
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Run:
         """Take over a checkpoint if asked; yields it again where the run was finished already.
 
         Raises:
-            ResumeError: it belongs to another configuration.
+            ResumeError: it belongs to another configuration, or its training ended with an error.
         """
         if not asked:
             return
@@ -79,6 +79,9 @@ class Run:
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
         self.resumed_from = self.epoch
         log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
+        failed = meta.get("physical", {}).get("failed")
+        if meta["finished"] and failed:
+            raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
             yield checkpoint, self.history[-1]

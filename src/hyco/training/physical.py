@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor
 
 from hyco.inversion.result import Diverged, NotConverged, OptimisationResult, Status
@@ -17,7 +17,14 @@ from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
 from hyco.physics.stepper import Path, Stepper
 from hyco.storage import Bundle
-from hyco.training.estimates import CONFIDENCE, Assessment, assess, field_estimates, number_estimates
+from hyco.training.estimates import (
+    CONFIDENCE,
+    LARGEST_DENSE,
+    Assessment,
+    assess,
+    field_estimates,
+    number_estimates,
+)
 from hyco.training.initial_state import InitialStatePrior
 from hyco.training.inverse_problem import Interaction, InverseProblem
 from hyco.training.loop import Metrics, Run, Step
@@ -29,8 +36,10 @@ __all__ = ["CONFIDENCE", "Interaction", "PhysicalConfig", "PhysicalTrainer", "tr
 
 log = logging.getLogger(__name__)
 
-# The covariance is computed after every update for up to so many unknowns, and at the end for up to so many.
-_ASSESSED_ALWAYS, _ASSESSED_AT_ALL = 64, 3000
+# The covariance is computed after every update for up to so many unknowns, else at the end of the training.
+_ASSESSED_ALWAYS = 64
+# Unknowns that a method which stores the whole Jacobian can bear.
+_MOST_FOR_A_JACOBIAN = 5000
 
 
 class PhysicalConfig(ValidationConfig):
@@ -45,7 +54,8 @@ class PhysicalConfig(ValidationConfig):
     epochs: PositiveInt = Field(default=50, description="updates (or iterations, see max_iterations), when alone")
     num_predict_steps: PositiveInt = Field(default=5, description="steps of the rollout from t = 0, when alone")
     horizons: list[PositiveInt] = Field(
-        default=[], description="shorter rollouts to begin the first update with, in steps, one after the other"
+        default=[],
+        description="shorter rollouts to begin the first update with, in steps and rising; longer ones are left out",
     )
     starts: PositiveInt = Field(
         default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
@@ -65,6 +75,13 @@ class PhysicalConfig(ValidationConfig):
     gradient_checkpointing: bool = Field(
         default=False, description="recompute each step for the gradient instead of storing it"
     )
+
+    @field_validator("horizons")
+    @classmethod
+    def _rising(cls, horizons: list[int]) -> list[int]:
+        if sorted(set(horizons)) != horizons:
+            raise ValueError(f"horizons must rise, got {horizons}")
+        return horizons
 
 
 class PhysicalTrainer:
@@ -102,6 +119,11 @@ class PhysicalTrainer:
             prior=config.initial_state,
             device=device,
         )
+        if config.method == "Levenberg-Marquardt" and len(self.problem.start) > _MOST_FOR_A_JACOBIAN:
+            raise ValueError(
+                f"{len(self.problem.start)} unknowns are too many for Levenberg-Marquardt, which stores the whole "
+                f"Jacobian (at most {_MOST_FOR_A_JACOBIAN}): set physical.method to L-BFGS-B"
+            )
         self.space = self.problem.space
         self.unit = self.problem.start.clone()
         self.assessment: Assessment | None = None
@@ -109,6 +131,7 @@ class PhysicalTrainer:
         self.outcome: dict[str, Any] = {}
         self.residuals: dict[str, Tensor] = {}
         self.updates = 0
+        self.failed: str | None = None
         if not bool(self.problem.mask.any()):
             raise ValueError(
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
@@ -174,26 +197,30 @@ class PhysicalTrainer:
             self.assessment = None
             if len(self.unit) <= _ASSESSED_ALWAYS:
                 self.assess()
+        error = self._error(result)
+        self.failed = None if error is None else str(error)
         return result
 
     def assess(self) -> None:
-        """Bring the covariance up to date, unless there are too many unknowns for that, or a weight is to be chosen."""
+        """Bring the covariance up to date, unless there are too many parameters, or a weight is to be chosen."""
         if self.assessment is not None or self.space.undecided:
             return
-        if len(self.unit) <= _ASSESSED_AT_ALL:
-            self.assessment = assess(self.problem, self.unit)
-        else:
+        if self.problem.parameters > LARGEST_DENSE:
             log.warning(
-                "%d unknowns are too many for a covariance (at most %d): the estimates have no error bars.",
-                len(self.unit),
-                _ASSESSED_AT_ALL,
+                "%d coordinates of parameters are too many for a covariance (at most %d): there are no error bars.",
+                self.problem.parameters,
+                LARGEST_DENSE,
             )
+            return
+        self.assessment = assess(self.problem, self.unit)
 
     def _information(self) -> Tensor | None:
         """Diagonal of the information `[q]`, for the scale of the first step."""
         if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS and self.config.method == "L-BFGS-B":
             self.assess()
-        return None if self.assessment is None else self.assessment.uncertainty.information.diagonal()
+        if self.assessment is None or len(self.assessment.uncertainty.information) != len(self.unit):
+            return None
+        return self.assessment.uncertainty.information.diagonal()
 
     def check(self, result: OptimisationResult) -> None:
         """Raise what an outcome calls for.
@@ -202,20 +229,27 @@ class PhysicalTrainer:
             Diverged: the loss is not finite where the update started.
             NotConverged: it did not converge, and `suppress_convergence_errors` is false.
         """
+        error = self._error(result)
+        if error is not None:
+            raise error
+
+    def _error(self, result: OptimisationResult) -> NotConverged | Diverged | None:
+        """What an outcome calls for, if anything."""
         best = ", ".join(f"{name} = {value:.6g}" for name, value in self.values.items()) or "a field"
         if result.status is Status.DIVERGED:
             message = (
                 f"physical: {result.reason} ({best}). Change physical.learnable_parameters (initial_guess, bounds), "
                 "or check the data for values that are not finite."
             )
-            raise Diverged(message, result, self.values)
+            return Diverged(message, result, self.values)
         if result.status is not Status.CONVERGED and not self.config.suppress_convergence_errors:
             message = (
                 f"physical: {result.reason}, after {result.evaluations} evaluations; best so far: {best} "
                 f"(loss {result.value:.6g}). Raise physical.max_iterations, or set "
                 "physical.suppress_convergence_errors=true to go on with the best parameters."
             )
-            raise NotConverged(message, result, self.values)
+            return NotConverged(message, result, self.values)
+        return None
 
     def estimates(self) -> dict[str, dict[str, Any]]:
         """For each number its `estimate`, `std`, `interval` and whether it is `identifiable`: see `number_estimates`.
@@ -239,7 +273,7 @@ class PhysicalTrainer:
         self.assess()
         if self.assessment is None:
             return
-        for words in self.assessment.identifiability.words():
+        for words in self.assessment.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)
 
     def state(self) -> Bundle:
@@ -251,11 +285,12 @@ class PhysicalTrainer:
             "evaluations": list(self.evaluations),
             "outcome": self.outcome,
             "updates": self.updates,
+            "failed": self.failed,
             "work": self.problem.work,
             "weights": dict(self.space.weights),
             "estimates": self.estimates(),
             "values": {n: float(v) for n, v in self.space.to_values(self.theta).items() if n not in fields},
-            "fields": {name: field.identifiable for name, field in fields.items()},
+            "fields": {n: {"identifiable": f.identifiable, "pull": f.pull} for n, f in fields.items()},
             "assessed": self.assessment is not None,
         }
         for name, field in fields.items():
@@ -275,7 +310,7 @@ class PhysicalTrainer:
         meta = state.metadata
         self.unit = state.tensors["unit"]
         self.evaluations = list(meta["evaluations"])
-        self.outcome, self.updates = meta["outcome"], meta["updates"]
+        self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
         self.problem.stepper = Stepper(self.problem.stepper.equation, meta["execution"])
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}

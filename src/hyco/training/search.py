@@ -70,6 +70,8 @@ class Search:
         result = self._minimise(starts, problem.steps, self.interaction)
         result.history = [entry for stage in before for entry in stage.history] + result.history
         result.evaluations += sum(stage.evaluations for stage in before)
+        if before:  # where the several starts ended, before the best went on
+            result.starts = before[0].starts
         return result
 
     def _starts(self, start: Tensor) -> Tensor:

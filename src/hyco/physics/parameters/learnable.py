@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Prior(BaseModel):
     """A Gaussian prior of a number: what is known of it before the measurement."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     mean: float = Field(description="mean, in units of the parameter")
     std: PositiveFloat = Field(description="standard deviation, in units of the parameter")
@@ -33,7 +33,7 @@ class Regularisation(BaseModel):
     weight · Σ |∇d|² dV, `tv` weight · Σ √(|∇d|² + ε²) dV.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["tikhonov", "h1", "tv"] = Field(default="h1", description="what is small")
     weight: PositiveFloat | Literal["discrepancy", "l_curve"] = Field(
@@ -83,7 +83,7 @@ class Learnable(BaseModel):
     Coordinates z are chosen so that one unit is a large change, whatever the parameter's own unit is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(description="name of a parameter of the equation")
 

@@ -1,0 +1,102 @@
+"""Faults in the middle of an inversion: an error or a step back; never a hang, never the guess as an estimate."""
+
+import math
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from phi import math as phimath
+
+from hyco.inversion.lbfgsb import minimise_lbfgsb
+from hyco.inversion.result import Status
+from hyco.training.physical import PhysicalTrainer
+
+CPU = torch.device("cpu")
+METHODS = ("L-BFGS-B", "Levenberg-Marquardt", "Adam")
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def trainer(problem, method):
+    config = problem.physical(method=method, epochs=400, suppress_convergence_errors=True)
+    return PhysicalTrainer(
+        problem.equation, problem.observations, config, num_predict_steps=config.num_predict_steps, device=CPU
+    )
+
+
+def inject(model, fault, when):
+    """Replace the physical step by one that has a fault at some calls."""
+    stepper, calls = model.problem.stepper, []
+
+    def faulty(state, values):
+        calls.append(1)
+        return fault(stepper(state, values)) if when(len(calls)) else stepper(state, values)
+
+    faulty.path, faulty.equation = stepper.path, stepper.equation
+    model.problem.stepper = faulty
+    return calls
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_nan_at_a_random_step_is_a_step_back(problem, method, seed):
+    model = trainer(problem, method)
+    model.estimates()
+    at = random.Random(seed).randrange(9, 30)
+    inject(model, lambda state: state * math.nan, lambda call: call == at)
+    result = model.update()
+    assert result.status is not Status.DIVERGED
+    assert model.values["viscosity"] == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_solver_that_fails_for_good_is_an_error_that_reaches_the_user(problem, method):
+    model = trainer(problem, method)
+    model.estimates()
+
+    def fail(state):
+        raise phimath.Diverged(SimpleNamespace(msg="the pressure solve did not converge"))
+
+    inject(model, fail, lambda call: call > 12)
+    with pytest.raises(phimath.Diverged):
+        model.update()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_states_that_are_never_finite_are_a_divergence_and_leave_the_parameters_alone(problem, method):
+    model = trainer(problem, method)
+    before = dict(model.values)
+    inject(model, lambda state: state * math.nan, lambda call: True)
+    result = model.update()
+    assert result.status is Status.DIVERGED
+    assert model.values == before
+    assert math.isnan(result.value)
+    assert not model.estimates()["viscosity"]["identifiable"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fault_in_all_but_the_first_evaluation_never_passes_for_convergence_on_the_guess(problem, method):
+    model = trainer(problem, method)
+    model.estimates()
+    first = problem.physical().num_predict_steps
+    inject(model, lambda state: state * math.nan, lambda call: call > first)
+    result = model.update()
+    assert result.status is not Status.CONVERGED
+    model.config = problem.physical(method=method)
+    with pytest.raises(phimath.ConvergenceException):
+        model.check(result)
+
+
+def test_an_abnormal_line_search_is_told_and_the_best_point_kept():
+    import numpy as np
+
+    def liar(x):
+        """The gradient points uphill."""
+        return float((x**2).sum()), -2 * x
+
+    found = minimise_lbfgsb(
+        liar, np.array([0.5]), np.array([[-1.0, 1.0]]), abs_tol=1e-12, max_iterations=20, scale=np.array([0.1])
+    )
+    assert found.status is Status.LINE_SEARCH_FAILED
+    assert "line search" in found.reason
