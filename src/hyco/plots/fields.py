@@ -115,12 +115,12 @@ def error_limit(errors: Mapping[str, Array], truth: Array) -> float:
     """Half range of the error colours, so that a useless prediction does not hide the errors of the useful ones.
 
     The largest of the methods' own ranges (all but 0.5% of their errors), without persistence and without those that
-    are wrong by more than half of the truth's range.
+    are wrong by more than the truth's range.
     """
     low, high = state_limits(truth)
     sizes = {name: np.abs(e[np.isfinite(e)]) for name, e in errors.items()}
     ranges = {name: float(np.percentile(size, 99.5)) for name, size in sizes.items() if size.size}
-    useful = [r for name, r in ranges.items() if name != "persistence" and r <= 0.5 * (high - low)]
+    useful = [r for name, r in ranges.items() if name != "persistence" and r <= high - low]
     limit = min(max(useful or list(ranges.values()) or [0.0]), high - low)
     return limit if limit > 1e-14 * max(abs(low), abs(high)) else 1e-3 * (high - low)
 
