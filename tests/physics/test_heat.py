@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
+from phi import math as phi_math
 from pydantic import ValidationError
 
 from hyco.generation import simulate
 from hyco.physics.registry import build_equation, equation_config
 from hyco.physics.stepper import Stepper
+from hyco.physics.transport import diffusion
 from hyco.rollout import rollout
 
 MIXED = {"x": {"lower": 0.4, "upper": "neumann"}, "y": "neumann", "z": 0.4}
@@ -67,10 +69,10 @@ MODES = {
 }
 
 
-def mode_error(resolution, kinds, diffusivity=0.3, form="divergence"):
+def mode_error(resolution, kinds, diffusivity=0.3, form="divergence", order=2):
     """Error of a product of modes at the time 0.5, one kind of boundary per axis."""
     boundary = dict(zip("xyz", (MODES[k][0] for k in kinds), strict=False))
-    equation = heat(resolution, 0.05, diffusivity, boundary, substeps=2, form=form)
+    equation = heat(resolution, 0.05, diffusivity, boundary, substeps=2 if order == 2 else 48, form=form, order=order)
     start, rate = torch.ones(equation.layout.shape, dtype=torch.float64), 0.0
     for kind, s, size in zip(kinds, points(equation), equation.layout.grid.size, strict=True):
         start = start * MODES[kind][1](s)
@@ -93,6 +95,57 @@ def mode_error(resolution, kinds, diffusivity=0.3, form="divergence"):
 def test_differences_are_second_order_for_every_boundary(kinds, resolution):
     coarse, fine = mode_error(resolution, kinds), mode_error([2 * n for n in resolution], kinds)
     assert math.log2(coarse / fine) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "resolution"),
+    [
+        (("dirichlet",), (12,)),
+        (("neumann",), (16,)),
+        (("periodic", "dirichlet-neumann"), (20, 18)),
+        (("neumann-dirichlet", "neumann"), (14, 16)),
+        (("dirichlet", "periodic", "neumann-dirichlet"), (8, 12, 7)),
+    ],
+    ids=str,
+)
+def test_order_4_is_fourth_order_for_every_boundary(kinds, resolution):
+    grids = (resolution, [2 * n for n in resolution])
+    coarse, fine = (mode_error(grid, kinds, form="nondivergence", order=4) for grid in grids)
+    assert math.log2(coarse / fine) == pytest.approx(4, abs=0.1)
+
+
+def exact_in_time(cells, boundary, diffusivity, start, time=0.4):
+    """The state at a time, by the exponential of the differences of order 4, on [0, 2π]; functions of x/2π."""
+    s = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
+    a = phi_math.wrap(diffusivity(s), phi_math.spatial("x"))
+    unit = phi_math.wrap(torch.eye(cells, dtype=torch.float64), phi_math.batch("batch"), phi_math.spatial("x"))
+    with phi_math.precision(64):
+        rows = diffusion(a, {"x": boundary}, {"x": 2 * math.pi / cells}, "nondivergence", 4)(unit).native("batch,x")
+    return torch.matrix_exp(time * rows.T) @ start(s)
+
+
+def wave(s):
+    return 0.5 + 0.3 * torch.sin(2 * math.pi * s + 0.4)
+
+
+# With a slope of a across a Neumann wall ∂³u/∂n³ = -(∂a/∂n)/a Δu there, which mirrored cells take to be zero.
+@pytest.mark.parametrize(
+    ("boundary", "diffusivity", "start", "expected"),
+    [
+        ("periodic", wave, MODES["periodic"][1], 4),
+        (0.0, wave, MODES["dirichlet"][1], 4),
+        ("neumann", lambda s: 0.5 + 0.2 * torch.cos(math.pi * s), MODES["neumann"][1], 4),
+        ("neumann", wave, MODES["neumann"][1], 2),
+    ],
+    ids=["periodic", "dirichlet", "neumann, a has no slope there", "neumann, a has a slope there"],
+)
+def test_order_4_with_a_varying_diffusivity_is_lost_only_to_its_slope_at_neumann_walls(
+    boundary, diffusivity, start, expected
+):
+    # Each grid has three times the cells of the one before, so that it has cells with the same centres.
+    grids = [exact_in_time(30 * k, boundary, diffusivity, start)[k // 2 :: k] for k in (1, 3, 9)]
+    ratio = float((grids[0] - grids[1]).norm() / (grids[1] - grids[2]).norm())
+    assert math.log(ratio, 3) == pytest.approx(expected, abs=0.1)
 
 
 # Legendre: ((1 - x²) P')' = -n(n + 1) P. P₂ is 0 at 1/√3 and flat at 0; P₃ is flat at ±1/√5 and 0 at √(3/5).
@@ -183,6 +236,32 @@ def test_the_step_is_stable_for_every_diffusivity_up_to_the_limit(form, boundary
     assert torch.allclose(end[0], start[0], rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("boundary", ["periodic", {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}])
+def test_with_order_4_slopes_never_grow_for_any_diffusivity_up_to_the_limit(boundary):
+    """-Δ is symmetric, and with it the step, in the product <u, -Δv>: its norm does not grow if the step is stable."""
+    equation = heat((20, 12), 0.1, 1.0, boundary, maximum=30.0, form="nondivergence", order=4)
+    spacing = dict(zip("xy", equation.layout.grid.spacing, strict=True))
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(6, 1, 20, 12, generator=generator, dtype=torch.float64)
+    # The roughest state, which only as many stages as the stiffness of this order asks for can bear.
+    start[3, 0] = (-1.0) ** (torch.arange(20)[:, None] + torch.arange(12))
+    values = 30 * torch.tensor([0.0, 1e-3, 0.3, 1.0, 1.0, 1.0], dtype=torch.float64)[:, None, None].repeat(1, 20, 12)
+    values[4] *= torch.rand(20, 12, generator=generator, dtype=torch.float64)
+    values[5, :10] = 0.0
+
+    def slopes(state):
+        tensor = phi_math.wrap(state[:, 0], phi_math.batch("batch"), phi_math.spatial("x,y"))
+        with phi_math.precision(64):
+            laplacian = diffusion(1.0, boundary, spacing, "nondivergence", 4)(tensor).native("batch,x,y")
+        return -(state[:, 0] * laplacian).sum((1, 2))
+
+    stepper = Stepper(equation)
+    states = [start, *rollout(lambda state: stepper(state, {"diffusivity": values}), start, 30).unbind(1)]
+    sizes = torch.stack([slopes(state) for state in states])
+    assert (sizes.diff(dim=0) <= 1e-9 * sizes[0]).all()
+    assert (torch.stack(states).abs().amax((0, 2, 3, 4)) <= 1.5 * start.abs().amax((1, 2, 3))).all()
+
+
 @pytest.mark.parametrize(
     ("boundary", "resolution"),
     [
@@ -212,9 +291,12 @@ def test_a_constant_field_gives_what_its_number_gives():
     assert torch.allclose(one, other, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize(("form", "resolution"), [("nondivergence", (24,)), ("divergence", (6, 5, 7))])
-def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
-    equation = heat(resolution, 0.1, VARYING[len(resolution)], MIXED, form=form)
+@pytest.mark.parametrize(
+    ("form", "resolution", "order"),
+    [("nondivergence", (24,), 2), ("divergence", (6, 5, 7), 2), ("nondivergence", (12, 9), 4)],
+)
+def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution, order):
+    equation = heat(resolution, 0.1, VARYING[len(resolution)], MIXED, form=form, order=order)
     generator = torch.Generator().manual_seed(3)
     start = torch.randn(3, 1, *resolution, generator=generator, dtype=torch.float64)
     field = torch.rand(3, *resolution, generator=generator, dtype=torch.float64)
@@ -229,12 +311,18 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
 
 
 @pytest.mark.parametrize(
-    ("form", "boundary", "kind"),
-    [("divergence", MIXED, "field"), ("nondivergence", "periodic", "field"), ("divergence", MIXED, "scalar")],
+    ("form", "boundary", "kind", "order"),
+    [
+        ("divergence", MIXED, "field", 2),
+        ("nondivergence", "periodic", "field", 2),
+        ("divergence", MIXED, "scalar", 2),
+        ("nondivergence", MIXED, "field", 4),
+        ("nondivergence", MIXED, "scalar", 4),
+    ],
     ids=str,
 )
-def test_the_gradient_passes_the_taylor_test(form, boundary, kind):
-    equation = heat((12, 9), 0.1, 0.4, boundary, form=form)
+def test_the_gradient_passes_the_taylor_test(form, boundary, kind, order):
+    equation = heat((12, 9), 0.1, 0.4, boundary, form=form, order=order)
     generator = torch.Generator().manual_seed(4)
     start = torch.randn(2, 1, 12, 9, generator=generator, dtype=torch.float64)
     shape = () if kind == "scalar" else (1, 12, 9)
@@ -287,6 +375,8 @@ def test_long_steps_are_cut_into_shorter_ones():
         ({"boundary": "open"}, "'open' is not allowed; allowed: periodic, neumann, a number"),
         ({"boundary": {"x": "periodic"}}, "one entry per axis"),
         ({"form": "mixed"}, "divergence"),
+        ({"order": 4}, "order: 4 is for form: nondivergence"),
+        ({"order": 3, "form": "nondivergence"}, "2 or 4"),
     ],
 )
 def test_wrong_configurations_say_what_is_allowed(change, message):
