@@ -1,6 +1,6 @@
 """Heat with an unknown diffusivity from sensors that move: the study of benchmark B3 (see `problems/heat.py`).
 
-    python benchmarks/heat.py --cells 18 --draws 10 --results heat_18.jsonl
+    python benchmarks/heat.py --cells 18 --order 4 --draws 10 --results heat_18.jsonl
     python benchmarks/heat.py --table heat_18.jsonl heat_35.jsonl --write docs/studies/heat.md
 
 Physics alone: Levenberg-Marquardt from the benchmark's one first guess, for each draw of the sensors (and of the noise)
@@ -44,10 +44,10 @@ ABOUT = """# Heat with an unknown diffusivity, from sensors that move
 u_t = a Δu on [-3, 3]², u = 0 on the boundary, a = min(2.5, 0.1 + two bumps), six unknown numbers, 60 sensors that
 turn about the centre of the region where they start. The physical model alone, Levenberg-Marquardt from the
 benchmark's single first guess; the truth is an independent solution on 100×100 nodes. `cells` are the model's unknowns
-along each axis (18: 18×18 cells, walls at their outer faces). `read` says how the model is read between its cells, at
-the sensors and for e_s. Each row is the median and the worst over the draws of the sensors and of the noise, in percent
-of the standard deviation of the data. e_s is the relative error of the solution on the nodes of the truth, e_p the
-error of amplitudes plus that of centres.
+along each axis (18: 18×18 cells, walls at their outer faces), `order` is that of its differences in space. `read` says
+how the model is read between its cells, at the sensors and for e_s. Each row is the median and the worst over the draws
+of the sensors and of the noise, in percent of the standard deviation of the data. e_s is the relative error of the
+solution on the nodes of the truth, e_p the error of amplitudes plus that of centres.
 """
 SURE = """## What the data determine
 
@@ -62,9 +62,9 @@ standard deviation) is above 1, they are too short.
 class Fits:
     """Fits with one grid and one truth; the equation's step is traced once for all of them."""
 
-    def __init__(self, cells: int, truth: str = "published", read: str = "cubic") -> None:
-        self.cells, self.truth, self.read = cells, truth, read
-        self.equation = build_equation(problem.equation(cells, truth))
+    def __init__(self, cells: int, order: int = 4, truth: str = "published", read: str = "cubic") -> None:
+        self.cells, self.order, self.truth, self.read = cells, order, truth, read
+        self.equation = build_equation(problem.equation(cells, truth, order))
         self.stepper = Stepper(self.equation)
 
     def fit(self, region: str, noise: float, draw: int) -> dict[str, Any]:
@@ -94,6 +94,7 @@ class Fits:
         true = problem.TRUTHS[self.truth]
         return {
             "cells": self.cells,
+            "order": self.order,
             "truth": self.truth,
             "read": self.read,
             "region": region,
@@ -126,30 +127,35 @@ def read_lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-KEYS = ("cells", "truth", "read", "region", "noise")
+KEYS = ("cells", "order", "truth", "read", "region", "noise")
 
 
 def groups(lines: list[dict[str, Any]]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
     """The lines of each row of the tables."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    rank = list(problem.SQUARES)
-    for line in sorted(lines, key=lambda x: (x["truth"] != "published", rank.index(x["region"]), x["cells"])):
+    regions = list(problem.SQUARES)
+    for line in lines:
         found.setdefault(tuple(line[key] for key in KEYS), []).append(line)
-    return dict(sorted(found.items(), key=lambda g: (g[0][1] != "published", rank.index(g[0][3]), g[0][0], g[0][4])))
+
+    def rank(key: tuple[Any, ...]) -> tuple[Any, ...]:
+        cells, order, truth, read, region, noise = key
+        return truth != "published", -order, regions.index(region), cells, read, noise
+
+    return {key: found[key] for key in sorted(found, key=rank)}
 
 
 def table(lines: list[dict[str, Any]]) -> str:
     """Errors: one row per region, grid, noise and way of reading."""
-    head = "region | cells | truth | read | noise | draws | e_s median (worst) | e_p median (worst) | bar | met"
+    head = "region | cells | order | truth | read | noise | draws | e_s median (worst) | e_p median (worst) | bar | met"
     head += " | published hybrid | published physics alone | seconds"
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
-    for (cells, truth, read, region, noise), own in groups(lines).items():
+    for (cells, order, truth, read, region, noise), own in groups(lines).items():
         medians = [statistics.median(x[e] for x in own) for e in ("e_s", "e_p")]
         worst = [max(x[e] for x in own) for e in ("e_s", "e_p")]
         bar = BARS.get((cells, region)) if noise == 0 and truth == "published" else None
         met = "" if bar is None else ", ".join("yes" if m <= b else "**no**" for m, b in zip(medians, bar, strict=True))
         published = PUBLISHED[region] if noise == 0 and cells == 18 and truth == "published" else ("", "")
-        row = [region, cells, truth, read, f"{noise:.0%}", len(own)]
+        row = [region, cells, order, truth, read, f"{noise:.0%}", len(own)]
         row += [f"{m:.4f} ({w:.4f})" for m, w in zip(medians[:1], worst[:1], strict=True)]
         row += [f"{medians[1]:.3f} ({worst[1]:.3f})", "" if bar is None else f"{bar[0]:g}, {bar[1]:g}", met, *published]
         row += [f"{statistics.mean(x['seconds'] for x in own):.1f}"]
@@ -159,16 +165,18 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def certainty(lines: list[dict[str, Any]]) -> str:
     """Flags and intervals: one row as above."""
-    head = "region | cells | truth | read | noise | flagged | undetermined | far A, x, y | near A, x, y | misfit"
+    head = (
+        "region | cells | order | truth | read | noise | flagged | undetermined | far A, x, y | near A, x, y | misfit"
+    )
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
-    for (cells, truth, read, region, noise), own in groups(lines).items():
+    for (cells, order, truth, read, region, noise), own in groups(lines).items():
         named = Counter(word for x in own for word in {_kind(w) for w in x["undetermined"]})
         inside = [sum(x["inside"][i] for x in own) for i in range(6)]
         far, near = (", ".join(map(str, part)) for part in (inside[3:], inside[:3]))
         words = "; ".join(f"{word} ({count})" for word, count in named.most_common(2))
         chi = statistics.median(x["chi_square"] for x in own)
         flagged = f"{sum(x['flagged'] for x in own)} of {len(own)}"
-        row = [region, cells, truth, read, f"{noise:.0%}", flagged, words, far, near, f"{chi:.3g}"]
+        row = [region, cells, order, truth, read, f"{noise:.0%}", flagged, words, far, near, f"{chi:.3g}"]
         rows.append("| " + " | ".join(map(str, row)) + " |")
     return "\n".join(rows)
 
@@ -181,12 +189,13 @@ def _kind(words: str) -> str:
 def document(lines: list[dict[str, Any]]) -> str:
     """The page of the study."""
     again = []
-    for cells, truth, read in dict.fromkeys((x["cells"], x["truth"], x["read"]) for x in lines):
-        own = [x for x in lines if (x["cells"], x["truth"], x["read"]) == (cells, truth, read)]
+    for settings in dict.fromkeys(key[:4] for key in groups(lines)):
+        cells, order, truth, read = settings
+        own = [x for x in lines if tuple(x[key] for key in KEYS[:4]) == settings]
         regions, noises = (",".join(str(v) for v in dict.fromkeys(x[k] for x in own)) for k in ("region", "noise"))
         again.append(
-            f"python benchmarks/heat.py --cells {cells} --truth {truth} --read {read} --regions {regions} "
-            f"--noise {noises} --draws {max(x['draw'] for x in own) + 1} --results heat.jsonl"
+            f"python benchmarks/heat.py --cells {cells} --order {order} --truth {truth} --read {read} "
+            f"--regions {regions} --noise {noises} --draws {max(x['draw'] for x in own) + 1} --results heat.jsonl"
         )
     parts = [ABOUT, table(lines), SURE, certainty(lines)]
     parts += ["To run it again:", "```bash\n" + "\n".join(again) + "\n```"]
@@ -197,6 +206,7 @@ def main() -> None:
     """Run fits, or make the tables of what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=18)
+    parser.add_argument("--order", type=int, choices=(2, 4), default=4, help="of the model's differences in space")
     parser.add_argument("--truth", choices=problem.TRUTHS, default="published")
     parser.add_argument("--read", choices=("linear", "cubic"), default="cubic", help="the model at sensors")
     parser.add_argument("--regions", default="full,half,quarter")
@@ -216,11 +226,11 @@ def main() -> None:
     else:
         lines = read_lines([a.results]) if a.results and a.results.exists() else []
         done = {tuple(line[key] for key in (*KEYS, "draw")) for line in lines}
-        fits = Fits(a.cells, a.truth, a.read)
+        fits = Fits(a.cells, a.order, a.truth, a.read)
         for region in a.regions.split(","):
             for noise in map(float, a.noise.split(",")):
                 for draw in range(a.seed, a.seed + a.draws):
-                    if (a.cells, a.truth, a.read, region, noise, draw) in done:
+                    if (a.cells, a.order, a.truth, a.read, region, noise, draw) in done:
                         continue
                     lines.append(fits.fit(region, noise, draw))
                     if a.results:

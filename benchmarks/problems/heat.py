@@ -111,8 +111,12 @@ def truth(name: str = "published", nodes: int = NODES, dt: float = 1e-4) -> Trut
     return Truth(x, np.stack(states))
 
 
-def equation(cells: int, name: str = "published") -> dict[str, Any]:
-    """The `equation` section: so many cells along each axis, walls at the faces of the outermost ones."""
+def equation(cells: int, name: str = "published", differences: int = 4) -> dict[str, Any]:
+    """The `equation` section: so many cells along each axis, walls at the faces of the outermost ones.
+
+    Args:
+        differences: the order of the differences in space.
+    """
     A1, x1, y1, A2, x2, y2 = TRUTHS[name]
     bumps = f"{A1} * exp(-(x - {x1})**2 - (y - {y1})**2) + {A2} * exp(-(x - {x2})**2 - (y - {y2})**2)"
     axis = {"lower": -3.0, "size": 6.0, "resolution": cells}
@@ -122,6 +126,7 @@ def equation(cells: int, name: str = "published") -> dict[str, Any]:
         "boundary": 0.0,
         "dt": 1 / STATES,
         "form": "nondivergence",
+        "order": differences,
         "max_diffusivity": LARGEST,
         "parameters": {"diffusivity": f"min({LARGEST}, {OFFSET} + {bumps})"},
     }

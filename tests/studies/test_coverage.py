@@ -26,6 +26,14 @@ def test_twelve_intervals_cover_the_truth_as_often_as_95_percent_would(study, na
     assert f"| {name} |" in study.table(lines)
 
 
+def test_gray_scott_is_determined_to_a_thousandth(study):
+    for line in study.run("gray_scott", range(2), None):
+        assert line["status"] == "converged"
+        for label, number in line["numbers"].items():
+            assert number["std"] < 1e-3 * number["true"]
+            assert abs(number["estimate"] - number["true"]) < 4 * number["std"], label
+
+
 def test_an_unknown_initial_state_widens_the_interval(study):
     (known,), (unknown,) = (study.run(name, [0], None) for name in ("burgers", "burgers_noisy_start"))
     for label, number in known["numbers"].items():
