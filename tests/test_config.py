@@ -100,7 +100,10 @@ def test_bounds_beyond_what_is_stable_are_refused():
     ("changes", "expected"),
     [
         ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: advection"),
-        ({"synthetic": {"network": {"name": "cnn"}}}, "unknown network 'cnn'; available: resnet, unet"),
+        (
+            {"synthetic": {"network": {"name": "cnn"}}},
+            "unknown network 'cnn'; available: dilated_resnet, fno, resnet, unet",
+        ),
         ({"observation": {"space": {"mode": "half"}}}, "mode 'half' is not allowed; allowed: 'full', 'range'"),
         ({"observation": {"test_sim": [0]}}, "simulation 0 is in train_sim and again in test_sim"),
         ({"observation": {"test_sim": [99]}}, "simulation 99 does not exist; generation.simulations is 8: 0 to 7"),
@@ -108,6 +111,14 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
         ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 100"),
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
+        (
+            {"synthetic": {"network": {"name": "fno", "modes": 65}}},
+            "synthetic.network.modes: 65 is more than 128 cells (periodic) can hold; allowed: 1 to 64",
+        ),
+        (
+            {"hybrid": {"synthetic": {"network": {"name": "fno", "modes": 65}}}},
+            "hybrid.synthetic.network.modes: 65 is more than 128 cells (periodic) can hold; allowed: 1 to 64",
+        ),
         ({"experiment": "../up"}, "'../up'"),
         ({"generation": {"steps": 9}}, "indices holds 15, the last state is 9"),
         ({"observation": {"space": {"mode": "points", "count": 999}}}, "count is 999, but the grid has 128 cells"),

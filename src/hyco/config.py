@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from hyco.generation import GenerationConfig
+from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
 from hyco.physics.equation import EquationConfig
 from hyco.physics.parameters.space import KINDS
@@ -260,6 +261,15 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         if physical.initial_state is not None and layout.shape != layout.grid.resolution:
             text = f"a prior of initial states is for centred fields; {c.equation.name} has staggered ones: null"
             found.append(((*section.split("."), "initial_state"), text))
+    networks: list[tuple[Path, dict[str, Any]]] = [(("synthetic", "network"), c.synthetic.network)]
+    if c.hybrid.synthetic.network != c.synthetic.network:
+        networks.append((("hybrid", "synthetic", "network"), c.hybrid.synthetic.network))
+    for path, network in networks:
+        layout = build_equation(c.equation).layout
+        problem = network_config(network).check(layout.shape, layout.boundaries)
+        if problem is not None:
+            key, text = problem
+            found.append(((*path, key), text))
     simulations = c.generation.simulations
     for key in ("train_sim", "val_sim", "test_sim"):
         for index in getattr(c.observation, key):

@@ -1,10 +1,12 @@
 """Training of the network alone: it learns, it is repeatable, and bad numbers do not reach the optimiser."""
 
 import math
+import re
 
 import pytest
 import torch
 
+from hyco.networks.network import available
 from hyco.training.final import final_synthetic_model
 from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
 from hyco.training.synthetic import SyntheticTrainer, synthetic_rollout, train_synthetic
@@ -49,6 +51,17 @@ def test_a_network_overfits_one_batch(make_problem):
     changes = {"num_predict_steps": 2, "batch_size": 16, "learning_rate": 1e-2, "use_sliding_window": True}
     losses = [r["metrics"]["synthetic_loss"] for _, r in train(problem, epochs=300, **changes)]
     assert losses[-1] < 5e-3 * losses[0]
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_network_trains_and_its_size_is_told_once(problem, name, caplog):
+    small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
+    with caplog.at_level("INFO"):
+        steps = train(problem, epochs=3, learning_rate=1e-2, network=small)
+    losses = [record["metrics"]["synthetic_loss"] for _, record in steps]
+    assert losses[-1] < losses[0]
+    (line,) = [m for m in caplog.messages if m.startswith("Network")]
+    assert re.fullmatch(rf"Network {name}: \d{{1,3}}( \d{{3}})* weights\.", line)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

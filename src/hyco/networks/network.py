@@ -7,7 +7,7 @@ To add one, write one file with a subclass of `NetworkConfig` (its keys in YAML)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Names and where they live; a module is imported when its network is asked for.
 NETWORKS = {
+    "dilated_resnet": "hyco.networks.dilated_resnet:DilatedResNet",
+    "fno": "hyco.networks.fno:FNO",
     "resnet": "hyco.networks.resnet:ResNet",
     "unet": "hyco.networks.unet:UNet",
 }
@@ -33,6 +35,14 @@ class NetworkConfig(BaseModel):
         default=False,
         description="also feed the position, so that the network can learn a coefficient that varies in space",
     )
+
+    def check(self, shape: Sequence[int], boundaries: Sequence[str]) -> tuple[str, str] | None:
+        """The key that does not fit to a grid, and why; None if all do.
+
+        Args:
+            shape: cells of the network's input along each axis.
+            boundaries: per axis, see `build`.
+        """
 
 
 def available() -> list[str]:

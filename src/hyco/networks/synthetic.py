@@ -86,10 +86,14 @@ class SyntheticModel(nn.Module):
             layout, mean, std, change_std: see the class.
 
         Raises:
-            ValueError: an unknown network, or see the class.
+            ValueError: an unknown network, one that does not fit to the grid, or see the class.
         """
         config = network if isinstance(network, NetworkConfig) else network_config(network)
         channels, boundaries = len(layout.channels), layout.boundaries
+        problem = config.check([s.stop - s.start for s in _filled(layout.valid)], boundaries)
+        if problem is not None:
+            key, text = problem
+            raise ValueError(f"network.{key}: {text}")
         extra = len(coordinate_channels([1] * len(boundaries), boundaries)) if config.coordinates else 0
         module = build(
             config,

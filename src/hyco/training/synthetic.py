@@ -100,6 +100,8 @@ class SyntheticTrainer:
             change_std=observations.change_std(),
             seed=seed,
         ).to(device)
+        weights = f"{self.model.count_parameters():,}".replace(",", " ")
+        log.info("Network %s: %s weights.", self.model.config.name, weights)
         self.optimizer = _OPTIMIZERS[config.optimizer](
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
