@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 # A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
 MISFIT = 1.5
-# A pull above this many standard deviations makes an interval too small to be honest.
+# A pull above this many standard deviations is more than the error bar says.
 PULLED = 1.0
 
 # The file beside report.json that holds learnt fields.
@@ -127,8 +127,9 @@ def report(
         for name, p in entry.get("parameters", {}).items():
             if (p.get("pull") or 0.0) > PULLED:
                 log.warning(
-                    "%s: %s is %.2g standard deviations from where the measurements alone put it: its error bar does "
-                    "not cover that. The network's predictions pull it: raise hybrid.alpha, or train longer.",
+                    "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
+                    "cover that, its interval does. The network's predictions pull it: raise hybrid.alpha, or train "
+                    "longer.",
                     method,
                     name,
                     p["pull"],

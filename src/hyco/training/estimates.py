@@ -32,7 +32,7 @@ class Assessment:
         uncertainty: of the parameters' coordinates `[p]`, unknown initial states left free.
         identifiability: what the data alone say of them.
         pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
-            `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
+            with sign, `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
     """
 
     uncertainty: Uncertainty
@@ -62,7 +62,7 @@ def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     point, lower, upper = z.cpu(), problem.lower, problem.upper
     held = ((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0))
     step = torch.nan_to_num(whole.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
-    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step.abs() / uncertainty.std, nan=0.0, posinf=0.0))
+    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     return Assessment(uncertainty, identifiability(data, problem.space.width, problem.space.labels), pull)
 
 
@@ -82,7 +82,7 @@ def _assess_iteratively(problem: InverseProblem, z: Tensor) -> Assessment:
     if len(prior):
         slope = slope + prior.T @ problem.space.prior_residuals(theta).cpu()
     step = torch.nan_to_num(whole.covariance, posinf=0.0) @ slope
-    pull = torch.nan_to_num(step.abs() / uncertainty.std, nan=0.0, posinf=0.0)
+    pull = torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0)
     return Assessment(uncertainty, identifiability(root / scale, problem.space.width, problem.space.labels), pull)
 
 
@@ -105,7 +105,9 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
 
     A number is identifiable if the data alone give a 95 % interval narrower than what was known beforehand (the
     bounds, or the prior's interval), and the estimate does not sit on a bound. Where nothing is known the standard
-    deviation is that of a uniform distribution over the bounds. Without an assessment `std` and `interval` are None.
+    deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
+    measurements alone put it, together: in a hybrid it is wider than ± 1.96 std. Without an assessment `std`,
+    `interval` and `pull` are None.
 
     Args:
         z: the parameters' coordinates, `[p]`.
@@ -124,7 +126,12 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         moved = z.clone().requires_grad_(True)
         slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
         lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(z[i])
-        ends = [max(lower, position - CONFIDENCE * spread), min(upper, position + CONFIDENCE * spread)]
+        # The interval reaches to where the measurements alone put the estimate, and as far beyond.
+        alone = position - float(assessment.pull[i]) * spread
+        ends = [
+            max(lower, min(position, alone) - CONFIDENCE * spread),
+            min(upper, max(position, alone) + CONFIDENCE * spread),
+        ]
         std = spread * slope
         bounds = scalars[label].bounds
         if bounds is not None:
@@ -133,7 +140,7 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         entry["std"] = std
         entry["interval"] = sorted(_at(space, z, i, end, label) for end in ends)
         entry["identifiable"] = bool(inside and assessment.identifiability.determined[i])
-        entry["pull"] = float(assessment.pull[i])
+        entry["pull"] = abs(float(assessment.pull[i]))
         found[label] = entry
     return found
 
@@ -183,7 +190,9 @@ def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | N
             std = std.clamp_max((parameter.bounds[1] - parameter.bounds[0]) / math.sqrt(12))
         directions = assessment.identifiability.directions[:, part].square().sum(dim=1)
         weak = assessment.identifiability.weak & (directions > 0.1)
-        found[parameter.name] = FieldEstimate(estimate, std, not bool(weak.any()), float(assessment.pull[part].max()))
+        found[parameter.name] = FieldEstimate(
+            estimate, std, not bool(weak.any()), float(assessment.pull[part].abs().max())
+        )
     return found
 
 
