@@ -56,6 +56,11 @@ SURE = """## What the data determine
 at (-2, -2), which in `quarter` is far from all sensors, and of the one at (1, 1). Intervals tell the noise, not the
 error of the grid: where the misfit (the reduced χ², in units of the noise; without noise, of a thousandth of the data's
 standard deviation) is above 1, they are too short.
+
+From `quarter` the data say little of the far bump: bumps of amplitude 0.1 and 10 fit about equally well, and an error of
+the grid too small for the eye moves it. A fit from one first guess may end beside the lowest χ². Intervals and flags
+come from the slopes at the point that was found: where that is a far bump of small amplitude, the interval is too
+short, and the draw may go without a flag.
 """
 
 
