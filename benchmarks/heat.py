@@ -57,10 +57,10 @@ at (-2, -2), which in `quarter` is far from all sensors, and of the one at (1, 1
 error of the grid: where the misfit (the reduced χ², in units of the noise; without noise, of a thousandth of the data's
 standard deviation) is above 1, they are too short.
 
-From `quarter` the data say little of the far bump: bumps of amplitude 0.1 and 10 fit about equally well, and an error of
-the grid too small for the eye moves it. A fit from one first guess may end beside the lowest χ². Intervals and flags
-come from the slopes at the point that was found: where that is a far bump of small amplitude, the interval is too
-short, and the draw may go without a flag.
+From `quarter` the data say little of the far bump: in one draw amplitudes of 0.1 and of 10 differed by 4 in χ², and
+the error of the grid moves the estimate as much as the noise does. A fit from one first guess may end beside the lowest
+χ². Intervals and flags come from the slopes at the point that was found: where that is a far bump of small amplitude,
+the interval is too short, and the draw may go without a flag.
 """
 
 
