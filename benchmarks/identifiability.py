@@ -147,7 +147,11 @@ OPEN: dict[str, tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = {
 
 DETERMINED: dict[str, tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]] = {
     "viscosity": (BURGERS, [VISCOSITY], {}),
-    "viscosity and convection": (BURGERS, [VISCOSITY, _number("convection", 0.5, 0.1, 1.0)], {}),
+    "viscosity and convection": (
+        BURGERS | {"max_convection": 1.5},
+        [VISCOSITY, _number("convection", 0.5, 0.1, 1.5)],
+        {},
+    ),
     "viscosity from ten sensors": (
         BURGERS,
         [VISCOSITY],

@@ -84,16 +84,18 @@ def report(
     name: str,
     rollouts: Mapping[str, Tensor],
     models: Mapping[str, Model],
-    true_numbers: Mapping[str, float],
+    true_numbers: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
 
     Args:
-        true_numbers: true values of learnt numbers, by full name, where they are known.
+        true_numbers: true values of learnt numbers, by full name, where they are known; default: the equation's own.
 
     Raises:
         FloatingPointError: a method's rollout is not finite: that is an error, not a number.
     """
+    if true_numbers is None:
+        true_numbers = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
     methods: dict[str, Any] = {}
     for method in METHODS:
         if method not in rollouts:
