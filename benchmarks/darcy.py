@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from problems import darcy as problem
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -39,6 +38,7 @@ from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import build_equation
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from problems import darcy as problem
 
 CPU = torch.device("cpu")
 STARTS, REFINEMENTS = 4, 2

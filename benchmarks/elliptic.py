@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from problems import elliptic as problem
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -35,6 +34,7 @@ from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import build_equation
 from hyco.physics.stepper import Stepper
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from problems import elliptic as problem
 
 CPU = torch.device("cpu")
 STARTS, SUCCESS = 64, 0.1

@@ -3,16 +3,15 @@
     python benchmarks/gray_scott.py --draws 20 --results gray_scott.jsonl
     python benchmarks/gray_scott.py --table gray_scott.jsonl --write docs/studies/gray_scott.md
 
-u_t = D_u Δu - uv² + 0.018 (1 - u), v_t = D_v Δv + uv² - 0.069 v, periodic, 64² cells of width 100/63; u = v = 0.5 in a
-disc of radius 6.3 cells, else u = 1, v = 0; Euler steps of 0.4 to T = 2000, 51 states. True D = (0.20, 0.08), first
-guess (0.10, 0.05). 5000 joint samples of both fields in space and time, drawn anew for each draw; noise in units of each
-channel's standard deviation.
+u_t = D_u Δu - uv² + 0.018 (1 - u), v_t = D_v Δv + uv² - 0.069 v, periodic, 64² cells of width 100/63; u = v = 0.5 in
+a disc of radius 6.3 cells, else u = 1, v = 0; Euler steps of 0.4 to T = 2000, 51 states. True D = (0.20, 0.08), first
+guess (0.10, 0.05). 5000 joint samples of both fields in space and time, drawn anew for each draw; noise in units of
+each channel's standard deviation.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import statistics
@@ -29,6 +28,7 @@ from hyco.physics.equation import Equation
 from hyco.physics.registry import build_equation
 from hyco.storage import Bundle
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from study import add_line, described, read_lines, write_page
 
 TRUE = {"diffusivity_u": 0.20, "diffusivity_v": 0.08}
 SIZE = 6400 / 63
@@ -147,16 +147,14 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="with --table: write it to this file too")
     arguments = parser.parse_args()
     if arguments.table:
-        lines = [json.loads(line) for path in arguments.table for line in path.read_text().splitlines()]
-        text = table(lines)
+        text = table(read_lines(arguments.table))
         if arguments.write:
-            command = "python benchmarks/gray_scott.py --draws 20 --results gray_scott.jsonl"
-            words = __doc__.split("\n\n", 2)[2].strip() + (
+            note = (
                 " Errors are relative. *Simulations*: all work of an inversion with its error bars, in forward"
-                " simulations of the whole trajectory. HYCO reached 0.49 % and 0.27 % (published).\n\n"
+                " simulations of the whole trajectory. HYCO reached 0.49 % and 0.27 % (published)."
             )
-            arguments.write.parent.mkdir(parents=True, exist_ok=True)
-            arguments.write.write_text(f"# Gray-Scott, physics alone\n\n{words}```\n{command}\n```\n\n{text}\n")
+            command = "python benchmarks/gray_scott.py --draws 20 --results gray_scott.jsonl"
+            write_page(arguments.write, "Gray-Scott, physics alone", described(__doc__) + note, [command], text)
         print(text)
         return
     logging.disable(logging.WARNING)
@@ -166,9 +164,7 @@ def main() -> None:
     lines = []
     for draw, noise, asymmetric in cases:
         lines.append(run(draw, noise, asymmetric=asymmetric))
-        if arguments.results:
-            with arguments.results.open("a") as file:
-                file.write(json.dumps(lines[-1]) + "\n")
+        add_line(arguments.results, lines[-1])
     print(table(lines))
 
 

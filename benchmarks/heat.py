@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from problems import heat as problem
 
 from hyco.physics.registry import build_equation
 from hyco.physics.stepper import Stepper
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from problems import heat as problem
 
 # Published for 18×18, e_s and e_p: of the hybrid's physical model, and of physics alone.
 PUBLISHED = {

@@ -19,6 +19,7 @@ from hyco.generation import GenerationConfig, generate
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from study import described, write_page
 
 STEPS = 8
 
@@ -244,11 +245,9 @@ def main() -> None:
     )
     print(summary)
     if arguments.write:
-        words = __doc__.split("\n\n", 2)[2].strip()
-        command = f"python benchmarks/identifiability.py --seeds {arguments.seeds}"
-        arguments.write.parent.mkdir(parents=True, exist_ok=True)
-        text = f"# What data do not determine\n\n{words}\n\n```\n{command}\n```\n\n{summary}\n\n" + "\n".join(rows)
-        arguments.write.write_text(text + "\n")
+        command = f"python benchmarks/identifiability.py --seeds {arguments.seeds} --write {arguments.write}"
+        text = f"{summary}\n\n" + "\n".join(rows)
+        write_page(arguments.write, "What data do not determine", described(__doc__), [command], text)
 
 
 if __name__ == "__main__":

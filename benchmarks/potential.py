@@ -10,7 +10,6 @@ initial state is known; true φ = sin(2πx/L). The error is that of φ without i
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import statistics
 import time
@@ -24,6 +23,7 @@ from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
 from hyco.training.estimates import field_estimates
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from study import add_line, described, read_lines, write_page
 
 EQUATION = {
     "name": "inviscid_burgers",
@@ -109,18 +109,16 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="with --table: write it to this file too")
     arguments = parser.parse_args()
     if arguments.table:
-        lines = [json.loads(line) for path in arguments.table for line in path.read_text().splitlines()]
-        text = table(lines)
+        text = table(read_lines(arguments.table))
         if arguments.write:
-            heading = "# The potential from half the domain, physics alone\n\n"
-            command = "python benchmarks/potential.py --seeds 0-4 --results potential.jsonl"
-            words = __doc__.split("\n\n", 2)[2].strip() + (
+            note = (
                 " *std seen*, *hidden*: mean reported standard deviation of φ in the half that is measured, and in the"
-                " other. *Open directions*: those that the data alone do not determine (see docs/method.md)."
-                " HYCO-PhiFlow's stored run reached 0.560 (one seed, noise-free).\n\n"
+                " other. *Open directions*: those that the data alone do not determine."
+                " HYCO-PhiFlow's stored run reached 0.560 (one seed, noise-free)."
             )
-            arguments.write.parent.mkdir(parents=True, exist_ok=True)
-            arguments.write.write_text(f"{heading}{words}```\n{command}\n```\n\n{text}\n")
+            command = "python benchmarks/potential.py --seeds 0-4 --results potential.jsonl"
+            title = "The potential from half the domain, physics alone"
+            write_page(arguments.write, title, described(__doc__) + note, [command], text)
         print(text)
         return
     logging.disable(logging.WARNING)
@@ -130,9 +128,7 @@ def main() -> None:
     for seed in range(first, last + 1):
         for modes, noise in CASES:
             lines.append(run(modes, noise, seed, arguments.potential))
-            if arguments.results:
-                with arguments.results.open("a") as file:
-                    file.write(json.dumps(lines[-1]) + "\n")
+            add_line(arguments.results, lines[-1])
     print(table(lines))
 
 

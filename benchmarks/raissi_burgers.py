@@ -11,12 +11,11 @@ noise are drawn anew for each draw; noise in units of the standard deviation of 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import statistics
-import sys
 import time
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,8 @@ from hyco.physics.equation import Equation
 from hyco.physics.registry import build_equation
 from hyco.randomness import stream
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
-
-sys.path.insert(0, str(Path(__file__).parent))
 from problems import raissi_burgers as problem
+from study import add_line, described, read_lines, write_page
 
 TRUE = {"convection": 1.0, "viscosity": problem.VISCOSITY}
 STEPS, SAMPLES = 99, 2000
@@ -154,6 +152,15 @@ def table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
+def commands(lines: list[dict[str, Any]]) -> list[str]:
+    """What was run."""
+    draws = Counter((line["noise"], line["cells"]) for line in lines)
+    return [
+        f"python benchmarks/raissi_burgers.py --noise {n} --cells {c} --draws {draws[n, c]} --results raissi.jsonl"
+        for n, c in sorted(draws)
+    ]
+
+
 def main() -> None:
     """Run draws, or print the table of what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,43 +174,23 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="with --table: write it to this file too")
     arguments = parser.parse_args()
     if arguments.table:
-        lines = [json.loads(line) for path in arguments.table for line in path.read_text().splitlines()]
+        lines = read_lines(arguments.table)
         text = table(lines)
         if arguments.write:
-            commands = "\n".join(
-                f"python benchmarks/raissi_burgers.py --noise {noise} --cells {cells} --draws {draws} --results raissi.jsonl"
-                for noise, cells, draws in sorted(
-                    {
-                        (
-                            a["noise"],
-                            a["cells"],
-                            sum((b["noise"], b["cells"]) == (a["noise"], a["cells"]) for b in lines),
-                        )
-                        for a in lines
-                    }
-                )
-            )
-            words = __doc__.split("\n\n", 2)[2].strip() + (
-                " Errors are relative; the Cramér-Rao standard deviation is that of the points of each draw.\n\n"
-            )
-            arguments.write.parent.mkdir(parents=True, exist_ok=True)
-            heading = "# Burgers from 2000 points, physics alone\n\n"
-            arguments.write.write_text(f"{heading}{words}```\n{commands}\n```\n\n{text}\n")
+            note = " Errors are relative; the Cramér-Rao standard deviation is that of the points of each draw."
+            title = "Burgers from 2000 points, physics alone"
+            write_page(arguments.write, title, described(__doc__) + note, commands(lines), text)
         print(text)
         return
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    lines = []
-    if arguments.results and arguments.results.exists():
-        lines = [json.loads(line) for line in arguments.results.read_text().splitlines()]
+    lines = read_lines([arguments.results])
     done = {(line["noise"], line["cells"], line["draw"]) for line in lines}
     for draw in range(arguments.draws):
         if (arguments.noise, arguments.cells, draw) in done:
             continue
         lines.append(run(arguments.cells, arguments.noise, draw))
-        if arguments.results:
-            with arguments.results.open("a") as file:
-                file.write(json.dumps(lines[-1]) + "\n")
+        add_line(arguments.results, lines[-1])
     print(table(lines))
 
 

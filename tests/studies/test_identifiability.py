@@ -1,15 +1,8 @@
 """Set-ups that do not determine their parameters are flagged, and those that do are not."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-SPEC = importlib.util.spec_from_file_location(
-    "identifiability", Path(__file__).parents[2] / "benchmarks" / "identifiability.py"
-)
-study = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(study)
+import identifiability as study
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,37 @@
+"""What the studies share: a file with a line of JSON per draw, and a page with the table of such lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def read_lines(paths: Iterable[Path | None]) -> list[dict[str, Any]]:
+    """The lines of files that need not exist."""
+    found = [path.read_text().splitlines() for path in paths if path is not None and path.exists()]
+    return [json.loads(line) for lines in found for line in lines]
+
+
+def add_line(path: Path | None, line: dict[str, Any]) -> None:
+    """Append a line, at once, so that a run that is killed loses nothing."""
+    if path is not None:
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def write_page(path: Path, title: str, words: str, commands: Iterable[str], table: str) -> None:
+    """Write the page of a study: what is measured, how to run it again, and the table.
+
+    Args:
+        words: what is measured; of a study's docstring the part after the commands.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    again = "\n".join(commands)
+    path.write_text(f"# {title}\n\n{words.strip()}\n\n```\n{again}\n```\n\n{table}\n")
+
+
+def described(doc: str | None) -> str:
+    """The part of a study's docstring after its first line and its commands."""
+    return (doc or "").split("\n\n", 2)[2].strip()
