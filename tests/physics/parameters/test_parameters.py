@@ -104,6 +104,19 @@ def test_a_fourier_field_has_each_mode_once_and_a_prior_that_falls_with_the_wave
     assert len(space({"name": "phi", "kind": "fourier", "modes": 2})) == 25
 
 
+def test_a_fourier_field_stays_positive_or_inside_its_bounds_where_it_is_told_to():
+    z = torch.linspace(-9, 9, 7, dtype=torch.float64)
+    base = {"name": "k", "kind": "fourier", "modes": 3, "offset": 0.5}
+    for extra, low, high in (
+        ({"transform": "log"}, 0.0, math.inf),
+        ({"transform": "logit", "bounds": (0.2, 0.9)}, 0.2, 0.9),
+    ):
+        s = space(base | extra, grid=LINE)
+        assert torch.allclose(s.to_values(s.initial)["k"], torch.tensor(0.5).double())
+        value = s.to_values(z)["k"]
+        assert low < float(value.min()) < 0.5 < float(value.max()) < high
+
+
 @pytest.mark.parametrize("bounds", [None, (0.1, 4.0)])
 def test_a_field_on_the_grid_starts_at_its_guess_which_may_be_a_formula(bounds):
     data = {"name": "k", "kind": "field", "initial_guess": "1 + 0.2 * x", "bounds": bounds}
@@ -163,6 +176,9 @@ def test_several_parameters_share_one_vector():
         ({"kind": "field", "initial_guess": "0.5", "bounds": (1.0, 0.1)}, "rising order"),
         ({"kind": "field", "initial_guess": "0.5", "bounds": (-1.0, 1.0), "transform": "log"}, "needs positive bounds"),
         ({"kind": "nothing"}, "nothing"),
+        ({"kind": "fourier", "modes": 2, "transform": "logit"}, "bounds go with transform logit"),
+        ({"kind": "fourier", "modes": 2, "transform": "log"}, "needs a positive offset"),
+        ({"kind": "fourier", "modes": 2, "transform": "logit", "bounds": (1.0, 2.0)}, "strictly inside bounds"),
         ({"kind": "expression", "expression": "a * q", "scalars": [{"name": "a", "initial_guess": 1.0}]}, "unknown"),
         ({"kind": "expression", "expression": "2 * x", "scalars": [{"name": "a", "initial_guess": 1.0}]}, "not use a"),
     ],
@@ -220,6 +236,7 @@ def test_the_derivative_of_every_kind_is_right():
             "terms": [{"amplitude": 1.0, "center": [0.4, 1.2]}],
         },
         {"name": "f", "kind": "field", "initial_guess": 1.0, "bounds": (0.5, 3.0)},
+        {"name": "l", "kind": "fourier", "modes": 1, "offset": 0.7, "transform": "log", "prior_std": 0.2},
     )
 
     def total(z):

@@ -7,7 +7,7 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from hyco.expressions import coordinates
@@ -18,7 +18,10 @@ _WIDTH = 3.92
 
 
 class FourierField(Learnable):
-    """θ(x) = offset + [c₀] + Σ_k a_k cos(2π k·x/L) + b_k sin(2π k·x/L), |k_i| ≤ modes, one of each pair ±k.
+    """θ(x) = offset + s(x), s = [c₀] + Σ_k a_k cos(2π k·x/L) + b_k sin(2π k·x/L), |k_i| ≤ modes, one of each pair ±k.
+
+    With `transform: log` θ = offset · exp(s), which stays positive; with `logit` θ stays inside `bounds` [a, b]:
+    log((θ - a)/(b - θ)) = log((offset - a)/(b - offset)) + s.
 
     Prior: every coefficient is Gaussian with mean 0 and standard deviation `prior_std` / |k|^`prior_decay`; the mean c₀
     has `prior_std`. The coordinates are the coefficients in these units. With `prior: false` they are only units.
@@ -27,10 +30,24 @@ class FourierField(Learnable):
     kind: Literal["fourier"]
     modes: PositiveInt = Field(description="largest wavenumber along each axis, in periods of the domain")
     mean: bool = Field(default=True, description="whether the mean is learnt; false where the equation does not see it")
-    offset: float = Field(default=0.0, description="constant part that is known, in units of the parameter")
+    offset: float = Field(default=0.0, description="first guess, a constant, in units of the parameter")
+    bounds: tuple[float, float] | None = Field(default=None, description="smallest and largest value, for logit")
+    transform: Literal["none", "log", "logit"] = Field(
+        default="none", description="what the series is of: the parameter less its offset, its logarithm, its logit"
+    )
     prior: bool = Field(default=True, description="whether the prior enters the estimate")
     prior_std: PositiveFloat = Field(default=1.0, description="of the coefficients with |k| = 1")
     prior_decay: NonNegativeFloat = Field(default=1.0, description="exponent of 1/|k|")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FourierField:
+        if (self.bounds is None) == (self.transform == "logit"):
+            raise ValueError("bounds go with transform logit, and it needs them")
+        if self.bounds is not None and not self.bounds[0] < self.offset < self.bounds[1]:
+            raise ValueError(f"offset {self.offset} does not lie strictly inside bounds {list(self.bounds)}")
+        if self.transform == "log" and self.offset <= 0:
+            raise ValueError(f"transform log needs a positive offset, got {self.offset}")
+        return self
 
     @property
     def is_field(self) -> bool:
@@ -73,8 +90,13 @@ class FourierField(Learnable):
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""
         basis = self._basis(grid).to(z.device)
-        found: Tensor = self.offset + torch.tensordot(z, basis, dims=1)
-        return found
+        series: Tensor = torch.tensordot(z, basis, dims=1)
+        if self.transform == "log":
+            return self.offset * torch.exp(series)
+        if self.bounds is not None:
+            a, b = self.bounds
+            return a + (b - a) * torch.sigmoid(math.log((self.offset - a) / (b - self.offset)) + series)
+        return self.offset + series
 
     def prior_residuals(self, z: Tensor, grid: Grid, weight: float | None = None) -> Tensor:
         """The coordinates themselves."""

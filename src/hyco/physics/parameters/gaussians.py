@@ -41,6 +41,9 @@ class GaussiansField(Learnable):
         default=["amplitude", "center"], min_length=1, description="which numbers are unknown"
     )
     amplitude_bounds: Range | None = Field(default=None, description="of every amplitude")
+    amplitude_transform: Literal["none", "log"] = Field(
+        default="none", description="coordinate of the amplitudes; log keeps their sign and suits a wide range"
+    )
     center_bounds: Range | None = Field(default=None, description="of every coordinate of a centre [length]")
     width_bounds: Range | None = Field(default=None, description="of every width [length]")
     amplitude_prior: Prior | None = Field(default=None, description="of every amplitude")
@@ -69,7 +72,9 @@ class GaussiansField(Learnable):
             }
             for kind in ("amplitude", "center", "width"):
                 for name, guess, bounds, prior in options[kind] if kind in self.learn else []:
-                    transform = "log" if kind == "width" and bounds is None else "none"
+                    free_width = kind == "width" and bounds is None
+                    logarithmic = free_width or (kind == "amplitude" and self.amplitude_transform == "log")
+                    transform: Literal["log", "none"] = "log" if logarithmic else "none"
                     found.append(
                         Scalar(name=name, initial_guess=guess, bounds=bounds, prior=prior, transform=transform)
                     )
