@@ -241,3 +241,19 @@ def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, m
     assert iterative.uncertainty.reduced_chi_square == pytest.approx(dense.uncertainty.reduced_chi_square, rel=0.15)
     assert float(iterative.pull[0]) == pytest.approx(float(dense.pull[0]), abs=0.02)
     assert torch.equal(iterative.identifiability.determined, dense.identifiability.determined)
+
+
+def test_another_minimum_that_fits_as_well_is_told(caplog):
+    """The viscosity is a square: both signs of its root fit."""
+    root = {"name": "a", "initial_guess": 0.5, "bounds": [-0.9, 0.9]}
+    square = {"name": "viscosity", "kind": "expression", "expression": "0.01 + a**2", "scalars": [root]}
+    model = trainer([square], starts=6)
+    model.update()
+    model.conclude()
+    (other,) = model.outcome["rivals"]
+    assert other["viscosity.a"] == pytest.approx(-model.values["viscosity.a"], rel=1e-2)
+    assert "Another minimum fits the data as well: viscosity.a" in caplog.text
+    single = trainer([VISCOSITY], starts=6)
+    single.update()
+    single.conclude()
+    assert single.outcome["rivals"] == []

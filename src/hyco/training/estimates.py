@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from hyco.training.marginal import marginal_information, symmetric_root
 CONFIDENCE = INTERVAL / 2
 # Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively.
 LARGEST_DENSE = 2000
+# Standard deviations from which on another minimum is another one.
+_APART = 3.0
 # A number without bounds of which nothing is known gets this many units as its standard deviation.
 _UNKNOWN = 1e6
 
@@ -151,6 +154,33 @@ def _at(space: ParameterSpace, z: Tensor, i: int, position: float, label: str) -
     moved[i] = position
     value = float(space.numbers(moved)[label])
     return value if math.isfinite(value) else math.copysign(1e300, value)
+
+
+def rivals(
+    space: ParameterSpace, z: Tensor, assessment: Assessment, ends: Sequence[Mapping[str, Any]], count: int
+) -> list[dict[str, float]]:
+    """Other minima that fit as well as the estimate: the numbers of each, one of several alike.
+
+    A search that ended elsewhere (three standard deviations off in some coordinate) is a rival if its χ² is not larger
+    by nine, the 99.7 % limit of one unknown.
+
+    Args:
+        z: the parameters' coordinates, `[p]`.
+        ends: where several searches ended, `{"x": …, "value": …}` with the mean squared residual as value.
+        count: number of residuals.
+    """
+    finite = [end for end in ends if end["value"] is not None]
+    if not finite:
+        return []
+    best = min(end["value"] for end in finite)
+    std = torch.nan_to_num(assessment.uncertainty.std, posinf=_UNKNOWN).clamp_min(1e-12)
+    places = [z]
+    for end in sorted(finite, key=lambda e: float(e["value"])):
+        place = torch.tensor(end["x"], dtype=z.dtype)
+        apart = all(float(((place - other).abs() / std).max()) > _APART for other in places)
+        if apart and (end["value"] - best) * count < _APART**2:
+            places.append(place)
+    return [{name: float(v) for name, v in space.numbers(place).items()} for place in places[1:]]
 
 
 @dataclass(frozen=True)

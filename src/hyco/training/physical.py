@@ -24,6 +24,7 @@ from hyco.training.estimates import (
     assess,
     field_estimates,
     number_estimates,
+    rivals,
 )
 from hyco.training.initial_state import InitialStatePrior
 from hyco.training.inverse_problem import Interaction, InverseProblem
@@ -275,6 +276,14 @@ class PhysicalTrainer:
             return
         for words in self.assessment.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)
+        if not self.config.horizons:  # with them the searches ended on a part of the data
+            found = rivals(
+                self.space, self.theta, self.assessment, self.outcome["starts"], self.problem.count(self.steps)
+            )
+            self.outcome["rivals"] = found[:8]
+        for numbers in self.outcome.get("rivals", []):
+            text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items())
+            log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
 
     def state(self) -> Bundle:
         """Everything that changes during training."""
