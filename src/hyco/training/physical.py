@@ -277,10 +277,8 @@ class PhysicalTrainer:
         for words in self.assessment.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)
         if not self.config.horizons:  # with them the searches ended on a part of the data
-            found = rivals(
-                self.space, self.theta, self.assessment, self.outcome["starts"], self.problem.count(self.steps)
-            )
-            self.outcome["rivals"] = found[:8]
+            ends, count = self.outcome.get("starts", []), self.problem.count(self.steps)
+            self.outcome["rivals"] = rivals(self.space, self.theta, self.assessment, ends, count)[:8]
         for numbers in self.outcome.get("rivals", []):
             text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items())
             log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
