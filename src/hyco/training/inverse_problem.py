@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyco.inversion.jacobian import central_jacobian
+from hyco.inversion.jacobian import central_jacobian, forward_jacobian
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
 from hyco.physics.equation import Equation
@@ -210,7 +210,9 @@ class InverseProblem:
         return torch.cat(parts, dim=1)
 
     def linearised(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:
-        """The real residuals `[N]` at `[q]` and their Jacobian `[N, q]`, by central differences in one batch.
+        """The real residuals `[N]` at `[q]` and their Jacobian `[N, q]`, by differences in one batch.
+
+        One-sided ones where σ is the noise; central ones where it is only a unit that the noise is far below.
 
         A coordinate of the initial states moves one simulation only, so that one copy of all simulations serves one
         coordinate of each.
@@ -227,7 +229,11 @@ class InverseProblem:
         def of_theta(theta: Tensor) -> Tensor:
             return self.real(torch.cat([theta, point[:, p:].expand(theta.shape[0], -1)], dim=1), steps)
 
-        return central_jacobian(of_theta, z[:p], self.space.lower.to(z), self.space.upper.to(z))
+        lower, upper = self.space.lower.to(z), self.space.upper.to(z)
+        if not self.known_noise:
+            return central_jacobian(of_theta, z[:p], lower, upper)
+        residual, slopes = forward_jacobian(of_theta, point[:, :p], None, lower, upper, 1e-6)
+        return residual[0], slopes[0]
 
     def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:
         """Columns of the initial states' coordinates, `[N, S·n]`, by central differences."""

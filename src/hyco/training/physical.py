@@ -193,7 +193,10 @@ class PhysicalTrainer:
             "forward_simulations": self.problem.simulations,
             "starts": [{**s, "x": s["x"][: self.problem.parameters]} for s in result.starts][:64],
         }
-        if result.status is not Status.DIVERGED:
+        # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
+        # not matter how many of them follow.
+        settled = result.status is Status.CONVERGED and result.initial_value - result.value < self.config.abs_tol
+        if result.status is not Status.DIVERGED and (first or not settled):
             self.unit = torch.from_numpy(result.x.copy())
             self.assessment = None
             if len(self.unit) <= _ASSESSED_ALWAYS:
