@@ -13,12 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from hyco.fields import FieldSpec, Layout
 from hyco.physics.equation import Equation, EquationConfig
+from hyco.physics.integrators import ssp_rk3
 from hyco.physics.stencils import neighbours
+from hyco.physics.transport import UPWIND_STEPS, upwind
 
-# Largest |z| of the three-stage Runge-Kutta method on the imaginary and on the negative real axis, and the largest
-# eigenvalues (times the cell width) of the fourth-order first derivative and of its upwind dissipation.
-_RK3_IMAGINARY, _RK3_REAL = 1.73, 2.51
-_DERIVATIVE, _DISSIPATION = 1.372, 16 / 12
 # The spectral scheme: the part of the wavenumbers that products keep, so that no product is aliased, and the largest
 # (speed × wavenumber × step). Stability of the four-stage method allows 2.8, accuracy asks for less.
 _KEPT, _SPECTRAL_COURANT = 2 / 3, 1.4
@@ -100,7 +98,7 @@ class Burgers(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=grid.axes, boundary="periodic"),))
         rates = {
-            "upwind": _DERIVATIVE / _RK3_IMAGINARY + _DISSIPATION / _RK3_REAL,
+            "upwind": UPWIND_STEPS,
             "spectral": _KEPT * np.pi / _SPECTRAL_COURANT,
         }
         rate = sum(rates[config.scheme] / h for h in grid.spacing)
@@ -138,7 +136,7 @@ class Burgers(Equation):
         inner = outer * outer
         values = self._diffuse(values, outer)
         for i in range(self.convection_steps):
-            values = self._convect(values, h, parameters["convection"])
+            values = ssp_rk3(values, h, lambda u: self._convection(u, parameters["convection"]))
             values = self._diffuse(values, outer if i == self.convection_steps - 1 else inner)
         return values
 
@@ -147,22 +145,12 @@ class Burgers(Equation):
         """Multiply the Fourier coefficients of `values` by `factor`."""
         return math.real(math.ifft(math.fft(values) * factor))
 
-    def _convect(self, u: Any, h: float, coefficient: Any) -> Any:
-        """Solve ∂u/∂t = -λ(u·∇)u over a time `h`: three stages, third order (Shu and Osher, equation 2.18)."""
-        first = u + h * self._convection(u, coefficient)
-        second = 0.75 * u + 0.25 * (first + h * self._convection(first, coefficient))
-        return u / 3 + 2 / 3 * (second + h * self._convection(second, coefficient))
-
     def _convection(self, u: Any, coefficient: Any) -> Any:
         """-λ(u·∇)u by third-order upwind-biased differences."""
         total, speeds = 0.0, coefficient * u
         for axis in self._axes:
-            left2, left, _, right, right2 = neighbours(u, axis, "periodic", width=2)
-            near, far = left + right, left2 + right2
-            derivative = 8 * (right - left) - (right2 - left2)
-            dissipation = far - 4 * near + 6 * u
-            speed = speeds[{"vector": axis}]
-            total = total - (speed * derivative + math.abs(speed) * dissipation) / (12 * self._spacing[axis])
+            cells = neighbours(u, axis, "periodic", width=2)
+            total = total - upwind(cells, speeds[{"vector": axis}], self._spacing[axis])
         return total
 
     def _spectral(self, values: Any, parameters: Mapping[str, Any]) -> Any:

@@ -15,14 +15,12 @@ from torch import Tensor
 from hyco.expressions import Expression, coordinates
 from hyco.fields import FieldSpec, Layout
 from hyco.physics.equation import Equation, EquationConfig
+from hyco.physics.integrators import RK3_REAL
 from hyco.physics.staggered import BoxSides, StaggeredBox
+from hyco.physics.transport import UPWIND_STEPS
 
-# As for the Burgers equation: reach of the Runge-Kutta method on the imaginary and on the negative real axis, and the
-# largest eigenvalues (times the cell width) of the first derivative and of its upwind dissipation.
-_RK3_IMAGINARY, _RK3_REAL = 1.73, 2.51
-_DERIVATIVE, _DISSIPATION = 1.372, 16 / 12
-_CONVECTION = _DERIVATIVE / _RK3_IMAGINARY + _DISSIPATION / _RK3_REAL
-_DIFFUSION = 4 / _RK3_REAL
+# Steps that diffusion needs, in units of h²/ν.
+_DIFFUSION = 4 / RK3_REAL
 # Puffs of smoke in an initial state, and the part of the domain's height that they are in.
 _PUFFS, _LOWER_PART = 3, 0.6
 
@@ -79,7 +77,7 @@ class SmokeConfig(EquationConfig):
         """`max_viscosity`, or what is stable in as many sub-steps as `max_speed` needs."""
         if self.max_viscosity is not None:
             return self.max_viscosity
-        convection = self.max_speed * sum(_CONVECTION / h for h in self.grid.spacing)
+        convection = self.max_speed * sum(UPWIND_STEPS / h for h in self.grid.spacing)
         return convection / sum(_DIFFUSION / h**2 for h in self.grid.spacing)
 
     @property
@@ -131,7 +129,7 @@ class Smoke(Equation):
                 FieldSpec("velocity", components=grid.axes, staggered=True, boundary=self.box.velocity_boundary),
             ),
         )
-        convection = config.max_speed * sum(_CONVECTION / h for h in grid.spacing)
+        convection = config.max_speed * sum(UPWIND_STEPS / h for h in grid.spacing)
         diffusion = config.largest_viscosity * sum(_DIFFUSION / h**2 for h in grid.spacing)
         self.substeps = ceil(config.dt * (convection + diffusion))
         self._up = grid.axes[-1]

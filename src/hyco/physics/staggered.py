@@ -16,6 +16,7 @@ from hyco.fields import Boundary
 from hyco.grid import Grid
 from hyco.physics.spectral import Poisson
 from hyco.physics.stencils import pad
+from hyco.physics.transport import upwind
 
 Wall = Literal["closed", "open"]
 Velocity = Mapping[str, Any]
@@ -149,12 +150,9 @@ class StaggeredBox:
             for axis in self.axes:
                 h = self.spacing[axis]
                 speed = math.clip(self.speed(velocity, axis, component), -max_speed, max_speed)
-                left2, left, _, right, right2 = self.neighbours(u, component, axis)
-                near, far = left + right, left2 + right2
-                derivative = 8 * (right - left) - (right2 - left2)
-                dissipation = far - 4 * near + 6 * u
-                total = total - (speed * derivative + math.abs(speed) * dissipation) / (12 * h)
-                total = total + (near - 2 * u) * (viscosity / h**2)
+                cells = self.neighbours(u, component, axis)
+                total = total - upwind(cells, speed, h)
+                total = total + (cells[1] + cells[3] - 2 * u) * (viscosity / h**2)
             found[component] = total
         return found
 

@@ -29,6 +29,8 @@ Spacing = Mapping[str, float]
 
 # Largest eigenvalues, times the cell width, of the fourth-order first derivative and of its upwind dissipation.
 _DERIVATIVE, _DISSIPATION = 1.372, 16 / 12
+# Steps of `ssp_rk3` that `upwind` needs while the flow crosses one cell.
+UPWIND_STEPS = _DERIVATIVE / RK3_IMAGINARY + _DISSIPATION / RK3_REAL
 # With this weight the fastest growth of any wave is 0.001 |v|/h, over random velocities of every smoothness.
 _ROUGH = 8.0
 
@@ -40,7 +42,7 @@ def diffusion_stiffness(max_diffusivity: float, spacing: Sequence[float], order:
 
 def stable_rate(spacing: Sequence[float], max_speed: float, max_diffusivity: float = 0.0) -> float:
     """Steps per time that `ssp_rk3` needs for `advection` and `diffusion` together [1/time]."""
-    convection = sum(max_speed / h * (_DERIVATIVE / RK3_IMAGINARY + _DISSIPATION / RK3_REAL) for h in spacing)
+    convection = sum(max_speed / h * UPWIND_STEPS for h in spacing)
     return convection + diffusion_stiffness(max_diffusivity, spacing) / RK3_REAL
 
 
