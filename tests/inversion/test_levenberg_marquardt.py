@@ -126,14 +126,16 @@ def test_an_unknown_that_nothing_depends_on_stays_where_it_is():
 
 
 def test_a_slope_that_vanishes_on_the_way_does_not_stall_the_search():
-    """m² has no slope at 0: with the present slope as the scale, steps near 0 would be unlimited in m."""
+    """m² has no slope at 0: scaled by the present slopes instead of the largest so far, this takes 244 iterations."""
 
     def squared(z):
-        return torch.stack([z[:, 0] ** 2 + z[:, 1] - 1.0, z[:, 1] - 0.99, 0.01 * z[:, 0]], dim=1)
+        m, c = z[:, 0], z[:, 1]
+        fit = [m**2 + torch.nn.functional.softplus(c) + 0.2, 0.5 * (m**2 + 0.5 * c + 0.4)]
+        return torch.stack([*fit, 0.1 * m, 0.1 * c], dim=1)
 
-    found = minimise(squared, start=(1.0, 0.0), abs_tol=1e-14)
+    found = minimise(squared, start=(1.0, 0.0), max_iterations=300)
     assert found.status is Status.CONVERGED
-    assert found.iterations < 30
+    assert found.iterations < 40
 
 
 def test_the_exception_of_a_loss_reaches_the_caller():
