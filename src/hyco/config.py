@@ -41,6 +41,7 @@ _RULED_BY_HYBRID = (
     "validation_rollout",
     "save_interval",
     "save_best_only",
+    "early_stopping",
 )
 
 

@@ -167,7 +167,9 @@ def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch
     trainer = problem.hybrid(epochs=2, warmup_epochs=0)
     nan = lambda starts, steps: torch.full((starts.shape[0], steps, *starts.shape[1:]), torch.nan)  # noqa: E731
     monkeypatch.setattr(trainer.physical, "predict", nan)
-    monkeypatch.setattr(trainer.synthetic, "predict_normalised", nan)
+    monkeypatch.setattr(
+        trainer.synthetic, "targets", lambda samples: (nan(samples.starts, trainer.config.num_predict_steps), None)
+    )
     records = history(trainer.train())
     assert "not finite" in caplog.text
     assert all(math.isfinite(r["metrics"]["synthetic_loss"]) for r in records)
@@ -178,18 +180,19 @@ def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch
 def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally_long(problem, monkeypatch):
     trainer = problem.hybrid(epochs=1, warmup_epochs=0)
     seen = {}
-    physics, network = trainer.physical.predict, trainer.synthetic.predict_normalised
+    physics, network = trainer.physical.predict, trainer.synthetic.targets
 
     def watch_physics(starts, steps):
         seen.setdefault("physical", (starts, physics(starts, steps)))
         return seen["physical"][1] if steps == 4 else physics(starts, steps)
 
-    def watch_network(starts, steps):
-        seen["synthetic"] = (starts, network(starts, steps))
-        return seen["synthetic"][1]
+    def watch_network(samples):
+        found = network(samples)
+        seen["synthetic"] = (samples.starts, found[0])
+        return found
 
     monkeypatch.setattr(trainer.physical, "predict", watch_physics)
-    monkeypatch.setattr(trainer.synthetic, "predict_normalised", watch_network)
+    monkeypatch.setattr(trainer.synthetic, "targets", watch_network)
     next(trainer.train())
     assert seen["physical"][1].shape == seen["synthetic"][1].shape
     assert torch.equal(trainer.synthetic.model.normalise(seen["physical"][0]), seen["synthetic"][0])

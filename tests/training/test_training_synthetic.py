@@ -181,7 +181,7 @@ def test_the_loss_of_a_perfect_network_is_the_noise(make_problem, space):
     model = trainer(problem)
     samples = model.prepare(model.starts.fill(model.predict))
     truth = problem.trajectories.tensors["trajectories"][problem.observations.train]
-    model.model.rollout_normalised = lambda starts, steps: model.windows.targets(model.model.normalise(truth))
+    model.model.rollout_normalised = lambda starts, steps, **_: model.windows.targets(model.model.normalise(truth))
     loss = model._loss(samples, 1.0, torch.arange(len(model.windows)))
     _, std = problem.observations.statistics()
     expected = float((problem.observations.noise_std / std).square().mean())

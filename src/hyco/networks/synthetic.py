@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from hyco.fields import Layout
 from hyco.networks.coordinates import coordinate_channels
@@ -123,8 +124,14 @@ class SyntheticModel(nn.Module):
         x = self.mean + self.std * z
         return x if self.valid is None else torch.where(self.valid, x, 0.0)
 
-    def rollout_normalised(self, z: Tensor, steps: int) -> Tensor:
+    def rollout_normalised(
+        self, z: Tensor, steps: int, *, backpropagation_steps: int | None = None, checkpointing: bool = False
+    ) -> Tensor:
         """Repeated steps of a normalised state, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, float32.
+
+        Args:
+            backpropagation_steps: the gradient flows through at most so many steps at a time; None: through all.
+            checkpointing: compute each step again for the gradient, and keep only the states.
 
         Raises:
             ValueError: the state is not one of the layout, or there is no step.
@@ -137,8 +144,12 @@ class SyntheticModel(nn.Module):
         # Once per rollout, not per step: float64 arithmetic on a few numbers costs as much as a small layer.
         scale = (self.change_std / self.std).float()
         states = []
-        for _ in range(steps):
-            z = z + scale * self._change(z)
+        for step in range(steps):
+            if backpropagation_steps is not None and step and step % backpropagation_steps == 0:
+                z = z.detach()
+            change = checkpoint(self._change, z, use_reentrant=False) if checkpointing else self._change(z)
+            # Mixed precision is for the network: the state itself stays float32.
+            z = z + scale * change.float()
             states.append(z)
         return torch.stack(states, dim=1)
 

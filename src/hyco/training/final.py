@@ -21,7 +21,8 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
         "training": training_summary(checkpoint),
         "epoch": meta["best_epoch"] if best else checkpoint.metadata["epoch"],
     }
-    return Bundle(best or unprefixed("weights", tensors), metadata)
+    average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "n_averaged"}
+    return Bundle(best or average or unprefixed("weights", tensors), metadata)
 
 
 def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from hyco.inversion.result import OptimisationResult
+from hyco.inversion.result import OptimisationResult, Status
 from hyco.monitoring import PhaseClock
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
 from hyco.storage import Bundle
+from hyco.training.fresh import FreshStarts, InteractionConfig
 from hyco.training.loop import Metrics, Run, Step
 from hyco.training.physical import Interaction, PhysicalConfig, PhysicalTrainer
 from hyco.training.schedules import AdaptiveInterleave
-from hyco.training.synthetic import Samples, SyntheticConfig, SyntheticTrainer
+from hyco.training.synthetic import Samples, SyntheticConfig, SyntheticTrainer, synthetic_trainer
+from hyco.training.trust import WORTHWHILE, Trust, Variances, Weights
 from hyco.training.validation import Validation, ValidationConfig, validation_metrics
 
 log = logging.getLogger(__name__)
@@ -29,9 +32,23 @@ class HybridConfig(ValidationConfig):
 
     epochs: PositiveInt = Field(default=50, description="epochs in all, warm-up among them")
     num_predict_steps: PositiveInt = Field(default=5, description="steps of every rollout, of both models")
-    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of real data; 1 - alpha of the other model")
+    alpha: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        default=0.5,
+        description="weight of real data; 1 - alpha of the other model; auto: from both models' estimated errors",
+    )
+    observed_steps: PositiveInt | None = Field(
+        default=None,
+        description="steps of the rollouts that the physical model is held against real data; null: num_predict_steps",
+    )
     interleave_frequency: PositiveInt = Field(default=1, description="epochs from one physical update to the next")
     warmup_epochs: NonNegativeInt = Field(default=5, description="first epochs, of the synthetic model alone")
+    sequential: bool = Field(
+        default=False,
+        description="not interleaved: first the physical model on real data alone, then the network on its predictions",
+    )
+    interaction: InteractionConfig = Field(
+        default=InteractionConfig(), description="fresh initial states, from which both models predict, too"
+    )
     synthetic: SyntheticConfig = Field(description="the synthetic section with the hybrid's overrides")
     physical: PhysicalConfig = Field(description="the physical section with the hybrid's overrides")
     adaptive: AdaptiveInterleave = Field(default=AdaptiveInterleave(), description="adaptive interleaving")
@@ -50,7 +67,14 @@ class HybridTrainer:
     3. every `interleave_frequency` epochs the updated network rolls out, and
     4. the physical model is optimised on real data (α) and on those predictions (1 - α).
 
+    The initial states are those of the training windows and the fresh ones of `interaction`. From the latter the
+    physical model may predict further than a window is long; the network trains on windows out of that.
+
     A group of weight 0 is neither computed nor used: α = 1 is each model alone, to the bit.
+
+    With `alpha: auto` each model has its own α, from the estimated errors of both (`hyco.training.trust`). The physical
+    model then is first optimised on real data alone, until nothing is left to gain; predictions of the network enter
+    only where the network validates better, and what comes of them is kept only if it validates better.
     """
 
     def __init__(
@@ -64,7 +88,7 @@ class HybridTrainer:
         device: torch.device,
     ) -> None:
         self.config = config
-        self.synthetic = SyntheticTrainer(
+        self.synthetic = synthetic_trainer(
             observations,
             config.synthetic,
             seed,
@@ -72,10 +96,19 @@ class HybridTrainer:
             epochs=config.epochs,
             device=device,
         )
+        self.synthetic.fresh_batch = config.interaction.batch_size or config.synthetic.batch_size
         self.physical = PhysicalTrainer(
-            equation, observations, config.physical, num_predict_steps=config.num_predict_steps, device=device
+            equation,
+            observations,
+            config.physical,
+            num_predict_steps=config.observed_steps or config.num_predict_steps,
+            device=device,
         )
+        self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None
         self.validate = Validation(observations, rollout=config.validation_rollout)
+        self.trust = Trust(observations, seed)
+        # Of the fresh starts, as long as neither they nor the physical model changes: states, trajectories normalised.
+        self._fresh_known: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self.run = Run(
             "hybrid",
             configuration,
@@ -83,8 +116,9 @@ class HybridTrainer:
             config,
             self.synthetic,
             self.physical,
+            self.fresh,
             PhaseClock(memory=config.enable_memory_monitoring),
-            extra={"interval": config.interleave_frequency, "next_update": None, "physics_validates_better": False},
+            extra={"interval": config.interleave_frequency, "next_update": None, "physics_is_better": False},
         )
 
     def train(self, checkpoint: Bundle | None = None, resume: bool = False) -> Iterator[Step]:
@@ -97,54 +131,140 @@ class HybridTrainer:
         yield from self.run.resume(checkpoint, resume)
         if self.physical.updates:
             self._share_initial_states()
-        for epoch in range(self.run.epoch + 1, self.config.epochs + 1):
+        while not self.run.finished:
+            epoch = self.run.epoch + 1
             metrics, result = self._epoch(epoch)
             best = self._validate(epoch, metrics)
+            if self.run.extra.get("finished") or epoch == self.config.epochs:
+                with self.run.clock.phase("physical"):
+                    self.physical.conclude()
+            metrics.update(self.physical.metrics())
             yield self.run.record(epoch, metrics, is_best=best)
             if result is not None:
                 self.physical.check(result)
 
     def _epoch(self, epoch: int) -> tuple[Metrics, OptimisationResult | None]:
         """One epoch: its metrics, and the outcome of its physical update if there was one."""
-        clock, interacting = self.run.clock, epoch > self.config.warmup_epochs and self.config.alpha < 1
-        with clock.phase("synthetic"):
-            starts = self.synthetic.starts.fill(self._filler(interacting).predict)
-        predicted = None
-        if interacting:
+        clock, steps, result = self.run.clock, self.config.num_predict_steps, None
+        if self.config.sequential and self.physical.updates == 0:
             with clock.phase("physical"):
-                predicted = self._finite(self.physical.predict(starts, self.config.num_predict_steps), "physical")
+                result = self._calibrate()
+            self._share_initial_states()
+        weights = self._weights(epoch)
+        filler = self._filler(weights)
+        with clock.phase("synthetic"):
+            starts = self.synthetic.starts.fill(filler.predict)
+        predicted, fresh = None, None
+        if weights.network < 1:
+            with clock.phase("physical"):
+                predicted = self._finite(self.physical.predict(starts, steps), "physical")
+                fresh = self._fresh_trajectories(epoch, filler) if self.fresh is not None else None
         with clock.phase("conversion"):
             samples = self.synthetic.prepare(starts, predicted)
+            samples.fresh = None if fresh is None else fresh[1]
         with clock.phase("synthetic"):
-            metrics: Metrics = {**self.synthetic.epoch(epoch, samples, self.config.alpha)}
-        metrics["physical_loss"] = None
-        result = self._update_physics(starts, samples, metrics, interacting) if self._due(epoch) else None
+            metrics: Metrics = {**self.synthetic.epoch(epoch, samples, weights.network)}
+        if self._due(epoch):
+            begun = starts if fresh is None else torch.cat([starts, fresh[0]])
+            result = self._update_physics(begun, samples, metrics, weights.physics)
+            if result is not None:
+                self._schedule_next(epoch, result)
+                self._share_initial_states()
+        metrics["physical_loss"] = None if result is None else result.value
         if result is not None:
-            self._schedule_next(epoch, result)
-            self._share_initial_states()
-        if epoch == self.config.epochs:
-            self.physical.conclude()
-        metrics.update(self.physical.metrics())
-        metrics["alpha"] = self.config.alpha if predicted is not None else 1.0
+            metrics["physical_evaluations"] = float(result.evaluations)
+        metrics["alpha"] = weights.network if predicted is not None else 1.0
+        if self.config.alpha == "auto":
+            metrics["alpha_physical"] = weights.physics
         return metrics, result
 
+    def _weights(self, epoch: int) -> Weights:
+        """Weight of the real data for each model in an epoch."""
+        if epoch <= self.config.warmup_epochs:
+            return Weights(1.0, 1.0)
+        if self.config.alpha != "auto":
+            return Weights(self.config.alpha, self.config.alpha)
+        if self.run.extra.get("variances") is None:
+            self._measure()
+        return Variances(**self.run.extra["variances"]).weights
+
+    def _calibrate(self) -> OptimisationResult:
+        """Optimise the physical model on real data alone until nothing is left to gain."""
+        result = self.physical.update()
+        for _ in range(self.config.physical.epochs):
+            if self.physical.settled or result.status is Status.DIVERGED:
+                break
+            result = self.physical.update()
+        return result
+
+    def _fresh_trajectories(
+        self, epoch: int, filler: SyntheticTrainer | PhysicalTrainer
+    ) -> tuple[Tensor, Tensor] | None:
+        """The fresh states `[F, C, *space]`, and the physical model's trajectories from them, normalised.
+
+        States whose trajectory is not finite are left out; None where there is no other.
+        """
+        assert self.fresh is not None
+        drawn = self.fresh.draw(epoch, filler.predict)
+        known = self._fresh_known
+        if known is not None and known[0] is drawn and torch.equal(known[1], self.physical.unit):
+            return known[2], known[3]
+        steps = self.config.interaction.steps or self.config.num_predict_steps
+        trajectories = torch.cat([drawn[:, None], self.physical.predict(drawn, steps)], dim=1)
+        finite = torch.isfinite(trajectories).flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            log.warning("%d of the fresh starts are left out: not finite.", int((~finite).sum()))
+        if not bool(finite.any()):
+            return None
+        states, normalised = drawn[finite], self.synthetic.normalise(trajectories[finite])
+        self._fresh_known = drawn, self.physical.unit.clone(), states, normalised
+        return states, normalised
+
     def _update_physics(
-        self, starts: Tensor, samples: Samples, metrics: Metrics, interacting: bool
-    ) -> OptimisationResult:
-        """Optimise the physical model, on the updated network's predictions too."""
-        clock, interaction = self.run.clock, None
-        if interacting:
-            with clock.phase("synthetic"):
-                normalised = self.synthetic.predict_normalised(samples.starts, self.config.num_predict_steps)
-            with clock.phase("conversion"):
-                targets = self._finite(self.synthetic.model.denormalise(normalised).to(starts), "synthetic")
-            if targets is not None:
-                initial = self.synthetic.windows.initial.nonzero().flatten()
-                interaction = Interaction(starts, targets, initial)
-        with clock.phase("physical"):
-            result = self.physical.update(self.config.alpha if interaction is not None else 1.0, interaction)
-        metrics["physical_loss"] = result.value
-        metrics["physical_evaluations"] = float(result.evaluations)
+        self, starts: Tensor, samples: Samples, metrics: Metrics, alpha: float
+    ) -> OptimisationResult | None:
+        """Optimise the physical model, on the updated network's predictions too where α < 1."""
+        if self.config.alpha == "auto":
+            return self._update_cautiously(starts, samples, alpha)
+        interaction = self._interaction(starts, samples) if alpha < 1 else None
+        with self.run.clock.phase("physical"):
+            return self.physical.update(alpha if interaction is not None else 1.0, interaction)
+
+    def _interaction(self, starts: Tensor, samples: Samples) -> Interaction | None:
+        """The updated network's predictions from these starts; None where they are not finite."""
+        with self.run.clock.phase("synthetic"):
+            predictions, entries = self.synthetic.targets(samples)
+        with self.run.clock.phase("conversion"):
+            targets = self._finite(predictions.to(starts), "synthetic")
+        if targets is None:
+            return None
+        initial = self.synthetic.windows.initial.nonzero().flatten()
+        return Interaction(starts, targets, initial, entries)
+
+    def _update_cautiously(self, starts: Tensor, samples: Samples, alpha: float) -> OptimisationResult | None:
+        """On real data alone, then with the network's predictions, which are taken back where they do no good.
+
+        None where nothing is left to gain on real data, and predictions have no weight.
+        """
+        physical, result = self.physical, None
+        with self.run.clock.phase("physical"):
+            if physical.own is not None:
+                physical.place(physical.own)
+            if not physical.settled:
+                result = physical.update()
+            physical.own = physical.unit.clone()
+        interaction = self._interaction(starts, samples) if alpha < 1 else None
+        if interaction is None:
+            return result
+        with self.run.clock.phase("physical"):
+            outcome, before = physical.outcome, self.trust.validation(physical)
+            pulled = physical.update(alpha, interaction)
+            after = self.trust.validation(physical)
+            if after < (1 - WORTHWHILE) * before:
+                return pulled
+            physical.place(physical.own)
+            physical.outcome, physical.failed = outcome, None
+        log.info("The network's predictions do not help the physical model: its parameters stay as they were.")
         return result
 
     def _share_initial_states(self) -> None:
@@ -152,11 +272,13 @@ class HybridTrainer:
         estimated = self.physical.initial_states
         if estimated is not None:
             self.synthetic.starts.set_initial(estimated)
+            if self.fresh is not None:
+                self.fresh.pool.set_initial(estimated)
 
     def _due(self, epoch: int) -> bool:
         """Whether an epoch has a physical update."""
         since = epoch - self.config.warmup_epochs
-        if since < 1:
+        if since < 1 or self.config.sequential:
             return False
         if self.config.adaptive.enabled and self.run.extra["next_update"] is not None:
             return bool(epoch >= self.run.extra["next_update"])
@@ -168,9 +290,9 @@ class HybridTrainer:
         )
         self.run.extra.update(interval=interval, next_update=epoch + interval)
 
-    def _filler(self, interacting: bool) -> SyntheticTrainer | PhysicalTrainer:
-        """The model whose rollout fills unobserved window starts: the one that validated better."""
-        return self.physical if interacting and self.run.extra["physics_validates_better"] else self.synthetic
+    def _filler(self, weights: Weights) -> SyntheticTrainer | PhysicalTrainer:
+        """The model whose rollout fills unobserved window starts: the better one."""
+        return self.physical if weights.network < 1 and self.run.extra["physics_is_better"] else self.synthetic
 
     @staticmethod
     def _finite(prediction: Tensor, name: str) -> Tensor | None:
@@ -180,12 +302,34 @@ class HybridTrainer:
         log.warning("The %s model's predictions are not finite: this epoch uses real data alone.", name)
         return None
 
+    def _measure(self) -> Variances:
+        """Estimate both models' error variances, and remember them."""
+        with self.run.clock.phase("validation"):
+            found = self.trust.variances(self.synthetic, self.physical)
+        self.run.extra.update(variances=asdict(found), physics_is_better=found.physics_is_better)
+        return found
+
     def _validate(self, epoch: int, metrics: Metrics) -> bool:
         """Add the validation errors of both models; whether the network is the best so far."""
-        if not self.validate.available or not self.config.due(epoch, self.config.epochs):
+        if not self.config.due(epoch, self.config.epochs):
+            return False
+        if self.config.alpha == "auto":
+            found = self._measure()
+            metrics.update(variance_synthetic=found.synthetic, variance_physical=found.physical)
+        elif not self.validate.available and self.needs_filling:
+            self._measure()
+        if not self.validate.available:
             return False
         with self.run.clock.phase("validation"):
             synthetic, physical = self.validate(self.synthetic), self.validate(self.physical)
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
-        self.run.extra["physics_validates_better"] = physical["score"] < synthetic["score"]
-        return self.synthetic.remember_if_best(epoch, synthetic["score"])
+        if self.config.alpha != "auto":
+            self.run.extra["physics_is_better"] = physical["score"] < synthetic["score"]
+        best = self.synthetic.remember_if_best(epoch, synthetic["score"])
+        self.run.watch(best, self.config.early_stopping)
+        return best
+
+    @property
+    def needs_filling(self) -> bool:
+        """Whether a model's rollout stands in for states that were not observed."""
+        return not self.synthetic.starts.complete or (self.fresh is not None and not self.fresh.pool.complete)

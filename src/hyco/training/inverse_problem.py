@@ -30,11 +30,18 @@ class Interaction:
         starts: initial states `[W, C, *space]`; those of the training simulations at t = 0 are among them.
         targets: predictions from them, `[W, T, C, *space]`.
         initial: which starts those are, `[S]`, so that one rollout serves real data and predictions.
+        entries: where the predictions count, a mask of their shape; None: everywhere.
     """
 
     starts: Tensor
     targets: Tensor
     initial: Tensor
+    entries: Tensor | None = None
+
+    def to(self, device: torch.device) -> Interaction:
+        """The same on a device."""
+        entries = None if self.entries is None else self.entries.to(device)
+        return Interaction(self.starts.to(device), self.targets.to(device), self.initial, entries)
 
 
 class InverseProblem:
@@ -131,9 +138,13 @@ class InverseProblem:
             gradient_checkpointing=self.gradient_checkpointing and theta.requires_grad,
         )
 
-    def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
-        """The same for a number of copies that changes from call to call: filled up, so that few graphs are traced."""
-        count, size = len(self.starts), len(starts)
+    def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int, count: int) -> Tensor:
+        """The same for a number of copies that changes from call to call: filled up, so that few graphs are traced.
+
+        Args:
+            count: starts of one copy.
+        """
+        size = len(starts)
         fill = (_filled(size // count) * count - size) if self.stepper.path in ("traced", "compiled") else 0
         if fill == 0:
             return self.roll_out(starts, theta, steps)
@@ -160,7 +171,7 @@ class InverseProblem:
         count = starts.shape[1]
         theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
         flat = starts.flatten(0, 1)
-        states = self._roll_out_copies(flat, theta, steps)
+        states = self._roll_out_copies(flat, theta, steps, count)
         return self._whitened(flat, states, z.shape[0])
 
     def _whitened(self, starts: Tensor, states: Tensor, copies: int) -> Tensor:
@@ -193,20 +204,38 @@ class InverseProblem:
         if interaction is None:
             weight = 1 / math.sqrt(self.count(steps))
             return torch.cat([self.real(z, steps), self.prior(z)], dim=1) * weight
-        if z.shape[0] > 1:
-            return torch.cat([self.objective(part, steps, alpha, interaction) for part in torch.split(z, 1)])
-        states = self.roll_out(interaction.starts, z[0, : self.parameters], steps)
+        size = interaction.targets.numel()
+        chunks = [
+            self._weighted(part, steps, alpha, interaction)
+            for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))
+        ]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+
+    def _weighted(self, z: Tensor, steps: int, alpha: float, interaction: Interaction) -> Tensor:
+        """The residuals of `objective` with predictions."""
+        copies, count = z.shape[0], len(interaction.starts)
+        length = interaction.targets.shape[1]
+        if copies == 1:  # then no start needs parameters of its own
+            states = self.roll_out(interaction.starts, z[0, : self.parameters], length)[None]
+        else:
+            starts = interaction.starts.repeat(copies, *[1] * (interaction.starts.ndim - 1))
+            theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
+            flat = self._roll_out_copies(starts, theta, length, count)
+            states = flat.reshape(copies, count, *flat.shape[1:])
         parts = []
         if alpha > 0:
-            if self.initial_states is None:
-                own = states[interaction.initial]
-                real = self._whitened(interaction.starts[interaction.initial], own, 1)
+            if self.initial_states is None and length == steps:
+                own, begun = states[:, interaction.initial], interaction.starts[interaction.initial]
+                real = self._whitened(begun, own.flatten(0, 1), copies)
             else:
                 real = self.real(z, steps)
             parts.append(torch.cat([real, self.prior(z)], dim=1) * math.sqrt(alpha / self.count(steps)))
-        other = (states - interaction.targets[:, :steps]) / self.sigma
-        other = other.flatten() if self.valid is None else other[:, :, self.valid].flatten()
-        parts.append(other[None] * math.sqrt((1 - alpha) / other.numel()))
+        other = (states - interaction.targets) / self.sigma
+        counted = interaction.entries
+        if counted is None and self.valid is not None:
+            counted = self.valid.expand(interaction.targets.shape)
+        other = other.flatten(1) if counted is None else other[:, counted]
+        parts.append(other * math.sqrt((1 - alpha) / other.shape[1]))
         return torch.cat(parts, dim=1)
 
     def linearised(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,7 @@ class Run:
     validation: ValidationConfig
     synthetic: Trainer | None = None
     physical: Trainer | None = None
+    fresh: Trainer | None = None
     clock: PhaseClock = field(default_factory=PhaseClock)
     history: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -72,9 +73,8 @@ class Run:
             return
         check_resumable(checkpoint, self.configuration)
         meta = checkpoint.metadata
-        for name, trainer in (("synthetic", self.synthetic), ("physical", self.physical)):
-            if trainer is not None:
-                trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+        for name, trainer in self._trainers():
+            trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
         self.history, self.extra = meta["history"], meta["extra"]
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
         self.resumed_from = self.epoch
@@ -86,10 +86,22 @@ class Run:
             log.info("It is finished already: only the evaluation runs.")
             yield checkpoint, self.history[-1]
 
+    def _trainers(self) -> list[tuple[str, Trainer]]:
+        """Whatever a checkpoint holds the state of, by name."""
+        named = {"synthetic": self.synthetic, "physical": self.physical, "fresh": self.fresh}
+        return [(name, trainer) for name, trainer in named.items() if trainer is not None]
+
     @property
     def finished(self) -> bool:
         """Whether all epochs are done."""
         return self.epoch >= self.epochs or bool(self.extra.get("finished"))
+
+    def watch(self, is_best: bool, patience: int | None) -> None:
+        """Count validations without a better network; the run is finished where there were `patience` of them."""
+        self.extra["since_best"] = 0 if is_best else self.extra.get("since_best", 0) + 1
+        if patience is not None and self.extra["since_best"] >= patience:
+            log.info("The network has not become better in %d validations: the training ends.", patience)
+            self.extra["finished"] = True
 
     def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
         """Close an epoch: append it to the history, and put everything into one checkpoint."""
@@ -106,12 +118,11 @@ class Run:
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
         log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
-        for name, trainer in (("synthetic", self.synthetic), ("physical", self.physical)):
-            if trainer is not None:
-                state = trainer.state()
-                # A copy: the trainer goes on changing its own.
-                tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
-                metadata[name] = state.metadata
+        for name, trainer in self._trainers():
+            state = trainer.state()
+            # A copy: the trainer goes on changing its own.
+            tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
+            metadata[name] = state.metadata
         return Bundle(
             tensors,
             {

@@ -96,6 +96,8 @@ class PhysicalTrainer:
         problem: the residuals.
         unit: current coordinates `[q]` of the parameters, and of unknown initial states.
         evaluations: every evaluation of the loss so far: numbers and loss.
+        settled: whether an update on real data alone has converged: another one would find nothing.
+        own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
     def __init__(
@@ -133,6 +135,8 @@ class PhysicalTrainer:
         self.residuals: dict[str, Tensor] = {}
         self.updates = 0
         self.failed: str | None = None
+        self.settled = False
+        self.own: Tensor | None = None
         if not bool(self.problem.mask.any()):
             raise ValueError(
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
@@ -163,6 +167,29 @@ class PhysicalTrainer:
             states = self.problem.roll_out(starts.to(self.device), self.theta.to(self.device), steps)
             return states.to(starts.device)
 
+    def predict_draws(self, starts: Tensor, steps: int, theta: Tensor) -> Tensor:
+        """The same for several parameters `[K, p]`, brought inside their bounds: `[K, B, steps, C, *space]`."""
+        theta = theta.clamp(self.space.lower, self.space.upper).to(self.device)
+        copies, each = len(theta), theta.repeat_interleave(len(starts), dim=0)
+        with torch.no_grad():
+            repeated = starts.to(self.device).repeat(copies, *[1] * (starts.ndim - 1))
+            states = self.problem.roll_out(repeated, each, steps)
+        return states.reshape(copies, *starts.shape[:1], *states.shape[1:]).to(starts.device)
+
+    def covariance(self) -> Tensor | None:
+        """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where there is none.
+
+        Where nothing is known the variance is that of a uniform distribution over the bounds.
+        """
+        if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS:
+            self.assess()
+        if self.assessment is None:
+            return None
+        found = self.assessment.uncertainty.covariance
+        unknown = ~torch.isfinite(found.diagonal())
+        known = torch.where(unknown[:, None] | unknown[None, :], torch.zeros_like(found), found)
+        return known + torch.diag(torch.where(unknown, self.space.width.square() / 12, 0.0))
+
     def update(self, alpha: float = 1.0, interaction: Interaction | None = None) -> OptimisationResult:
         """Optimise the parameters from where they are; they then are the best that were evaluated.
 
@@ -174,9 +201,7 @@ class PhysicalTrainer:
             The outcome. It does not raise: see `check`.
         """
         if interaction is not None:
-            interaction = Interaction(
-                interaction.starts.to(self.device), interaction.targets.to(self.device), interaction.initial
-            )
+            interaction = interaction.to(self.device)
         search = Search(self.problem, self.config, alpha, interaction, self._information())
         first = self.updates == 0
         result = search.run(self.unit, first=first)
@@ -195,6 +220,7 @@ class PhysicalTrainer:
         }
         # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
         # not matter how many of them follow.
+        self.settled = self.settled or (interaction is None and result.status is Status.CONVERGED)
         settled = result.status is Status.CONVERGED and result.initial_value - result.value < self.config.abs_tol
         if result.status is not Status.DIVERGED and (first or not settled):
             self.unit = torch.from_numpy(result.x.copy())
@@ -290,12 +316,15 @@ class PhysicalTrainer:
         """Everything that changes during training."""
         fields = field_estimates(self.space, self.theta, self.assessment)
         tensors = {"unit": self.unit}
+        if self.own is not None:
+            tensors["own"] = self.own
         metadata: dict[str, Any] = {
             "execution": self.problem.stepper.path,
             "evaluations": list(self.evaluations),
             "outcome": self.outcome,
             "updates": self.updates,
             "failed": self.failed,
+            "settled": self.settled,
             "work": self.problem.work,
             "weights": dict(self.space.weights),
             "estimates": self.estimates(),
@@ -315,10 +344,18 @@ class PhysicalTrainer:
         tensors.update(self.residuals)
         return Bundle(tensors, metadata)
 
+    def place(self, unit: Tensor) -> None:
+        """Put the coordinates `[q]` somewhere else."""
+        if not torch.equal(unit, self.unit):
+            self.unit, self.assessment = unit.clone(), None
+            if len(self.unit) <= _ASSESSED_ALWAYS:
+                self.assess()
+
     def load(self, state: Bundle) -> None:
         """Go on from a `state`, with the execution path that it took."""
         meta = state.metadata
-        self.unit = state.tensors["unit"]
+        self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
+        self.settled = meta["settled"]
         self.evaluations = list(meta["evaluations"])
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])

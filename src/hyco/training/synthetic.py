@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.synthetic import SyntheticModel
@@ -29,6 +30,21 @@ log = logging.getLogger(__name__)
 _OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
+class Curriculum(BaseModel):
+    """Keys of `curriculum`: training rollouts that grow from `start` steps to `num_predict_steps`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start: PositiveInt = Field(default=1, description="steps of the first training rollouts")
+    epochs: PositiveInt = Field(description="epoch from which they have their whole length")
+
+    def length(self, epoch: int, longest: int) -> int:
+        """Steps of the rollouts in an epoch, counted from 1."""
+        if epoch >= self.epochs or self.start >= longest:
+            return longest
+        return self.start + int((longest - self.start) * (epoch - 1) / max(self.epochs - 1, 1))
+
+
 class SyntheticConfig(ValidationConfig):
     """Keys of the `synthetic` section."""
 
@@ -42,6 +58,24 @@ class SyntheticConfig(ValidationConfig):
     weight_decay: NonNegativeFloat = Field(default=0.0, description="weight decay of the optimiser")
     use_sliding_window: bool = Field(default=False, description="a window at every state, not one after the other")
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest norm of the gradient; null: none")
+
+    curriculum: Curriculum | None = Field(default=None, description="rollouts that grow over the epochs; null: none")
+    backpropagation_steps: PositiveInt | None = Field(
+        default=None,
+        description="steps that the gradient flows through at a time (1: the pushforward trick); null: all",
+    )
+    input_noise: NonNegativeFloat = Field(
+        default=0.0, description="standard deviation of noise on the windows' initial states, in units of the states'"
+    )
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="decay per update of the averaged weights that predict; null: no average"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16: mixed precision inside the network while it trains"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute each step again for the gradient instead of storing it"
+    )
 
     @field_validator("network")
     @classmethod
@@ -63,10 +97,13 @@ class Samples:
     Attributes:
         starts: initial states of the windows, `[W, C, *space]`.
         physical: the physical model's predictions from them, `[W, T, C, *space]`; None: real data alone.
+        fresh: the physical model's trajectories from other states, these among them, `[F, M+1, C, *space]`, M >= T;
+            None: there are none.
     """
 
     starts: Tensor
     physical: Tensor | None
+    fresh: Tensor | None = None
 
 
 class SyntheticTrainer:
@@ -116,31 +153,53 @@ class SyntheticTrainer:
         # Windows of which anything is observed: without predictions the others teach nothing.
         self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
         self._batches = stream(seed, "batches")
+        self.fresh_batch = config.batch_size
+        self.averaged = None
+        if config.ema_decay is not None:
+            self.averaged = AveragedModel(self.model, multi_avg_fn=_moving_average(config.ema_decay))
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
 
+    @property
+    def predictor(self) -> SyntheticModel:
+        """The network that predicts: with averaged weights if there are any, else the one that trains."""
+        if self.averaged is None:
+            return self.model
+        averaged: SyntheticModel = self.averaged.module  # type: ignore[assignment]
+        return averaged
+
     def predict(self, starts: Tensor, steps: int) -> Tensor:
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
-        return synthetic_rollout(self.model, starts, steps)
+        return synthetic_rollout(self.predictor, starts, steps)
 
-    @torch.no_grad()
-    def predict_normalised(self, starts: Tensor, steps: int) -> Tensor:
-        """The same from normalised states to normalised states, on the network's device."""
-        self.model.eval()
-        return self.model.rollout_normalised(starts, steps)
+    def normalise(self, states: Tensor) -> Tensor:
+        """Physical states `[*batch, C, *space]` normalised, float32, on the network's device."""
+        return self.model.normalise(states.to(self.device))
 
     def prepare(self, starts: Tensor, physical: Tensor | None = None) -> Samples:
         """Cast and normalise what an epoch trains on: states `[W, C, *space]`, predictions `[W, T, C, *space]`."""
-        return Samples(
-            starts=self.model.normalise(starts.to(self.device)),
-            physical=None if physical is None else self.model.normalise(physical.to(self.device)),
-        )
+        return Samples(self.normalise(starts), None if physical is None else self.normalise(physical))
+
+    @torch.no_grad()
+    def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
+        """What the physical model is held against, from the windows' starts and, behind them, the fresh ones.
+
+        Returns:
+            Predictions in physical units `[W (+ F), T, C, *space]`, float64; a mask of this shape that says where they
+            count, None: everywhere.
+        """
+        starts = samples.starts if samples.fresh is None else torch.cat([samples.starts, samples.fresh[:, 0]])
+        model = self.predictor.eval()
+        return model.denormalise(model.rollout_normalised(starts, self.windows.length)), None
 
     def epoch(self, epoch: int, samples: Samples, alpha: float = 1.0) -> dict[str, float]:
         """One pass over all windows, in random order.
 
+        With fresh trajectories each update has windows of both kinds, and the epoch is one pass over the larger kind:
+        all real windows, or as many random windows of the trajectories as they are long.
+
         Args:
-            epoch: 1-based, for the learning rate.
+            epoch: 1-based, for the learning rate and the length of the rollouts.
             samples: see `prepare`.
             alpha: weight of the real data; of no effect where there are no predictions.
 
@@ -151,10 +210,13 @@ class SyntheticTrainer:
         rate = self.config.learning_rate * self.config.scheduler.factor(epoch, self.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        curriculum, length = self.config.curriculum, self.windows.length
+        if curriculum is not None:
+            length = curriculum.length(epoch, length)
         self.model.train()
         losses, skipped = [], 0
-        for which in torch.split(torch.randperm(len(self.windows), generator=self._batches), self.config.batch_size):
-            loss = self._loss(samples, alpha, which)
+        for which, fresh in self._updates(samples, length):
+            loss = self._loss(samples, alpha, which, fresh, length)
             if loss is None:
                 continue
             if not bool(torch.isfinite(loss)):
@@ -165,41 +227,95 @@ class SyntheticTrainer:
             if self.config.gradient_clip is not None:
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
             self.optimizer.step()
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
             losses.append(loss.detach())
         if skipped:
             log.warning("Epoch %d: %d of the network's updates were skipped: the loss is not finite.", epoch, skipped)
         mean = float(torch.stack(losses).mean()) if losses else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 
-    def _loss(self, samples: Samples, alpha: float, which: Tensor) -> Tensor | None:
+    def _updates(self, samples: Samples, length: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """For each update the real windows `[w]`, and the fresh ones: trajectories' states `[f, length + 1, C, …]`."""
+        real = torch.split(torch.randperm(len(self.windows), generator=self._batches), self.config.batch_size)
+        if samples.fresh is None:
+            yield from ((which, None) for which in real)
+            return
+        count, states = samples.fresh.shape[:2]
+        each = max(1, (states - 1) // self.windows.length)
+        trajectory = torch.arange(count).repeat(each)[torch.randperm(count * each, generator=self._batches)]
+        first = torch.randint(0, states - length, (count * each,), generator=self._batches)
+        times = first[:, None] + torch.arange(length + 1)
+        fresh = torch.split(torch.arange(count * each), self.fresh_batch)
+        while len(real) < len(fresh):
+            again = torch.randperm(len(self.windows), generator=self._batches)
+            real = (*real, *torch.split(again, self.config.batch_size))
+        for i in range(max(len(fresh), math.ceil(len(self.windows) / self.config.batch_size))):
+            which = fresh[i % len(fresh)]
+            yield real[i], samples.fresh[trajectory[which, None], times[which]]
+
+    def _loss(
+        self,
+        samples: Samples,
+        alpha: float,
+        which: Tensor,
+        fresh: Tensor | None = None,
+        length: int | None = None,
+    ) -> Tensor | None:
         """Weighted loss of some windows; None where there is nothing to learn from.
 
         Windows without observations count for the physical model's predictions alone.
+
+        Args:
+            which: the windows, `[w]`.
+            fresh: trajectories beside them, `[f, length + 1, C, *space]`.
+            length: of the rollouts; None: of the windows.
         """
+        length = length or self.windows.length
         if samples.physical is None:
             which = which[self._observed[which]]
-            if not len(which):
+            if not len(which) and fresh is None:
                 return None
-        other = None if samples.physical is None else samples.physical[which]
-        mask = self.windows.targets(self._mask, which)
+        starts, other = samples.starts[which], None
+        if samples.physical is not None:
+            other = samples.physical[which, :length]
+        if fresh is not None:
+            starts = torch.cat([starts, fresh[:, 0]])
+            other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
+        mask = self.windows.targets(self._mask, which)[:, :length]
         with_real = (alpha > 0 or other is None) and bool(mask.any())
-        prediction = self.model.rollout_normalised(samples.starts[which], self.windows.length)
+        prediction = self._roll_out(starts, length)
         real = None
         if with_real:
             simulation, time = self.windows.indices(which)
-            measured = self._operator.select(simulation, time - 1)(prediction)
-            real = mean_square(measured - self.windows.targets(self._values, which), mask)
+            measured = self._operator.select(simulation, time[:, :length] - 1)(prediction[: len(which)])
+            real = mean_square(measured - self.windows.targets(self._values, which)[:, :length], mask)
         if other is None:
             return real
-        valid = None if self.model.valid is None else self.model.valid.expand(prediction.shape)
-        return weighted_loss(alpha, real, mean_square(prediction - other, valid))
+        error = prediction[len(prediction) - len(other) :] - other
+        valid = None if self.model.valid is None else self.model.valid.expand(error.shape)
+        return weighted_loss(alpha, real, mean_square(error, valid))
+
+    def _roll_out(self, starts: Tensor, length: int) -> Tensor:
+        """The training rollout from normalised states, as the options say."""
+        config = self.config
+        if config.input_noise > 0:
+            noise = torch.randn(starts.shape, generator=self._batches).to(starts) * config.input_noise
+            starts = starts + (noise if self.model.valid is None else noise * self.model.valid)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            return self.model.rollout_normalised(
+                starts,
+                length,
+                backpropagation_steps=config.backpropagation_steps,
+                checkpointing=config.gradient_checkpointing,
+            )
 
     def remember_if_best(self, epoch: int, score: float) -> bool:
         """Keep the weights if they validate best so far; whether they do."""
         if not score < self.best_score:
             return False
         self.best_score, self.best_epoch = score, epoch
-        self.best_weights = copy.deepcopy(self.model.state_dict())
+        self.best_weights = copy.deepcopy(self.predictor.state_dict())
         return True
 
     def state(self) -> Bundle:
@@ -210,6 +326,8 @@ class SyntheticTrainer:
             **prefixed("optimizer", optimizer_tensors(self.optimizer)),
             "batches": self._batches.get_state(),
         }
+        if self.averaged is not None:
+            tensors |= prefixed("average", self.averaged.state_dict())
         score = self.best_score if math.isfinite(self.best_score) else None
         metadata = {"best_score": score, "best_epoch": self.best_epoch, "model": self.model.to_bundle().metadata}
         return Bundle(tensors, metadata)
@@ -217,12 +335,39 @@ class SyntheticTrainer:
     def load(self, state: Bundle) -> None:
         """Go on from a `state`."""
         self.model.load_state_dict(unprefixed("weights", state.tensors))
+        if self.averaged is not None:
+            self.averaged.load_state_dict(unprefixed("average", state.tensors))
         self.best_weights = unprefixed("best", state.tensors)
         restore_optimizer(self.optimizer, unprefixed("optimizer", state.tensors))
         self._batches.set_state(state.tensors["batches"])
         score = state.metadata["best_score"]
         self.best_score = math.inf if score is None else score
         self.best_epoch = state.metadata["best_epoch"]
+
+
+def synthetic_trainer(
+    observations: Observations,
+    config: SyntheticConfig,
+    seed: int,
+    *,
+    num_predict_steps: int,
+    epochs: int,
+    device: torch.device,
+) -> SyntheticTrainer:
+    """The trainer for the configured kind of network."""
+    return SyntheticTrainer(
+        observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device
+    )
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """An exponential moving average of weights; the decay is smaller at the start, which would else dominate."""
+
+    def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+        count = float(updates)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + count) / (10 + count)))
+
+    return average
 
 
 def _normalised(entries: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -260,7 +405,7 @@ def train_synthetic(
     Raises:
         ResumeError: the checkpoint belongs to another configuration.
     """
-    trainer = SyntheticTrainer(
+    trainer = synthetic_trainer(
         observations,
         config,
         seed,
@@ -271,7 +416,8 @@ def train_synthetic(
     validate = Validation(observations, rollout=config.validation_rollout)
     run = Run("synthetic", configuration, config.epochs, config, synthetic=trainer)
     yield from run.resume(checkpoint, resume)
-    for epoch in range(run.epoch + 1, config.epochs + 1):
+    while not run.finished:
+        epoch = run.epoch + 1
         with run.clock.phase("synthetic"):
             starts = trainer.starts.fill(trainer.predict)
         with run.clock.phase("conversion"):
@@ -284,4 +430,5 @@ def train_synthetic(
                 errors = validate(trainer)
             metrics.update(validation_metrics("synthetic", errors))
             best = trainer.remember_if_best(epoch, errors["score"])
+            run.watch(best, config.early_stopping)
         yield run.record(epoch, metrics, is_best=best)
