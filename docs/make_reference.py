@@ -216,7 +216,8 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """What a value may be, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _type(arguments[0], [*annotation.__metadata__, *metadata])
+        own = [b for m in annotation.__metadata__ for b in (m.metadata if isinstance(m, FieldInfo) else [m])]
+        return _type(arguments[0], [*own, *metadata])
     if origin is Literal:
         return " \\| ".join(f"`{value}`" for value in arguments)
     if annotation in (Any, Boundary):

@@ -40,7 +40,7 @@ def test_every_equation_kind_and_mode_has_a_part(reference: str, heading: str) -
 @pytest.mark.parametrize(
     "row",
     [
-        "| `hybrid.alpha` | number ≥ 0, ≤ 1 | `0.5` |",
+        "| `hybrid.alpha` | number ≥ 0, ≤ 1 or `auto` | `0.5` |",
         "| `equation.domain.<axis>.resolution` | integer ≥ 4 | *required* |",
         "| `observation.space.count` | integer > 0 | *required* |",
         "| `equation.boundary` | boundary | `periodic` |",

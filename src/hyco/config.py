@@ -32,6 +32,7 @@ from hyco.physics.registry import build_equation, equation_class, equation_confi
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
+from hyco.training.validation import ValidationConfig
 
 # Keys that the hybrid rules for both models, so that its `synthetic` and `physical` parts may not have their own.
 _RULED_BY_HYBRID = (
@@ -286,6 +287,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
             text = f"{steps} is longer than a simulation; allowed: 1 to generation.steps = {c.generation.steps}"
             found.append(((section, "num_predict_steps"), text))
     found += _observation_problems(c)
+    found += _interaction_problems(c)
     if c.hybrid.warmup_epochs > c.hybrid.epochs:
         text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
@@ -294,6 +296,28 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         found.append((("evaluation", "simulation"), text))
     echoes = {path[1:] for path, _ in found if path[0] == "physical"}
     return [(path, text) for path, text in found if not (path[:2] == ("hybrid", "physical") and path[2:] in echoes)]
+
+
+def _interaction_problems(c: Configuration) -> list[tuple[Path, str]]:
+    """Rollouts that are too short or too long, and choices that need validation simulations."""
+    found: list[tuple[Path, str]] = []
+    h, longest = c.hybrid, c.generation.steps
+    if h.observed_steps is not None and h.observed_steps > longest:
+        text = f"{h.observed_steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}"
+        found.append((("hybrid", "observed_steps"), text))
+    steps = h.interaction.steps
+    if steps is not None and steps < h.num_predict_steps:
+        text = f"{steps} is shorter than a window; allowed: at least hybrid.num_predict_steps = {h.num_predict_steps}"
+        found.append((("hybrid", "interaction", "steps"), text))
+    if not c.observation.val_sim:
+        sections: dict[str, ValidationConfig] = {"synthetic": c.synthetic, "physical": c.physical, "hybrid": h}
+        for section, config in sections.items():
+            if config.early_stopping is not None:
+                text = (
+                    f"{config.early_stopping} needs validation simulations: see observation.val_sim; or null"
+                )
+                found.append(((section, "early_stopping"), text))
+    return found
 
 
 def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
@@ -308,7 +332,8 @@ def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
         c.observation.space.check(c.equation.grid, len(times))
     except ValueError as error:
         found.append((("observation", "space"), str(error)))
-    for section, steps in (("physical", c.physical.num_predict_steps), ("hybrid", c.hybrid.num_predict_steps)):
+    seen = c.hybrid.observed_steps or c.hybrid.num_predict_steps
+    for section, steps in (("physical", c.physical.num_predict_steps), ("hybrid", seen)):
         if not any(1 <= t <= steps for t in times):
             text = f"{steps} is too short: observation.time has no state in the first {steps} steps after t = 0"
             found.append(((section, "num_predict_steps"), text))
