@@ -170,3 +170,22 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     assert parse_device("auto").type == "cpu"
     with pytest.raises(ConfigurationError, match="'cuda' is not available here; use auto or cpu"):
         parse_device("cuda")
+
+
+def test_what_the_physical_model_believes_is_checked_against_its_own_equation():
+    (line,) = problems(physical={"equation": {"max_spede": 2.0}})
+    assert "physical.equation.max_spede: unknown key (value 2.0)" in line
+    (line,) = problems(physical={"resolution": {"x": 100}})
+    assert "physical.resolution: 100 cells along x do not divide the data's 128; allowed: 4, 8, 16" in line
+    (line,) = problems(hybrid={"physical": {"equation": {"name": "gray_scot"}}})
+    assert "hybrid.physical.equation: unknown equation 'gray_scot'; available: advection" in line
+    other = {"name": "inviscid_burgers", "max_speed": 6.0, "parameters": {"potential": 0.0}}
+    (line,) = problems(physical={"equation": other})
+    assert "learnable_parameters.0.name: 'viscosity' is no parameter of inviscid_burgers; it has: potential" in line
+
+
+def test_a_physical_model_may_have_another_equation_and_grid_than_the_data():
+    changes = {"equation": {"parameters": {"convection": 0.9}}, "resolution": {"x": 32}}
+    c = parse(parameters(physical=changes))
+    assert c.hybrid.physical.resolution == {"x": 32}
+    assert c.equation.grid.resolution == (128,)

@@ -41,6 +41,7 @@ def physical(value):
         "identifiability": {"undetermined": []},
         "outcome": {"status": "converged"},
         "execution": "traced",
+        "believed": {"equation": {}, "resolution": None},
         "training": TRAINING,
     }
 

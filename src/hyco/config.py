@@ -26,9 +26,10 @@ from pydantic_core import ErrorDetails
 from hyco.generation import GenerationConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
-from hyco.physics.equation import EquationConfig
+from hyco.physics.equation import Equation, EquationConfig
 from hyco.physics.parameters.space import KINDS
-from hyco.physics.registry import build_equation, equation_class, equation_config
+from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
+from hyco.sections import merge
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -94,19 +95,6 @@ def parse_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("device: 'cuda' is not available here; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `override`, section by section; a section with another `name` replaces the old one."""
-    merged = dict(base)
-    for key, value in override.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if both and value.get("name", old.get("name")) == old.get("name"):  # type: ignore[union-attr]
-            merged[key] = merge(old, value)  # type: ignore[arg-type]
-        else:
-            merged[key] = value
-    return merged
 
 
 def resolve_hybrid(
@@ -237,37 +225,44 @@ def _allowed_keys(path: Path) -> str:
 def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     """What one section demands of another."""
     found: list[tuple[Path, str]] = []
+    equation = build_equation(c.equation)
+    layout = equation.layout
     for section, physical in (("physical", c.physical), ("hybrid.physical", c.hybrid.physical)):
-        path: Path = (*section.split("."), "learnable_parameters")
+        parts = tuple(section.split("."))
+        path: Path = (*parts, "learnable_parameters")
+        own, wrong = _own_equation(equation, physical)
+        if own is None:
+            found += [((*parts, *key), text) for key, text in wrong]
+            continue
+        limits = getattr(own, "config").parameter_limits  # noqa: B009 (in subclasses)
+        name = getattr(own, "config").name  # noqa: B009
         seen = set()
         for i, p in enumerate(physical.learnable_parameters):
-            if p.name not in c.equation.parameter_limits:
-                known = ", ".join(c.equation.parameter_limits)
-                found.append(((*path, i, "name"), f"{p.name!r} is no parameter of {c.equation.name}; it has: {known}"))
+            if p.name not in limits:
+                known = ", ".join(limits)
+                found.append(((*path, i, "name"), f"{p.name!r} is no parameter of {name}; it has: {known}"))
                 continue
             if p.name in seen:
                 found.append(((*path, i, "name"), f"{p.name!r} is there twice"))
             seen.add(p.name)
-            if p.is_field and p.name not in equation_class(c.equation.name).field_parameters:
-                text = f"{p.name!r} of {c.equation.name} is a number; it cannot be learnt as a field"
+            if p.is_field and p.name not in own.field_parameters:
+                text = f"{p.name!r} of {name} is a number; it cannot be learnt as a field"
                 found.append(((*path, i, "kind"), text))
                 continue
-            problem = p.check(c.equation.parameter_limits[p.name], c.equation.grid)
+            problem = p.check(limits[p.name], own.layout.grid)
             if problem is not None:
                 key, text = problem
                 found.append(((*path, i, key), text))
         if c.observation.initial_state == "observed" and physical.initial_state is None:
             text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
-            found.append(((*section.split("."), "initial_state"), text))
-        layout = build_equation(c.equation).layout
+            found.append(((*parts, "initial_state"), text))
         if physical.initial_state is not None and layout.shape != layout.grid.resolution:
             text = f"a prior of initial states is for centred fields; {c.equation.name} has staggered ones: null"
-            found.append(((*section.split("."), "initial_state"), text))
+            found.append(((*parts, "initial_state"), text))
     networks: list[tuple[Path, dict[str, Any]]] = [(("synthetic", "network"), c.synthetic.network)]
     if c.hybrid.synthetic.network != c.synthetic.network:
         networks.append((("hybrid", "synthetic", "network"), c.hybrid.synthetic.network))
     for path, network in networks:
-        layout = build_equation(c.equation).layout
         problem = network_config(network).check(layout.shape, layout.boundaries)
         if problem is not None:
             key, text = problem
@@ -313,11 +308,22 @@ def _interaction_problems(c: Configuration) -> list[tuple[Path, str]]:
         sections: dict[str, ValidationConfig] = {"synthetic": c.synthetic, "physical": c.physical, "hybrid": h}
         for section, config in sections.items():
             if config.early_stopping is not None:
-                text = (
-                    f"{config.early_stopping} needs validation simulations: see observation.val_sim; or null"
-                )
+                text = f"{config.early_stopping} needs validation simulations: see observation.val_sim; or null"
                 found.append(((section, "early_stopping"), text))
     return found
+
+
+def _own_equation(equation: Equation, physical: PhysicalConfig) -> tuple[Equation | None, list[tuple[Path, str]]]:
+    """The equation that the physical model believes in, or what is wrong with it, by key of its section."""
+    try:
+        return model_equation(equation, physical.equation, physical.resolution), []
+    except OtherStatesError as error:
+        return None, [((error.key,), str(error))]
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, [(("equation", *d["loc"]), _explain(d, ("equation", *d["loc"]))) for d in details]
+    except ValueError as error:
+        return None, [(("equation",), str(error))]
 
 
 def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from hyco.metrics import nrmse_per_step, persistence
 from hyco.networks.synthetic import SyntheticModel
+from hyco.physics.coarse import cell_means, repeated
 from hyco.physics.equation import Equation
-from hyco.physics.stepper import Stepper
-from hyco.rollout import rollout
+from hyco.physics.registry import model_equation
+from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
 from hyco.training.synthetic import synthetic_rollout
 
@@ -70,11 +71,11 @@ def roll_out_methods(
 
 @torch.no_grad()
 def _physical(equation: Equation, model: Mapping[str, Any], start: Tensor, steps: int) -> Tensor:
-    parameters = equation.parameter_tensors(start.dtype)
+    own = model_equation(equation, model["believed"]["equation"], model["believed"]["resolution"])
+    parameters = own.parameter_tensors(start.dtype)
     parameters |= {name: torch.tensor(value, dtype=start.dtype) for name, value in model["values"].items()}
     parameters |= {name: torch.tensor(f["estimate"], dtype=start.dtype)[None] for name, f in model["fields"].items()}
-    stepper = Stepper(equation, model["execution"])
-    return rollout(lambda state: stepper(state, parameters), start, steps)
+    return PhysicalModel(own, equation.layout, model["execution"]).rollout(start, parameters, steps)
 
 
 def report(
@@ -178,7 +179,9 @@ def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None
     """
     if name not in equation.parameters:
         return None
-    true = torch.as_tensor(equation.parameters[name], dtype=torch.float64).expand(estimate.shape)
+    true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
+    # A field on a coarser grid is held against the means over its cells.
+    true = cell_means(true, tuple(estimate.shape)) if true.ndim else true.expand(estimate.shape)
     largest = true.abs().max()
     if name in equation.up_to_a_constant:
         true, estimate = true - true.mean(), estimate - estimate.mean()
@@ -189,7 +192,11 @@ def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None
 
 
 def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[str, Tensor]:
-    """The learnt fields of all physical models: `method/name/estimate` and `…/std`, and `truth/name`."""
+    """The learnt fields of all physical models: `method/name/estimate` and `…/std`, and `truth/name`.
+
+    All on the grid of the data: values of a coarser grid are repeated in the cells that lie in theirs.
+    """
+    shape = equation.layout.grid.resolution
     found: dict[str, Tensor] = {}
     for method, model in models.items():
         if isinstance(model, Bundle):
@@ -197,7 +204,7 @@ def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[st
         for name, field in model["fields"].items():
             for key in ("estimate", "std"):
                 if field[key] is not None:
-                    found[f"{method}/{name}/{key}"] = torch.tensor(field[key], dtype=torch.float64)
+                    found[f"{method}/{name}/{key}"] = repeated(torch.tensor(field[key], dtype=torch.float64), shape)
             if name in equation.parameters:
                 true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
                 found[f"truth/{name}"] = true.expand(found[f"{method}/{name}/estimate"].shape).clone()

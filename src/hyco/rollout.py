@@ -11,7 +11,10 @@ from phi.math import batch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hyco.fields import Layout
+from hyco.physics.coarse import Transfer
 from hyco.physics.equation import Equation
+from hyco.physics.stepper import Path, Stepper
 
 
 class Model(Protocol):
@@ -58,3 +61,36 @@ def physical_rollout(
         for name, field in state.items():
             states[name].append(field)
     return {name: math.stack(steps, batch("time")) for name, steps in states.items()}
+
+
+class PhysicalModel:
+    """Rollouts of an equation from states of the data's grid to states of it, whatever grid the equation has.
+
+    On a coarser grid the initial state is the means over the cells, and the interpolation of each state is what is
+    returned, see `hyco.physics.coarse`; nothing of the initial state but its means has an effect.
+
+    Args:
+        equation: that of the physical model, on its own grid.
+        layout: of the data's states.
+        path: how a step is run.
+    """
+
+    def __init__(self, equation: Equation, layout: Layout, path: Path = "auto") -> None:
+        self.equation = equation
+        self.stepper = Stepper(equation, path)
+        coarser = equation.layout.grid != layout.grid
+        self.transfer = Transfer(layout, equation.layout) if coarser else None
+
+    def rollout(
+        self, starts: Tensor, parameters: Mapping[str, Tensor], steps: int, *, gradient_checkpointing: bool = False
+    ) -> Tensor:
+        """`[B, C, *space]` to `[B, steps, C, *space]`, with gradient.
+
+        Args:
+            parameters: see `Stepper`.
+        """
+        own = starts if self.transfer is None else self.transfer.restrict(starts)
+        states = rollout(
+            lambda state: self.stepper(state, parameters), own, steps, gradient_checkpointing=gradient_checkpointing
+        )
+        return states if self.transfer is None else self.transfer.prolong(states)

@@ -34,7 +34,7 @@ def inject(model, fault, when):
         return fault(stepper(state, values)) if when(len(calls)) else stepper(state, values)
 
     faulty.path, faulty.equation = stepper.path, stepper.equation
-    model.problem.stepper = faulty
+    model.problem.model.stepper = faulty
     return calls
 
 

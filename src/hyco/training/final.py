@@ -30,7 +30,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
     `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
     pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
-    and how all of it came about.
+    `believed` {equation, resolution}: what differs from the data's equation; and how all of it came about.
     """
     meta = checkpoint.metadata["physical"]
     tensors = unprefixed("physical", checkpoint.tensors)
@@ -48,6 +48,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
     return {
         "kind": "physical_model",
         "equation": checkpoint.metadata["configuration"]["equation"]["name"],
+        "believed": {key: meta[key] for key in ("equation", "resolution")},
         "parameters": meta["estimates"],
         "fields": fields,
         "values": meta["values"],

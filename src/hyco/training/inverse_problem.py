@@ -15,7 +15,7 @@ from hyco.observations.operators import Operator
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import Learnable, ParameterSpace
 from hyco.physics.stepper import Path, Stepper
-from hyco.rollout import rollout
+from hyco.rollout import PhysicalModel
 from hyco.training.initial_state import InitialStatePrior, InitialStates
 
 # Numbers that one batch of rollouts may hold; more copies than fit go one chunk after the other.
@@ -52,6 +52,7 @@ class InverseProblem:
     rollout u from t = 0, the observation operator H and the noise σ per channel.
 
     Args:
+        equation: that of the physical model; its grid may be coarser than that of the observations.
         steps: of the rollout; horizons may be shorter.
         prior: knowledge of unknown initial states.
 
@@ -73,7 +74,7 @@ class InverseProblem:
         device: torch.device,
     ) -> None:
         self.steps, self.device = steps, device
-        self.stepper = Stepper(equation, execution)
+        self.model = PhysicalModel(equation, observations.layout, execution)
         self.space = ParameterSpace(learnable, equation.layout.grid)
         known = equation.parameter_tensors(torch.float64, device)
         self.fixed = {k: v for k, v in known.items() if k not in self.space.names}
@@ -85,12 +86,13 @@ class InverseProblem:
         self.starts = observations.initial_states[train].to(device)
         self.initial_states = None
         if not observations.initial_known:
-            self.initial_states = InitialStates(self.starts, self.sigma, equation.layout, prior)
+            self.initial_states = InitialStates(self.starts, self.sigma, observations.layout, prior)
         self.first = 1 if self.initial_states is None else 0
         self._operators: dict[int, Operator] = {}
         self.targets = observations.values[train, self.first : steps + 1].to(device)
         self.mask = observations.mask[train, self.first : steps + 1].to(device)
-        self.valid = None if bool(equation.layout.valid.all()) else equation.layout.valid.to(device)
+        valid = observations.layout.valid
+        self.valid = None if bool(valid.all()) else valid.to(device)
         self.unit = observations.unit_of_entries.to(device)
         extra = 0 if self.initial_states is None else len(self.initial_states)
         nothing, infinite = torch.zeros(extra, dtype=torch.float64), torch.full((extra,), math.inf, dtype=torch.float64)
@@ -100,6 +102,11 @@ class InverseProblem:
         self.upper = torch.cat([self.space.upper, infinite])
         self.width = torch.cat([self.space.width, nothing + 3.92])
         self.work = 0
+
+    @property
+    def stepper(self) -> Stepper:
+        """What runs the equation's step, on the equation's own grid."""
+        return self.model.stepper
 
     @property
     def parameters(self) -> int:
@@ -131,12 +138,8 @@ class InverseProblem:
         """Rollout `[B, steps, C, *space]`, with gradient. `theta` is `[p]`, or `[B, p]` with values for each start."""
         self.work += starts.shape[0] * steps
         values = {**self.space.for_stepper(theta), **self.fixed}
-        return rollout(
-            lambda state: self.stepper(state, values),
-            starts,
-            steps,
-            gradient_checkpointing=self.gradient_checkpointing and theta.requires_grad,
-        )
+        checkpointing = self.gradient_checkpointing and theta.requires_grad
+        return self.model.rollout(starts, values, steps, gradient_checkpointing=checkpointing)
 
     def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int, count: int) -> Tensor:
         """The same for a number of copies that changes from call to call: filled up, so that few graphs are traced.

@@ -15,7 +15,9 @@ from hyco.inversion.result import Diverged, NotConverged, OptimisationResult, St
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
-from hyco.physics.stepper import Path, Stepper
+from hyco.physics.registry import model_equation
+from hyco.physics.stepper import Path
+from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
 from hyco.training.estimates import (
     CONFIDENCE,
@@ -72,6 +74,15 @@ class PhysicalConfig(ValidationConfig):
     suppress_convergence_errors: bool = Field(
         default=False, description="reaching the iteration limit is expected: go on with the best parameters"
     )
+    equation: dict[str, Any] = Field(
+        default={},
+        description="what the physical model believes of the equation, where it differs: keys laid over `equation`, "
+        "which the data keep; another `name` replaces it",
+    )
+    resolution: dict[str, PositiveInt] | None = Field(
+        default=None,
+        description="cells of the physical model's own grid, by axis; they divide the data's; null: the same",
+    )
     execution: Path = Field(default="auto", description="how the equation's step is run")
     gradient_checkpointing: bool = Field(
         default=False, description="recompute each step for the gradient instead of storing it"
@@ -91,6 +102,9 @@ class PhysicalTrainer:
     The loss is α · mean(((H(u) - y)/σ)²) over observed entries + (1 - α) · mean(((u - v)/σ)²) over the network's
     predictions v, with u the rollout from the same start and σ the noise per channel. Real data enter from t = 0 on;
     where the initial states are not known exactly they are estimated too.
+
+    Args:
+        equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
 
     Attributes:
         problem: the residuals.
@@ -113,7 +127,7 @@ class PhysicalTrainer:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config, self.steps, self.device = config, num_predict_steps, device
         self.problem = InverseProblem(
-            equation,
+            model_equation(equation, config.equation, config.resolution),
             observations,
             config.learnable_parameters,
             steps=num_predict_steps,
@@ -319,6 +333,8 @@ class PhysicalTrainer:
         if self.own is not None:
             tensors["own"] = self.own
         metadata: dict[str, Any] = {
+            "equation": self.config.equation,
+            "resolution": self.config.resolution,
             "execution": self.problem.stepper.path,
             "evaluations": list(self.evaluations),
             "outcome": self.outcome,
@@ -359,7 +375,8 @@ class PhysicalTrainer:
         self.evaluations = list(meta["evaluations"])
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
-        self.problem.stepper = Stepper(self.problem.stepper.equation, meta["execution"])
+        problem = self.problem
+        problem.model = PhysicalModel(problem.model.equation, problem.observations.layout, meta["execution"])
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
         # A function of the coordinates: computed again, to the same bits.
         self.assessment = None
