@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 from torch import Tensor
 
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
+from hyco.physics.initial_states import random_smooth_states
 from hyco.randomness import stream
 from hyco.storage import Bundle
 from hyco.training.windows import Predict, Windows, WindowStarts
@@ -18,9 +28,11 @@ from hyco.training.windows import Predict, Windows, WindowStarts
 class InteractionConfig(BaseModel):
     """Keys of `hybrid.interaction`: initial states beyond the observed ones, from which both models predict.
 
-    - `trajectories`: mixtures λ a + (1 - λ) b of two states of the training simulations, at any time, λ uniform in
-      [0, 1]; along periodic axes each is first moved by a random number of cells (`shift`). States are as they were
-      observed, and a model's own rollout where they were not.
+    - `trajectories`: mixtures λ a + (1 - λ) b of two states of the training simulations, at any time. Along periodic
+      axes each is first moved by a random number of cells (`shift`). States are as they were observed, and a model's
+      own rollout where they were not. The weight λ lies between 0 and 1, so that no mixture leaves the range of what
+      was seen (unless `scale` says so). It varies smoothly in space (a random field with the correlation length
+      `mixing_length`, most of the weight near 0 and 1), so that mixtures have other shapes than what they are made of.
     - `distribution`: random initial states as the equation draws them, with a given correlation length and standard
       deviation. That is knowledge which the observations do not hold, and the report says so.
     """
@@ -39,6 +51,14 @@ class InteractionConfig(BaseModel):
         default=None, description="windows of these rollouts in each of the network's updates; null: its batch_size"
     )
     shift: bool = Field(default=True, description="trajectories: move the states along periodic axes before mixing")
+    mixing_length: PositiveFloat | None = Field(
+        default=None,
+        description="trajectories: correlation length of the weight of a mixture [length]; null: a sixth of the domain",
+    )
+    scale: tuple[float, float] = Field(
+        default=(1.0, 1.0),
+        description="trajectories: range of a random factor on each mixture, for equations that bear it; [1, 1]: none",
+    )
     length_scale: PositiveFloat | None = Field(
         default=None, description="distribution: correlation length of the initial states [length]"
     )
@@ -46,11 +66,22 @@ class InteractionConfig(BaseModel):
         default=None, description="distribution: standard deviation of the initial states"
     )
 
+    @field_validator("scale")
+    @classmethod
+    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if scale[0] > scale[1]:
+            raise ValueError(f"scale is [lowest, highest], got {list(scale)}")
+        return scale
+
     @model_validator(mode="after")
     def _known_distribution(self) -> InteractionConfig:
         if self.source == "distribution" and (self.length_scale is None or self.amplitude is None):
             raise ValueError("source: distribution needs length_scale and amplitude of the initial states")
         return self
+
+
+# Standard deviation of a weight's log-odds.
+_CONTRAST = 4.0
 
 
 class FreshStarts:
@@ -90,8 +121,26 @@ class FreshStarts:
         first, second = (pool[indices] for indices in which)
         if self.config.shift:
             first, second = self._shifted(first), self._shifted(second)
-        weight = torch.rand(count, generator=self._draws, dtype=pool.dtype).reshape(-1, *[1] * (pool.ndim - 1))
-        return weight * first + (1 - weight) * second
+        weight = self._weights(count).to(pool)
+        mixed = weight * first + (1 - weight) * second
+        lowest, highest = self.config.scale
+        if lowest == highest == 1:
+            return mixed
+        factor = torch.rand(count, generator=self._draws, dtype=mixed.dtype)
+        return (lowest + (highest - lowest) * factor).reshape(-1, *[1] * (mixed.ndim - 1)) * mixed
+
+    def _weights(self, count: int) -> Tensor:
+        """Weights of mixtures, `[count, 1, *space]` between 0 and 1; one number each for staggered fields.
+
+        A weight that varies in space would give a divergence to mixtures of incompressible flows.
+        """
+        layout = self.equation.layout
+        if layout.shape != layout.grid.resolution:
+            return torch.rand((count, *[1] * (1 + layout.grid.dimensions)), generator=self._draws)
+        length = self.config.mixing_length or min(layout.grid.size) / 6
+        ends = [kind if kind == "periodic" else "neumann" for kind in layout.boundaries]
+        smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, ends)
+        return torch.sigmoid(smooth)
 
     def _shifted(self, states: Tensor) -> Tensor:
         """Each state moved by a random number of cells along periodic axes without padding."""
