@@ -113,6 +113,11 @@ class Layout:
         """The index of a channel without its padding in a tensor with that many batch dimensions."""
         return (*[slice(None)] * batch_dims, channel, *self._extents[channel])
 
+    def padding(self, channel: int) -> list[int]:
+        """What a channel lacks before and after, to fill the tensor's space; from the last axis to the first."""
+        sides = [(part.start, n - part.stop) for part, n in zip(self._extents[channel], self.shape, strict=True)]
+        return [width for side in reversed(sides) for width in side]
+
     def to_dict(self) -> dict[str, Any]:
         """The layout as plain JSON values."""
         fields = [
@@ -244,10 +249,9 @@ def to_tensor(fields: Mapping[str, Any], layout: Layout, batch_dims: Sequence[st
     if not any(field.staggered for field in layout.fields):
         return torch.cat(parts, dim=len(batch_dims))
     channels = [c for part in parts for c in part.unbind(len(batch_dims))]
-    tensor = channels[0].new_zeros((*leading, len(channels), *layout.shape))
-    for index, values in enumerate(channels):
-        tensor[layout.index(index, len(batch_dims))] = values
-    return tensor
+    # Padded, not written into zeros: a graph of the step has no operation that changes a tensor in place.
+    padded = [torch.nn.functional.pad(values, layout.padding(i)) for i, values in enumerate(channels)]
+    return torch.stack(padded, dim=len(batch_dims))
 
 
 def _natives(values: Any, field: FieldSpec, layout: Layout, batch_dims: Sequence[str]) -> list[Tensor]:

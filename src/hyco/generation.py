@@ -69,7 +69,7 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
     """
     stepper = Stepper(equation, execution)
     parameters = equation.parameter_tensors(starts.dtype, starts.device)
-    states = rollout(lambda state: stepper(state, parameters), starts, steps)
+    states = rollout(stepper.bind(starts, parameters), starts, steps)
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
         raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")

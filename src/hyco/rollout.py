@@ -90,7 +90,5 @@ class PhysicalModel:
             parameters: see `Stepper`.
         """
         own = starts if self.transfer is None else self.transfer.restrict(starts)
-        states = rollout(
-            lambda state: self.stepper(state, parameters), own, steps, gradient_checkpointing=gradient_checkpointing
-        )
+        states = rollout(self.stepper.bind(own, parameters), own, steps, gradient_checkpointing=gradient_checkpointing)
         return states if self.transfer is None else self.transfer.prolong(states)

@@ -1,12 +1,11 @@
 """Runs an equation's step on plain tensors `[B, C, *space]`, three ways.
 
 - `plain`: PhiFlow runs the step each time. The reference.
-- `traced`: `make_fx` runs the step once and records the tensor operations; PhiFlow leaves the loop.
+- `traced`: the step is recorded once as a graph of tensor operations; PhiFlow leaves the loop.
 - `compiled`: the recorded graph goes through `torch.compile` (needs a C++ compiler on the CPU).
 
 If a step cannot be traced (it looks at the values of tensors), PhiFlow's own just-in-time compilation runs it, path
-`jit`. `path` says which way is taken in the end; every fallback is logged. This is the only module that uses these
-internals of torch.
+`jit`. `path` says which way is taken in the end; every fallback is logged.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -22,17 +22,38 @@ import torch
 from phi import math
 from phi.math import batch, spatial
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.fields import to_fields, to_tensor
 from hyco.physics.equation import Equation
+from hyco.physics.graph import Program, TracingError, trace
 
 log = logging.getLogger(__name__)
 
 Path = Literal["auto", "plain", "jit", "traced", "compiled"]
 
 # Traced steps by equation: all steppers of one equation share them.
-_PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Callable[..., Tensor]]] = WeakKeyDictionary()
+_PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class BoundStep:
+    """One `dt` of an equation with given parameters, for one batch size.
+
+    Attributes:
+        run: one sub-step, from the state and `inputs` to the next state.
+        inputs: all that it takes beside the state: the parameters, or what was worked out from them.
+    """
+
+    run: Callable[..., Tensor]
+    inputs: tuple[Tensor, ...]
+    substeps: int
+
+    def __call__(self, state: Tensor, inputs: Sequence[Tensor] | None = None) -> Tensor:
+        """Advance `state` `[B, C, *space]` by one `dt`; with other `inputs` where they are given."""
+        inputs = self.inputs if inputs is None else inputs
+        for _ in range(self.substeps):
+            state = self.run(state, *inputs)
+        return state
 
 
 class Stepper:
@@ -54,61 +75,73 @@ class Stepper:
         self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
 
     def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Advance `state` `[B, C, *space]` by one `dt`.
+        """Advance `state` `[B, C, *space]` by one `dt`. For many steps, `bind` the parameters once."""
+        return self.bind(state, parameters)(state)
+
+    def bind(self, state: Tensor, parameters: Mapping[str, Tensor]) -> BoundStep:
+        """The step with these parameters, for states like `state`; what does not depend on the state is computed here.
 
         Args:
+            state: `[B, C, *space]`.
             parameters: a value for each of the equation's parameters, in the state's dtype: `[]`, or `[B]`, or
                 `[B, *space]` for one that varies in space, where B may be 1. One that is left out has the value
                 that the equation's configuration gives it.
         """
         if len(parameters) < len(self.names):
             parameters = {**self.equation.parameter_tensors(state.dtype, state.device), **parameters}
-        count = state.shape[0]
-        values = [v.expand(count, *v.shape[1:]) for v in (parameters[name] for name in self.names)]
-        run = self._program(state, values)
-        for _ in range(self.equation.substeps):
-            state = run(state, *values)
-        return state
+        given = [parameters[name] for name in self.names]
+        # What all samples share has no batch dimension: it is not computed with for each of them.
+        batched = tuple(v.ndim > 0 and len(v) > 1 for v in given)
+        values = [v[0] if v.ndim and not own else v for v, own in zip(given, batched, strict=True)]
+        program = None if self.path in ("plain", "jit") else self._program(state, values, batched)
+        substeps = self.equation.substeps
+        if program is None:
+            return BoundStep(lambda s, *v: self._run_fields(batched, s, *v), tuple(values), substeps)
+        return BoundStep(program.step, program.prepare(len(state), *values), substeps)
 
-    def _program(self, state: Tensor, values: list[Tensor]) -> Callable[..., Tensor]:
-        """What runs one step for states and parameters of these shapes."""
-        if self.path in ("plain", "jit"):
-            return self._run_fields
-        key = (self.path, state.shape, state.dtype, state.device, tuple(v.ndim for v in values))
+    def _program(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
+        """The graph of the step for states and parameters of these kinds, or None if there is none."""
+        kinds = tuple((v.ndim, own) for v, own in zip(values, batched, strict=True))
+        key = (self.path, state.dtype, state.device, kinds)
         if key not in self._programs:
-            program = self._trace(state, values)
+            program = self._trace(state, values, batched)
             if program is None:
-                return self._run_fields
+                return None
             self._programs[key] = program
         return self._programs[key]
 
-    def _run_fields(self, state: Tensor, *values: Tensor) -> Tensor:
+    def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
         """The step as PhiFlow runs it, from tensor to tensor."""
         layout = self.equation.layout
         step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
+        space = spatial(",".join(layout.grid.axes))
         with math.precision(64 if state.dtype == torch.float64 else 32):
             fields = to_fields(state, layout)
-            dims = (batch("batch"), spatial(",".join(layout.grid.axes)))
-            parameters = {
-                name: math.wrap(v, *dims[: 1 if v.ndim == 1 else 2]) for name, v in zip(self.names, values, strict=True)
-            }
+            parameters = {}
+            for name, value, own in zip(self.names, values, batched, strict=True):
+                dims = [batch("batch")] if own else []
+                parameters[name] = math.wrap(value, *dims, *([space] if value.ndim > len(dims) else []))
             return to_tensor(step(fields, parameters), layout)
 
-    def _trace(self, state: Tensor, values: list[Tensor]) -> Callable[..., Tensor] | None:
-        """Record the step as a graph for states of this shape, or None if that is impossible.
+    @torch.no_grad()
+    def _trace(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
+        """Record the step as a graph and hold it against PhiFlow's, or None if it cannot be recorded."""
 
-        PhiML puts sizes into reshapes as plain numbers, so that a graph holds for one batch size only.
-        """
+        def run(state: Tensor, *values: Tensor) -> Tensor:
+            return self._run_fields(batched, state, *values)
+
         try:
-            graph = make_fx(self._run_fields)(state.detach().clone(), *[v.detach().clone() for v in values])
-        except Exception as error:  # tracing can fail in as many ways as a step can be written
-            log.warning("The step cannot be traced (%s); PhiFlow's jit runs it.", str(error).split("\n")[0])
+            program = trace(run, state, values, batched)
+            found, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
+            tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
+            largest = float(expected.abs().nan_to_num(posinf=0.0).max())
+            if not torch.allclose(found, expected, rtol=tolerance, atol=tolerance * largest, equal_nan=True):
+                raise TracingError("its graph gives other values than the step itself")
+        except TracingError as error:
+            log.warning("The step cannot be traced (%s); PhiFlow's jit runs it.", error)
             self.path, self._jit = "jit", math.jit_compile(self.equation.step)
             return None
-        graph.graph.eliminate_dead_code()
-        graph.recompile()
-        log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, len(graph.graph.nodes))
+        log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
         if self.path == "compiled":
-            compiled: Callable[..., Tensor] = torch.compile(graph, dynamic=False)
-            return compiled
-        return graph
+            program.step = torch.compile(program.step, dynamic=False)
+        return program

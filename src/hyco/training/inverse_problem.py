@@ -142,13 +142,13 @@ class InverseProblem:
         return self.model.rollout(starts, values, steps, gradient_checkpointing=checkpointing)
 
     def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int, count: int) -> Tensor:
-        """The same for a number of copies that changes from call to call: filled up, so that few graphs are traced.
+        """The same for a number of copies that changes from call to call: filled up, so that few graphs are compiled.
 
         Args:
             count: starts of one copy.
         """
         size = len(starts)
-        fill = (_filled(size // count) * count - size) if self.stepper.path in ("traced", "compiled") else 0
+        fill = (_filled(size // count) * count - size) if self.stepper.path == "compiled" else 0
         if fill == 0:
             return self.roll_out(starts, theta, steps)
         starts = torch.cat([starts, starts[-1:].expand(fill, *starts.shape[1:])])

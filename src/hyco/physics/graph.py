@@ -1,0 +1,240 @@
+"""The graph of a step: recorded once, valid for every batch size, without what need not be computed in every step.
+
+This module and the stepper are the only ones that use these internals of torch.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+aten = torch.ops.aten
+Run = Callable[..., Tensor]
+
+
+class TracingError(Exception):
+    """A step cannot be recorded as a graph."""
+
+
+@dataclass
+class Program:
+    """A step in two parts, for any number of samples.
+
+    Attributes:
+        prepare: what does not depend on the state, from the batch size and the parameters' values to a tuple.
+        step: from the state and that tuple to the next state.
+        operations: how many there are in `step`.
+    """
+
+    prepare: Callable[..., tuple[Any, ...]]
+    step: Callable[..., Tensor]
+    operations: int
+
+
+def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
+    """Record `run(state, *values)` for states `[B, C, *space]` of any B.
+
+    The step runs once on tensors without memory, with a batch size that no other size is a multiple of. PhiML puts
+    sizes into reshapes as plain numbers; those that are a multiple of that batch size are the ones that depend on it.
+
+    Args:
+        values: of the parameters.
+        batched: which of them have a leading dimension B.
+
+    Raises:
+        TracingError: the values of tensors decide what the step does, or it changes tensors in place.
+    """
+    size = _unusual(max(max(tensor.shape, default=0) for tensor in (state, *values)))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        shapes = [
+            (size, *v.shape[1:]) if b else tuple(v.shape)
+            for v, b in zip((state, *values), (True, *batched), strict=True)
+        ]
+        inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
+    try:
+        graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    except Exception as error:  # tracing can fail in as many ways as a step can be written
+        raise TracingError(str(error).split("\n")[0]) from error
+    for node in graph.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is not None and schema.is_mutable:
+            raise TracingError(f"{node.target} changes a tensor in place")
+    graph.graph.eliminate_dead_code()
+    _drop_idle(graph.graph)
+    _merge_equal(graph.graph)
+    return _split(graph, size)
+
+
+def _unusual(largest: int) -> int:
+    """A prime above every size, also with ghost cells, that does not divide the largest integer either."""
+    number = largest + 32
+    while any(number % p == 0 for p in range(2, int(number**0.5) + 1)) or (2**63 - 1) % number == 0:
+        number += 1
+    return number
+
+
+def _drop_idle(graph: fx.Graph) -> None:
+    """Take out operations that leave a tensor as it is, and join permutations that follow each other."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        source = node.args[0]
+        if node.target is aten.permute.default and source.target is aten.permute.default:
+            inner, outer = _numbers(source), _numbers(node)
+            first = source.args[0]
+            assert isinstance(first, fx.Node)
+            node.args, source = (first, [inner[i] for i in outer]), first
+        if _idle(node, source):
+            node.replace_all_uses_with(source)
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def _numbers(node: fx.Node) -> list[int]:
+    """The second argument of a node, a list."""
+    found: Any = node.args[1]
+    return list(found)
+
+
+def _idle(node: fx.Node, source: fx.Node) -> bool:
+    before, after = source.meta.get("val"), node.meta.get("val")
+    if not isinstance(before, Tensor) or not isinstance(after, Tensor):
+        return False
+    if node.target is aten.permute.default:
+        return _numbers(node) == list(range(before.ndim))
+    if node.target is aten.slice.Tensor:
+        return before.shape == after.shape
+    same = before.shape == after.shape and before.dtype == after.dtype and before.device == after.device
+    views = (aten.alias.default, aten.detach.default, aten.expand.default, aten.view.default)
+    return same and before.stride() == after.stride() and (node.target in views or node.target is aten._to_copy.default)
+
+
+def _merge_equal(graph: fx.Graph) -> None:
+    """Compute once what is computed from the same inputs in the same way."""
+    seen: dict[Any, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op not in ("call_function", "get_attr"):
+            continue
+        # Numbers by their representation: 1, 1.0 and True are equal in Python, but not to torch.
+        key = (node.op, node.target, repr(node.args), repr(sorted(node.kwargs.items())))
+        if key in seen:
+            node.replace_all_uses_with(seen[key])
+            graph.erase_node(node)
+        else:
+            seen[key] = node
+
+
+@dataclass
+class _Part:
+    """A graph under construction, with the nodes of the whole that it holds."""
+
+    graph: fx.Graph = field(default_factory=fx.Graph)
+    nodes: dict[fx.Node, fx.Node] = field(default_factory=dict)
+
+
+def _split(whole: fx.GraphModule, size: int) -> Program:
+    """Constants are computed now, what depends on the parameters or the batch size once per rollout."""
+    once, every = _Part(), _Part()
+    constants: dict[fx.Node, Any] = {}
+    state, *values = [node for node in whole.graph.nodes if node.op == "placeholder"]
+    count = once.graph.placeholder("size")
+    once.nodes |= {node: once.graph.placeholder(node.name) for node in values}
+    every.nodes[state] = every.graph.placeholder("state")
+    moving, (output,) = {state}, [node for node in whole.graph.nodes if node.op == "output"]
+    for node in whole.graph.nodes:
+        if node.op == "get_attr":
+            constants[node] = getattr(whole, str(node.target)).detach()
+        elif node.op == "call_function":
+            inputs = node.all_input_nodes
+            if not moving.isdisjoint(inputs):
+                moving.add(node)
+            elif all(i in constants for i in inputs) and not _depends_on(node, size):
+                args, kwargs = fx.node.map_arg((node.args, node.kwargs), constants.__getitem__)
+                with torch.no_grad():
+                    constants[node] = node.target(*args, **kwargs)
+    result = output.args[0]
+    if result not in moving:
+        moving.add(result)  # the state does not matter: a static problem
+    needed = {i for node in moving for i in node.all_input_nodes if i not in moving}
+    attributes: dict[str, Any] = {}
+
+    def constant(part: _Part, node: fx.Node) -> fx.Node:
+        attributes[f"constant_{node.name}"] = constants[node]
+        return part.graph.get_attr(f"constant_{node.name}")
+
+    for node in whole.graph.nodes:
+        if node in constants or node.op != "call_function":
+            continue
+        part = every if node in moving else once
+        for i in node.all_input_nodes:
+            if i not in part.nodes:
+                part.nodes[i] = constant(part, i) if i in constants else every.graph.placeholder(i.name)
+        part.nodes[node] = part.graph.node_copy(node, part.nodes.__getitem__)
+    handed = [node for node in needed if node not in constants]
+    handed.sort(key=list(every.nodes).index)
+    once.graph.output(tuple(once.nodes[node] for node in handed))
+    every.graph.output(every.nodes[result])
+    _free_size(once.graph, size, lambda: count)
+    _free_size(every.graph, size, lambda: _first_size(every))
+    _placeholders_first(every.graph)
+    once.graph.eliminate_dead_code()
+    step = fx.GraphModule(attributes, every.graph)
+    return Program(fx.GraphModule(attributes, once.graph), step, len(every.graph.nodes))
+
+
+def _first_size(part: _Part) -> fx.Node:
+    state = next(iter(part.graph.nodes))
+    with part.graph.inserting_after(state):
+        return part.graph.call_function(aten.sym_size.int, (state, 0))
+
+
+def _placeholders_first(graph: fx.Graph) -> None:
+    last = next(iter(graph.nodes))
+    for node in list(graph.nodes):
+        if node.op == "placeholder" and node is not last:
+            last.append(node)
+            last = node
+
+
+def _depends_on(node: fx.Node, size: int) -> bool:
+    """Whether an argument is a multiple of the batch size."""
+    found = []
+
+    def look(value: Any) -> Any:
+        found.append(_multiple(value, size))
+        return value
+
+    fx.node.map_aggregate((node.args, node.kwargs), look)
+    return any(found)
+
+
+def _multiple(value: Any, size: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value != 0 and value % size == 0
+
+
+def _free_size(graph: fx.Graph, size: int, batch: Callable[[], fx.Node]) -> None:
+    """Replace the multiples of the batch size of the recording by those of the batch size at hand."""
+    nodes = [node for node in graph.nodes if node.op == "call_function" and _depends_on(node, size)]
+    if not nodes:
+        return
+    multiples = {1: batch()}
+
+    def free(value: Any) -> Any:
+        if not _multiple(value, size):
+            return value
+        factor = value // size
+        if factor not in multiples:
+            with graph.inserting_after(multiples[1]):
+                multiples[factor] = graph.call_function(operator.mul, (multiples[1], factor))
+        return multiples[factor]
+
+    for node in nodes:
+        node.args = fx.node.map_aggregate(node.args, free)
+        node.kwargs = fx.node.map_aggregate(node.kwargs, free)

@@ -1,0 +1,108 @@
+"""One recording of a step serves every batch size, and computes nothing twice that need not be."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from phi import math as phimath
+
+from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
+from hyco.grid import Grid
+from hyco.physics.equation import Equation
+from hyco.physics.graph import TracingError, trace
+from hyco.physics.registry import build_equation
+from hyco.physics.stepper import Stepper
+
+CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENTS = ["advection", "burgers_1d", "darcy", "gray_scott", "heat", "inviscid_burgers", "navier_stokes", "smoke"]
+
+
+def equation_of(experiment):
+    return build_equation(yaml.safe_load((CONF / experiment / "parameters.yml").read_text())["equation"])
+
+
+def starts(equation, count):
+    size = max(equation.layout.grid.size)
+    return equation.initial_states(count, 0.3 * size, 1.0, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_one_graph_gives_the_plain_step_for_every_batch_size(experiment, own):
+    """Shared parameters, or different ones for each sample."""
+    equation = equation_of(experiment)
+    plain, traced = Stepper(equation, "plain"), Stepper(equation, "traced")
+    states = starts(equation, 5)
+    for count in (3, 1, 5):
+        values = equation.parameter_tensors(torch.float64)
+        if own:
+            factors = torch.linspace(1.0, 0.9, count, dtype=torch.float64)
+            values = {
+                n: factors.reshape(-1, *[1] * (v.ndim - 1)) * (v if v.ndim else v[None]) for n, v in values.items()
+            }
+        found, expected = traced(states[:count], values), plain(states[:count], values)
+        assert torch.allclose(found, expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
+    assert traced.path == "traced"
+    assert len(traced._programs) == (2 if own else 1)
+
+
+@pytest.mark.parametrize("experiment", ["gray_scott", "heat", "navier_stokes"])
+def test_gradients_are_those_of_the_plain_step(experiment):
+    equation = equation_of(experiment)
+    states = starts(equation, 2)
+    gradients = []
+    for path in ("plain", "traced"):
+        values = equation.parameter_tensors(torch.float64)
+        leaves = [states.clone().requires_grad_(True), *(v.requires_grad_(True) for v in values.values())]
+        end = Stepper(equation, path)(leaves[0], values)
+        gradients.append(
+            torch.autograd.grad((end * torch.linspace(-1, 1, end.numel()).reshape(end.shape)).sum(), leaves)
+        )
+    for expected, found in zip(*gradients, strict=True):
+        assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12 * float(expected.abs().max()))
+
+
+class Decay(Equation):
+    """A step with a constant, a part of the parameter alone, and the same product twice."""
+
+    def __init__(self, inside=False):
+        grid = Grid(axes=("x",), lower=(0.0,), size=(1.0,), resolution=(8,))
+        self.layout = Layout(grid=grid, fields=(FieldSpec("u"),))
+        self.dt, self.parameters, self.inside = 0.1, {"rate": 0.5}, inside
+
+    def step(self, fields, parameters):
+        u = fields["u"]
+        factor = phimath.exp(-self.dt * parameters["rate"])
+        weight = phimath.exp(phimath.wrap(0.0)) + 1.0
+        values = factor * u.values * weight + factor * u.values * weight
+        if self.inside:
+            values.native(values.shape).mul_(2.0)
+        return {"u": u.with_values(values)}
+
+
+def recorded(equation, state, rate):
+    layout = equation.layout
+
+    def run(state, rate):
+        with phimath.precision(64):
+            return to_tensor(equation.step(to_fields(state, layout), {"rate": phimath.wrap(rate)}), layout)
+
+    return trace(run, state, [rate], [False])
+
+
+def test_what_does_not_depend_on_the_state_leaves_the_step():
+    state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    program = recorded(Decay(), state, rate)
+    operations = [str(node.target) for node in program.step.graph.nodes if node.op == "call_function"]
+    assert not [name for name in operations if "exp" in name]
+    # Twice the same product: it is computed once.
+    assert sum("mul" in name for name in operations) == 2
+    found = program.step(state, *program.prepare(3, rate))
+    assert torch.allclose(found, 4 * torch.exp(-0.1 * rate) * state, rtol=1e-15, atol=0)
+
+
+def test_a_step_that_changes_a_tensor_in_place_is_refused():
+    state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    with pytest.raises(TracingError, match="in place"):
+        recorded(Decay(inside=True), state, rate)
