@@ -102,7 +102,7 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: advection"),
         (
             {"synthetic": {"network": {"name": "cnn"}}},
-            "unknown network 'cnn'; available: dilated_resnet, fno, resnet, unet",
+            "unknown network 'cnn'; available: dilated_resnet, fno, mlp, resnet, unet",
         ),
         ({"observation": {"space": {"mode": "half"}}}, "mode 'half' is not allowed; allowed: 'full', 'range'"),
         ({"observation": {"test_sim": [0]}}, "simulation 0 is in train_sim and again in test_sim"),
@@ -189,3 +189,38 @@ def test_a_physical_model_may_have_another_equation_and_grid_than_the_data():
     c = parse(parameters(physical=changes))
     assert c.hybrid.physical.resolution == {"x": 32}
     assert c.equation.grid.resolution == (128,)
+
+
+MLP = {"synthetic": {"network": {"name": "mlp"}}}
+WHOLE = {"synthetic": {**MLP["synthetic"], "num_predict_steps": 40}, "hybrid": {"num_predict_steps": 40}}
+ONE_START = {"generation": {"initial_state": {"velocity_x": "sin(x)"}}}
+
+
+def test_a_coordinate_network_is_for_a_single_trajectory_as_a_whole():
+    lines = problems(**WHOLE)
+    assert lines == [
+        "--params: synthetic.network.name: mlp maps (x, t) to one trajectory, but the simulations start from random "
+        "states: give velocity_x in generation.initial_state, or use a network that steps states"
+    ]
+    lines = problems(**ONE_START, **MLP)
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        f"{section}.num_predict_steps: 5 is a part of the trajectory, of which mlp predicts all: set it to "
+        "generation.steps = 40"
+        for section in ("synthetic", "hybrid")
+    ]
+    assert parse(parameters(**ONE_START, **WHOLE)).synthetic.network["width"] == 64
+
+
+def test_keys_of_stepping_networks_mean_nothing_to_a_coordinate_network():
+    changes = merge(WHOLE, {"synthetic": {"input_noise": 0.1}, "hybrid": {"interaction": {"count": 8}}})
+    lines = [line.split(": ", 1)[1] for line in problems(**ONE_START, **changes)]
+    assert lines == [
+        "synthetic.input_noise: is for networks that step states, mlp does not: 0.0",
+        "hybrid.interaction.count: 8 fresh starts are for networks that step states: 0; see ghost_points",
+    ]
+
+
+def test_a_coordinate_network_is_for_centred_fields_and_static_problems_need_no_start():
+    with pytest.raises(ConfigurationError, match="mlp is for centred fields; smoke has staggered ones"):
+        parse(parameters("smoke", **MLP))
+    assert parse(parameters("darcy", **MLP)).hybrid.synthetic.network["name"] == "mlp"

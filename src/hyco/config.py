@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails
 from hyco.generation import GenerationConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
+from hyco.physics.elliptic import StaticConfig
 from hyco.physics.equation import Equation, EquationConfig
 from hyco.physics.parameters.space import KINDS
 from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
@@ -44,6 +45,15 @@ _RULED_BY_HYBRID = (
     "save_interval",
     "save_best_only",
     "early_stopping",
+)
+# Keys of `synthetic` that mean nothing to a network of the coordinates.
+_OF_STEPPING = (
+    "use_sliding_window",
+    "curriculum",
+    "backpropagation_steps",
+    "input_noise",
+    "precision",
+    "gradient_checkpointing",
 )
 
 
@@ -283,6 +293,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
             found.append(((section, "num_predict_steps"), text))
     found += _observation_problems(c)
     found += _interaction_problems(c)
+    found += _coordinate_problems(c)
     if c.hybrid.warmup_epochs > c.hybrid.epochs:
         text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
@@ -324,6 +335,49 @@ def _own_equation(equation: Equation, physical: PhysicalConfig) -> tuple[Equatio
         return None, [(("equation", *d["loc"]), _explain(d, ("equation", *d["loc"]))) for d in details]
     except ValueError as error:
         return None, [(("equation",), str(error))]
+
+
+def _coordinate_problems(c: Configuration) -> list[tuple[Path, str]]:
+    """Why a coordinate network cannot serve: it knows one trajectory of centred fields, as a whole."""
+    found: list[tuple[Path, str]] = []
+    layout = build_equation(c.equation).layout
+    random = [channel for channel in layout.channels if channel not in c.generation.initial_state]
+    if isinstance(c.equation, StaticConfig) or c.generation.simulations == 1:
+        random = []
+    sections: list[tuple[Path, SyntheticConfig]] = [(("synthetic",), c.synthetic)]
+    sections.append((("hybrid", "synthetic"), c.hybrid.synthetic))
+    for path, section in sections:
+        network = network_config(section.network)
+        if network.stepping:
+            continue
+        if layout.shape != layout.grid.resolution:
+            text = f"{network.name} is for centred fields; {c.equation.name} has staggered ones"
+            found.append(((*path, "network", "name"), text))
+        if random:
+            text = (
+                f"{network.name} maps (x, t) to one trajectory, but the simulations start from random states: give "
+                f"{', '.join(random)} in generation.initial_state, or use a network that steps states"
+            )
+            found.append(((*path, "network", "name"), text))
+        for key in _OF_STEPPING:
+            default = SyntheticConfig.model_fields[key].default
+            if getattr(section, key) != default:
+                text = f"is for networks that step states, {network.name} does not: {_plain(default)}"
+                found.append(((*path, key), text))
+        steps = (c.hybrid if path[0] == "hybrid" else c.synthetic).num_predict_steps
+        if steps < c.generation.steps:
+            text = f"{steps} is a part of the trajectory, of which {network.name} predicts all: set it to "
+            found.append(((path[0], "num_predict_steps"), f"{text}generation.steps = {c.generation.steps}"))
+    if c.hybrid.interaction.count and not network_config(c.hybrid.synthetic.network).stepping:
+        text = f"{c.hybrid.interaction.count} fresh starts are for networks that step states: 0; see ghost_points"
+        found.append((("hybrid", "interaction", "count"), text))
+    echoes = {("hybrid", *path) for path, _ in found}
+    return [(path, text) for path, text in found if path not in echoes]
+
+
+def _plain(value: Any) -> str:
+    """A value as YAML has it."""
+    return "null" if value is None else str(value).lower()
 
 
 def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hyco.metrics import nrmse_per_step, persistence
-from hyco.networks.synthetic import SyntheticModel
+from hyco.networks.models import model_from_bundle
 from hyco.physics.coarse import cell_means, repeated
 from hyco.physics.equation import Equation
 from hyco.physics.registry import model_equation
@@ -63,7 +63,7 @@ def roll_out_methods(
     for method in METHODS:
         model = models.get(method)
         if isinstance(model, Bundle):
-            rollouts[method] = synthetic_rollout(SyntheticModel.from_bundle(model), start, steps)
+            rollouts[method] = synthetic_rollout(model_from_bundle(model), start, steps)
         elif model is not None:
             rollouts[method] = _physical(equation, model, start, steps)
     return rollouts

@@ -8,9 +8,9 @@ import torch
 from pydantic import ValidationError
 
 from hyco.networks.coordinates import coordinate_channels
-from hyco.networks.network import available, build, network_config
+from hyco.networks.network import available, build, network_class, network_config
 
-NAMES = available()
+NAMES = [name for name in available() if network_class(name).config_class.stepping]
 BOUNDARIES = ("periodic", "neumann", "dirichlet")
 
 
@@ -31,15 +31,15 @@ def awake(module):
 
 
 def test_the_networks_that_exist_are_listed_by_name():
-    assert NAMES == ["dilated_resnet", "fno", "resnet", "unet"]
+    assert available() == ["dilated_resnet", "fno", "mlp", "resnet", "unet"]
 
 
 def test_an_unknown_network_says_which_exist():
     with pytest.raises(
-        ValueError, match=r"^unknown network 'transformer'; available: dilated_resnet, fno, resnet, unet$"
+        ValueError, match=r"^unknown network 'transformer'; available: dilated_resnet, fno, mlp, resnet, unet$"
     ):
         network_config({"name": "transformer"})
-    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, resnet, unet"):
+    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, mlp, resnet, unet"):
         network_config({"filters": 8})
 
 

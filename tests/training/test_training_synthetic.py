@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from hyco.networks.network import available
+from hyco.networks.network import available, network_class
 from hyco.training.final import final_synthetic_model
 from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
 from hyco.training.synthetic import SyntheticTrainer, synthetic_rollout, train_synthetic
@@ -53,7 +53,7 @@ def test_a_network_overfits_one_batch(make_problem):
     assert losses[-1] < 5e-3 * losses[0]
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
 def test_every_network_trains_and_its_size_is_told_once(problem, name, caplog):
     small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
     with caplog.at_level("INFO"):

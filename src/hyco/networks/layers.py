@@ -11,7 +11,7 @@ from torch import nn
 
 from hyco.networks.network import NetworkConfig
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
 class ConvolutionalConfig(NetworkConfig):
@@ -34,7 +34,7 @@ class ConvolutionalConfig(NetworkConfig):
 
 def activation(config: ConvolutionalConfig) -> nn.Module:
     """The activation function of a network."""
-    return _ACTIVATIONS[config.activation]()
+    return ACTIVATIONS[config.activation]()
 
 
 def normalisation(config: ConvolutionalConfig, channels: int) -> nn.Module:

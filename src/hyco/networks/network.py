@@ -2,14 +2,15 @@
 
 To add one, write one file with a subclass of `NetworkConfig` (its keys in YAML) and an `nn.Module` that has it as
 `config_class` and takes the arguments of `build`; then add one line to `NETWORKS`. A network maps the normalised state
-`[B, C, *space]` to its normalised change. All weights are created in float32.
+`[B, C, *space]` to its normalised change, or, where its `stepping` is false, coordinates `[N, d]` to the normalised
+state there, `[N, C]`. All weights are created in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,15 +21,21 @@ if TYPE_CHECKING:
 NETWORKS = {
     "dilated_resnet": "hyco.networks.dilated_resnet:DilatedResNet",
     "fno": "hyco.networks.fno:FNO",
+    "mlp": "hyco.networks.mlp:MLP",
     "resnet": "hyco.networks.resnet:ResNet",
     "unet": "hyco.networks.unet:UNet",
 }
 
 
 class NetworkConfig(BaseModel):
-    """What every network has; the file of each network adds its own keys."""
+    """What every network has; the file of each network adds its own keys.
+
+    Attributes:
+        stepping: whether the network steps a state forward; else it maps coordinates to the state there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    stepping: ClassVar[bool] = True
 
     name: str = Field(description="name of the network in the registry")
     coordinates: bool = Field(

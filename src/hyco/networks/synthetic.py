@@ -90,6 +90,8 @@ class SyntheticModel(nn.Module):
             ValueError: an unknown network, one that does not fit to the grid, or see the class.
         """
         config = network if isinstance(network, NetworkConfig) else network_config(network)
+        if not config.stepping:
+            raise ValueError(f"network.name: {config.name} maps coordinates; here the network must step states")
         channels, boundaries = len(layout.channels), layout.boundaries
         problem = config.check([s.stop - s.start for s in _filled(layout.valid)], boundaries)
         if problem is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from hyco.losses import mean_square, weighted_loss
+from hyco.networks.models import NetworkModel
+from hyco.networks.network import network_config
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.randomness import stream
@@ -58,7 +60,6 @@ class SyntheticConfig(ValidationConfig):
     weight_decay: NonNegativeFloat = Field(default=0.0, description="weight decay of the optimiser")
     use_sliding_window: bool = Field(default=False, description="a window at every state, not one after the other")
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest norm of the gradient; null: none")
-
     curriculum: Curriculum | None = Field(default=None, description="rollouts that grow over the epochs; null: none")
     backpropagation_steps: PositiveInt | None = Field(
         default=None,
@@ -76,12 +77,16 @@ class SyntheticConfig(ValidationConfig):
     gradient_checkpointing: bool = Field(
         default=False, description="compute each step again for the gradient instead of storing it"
     )
+    points_per_update: PositiveInt = Field(default=1000, description="coordinate networks: measured points per update")
+    updates_per_epoch: PositiveInt = Field(default=50, description="coordinate networks: updates per epoch")
+    ghost_points: PositiveInt = Field(
+        default=200,
+        description="coordinate networks, in a hybrid: places and times per update where the models meet",
+    )
 
     @field_validator("network")
     @classmethod
     def _known_network(cls, data: dict[str, Any]) -> dict[str, Any]:
-        from hyco.networks.network import network_config
-
         return network_config(data).model_dump()
 
     @field_validator("scheduler", mode="before")
@@ -128,37 +133,41 @@ class SyntheticTrainer:
         device: torch.device,
     ) -> None:
         self.config, self.epochs, self.device = config, epochs, device
-        mean, std = observations.statistics()
-        self.model = SyntheticModel.create(
-            config.network,
-            observations.layout,
-            mean=mean,
-            std=std,
-            change_std=observations.change_std(),
-            seed=seed,
-        ).to(device)
+        self.model = self._create(observations, seed).to(device)
         weights = f"{self.model.count_parameters():,}".replace(",", " ")
         log.info("Network %s: %s weights.", self.model.config.name, weights)
         self.optimizer = _OPTIMIZERS[config.optimizer](
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
-        self.starts = WindowStarts(observations, self.windows)
-        values, mask = observations.values[observations.train], observations.mask[observations.train]
-        # Normalised float32, on the device once; a batch of windows is an index into them.
-        self._values = _normalised(values.to(device), self.model.mean, self.model.std)
-        self._mask = mask.to(device)
-        operator = observations.operator(observations.train, 1, observations.steps)
-        self._operator = operator.normalised(mean, std).to(device, torch.float32)
-        # Windows of which anything is observed: without predictions the others teach nothing.
-        self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
         self._batches = stream(seed, "batches")
         self.fresh_batch = config.batch_size
         self.averaged = None
         if config.ema_decay is not None:
             self.averaged = AveragedModel(self.model, multi_avg_fn=_moving_average(config.ema_decay))
+        self._take(observations, num_predict_steps, seed)
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
+
+    def _create(self, observations: Observations, seed: int) -> SyntheticModel:
+        """The network, with the statistics of the data."""
+        mean, std = observations.statistics()
+        change_std = observations.change_std()
+        return SyntheticModel.create(
+            self.config.network, observations.layout, mean=mean, std=std, change_std=change_std, seed=seed
+        )
+
+    def _take(self, observations: Observations, num_predict_steps: int, seed: int) -> None:
+        """Windows, and what was measured in them."""
+        self.windows = Windows.of(observations, num_predict_steps, self.config.use_sliding_window)
+        self.starts = WindowStarts(observations, self.windows)
+        values, mask = observations.values[observations.train], observations.mask[observations.train]
+        # Normalised float32, on the device once; a batch of windows is an index into them.
+        self._values = _normalised(values.to(self.device), self.model.mean, self.model.std)
+        self._mask = mask.to(self.device)
+        operator = observations.operator(observations.train, 1, observations.steps)
+        self._operator = operator.normalised(*observations.statistics()).to(self.device, torch.float32)
+        # Windows of which anything is observed: without predictions the others teach nothing.
+        self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
 
     @property
     def predictor(self) -> SyntheticModel:
@@ -207,16 +216,20 @@ class SyntheticTrainer:
             `synthetic_loss`, the mean over the updates; `learning_rate`; `synthetic_skipped`, the updates left out
             because their loss was not finite.
         """
-        rate = self.config.learning_rate * self.config.scheduler.factor(epoch, self.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         curriculum, length = self.config.curriculum, self.windows.length
         if curriculum is not None:
             length = curriculum.length(epoch, length)
+        batches = self._updates(samples, length)
+        return self._optimise(epoch, (self._loss(samples, alpha, which, fresh, length) for which, fresh in batches))
+
+    def _optimise(self, epoch: int, updates: Iterable[Tensor | None]) -> dict[str, float]:
+        """One step of the optimiser for each loss, as it is computed; None: nothing to learn from."""
+        rate = self.config.learning_rate * self.config.scheduler.factor(epoch, self.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         self.model.train()
         losses, skipped = [], 0
-        for which, fresh in self._updates(samples, length):
-            loss = self._loss(samples, alpha, which, fresh, length)
+        for loss in updates:
             if loss is None:
                 continue
             if not bool(torch.isfinite(loss)):
@@ -354,10 +367,13 @@ def synthetic_trainer(
     epochs: int,
     device: torch.device,
 ) -> SyntheticTrainer:
-    """The trainer for the configured kind of network."""
-    return SyntheticTrainer(
-        observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device
-    )
+    """The trainer for the kind of network that is configured; see `SyntheticTrainer` for the arguments."""
+    trainer = SyntheticTrainer
+    if not network_config(config.network).stepping:
+        from hyco.training.coordinate import CoordinateTrainer
+
+        trainer = CoordinateTrainer
+    return trainer(observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device)
 
 
 def _moving_average(decay: float) -> Callable[..., None]:
@@ -377,8 +393,8 @@ def _normalised(entries: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def synthetic_rollout(model: SyntheticModel, starts: Tensor, num_predict_steps: int) -> Tensor:
-    """Autoregressive rollout of a network, without gradient, in evaluation mode.
+def synthetic_rollout(model: NetworkModel, starts: Tensor, num_predict_steps: int) -> Tensor:
+    """Rollout of a network, without gradient, in evaluation mode.
 
     `[B, C, *space]` to `[B, T, C, *space]`, in the dtype and on the device of `starts`.
     """

@@ -82,10 +82,11 @@ class Validation:
         if not self.available:
             return {}
         errors = {}
-        if self._one_step:
+        stepping = getattr(model, "stepping", True)
+        if self._one_step and stepping:
             observed, mask = self._next[:, None], self._next_mask[:, None]
             errors["one_step"] = self._error(model, self._starts, self._next_operator, observed, mask)
-        if self._rollout:
+        if self._rollout or not stepping:
             errors["rollout"] = self._error(model, self._initial, self._operator, self._values, self._mask)
         errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
         return errors
