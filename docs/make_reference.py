@@ -20,7 +20,7 @@ from hyco.expressions import FUNCTIONS
 from hyco.fields import Boundary
 from hyco.networks import network
 from hyco.physics import registry
-from hyco.physics.equation import EquationConfig
+from hyco.physics.equation import AxisConfig, EquationConfig
 from hyco.physics.parameters import LearnableParameter, Prior
 
 DOCS = Path(__file__).parent
@@ -74,7 +74,7 @@ The parts `synthetic` and `physical` take any key of the sections of those names
 training only. The exceptions are the keys that the hybrid rules for both models: {ruled}.
 """
 
-_SECTIONS = ("generation", "observation", "synthetic", "physical", "hybrid", "evaluation")
+_SECTIONS = ("generation", "observation", "synthetic", "physical", "hybrid", "evaluation", "compare")
 _BRIEF = {
     "generation": "Simulations, from random initial states that suit the equation or from given ones.\n",
     "observation": OBSERVATION,
@@ -82,6 +82,7 @@ _BRIEF = {
     "physical": PHYSICAL,
     "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in _RULED_BY_HYBRID)),
     "evaluation": "What the pictures show.\n",
+    "compare": "What `kedro run --pipelines compare` does; see [comparison.md](comparison.md).\n",
 }
 # Parts that are described elsewhere: one row is enough.
 _NOT_WALKED = {"hybrid.synthetic", "hybrid.physical", "physical.learnable_parameters[].scalars"}
@@ -208,7 +209,7 @@ def _nested(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     if origin is list and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
         return arguments[0], "[]"
     if origin is dict and isinstance(arguments[1], type) and issubclass(arguments[1], BaseModel):
-        return arguments[1], ".<axis>"
+        return arguments[1], ".<axis>" if issubclass(arguments[1], AxisConfig) else ".<name>"
     return None, ""
 
 

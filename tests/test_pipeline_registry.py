@@ -7,8 +7,8 @@ from hyco.pipeline_registry import register_pipelines
 from hyco.training import available
 
 
-def test_the_pipelines_are_generation_one_per_training_and_all_together():
-    assert sorted(register_pipelines()) == sorted(["__default__", "generation", *available()])
+def test_the_pipelines_are_generation_one_per_training_all_together_and_the_comparison():
+    assert sorted(register_pipelines()) == sorted(["__default__", "compare", "generation", *available()])
 
 
 def test_each_training_runs_from_nothing_but_parameters_to_a_report():

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from hyco.comparison import CompareConfig, Contender
 from hyco.generation import GenerationConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
@@ -55,6 +56,9 @@ _OF_STEPPING = (
     "precision",
     "gradient_checkpointing",
 )
+
+# Keys of the hybrid that no result depends on: a resumed run may change them.
+WITHOUT_EFFECT = ("checkpoint_dir", "enable_memory_monitoring")
 
 
 class ConfigurationError(ValueError):
@@ -89,6 +93,7 @@ class Configuration(BaseModel):
     physical: PhysicalConfig
     hybrid: HybridConfig
     evaluation: EvaluationConfig = Field(default=EvaluationConfig())
+    compare: CompareConfig = Field(default=CompareConfig())
 
     @field_validator("equation", mode="before")
     @classmethod
@@ -118,6 +123,36 @@ def resolve_hybrid(
         # Null means as many as the section's own epochs, which the hybrid's have just replaced.
         resolved["physical"]["max_iterations"] = physical["epochs"]
     return {**hybrid, **resolved}
+
+
+def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
+    """What the section `compare` asks for, each with its own parameters.
+
+    Args:
+        parameters: all sections, validated.
+    """
+    found = []
+    for name, (method, sections) in _compared(parameters).items():
+        own = {key: sections[key] for key in ("equation", "generation", "observation")}
+        if method in ("synthetic", "physical"):
+            own[method] = sections[method]
+        elif method != "persistence":
+            resolved = resolve_hybrid(sections["hybrid"], sections["synthetic"], sections["physical"])
+            own["hybrid"] = {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT}
+        found.append(Contender(name, method, own))
+    return found
+
+
+def _compared(parameters: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By name, the method of everything compared, and the parameters with what it changes."""
+    config = CompareConfig.model_validate(parameters.get("compare") or {})
+    found = {}
+    for name, (method, layers) in config.overrides(parameters["hybrid"]).items():
+        sections = dict(parameters)
+        for layer in layers:
+            sections = merge(sections, layer)
+        found[name] = method, sections
+    return found
 
 
 def parse(parameters: Mapping[str, Any]) -> Configuration:
@@ -180,7 +215,19 @@ def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
             if path is not None:
                 found.append((path, _explain(detail, path)))
         return list(dict.fromkeys(found))
-    return found + _cross_checks(configuration)
+    found += _cross_checks(configuration)
+    # A variant is checked as if the experiment were like that, once the experiment itself is right.
+    return found or _variant_problems(parameters, configuration)
+
+
+def _variant_problems(parameters: Mapping[str, Any], c: Configuration) -> list[tuple[Path, str]]:
+    """What is wrong with the overrides of variants."""
+    found: list[tuple[Path, str]] = []
+    for name, (_, sections) in _compared(parameters).items():
+        if name in c.compare.variants:
+            start: Path = ("compare", "variants", name, "overrides")
+            found += [((*start, *path), text) for path, text in _problems({**sections, "compare": {}})]
+    return found
 
 
 def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -> Path | None:

@@ -17,6 +17,7 @@ from hyco.physics.equation import Equation
 from hyco.physics.registry import model_equation
 from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
+from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import synthetic_rollout
 
 log = logging.getLogger(__name__)
@@ -139,6 +140,15 @@ def report(
                 )
         methods[method] = entry
     return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
+
+
+def true_numbers(equation: Equation, config: PhysicalConfig) -> dict[str, float]:
+    """True values of the numbers that are learnt, by full name, where they are known."""
+    return {
+        name: value
+        for p in config.learnable_parameters
+        for name, value in p.true_numbers(equation.parameters.get(p.name)).items()
+    }
 
 
 def _training(model: Model) -> dict[str, Any]:

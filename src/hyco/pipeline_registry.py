@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
+from hyco.pipelines.compare import pipeline as compare
 from hyco.pipelines.evaluation import pipeline as evaluation
 from hyco.pipelines.generation import pipeline as generation
 from hyco.pipelines.hybrid import pipeline as hybrid
@@ -10,7 +11,7 @@ from hyco.pipelines.synthetic import pipeline as synthetic
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Data generation, each training from an empty `data/` to its report, and all of them compared (`__default__`)."""
+    """Data generation; each training from an empty `data/` to its report, and all in one (`__default__`); `compare`."""
     data = generation.create_pipeline()
     trainings = {
         "synthetic": synthetic.create_pipeline(),
@@ -19,4 +20,4 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     complete = {name: data + part + evaluation.create_pipeline([name]) for name, part in trainings.items()}
     everything = data + sum(trainings.values(), Pipeline([])) + evaluation.create_pipeline(list(trainings))
-    return {"generation": data, **complete, "__default__": everything}
+    return {"generation": data, **complete, "compare": compare.create_pipeline(), "__default__": everything}

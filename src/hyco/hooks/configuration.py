@@ -65,10 +65,12 @@ class ConfigurationHooks:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
         """
         parameters = catalog.load("parameters")
-        if "rollouts" in pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
+        if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
             from hyco.config import ConfigurationError
 
-            message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations, or add `--tags train`"
+            message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations"
+            if "rollouts" in pipeline.all_outputs():
+                message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
         threads = parameters.get("threads")
         if threads is not None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT = "report"
+COMPARISON = "comparison"
+COMPARISON_PAGE = "comparison_page"
 CONFIGURATION = "configuration.yaml"
 
 
@@ -26,12 +28,15 @@ class ReportHooks:
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
         self._report: Path | None = None
+        self._page: Path | None = None
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any], parameters: dict[str, Any]) -> None:
         """Remember where the report will be, and what was asked for."""
-        filepath = conf_catalog.get(REPORT, {}).get("filepath")
-        self._report = Path(filepath) if filepath else None
+        self._report, self._page = (
+            Path(filepath) if (filepath := conf_catalog.get(name, {}).get("filepath")) else None
+            for name in (REPORT, COMPARISON_PAGE)
+        )
         self._parameters = parameters["parameters"]
 
     @hook_impl
@@ -46,9 +51,11 @@ class ReportHooks:
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Name the report."""
+        """Name the report, or the comparison."""
         if self._report is not None and REPORT in pipeline.all_outputs():
             log.info("Report: %s", self._report)
+        if self._page is not None and COMPARISON_PAGE in pipeline.all_outputs():
+            log.info("Comparison: %s", self._page)
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.hooks.reporting import REPORT
+from hyco.hooks.reporting import COMPARISON, REPORT
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -40,7 +40,8 @@ class MlflowHooks:
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
     experiment is `experiment`, the run's name that of the pipeline with what `--params` changed. If a run is active
-    already, this one is nested in it.
+    already, this one is nested in it. Every run of a comparison, one method and seed, is a run nested in that of the
+    pipeline.
     """
 
     _own_uri: ClassVar[str | None] = None
@@ -48,6 +49,7 @@ class MlflowHooks:
     def __init__(self) -> None:
         self._run_id: str | None = None
         self._metrics: list[MetricsDataset] = []
+        self._compared: set[tuple[str, int]] = set()
         self._conf_catalog: dict[str, Any] = {}
         self._save_version: str | None = None
 
@@ -78,6 +80,12 @@ class MlflowHooks:
     def after_node_run(self) -> None:
         """Send the live metrics that wait."""
         self._flush()
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log the runs that a comparison has grown by."""
+        if dataset_name == COMPARISON and self._run_id is not None:
+            self._log_compared(data)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -117,7 +125,7 @@ class MlflowHooks:
             tags=tags,
             description=parameters.get("notes") or None,
         )
-        self._run_id = run.info.run_id
+        self._run_id, self._compared = run.info.run_id, set()
         atexit.register(self._end, "KILLED")
         client = mlflow.MlflowClient()
         params = [Param(key, value) for key, value in flatten(parameters).items()]
@@ -160,6 +168,37 @@ class MlflowHooks:
             found = report_metrics(json.loads(report.read_text(encoding="utf-8")))
             now = int(time.time() * 1000)
             client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in found.items()])
+        comparison = self._filepath(COMPARISON)
+        if COMPARISON in outputs and comparison is not None and comparison.exists():
+            found = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
+            now = int(time.time() * 1000)
+            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in found.items()])
+
+    def _log_compared(self, comparison: Mapping[str, Any]) -> None:
+        """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
+        import mlflow
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, parent = mlflow.MlflowClient(), self._run_id
+        for record in comparison["runs"]:
+            method, seed = record["method"], record["seed"]
+            if (method, seed) in self._compared:
+                continue
+            self._compared.add((method, seed))
+            with mlflow.start_run(run_name=f"{method} seed {seed}", nested=True, parent_run_id=parent) as run:
+                params = {"method": method, "seed": str(seed), "training": record["training"]}
+                params |= flatten(comparison["trainings"][record["training"]]["configuration"])
+                tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
+                if record["reason"] is not None:
+                    tags["reason"] = record["reason"][:_LONGEST_VALUE]
+                entries = [Param(key, value) for key, value in params.items()]
+                now = int(time.time() * 1000)
+                metrics = [Metric(key, value, now, 0) for key, value in compared_metrics(record).items()]
+                for start in range(0, len(entries), _MOST_PER_CALL):
+                    client.log_batch(run.info.run_id, params=entries[start : start + _MOST_PER_CALL])
+                client.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
+            if record["status"] == "failed":
+                client.set_terminated(run.info.run_id, "FAILED")
 
     def _filepath(self, name: str) -> Path | None:
         """Where a dataset of the catalog was saved in this run."""
@@ -229,6 +268,22 @@ def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:
             for key in ("estimate", "std", "relative_error"):
                 found[f"{key}/{method}/{parameter}"] = values.get(key)
     return {key: float(value) for key, value in found.items() if _is_finite_number(value)}
+
+
+def compared_metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of one run of a comparison: `nrmse`, `nrmse_all`, seconds and `estimate|std|relative_error/NAME`."""
+    found = {key: record[key] for key in ("nrmse", "nrmse_all", "training_seconds", "wall_seconds")}
+    for name, values in record["parameters"].items():
+        for key in ("estimate", "std", "relative_error"):
+            found[f"{key}/{name}"] = values.get(key)
+    return {key: float(value) for key, value in found.items() if _is_finite_number(value)}
+
+
+def summary_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
+    """The medians of a comparison, `median_nrmse/METHOD`, and how many of its runs failed."""
+    methods = comparison["summary"]["methods"]
+    found = {f"median_nrmse/{name}": entry["nrmse"]["median"] for name, entry in methods.items() if entry["nrmse"]}
+    return {**found, "failed_runs": float(sum(entry["failed"] for entry in methods.values()))}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ Every function takes plain numbers and returns a `matplotlib.figure.Figure`; not
 """
 
 from hyco.plots.animation import animate
+from hyco.plots.comparison import comparison
 from hyco.plots.fields import channel_part, middle_plane
 from hyco.plots.identifiability import identifiability
 from hyco.plots.parameter_estimates import parameter_estimates
@@ -18,6 +19,7 @@ __all__ = [
     "Units",
     "animate",
     "channel_part",
+    "comparison",
     "identifiability",
     "middle_plane",
     "parameter_estimates",

@@ -82,6 +82,10 @@ METHODS = {
     "physical": MethodStyle("physics alone", "#E69F00", "s", False, "--"),
     "hybrid_synthetic": MethodStyle("hybrid: network", "#0072B2", "o"),
     "hybrid_physical": MethodStyle("hybrid: physics", "#D55E00", "s"),
+    "hybrid_auto_synthetic": MethodStyle("hybrid, auto: network", "#004C78", "D"),
+    "hybrid_auto_physical": MethodStyle("hybrid, auto: physics", "#8F3F00", "D"),
+    "sequence_synthetic": MethodStyle("in sequence: network", "#009E73", "v", False, "--"),
+    "sequence_physical": MethodStyle("in sequence: physics", "#B79F00", "v", False, "--"),
 }
 _OTHERS = (("#009E73", "D"), ("#CC79A7", "v"), ("#000000", "P"), ("#F0E442", "X"))
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from hyco.evaluation import Model
     from hyco.observations import Observations
-    from hyco.physics.equation import Equation
     from hyco.physics.parameters.scalar import Scalar
     from hyco.storage import Bundle
 
@@ -53,24 +52,13 @@ def make_report(
     rollouts: Bundle, experiment: str, seed: int, equation: dict[str, Any], section: dict[str, Any], **models: Model
 ) -> dict[str, Any]:
     """The content of report.json."""
-    from hyco.evaluation import report
+    from hyco.evaluation import report, true_numbers
     from hyco.physics.registry import build_equation
-
-    built = build_equation(equation)
-    true = _true_numbers(built, section)
-    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
-
-
-def _true_numbers(equation: Equation, section: dict[str, Any]) -> dict[str, float]:
-    """True values of the numbers that are learnt, where they are known."""
     from hyco.training.physical import PhysicalConfig
 
-    config = PhysicalConfig.model_validate(section)
-    return {
-        name: value
-        for p in config.learnable_parameters
-        for name, value in p.true_numbers(equation.parameters.get(p.name)).items()
-    }
+    built = build_equation(equation)
+    true = true_numbers(built, PhysicalConfig.model_validate(section))
+    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
 
 
 def collect_parameter_fields(equation: dict[str, Any], **models: Model) -> Bundle:
@@ -126,8 +114,10 @@ def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[st
 
 def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], **histories: History) -> Figure:
     """Every parameter's estimate with its 95 % interval over the epochs."""
+    from hyco.evaluation import true_numbers
     from hyco.physics.registry import build_equation
     from hyco.plots import parameter_estimates
+    from hyco.training.physical import PhysicalConfig
 
     numbers = _numbers(section)
     estimates = {}
@@ -143,7 +133,7 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
         }
     return parameter_estimates(
         estimates,
-        _true_numbers(build_equation(equation), section),
+        true_numbers(build_equation(equation), PhysicalConfig.model_validate(section)),
         {name: number.initial_guess for name, number in numbers.items()},
         {name: number.bounds for name, number in numbers.items() if number.bounds is not None},
     )

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hyco.storage import Bundle
 
-# Keys of the hybrid section that no result depends on: a resumed run may change them.
-_WITHOUT_EFFECT = ("checkpoint_dir", "enable_memory_monitoring")
-
 
 def train_hybrid_models(
     observations: Bundle,
@@ -30,7 +27,7 @@ def train_hybrid_models(
     Raises:
         NotConverged, Diverged: from a physical update, see `hyco.training.physical`.
     """
-    from hyco.config import parse_device, resolve_hybrid
+    from hyco.config import WITHOUT_EFFECT, parse_device, resolve_hybrid
     from hyco.observations import Observations
     from hyco.physics.registry import build_equation
     from hyco.training.hybrid import HybridConfig, HybridTrainer
@@ -45,7 +42,7 @@ def train_hybrid_models(
             "equation": equation,
             "generation": generation,
             "observation": observation,
-            "hybrid": {key: value for key, value in resolved.items() if key not in _WITHOUT_EFFECT},
+            "hybrid": {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT},
             "seed": seed,
         },
         device=parse_device(device),

@@ -1,0 +1,10 @@
+"""The comparison: several methods, each trained anew for several seeds on the same data, and what they have in common.
+
+`config.py` says what is compared, `runs.py` trains and evaluates, `summary.py` makes statistics and tables of it.
+"""
+
+from hyco.comparison.config import CompareConfig, Contender, Variant
+from hyco.comparison.runs import compare
+from hyco.comparison.summary import markdown, table
+
+__all__ = ["CompareConfig", "Contender", "Variant", "compare", "markdown", "table"]

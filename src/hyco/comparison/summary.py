@@ -1,0 +1,266 @@
+"""Statistics of a comparison over its seeds, and tables of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hyco.comparison.config import results
+from hyco.randomness import stream_seed
+
+Record = dict[str, Any]
+
+_HYBRIDS = ("sequence", "hybrid", "hybrid_auto")
+
+
+def summarise(
+    runs: Sequence[Record], trainings: Mapping[str, Any], *, draws: int, confidence: float, seed: int
+) -> dict[str, Any]:
+    """Statistics of every method over the seeds, and ratios of hybrids to what they are held against.
+
+    Args:
+        runs: the records.
+        trainings: by name, each with its `method`.
+        draws, confidence, seed: of the bootstrap, see `ratio`.
+
+    Returns:
+        `methods` {method: {runs, failed, nrmse, nrmse_all, training_seconds, wall_seconds, parameters {name:
+        {relative_error, covered, intervals}}}}, each quantity as `statistics` has it, and `ratios`, a list.
+    """
+    by_method: dict[str, list[Record]] = {}
+    for record in runs:
+        by_method.setdefault(record["method"], []).append(record)
+    methods = {method: _of_method(records) for method, records in by_method.items()}
+    ratios: list[dict[str, Any]] = []
+    for method, against in _pairs(trainings):
+        if method in by_method and against in by_method:
+            ratios += _ratios(by_method[method], by_method[against], draws=draws, confidence=confidence, seed=seed)
+    return {"methods": methods, "ratios": ratios}
+
+
+def statistics(values: Mapping[int, float | None]) -> dict[str, Any] | None:
+    """Median, quartiles and worst (largest) of values by seed, those that are missing left out; None without any."""
+    known = {seed: value for seed, value in values.items() if value is not None}
+    if not known:
+        return None
+    lower, median, upper = (float(q) for q in np.quantile(list(known.values()), (0.25, 0.5, 0.75)))
+    worst = max(known, key=lambda seed: known[seed])
+    return {
+        "median": median,
+        "lower_quartile": lower,
+        "upper_quartile": upper,
+        "worst": known[worst],
+        "worst_seed": worst,
+        "count": len(known),
+    }
+
+
+def ratio(pairs: Sequence[tuple[float, float]], *, draws: int, confidence: float, seed: int) -> dict[str, Any]:
+    """Geometric mean of ratios a/b over paired seeds, with a bootstrap interval (percentiles) of that mean.
+
+    Args:
+        pairs: positive numbers (a, b), one pair per seed.
+        draws: resamples of the pairs.
+        confidence: of the interval; `low` and `high` are None for fewer than two pairs.
+        seed: of the resampling.
+    """
+    logs = np.log([a / b for a, b in pairs])
+    found: dict[str, Any] = {"geometric_mean": float(np.exp(logs.mean())), "low": None, "high": None}
+    if len(logs) > 1:
+        generator = np.random.default_rng(stream_seed(seed, "bootstrap"))
+        means = logs[generator.integers(len(logs), size=(draws, len(logs)))].mean(axis=1)
+        low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
+        found |= {"low": float(np.exp(low)), "high": float(np.exp(high))}
+    return found
+
+
+def table(comparison: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per run and parameter."""
+    rows = []
+    for record in comparison["runs"]:
+        row = {"experiment": comparison["experiment"]} | {
+            key: record[key]
+            for key in (
+                "method",
+                "training",
+                "seed",
+                "status",
+                "reason",
+                "nrmse",
+                "nrmse_all",
+                "training_seconds",
+                "wall_seconds",
+            )
+        }
+        for name, p in (record["parameters"] or {None: {}}).items():
+            kept = ("true", "estimate", "std", "relative_error", "pull", "identifiable")
+            rows.append(row | {"parameter": name} | {key: p.get(key) for key in kept})
+    return pd.DataFrame(rows)
+
+
+def markdown(comparison: Mapping[str, Any]) -> str:
+    """The summary as a page."""
+    summary, seeds = comparison["summary"], comparison["seeds"]
+    parts = [
+        f"# {comparison['experiment']}: methods compared",
+        f"Seeds: {', '.join(map(str, seeds))}. Each draws data, weights and batches anew; all methods have the same "
+        "data. IQR: from the lower to the upper quartile. Worst: of the seed in parentheses. Failed runs do not count.",
+        "## Rollouts\n",
+        _rows(
+            ("method", "runs", "failed", "nrmse: median", "IQR", "worst", "all simulations: median", "training s"),
+            (
+                (
+                    method,
+                    entry["runs"],
+                    entry["failed"],
+                    *_three(entry["nrmse"]),
+                    _median(entry["nrmse_all"]),
+                    _median(entry["training_seconds"], ".1f"),
+                )
+                for method, entry in summary["methods"].items()
+            ),
+        ),
+    ]
+    parameters = [
+        (method, name, *_three(p["relative_error"], ".2%"), _share(p["covered"], p["intervals"]))
+        for method, entry in summary["methods"].items()
+        for name, p in entry["parameters"].items()
+    ]
+    if parameters:
+        header = ("method", "parameter", "relative error: median", "IQR", "worst", "95 % intervals with the truth")
+        parts += ["## Parameters\n", _rows(header, parameters)]
+    if summary["ratios"]:
+        parts += [
+            "## Hybrids against the models alone\n",
+            "Geometric mean of the ratios over paired seeds, below 1 where the first is better, with its bootstrap "
+            "interval. Shift: between the two estimates, in standard deviations of the second.\n",
+            _rows(
+                ("method", "against", "quantity", "ratio", "interval", "pairs", "worst", "shift: median", "worst"),
+                map(_ratio_row, summary["ratios"]),
+            ),
+        ]
+    failed = [(r["method"], r["seed"], r["reason"]) for r in comparison["runs"] if r["status"] == "failed"]
+    if failed:
+        parts += ["## Failed\n", _rows(("method", "seed", "reason"), failed)]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _pairs(trainings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which method is held against which: hybrids against the same model alone, and against those in sequence."""
+    for name, training in trainings.items():
+        if training["method"] not in _HYBRIDS:
+            continue
+        for method, part in results(name, training["method"]).items():
+            for other, found in trainings.items():
+                sequence = found["method"] == "sequence" and training["method"] != "sequence"
+                if found["method"] == part or sequence:
+                    yield method, next(m for m, p in results(other, found["method"]).items() if p == part)
+
+
+def _of_method(records: Sequence[Record]) -> dict[str, Any]:
+    """The statistics of one method."""
+    finished = [record for record in records if record["status"] == "finished"]
+    names = dict.fromkeys(name for record in finished for name in record["parameters"])
+    quantities = ("nrmse", "nrmse_all", "training_seconds", "wall_seconds")
+    return {
+        "runs": len(records),
+        "failed": len(records) - len(finished),
+        **{quantity: statistics({r["seed"]: r[quantity] for r in finished}) for quantity in quantities},
+        "parameters": {name: _of_parameter(name, finished) for name in names},
+    }
+
+
+def _of_parameter(name: str, records: Sequence[Record]) -> dict[str, Any]:
+    """Errors of one parameter, and how many of its intervals hold the truth."""
+    found = {r["seed"]: r["parameters"][name] for r in records if name in r["parameters"]}
+    known = [p for p in found.values() if p["true"] is not None and p["interval"] is not None]
+    return {
+        "relative_error": statistics({seed: p["relative_error"] for seed, p in found.items()}),
+        "covered": sum(p["interval"][0] <= p["true"] <= p["interval"][1] for p in known),
+        "intervals": len(known),
+    }
+
+
+def _ratios(first: Sequence[Record], second: Sequence[Record], **bootstrap: Any) -> Iterator[dict[str, Any]]:
+    """Ratios of nrmse and of each parameter's relative error over the seeds that both methods have."""
+    ours = {r["seed"]: r for r in first if r["status"] == "finished"}
+    theirs = {r["seed"]: r for r in second if r["status"] == "finished"}
+    asked = sorted({r["seed"] for r in first} & {r["seed"] for r in second})
+    paired = [seed for seed in asked if seed in ours and seed in theirs]
+    names = {"method": first[0]["method"], "against": second[0]["method"]}
+    yield names | _ratio("nrmse", {s: (ours[s]["nrmse"], theirs[s]["nrmse"]) for s in paired}, asked, **bootstrap)
+    for name in dict.fromkeys(n for s in paired for n in ours[s]["parameters"]):
+        both = [s for s in paired if name in ours[s]["parameters"] and name in theirs[s]["parameters"]]
+        a, b = ({s: runs[s]["parameters"][name] for s in both} for runs in (ours, theirs))
+        errors = {s: (a[s]["relative_error"], b[s]["relative_error"]) for s in both}
+        shifts = {
+            s: abs(a[s]["estimate"] - b[s]["estimate"]) / b[s]["std"]
+            for s in both
+            if None not in (a[s]["estimate"], b[s]["estimate"]) and b[s]["std"]
+        }
+        yield names | _ratio(f"relative error of {name}", errors, asked, **bootstrap) | {"shift": statistics(shifts)}
+
+
+def _ratio(
+    quantity: str, pairs: Mapping[int, tuple[float | None, float | None]], asked: Sequence[int], **bootstrap: Any
+) -> dict[str, Any]:
+    """One ratio; seeds for which it does not exist (a run failed, a value is missing or zero) are named."""
+    usable = {seed: (a, b) for seed, (a, b) in pairs.items() if a and b}
+    found: dict[str, Any] = {"quantity": quantity, "pairs": len(usable)}
+    found["left_out"] = [seed for seed in asked if seed not in usable]
+    if not usable:
+        return found | {"geometric_mean": None, "low": None, "high": None, "worst": None, "worst_seed": None}
+    each = {seed: a / b for seed, (a, b) in usable.items()}
+    worst = max(each, key=lambda seed: each[seed])
+    return found | ratio(list(usable.values()), **bootstrap) | {"worst": each[worst], "worst_seed": worst}
+
+
+def _ratio_row(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    shift = entry.get("shift")
+    return (
+        entry["method"],
+        entry["against"],
+        entry["quantity"],
+        _number(entry["geometric_mean"]),
+        _range(entry["low"], entry["high"]),
+        entry["pairs"],
+        _worst(entry),
+        _median(shift),
+        _worst(shift),
+    )
+
+
+def _rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _three(found: Mapping[str, Any] | None, how: str = ".4g") -> tuple[str, str, str]:
+    """Median, interquartile range and worst."""
+    if found is None:
+        return "", "", ""
+    return _median(found, how), _range(found["lower_quartile"], found["upper_quartile"], how), _worst(found, how)
+
+
+def _median(found: Mapping[str, Any] | None, how: str = ".4g") -> str:
+    return "" if found is None else _number(found["median"], how)
+
+
+def _worst(found: Mapping[str, Any] | None, how: str = ".4g") -> str:
+    return "" if found is None or found["worst"] is None else f"{found['worst']:{how}} ({found['worst_seed']})"
+
+
+def _range(low: float | None, high: float | None, how: str = ".4g") -> str:
+    return "" if low is None or high is None else f"{low:{how}} to {high:{how}}"
+
+
+def _number(value: float | None, how: str = ".4g") -> str:
+    return "" if value is None else f"{value:{how}}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole}" if whole else ""

@@ -1,0 +1,88 @@
+"""Compare methods over seeds, and show what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def compare_methods(
+    resume_point: dict[str, Any] | None,
+    equation: dict[str, Any],
+    generation: dict[str, Any],
+    observation: dict[str, Any],
+    synthetic: dict[str, Any],
+    physical: dict[str, Any],
+    hybrid: dict[str, Any],
+    compare: dict[str, Any],
+    experiment: str,
+    seed: int,
+    device: str,
+    resume: bool,
+) -> Iterator[dict[str, Any]]:
+    """Yield the content of comparison.json, which grows with every training.
+
+    Raises:
+        ResumeError: the earlier comparison has another configuration.
+    """
+    from hyco.comparison import CompareConfig
+    from hyco.comparison import compare as run_all
+    from hyco.config import contenders, parse_device
+
+    sections = {
+        "equation": equation,
+        "generation": generation,
+        "observation": observation,
+        "synthetic": synthetic,
+        "physical": physical,
+        "hybrid": hybrid,
+        "compare": compare,
+    }
+    yield from run_all(
+        contenders(sections),
+        CompareConfig.model_validate(compare),
+        experiment=experiment,
+        seed=seed,
+        device=str(parse_device(device)),
+        earlier=resume_point,
+        resume=resume,
+    )
+
+
+def make_comparison_table(comparison: dict[str, Any]) -> pd.DataFrame:
+    """One row per run and parameter."""
+    from hyco.comparison import table
+
+    return table(comparison)
+
+
+def make_comparison_page(comparison: dict[str, Any]) -> str:
+    """Medians, quartiles, worst seeds and ratios, to be read."""
+    from hyco.comparison import markdown
+
+    return markdown(comparison)
+
+
+def plot_comparison(comparison: dict[str, Any]) -> Figure:
+    """Errors of every method, all seeds visible."""
+    from hyco.plots import comparison as draw
+
+    runs = comparison["runs"]
+    errors: dict[str, dict[str, list[float | None]]] = {"nRMSE": {}}
+    for run in runs:
+        errors["nRMSE"].setdefault(run["method"], []).append(run["nrmse"])
+    known = {(run["method"], name) for run in runs for name in run["parameters"]}
+    for name in dict.fromkeys(name for run in runs for name in run["parameters"]):
+        found: dict[str, list[float | None]] = {}
+        for run in runs:
+            if (run["method"], name) in known:
+                error = run["parameters"].get(name, {}).get("relative_error")
+                found.setdefault(run["method"], []).append(error)
+        # Of a user's own data the truth is not known.
+        if any(error is not None for values in found.values() for error in values):
+            errors[f"relative error of {name}"] = found
+    return draw(errors)

@@ -1,0 +1,37 @@
+"""Wiring of the comparison."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hyco.pipelines.compare import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From parameters to the comparison, its tables and its figure."""
+    sections = ("equation", "generation", "observation", "synthetic", "physical", "hybrid", "compare")
+    others = ("experiment", "seed", "device", "resume")
+    return pipeline(
+        [
+            node(
+                nodes.compare_methods,
+                ["comparison_resume_point", *(f"params:{name}" for name in (*sections, *others))],
+                "comparison",
+                name="compare_methods",
+                tags="train",
+            ),
+            node(
+                nodes.make_comparison_table,
+                "comparison",
+                "comparison_table",
+                name="make_comparison_table",
+                tags="evaluate",
+            ),
+            node(
+                nodes.make_comparison_page,
+                "comparison",
+                "comparison_page",
+                name="make_comparison_page",
+                tags="evaluate",
+            ),
+            node(nodes.plot_comparison, "comparison", "comparison_figure", name="plot_comparison", tags="evaluate"),
+        ]
+    )
