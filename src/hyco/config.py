@@ -136,6 +136,12 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
         own = {key: sections[key] for key in ("equation", "generation", "observation")}
         if method in ("synthetic", "physical"):
             own[method] = sections[method]
+        elif method == "pinn":
+            own["pinn"] = {
+                **sections["compare"].get("pinn", {}),
+                "network": sections["synthetic"]["network"],
+                "learnable_parameters": sections["physical"]["learnable_parameters"],
+            }
         elif method != "persistence":
             resolved = resolve_hybrid(sections["hybrid"], sections["synthetic"], sections["physical"])
             own["hybrid"] = {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT}
@@ -147,7 +153,7 @@ def _compared(parameters: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, A
     """By name, the method of everything compared, and the parameters with what it changes."""
     config = CompareConfig.model_validate(parameters.get("compare") or {})
     found = {}
-    for name, (method, layers) in config.overrides(parameters["hybrid"]).items():
+    for name, (method, layers) in config.overrides(parameters).items():
         sections = dict(parameters)
         for layer in layers:
             sections = merge(sections, layer)
@@ -221,12 +227,17 @@ def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
 
 
 def _variant_problems(parameters: Mapping[str, Any], c: Configuration) -> list[tuple[Path, str]]:
-    """What is wrong with the overrides of variants."""
+    """What is wrong with the overrides of variants, and physics-informed networks that cannot be."""
     found: list[tuple[Path, str]] = []
-    for name, (_, sections) in _compared(parameters).items():
+    for name, (method, sections) in _compared(parameters).items():
+        variant: Path = ("compare", "variants", name)
         if name in c.compare.variants:
-            start: Path = ("compare", "variants", name, "overrides")
-            found += [((*start, *path), text) for path, text in _problems({**sections, "compare": {}})]
+            problems = _problems({**sections, "compare": {}})
+            found += [((*variant, "overrides", *path), text) for path, text in problems]
+        network = sections["synthetic"]["network"]
+        if not found and method == "pinn" and network_config(network).stepping:
+            text = f"pinn needs a network of coordinates, synthetic.network is {network['name']}: take mlp"
+            found.append((variant if name in c.compare.variants else ("compare", "methods"), text))
     return found
 
 

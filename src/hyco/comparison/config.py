@@ -9,13 +9,17 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-Method = Literal["persistence", "synthetic", "physical", "sequence", "hybrid", "hybrid_auto"]
+from hyco.networks.network import network_config
+from hyco.training.pinn import PinnTraining
+
+Method = Literal["persistence", "synthetic", "physical", "pinn", "sequence", "hybrid", "hybrid_auto"]
 
 # What each method trains; persistence is no model.
 _PARTS: dict[str, tuple[str, ...]] = {
     "persistence": (),
     "synthetic": ("synthetic",),
     "physical": ("physical",),
+    "pinn": ("synthetic", "physical"),
     "sequence": ("synthetic", "physical"),
     "hybrid": ("synthetic", "physical"),
     "hybrid_auto": ("synthetic", "physical"),
@@ -56,11 +60,14 @@ class CompareConfig(BaseModel):
         default=[0, 1, 2, 3, 4], description="each draws data, weights and batches anew; a list, or a text like 0-4"
     )
     methods: list[Method] | None = Field(
-        default=None, description="a list, or names joined by +; null: all that there are, `none`: variants alone"
+        default=None, description="a list, or names joined by +; null: all that apply, `none`: variants alone"
     )
     variants: dict[str, Variant] = Field(default={}, description="methods with other parameters, by name")
     alpha: float = Field(
         default=0.5, ge=0, le=1, description="alpha of `hybrid` and `sequence` where hybrid.alpha is auto"
+    )
+    pinn: PinnTraining = Field(
+        default=PinnTraining(), description="training of `pinn`, which has the network and the unknowns of the others"
     )
     processes: PositiveInt = Field(default=1, description="how many trainings run side by side")
     draws: PositiveInt = Field(default=10_000, description="bootstrap draws of the intervals of ratios")
@@ -106,19 +113,21 @@ class CompareConfig(BaseModel):
                 known[result] = name
         return self
 
-    def overrides(self, hybrid: Mapping[str, Any]) -> dict[str, tuple[str, list[Mapping[str, Any]]]]:
+    def overrides(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, list[Mapping[str, Any]]]]:
         """Every method and variant by name: its method, and what is laid over the parameters, one after the other.
 
-        Args:
-            hybrid: the section of that name.
+        A physics-informed network applies where the network is one of coordinates.
         """
-        fixed = {"alpha": self.alpha} if hybrid.get("alpha") == "auto" else {}
+        fixed = {"alpha": self.alpha} if parameters["hybrid"].get("alpha") == "auto" else {}
         makes: dict[str, dict[str, Any]] = {
             "sequence": {"hybrid": {**fixed, "sequential": True}},
             "hybrid": {"hybrid": {**fixed, "sequential": False}},
             "hybrid_auto": {"hybrid": {"alpha": "auto", "sequential": False}},
         }
-        methods = get_args(Method) if self.methods is None else self.methods
+        methods = self.methods
+        if methods is None:
+            stepping = network_config(parameters["synthetic"]["network"]).stepping
+            methods = [method for method in get_args(Method) if method != "pinn" or not stepping]
         found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():
             found[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]

@@ -29,6 +29,7 @@ from hyco.generation import GenerationConfig, generate
 from hyco.metrics import nrmse_per_step
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.physics.equation import Equation
+from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import build_equation
 from hyco.storage import Bundle
 from hyco.training.checkpoints import ResumeError, differences
@@ -36,6 +37,7 @@ from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.hybrid import HybridConfig, HybridTrainer
 from hyco.training.loop import Step
 from hyco.training.physical import PhysicalConfig, train_physical
+from hyco.training.pinn import PinnConfig, train_pinn
 from hyco.training.synthetic import SyntheticConfig, train_synthetic
 
 log = logging.getLogger(__name__)
@@ -248,6 +250,10 @@ def _train(
     if contender.method == "physical":
         physical = PhysicalConfig.model_validate(sections["physical"])
         return {"physical": final_physical_model(_last(train_physical(equation, observations, physical, **common)))}
+    if contender.method == "pinn":
+        pinn = PinnConfig.model_validate(sections["pinn"])
+        fitted, estimates = train_pinn(equation, observations, pinn, seed, device=device)
+        return {"synthetic": fitted, "physical": estimates}
     hybrid = HybridConfig.model_validate(sections["hybrid"])
     last = _last(HybridTrainer(equation, observations, hybrid, seed, **common).train())
     return {"synthetic": final_synthetic_model(last), "physical": final_physical_model(last)}
@@ -279,8 +285,7 @@ def _evaluate(
     seen = [*config.train_sim, *config.val_sim]
     starts = None if observations.initial_known else observations.initial_states
     others = roll_out_methods(trajectories, seen, equation, models, starts)
-    physical = contender.sections.get("physical") or contender.sections.get("hybrid", {}).get("physical")
-    true = {} if physical is None else true_numbers(equation, PhysicalConfig.model_validate(physical))
+    true = true_numbers(equation, _unknowns(contender))
     entry = report("", 0, equation, "", tests, models, true)["methods"][label]
     whole = {name: torch.cat([tests[name], others[name]]) for name in ("truth", label)}
     per_step, _ = nrmse_per_step(whole[label], whole["truth"])
@@ -293,6 +298,15 @@ def _evaluate(
         },
         "training_seconds": entry.get("training_seconds", 0.0),
     }
+
+
+def _unknowns(contender: Contender) -> list[LearnableParameter]:
+    """The parameters that a contender learns."""
+    sections = contender.sections
+    if contender.method == "pinn":
+        return PinnConfig.model_validate(sections["pinn"]).learnable_parameters
+    physical = sections.get("physical") or sections.get("hybrid", {}).get("physical")
+    return [] if physical is None else PhysicalConfig.model_validate(physical).learnable_parameters
 
 
 @contextmanager

@@ -149,14 +149,14 @@ def markdown(comparison: Mapping[str, Any]) -> str:
 
 
 def _pairs(trainings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Which method is held against which: hybrids against the same model alone, and against those in sequence."""
+    """Which method is held against which: hybrids against the same model alone, and against other ways to both."""
     for name, training in trainings.items():
         if training["method"] not in _HYBRIDS:
             continue
         for method, part in results(name, training["method"]).items():
             for other, found in trainings.items():
-                sequence = found["method"] == "sequence" and training["method"] != "sequence"
-                if found["method"] == part or sequence:
+                other_way = found["method"] in ("sequence", "pinn") and training["method"] != "sequence"
+                if found["method"] == part or other_way:
                     yield method, next(m for m, p in results(other, found["method"]).items() if p == part)
 
 

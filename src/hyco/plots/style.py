@@ -80,14 +80,16 @@ METHODS = {
     "persistence": MethodStyle("persistence", "#777777", "^", False, ":"),
     "synthetic": MethodStyle("network alone", "#56B4E9", "o", False, "--"),
     "physical": MethodStyle("physics alone", "#E69F00", "s", False, "--"),
+    "pinn_synthetic": MethodStyle("PINN: network", "#CC79A7", "P", False, "--"),
+    "pinn_physical": MethodStyle("PINN: parameters", "#882255", "X", False, "--"),
+    "sequence_synthetic": MethodStyle("in sequence: network", "#009E73", "v", False, "--"),
+    "sequence_physical": MethodStyle("in sequence: physics", "#B79F00", "v", False, "--"),
     "hybrid_synthetic": MethodStyle("hybrid: network", "#0072B2", "o"),
     "hybrid_physical": MethodStyle("hybrid: physics", "#D55E00", "s"),
     "hybrid_auto_synthetic": MethodStyle("hybrid, auto: network", "#004C78", "D"),
     "hybrid_auto_physical": MethodStyle("hybrid, auto: physics", "#8F3F00", "D"),
-    "sequence_synthetic": MethodStyle("in sequence: network", "#009E73", "v", False, "--"),
-    "sequence_physical": MethodStyle("in sequence: physics", "#B79F00", "v", False, "--"),
 }
-_OTHERS = (("#009E73", "D"), ("#CC79A7", "v"), ("#000000", "P"), ("#F0E442", "X"))
+_OTHERS = (("#000000", "D"), ("#AA4499", "v"), ("#44AA99", "P"), ("#DDCC77", "X"))
 
 
 def method_styles(names: Iterable[str]) -> dict[str, MethodStyle]:

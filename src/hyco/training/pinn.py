@@ -32,13 +32,11 @@ from hyco.training.schedules import SchedulerConfig
 log = logging.getLogger(__name__)
 
 
-class PinnConfig(BaseModel):
-    """Keys of a physics-informed network's training."""
+class PinnTraining(BaseModel):
+    """Keys of how a physics-informed network is trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
-    network: dict[str, Any] = Field(default={"name": "mlp"}, description="a coordinate network: `name` and its keys")
     updates: PositiveInt = Field(default=5000, description="steps of Adam")
     learning_rate: PositiveFloat = Field(default=3e-3, description="first learning rate of the network")
     parameter_learning_rate: PositiveFloat = Field(
@@ -52,6 +50,13 @@ class PinnConfig(BaseModel):
     points_per_update: PositiveInt = Field(default=1000, description="measured points per update")
     times_per_update: PositiveInt = Field(default=4, description="random times per update where the equation is tested")
     execution: Path = Field(default="auto", description="how the equation's step is run")
+
+
+class PinnConfig(PinnTraining):
+    """The same with what is trained."""
+
+    learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
+    network: dict[str, Any] = Field(default={"name": "mlp"}, description="a coordinate network: `name` and its keys")
 
     @field_validator("network")
     @classmethod

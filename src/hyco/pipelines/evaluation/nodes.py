@@ -57,7 +57,7 @@ def make_report(
     from hyco.training.physical import PhysicalConfig
 
     built = build_equation(equation)
-    true = true_numbers(built, PhysicalConfig.model_validate(section))
+    true = true_numbers(built, PhysicalConfig.model_validate(section).learnable_parameters)
     return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
 
 
@@ -133,7 +133,7 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
         }
     return parameter_estimates(
         estimates,
-        true_numbers(build_equation(equation), PhysicalConfig.model_validate(section)),
+        true_numbers(build_equation(equation), PhysicalConfig.model_validate(section).learnable_parameters),
         {name: number.initial_guess for name, number in numbers.items()},
         {name: number.bounds for name, number in numbers.items() if number.bounds is not None},
     )

@@ -1,0 +1,242 @@
+"""Methods over seeds on a problem that trains in a second."""
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+
+from hyco.comparison import CompareConfig, compare, runs
+from hyco.config import ConfigurationError, contenders, parse
+from hyco.evaluation import report, roll_out_methods
+from hyco.generation import generate
+from hyco.observations import observe
+from hyco.physics.registry import build_equation
+from hyco.training.checkpoints import ResumeError
+from hyco.training.final import final_synthetic_model
+from hyco.training.synthetic import train_synthetic
+
+PARAMETERS = {
+    "experiment": "small",
+    "equation": {
+        "name": "burgers",
+        "domain": {"x": {"size": 4.0, "resolution": 16}},
+        "dt": 0.05,
+        "max_speed": 5.0,
+        "parameters": {"viscosity": 0.1},
+    },
+    "generation": {"simulations": 4, "steps": 6, "length_scale": 0.8, "amplitude": 0.8},
+    "observation": {"train_sim": [2], "val_sim": [0], "test_sim": [1, 3], "noise": 0.01},
+    "synthetic": {"network": {"name": "resnet", "filters": 4, "blocks": 1}, "epochs": 2, "num_predict_steps": 3},
+    "physical": {
+        "learnable_parameters": [{"name": "viscosity", "initial_guess": 0.2, "bounds": [0.02, 0.5]}],
+        "num_predict_steps": 6,
+    },
+    "hybrid": {
+        "epochs": 2,
+        "num_predict_steps": 3,
+        "alpha": 0.7,
+        "warmup_epochs": 1,
+        "physical": {"max_iterations": 2, "suppress_convergence_errors": True},
+    },
+}
+ALL = ["persistence", "synthetic", "physical", "sequence", "hybrid", "hybrid_auto"]
+
+
+def section(**keys):
+    return {**PARAMETERS, "compare": {"draws": 100, **keys}}
+
+
+def last(parameters, **options):
+    """The finished comparison."""
+    *_, found = steps(parameters, **options)
+    return found
+
+
+def steps(parameters, **options):
+    config = CompareConfig.model_validate(parameters["compare"])
+    return compare(contenders(parameters), config, experiment="small", seed=0, device="cpu", **options)
+
+
+def without_times(comparison):
+    """The numbers that must be repeatable to the bit."""
+    kept = copy.deepcopy(comparison["runs"])
+    for record in kept:
+        del record["training_seconds"], record["wall_seconds"]
+    return kept
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return last(section(seeds=[0, 3]))
+
+
+def test_every_method_and_seed_is_there_with_its_errors_and_estimates(whole):
+    found = {(r["method"], r["seed"]): r for r in whole["runs"]}
+    pairs = [f"{name}_{part}" for name in ALL[3:] for part in ("synthetic", "physical")]
+    assert sorted(found) == sorted((method, seed) for method in (*ALL[:3], *pairs) for seed in (0, 3))
+    assert list(whole["summary"]["methods"]) == [*ALL[:3], *pairs]
+    for (method, _), record in found.items():
+        assert record["status"] == "finished"
+        assert len(record["per_step"]) == 6
+        assert record["nrmse"] == pytest.approx(sum(record["per_step"]) / 6)
+        assert math.isfinite(record["nrmse_all"])
+        assert record["nrmse_all"] != record["nrmse"]
+        assert ("viscosity" in record["parameters"]) == method.endswith("physical")
+    assert found["physical", 0]["parameters"]["viscosity"]["true"] == 0.1
+    assert found["synthetic", 0]["nrmse"] != found["synthetic", 3]["nrmse"]
+    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+
+
+def test_the_numbers_of_a_method_are_those_of_its_own_pipeline(whole):
+    c = parse(PARAMETERS)
+    equation = build_equation(c.equation)
+    trajectories = generate(equation, c.generation, 3)
+    observations = observe(trajectories, c.observation, 3)
+    *_, (checkpoint, _) = train_synthetic(observations, c.synthetic, 3, configuration={}, device=torch.device("cpu"))
+    models = {"synthetic": final_synthetic_model(checkpoint)}
+    states = trajectories.tensors["trajectories"]
+    expected = report("", 3, equation, "", roll_out_methods(states, [1, 3], equation, models), models)["methods"]
+    found = {r["method"]: r for r in whole["runs"] if r["seed"] == 3}
+    for method in ("persistence", "synthetic"):
+        assert found[method]["per_step"] == expected[method]["nrmse"]["per_step"]
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(whole):
+    side_by_side = last(section(seeds="3-3", methods="synthetic+physical", processes=2))
+    alone = [r for r in without_times(whole) if r["seed"] == 3 and r["training"] in ("synthetic", "physical")]
+    assert without_times(side_by_side) == alone
+
+
+def test_a_killed_comparison_goes_on_where_it_was_and_runs_nothing_twice(whole, monkeypatch):
+    begun = steps(section(seeds=[0, 3]))
+    for _ in range(5):  # the first is there before any training
+        partial = next(begun)
+    begun.close()
+    assert len({(r["training"], r["seed"]) for r in partial["runs"]}) == 4
+    done = []
+    run = runs.run
+    monkeypatch.setattr(runs, "run", lambda c, seed, device: done.append((c.name, seed)) or run(c, seed, device))
+    stored = json.loads(json.dumps(partial))
+    finished = last(section(seeds=[0, 3]), earlier=stored, resume=True)
+    assert done == [(name, 0) for name in ALL[4:]] + [(name, 3) for name in ALL]
+    assert without_times(finished) == without_times(whole)
+    assert finished["configuration_digest"] == whole["configuration_digest"]
+    done.clear()
+    assert last(section(seeds=[0, 3]), earlier=finished, resume=True)["runs"] == finished["runs"]
+    # Other methods and seeds join those that are there.
+    more = last(section(seeds=[5], methods=["persistence"]), earlier=finished, resume=True)
+    assert done == [("persistence", 5)]
+    assert len(more["runs"]) == len(finished["runs"]) + 1
+    assert more["seeds"] == [0, 3, 5]
+
+
+def test_another_configuration_is_refused_by_the_name_of_its_key(whole):
+    parameters = section(seeds=[0, 3])
+    parameters["hybrid"] = {**PARAMETERS["hybrid"], "epochs": 9}
+    with pytest.raises(ResumeError, match=r"hybrid.epochs: 2 in the comparison, 9 now.*resume=false") as caught:
+        last(parameters, earlier=whole, resume=True)
+    assert str(caught.value).count("hybrid.epochs") == 1
+    parameters = section(seeds=[0, 3], methods="persistence")
+    parameters["generation"] = {**PARAMETERS["generation"], "steps": 7}
+    with pytest.raises(ResumeError, match=r"generation.steps: 6 in the comparison, 7 now"):
+        last(parameters, earlier=whole, resume=True)
+
+
+def test_a_failed_training_is_recorded_with_its_reason_and_the_others_go_on():
+    parameters = section(seeds=[0], methods=["persistence", "physical", "synthetic"])
+    parameters["physical"] = {**PARAMETERS["physical"], "epochs": 1}
+    found = {r["method"]: r for r in last(parameters)["runs"]}
+    assert found["physical"]["status"] == "failed"
+    assert found["physical"]["reason"].startswith("NotConverged: physical: ")
+    assert found["physical"]["nrmse"] is None
+    assert found["synthetic"]["status"] == "finished"
+
+
+def test_one_of_two_models_may_fail_alone(monkeypatch):
+    evaluate = runs._evaluate
+
+    def broken(contender, part, *rest):
+        if part == "synthetic":
+            raise FloatingPointError("the test rollout is not finite")
+        return evaluate(contender, part, *rest)
+
+    monkeypatch.setattr(runs, "_evaluate", broken)
+    found = last(section(seeds=[0], methods="hybrid"))
+    assert [(r["method"], r["status"]) for r in found["runs"]] == [
+        ("hybrid_synthetic", "failed"),
+        ("hybrid_physical", "finished"),
+    ]
+    assert found["runs"][0]["reason"] == "FloatingPointError: the test rollout is not finite"
+
+
+def test_a_variant_differs_in_its_overrides_alone():
+    variants = {
+        "unet": {"method": "synthetic", "overrides": {"synthetic": {"network": {"name": "unet", "levels": 1}}}},
+        "trusting": {"method": "hybrid", "overrides": {"hybrid": {"alpha": 0.9}, "observation": {"noise": 0.05}}},
+    }
+    parameters = section(methods="none", variants=variants)
+    parse(parameters)
+    unet, trusting = contenders(parameters)
+    assert unet.sections["synthetic"] == {**PARAMETERS["synthetic"], "network": {"name": "unet", "levels": 1}}
+    assert "hybrid" not in unet.sections
+    assert trusting.sections["hybrid"]["alpha"] == 0.9
+    assert trusting.sections["hybrid"]["synthetic"]["network"]["name"] == "resnet"
+    assert trusting.sections["observation"] == {**PARAMETERS["observation"], "noise": 0.05}
+    assert list(trusting.results) == ["trusting_synthetic", "trusting_physical"]
+
+
+def test_a_fixed_alpha_stands_beside_the_automatic_one_whatever_the_experiment_has():
+    parameters = section(methods="sequence+hybrid+hybrid_auto", alpha=0.3)
+    alphas = {c.name: c.sections["hybrid"]["alpha"] for c in contenders(parameters)}
+    assert alphas == {"sequence": 0.7, "hybrid": 0.7, "hybrid_auto": "auto"}
+    parameters["hybrid"] = {**PARAMETERS["hybrid"], "alpha": "auto"}
+    alphas = {c.name: c.sections["hybrid"]["alpha"] for c in contenders(parameters)}
+    assert alphas == {"sequence": 0.3, "hybrid": 0.3, "hybrid_auto": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"seeds": "1,2"}, "compare.seeds: '1,2' is neither a list nor a text like 0-4"),
+        ({"seeds": [1, 1]}, "compare.seeds: 1 is there twice"),
+        ({"seeds": []}, "compare: seeds is empty; give at least one"),
+        (
+            {"variants": {"a": {"method": "hybrid", "overrides": {"hybrid": {"alpa": 1}}}}},
+            "compare.variants.a.overrides.hybrid.alpa: unknown key (value 1)",
+        ),
+        (
+            {"variants": {"a": {"method": "hybrid", "overrides": {"equation": {"dt": 1}}}}},
+            "compare.variants.a.overrides: equation cannot be overridden here; allowed: observation, synthetic",
+        ),
+        (
+            {"variants": {"a": {"method": "hybrid", "overrides": {"observation": {"test_sim": [0]}}}}},
+            "compare.variants.a.overrides: observation.test_sim cannot be overridden here",
+        ),
+        (
+            {"variants": {"hybrid_physical": {"method": "physical"}}},
+            "compare: variants: 'hybrid_physical' and 'hybrid' would both be called 'hybrid_physical'",
+        ),
+        ({"methods": "pinn"}, "compare.methods: pinn needs a network of coordinates, synthetic.network is resnet"),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_runs(keys, message):
+    with pytest.raises(ConfigurationError) as caught:
+        parse(section(**keys))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_physics_informed_network_joins_where_the_network_is_one_of_coordinates():
+    parameters = section(seeds=[0], pinn={"updates": 3})
+    parameters["generation"] = {**PARAMETERS["generation"], "initial_state": {"velocity_x": "sin(pi*x/2)"}}
+    parameters["synthetic"] = {"network": {"name": "mlp", "width": 8}, "epochs": 2, "num_predict_steps": 6}
+    parameters["hybrid"] = {**PARAMETERS["hybrid"], "num_predict_steps": 6}
+    parse(parameters)
+    assert [c.name for c in contenders(parameters)] == [*ALL[:3], "pinn", *ALL[3:]]
+    parameters["compare"]["methods"] = ["pinn"]
+    network, physics = last(parameters)["runs"]
+    assert (network["method"], network["status"]) == ("pinn_synthetic", "finished")
+    assert physics["parameters"]["viscosity"]["std"] is None
+    assert physics["parameters"]["viscosity"]["relative_error"] is not None
