@@ -31,7 +31,6 @@ from hyco.generation import GenerationConfig, generate
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.parameters import ParameterSpace
 from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Stepper
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
 
 Sections = dict[str, Any]
@@ -151,7 +150,6 @@ class Experiment:
     def __init__(self, name: str) -> None:
         self.name, sections = name, PROBLEMS[name]()
         self.equation = build_equation(sections["equation"])
-        self.stepper = Stepper(self.equation)
         self.observation = ObservationConfig.model_validate(sections["observation"])
         generation = GenerationConfig.model_validate(sections["generation"])
         self.trajectories = generate(self.equation, generation, sections["seed"])
@@ -175,7 +173,6 @@ class Experiment:
             num_predict_steps=self.physical.num_predict_steps,
             device=torch.device("cpu"),
         )
-        trainer.problem.stepper = self.stepper  # traced once for all draws
         result = trainer.update()
         trainer.assess()
         numbers = {}

@@ -22,7 +22,6 @@ from typing import Any
 import torch
 
 from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Stepper
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
 from problems import heat as problem
 
@@ -70,7 +69,6 @@ class Fits:
     def __init__(self, cells: int, order: int = 4, truth: str = "published", read: str = "cubic") -> None:
         self.cells, self.order, self.truth, self.read = cells, order, truth, read
         self.equation = build_equation(problem.equation(cells, truth, order))
-        self.stepper = Stepper(self.equation)
 
     def fit(self, region: str, noise: float, draw: int) -> dict[str, Any]:
         """One fit, as a line of results."""
@@ -89,7 +87,6 @@ class Fits:
         trainer = PhysicalTrainer(
             self.equation, observations, config, num_predict_steps=problem.STATES, device=torch.device("cpu")
         )
-        trainer.problem.stepper = self.stepper
         result = trainer.update()
         assert trainer.assessment is not None
         swap = problem.swapped(tuple(trainer.values.values()), self.truth)

@@ -212,6 +212,21 @@ def test_the_loss_is_the_weighted_mean_of_both_groups():
     assert math.isfinite(only)
 
 
+@pytest.mark.parametrize("initial", ["exact", "full"])
+def test_only_measured_states_are_kept_and_they_give_the_residuals(initial):
+    observed = {"time": {"mode": "custom", "indices": [2, 5]}, "initial_state": initial}
+    problem = trainer([VISCOSITY], observation=observed, steps=8).problem
+    assert problem.times == ([2, 5] if initial == "exact" else [0, 2, 5])
+    data, z = problem.observations, problem.start[None]
+    starts = problem.initial(z)[0]
+    states = torch.cat([starts[:, None], problem.roll_out(starts, problem.start[: problem.parameters], 8)], dim=1)
+    for steps in (8, 4):
+        first = problem.first
+        expected = ((states - data.values) / problem.sigma)[:, first : steps + 1][data.mask[:, first : steps + 1]]
+        assert torch.equal(problem.real(z, steps)[0], expected)
+        assert problem.count(steps) == len(expected)
+
+
 def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
     from hyco.training.inverse_problem import Interaction
 

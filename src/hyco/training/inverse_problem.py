@@ -54,9 +54,12 @@ class InverseProblem:
     Args:
         equation: that of the physical model; its grid may be coarser than that of the observations.
         steps: of the rollout; horizons may be shorter.
+        memory_budget: bytes that the gradient of a rollout may take, see `PhysicalModel`.
         prior: knowledge of unknown initial states.
 
     Attributes:
+        times: numbers of the states of which anything was measured; no other ones are kept.
+        targets, mask: what was measured of them, `[S, R, C, K…]`.
         start, lower, upper, width: of z, `[q]`; see `Coordinates`.
         work: steps computed so far, summed over the batch; `simulations` is the same in whole simulations.
     """
@@ -69,7 +72,7 @@ class InverseProblem:
         *,
         steps: int,
         execution: Path = "auto",
-        gradient_checkpointing: bool = False,
+        memory_budget: float = math.inf,
         prior: InitialStatePrior | None = None,
         device: torch.device,
     ) -> None:
@@ -78,7 +81,7 @@ class InverseProblem:
         self.space = ParameterSpace(learnable, equation.layout.grid)
         known = equation.parameter_tensors(torch.float64, device)
         self.fixed = {k: v for k, v in known.items() if k not in self.space.names}
-        self.gradient_checkpointing = gradient_checkpointing
+        self.memory_budget = memory_budget
         self.known_noise = bool((observations.noise_std > 0).all())
         self.sigma = observations.unit.to(device)
         self.observations = observations
@@ -89,8 +92,10 @@ class InverseProblem:
             self.initial_states = InitialStates(self.starts, self.sigma, observations.layout, prior)
         self.first = 1 if self.initial_states is None else 0
         self._operators: dict[int, Operator] = {}
-        self.targets = observations.values[train, self.first : steps + 1].to(device)
-        self.mask = observations.mask[train, self.first : steps + 1].to(device)
+        measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
+        self.times = [n for n in range(self.first, steps + 1) if measured[n]]
+        self.targets = observations.values[train][:, self.times].to(device)
+        self.mask = observations.mask[train][:, self.times].to(device)
         valid = observations.layout.valid
         self.valid = None if bool(valid.all()) else valid.to(device)
         self.unit = observations.unit_of_entries.to(device)
@@ -120,28 +125,38 @@ class InverseProblem:
 
     def data(self, steps: int) -> tuple[Tensor, Tensor]:
         """Targets and mask up to a horizon."""
-        last = steps + 1 - self.first
+        last = len(self.read(steps))
         return self.targets[:, :last], self.mask[:, :last]
 
+    def read(self, steps: int) -> list[int]:
+        """The times of the data up to a horizon."""
+        return [n for n in self.times if n <= steps]
+
     def operator(self, steps: int) -> Operator:
-        """H for the training simulations up to a horizon."""
+        """H for the training simulations at the times of the data up to a horizon."""
         if steps not in self._operators:
-            found = self.observations.operator(self.observations.train, self.first, steps)
-            self._operators[steps] = found.to(self.device)
+            train, times = self.observations.train, torch.tensor(self.read(steps), dtype=torch.long)
+            found = self.observations.operator(train, self.first, steps)
+            self._operators[steps] = found.select(torch.arange(len(train))[:, None], times - self.first).to(self.device)
         return self._operators[steps]
 
     def count(self, steps: int) -> int:
         """Number of real residuals up to a horizon."""
         return int(self.data(steps)[1].sum())
 
-    def roll_out(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
-        """Rollout `[B, steps, C, *space]`, with gradient. `theta` is `[p]`, or `[B, p]` with values for each start."""
+    def roll_out(self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None = None) -> Tensor:
+        """Rollout `[B, steps, C, *space]`, with gradient; or of its states only those with the numbers `read`.
+
+        Args:
+            theta: `[p]`, or `[B, p]` with values for each start.
+        """
         self.work += starts.shape[0] * steps
         values = {**self.space.for_stepper(theta), **self.fixed}
-        checkpointing = self.gradient_checkpointing and theta.requires_grad
-        return self.model.rollout(starts, values, steps, gradient_checkpointing=checkpointing)
+        return self.model.rollout(starts, values, steps, memory_budget=self.memory_budget, read=read)
 
-    def _roll_out_copies(self, starts: Tensor, theta: Tensor, steps: int, count: int) -> Tensor:
+    def _roll_out_copies(
+        self, starts: Tensor, theta: Tensor, steps: int, count: int, read: Sequence[int] | None = None
+    ) -> Tensor:
         """The same for a number of copies that changes from call to call: filled up, so that few graphs are compiled.
 
         Args:
@@ -150,9 +165,9 @@ class InverseProblem:
         size = len(starts)
         fill = (_filled(size // count) * count - size) if self.stepper.path == "compiled" else 0
         if fill == 0:
-            return self.roll_out(starts, theta, steps)
+            return self.roll_out(starts, theta, steps, read)
         starts = torch.cat([starts, starts[-1:].expand(fill, *starts.shape[1:])])
-        states = self.roll_out(starts, torch.cat([theta, theta[-1:].expand(fill, -1)]), steps)
+        states = self.roll_out(starts, torch.cat([theta, theta[-1:].expand(fill, -1)]), steps, read)
         self.work -= fill * steps
         return states[:size]
 
@@ -165,23 +180,25 @@ class InverseProblem:
     def real(self, z: Tensor, steps: int | None = None) -> Tensor:
         """Whitened residuals of the real data `[K, N]` for `[K, q]`, with gradient where z has one."""
         steps = steps or self.steps
-        size = self.starts.numel() * (steps + 1)
+        size = self.starts.numel() * (len(self.read(steps)) + 1)
         chunks = [self._real(part, steps) for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))]
         return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
     def _real(self, z: Tensor, steps: int) -> Tensor:
         starts = self.initial(z)
         count = starts.shape[1]
-        theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
-        flat = starts.flatten(0, 1)
-        states = self._roll_out_copies(flat, theta, steps, count)
-        return self._whitened(flat, states, z.shape[0])
+        flat, read = starts.flatten(0, 1), [n for n in self.read(steps) if n > 0]
+        if len(z) == 1:  # then no start needs parameters of its own
+            states = self.roll_out(flat, z[0, : self.parameters], steps, read)
+        else:
+            theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
+            states = self._roll_out_copies(flat, theta, steps, count, read)
+        return self._whitened(flat, states, steps, z.shape[0])
 
-    def _whitened(self, starts: Tensor, states: Tensor, copies: int) -> Tensor:
-        """(H(u) - y)/σ where observed, `[K, N]`, of rollouts `[K·S, T, …]`."""
-        if self.first == 0:
+    def _whitened(self, starts: Tensor, states: Tensor, steps: int, copies: int) -> Tensor:
+        """(H(u) - y)/σ where observed, `[K, N]`, of the states `[K·S, R, …]` at the times of the data but t = 0."""
+        if self.times[:1] == [0]:
             states = torch.cat([starts[:, None], states], dim=1)
-        steps = states.shape[1] - 1 + self.first
         targets, mask = self.data(steps)
         found = self.operator(steps)(states)
         residuals = (found.reshape(copies, -1, *found.shape[1:]) - targets) / self.unit
@@ -229,7 +246,8 @@ class InverseProblem:
         if alpha > 0:
             if self.initial_states is None and length == steps:
                 own, begun = states[:, interaction.initial], interaction.starts[interaction.initial]
-                real = self._whitened(begun, own.flatten(0, 1), copies)
+                own = own[:, :, [n - 1 for n in self.read(steps)]]
+                real = self._whitened(begun, own.flatten(0, 1), steps, copies)
             else:
                 real = self.real(z, steps)
             parts.append(torch.cat([real, self.prior(z)], dim=1) * math.sqrt(alpha / self.count(steps)))

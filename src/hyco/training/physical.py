@@ -84,8 +84,10 @@ class PhysicalConfig(ValidationConfig):
         description="cells of the physical model's own grid, by axis; they divide the data's; null: the same",
     )
     execution: Path = Field(default="auto", description="how the equation's step is run")
-    gradient_checkpointing: bool = Field(
-        default=False, description="recompute each step for the gradient instead of storing it"
+    memory_budget: PositiveFloat = Field(
+        default=4000.0,
+        description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
+        "time [MB]",
     )
 
     @field_validator("horizons")
@@ -132,7 +134,7 @@ class PhysicalTrainer:
             config.learnable_parameters,
             steps=num_predict_steps,
             execution=config.execution,
-            gradient_checkpointing=config.gradient_checkpointing,
+            memory_budget=1e6 * config.memory_budget,
             prior=config.initial_state,
             device=device,
         )

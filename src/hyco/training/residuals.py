@@ -24,8 +24,9 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     squares = torch.zeros(mask.shape, dtype=r.dtype, device=r.device)
     squares[mask] = r.square()
     others = [d for d in range(mask.ndim) if d != 1]
-    by_time = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
-    found = {"residuals_time": torch.cat([by_time.new_zeros(problem.first), by_time])}
+    by_time = torch.zeros(problem.steps + 1, dtype=r.dtype)
+    by_time[problem.times] = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
+    found = {"residuals_time": by_time}
     if problem.observations.on_grid:
         found["residuals_space"] = (squares.sum((0, 1)) / mask.sum((0, 1)).clamp_min(1)).sqrt().cpu()
     return found
