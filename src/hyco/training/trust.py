@@ -20,6 +20,8 @@ from hyco.training.physical import PhysicalTrainer
 
 # Below this share a group is left out: it would cost its computation and change nothing.
 _NEGLIGIBLE = 0.01
+# On validation data the other model's variance must be this much smaller before its predictions count: half the error.
+_CLEARLY = 4.0
 # A model that validates better by less than this, relatively, is not better.
 WORTHWHILE = 0.01
 # Draws of the parameters that tell how far their uncertainty spreads the predictions.
@@ -93,17 +95,18 @@ class Variances:
     def weights(self) -> Weights:
         """What `alpha: auto` is.
 
-        Network: where there are validation simulations and the physical model is no better on them, its predictions
-        teach the network nothing: 1.
+        Where there are validation simulations, a model whose error on them is not half as large as the other's has
+        nothing to teach it: 1. Its errors are no noise that would average out, and near the end of the training they
+        would be what is learnt.
 
-        Physical model: the network learnt from the same data, and its errors hang together over all its predictions:
-        as measurements they would pull the parameters by many standard deviations. They count only where they can help
-        for certain: if the network validates better.
+        The physical model learns from the network only with such simulations: the network learnt from the same data,
+        and its errors hang together over all its predictions. As measurements they would pull the parameters by many
+        standard deviations.
         """
         network = physics = 1.0
-        if self.physics_is_better or not self.validated:
+        if not self.validated or _CLEARLY * self.physical < self.synthetic:
             network = inverse_variance_alpha(self.real, self.physical, self.synthetic)
-        if self.validated and not self.physics_is_better:
+        if self.validated and _CLEARLY * self.synthetic < self.physical:
             physics = inverse_variance_alpha(self.real, self.synthetic, self.physical)
         return Weights(network, physics)
 
