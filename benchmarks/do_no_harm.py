@@ -9,10 +9,10 @@ Twelve tasks: four equations, each under three conditions in which one model has
 - useless network: a learning rate of 1e-9 leaves the network as it was drawn.
 
 In the last two, two simulations are seen everywhere with 2 % noise. There always are four validation simulations,
-and the hybrid has fresh starts. Each seed draws data, weights and batches anew. For both models the table has the geometric
-mean over the seeds of nrmse(hybrid) / nrmse(alone), with a 95 % bootstrap interval, and the worst seed; for the
-physical model also the largest distance of any parameter from its value alone, in reported standard deviations. The
-bar: the upper end of the interval is at most 1.10, or the parameters are within 0.1 standard deviations.
+and the hybrid has fresh starts. Each seed draws data, weights and batches anew. For both models the table has the
+geometric mean over the seeds of nrmse(hybrid) / nrmse(alone), with a 95 % bootstrap interval, and the worst seed; for
+the physical model also the largest distance of any parameter from its value alone, in reported standard deviations.
+The bar: the upper end of the interval is at most 1.10, or the parameters are within 0.1 standard deviations.
 """
 
 from __future__ import annotations

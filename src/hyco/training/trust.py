@@ -20,8 +20,8 @@ from hyco.training.physical import PhysicalTrainer
 
 # Below this share a group is left out: it would cost its computation and change nothing.
 _NEGLIGIBLE = 0.01
-# On validation data the other model's variance must be this much smaller before its predictions count: half the error.
-_CLEARLY = 4.0
+# On validation data the other model must have this much less variance before its predictions count: a third of the error.
+_CLEARLY = 9.0
 # A model that validates better by less than this, relatively, is not better.
 WORTHWHILE = 0.01
 # Draws of the parameters that tell how far their uncertainty spreads the predictions.
@@ -95,7 +95,7 @@ class Variances:
     def weights(self) -> Weights:
         """What `alpha: auto` is.
 
-        Where there are validation simulations, a model whose error on them is not half as large as the other's has
+        Where there are validation simulations, a model whose error on them is more than a third of the other's has
         nothing to teach it: 1. Its errors are no noise that would average out, and near the end of the training they
         would be what is learnt.
 
