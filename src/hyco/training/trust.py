@@ -20,7 +20,7 @@ from hyco.training.physical import PhysicalTrainer
 
 # Below this share a group is left out: it would cost its computation and change nothing.
 _NEGLIGIBLE = 0.01
-# On validation data the other model must have this much less variance before its predictions count: a third of the error.
+# On validation data the other model must have so much less variance to count: a third of the error.
 _CLEARLY = 9.0
 # A model that validates better by less than this, relatively, is not better.
 WORTHWHILE = 0.01
