@@ -35,7 +35,7 @@ from hyco.sections import merge
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
-from hyco.training.validation import ValidationConfig
+from hyco.training.validation import StoppingConfig
 
 # Keys that the hybrid rules for both models, so that its `synthetic` and `physical` parts may not have their own.
 _RULED_BY_HYBRID = (
@@ -119,6 +119,7 @@ def resolve_hybrid(
     ruled = {k: hybrid[k] for k in _RULED_BY_HYBRID if k in hybrid}
     parts = {"synthetic": synthetic, "physical": physical}
     resolved = {name: {**merge(part, hybrid.get(name) or {}), **ruled} for name, part in parts.items()}
+    resolved["physical"].pop("early_stopping", None)  # a key of networks
     if resolved["physical"].get("max_iterations") is None and "epochs" in physical:
         # Null means as many as the section's own epochs, which the hybrid's have just replaced.
         resolved["physical"]["max_iterations"] = physical["epochs"]
@@ -369,12 +370,19 @@ def _interaction_problems(c: Configuration) -> list[tuple[Path, str]]:
     if h.observed_steps is not None and h.observed_steps > longest:
         text = f"{h.observed_steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}"
         found.append((("hybrid", "observed_steps"), text))
+    static = build_equation(c.equation).static
+    if h.interaction.count and static:
+        text = (
+            f"{h.interaction.count} is not allowed; allowed: 0: {c.equation.name} is a static problem, "
+            "which has no initial states"
+        )
+        found.append((("hybrid", "interaction", "count"), text))
     steps = h.interaction.steps
     if steps is not None and steps < h.num_predict_steps:
         text = f"{steps} is shorter than a window; allowed: at least hybrid.num_predict_steps = {h.num_predict_steps}"
         found.append((("hybrid", "interaction", "steps"), text))
     if not c.observation.val_sim:
-        sections: dict[str, ValidationConfig] = {"synthetic": c.synthetic, "physical": c.physical, "hybrid": h}
+        sections: dict[str, StoppingConfig] = {"synthetic": c.synthetic, "hybrid": h}
         for section, config in sections.items():
             if config.early_stopping is not None:
                 text = f"{config.early_stopping} needs validation simulations: see observation.val_sim; or null"

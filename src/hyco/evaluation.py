@@ -114,6 +114,7 @@ def report(
         model = models.get(method)
         if model is not None:
             entry["training_seconds"] = _training(model)["wall_seconds"]
+            entry |= _hybrid(model)
         if model is not None and not isinstance(model, Bundle):
             entry["parameters"] = _parameters(equation, model, true_numbers)
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
@@ -139,12 +140,27 @@ def report(
                     p["pull"],
                 )
         methods[method] = entry
+    for entry in methods.values():
+        if entry.get("interaction", {}).get("prior_knowledge"):
+            log.warning(
+                "The hybrid was trained from initial states of a known distribution (%d of them, length_scale %g, "
+                "amplitude %g): that is knowledge beyond the observations. hybrid.interaction.source=trajectories "
+                "shows the result without it.",
+                *(entry["interaction"][key] for key in ("count", "length_scale", "amplitude")),
+            )
+            break
     return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
 
 
 def true_numbers(equation: Equation, learnt: Iterable[LearnableParameter]) -> dict[str, float]:
     """True values of the numbers that are learnt, by full name, where they are known."""
     return {name: value for p in learnt for name, value in p.true_numbers(equation.parameters.get(p.name)).items()}
+
+
+def _hybrid(model: Model) -> dict[str, Any]:
+    """`alpha`, `interaction` and `sequential` of a model that a hybrid trained; nothing for others."""
+    found = model.metadata.get("hybrid") if isinstance(model, Bundle) else model.get("hybrid")
+    return dict(found) if found else {}
 
 
 def _training(model: Model) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from hyco.training.checkpoints import unprefixed
 def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     """The network of the best validated epoch (the last one if none was validated), ready to be rebuilt.
 
-    Metadata: those of the network, and `training` (see `training_summary`).
+    Metadata: those of the network, `training` (see `training_summary`), and, from a hybrid, `hybrid`: the last `alpha`
+    of each model, `interaction` and `sequential`; else None.
     """
     meta = checkpoint.metadata["synthetic"]
     tensors = unprefixed("synthetic", checkpoint.tensors)
@@ -19,6 +20,7 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     metadata = {
         **meta["model"],
         "training": training_summary(checkpoint),
+        "hybrid": checkpoint.metadata["extra"].get("told"),
         "epoch": meta["best_epoch"] if best else checkpoint.metadata["epoch"],
     }
     average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "n_averaged"}
@@ -30,7 +32,8 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
     `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
     pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
-    `believed` {equation, resolution}: what differs from the data's equation; and how all of it came about.
+    `believed` {equation, resolution}: what differs from the data's equation; `hybrid` as in `final_synthetic_model`; and
+    how all of it came about.
     """
     meta = checkpoint.metadata["physical"]
     tensors = unprefixed("physical", checkpoint.tensors)
@@ -60,6 +63,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
         "execution": meta["execution"],
         "evaluations": meta["evaluations"],
         "training": training_summary(checkpoint),
+        "hybrid": checkpoint.metadata["extra"].get("told"),
     }
 
 

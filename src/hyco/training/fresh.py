@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import (
@@ -79,6 +79,18 @@ class InteractionConfig(BaseModel):
             raise ValueError("source: distribution needs length_scale and amplitude of the initial states")
         return self
 
+    def told(self) -> dict[str, Any]:
+        """What a report says of it: how many fresh states, from where, and whether that was known beforehand."""
+        if self.count == 0:
+            return {"count": 0}
+        found: dict[str, Any] = {"count": self.count, "source": self.source}
+        found["prior_knowledge"] = self.source == "distribution"
+        if self.source == "distribution":
+            found |= {"length_scale": self.length_scale, "amplitude": self.amplitude}
+        elif self.scale != (1.0, 1.0):
+            found["scale"] = list(self.scale)
+        return found
+
 
 # Standard deviation of a weight's log-odds.
 _CONTRAST = 4.0
@@ -136,7 +148,8 @@ class FreshStarts:
         """
         layout = self.equation.layout
         if layout.shape != layout.grid.resolution:
-            return torch.rand((count, *[1] * (1 + layout.grid.dimensions)), generator=self._draws)
+            shape = (count, *[1] * (1 + layout.grid.dimensions))
+            return torch.rand(shape, generator=self._draws, dtype=torch.float64)
         length = self.config.mixing_length or min(layout.grid.size) / 6
         ends = [kind if kind == "periodic" else "neumann" for kind in layout.boundaries]
         smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, ends)

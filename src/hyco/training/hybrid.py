@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 from torch import Tensor
 
-from hyco.inversion.result import OptimisationResult, Status
+from hyco.inversion.result import OptimisationResult
 from hyco.monitoring import PhaseClock
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
@@ -22,12 +21,12 @@ from hyco.training.physical import Interaction, PhysicalConfig, PhysicalTrainer
 from hyco.training.schedules import AdaptiveInterleave
 from hyco.training.synthetic import Samples, SyntheticConfig, SyntheticTrainer, synthetic_trainer
 from hyco.training.trust import WORTHWHILE, Trust, Variances, Weights
-from hyco.training.validation import Validation, ValidationConfig, validation_metrics
+from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 
 log = logging.getLogger(__name__)
 
 
-class HybridConfig(ValidationConfig):
+class HybridConfig(StoppingConfig):
     """Keys of the `hybrid` section, its `synthetic` and `physical` parts resolved."""
 
     epochs: PositiveInt = Field(default=50, description="epochs in all, warm-up among them")
@@ -54,6 +53,14 @@ class HybridConfig(ValidationConfig):
     adaptive: AdaptiveInterleave = Field(default=AdaptiveInterleave(), description="adaptive interleaving")
     checkpoint_dir: str | None = Field(default=None, description="folder of the checkpoints; null: in data/06_models")
     enable_memory_monitoring: bool = Field(default=False, description="log time and peak memory of each phase")
+
+    @field_validator("alpha", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+        if not number and value != "auto":
+            raise ValueError(f"{value!r} is not allowed; allowed: a number from 0 to 1, or auto")
+        return value
 
 
 class HybridTrainer:
@@ -118,7 +125,16 @@ class HybridTrainer:
             self.physical,
             self.fresh,
             PhaseClock(memory=config.enable_memory_monitoring),
-            extra={"interval": config.interleave_frequency, "next_update": None, "physics_is_better": False},
+            extra={
+                "interval": config.interleave_frequency,
+                "next_update": None,
+                "physics_is_better": False,
+                "told": {
+                    "alpha": {"rule": config.alpha, "synthetic": 1.0, "physical": 1.0},
+                    "interaction": config.interaction.told(),
+                    "sequential": config.sequential,
+                },
+            },
         )
 
     def train(self, checkpoint: Bundle | None = None, resume: bool = False) -> Iterator[Step]:
@@ -129,8 +145,6 @@ class HybridTrainer:
             ResumeError: the checkpoint belongs to another configuration.
         """
         yield from self.run.resume(checkpoint, resume)
-        if self.physical.updates:
-            self._share_initial_states()
         while not self.run.finished:
             epoch = self.run.epoch + 1
             metrics, result = self._epoch(epoch)
@@ -149,8 +163,8 @@ class HybridTrainer:
         if self.config.sequential and self.physical.updates == 0:
             with clock.phase("physical"):
                 result = self._calibrate()
-            self._share_initial_states()
         weights = self._weights(epoch)
+        self._share_initial_states(weights)
         filler = self._filler(weights)
         with clock.phase("synthetic"):
             starts = self.synthetic.starts.fill(filler.predict)
@@ -158,7 +172,8 @@ class HybridTrainer:
         if weights.network < 1:
             with clock.phase("physical"):
                 predicted = self._finite(self.physical.predict(starts, steps), "physical")
-                fresh = self._fresh_trajectories(epoch, filler) if self.fresh is not None else None
+                if predicted is not None and self.fresh is not None:
+                    fresh = self._fresh_trajectories(epoch, filler)
         with clock.phase("conversion"):
             samples = self.synthetic.prepare(starts, predicted)
             samples.fresh = None if fresh is None else fresh[1]
@@ -169,13 +184,14 @@ class HybridTrainer:
             result = self._update_physics(begun, samples, metrics, weights.physics)
             if result is not None:
                 self._schedule_next(epoch, result)
-                self._share_initial_states()
         metrics["physical_loss"] = None if result is None else result.value
         if result is not None:
             metrics["physical_evaluations"] = float(result.evaluations)
         metrics["alpha"] = weights.network if predicted is not None else 1.0
         if self.config.alpha == "auto":
             metrics["alpha_physical"] = weights.physics
+        last = {"synthetic": metrics["alpha"], "physical": 1.0 if self.config.sequential else weights.physics}
+        self.run.extra["told"] = {**self.run.extra["told"], "alpha": {"rule": self.config.alpha, **last}}
         return metrics, result
 
     def _weights(self, epoch: int) -> Weights:
@@ -186,16 +202,14 @@ class HybridTrainer:
             return Weights(self.config.alpha, self.config.alpha)
         if self.run.extra.get("variances") is None:
             self._measure()
-        return Variances(**self.run.extra["variances"]).weights
+        return Variances.from_dict(self.run.extra["variances"]).weights
 
     def _calibrate(self) -> OptimisationResult:
-        """Optimise the physical model on real data alone until nothing is left to gain."""
-        result = self.physical.update()
-        for _ in range(self.config.physical.epochs):
-            if self.physical.settled or result.status is Status.DIVERGED:
-                break
+        """Optimise the physical model on real data alone, until an update gains less than is worth going on for."""
+        while True:
             result = self.physical.update()
-        return result
+            if self.physical.settled or not result.initial_value - result.value >= self.config.physical.abs_tol:
+                return result
 
     def _fresh_trajectories(
         self, epoch: int, filler: SyntheticTrainer | PhysicalTrainer
@@ -257,23 +271,26 @@ class HybridTrainer:
         if interaction is None:
             return result
         with self.run.clock.phase("physical"):
-            outcome, before = physical.outcome, self.trust.validation(physical)
+            outcome, failed, before = physical.outcome, physical.failed, self.trust.validation(physical)
             pulled = physical.update(alpha, interaction)
             after = self.trust.validation(physical)
             if after < (1 - WORTHWHILE) * before:
                 return pulled
             physical.place(physical.own)
-            physical.outcome, physical.failed = outcome, None
+            physical.outcome, physical.failed = outcome, failed
         log.info("The network's predictions do not help the physical model: its parameters stay as they were.")
         return result
 
-    def _share_initial_states(self) -> None:
-        """Where the initial states are not known exactly, the network starts from the physical model's estimate."""
-        estimated = self.physical.initial_states
-        if estimated is not None:
-            self.synthetic.starts.set_initial(estimated)
-            if self.fresh is not None:
-                self.fresh.pool.set_initial(estimated)
+    def _share_initial_states(self, weights: Weights) -> None:
+        """Where the initial states are not known exactly, the network starts from the physical model's estimate.
+
+        Only where it learns from the physical model at all: α = 1 is the network alone.
+        """
+        trusted = weights.network < 1 and self.physical.updates > 0
+        estimated = self.physical.initial_states if trusted else None
+        self.synthetic.starts.set_initial(estimated)
+        if self.fresh is not None:
+            self.fresh.pool.set_initial(estimated)
 
     def _due(self, epoch: int) -> bool:
         """Whether an epoch has a physical update."""
@@ -306,7 +323,7 @@ class HybridTrainer:
         """Estimate both models' error variances, and remember them."""
         with self.run.clock.phase("validation"):
             found = self.trust.variances(self.synthetic, self.physical)
-        self.run.extra.update(variances=asdict(found), physics_is_better=found.physics_is_better)
+        self.run.extra.update(variances=found.to_dict(), physics_is_better=found.physics_is_better)
         return found
 
     def _validate(self, epoch: int, metrics: Metrics) -> bool:
@@ -326,7 +343,8 @@ class HybridTrainer:
         if self.config.alpha != "auto":
             self.run.extra["physics_is_better"] = physical["score"] < synthetic["score"]
         best = self.synthetic.remember_if_best(epoch, synthetic["score"])
-        self.run.watch(best, self.config.early_stopping)
+        if epoch > self.config.warmup_epochs:  # before, the physical model may not have had its turn
+            self.run.watch(best, self.config.early_stopping)
         return best
 
     @property

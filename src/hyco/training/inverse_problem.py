@@ -61,7 +61,8 @@ class InverseProblem:
         times: numbers of the states of which anything was measured; no other ones are kept.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         start, lower, upper, width: of z, `[q]`; see `Coordinates`.
-        work: steps computed so far, summed over the batch; `simulations` is the same in whole simulations.
+        work: steps computed so far for residuals and their derivatives, summed over the batch; `simulations` is the
+            same in whole simulations.
     """
 
     def __init__(

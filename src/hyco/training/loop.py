@@ -97,7 +97,12 @@ class Run:
         return self.epoch >= self.epochs or bool(self.extra.get("finished"))
 
     def watch(self, is_best: bool, patience: int | None) -> None:
-        """Count validations without a better network; the run is finished where there were `patience` of them."""
+        """Count validations without a better network; the run is finished where there were `patience` of them.
+
+        Args:
+            is_best: whether the network is better than at all validations before.
+            patience: None: it never ends because of them.
+        """
         self.extra["since_best"] = 0 if is_best else self.extra.get("since_best", 0) + 1
         if patience is not None and self.extra["since_best"] >= patience:
             log.info("The network has not become better in %d validations: the training ends.", patience)

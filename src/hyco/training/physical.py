@@ -112,7 +112,7 @@ class PhysicalTrainer:
         problem: the residuals.
         unit: current coordinates `[q]` of the parameters, and of unknown initial states.
         evaluations: every evaluation of the loss so far: numbers and loss.
-        settled: whether an update on real data alone has converged: another one would find nothing.
+        settled: whether an update on real data alone has converged and gained less than is worth going on for.
         own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
@@ -179,18 +179,21 @@ class PhysicalTrainer:
 
     def predict(self, starts: Tensor, steps: int) -> Tensor:
         """Rollout without gradient: `[B, C, *space]` to `[B, steps, C, *space]`, on the CPU."""
-        with torch.no_grad():
-            states = self.problem.roll_out(starts.to(self.device), self.theta.to(self.device), steps)
-            return states.to(starts.device)
+        return self._predict(starts, self.theta, steps)
 
     def predict_draws(self, starts: Tensor, steps: int, theta: Tensor) -> Tensor:
         """The same for several parameters `[K, p]`, brought inside their bounds: `[K, B, steps, C, *space]`."""
-        theta = theta.clamp(self.space.lower, self.space.upper).to(self.device)
+        theta = theta.clamp(self.space.lower, self.space.upper)
         copies, each = len(theta), theta.repeat_interleave(len(starts), dim=0)
-        with torch.no_grad():
-            repeated = starts.to(self.device).repeat(copies, *[1] * (starts.ndim - 1))
-            states = self.problem.roll_out(repeated, each, steps)
-        return states.reshape(copies, *starts.shape[:1], *states.shape[1:]).to(starts.device)
+        states = self._predict(starts.repeat(copies, *[1] * (starts.ndim - 1)), each, steps)
+        return states.reshape(copies, *starts.shape[:1], *states.shape[1:])
+
+    @torch.no_grad()
+    def _predict(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
+        work = self.problem.work
+        states = self.problem.roll_out(starts.to(self.device), theta.to(self.device), steps)
+        self.problem.work = work  # that of the inversion: predictions are repeated where a killed run goes on
+        return states.to(starts.device)
 
     def covariance(self) -> Tensor | None:
         """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where there is none.
@@ -236,9 +239,11 @@ class PhysicalTrainer:
         }
         # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
         # not matter how many of them follow.
-        self.settled = self.settled or (interaction is None and result.status is Status.CONVERGED)
-        settled = result.status is Status.CONVERGED and result.initial_value - result.value < self.config.abs_tol
-        if result.status is not Status.DIVERGED and (first or not settled):
+        gain = result.initial_value - result.value
+        converged = result.status is Status.CONVERGED and not gain >= self.config.abs_tol
+        if interaction is None:
+            self.settled = converged
+        if result.status is not Status.DIVERGED and (first or not converged):
             self.unit = torch.from_numpy(result.x.copy())
             self.assessment = None
             if len(self.unit) <= _ASSESSED_ALWAYS:
@@ -415,8 +420,7 @@ def train_physical(
         epoch = run.epoch + 1
         with run.clock.phase("physical"):
             result = trainer.update()
-        gain = result.initial_value - result.value
-        run.extra["finished"] = result.status is Status.CONVERGED and not gain >= config.abs_tol
+        run.extra["finished"] = trainer.settled
         if run.extra["finished"] or epoch == epochs:
             trainer.conclude()
         metrics: Metrics = {"physical_loss": result.value, "physical_evaluations": float(result.evaluations)}

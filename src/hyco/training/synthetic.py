@@ -24,7 +24,7 @@ from hyco.storage import Bundle
 from hyco.training.checkpoints import optimizer_tensors, prefixed, restore_optimizer, unprefixed
 from hyco.training.loop import Metrics, Run, Step
 from hyco.training.schedules import SchedulerConfig
-from hyco.training.validation import Validation, ValidationConfig, validation_metrics
+from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 from hyco.training.windows import Windows, WindowStarts
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Curriculum(BaseModel):
         return self.start + int((longest - self.start) * (epoch - 1) / max(self.epochs - 1, 1))
 
 
-class SyntheticConfig(ValidationConfig):
+class SyntheticConfig(StoppingConfig):
     """Keys of the `synthetic` section."""
 
     network: dict[str, Any] = Field(description="architecture: `name` and its own keys")
@@ -66,7 +66,8 @@ class SyntheticConfig(ValidationConfig):
         description="steps that the gradient flows through at a time (1: the pushforward trick); null: all",
     )
     input_noise: NonNegativeFloat = Field(
-        default=0.0, description="standard deviation of noise on the windows' initial states, in units of the states'"
+        default=0.0,
+        description="std of noise on the windows' initial states while it trains; that of the states is 1",
     )
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="decay per update of the averaged weights that predict; null: no average"
@@ -245,6 +246,10 @@ class SyntheticTrainer:
             losses.append(loss.detach())
         if skipped:
             log.warning("Epoch %d: %d of the network's updates were skipped: the loss is not finite.", epoch, skipped)
+        if not losses and not skipped:
+            log.warning(
+                "Epoch %d: nothing is observed in the first %d steps: the network learnt nothing.", epoch, length
+            )
         mean = float(torch.stack(losses).mean()) if losses else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 

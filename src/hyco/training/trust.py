@@ -8,11 +8,14 @@ off, so that a perfect model has 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyco.losses import mean_square
 from hyco.observations import Observations
 from hyco.randomness import stream
 from hyco.rollout import Model
@@ -86,6 +89,16 @@ class Variances:
     synthetic: float
     validated: bool
 
+    def to_dict(self) -> dict[str, float | bool | None]:
+        """As JSON values, which know no infinity: None is an infinite variance."""
+        return {k: v if math.isfinite(v) else None for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Variances:
+        """The inverse of `to_dict`."""
+        values: dict[str, Any] = {k: math.inf if v is None else v for k, v in found.items()}
+        return cls(**values)
+
     @property
     def physics_is_better(self) -> bool:
         """Whether the physical model predicts better."""
@@ -126,6 +139,7 @@ class Trust:
         self.validation = Misfit(observations, observations.val)
         self.real = 1.0 if bool((observations.noise_std > 0).all()) else 0.0
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
+        self._valid = observations.layout.valid
         self._known: tuple[Tensor, float] | None = None
 
     def variances(self, synthetic: Model, physical: PhysicalTrainer) -> Variances:
@@ -155,5 +169,5 @@ class Trust:
         draws = physical.theta + noise @ root.T
         best = physical.predict(self._starts, self._steps)
         spread = physical.predict_draws(self._starts, self._steps, draws) - best
-        found = float((spread / physical.problem.sigma.cpu()).square().mean())
+        found = float(mean_square(spread / physical.problem.sigma.cpu(), self._valid.expand(spread.shape)))
         return found if math.isfinite(found) else math.inf

@@ -24,13 +24,17 @@ class ValidationConfig(BaseModel):
     save_interval: PositiveInt = Field(default=10, description="epochs between two kept checkpoints")
     save_best_only: bool = Field(default=True, description="keep only the last and the best checkpoint")
 
-    early_stopping: PositiveInt | None = Field(
-        default=None, description="validations without a better network after which training ends; null: never"
-    )
-
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether to validate after an epoch: every n-th, and the last."""
         return epoch % self.validate_every == 0 or epoch == epochs
+
+
+class StoppingConfig(ValidationConfig):
+    """The same for trainings of a network: when they end before their last epoch."""
+
+    early_stopping: PositiveInt | None = Field(
+        default=None, description="validations without a better network after which training ends; null: never"
+    )
 
 
 class Validation:

@@ -91,13 +91,17 @@ class WindowStarts:
             values[:, 0], mask[:, 0] = self.initial_states, True
             self._values, self._mask = windows.starts(values), windows.starts(mask | ~observations.layout.valid)
         self.complete = self._mask is None or bool(self._mask.all())
+        self._given = self.initial_states, self._values
         self._latest = int(windows.time.max())
 
-    def set_initial(self, states: Tensor) -> None:
+    def set_initial(self, states: Tensor | None) -> None:
         """Put better initial states `[S, C, *space]` of the training simulations in the place of those observed.
 
-        Windows at t = 0 start from them, and rollouts that fill later starts.
+        Windows at t = 0 start from them, and rollouts that fill later starts. None: those observed again.
         """
+        self.initial_states, self._values = self._given
+        if states is None:
+            return
         self.initial_states = states.detach().to(self.initial_states)
         initial = self._windows.initial
         self._values = self._values.clone()
