@@ -370,8 +370,7 @@ def _interaction_problems(c: Configuration) -> list[tuple[Path, str]]:
     if h.observed_steps is not None and h.observed_steps > longest:
         text = f"{h.observed_steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}"
         found.append((("hybrid", "observed_steps"), text))
-    static = build_equation(c.equation).static
-    if h.interaction.count and static:
+    if h.interaction.count and build_equation(c.equation).static:
         text = (
             f"{h.interaction.count} is not allowed; allowed: 0: {c.equation.name} is a static problem, "
             "which has no initial states"

@@ -32,7 +32,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
     `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
     pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
-    `believed` {equation, resolution}: what differs from the data's equation; `hybrid` as in `final_synthetic_model`; and
+    `believed` {equation, resolution}: what differs from the data's equation; `hybrid`, see `final_synthetic_model`; and
     how all of it came about.
     """
     meta = checkpoint.metadata["physical"]
