@@ -7,6 +7,7 @@ from hyco.config import resolve_hybrid
 from hyco.generation import GenerationConfig, generate
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
+from hyco.storage import read_bundle, write_bundle
 from hyco.training.hybrid import HybridConfig, HybridTrainer
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -78,3 +79,36 @@ def problem():
 @pytest.fixture(scope="session")
 def make_problem():
     return Problem
+
+
+# What two runs may differ in: how long they took, and where the second one began.
+_OF_THE_RUN = ("seconds", "peak", "peak_rss_bytes", "resumed_from")
+
+
+@pytest.fixture
+def assert_resumable(tmp_path):
+    """Checks that a run which is killed after some epochs, and goes on, equals the uninterrupted one to the bit.
+
+    Takes a function that makes a new run from `checkpoint` and `resume`; returns the uninterrupted run's steps.
+    """
+
+    def check(run, *killed_after):
+        whole = list(run(None, False))
+        for epochs in killed_after:
+            path = tmp_path / f"{epochs}.safetensors"
+            interrupted = run(None, False)
+            for _ in range(epochs):
+                checkpoint, _ = next(interrupted)
+            write_bundle(path, checkpoint)
+            interrupted.close()
+            resumed = list(run(read_bundle(path), True))
+            assert [r for _, r in resumed] == [r for _, r in whole][epochs:]
+            last, expected = resumed[-1][0], whole[-1][0]
+            assert last.tensors.keys() == expected.tensors.keys()
+            for name in expected.tensors:
+                assert torch.equal(last.tensors[name], expected.tensors[name]), name
+            one, other = ({k: v for k, v in c.metadata.items() if k not in _OF_THE_RUN} for c in (last, expected))
+            assert one == other
+        return whole
+
+    return check
