@@ -247,9 +247,7 @@ class SyntheticTrainer:
         if skipped:
             log.warning("Epoch %d: %d of the network's updates were skipped: the loss is not finite.", epoch, skipped)
         if not losses and not skipped:
-            log.warning(
-                "Epoch %d: nothing is observed in the first %d steps: the network learnt nothing.", epoch, length
-            )
+            log.warning("Epoch %d: nothing is observed in the training rollouts: the network learnt nothing.", epoch)
         mean = float(torch.stack(losses).mean()) if losses else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 
