@@ -224,3 +224,44 @@ def test_a_coordinate_network_is_for_centred_fields_and_static_problems_need_no_
     with pytest.raises(ConfigurationError, match="mlp is for centred fields; smoke has staggered ones"):
         parse(parameters("smoke", **MLP))
     assert parse(parameters("darcy", **MLP)).hybrid.synthetic.network["name"] == "mlp"
+
+
+@pytest.mark.parametrize("value", [2, -0.1, "often"])
+def test_alpha_is_a_number_from_0_to_1_or_auto(value):
+    (line,) = problems(hybrid={"alpha": value})
+    assert line == f"--params: hybrid.alpha: {value!r} is not allowed; allowed: a number from 0 to 1, or auto"
+    assert parse(parameters(hybrid={"alpha": "auto"})).hybrid.alpha == "auto"
+    assert parse(parameters(hybrid={"alpha": 1})).hybrid.alpha == 1
+
+
+def test_a_static_problem_has_no_fresh_initial_states():
+    with pytest.raises(ConfigurationError, match=r"interaction\.count: 4 is not allowed; allowed: 0: darcy is"):
+        parse(parameters("darcy", hybrid={"interaction": {"count": 4}}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"interaction": {"steps": 1}}, "hybrid.interaction.steps: 1 is shorter than a window"),
+        ({"interaction": {"source": "distribution"}}, "hybrid.interaction: source: distribution needs length_scale"),
+        ({"observed_steps": 999}, "hybrid.observed_steps: 999 is longer than a simulation"),
+        ({"synthetic": {"early_stopping": 3}}, "hybrid.synthetic.early_stopping: 3 is not allowed here"),
+    ],
+)
+def test_keys_of_the_interaction_are_checked(changes, line):
+    (found,) = problems(hybrid=changes)
+    assert line in found
+
+
+def test_early_stopping_is_a_key_of_networks_and_needs_validation():
+    (line,) = problems(physical={"early_stopping": 3})
+    assert "physical.early_stopping: unknown key" in line
+    found = problems(observation={"val_sim": []}, hybrid={"early_stopping": 3}, synthetic={"early_stopping": 3})
+    assert [line.split(": ")[1] for line in found] == ["synthetic.early_stopping", "hybrid.early_stopping"]
+    assert all("needs validation simulations" in line for line in found)
+    assert parse(parameters(hybrid={"early_stopping": 3})).hybrid.synthetic.early_stopping == 3
+
+
+def test_observed_steps_without_an_observation_are_named():
+    found = problems(hybrid={"observed_steps": 3})
+    assert any("hybrid.observed_steps: 3 is too short: observation.time has no state" in line for line in found)

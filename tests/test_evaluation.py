@@ -133,3 +133,21 @@ def test_the_error_of_a_field_is_relative_where_the_truth_is_not_zero(true, diff
     equation = SimpleNamespace(parameters={"f": true}, up_to_a_constant={"f"} if differences_only else set())
     estimate = torch.as_tensor(true, dtype=torch.float64).expand(2) + 0.5
     assert field_error(equation, "f", estimate) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("source", ["distribution", "trajectories"])
+def test_prior_knowledge_of_initial_states_is_in_the_report_and_warned_of_once(caplog, source):
+    interaction = {"count": 4, "source": source, "prior_knowledge": source == "distribution"}
+    if source == "distribution":
+        interaction |= {"length_scale": 0.5, "amplitude": 1.0}
+    alpha = {"rule": "auto", "synthetic": 0.5, "physical": 1.0}
+    told = {"alpha": alpha, "interaction": interaction, "sequential": False}
+    models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1) | {"hybrid": told}}
+    models["physical"] = physical(0.1)
+    models["hybrid_synthetic"].metadata["hybrid"] = told
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    for method in ("hybrid_synthetic", "hybrid_physical"):
+        assert found["methods"][method]["interaction"] == interaction
+        assert found["methods"][method]["alpha"] == alpha
+    assert "interaction" not in found["methods"]["physical"]
+    assert caplog.text.count("knowledge beyond the observations") == (source == "distribution")

@@ -370,7 +370,7 @@ def _interaction_problems(c: Configuration) -> list[tuple[Path, str]]:
     if h.observed_steps is not None and h.observed_steps > longest:
         text = f"{h.observed_steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}"
         found.append((("hybrid", "observed_steps"), text))
-    if h.interaction.count and build_equation(c.equation).static:
+    if h.interaction.count and isinstance(c.equation, StaticConfig):
         text = (
             f"{h.interaction.count} is not allowed; allowed: 0: {c.equation.name} is a static problem, "
             "which has no initial states"
@@ -457,11 +457,17 @@ def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
         c.observation.space.check(c.equation.grid, len(times))
     except ValueError as error:
         found.append((("observation", "space"), str(error)))
-    seen = c.hybrid.observed_steps or c.hybrid.num_predict_steps
-    for section, steps in (("physical", c.physical.num_predict_steps), ("hybrid", seen)):
+    h = c.hybrid
+    own = (
+        ("num_predict_steps", h.num_predict_steps) if h.observed_steps is None else ("observed_steps", h.observed_steps)
+    )
+    for section, (key, steps) in (
+        ("physical", ("num_predict_steps", c.physical.num_predict_steps)),
+        ("hybrid", own),
+    ):
         if not any(1 <= t <= steps for t in times):
             text = f"{steps} is too short: observation.time has no state in the first {steps} steps after t = 0"
-            found.append(((section, "num_predict_steps"), text))
+            found.append(((section, key), text))
     return found
 
 

@@ -224,3 +224,113 @@ def test_the_trainers_are_usable_alone(problem):
     )
     starts = problem.observations.initial_states
     assert synthetic.predict(starts, 3).shape == physical.predict(starts, 3).shape == (3, 3, 1, 32)
+
+
+def physics_alone(problem, **changes):
+    config = problem.physical(max_iterations=5, suppress_convergence_errors=True, **changes)
+    *_, (last, _) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
+    return last.tensors["physical/unit"]
+
+
+def test_in_sequence_the_physics_is_that_alone_and_is_never_updated_again(problem, monkeypatch):
+    trainer = problem.hybrid(epochs=3, warmup_epochs=1, sequential=True)
+    units, epoch = [], trainer.synthetic.epoch
+
+    def watch(number, samples, alpha):
+        units.append(trainer.physical.unit.clone())
+        assert (samples.physical is None) == (number == 1)
+        return epoch(number, samples, alpha)
+
+    monkeypatch.setattr(trainer.synthetic, "epoch", watch)
+    records = history(trainer.train())
+    expected = physics_alone(problem)
+    assert all(torch.equal(unit, expected) for unit in (*units, trainer.physical.unit))
+    assert [r["metrics"]["physical_loss"] is None for r in records] == [False, True, True]
+
+
+def test_observed_steps_are_the_horizon_of_the_physics_alone(problem):
+    trainer = problem.hybrid(alpha=1.0, epochs=3, warmup_epochs=0, observed_steps=8)
+    list(trainer.train())
+    assert torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=8))
+    assert not torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=4))
+    assert trainer.synthetic.windows.length == 4
+
+
+@pytest.mark.parametrize("initial", ["full", "observed"])
+def test_alpha_one_is_the_network_alone_to_the_bit_where_initial_states_are_noisy(make_problem, initial):
+    """The physical model estimates them; the network may not know."""
+    problem = make_problem({"initial_state": initial})
+    prior = {"initial_state": {"length_scale": 0.8}} if initial == "observed" else {}
+    trainer = problem.hybrid(alpha=1.0, epochs=2, warmup_epochs=0, physical=prior)
+    *_, (last, _) = trainer.train()
+    *_, (alone, _) = train_synthetic(problem.observations, problem.synthetic(epochs=2), 0, configuration={}, device=CPU)
+    assert trainer.physical.updates == 2
+    assert_equal_bundles(final_synthetic_model(last), final_synthetic_model(alone))
+
+
+def test_estimated_initial_states_reach_a_network_that_learns_from_the_physics(make_problem, assert_resumable):
+    problem = make_problem({"initial_state": "full", "noise": 0.05})
+    trainers = []
+
+    def run(checkpoint, resume):
+        trainers.append(problem.hybrid(epochs=3, warmup_epochs=0))
+        return trainers[-1].train(checkpoint, resume)
+
+    assert_resumable(run, 1)
+    for trainer in trainers[0], trainers[-1]:
+        assert not torch.equal(trainer.synthetic.starts.initial_states, problem.observations.initial_states[[0, 1]])
+    assert torch.equal(trainers[0].synthetic.starts.initial_states, trainers[-1].synthetic.starts.initial_states)
+
+
+def test_predictions_are_no_work_of_the_inversion(problem):
+    physical = problem.hybrid().physical
+    work = physical.problem.work
+    physical.predict(problem.observations.initial_states, 5)
+    assert physical.problem.work == work
+
+
+def test_early_stopping_counts_after_the_warm_up_and_leaves_a_complete_checkpoint(problem):
+    trainer = problem.hybrid(
+        epochs=9, warmup_epochs=3, early_stopping=1, synthetic={"learning_rate": 1e-12, "scheduler": "constant"}
+    )
+    steps = list(trainer.train())
+    assert 4 <= len(steps) < 9
+    last = steps[-1][0]
+    assert last.metadata["finished"]
+    assert final_synthetic_model(last).metadata["training"]["epochs"] == len(steps)
+    last.metadata["configuration"] = {"equation": {"name": "burgers"}}
+    final = final_physical_model(last)
+    assert final["parameters"]["viscosity"]["std"] > 0
+    assert final["residuals"], "what a finished training owes is there"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sequential": True},
+        {"synthetic": {"ema_decay": 0.9, "input_noise": 0.05, "curriculum": {"start": 1, "epochs": 3}}},
+    ],
+    ids=["sequential", "options"],
+)
+def test_a_killed_run_with_options_resumes_to_the_bit(problem, assert_resumable, options):
+    def run(checkpoint, resume):
+        return problem.hybrid(epochs=3, warmup_epochs=1, **options).train(checkpoint, resume)
+
+    assert_resumable(run, 1)
+
+
+@pytest.mark.parametrize(("alpha", "count"), [(0.7, 0), ("auto", 3)])
+def test_both_final_models_tell_what_they_learnt_from(problem, alpha, count):
+    known = {"count": count, "source": "distribution", "length_scale": 0.8, "amplitude": 1.0}
+    *_, (last, record) = problem.hybrid(alpha=alpha, epochs=2, warmup_epochs=1, interaction=known).train()
+    last.metadata["configuration"] = {"equation": {"name": "burgers"}}
+    network, physics = final_synthetic_model(last).metadata["hybrid"], final_physical_model(last)["hybrid"]
+    assert network == physics
+    told = {**known, "prior_knowledge": True} if count else {"count": 0}
+    assert network["interaction"] == told
+    assert network["alpha"] == {
+        "rule": alpha,
+        "synthetic": record["metrics"]["alpha"],
+        "physical": record["metrics"].get("alpha_physical", alpha),
+    }
+    assert not network["sequential"]

@@ -9,7 +9,7 @@ import torch
 from hyco.networks.network import available, network_class
 from hyco.training.final import final_synthetic_model
 from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
-from hyco.training.synthetic import SyntheticTrainer, synthetic_rollout, train_synthetic
+from hyco.training.synthetic import Curriculum, SyntheticTrainer, _moving_average, synthetic_rollout, train_synthetic
 
 CPU = torch.device("cpu")
 
@@ -219,3 +219,164 @@ def test_padding_does_not_count_in_the_loss():
     _, std = seen.statistics()
     # Off by one in every entry, and in nothing else.
     assert float(loss.detach()) == pytest.approx(float(std.pow(-2).mean()), rel=1e-5)
+
+
+def weights_after_an_epoch(problem, **changes):
+    model = trainer(problem, **changes)
+    metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    return model, metrics, torch.cat([p.detach().flatten() for p in model.model.parameters()])
+
+
+def test_gradient_checkpointing_gives_the_same_weights(problem):
+    _, _, plain = weights_after_an_epoch(problem)
+    _, _, recomputed = weights_after_an_epoch(problem, gradient_checkpointing=True)
+    assert torch.allclose(plain, recomputed, rtol=0, atol=1e-7)
+
+
+def test_with_one_step_of_backpropagation_the_gradient_is_that_of_single_steps(problem):
+    model = trainer(problem, backpropagation_steps=1)
+    samples = model.prepare(model.starts.fill(model.predict))
+    which = torch.arange(len(model.windows))
+    network = list(model.model.parameters())
+    found = torch.autograd.grad(model._loss(samples, 1.0, which), network)
+    # The same states, each reached by one step from a state that is held fixed.
+    with torch.no_grad():
+        states = model.model.rollout_normalised(samples.starts, 4)
+    before = torch.cat([samples.starts[:, None], states[:, :-1]], dim=1)
+    single = model.model.rollout_normalised(before.flatten(0, 1), 1).reshape(states.shape)
+    expected = torch.autograd.grad((single - model.windows.targets(model._values)).square().mean(), network)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    other = trainer(problem)
+    whole = torch.autograd.grad(other._loss(samples, 1.0, which), list(other.model.parameters()))
+    assert not all(torch.allclose(one, w, rtol=1e-4) for one, w in zip(found, whole, strict=True))
+
+
+def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
+    seen = set()
+    model = trainer(problem, epochs=1, precision="bfloat16")
+    inside = model.model.network.forward
+
+    def watch(state):
+        found = inside(state)
+        seen.add((state.dtype, found.dtype))
+        return found
+
+    monkeypatch.setattr(model.model.network, "forward", watch)
+    states = model._roll_out(model.normalise(model.starts.fill(model.predict)), 2)
+    assert states.dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in model.model.parameters())
+    assert (torch.float32, torch.bfloat16) in seen, "the network itself works in bfloat16"
+    losses = [r["metrics"]["synthetic_loss"] for _, r in train(problem, epochs=8, precision="bfloat16")]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
+def test_every_network_has_a_gradient_in_bfloat16(problem, name):
+    small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
+    plain, mixed = trainer(problem, network=small), trainer(problem, network=small, precision="bfloat16")
+    starts = plain.normalise(problem.observations.initial_states)
+    gradients = []
+    for model in (plain, mixed):
+        # The last layer starts at zero, and with it all other gradients.
+        torch.nn.init.normal_(list(model.model.parameters())[-2], std=0.1, generator=torch.Generator().manual_seed(0))
+        loss = model._roll_out(starts, 2).square().mean()
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.model.parameters()))]))
+    assert torch.isfinite(gradients[1]).all()
+    assert float((gradients[1] - gradients[0]).norm() / gradients[0].norm()) < 0.1
+
+
+def test_a_curriculum_rises_from_its_start_to_the_whole_length(problem, monkeypatch):
+    curriculum = Curriculum(start=2, epochs=5)
+    assert [curriculum.length(epoch, 6) for epoch in (1, 2, 3, 4, 5, 9)] == [2, 3, 4, 5, 6, 6]
+    assert Curriculum(start=9, epochs=5).length(1, 4) == 4
+    lengths, roll_out = [], SyntheticTrainer._roll_out
+
+    def watch(self, starts, length):
+        lengths.append(length)
+        return roll_out(self, starts, length)
+
+    monkeypatch.setattr(SyntheticTrainer, "_roll_out", watch)
+    train(problem, epochs=3, batch_size=16, curriculum={"start": 1, "epochs": 3})
+    assert lengths == [1, 2, 4]
+
+
+def test_rollouts_too_short_to_see_anything_are_told(make_problem, caplog):
+    problem = make_problem({"time": {"mode": "endpoints"}})
+    changes = {"num_predict_steps": 8, "curriculum": {"start": 2, "epochs": 2}}
+    first, second = (r["metrics"] for _, r in train(problem, epochs=2, **changes))
+    assert "Epoch 1: nothing is observed in the training rollouts" in caplog.text
+    assert first["synthetic_loss"] is None
+    assert second["synthetic_loss"] > 0
+
+
+def test_input_noise_has_its_standard_deviation_and_is_in_training_alone(problem, monkeypatch):
+    model = trainer(problem, input_noise=0.3, batch_size=16)
+    starts = model.normalise(model.starts.fill(model.predict)).repeat(20, 1, 1)
+    monkeypatch.setattr(model.model, "rollout_normalised", lambda states, steps, **_: states[:, None])
+    noise = model._roll_out(starts, 1)[:, 0] - starts
+    assert float(noise.std()) == pytest.approx(0.3, rel=0.05)
+    plain, noisy = trainer(problem), trainer(problem, input_noise=0.3)
+    begun = problem.observations.initial_states
+    assert torch.equal(plain.predict(begun, 2), noisy.predict(begun, 2))
+
+
+def test_averaged_weights_predict_validate_and_are_final(problem):
+    model, _, current = weights_after_an_epoch(problem, ema_decay=0.9)
+    averaged = torch.cat([p.detach().flatten() for p in model.predictor.parameters()])
+    assert not torch.equal(averaged, current)
+    begun = problem.observations.initial_states
+    assert torch.equal(model.predict(begun, 2), synthetic_rollout(model.predictor, begun, 2))
+    assert not torch.equal(model.predict(begun, 2), synthetic_rollout(model.model, begun, 2))
+    *_, (last, _) = train(problem, epochs=1, ema_decay=0.9)
+    final = final_synthetic_model(last)
+    for name, value in final.tensors.items():
+        assert torch.equal(value, last.tensors[f"synthetic/average/module.{name}"]), name
+
+
+def test_the_moving_average_is_what_it_says():
+    """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_moving_average(0.5))
+    expected = None
+    for count, weight in enumerate([3.0, -1.0, 4.0, 10.0]):
+        torch.nn.init.constant_(model.weight, weight)
+        averaged.update_parameters(model)
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = weight if expected is None else decay * expected + (1 - decay) * weight
+    assert float(averaged.module.weight) == pytest.approx(expected)
+
+
+def test_early_stopping_ends_the_training_and_a_finished_run_stays_finished(problem):
+    changes = {"learning_rate": 1e-12, "early_stopping": 2, "epochs": 9, "scheduler": "constant"}
+    config = problem.synthetic(**changes)
+    steps = train(problem, **changes)
+    scores = [r["metrics"]["validation_synthetic"] for _, r in steps]
+    best = 1 + min(range(len(scores)), key=scores.__getitem__)
+    assert len(steps) < 9
+    assert steps[-1][0].metadata["finished"]
+    assert len(steps) >= best + 2
+    again = train_synthetic(
+        problem.observations, config, 0, configuration={}, device=CPU, checkpoint=steps[-1][0], resume=True
+    )
+    assert len(list(again)) == 1
+
+
+def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_resumable):
+    config = problem.synthetic(
+        epochs=3,
+        ema_decay=0.9,
+        input_noise=0.1,
+        curriculum={"start": 1, "epochs": 3},
+        backpropagation_steps=2,
+        gradient_checkpointing=True,
+        precision="bfloat16",
+        early_stopping=3,
+    )
+
+    def run(checkpoint, resume):
+        return train_synthetic(
+            problem.observations, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume
+        )
+
+    assert_resumable(run, 1, 2)

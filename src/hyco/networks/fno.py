@@ -73,7 +73,8 @@ class SpectralConvolution(nn.Module):
                 x = torch.cat([x, other], 2 + axis)
         weight = torch.view_as_complex(self.weight).narrow(-1, 0, modes[-1])
         # Axis by axis, so that modes cut from one axis need no transform along the next.
-        y = torch.fft.rfft(x, dim=-1, norm="forward").narrow(-1, 0, modes[-1])
+        # In float32, also in mixed precision: there is no transform in bfloat16.
+        y = torch.fft.rfft(x.float(), dim=-1, norm="forward").narrow(-1, 0, modes[-1])
         for axis in range(dimensions - 1):
             y = _low(torch.fft.fft(y, dim=2 + axis, norm="forward"), modes[axis], 2 + axis)
             weight = _low(weight, modes[axis], 2 + axis)

@@ -134,7 +134,6 @@ class Elliptic(Equation):
 
     config_class: ClassVar[type[EquationConfig]] = EllipticConfig
     field_parameters = frozenset({"diffusivity", "reaction", "source"})
-    static: ClassVar[bool] = True
     unknown: ClassVar[str] = "u"
 
     def __init__(self, config: StaticConfig) -> None:

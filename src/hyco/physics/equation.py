@@ -109,7 +109,6 @@ class Equation(ABC):
     Attributes:
         field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
         up_to_a_constant: those of them of which only differences count.
-        static: whether it is a static problem.
         layout: how the fields sit in a tensor `[B, C, *space]`.
         parameters: the true values, by name: a number, or `[*space]`.
         dt: time between two states.
@@ -119,7 +118,6 @@ class Equation(ABC):
     config_class: ClassVar[type[EquationConfig]]
     field_parameters: ClassVar[frozenset[str]] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
-    static: ClassVar[bool] = False
     layout: Layout
     dt: float
     parameters: dict[str, float | Tensor]
