@@ -217,11 +217,13 @@ def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
     except ValidationError as error:
         details = error.errors(include_url=False)
         own = {tuple(d["loc"]) for d in details}
+        texts: dict[Path, list[str]] = {path: [text] for path, text in found}
         for detail in details:
             path = _original(tuple(detail["loc"]), parameters, own)
-            if path is not None:
-                found.append((path, _explain(detail, path)))
-        return list(dict.fromkeys(found))
+            if path is not None and (text := _explain(detail, path)) not in texts.setdefault(path, []):
+                texts[path].append(text)
+        # A key that may be one of two things has a problem with each.
+        return [(path, "; or: ".join(each)) for path, each in texts.items()]
     found += _cross_checks(configuration)
     # A variant is checked as if the experiment were like that, once the experiment itself is right.
     return found or _variant_problems(parameters, configuration)
@@ -253,6 +255,8 @@ def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -
 
 def _is_union_tag(path: Path, index: int) -> bool:
     """Pydantic names the chosen member of a union in the path: observation.space.points.count."""
+    if index == 2 and path[:2] == ("hybrid", "alpha"):
+        return True
     if index == 2 and path[0] == "observation" and path[1] in ("space", "time"):
         return True
     return index >= 2 and path[index - 2] == "learnable_parameters" and path[index] in KINDS

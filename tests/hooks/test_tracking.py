@@ -220,3 +220,72 @@ def test_a_report_gives_its_finite_numbers_by_quantity_and_method():
         "estimate/physical/viscosity": 0.11,
         "relative_error/physical/viscosity": 0.1,
     }
+
+
+def compared(method: str, seed: int, nrmse: float | None) -> dict[str, Any]:
+    """A run of a comparison."""
+    return {
+        "method": method,
+        "training": method.removesuffix("_physical"),
+        "seed": seed,
+        "status": "failed" if nrmse is None else "finished",
+        "reason": "NotConverged: too few" if nrmse is None else None,
+        "nrmse": nrmse,
+        "nrmse_all": None,
+        "parameters": {} if nrmse is None else {"viscosity": {"estimate": 0.1, "std": None, "relative_error": 0.25}},
+        "training_seconds": 1.5,
+        "wall_seconds": 2.0,
+    }
+
+
+def grow() -> Iterator[dict[str, Any]]:
+    runs: list[dict[str, Any]] = []
+    methods = {"hybrid_physical": {"nrmse": {"median": 0.5}, "failed": 1}, "synthetic": {"nrmse": None, "failed": 0}}
+    for record in (compared("hybrid_physical", 0, 0.5), compared("hybrid_physical", 1, None)):
+        runs = [*runs, record]
+        yield {
+            "experiment": "tiny",
+            "trainings": {"hybrid": {"method": "hybrid", "configuration": {"hybrid": {"alpha": 0.7}}}},
+            "runs": runs,
+            "summary": {"methods": methods},
+        }
+
+
+def test_every_method_and_seed_of_a_comparison_is_a_run_nested_in_it(session, project, tmp_path):
+    catalog = {
+        "comparison": {
+            "type": "hyco.datasets.growing.GrowingJSONDataset",
+            "filepath": str(tmp_path / "reporting" / "comparison.json"),
+        },
+        "report": {"type": "kedro_datasets.json.JSONDataset", "filepath": str(tmp_path / "reporting" / "report.json")},
+    }
+    pipeline = Pipeline([node(grow, None, "comparison", name="compare")])
+    session((MlflowHooks(),), pipeline, catalog, {**PARAMETERS, "experiment": "compared"}, project)
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("compared").experiment_id])
+    (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    children = {run.data.params["seed"]: run for run in found if run is not parent}
+    assert (len(found), sorted(children)) == (3, ["0", "1"])
+    assert {run.data.tags["mlflow.parentRunId"] for run in children.values()} == {parent.info.run_id}
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics == {"median_nrmse/hybrid_physical": 0.5, "failed_runs": 1.0}
+    assert artefacts(parent) == ["report/comparison.json"]
+    done, failed = children["0"], children["1"]
+    assert done.info.run_name == "hybrid_physical seed 0"
+    assert done.info.status == "FINISHED"
+    assert done.data.params == {
+        "method": "hybrid_physical",
+        "seed": "0",
+        "training": "hybrid",
+        "hybrid.alpha": "0.7",
+    }
+    assert done.data.metrics == {
+        "nrmse": 0.5,
+        "training_seconds": 1.5,
+        "wall_seconds": 2.0,
+        "estimate/viscosity": 0.1,
+        "relative_error/viscosity": 0.25,
+    }
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["reason"] == "NotConverged: too few"
+    assert "nrmse" not in failed.data.metrics

@@ -117,7 +117,8 @@ def test_rollout_error_starts_one_step_after_the_initial_state() -> None:
 def test_every_method_keeps_its_colour_whichever_others_are_there() -> None:
     values = [0.1, 0.2]
     alone = rollout_error({"hybrid_physical": values}, 1.0).axes[0].lines[0].get_color()
-    together = rollout_error(dict.fromkeys(METHODS, values), 1.0).axes[0].lines[-1].get_color()
+    lines = rollout_error(dict.fromkeys(METHODS, values), 1.0).axes[0].lines
+    together = lines[list(METHODS).index("hybrid_physical")].get_color()
     assert alone == together == METHODS["hybrid_physical"].colour
     assert len({style.colour for style in METHODS.values()}) == len(METHODS)
 

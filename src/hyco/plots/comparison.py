@@ -64,10 +64,11 @@ def _draw(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodSt
         # In the order of the seeds from top to bottom, so that equal values do not hide each other.
         heights = row + _BAND * (np.arange(found.size) - (found.size - 1) / 2) / max(found.size - 1, 1)
         face = style.colour if style.filled else "white"
-        drawn = found > 0 if log else np.isfinite(found)
+        # A zero has no place on a logarithmic axis: it stands at the end.
+        places = np.maximum(found, axis.get_xlim()[0]) if log else found
         axis.plot(
-            found[drawn],
-            heights[drawn],
+            places[np.isfinite(found)],
+            heights[np.isfinite(found)],
             linestyle="none",
             marker=style.marker,
             markersize=3.5,
@@ -76,9 +77,9 @@ def _draw(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodSt
             alpha=0.75,
             clip_on=False,
         )
-        known = found[np.isfinite(found)]
-        if known.size and (not log or np.median(known) > 0):
-            axis.plot([np.median(known)] * 2, [row - 0.36, row + 0.36], color="black", linewidth=1.8, zorder=5)
+        known = places[np.isfinite(found)]
+        middle = [np.median(known)] * 2 if known.size else []
+        axis.plot(middle, [row - 0.36, row + 0.36][: len(middle)], color="black", linewidth=1.5, zorder=1.9)
         missing = found.size - known.size
         labels.append(style.label + (f" ({missing} of {found.size} failed)" if missing else ""))
     axis.set_yticks(range(len(values)), labels)
