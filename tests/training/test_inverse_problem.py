@@ -11,6 +11,7 @@ from hyco.inversion.result import Status
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
 from hyco.training.estimates import assess
+from hyco.training.inverse_problem import Interaction
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
 
 CPU = torch.device("cpu")
@@ -272,3 +273,43 @@ def test_another_minimum_that_fits_as_well_is_told(caplog):
     single.update()
     single.conclude()
     assert single.outcome["rivals"] == []
+
+
+def interaction_of(problem, length, entries):
+    """The network's predictions from four starts, those of the two simulations at t = 0 among them."""
+    draws = torch.Generator().manual_seed(1)
+    others = torch.randn(2, 1, 24, generator=draws, dtype=torch.float64).cumsum(-1) / 5
+    starts = torch.stack([others[0], problem.starts[0], others[1], problem.starts[1]])
+    targets = torch.randn(4, length, 1, 24, generator=draws, dtype=torch.float64)
+    mask = torch.rand(targets.shape, generator=draws) < 0.3 if entries else None
+    return Interaction(starts, targets, torch.tensor([1, 3]), mask)
+
+
+@pytest.mark.parametrize("entries", [False, True])
+@pytest.mark.parametrize("length", [2, 6])
+def test_the_objective_with_predictions_is_the_loss_by_hand(length, entries):
+    """Real data over six steps from t = 0, predictions over as many or fewer from more starts, where they count."""
+    problem = trainer([VISCOSITY]).problem
+    interaction, alpha = interaction_of(problem, length, entries), 0.3
+    z = problem.start[None] - 0.1
+    loss = float(problem.objective(z, None, alpha, interaction).square().sum())
+    own = problem.roll_out(problem.starts, z[0], 6)
+    real = ((own - problem.targets) / problem.sigma).square().mean()
+    error = ((problem.roll_out(interaction.starts, z[0], length) - interaction.targets) / problem.sigma).square()
+    other = error.mean() if interaction.entries is None else error[interaction.entries].mean()
+    assert loss == pytest.approx(float(alpha * real + (1 - alpha) * other), rel=1e-12)
+    # Predictions where they do not count may be anything.
+    if entries:
+        interaction.targets[~interaction.entries] = 1e6
+        assert float(problem.objective(z, None, alpha, interaction).square().sum()) == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("length", [2, 6])
+def test_copies_in_one_batch_equal_one_by_one(length):
+    problem = trainer([VISCOSITY]).problem
+    interaction = interaction_of(problem, length, True)
+    z = problem.start + torch.linspace(-0.3, 0.1, 5, dtype=torch.float64)[:, None]
+    together = problem.objective(z, None, 0.3, interaction)
+    alone = torch.cat([problem.objective(point[None], None, 0.3, interaction) for point in z])
+    assert torch.allclose(together, alone, rtol=1e-12, atol=1e-12)
+    assert len(together.unique(dim=0)) == 5
