@@ -207,7 +207,7 @@ class HybridTrainer:
     def _calibrate(self) -> OptimisationResult:
         """Optimise the physical model on real data alone, until an update gains less than is worth going on for."""
         while True:
-            result = self.physical.update()
+            result = self.physical.update(to_the_end=True)
             if self.physical.settled or not result.initial_value - result.value >= self.config.physical.abs_tol:
                 return result
 
@@ -265,7 +265,7 @@ class HybridTrainer:
             if physical.own is not None:
                 physical.place(physical.own)
             if not physical.settled:
-                result = physical.update()
+                result = physical.update(to_the_end=True)
             physical.own = physical.unit.clone()
         interaction = self._interaction(starts, samples) if alpha < 1 else None
         if interaction is None:

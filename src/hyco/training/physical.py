@@ -209,12 +209,15 @@ class PhysicalTrainer:
         known = torch.where(unknown[:, None] | unknown[None, :], torch.zeros_like(found), found)
         return known + torch.diag(torch.where(unknown, self.space.width.square() / 12, 0.0))
 
-    def update(self, alpha: float = 1.0, interaction: Interaction | None = None) -> OptimisationResult:
+    def update(
+        self, alpha: float = 1.0, interaction: Interaction | None = None, *, to_the_end: bool = False
+    ) -> OptimisationResult:
         """Optimise the parameters from where they are; they then are the best that were evaluated.
 
         Args:
             alpha: weight of the real data.
             interaction: the network's predictions; None: real data alone.
+            to_the_end: take over also what gains less than `abs_tol`, as the last iteration of a single update does.
 
         Returns:
             The outcome. It does not raise: see `check`.
@@ -243,7 +246,7 @@ class PhysicalTrainer:
         converged = result.status is Status.CONVERGED and not gain >= self.config.abs_tol
         if interaction is None:
             self.settled = converged
-        if result.status is not Status.DIVERGED and (first or not converged):
+        if result.status is not Status.DIVERGED and (first or to_the_end or not converged):
             self.unit = torch.from_numpy(result.x.copy())
             self.assessment = None
             if len(self.unit) <= _ASSESSED_ALWAYS:
