@@ -27,6 +27,16 @@ class Answers:
         return self.states[: len(starts), :steps]
 
 
+def is_as_good(trainer, unit, alone):
+    """Whether coordinates are the optimum on real data: no worse there, and as near as an update is worth going on for.
+
+    Not to the bit: the hybrid takes over what the last update gains, however little.
+    """
+    with torch.no_grad():
+        loss = [float(trainer.problem.objective(z[None]).square().sum()) for z in (unit, alone)]
+    return loss[0] <= loss[1] < loss[0] + trainer.config.abs_tol
+
+
 def physics_alone(problem, updates=4):
     """The physical model alone, in the same chunks as in a hybrid."""
     config = problem.physical(epochs=updates, max_iterations=5, suppress_convergence_errors=True)
@@ -132,7 +142,7 @@ def test_useless_physics_leaves_the_network_as_it_is_alone_to_the_bit(problem):
 def test_an_untrained_network_leaves_the_physics_at_its_own_optimum_and_good_physics_teaches(problem):
     trainer = problem.hybrid(alpha="auto", epochs=4, warmup_epochs=0, synthetic={"learning_rate": 1e-12})
     records = [r["metrics"] for _, r in trainer.train()]
-    assert torch.equal(trainer.physical.unit, physics_alone(problem))
+    assert is_as_good(trainer.physical, trainer.physical.unit, physics_alone(problem))
     assert [m["alpha_physical"] for m in records] == [1.0] * 4
     assert records[0]["alpha"] == 1.0, "the first guess of the parameters teaches nothing"
     assert all(m["alpha"] < 0.7 for m in records[1:])
@@ -153,8 +163,8 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
         list(trainer.train())
     assert "do not help the physical model" in caplog.text
     alone = physics_alone(problem)
-    assert torch.equal(trainer.physical.unit, alone)
-    assert torch.equal(trainer.physical.own, alone)
+    assert is_as_good(trainer.physical, trainer.physical.unit, alone)
+    assert torch.equal(trainer.physical.own, trainer.physical.unit)
     assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
 
 
