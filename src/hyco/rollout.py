@@ -206,12 +206,12 @@ class PhysicalModel:
     Args:
         equation: that of the physical model, on its own grid.
         layout: of the data's states.
-        path: how a step is run.
+        path, work: how a step is run, and how many are to be expected, see `Stepper`.
     """
 
-    def __init__(self, equation: Equation, layout: Layout, path: Path = "auto") -> None:
+    def __init__(self, equation: Equation, layout: Layout, path: Path = "auto", work: int = 0) -> None:
         self.equation = equation
-        self.stepper = Stepper(equation, path)
+        self.stepper = Stepper(equation, path, work)
         coarser = equation.layout.grid != layout.grid
         self.transfer = Transfer(layout, equation.layout) if coarser else None
         self._tapes: dict[Any, int] = {}

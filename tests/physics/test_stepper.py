@@ -10,10 +10,11 @@ import torch
 from phi import math as phimath
 
 from hyco.fields import FieldSpec, Layout
+from hyco.physics import stepper as stepper_module
 from hyco.physics.equation import Equation
 from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Stepper
+from hyco.physics.stepper import Stepper, worth_compiling
 from hyco.rollout import physical_rollout, rollout
 
 
@@ -133,3 +134,38 @@ def test_a_step_that_cannot_be_traced_falls_back_to_phiflow_and_says_so(caplog):
         stepper(start, {"viscosity": torch.tensor(0.1, dtype=torch.float64)})
     assert stepper.path == "jit"
     assert "cannot be traced" in caplog.text
+
+
+def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(monkeypatch):
+    assert not worth_compiling(operations=640, numbers=4 * 128, steps=500)
+    assert worth_compiling(operations=31, numbers=2 * 64 * 64, steps=200_000)
+    # More operations take longer to compile: the gain has to grow, too.
+    assert not worth_compiling(operations=10, numbers=100, steps=0)
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    equation = burgers(1)
+    start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    for work, path in ((100, "traced"), (10**9, "compiled")):
+        stepper = Stepper(equation, "auto", work)
+        stepper.bind(start, viscosity)
+        assert stepper.path == path
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: False)
+    assert Stepper(equation, "auto", 10**9).path == "traced"
+
+
+def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch, caplog):
+    def fails(graph):
+        def run(*arguments):
+            raise RuntimeError("the linker is missing\nand more")
+
+        return run
+
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    monkeypatch.setattr(torch, "compile", fails)
+    equation = burgers(1)
+    start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    with caplog.at_level(logging.WARNING):
+        found = [Stepper(equation, "compiled")(start, viscosity) for _ in range(2)]
+    expected = Stepper(equation, "traced")(start, viscosity)
+    assert torch.equal(found[0], expected)
+    assert torch.equal(found[1], expected)
+    assert caplog.text.count("the linker is missing") == 1

@@ -14,7 +14,8 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,13 @@ Path = Literal["auto", "plain", "jit", "traced", "compiled"]
 
 # Traced steps by equation: all steppers of one equation share them.
 _PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+
+
+# Measured on one core: what an operation of a traced step costs, its gradient included, by itself and per number of the
+# state; what a compilation costs, by itself and per operation; and the part of the traced time that it saves.
+_OPERATION, _NUMBER = 1e-5, 1e-9
+_COMPILATION, _PER_OPERATION = 10.0, 0.3
+_SAVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,24 @@ class BoundStep:
 class Stepper:
     """One `dt` of an equation as a function of tensors.
 
+    The path `auto` is `compiled` where `worth_compiling` says so and there is a compiler, else `traced`. It is decided
+    at the first step, from numbers of the configuration alone: the same configuration takes the same path.
+
     Args:
         equation: the PDE.
-        path: how to run it; `auto` is `traced`, which costs about a second once and pays from the first rollout.
+        path: how to run it.
+        work: steps of `dt` that are to be expected, each of all samples; with 0, `auto` is `traced`.
     """
 
-    def __init__(self, equation: Equation, path: Path = "auto") -> None:
+    def __init__(self, equation: Equation, path: Path = "auto", work: int = 0) -> None:
         self.equation = equation
         self.names = tuple(sorted(equation.parameters))
-        self.path: Path = "traced" if path == "auto" else path
-        if self.path == "compiled" and shutil.which(os.environ.get("CXX", "g++")) is None:
+        self.path: Path = path
+        self.work = work
+        if path == "compiled" and not _has_compiler():
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
+            self.path = "traced"
+        if path == "auto" and (work == 0 or not _has_compiler()):
             self.path = "traced"
         self._programs = _PROGRAMS.setdefault(equation, {})
         self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
@@ -101,14 +116,20 @@ class Stepper:
 
     def _program(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
         """The graph of the step for states and parameters of these kinds, or None if there is none."""
-        kinds = tuple((v.ndim, own) for v, own in zip(values, batched, strict=True))
-        key = (self.path, state.dtype, state.device, kinds)
-        if key not in self._programs:
+        kind = (state.dtype, state.device, tuple((v.ndim, own) for v, own in zip(values, batched, strict=True)))
+        if ("traced", kind) not in self._programs:
             program = self._trace(state, values, batched)
             if program is None:
                 return None
-            self._programs[key] = program
-        return self._programs[key]
+            self._programs["traced", kind] = program
+        program = self._programs["traced", kind]
+        if self.path == "auto":
+            worth = worth_compiling(program.operations, state.numel(), self.work * self.equation.substeps)
+            self.path = "compiled" if worth else "traced"
+            log.info("The step runs %s (%d operations).", self.path, program.operations)
+        if self.path == "compiled" and ("compiled", kind) not in self._programs:
+            self._programs["compiled", kind] = replace(program, step=_Compiled(program.step))
+        return self._programs[self.path, kind]
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
         """The step as PhiFlow runs it, from tensor to tensor."""
@@ -142,6 +163,45 @@ class Stepper:
             self.path, self._jit = "jit", math.jit_compile(self.equation.step)
             return None
         log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
-        if self.path == "compiled":
-            program.step = torch.compile(program.step, dynamic=False)
         return program
+
+
+def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
+    """Whether a compilation saves more than twice the time that it takes.
+
+    A traced step with n operations on a state of N numbers takes about n (10 µs + N · 1 ns), with its gradient; half
+    of that is saved. A compilation takes about 10 s + n · 0.3 s, for the step and its gradient.
+
+    Args:
+        steps: how many there will be, sub-steps of the equation.
+    """
+    traced = steps * operations * (_OPERATION + _NUMBER * numbers)
+    return _SAVED * traced > 2 * (_COMPILATION + _PER_OPERATION * operations)
+
+
+def _has_compiler() -> bool:
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+class _Compiled:
+    """A graph that goes through Inductor at its first call; run as it is where that fails.
+
+    What was compiled is kept on disk for later processes, in the user's cache or in TORCHINDUCTOR_CACHE_DIR.
+    """
+
+    def __init__(self, graph: Callable[..., Tensor]) -> None:
+        cache = FilePath(os.environ.get("XDG_CACHE_HOME", FilePath.home() / ".cache"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "hyco" / "inductor"))
+        self._graph = graph
+        self._run: Callable[..., Tensor] = torch.compile(graph)
+
+    def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
+        if self._run is self._graph:
+            return self._graph(state, *inputs)
+        try:
+            return self._run(state, *inputs)
+        except Exception as error:  # a compiler can fail in as many ways as there are machines
+            found = self._graph(state, *inputs)  # what is wrong with the step itself is raised here
+            log.warning("The step cannot be compiled (%s): it runs traced.", str(error).split("\n")[0])
+            self._run = self._graph
+            return found

@@ -54,6 +54,8 @@ class InverseProblem:
     Args:
         equation: that of the physical model; its grid may be coarser than that of the observations.
         steps: of the rollout; horizons may be shorter.
+        execution, iterations: how the step is run, and how many iterations of an optimiser are to be expected, of two
+            rollouts each; see `Stepper`.
         memory_budget: bytes that the gradient of a rollout may take, see `PhysicalModel`.
         prior: knowledge of unknown initial states.
 
@@ -73,12 +75,13 @@ class InverseProblem:
         *,
         steps: int,
         execution: Path = "auto",
+        iterations: int = 0,
         memory_budget: float = math.inf,
         prior: InitialStatePrior | None = None,
         device: torch.device,
     ) -> None:
         self.steps, self.device = steps, device
-        self.model = PhysicalModel(equation, observations.layout, execution)
+        self.model = PhysicalModel(equation, observations.layout, execution, 2 * iterations * steps)
         self.space = ParameterSpace(learnable, equation.layout.grid)
         known = equation.parameter_tensors(torch.float64, device)
         self.fixed = {k: v for k, v in known.items() if k not in self.space.names}

@@ -83,7 +83,11 @@ class PhysicalConfig(ValidationConfig):
         default=None,
         description="cells of the physical model's own grid, by axis; they divide the data's; null: the same",
     )
-    execution: Path = Field(default="auto", description="how the equation's step is run")
+    execution: Path = Field(
+        default="auto",
+        description="how the equation's step is run; auto: compiled where `epochs` iterations of the configured size "
+        "take much longer than a compilation and there is a C++ compiler, else traced",
+    )
     memory_budget: PositiveFloat = Field(
         default=4000.0,
         description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
@@ -134,6 +138,7 @@ class PhysicalTrainer:
             config.learnable_parameters,
             steps=num_predict_steps,
             execution=config.execution,
+            iterations=config.epochs * (config.max_iterations or 1),
             memory_budget=1e6 * config.memory_budget,
             prior=config.initial_state,
             device=device,
@@ -386,7 +391,9 @@ class PhysicalTrainer:
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
         problem = self.problem
-        problem.model = PhysicalModel(problem.model.equation, problem.observations.layout, meta["execution"])
+        problem.model = PhysicalModel(
+            problem.model.equation, problem.observations.layout, meta["execution"], problem.stepper.work
+        )
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
         # A function of the coordinates: computed again, to the same bits.
         self.assessment = None
