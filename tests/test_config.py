@@ -215,8 +215,8 @@ def test_keys_of_stepping_networks_mean_nothing_to_a_coordinate_network():
     changes = merge(WHOLE, {"synthetic": {"input_noise": 0.1}, "hybrid": {"interaction": {"count": 8}}})
     lines = [line.split(": ", 1)[1] for line in problems(**ONE_START, **changes)]
     assert lines == [
-        "synthetic.input_noise: is for networks that step states, mlp does not: 0.0",
-        "hybrid.interaction.count: 8 fresh starts are for networks that step states: 0; see ghost_points",
+        "synthetic.input_noise: is for networks that step states, not for mlp; allowed: 0.0",
+        "hybrid.interaction.count: 8 fresh starts are for networks that step states; allowed: 0 (see ghost_points)",
     ]
 
 

@@ -431,14 +431,15 @@ def _coordinate_problems(c: Configuration) -> list[tuple[Path, str]]:
         for key in _OF_STEPPING:
             default = SyntheticConfig.model_fields[key].default
             if getattr(section, key) != default:
-                text = f"is for networks that step states, {network.name} does not: {_plain(default)}"
+                text = f"is for networks that step states, not for {network.name}; allowed: {_plain(default)}"
                 found.append(((*path, key), text))
         steps = (c.hybrid if path[0] == "hybrid" else c.synthetic).num_predict_steps
         if steps < c.generation.steps:
             text = f"{steps} is a part of the trajectory, of which {network.name} predicts all: set it to "
             found.append(((path[0], "num_predict_steps"), f"{text}generation.steps = {c.generation.steps}"))
     if c.hybrid.interaction.count and not network_config(c.hybrid.synthetic.network).stepping:
-        text = f"{c.hybrid.interaction.count} fresh starts are for networks that step states: 0; see ghost_points"
+        count = c.hybrid.interaction.count
+        text = f"{count} fresh starts are for networks that step states; allowed: 0 (see ghost_points)"
         found.append((("hybrid", "interaction", "count"), text))
     echoes = {("hybrid", *path) for path, _ in found}
     return [(path, text) for path, text in found if path not in echoes]

@@ -248,6 +248,23 @@ def test_a_hybrid_finds_the_diffusivity_and_a_better_network(heat):
     assert all(r["physical_loss"] is not None for r in records[1:])
 
 
+def test_averaged_weights_predict_and_teach_the_physics(heat):
+    trainer = heat.trainer(ema_decay=0.9)
+    samples = trainer.prepare(trainer.starts.fill(trainer.predict))
+    trainer.epoch(1, samples)
+    targets, entries = trainer.targets(samples)
+    predicted = trainer.predict(heat.observations.initial_states[:1], 6)
+    torch.testing.assert_close(targets[entries], predicted[entries], rtol=1e-5, atol=1e-6)
+    assert (trainer.model.rollout(heat.observations.initial_states[:1], 6) - predicted).abs().max() > 1e-3
+
+
+def test_trust_is_weighed_with_a_coordinate_network_too(heat):
+    records = [r["metrics"] for _, r in heat.hybrid(alpha="auto", epochs=4).train()]
+    assert records[-1]["alpha"] < 0.5, "the physics is far more precise"
+    assert records[-1]["alpha_physical"] == 1.0
+    assert records[-1]["estimate.diffusivity"] == pytest.approx(0.1, rel=0.03)
+
+
 def test_a_hybrid_of_a_static_problem_runs(darcy):
     records = [r["metrics"] for _, r in darcy.hybrid("permeability", alpha=0.9, epochs=6).train()]
     assert abs(records[-1]["estimate.permeability"] - 0.3) > 0.05, "it moved"

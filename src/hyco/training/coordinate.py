@@ -46,9 +46,9 @@ class Measured:
         Measurements on the grid are at cell centres, others where the sensors were: nothing is interpolated. What is
         known of the initial state counts as measured at t = 0; a static problem has none.
         """
-        parts = [part for part in _parts(observations) if not (model.static and bool((part[1] == 0).all()))]
-        positions, steps, values, mask = (torch.cat(columns) for columns in zip(*parts, strict=True))
-        used = mask.any(dim=1) & ~((steps == 0) & model.static)
+        columns = zip(*_parts(observations), strict=True)
+        positions, steps, values, mask = (torch.cat(column) for column in columns)
+        used = mask.any(dim=1) & ((steps > 0) | (not model.static))
         normalised = ((values[used] - model.mean.cpu()) / model.std.cpu()).float()
         inputs = model.with_time(model.space_inputs(positions[used]), steps[used])
         return cls(*(t.to(model.device) for t in (inputs, normalised, mask[used])))
