@@ -172,6 +172,19 @@ def test_one_of_two_models_may_fail_alone(monkeypatch):
     assert found["runs"][0]["reason"] == "FloatingPointError: the test rollout is not finite"
 
 
+def test_a_rollout_whose_error_overflows_is_a_failure(monkeypatch):
+    roll_out = runs.roll_out_methods
+
+    def huge(trajectories, simulations, equation, models, starts=None):
+        found = roll_out(trajectories, simulations, equation, models, starts)
+        return {name: states * 1e200 if name == "persistence" else states for name, states in found.items()}
+
+    monkeypatch.setattr(runs, "roll_out_methods", huge)
+    (record,) = last(section(seeds=[0], methods="persistence"))["runs"]
+    assert record["status"] == "failed"
+    assert record["reason"].startswith("FloatingPointError: the test rollout of persistence is so large")
+
+
 def test_a_variant_differs_in_its_overrides_alone():
     variants = {
         "unet": {"method": "synthetic", "overrides": {"synthetic": {"network": {"name": "unet", "levels": 1}}}},

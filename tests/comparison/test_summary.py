@@ -70,6 +70,8 @@ def test_the_ratio_is_the_geometric_mean_of_the_pairs():
     assert found["geometric_mean"] == pytest.approx(math.sqrt(0.5 * 4.0))
     # A resample of two pairs is one of 1/2, √2, 4: a quarter of the resamples lie at either end.
     assert (found["low"], found["high"]) == (pytest.approx(0.5), pytest.approx(4.0))
+    three = ratio([(1.0, 1.0), (1.0, 1.0), (27.0, 1.0)], **BOOTSTRAP)
+    assert three["geometric_mean"] == pytest.approx(3.0)
     assert ratio([(1.0, 2.0)], **BOOTSTRAP) == {"geometric_mean": pytest.approx(0.5), "low": None, "high": None}
 
 
@@ -109,6 +111,16 @@ def test_a_hybrid_is_held_against_each_model_alone_and_against_the_sequence_seed
     assert ("strong_physical", "synthetic", "nrmse") not in ratios
     assert summary["methods"]["physical"]["parameters"]["viscosity"]["covered"] == 3
     assert summary["methods"]["strong_physical"]["parameters"]["viscosity"]["covered"] == 2
+
+
+def test_a_seed_for_which_a_value_is_zero_or_missing_has_no_ratio_and_is_named():
+    ours = [record("strong_physical", s, 0.1, "strong", e) for s, e in enumerate((0.1, 0.12, 0.14, 0.11))]
+    ours[3]["parameters"] = {}
+    theirs = [record("physical", s, 0.1, estimate=0.12) for s in range(4)]
+    error = summarise([*ours, *theirs], TRAININGS, **BOOTSTRAP)["ratios"][1]
+    assert error["quantity"] == "relative error of viscosity"
+    assert (error["pairs"], error["left_out"]) == (2, [0, 3])
+    assert error["geometric_mean"] == pytest.approx(math.sqrt(2.0))
 
 
 def test_a_failed_run_is_counted_tabled_and_in_no_statistic():
