@@ -20,7 +20,7 @@ from hyco.training.loop import Metrics, Run, Step
 from hyco.training.physical import Interaction, PhysicalConfig, PhysicalTrainer
 from hyco.training.schedules import AdaptiveInterleave
 from hyco.training.synthetic import Samples, SyntheticConfig, SyntheticTrainer, synthetic_trainer
-from hyco.training.trust import WORTHWHILE, Trust, Variances, Weights
+from hyco.training.trust import Trust, Variances, Weights
 from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 
 log = logging.getLogger(__name__)
@@ -274,7 +274,7 @@ class HybridTrainer:
             outcome, failed, before = physical.outcome, physical.failed, self.trust.validation(physical)
             pulled = physical.update(alpha, interaction)
             after = self.trust.validation(physical)
-            if after < (1 - WORTHWHILE) * before:
+            if self.trust.is_better(after, than=before):
                 return pulled
             physical.place(physical.own)
             physical.outcome, physical.failed = outcome, failed

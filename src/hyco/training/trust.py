@@ -25,8 +25,8 @@ from hyco.training.physical import PhysicalTrainer
 _NEGLIGIBLE = 0.01
 # On validation data the other model must have so much less variance to count: a third of the error.
 _CLEARLY = 9.0
-# A model that validates better by less than this, relatively, is not better.
-WORTHWHILE = 0.01
+# A model whose mean square on validation data is lower by less than this part is not better.
+_WORTHWHILE = 0.01
 # Draws of the parameters that tell how far their uncertainty spreads the predictions.
 _DRAWS = 8
 
@@ -141,6 +141,11 @@ class Trust:
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
         self._valid = observations.layout.valid
         self._known: tuple[Tensor, float] | None = None
+
+    def is_better(self, variance: float, than: float) -> bool:
+        """Whether one validation variance is below another by more than the noise in it lets happen."""
+        # The noise is in both mean squares again: near 0 a variance is the difference of two numbers near 1.
+        return variance + self.real < (1 - _WORTHWHILE) * (than + self.real)
 
     def variances(self, synthetic: Model, physical: PhysicalTrainer) -> Variances:
         """Of both models as they are."""
