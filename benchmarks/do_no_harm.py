@@ -149,6 +149,7 @@ def parameters(problem: str, condition: str) -> dict[str, Any]:
                 "warmup_epochs": 5,
                 "interleave_frequency": 5,
                 "validate_every": 5,
+                "physical": {"max_iterations": 30},  # as alone
                 "interaction": {"count": 8, "steps": 20, "batch_size": 8, "refresh_every": 10},
             },
             "compare": {"methods": ["synthetic", "physical", "hybrid_auto"]},

@@ -267,7 +267,8 @@ class HybridTrainer:
             if not physical.settled:
                 result = physical.update(to_the_end=True)
             physical.own = physical.unit.clone()
-        interaction = self._interaction(starts, samples) if alpha < 1 else None
+        # Where real data alone have just moved the parameters, the weight is that of what they were before.
+        interaction = self._interaction(starts, samples) if alpha < 1 and result is None else None
         if interaction is None:
             return result
         with self.run.clock.phase("physical"):
