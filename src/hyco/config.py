@@ -335,6 +335,8 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     networks: list[tuple[Path, dict[str, Any]]] = [(("synthetic", "network"), c.synthetic.network)]
     if c.hybrid.synthetic.network != c.synthetic.network:
         networks.append((("hybrid", "synthetic", "network"), c.hybrid.synthetic.network))
+    if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
+        networks.append((("hybrid", "correction", "network"), c.hybrid.correction.network))
     for path, network in networks:
         problem = network_config(network).check(layout.shape, layout.boundaries)
         if problem is not None:

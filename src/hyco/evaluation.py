@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from hyco.metrics import nrmse_per_step, persistence
-from hyco.networks.models import model_from_bundle
 from hyco.physics.coarse import cell_means, repeated
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import model_equation
 from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
+from hyco.training.correction import model_from_bundle
 from hyco.training.synthetic import synthetic_rollout
 
 log = logging.getLogger(__name__)

@@ -216,6 +216,25 @@ class PhysicalModel:
         self.transfer = Transfer(layout, equation.layout) if coarser else None
         self._tapes: dict[Any, int] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PhysicalModel:
+        return self  # nothing of it changes
+
+    def bind(self, states: Tensor, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+        """One step of states of the data's grid like these, `[B, C, *space]`, with gradient.
+
+        From a coarser grid its change is carried back, so that what the coarse grid does not hold stays as it was.
+        """
+        transfer = self.transfer
+        if transfer is None:
+            return self.stepper.bind(states, parameters)
+        step = self.stepper.bind(transfer.restrict(states), parameters)
+
+        def advance(state: Tensor) -> Tensor:
+            own = transfer.restrict(state)
+            return state + (transfer.prolong(step(own)) - transfer.prolong(own))
+
+        return advance
+
     def rollout(
         self,
         starts: Tensor,
@@ -224,15 +243,20 @@ class PhysicalModel:
         *,
         memory_budget: float = math.inf,
         read: Sequence[int] | None = None,
+        correction: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, with gradient.
 
         Args:
             parameters: see `Stepper`.
             memory_budget: bytes that the gradient may take beside the states that are read; a longer rollout is
-                computed in segments, for about a third more time.
+                computed in segments, for about a third more time; not with a correction.
             read: numbers of the states to return, see `rollout`.
+            correction: what a state of the data's grid becomes after each step; None: it stays.
         """
+        if correction is not None:
+            advance = self.bind(starts, parameters)
+            return rollout(lambda state: correction(advance(state)), starts, steps, read)
         own = starts if self.transfer is None else self.transfer.restrict(starts)
         step = self.stepper.bind(own, parameters)
         if read is not None:

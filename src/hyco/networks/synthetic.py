@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +19,14 @@ from hyco.storage import Bundle
 KIND = "synthetic_model"
 
 
+class Base(nn.Module):
+    """A step of normalised states `[B, C, *space]` that is known without a network."""
+
+    def describe(self) -> dict[str, Any]:
+        """As plain JSON values, what it is made of beside its tensors."""
+        raise NotImplementedError
+
+
 class SyntheticModel(nn.Module):
     """u(t + dt) = u(t) + s_Δ · N((u(t) - m) / s), per channel, with a network N and statistics m, s, s_Δ.
 
@@ -26,6 +34,8 @@ class SyntheticModel(nn.Module):
     normalises once, and gives results in the dtype of its initial state. The casts and the statistics are in float64.
     The padding of staggered tensors is zero in every result, and the network does not see an axis' padding if all
     channels have it.
+
+    With a `base` S, which is None at first, the network corrects it: a step is z ← S(z) + (s_Δ / s) N(S(z)).
 
     Use `create` or `from_bundle` to make one.
 
@@ -58,6 +68,7 @@ class SyntheticModel(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.config, self.layout = network, config, layout
+        self.base: Base | None = None
         for name, values in (("mean", mean), ("std", std), ("change_std", change_std)):
             self.register_buffer(name, _per_channel(name, values, layout, positive=name != "mean"))
         valid = layout.valid
@@ -149,11 +160,21 @@ class SyntheticModel(nn.Module):
         for step in range(steps):
             if backpropagation_steps is not None and step and step % backpropagation_steps == 0:
                 z = z.detach()
-            change = checkpoint(self._change, z, use_reentrant=False) if checkpointing else self._change(z)
-            # Mixed precision is for the network: the state itself stays float32.
-            z = z + scale * change.float()
+            z = checkpoint(self._step, z, scale, use_reentrant=False) if checkpointing else self._step(z, scale)
             states.append(z)
         return torch.stack(states, dim=1)
+
+    def _step(self, z: Tensor, scale: Tensor) -> Tensor:
+        if self.base is not None:
+            z = self.base(z)
+        # Mixed precision is for the network: the state itself stays float32.
+        return z + scale * self._change(z).float()
+
+    def change(self, state: Tensor) -> Tensor:
+        """What the network adds to a state `[B, C, *space]`, in physical units, in float64 like its weights here."""
+        z = (state - self.mean) / self.std
+        z = z if self.valid is None else torch.where(self.valid, z, 0.0)
+        return self.change_std * self._change(z)
 
     def rollout(self, state: Tensor, steps: int) -> Tensor:
         """Repeated steps in physical units, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, dtype of `state`.
@@ -187,14 +208,19 @@ class SyntheticModel(nn.Module):
             "dtype": "float32",
             "weights": self.count_parameters(),
         }
+        if self.base is not None:
+            metadata["base"] = self.base.describe()
         return Bundle(tensors, metadata)
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle) -> SyntheticModel:
+    def from_bundle(cls, bundle: Bundle, base: Callable[[SyntheticModel], Base] | None = None) -> SyntheticModel:
         """The inverse of `to_bundle`, bit for bit; entries of the metadata that it does not know are ignored.
 
+        Args:
+            base: makes what the network corrects, where it does.
+
         Raises:
-            ValueError: the bundle holds something else.
+            ValueError: the bundle holds something else, or a correction and there is no base.
         """
         if bundle.metadata.get("kind") != KIND:
             raise ValueError(f"the file holds {bundle.metadata.get('kind')!r}, not a {KIND!r}")
@@ -202,6 +228,11 @@ class SyntheticModel(nn.Module):
         tensors = bundle.tensors
         statistics = {name: tensors[name] for name in ("mean", "std", "change_std")}
         model = cls.create(bundle.metadata["network"], layout, **statistics, seed=0)
+        if (base is None) != ("base" not in bundle.metadata):
+            raise ValueError(
+                "the network corrects a physical step: hyco.training.correction.model_from_bundle reads it"
+            )
+        model.base = None if base is None else base(model)
         model.load_state_dict(tensors)
         return model.to(tensors["mean"].device)
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
 from hyco.inversion.result import OptimisationResult
 from hyco.monitoring import PhaseClock
+from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
 from hyco.storage import Bundle
+from hyco.training.correction import Correction, CorrectionConfig
 from hyco.training.fresh import FreshStarts, InteractionConfig
 from hyco.training.loop import Metrics, Run, Step
 from hyco.training.physical import Interaction, PhysicalConfig, PhysicalTrainer
@@ -50,6 +52,11 @@ class HybridConfig(StoppingConfig):
     )
     synthetic: SyntheticConfig = Field(description="the synthetic section with the hybrid's overrides")
     physical: PhysicalConfig = Field(description="the physical section with the hybrid's overrides")
+    correction: CorrectionConfig | None = Field(
+        default=None,
+        description="the network corrects the physical step, instead of standing for it; true: with the network of "
+        "`synthetic`; null: no",
+    )
     adaptive: AdaptiveInterleave = Field(default=AdaptiveInterleave(), description="adaptive interleaving")
     checkpoint_dir: str | None = Field(default=None, description="folder of the checkpoints; null: in data/06_models")
     enable_memory_monitoring: bool = Field(default=False, description="log time and peak memory of each phase")
@@ -61,6 +68,24 @@ class HybridConfig(StoppingConfig):
         if not number and value != "auto":
             raise ValueError(f"{value!r} is not allowed; allowed: a number from 0 to 1, or auto")
         return value
+
+    @field_validator("correction", mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        return ({} if value else None) if isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _correction_stands_alone(self) -> HybridConfig:
+        if self.correction is None:
+            return self
+        others = {"interaction.count": self.interaction.count, "sequential": self.sequential}
+        others["alpha: auto"] = self.alpha == "auto"
+        for key in (key for key, value in others.items() if value):
+            raise ValueError(f"correction trains on real data alone: {key} would have no effect, leave it out")
+        network = network_config(self.correction.network or self.synthetic.network)
+        if not network.stepping:
+            raise ValueError(f"correction needs a network that steps states; {network.name} does not")
+        return self
 
 
 class HybridTrainer:
@@ -82,6 +107,11 @@ class HybridTrainer:
     With `alpha: auto` each model has its own α, from the estimated errors of both (`hyco.training.trust`). The physical
     model then is first optimised on real data alone, until nothing is left to gain; predictions of the network enter
     only where the network validates better, and what comes of them is kept only if it validates better.
+
+    With `correction` the network corrects the physical step (`hyco.training.correction`). The physical model is first
+    fitted to real data by itself, before the first epoch; from then on both train on real data alone, whatever alpha
+    is: the physical model's error is what the network learns. The physics as it is without it counts as epoch 0: the
+    final network is that where no epoch validates better.
     """
 
     def __init__(
@@ -95,9 +125,12 @@ class HybridTrainer:
         device: torch.device,
     ) -> None:
         self.config = config
+        chosen = config.synthetic
+        if config.correction is not None and config.correction.network is not None:
+            chosen = chosen.model_copy(update={"network": config.correction.network})
         self.synthetic = synthetic_trainer(
             observations,
-            config.synthetic,
+            chosen,
             seed,
             num_predict_steps=config.num_predict_steps,
             epochs=config.epochs,
@@ -111,6 +144,7 @@ class HybridTrainer:
             num_predict_steps=config.observed_steps or config.num_predict_steps,
             device=device,
         )
+        self.correction = Correction(self.synthetic, self.physical) if config.correction is not None else None
         self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None
         self.validate = Validation(observations, rollout=config.validation_rollout)
         self.trust = Trust(observations, seed)
@@ -160,9 +194,13 @@ class HybridTrainer:
     def _epoch(self, epoch: int) -> tuple[Metrics, OptimisationResult | None]:
         """One epoch: its metrics, and the outcome of its physical update if there was one."""
         clock, steps, result = self.run.clock, self.config.num_predict_steps, None
-        if self.config.sequential and self.physical.updates == 0:
+        if (self.config.sequential or self.correction is not None) and self.physical.updates == 0:
             with clock.phase("physical"):
                 result = self._calibrate()
+            if self.correction is not None:
+                self.correction.follow()
+                if self.validate.available:
+                    self.synthetic.remember_if_best(0, self.validate(self.synthetic)["score"])
         weights = self._weights(epoch)
         self._share_initial_states(weights)
         filler = self._filler(weights)
@@ -196,7 +234,7 @@ class HybridTrainer:
 
     def _weights(self, epoch: int) -> Weights:
         """Weight of the real data for each model in an epoch."""
-        if epoch <= self.config.warmup_epochs:
+        if epoch <= self.config.warmup_epochs or self.correction is not None:
             return Weights(1.0, 1.0)
         if self.config.alpha != "auto":
             return Weights(self.config.alpha, self.config.alpha)
@@ -238,6 +276,9 @@ class HybridTrainer:
         self, starts: Tensor, samples: Samples, metrics: Metrics, alpha: float
     ) -> OptimisationResult | None:
         """Optimise the physical model, on the updated network's predictions too where α < 1."""
+        if self.correction is not None:
+            with self.run.clock.phase("physical"):
+                return self.correction.update()
         if self.config.alpha == "auto":
             return self._update_cautiously(starts, samples, alpha)
         interaction = self._interaction(starts, samples) if alpha < 1 else None
@@ -287,7 +328,8 @@ class HybridTrainer:
 
         Only where it learns from the physical model at all: α = 1 is the network alone.
         """
-        trusted = weights.network < 1 and self.physical.updates > 0
+        learns = weights.network < 1 or self.correction is not None
+        trusted = learns and self.physical.updates > 0
         estimated = self.physical.initial_states if trusted else None
         self.synthetic.starts.set_initial(estimated)
         if self.fresh is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from hyco.physics.parameters import Learnable, ParameterSpace
 from hyco.physics.stepper import Path, Stepper
 from hyco.rollout import PhysicalModel
 from hyco.training.initial_state import InitialStatePrior, InitialStates
+
+if TYPE_CHECKING:
+    from hyco.training.correction import FrozenCorrection
 
 # Numbers that one batch of rollouts may hold; more copies than fit go one chunk after the other.
 _LARGEST_BATCH = 5e7
@@ -63,6 +67,7 @@ class InverseProblem:
         times: numbers of the states of which anything was measured; no other ones are kept.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         start, lower, upper, width: of z, `[q]`; see `Coordinates`.
+        correction: of the physical step, learnt by a network; None: none.
         work: steps computed so far for residuals and their derivatives, summed over the batch; `simulations` is the
             same in whole simulations.
     """
@@ -111,6 +116,7 @@ class InverseProblem:
         self.upper = torch.cat([self.space.upper, infinite])
         self.width = torch.cat([self.space.width, nothing + 3.92])
         self.work = 0
+        self.correction: FrozenCorrection | None = None
 
     @property
     def stepper(self) -> Stepper:
@@ -148,15 +154,24 @@ class InverseProblem:
         """Number of real residuals up to a horizon."""
         return int(self.data(steps)[1].sum())
 
-    def roll_out(self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None = None) -> Tensor:
+    def values(self, theta: Tensor) -> dict[str, Tensor]:
+        """All parameters of the equation as the stepper takes them, for coordinates `[p]` or `[B, p]`."""
+        return {**self.space.for_stepper(theta), **self.fixed}
+
+    def roll_out(
+        self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None = None, *, corrected: bool = False
+    ) -> Tensor:
         """Rollout `[B, steps, C, *space]`, with gradient; or of its states only those with the numbers `read`.
 
         Args:
             theta: `[p]`, or `[B, p]` with values for each start.
+            corrected: apply `correction` after each step, as the residuals of real data do.
         """
         self.work += starts.shape[0] * steps
-        values = {**self.space.for_stepper(theta), **self.fixed}
-        return self.model.rollout(starts, values, steps, memory_budget=self.memory_budget, read=read)
+        correction = self.correction if corrected and self.correction is not None and self.correction.active else None
+        return self.model.rollout(
+            starts, self.values(theta), steps, memory_budget=self.memory_budget, read=read, correction=correction
+        )
 
     def _roll_out_copies(
         self, starts: Tensor, theta: Tensor, steps: int, count: int, read: Sequence[int] | None = None
@@ -169,9 +184,10 @@ class InverseProblem:
         size = len(starts)
         fill = (_filled(size // count) * count - size) if self.stepper.path == "compiled" else 0
         if fill == 0:
-            return self.roll_out(starts, theta, steps, read)
+            return self.roll_out(starts, theta, steps, read, corrected=True)
         starts = torch.cat([starts, starts[-1:].expand(fill, *starts.shape[1:])])
-        states = self.roll_out(starts, torch.cat([theta, theta[-1:].expand(fill, -1)]), steps, read)
+        theta = torch.cat([theta, theta[-1:].expand(fill, -1)])
+        states = self.roll_out(starts, theta, steps, read, corrected=True)
         self.work -= fill * steps
         return states[:size]
 
@@ -193,7 +209,7 @@ class InverseProblem:
         count = starts.shape[1]
         flat, read = starts.flatten(0, 1), [n for n in self.read(steps) if n > 0]
         if len(z) == 1:  # then no start needs parameters of its own
-            states = self.roll_out(flat, z[0, : self.parameters], steps, read)
+            states = self.roll_out(flat, z[0, : self.parameters], steps, read, corrected=True)
         else:
             theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
             states = self._roll_out_copies(flat, theta, steps, count, read)

@@ -19,6 +19,7 @@ from hyco.physics.registry import model_equation
 from hyco.physics.stepper import Path
 from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
+from hyco.training.checkpoints import prefixed, unprefixed
 from hyco.training.estimates import (
     CONFIDENCE,
     LARGEST_DENSE,
@@ -373,6 +374,8 @@ class PhysicalTrainer:
             chi_square = self.assessment.uncertainty.reduced_chi_square
             metadata["reduced_chi_square"] = chi_square if math.isfinite(chi_square) else None
         tensors.update(self.residuals)
+        if self.problem.correction is not None:
+            tensors.update(prefixed("correction", self.problem.correction.state()))
         return Bundle(tensors, metadata)
 
     def place(self, unit: Tensor) -> None:
@@ -395,6 +398,8 @@ class PhysicalTrainer:
             problem.model.equation, problem.observations.layout, meta["execution"], problem.stepper.work
         )
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
+        if problem.correction is not None:
+            problem.correction.load(unprefixed("correction", state.tensors))
         # A function of the coordinates: computed again, to the same bits.
         self.assessment = None
         if meta["assessed"]:
