@@ -3,9 +3,9 @@
     python benchmarks/scarce_data.py data/08_reporting [--page docs/studies/scarce_data.md]
 
 Every problem has a configuration directory, `conf/inviscid_burgers` (the hidden potential) and `conf/scarce_*`, which
-says what is measured. Scores are over simulations that nobody measured; each seed draws data, weights and batches anew.
-Physics alone has the configured inversion, a network alone about as many updates as in the hybrid. `sequence` is physics
-first, then the network on its predictions. `hybrid` has the fixed weight 0.5, `hybrid_auto` has `alpha: auto`.
+says what is measured. Scores are over simulations that nobody measured; each seed draws data, weights and batches
+anew. Physics alone has the configured inversion, a network alone about as much time as the hybrid. `sequence` is
+physics first, then the network on its predictions. `hybrid` has the fixed weight 0.5, `hybrid_auto` has `alpha: auto`.
 Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
 
 Of the hidden potential, nrmse of the network alone and of the hybrid in HYCO-PhiFlow's own log are 0.337 and 0.290 (one
