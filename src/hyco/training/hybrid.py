@@ -377,7 +377,9 @@ class HybridTrainer:
             found = self._measure()
             metrics.update(variance_synthetic=found.synthetic, variance_physical=found.physical)
         elif not self.validate.available and self.needs_filling:
-            self._measure()
+            with self.run.clock.phase("validation"):
+                fits = self.trust.training(self.physical) < self.trust.training(self.synthetic)
+            self.run.extra["physics_is_better"] = fits
         if not self.validate.available:
             return False
         with self.run.clock.phase("validation"):
