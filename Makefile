@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format viz mlflow clean
+.PHONY: help setup run test bench lint format viz mlflow clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -24,6 +24,9 @@ run: setup ## train a physical and a synthetic model together, and say where the
 
 test: lint ## lint, types, import contract, tests and coverage
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
+
+bench: setup ## measure the inner loops against hand-written code, as ratios: docs/studies/performance.md
+	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py
 
 lint: setup ## check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -1,0 +1,109 @@
+"""The same schemes and loops written without hyco, to measure it against; the tests hold that they give its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from phi import math
+from phi.flow import advect, diffuse
+from torch import Tensor
+
+from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
+from hyco.grid import Grid
+from hyco.physics.equation import Equation
+from hyco.physics.stencils import neighbours
+from hyco.training.synthetic import Samples, SyntheticTrainer
+
+Step = Callable[[Tensor], Tensor]
+
+
+class CentralBurgers(Equation):
+    """∂u/∂t + (u·∇)u = ν Δu by central differences and Euler steps on a periodic square: the scheme of PhiFlow's own
+    `advect.finite_difference` and `diffuse.finite_difference` of second order. Stable for small steps only."""
+
+    def __init__(self, cells: int, dt: float = 1e-3, viscosity: float = 0.05) -> None:
+        grid = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(2.0, 2.0), resolution=(cells, cells))
+        self.layout = Layout(grid, (FieldSpec("velocity", components=("x", "y"), boundary="periodic"),))
+        self.dt, self.parameters, self._h = dt, {"viscosity": viscosity}, 2.0 / cells
+
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """One Euler step."""
+        u = fields["velocity"].values
+        rate: Any = 0.0
+        for axis in ("x", "y"):
+            left, _, right = neighbours(u, axis, "periodic")
+            second = (left + right - 2 * u) * (parameters["viscosity"] / self._h**2)
+            rate = rate + second - u[{"vector": axis}] * (right - left) / (2 * self._h)
+        return {"velocity": fields["velocity"].with_values(u + self.dt * rate)}
+
+
+def phiflow_burgers(equation: CentralBurgers, viscosity: Tensor, *, jit: bool) -> Step:
+    """The same with PhiFlow's finite differences, eager or through its just-in-time compilation."""
+
+    def step(velocity: Any, nu: Any) -> Any:
+        rate = advect.finite_difference(velocity, velocity, order=2) + diffuse.finite_difference(velocity, nu, order=2)
+        return velocity + equation.dt * rate
+
+    run = math.jit_compile(step) if jit else step
+
+    def on_tensors(state: Tensor) -> Tensor:
+        with math.precision(8 * state.element_size()):
+            velocity = to_fields(state, equation.layout)["velocity"]
+            return to_tensor({"velocity": run(velocity, math.wrap(viscosity))}, equation.layout)
+
+    return on_tensors
+
+
+def torch_burgers(equation: CentralBurgers, viscosity: Tensor) -> Step:
+    """The same in plain PyTorch."""
+    h = 2.0 / equation.layout.grid.resolution[0]
+
+    def step(u: Tensor) -> Tensor:
+        rate = torch.zeros_like(u)
+        for i, dim in enumerate((-2, -1)):
+            left, right = u.roll(1, dim), u.roll(-1, dim)
+            rate = rate + (left + right - 2 * u) * (viscosity / h**2) - u[:, i : i + 1] * (right - left) / (2 * h)
+        return u + equation.dt * rate
+
+    return step
+
+
+def torch_gray_scott(equation: Any, values: Mapping[str, Tensor]) -> Step:
+    """One Euler step of Gray-Scott on a periodic square in plain PyTorch; `values` are `[]`."""
+    tau, weight = equation.dt / equation.substeps, 1 / equation.layout.grid.spacing[0] ** 2
+    rates = torch.stack([values["diffusivity_u"], values["diffusivity_v"]]).reshape(2, 1, 1) * tau * weight
+    feed, kill = tau * values["feed"], tau * values["kill"]
+    kept = 1 - 4 * rates - torch.stack([feed, feed + kill]).reshape(2, 1, 1)
+    largest = 2 - tau * (8 * weight * values["diffusivity_u"] + values["feed"])
+
+    def step(state: Tensor) -> Tensor:
+        around = state.roll(1, -2) + state.roll(-1, -2) + state.roll(1, -1) + state.roll(-1, -1)
+        linear = state * kept + around * rates
+        u, v = state.unbind(1)
+        reaction = u * torch.minimum(tau * v * v, largest)
+        return torch.stack([linear[:, 0] - (reaction - feed), linear[:, 1] + reaction], dim=1)
+
+    return step
+
+
+def bare_epoch(trainer: SyntheticTrainer, samples: Samples) -> float:
+    """One epoch of a plain loop on the trainer's own windows and batches: no options, no bookkeeping."""
+    model, windows, length = trainer.model, trainer.windows, trainer.windows.length
+    losses = []
+    order = torch.randperm(len(windows), generator=trainer._batches)
+    for which in torch.split(order, trainer.config.batch_size):
+        state, predicted = samples.starts[which], []
+        for _ in range(length):
+            state = model.rollout_normalised(state, 1)[:, 0]
+            predicted.append(state)
+        target, mask = windows.targets(trainer._values, which), windows.targets(trainer._mask, which)
+        loss = ((torch.stack(predicted, dim=1) - target)[mask]).square().mean()
+        trainer.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if trainer.config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), trainer.config.gradient_clip)
+        trainer.optimizer.step()
+        losses.append(loss.detach())
+    return float(torch.stack(losses).mean())
