@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -289,20 +289,18 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores of which one is used, {versions}"
 
 
-def measure(*, quick: bool, compiled: bool, repetitions: int) -> list[Row]:
-    """All rows."""
+def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
+    """All rows, as they are measured."""
     paths: list[Execution] = ["traced", "compiled"] if compiled else ["traced"]
-    rows: list[Row] = []
+    yield start_row(2 if quick else min(repetitions, 5))
+    yield epoch_row(repetitions)
+    yield batch_size_row(min(repetitions, 5))
+    yield segments_row(*((16, 40) if quick else (128, 200)), repetitions)
     for cells in (16,) if quick else (64, 256):
-        rows += burgers_rows(cells, repetitions, paths)
-        rows += gray_scott_rows(cells, repetitions, paths)
-    rows.append(scaling_row(*((16, 32) if quick else (64, 512)), repetitions))
-    rows.append(segments_row(*((16, 40) if quick else (128, 200)), repetitions))
-    rows.append(epoch_row(repetitions))
-    rows.append(batch_size_row(min(repetitions, 5)))
-    rows.append(start_row(2 if quick else min(repetitions, 5)))
-    rows.append(memory_row(*((16, 40) if quick else (128, 10_000))))
-    return rows
+        yield from gray_scott_rows(cells, repetitions, paths)
+        yield from burgers_rows(cells, repetitions, paths)
+    yield scaling_row(*((16, 32) if quick else (64, 512)), repetitions)
+    yield memory_row(*((16, 40) if quick else (128, 10_000)))
 
 
 def table(rows: list[Row]) -> str:
@@ -322,8 +320,10 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(quick=arguments.quick, compiled=arguments.compiled, repetitions=arguments.repetitions)
-    print(table(rows))
+    rows = []
+    for row in measure(quick=arguments.quick, compiled=arguments.compiled, repetitions=arguments.repetitions):
+        rows.append(row)
+        print(table([row]).splitlines()[-1], flush=True)
     if not arguments.quick:
         words = f"{described(__doc__)}\n\nMachine: {machine()}."
         write_page(PAGE, "Performance", words, ["make bench"], table(rows))

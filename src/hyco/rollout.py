@@ -139,6 +139,10 @@ def _segments(steps: int, length: int, read: Sequence[int]) -> list[tuple[int, i
     return found
 
 
+# Steps of a segment beside which its own overhead does not count.
+_LONG_ENOUGH = 16
+
+
 def segment_lengths(steps: int, state: int, tape: int, budget: float) -> tuple[int, ...]:
     """How to compute a gradient within a memory: the `lengths` of `rollout_in_segments`, () for no segments.
 
@@ -152,6 +156,9 @@ def segment_lengths(steps: int, state: int, tape: int, budget: float) -> tuple[i
         return ()
     length = min(steps, max(1, round(math.sqrt(steps * state / tape))))
     if length * tape + steps / length * state <= budget or length < 3:
+        # Longer ones, where they fit, are fewer: each costs some time of its own.
+        while length < _LONG_ENOUGH and 2 * length * tape + steps / (2 * length) * state <= budget:
+            length *= 2
         return (length,)
     part = (steps * state * state * tape) ** (1 / 3)  # each of three parts of the memory, when their sum is least
     inner = max(1, round(part / tape))
