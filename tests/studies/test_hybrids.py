@@ -1,0 +1,75 @@
+"""The studies of hybrids: their set-ups are valid, and their tables say what was measured."""
+
+import pytest
+
+import do_no_harm
+import model_error
+import scarce_data
+from hyco.config import parse
+
+
+@pytest.mark.parametrize("condition", do_no_harm.CONDITIONS)
+@pytest.mark.parametrize("problem", list(do_no_harm.PROBLEMS))
+def test_every_task_of_do_no_harm_is_a_valid_configuration(problem, condition):
+    configuration = parse(do_no_harm.parameters(problem, condition))
+    assert configuration.hybrid.alpha == "auto"
+    assert configuration.observation.val_sim, "without them nothing is promised"
+    wrong = condition == "useless physics"
+    assert bool(configuration.physical.equation) == wrong
+
+
+def line(seed, network, physics, moved=0.0):
+    alone = {"synthetic": 0.1, "physical": 0.01}
+    hybrid = {"hybrid_auto_synthetic": 0.1 * network, "hybrid_auto_physical": 0.01 * physics}
+    return {"problem": "heat", "condition": "plentiful", "seed": seed, "moved": moved, **alone, **hybrid}
+
+
+def test_harm_is_seen_in_the_upper_end_of_the_interval():
+    held = "".join(do_no_harm.rows([line(s, 1.0 + 0.01 * s, 0.9) for s in range(5)]))
+    assert held.strip().endswith("held |")
+    assert "| 1.020 (" in held
+    worse = "".join(do_no_harm.rows([line(s, 1.0, 1.2, moved=3.0) for s in range(5)]))
+    assert worse.strip().endswith("missed |")
+    near = "".join(do_no_harm.rows([line(s, 1.0, 1.2, moved=0.05) for s in range(5)]))
+    assert near.strip().endswith("held |"), "parameters within a tenth of their std are the same"
+
+
+def test_the_page_of_scarce_data_divides_by_the_best_network_alone():
+    def statistics(median):
+        keys = ("median", "lower_quartile", "upper_quartile", "worst", "worst_seed")
+        return dict.fromkeys(keys, median)
+
+    def entry(median, parameters=None):
+        common = {"runs": 3, "failed": 0, "parameters": parameters or {}}
+        return common | {key: statistics(median) for key in ("nrmse", "nrmse_all", "wall_seconds")}
+
+    error = {"viscosity": {"relative_error": statistics(0.02)}}
+    methods = {"synthetic": entry(0.4), "unet": entry(0.2), "hybrid_synthetic": entry(0.05)}
+    methods |= {"hybrid_physical": entry(0.01, error)}
+    trainings = {"synthetic": {"method": "synthetic"}, "unet": {"method": "synthetic"}, "hybrid": {"method": "hybrid"}}
+    trained = {"synthetic": "synthetic", "unet": "unet", "hybrid_synthetic": "hybrid", "hybrid_physical": "hybrid"}
+    comparison = {
+        "experiment": "e",
+        "summary": {"methods": methods},
+        "trainings": trainings,
+        "runs": [{"method": method, "training": training} for method, training in trained.items()],
+    }
+    found = "".join(scarce_data.rows([comparison])).splitlines()
+    assert "| 0.25 |" in next(row for row in found if "hybrid_synthetic" in row)
+    assert "viscosity 0.02; 0.02" in next(row for row in found if "hybrid_physical" in row)
+
+
+def test_the_table_of_model_errors_has_the_bar():
+    lines = [
+        {
+            "case": "coarse",
+            "seed": seed,
+            "nrmse": {"physical": 0.2, "synthetic": 0.3, "hybrid_synthetic": 0.09 + 0.01 * seed},
+            "parameters": {m: {"viscosity": 0.1} for m in ("physical", "hybrid_physical")},
+            "seconds": dict.fromkeys(model_error.METHODS, 1.0),
+        }
+        for seed in range(3)
+    ]
+    row = model_error.table(lines).splitlines()[-1]
+    assert "0.50 (0.55)" in row
+    assert "| yes |" in row
