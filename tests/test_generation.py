@@ -7,7 +7,6 @@ import torch
 
 from hyco.generation import GenerationConfig, generate, simulate
 from hyco.grid import Grid
-from hyco.monitoring import PhaseClock, peak_rss_bytes
 from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
 from hyco.randomness import stream, stream_seed
@@ -55,13 +54,3 @@ def test_streams_of_one_seed_do_not_depend_on_each_other():
     assert stream_seed(0, "noise") == stream_seed(0, "noise")
     assert len({stream_seed(s, n) for s in range(3) for n in ("noise", "sensors", "batches")}) == 9
     assert torch.rand(2, generator=stream(1, "a")).tolist() != torch.rand(2, generator=stream(1, "b")).tolist()
-
-
-def test_phases_add_up_and_remember_their_peak():
-    clock = PhaseClock(memory=True)
-    for _ in range(2):
-        with clock.phase("work"):
-            block = torch.ones(4_000_000, dtype=torch.float64)
-    assert block.sum() > 0
-    assert clock.seconds["work"] > 0
-    assert 3e7 < clock.peak["work"] <= 2 * peak_rss_bytes()

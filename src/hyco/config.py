@@ -86,6 +86,7 @@ class Configuration(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
     threads: PositiveInt | None = Field(default=None, description="CPU threads of torch; null: as many as cores")
     resume: bool = Field(default=False, description="continue the last checkpoint of the same configuration")
+    profile: bool = Field(default=False, description="record which tensor operators the trainings spend their time in")
     equation: EquationConfig
     generation: GenerationConfig
     observation: ObservationConfig

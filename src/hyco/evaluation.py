@@ -244,6 +244,45 @@ def _cost(models: Mapping[str, Model]) -> dict[str, float]:
     return cost
 
 
+def profile(models: Mapping[str, Model]) -> dict[str, Any]:
+    """The content of profile.json: where the time of each training went.
+
+    By training `wall_seconds`; `phases`, a list of {name, seconds, share of the wall time}, whose last is the "rest",
+    what is in no phase: checkpoints, live metrics and the log; and `operators`, see
+    `hyco.monitoring.top_operators`, empty unless they were recorded.
+    """
+    found = {}
+    for training in {_training(m)["training"]: _training(m) for m in models.values()}.values():
+        wall, seconds = training["wall_seconds"], training["seconds"]
+        parts = {**seconds, "rest": wall - sum(seconds.values())}
+        found[training["training"]] = {
+            "wall_seconds": wall,
+            "phases": [{"name": name, "seconds": value, "share": value / wall} for name, value in parts.items()],
+            "operators": training["operators"],
+        }
+    return {"trainings": found}
+
+
+def profile_page(profile: Mapping[str, Any]) -> str:
+    """The profile as Markdown: for each training a table of phases, and one of operators for each part recorded."""
+    lines = ["# Where the time went", ""]
+    for training, entry in profile["trainings"].items():
+        lines += [f"## {training}: {entry['wall_seconds']:.3g} s", "", "| phase | seconds | share |", "|---|---|---|"]
+        lines += [f"| {row['name']} | {row['seconds']:.3g} | {row['share']:.1%} |" for row in entry["phases"]]
+        lines += ["", "*rest* is in no phase: checkpoints, live metrics and the log.", ""]
+        if not entry["operators"]:
+            lines += ["Operators were not recorded; `profile: true` does.", ""]
+        for part, recorded in entry["operators"].items():
+            lines += [f"### Operators of {part}", "", f"Self time, of {recorded['seconds']:.3g} s recorded.", ""]
+            lines += ["| operator | device | calls | seconds | share |", "|---|---|---|---|---|"]
+            for row in recorded["top"]:
+                calls = "" if row["calls"] is None else row["calls"]
+                numbers = f"{row['device']} | {calls} | {row['seconds']:.3g} | {row['share']:.1%}"
+                lines.append(f"| {row['name']} | {numbers} |")
+            lines.append("")
+    return "\n".join(lines)
+
+
 def table(report: Mapping[str, Any]) -> pd.DataFrame:
     """The report as a table, one row per method and parameter."""
     rows = []

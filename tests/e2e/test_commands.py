@@ -19,7 +19,7 @@ def without_times(report):
 
 
 def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_loss_and_a_report(project):
-    done = project.run("--pipelines", "hybrid", params="experiment=whole")
+    done = project.run("--pipelines", "hybrid", params="experiment=whole,profile=true")
     assert done.returncode == 0, done.stderr
     report = project.report("whole")
     assert set(report["methods"]) == {"persistence", "hybrid_synthetic", "hybrid_physical"}
@@ -31,6 +31,9 @@ def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_l
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert (folder / "animation.gif").read_bytes().startswith(b"GIF")
     assert (folder / "report_table.csv").read_text().count("\n") == 4
+    phases = json.loads((folder / "profile.json").read_text())["trainings"]["hybrid"]["phases"]
+    assert sum(row["share"] for row in phases) == pytest.approx(1)
+    assert "### Operators of synthetic updates" in (folder / "profile.md").read_text()
     saved = yaml.safe_load((folder / "configuration.yaml").read_text())
     assert saved["hybrid"]["epochs"] == 5
     history = [json.loads(line) for line in (folder / "hybrid_metrics.jsonl").read_text().splitlines()]

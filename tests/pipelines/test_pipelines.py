@@ -20,6 +20,7 @@ PARAMETERS = {
     "seed": 0,
     "device": "cpu",
     "resume": False,
+    "profile": False,
     "equation": {
         "name": "burgers",
         "domain": {"x": {"size": 3.0, "resolution": 16}, "y": {"size": 2.0, "resolution": 12}},
@@ -68,6 +69,8 @@ def catalog(parameters=PARAMETERS):
         "trajectories",
         "observations",
         "report",
+        "profile",
+        "profile_page",
         "rollouts",
         "parameter_fields",
         *FIGURES,
@@ -80,7 +83,7 @@ def catalog(parameters=PARAMETERS):
 
 @pytest.mark.parametrize("name", [*available(), "__default__"])
 def test_a_pipeline_runs_from_parameters_to_a_report(name):
-    data = catalog()
+    data = catalog(PARAMETERS | {"profile": name == "hybrid"})
     if name in ("hybrid", "__default__"):
         hybrid = PARAMETERS["hybrid"]
         physical = hybrid["physical"] | {"suppress_convergence_errors": True}
@@ -98,6 +101,12 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert ("parameters" in report["methods"][method]) == method.endswith("physical")
     rollouts = data.load("rollouts").tensors
     assert {tuple(v.shape) for v in rollouts.values()} == {(1, 4, 2, 16, 12)}
+    trainings = data.load("profile")["trainings"]
+    assert list(trainings) == ([name] if name != "__default__" else available())
+    for entry in trainings.values():
+        assert sum(row["share"] for row in entry["phases"]) == pytest.approx(1)
+        assert bool(entry["operators"]) == (name == "hybrid")
+    assert ("### Operators of physical updates" in data.load("profile_page")) == (name == "hybrid")
     for figure in FIGURES:
         assert to_png(data.load(figure))
     for figure in PHYSICAL_FIGURES:

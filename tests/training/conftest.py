@@ -58,7 +58,7 @@ class Problem:
     def physical(self, **changes):
         return PhysicalConfig.model_validate(PHYSICAL | changes)
 
-    def hybrid(self, synthetic=None, physical=None, **changes):
+    def hybrid(self, synthetic=None, physical=None, profile=False, **changes):
         changes["physical"] = HYBRID["physical"] | (physical or {})
         resolved = resolve_hybrid(HYBRID | changes, SYNTHETIC | (synthetic or {}), PHYSICAL)
         return HybridTrainer(
@@ -68,6 +68,7 @@ class Problem:
             self.seed,
             configuration={"hybrid": resolved, "seed": self.seed},
             device=CPU,
+            profile=profile,
         )
 
 

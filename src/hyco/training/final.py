@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hyco.monitoring import top_operators
 from hyco.storage import Bundle
 from hyco.training.checkpoints import unprefixed
 
@@ -68,7 +69,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
 
 def training_summary(checkpoint: Bundle) -> dict[str, Any]:
-    """What a training was and what it cost: wall seconds, seconds per phase, peak memory in bytes."""
+    """What a training was and what it cost: seconds in all and per phase, peak memory in bytes, `top_operators`."""
     meta = checkpoint.metadata
     seconds = {phase: float(value) for phase, value in meta["seconds"].items()}
     return {
@@ -77,4 +78,5 @@ def training_summary(checkpoint: Bundle) -> dict[str, Any]:
         "wall_seconds": seconds.pop("wall", 0.0),
         "seconds": seconds,
         "peak_rss_bytes": meta["peak_rss_bytes"],
+        "operators": top_operators(meta["operators"]),
     }

@@ -123,6 +123,7 @@ class HybridTrainer:
         *,
         configuration: Mapping[str, Any],
         device: torch.device,
+        profile: bool = False,
     ) -> None:
         self.config = config
         chosen = config.synthetic
@@ -158,7 +159,7 @@ class HybridTrainer:
             self.synthetic,
             self.physical,
             self.fresh,
-            PhaseClock(memory=config.enable_memory_monitoring),
+            PhaseClock(memory=config.enable_memory_monitoring, operators=profile),
             extra={
                 "interval": config.interleave_frequency,
                 "next_update": None,

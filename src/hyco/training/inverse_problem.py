@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.jacobian import central_jacobian, forward_jacobian
+from hyco.monitoring import unwatched
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
 from hyco.physics.equation import Equation
@@ -117,6 +118,7 @@ class InverseProblem:
         self.width = torch.cat([self.space.width, nothing + 3.92])
         self.work = 0
         self.correction: FrozenCorrection | None = None
+        self.before_evaluation: Callable[[], None] = unwatched
 
     @property
     def stepper(self) -> Stepper:
@@ -240,6 +242,7 @@ class InverseProblem:
         squares of the prior's residuals count as α/N each, so that the minimum is the maximum a posteriori. A group of
         weight 0 is not computed.
         """
+        self.before_evaluation()
         steps = steps or self.steps
         if interaction is None:
             weight = 1 / math.sqrt(self.count(steps))

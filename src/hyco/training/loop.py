@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +32,12 @@ class Trainer(Protocol):
         """Go on from a `state`."""
 
 
+class Learner(Trainer, Protocol):
+    """A trainer that tells when an update begins."""
+
+    before_update: Callable[[], None]
+
+
 @dataclass
 class Run:
     """The state of a training run around its models.
@@ -46,14 +53,19 @@ class Run:
     configuration: Mapping[str, Any]
     epochs: int
     validation: ValidationConfig
-    synthetic: Trainer | None = None
-    physical: Trainer | None = None
+    synthetic: Learner | None = None
+    physical: Learner | None = None
     fresh: Trainer | None = None
     clock: PhaseClock = field(default_factory=PhaseClock)
     history: list[dict[str, Any]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     resumed_from: int = 0
     _since: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        for learner in (self.synthetic, self.physical):
+            if learner is not None:
+                learner.before_update = self.clock.begin_update
 
     @property
     def epoch(self) -> int:
@@ -77,6 +89,7 @@ class Run:
             trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
         self.history, self.extra = meta["history"], meta["extra"]
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
+        self.clock.operators.update(meta["operators"])
         self.resumed_from = self.epoch
         log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
         failed = meta.get("physical", {}).get("failed")
@@ -145,6 +158,7 @@ class Run:
                 "extra": dict(self.extra),
                 "seconds": dict(self.clock.seconds),
                 "peak": dict(self.clock.peak),
+                "operators": copy.deepcopy(self.clock.operators),
                 "peak_rss_bytes": peak_rss_bytes(),
                 **metadata,
             },

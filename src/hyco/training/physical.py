@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor
 
 from hyco.inversion.result import Diverged, NotConverged, OptimisationResult, Status
+from hyco.monitoring import PhaseClock
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
@@ -164,6 +165,15 @@ class PhysicalTrainer:
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
                 "(see observation.time and num_predict_steps)"
             )
+
+    @property
+    def before_update(self) -> Callable[[], None]:
+        """Called before each evaluation of an update."""
+        return self.problem.before_evaluation
+
+    @before_update.setter
+    def before_update(self, call: Callable[[], None]) -> None:
+        self.problem.before_evaluation = call
 
     @property
     def theta(self) -> Tensor:
@@ -416,6 +426,7 @@ def train_physical(
     device: torch.device,
     checkpoint: Bundle | None = None,
     resume: bool = False,
+    profile: bool = False,
 ) -> Iterator[Step]:
     """Optimise the parameters on real data alone; yields `(checkpoint, metrics)` after each update.
 
@@ -429,7 +440,8 @@ def train_physical(
     trainer = PhysicalTrainer(equation, observations, config, num_predict_steps=config.num_predict_steps, device=device)
     validate = Validation(observations, rollout=config.validation_rollout)
     epochs = 1 if config.max_iterations is None else config.epochs
-    run = Run("physical", configuration, epochs, config, physical=trainer)
+    clock = PhaseClock(operators=profile)
+    run = Run("physical", configuration, epochs, config, physical=trainer, clock=clock)
     yield from run.resume(checkpoint, resume)
     while not run.finished:
         epoch = run.epoch + 1
@@ -437,7 +449,8 @@ def train_physical(
             result = trainer.update()
         run.extra["finished"] = trainer.settled
         if run.extra["finished"] or epoch == epochs:
-            trainer.conclude()
+            with run.clock.phase("physical"):
+                trainer.conclude()
         metrics: Metrics = {"physical_loss": result.value, "physical_evaluations": float(result.evaluations)}
         metrics.update(trainer.metrics())
         if validate.available and (run.extra["finished"] or config.due(epoch, epochs)):

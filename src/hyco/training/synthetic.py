@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from hyco.losses import mean_square, weighted_loss
+from hyco.monitoring import PhaseClock, unwatched
 from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
 from hyco.networks.synthetic import SyntheticModel
@@ -148,6 +149,7 @@ class SyntheticTrainer:
         self._take(observations, num_predict_steps, seed)
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
+        self.before_update: Callable[[], None] = unwatched
 
     def _create(self, observations: Observations, seed: int) -> SyntheticModel:
         """The network, with the statistics of the data."""
@@ -231,6 +233,7 @@ class SyntheticTrainer:
         self.model.train()
         losses, skipped = [], 0
         for loss in updates:
+            self.before_update()
             if loss is None:
                 continue
             if not bool(torch.isfinite(loss)):
@@ -418,6 +421,7 @@ def train_synthetic(
     device: torch.device,
     checkpoint: Bundle | None = None,
     resume: bool = False,
+    profile: bool = False,
 ) -> Iterator[Step]:
     """Train the network on real data alone; yields `(checkpoint, metrics)` after each epoch.
 
@@ -433,7 +437,8 @@ def train_synthetic(
         device=device,
     )
     validate = Validation(observations, rollout=config.validation_rollout)
-    run = Run("synthetic", configuration, config.epochs, config, synthetic=trainer)
+    clock = PhaseClock(operators=profile)
+    run = Run("synthetic", configuration, config.epochs, config, synthetic=trainer, clock=clock)
     yield from run.resume(checkpoint, resume)
     while not run.finished:
         epoch = run.epoch + 1

@@ -83,6 +83,20 @@ def make_table(report: dict[str, Any]) -> pd.DataFrame:
     return table(report)
 
 
+def make_profile(**models: Model) -> dict[str, Any]:
+    """The content of profile.json."""
+    from hyco.evaluation import profile
+
+    return profile(models)
+
+
+def make_profile_page(profile: dict[str, Any]) -> str:
+    """The profile, to be read."""
+    from hyco.evaluation import profile_page
+
+    return profile_page(profile)
+
+
 def plot_training_curves(**histories: History) -> Figure:
     """Losses and validation errors over the epochs."""
     from hyco.plots import training_curves

@@ -50,6 +50,8 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             name="make_report",
         ),
         node(nodes.make_table, "report", "report_table", name="make_table"),
+        node(nodes.make_profile, models, "profile", name="make_profile"),
+        node(nodes.make_profile_page, "profile", "profile_page", name="make_profile_page"),
         node(nodes.plot_training_curves, histories, "training_curves", name="plot_training_curves"),
         node(nodes.plot_rollout_error, ["report", "params:equation"], "rollout_error", name="plot_rollout_error"),
         node(nodes.plot_predictions, ["rollouts", "params:evaluation"], "predictions", name="plot_predictions"),

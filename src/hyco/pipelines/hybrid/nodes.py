@@ -21,6 +21,7 @@ def train_hybrid_models(
     seed: int,
     device: str,
     resume: bool,
+    profile: bool,
 ) -> Iterator[tuple[Bundle, dict[str, Any]]]:
     """Yield a checkpoint of both models and live metrics after each interleaved epoch.
 
@@ -46,6 +47,7 @@ def train_hybrid_models(
             "seed": seed,
         },
         device=parse_device(device),
+        profile=profile,
     )
     yield from trainer.train(resume_point, resume)
 

@@ -23,6 +23,7 @@ def create_pipeline() -> Pipeline:
                     "params:seed",
                     "params:device",
                     "params:resume",
+                    "params:profile",
                 ],
                 ["hybrid_checkpoint", "hybrid_metrics"],
                 name="train_hybrid_models",

@@ -19,6 +19,7 @@ def train_physical_model(
     seed: int,
     device: str,
     resume: bool,
+    profile: bool,
 ) -> Iterator[tuple[Bundle, dict[str, Any]]]:
     """Yield a checkpoint and live metrics after each update.
 
@@ -44,6 +45,7 @@ def train_physical_model(
         device=parse_device(device),
         checkpoint=resume_point,
         resume=resume,
+        profile=profile,
     )
 
 

@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                     "params:seed",
                     "params:device",
                     "params:resume",
+                    "params:profile",
                 ],
                 ["physical_checkpoint", "physical_metrics"],
                 name="train_physical_model",

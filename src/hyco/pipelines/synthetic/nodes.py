@@ -19,6 +19,7 @@ def train_synthetic_model(
     seed: int,
     device: str,
     resume: bool,
+    profile: bool,
 ) -> Iterator[tuple[Bundle, dict[str, Any]]]:
     """Yield a checkpoint and live metrics after each epoch.
 
@@ -42,6 +43,7 @@ def train_synthetic_model(
         device=parse_device(device),
         checkpoint=resume_point,
         resume=resume,
+        profile=profile,
     )
 
 

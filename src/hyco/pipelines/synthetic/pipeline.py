@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                     "params:seed",
                     "params:device",
                     "params:resume",
+                    "params:profile",
                 ],
                 ["synthetic_checkpoint", "synthetic_metrics"],
                 name="train_synthetic_model",
