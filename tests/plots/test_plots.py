@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
+from hyco.evaluation import METHODS as REPORTED
 from hyco.grid import Grid
 from hyco.plots import (
     Units,
@@ -37,7 +38,7 @@ def rollouts(grid: Grid, steps: int = 5, methods: int = 5) -> tuple[np.ndarray, 
     """A truth `[T, 2, *space]` and predictions that are a little off."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(steps, 2, *grid.resolution))
-    return truth, {name: truth + 0.1 * rng.normal(size=truth.shape) for name in list(METHODS)[:methods]}
+    return truth, {name: truth + 0.1 * rng.normal(size=truth.shape) for name in REPORTED[:methods]}
 
 
 def history(epochs: int, first_update: int = 1, interval: int = 1) -> list[dict[str, Any]]:
@@ -124,7 +125,7 @@ def test_every_method_keeps_its_colour_whichever_others_are_there() -> None:
 
 
 def test_labels_of_lines_that_end_together_do_not_overlap() -> None:
-    figure = rollout_error({name: [0.1, 0.2] for name in METHODS}, dt=1.0)
+    figure = rollout_error({name: [0.1, 0.2] for name in REPORTED}, dt=1.0)
     figure.canvas.draw()
     boxes = sorted((Text.get_window_extent(t) for t in figure.axes[0].texts), key=lambda box: box.y0)
     assert len(boxes) == 5

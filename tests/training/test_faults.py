@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -28,13 +29,18 @@ def trainer(problem, method):
 def inject(model, fault, when):
     """Replace the physical step by one that has a fault at some calls."""
     stepper, calls = model.problem.stepper, []
+    bind = stepper.bind
 
-    def faulty(state, values):
-        calls.append(1)
-        return fault(stepper(state, values)) if when(len(calls)) else stepper(state, values)
+    def faulty(state, parameters):
+        bound = bind(state, parameters)
 
-    faulty.path, faulty.equation = stepper.path, stepper.equation
-    model.problem.model.stepper = faulty
+        def run(state, *inputs):
+            calls.append(1)
+            return fault(bound.run(state, *inputs)) if when(len(calls)) else bound.run(state, *inputs)
+
+        return replace(bound, run=run)
+
+    stepper.bind = faulty
     return calls
 
 

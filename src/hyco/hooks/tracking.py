@@ -180,12 +180,15 @@ class MlflowHooks:
         from mlflow.entities import Metric, Param, RunTag
 
         client, parent = mlflow.MlflowClient(), self._run_id
+        # Named, because a nested run otherwise goes to the default experiment.
+        experiment_id = client.get_run(parent).info.experiment_id
         for record in comparison["runs"]:
             method, seed = record["method"], record["seed"]
             if (method, seed) in self._compared:
                 continue
             self._compared.add((method, seed))
-            with mlflow.start_run(run_name=f"{method} seed {seed}", nested=True, parent_run_id=parent) as run:
+            name = f"{method} seed {seed}"
+            with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True, parent_run_id=parent) as run:
                 params = {"method": method, "seed": str(seed), "training": record["training"]}
                 params |= flatten(comparison["trainings"][record["training"]]["configuration"])
                 tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
