@@ -180,6 +180,7 @@ class MlflowHooks:
         from mlflow.entities import Metric, Param, RunTag
 
         client, parent = mlflow.MlflowClient(), self._run_id
+        assert parent is not None  # asked before
         # Named, because a nested run otherwise goes to the default experiment.
         experiment_id = client.get_run(parent).info.experiment_id
         for record in comparison["runs"]:
