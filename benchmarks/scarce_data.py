@@ -63,7 +63,8 @@ def main() -> None:
     if arguments.page is not None:
         run = "kedro run --pipelines compare --env"
         more = 'observation.noise=0.01,observation.window_start=truth,experiment=NAME"'
-        commands = [f"{run} inviscid_burgers", f'{run} inviscid_burgers --params "{more}']
+        commands = [f'{run} inviscid_burgers --params "experiment=potential_noise_0"']
+        commands += [f'{run} inviscid_burgers --params "{more}']
         commands += [f"{run} scarce_{name}" for name in ("heat", "gray_scott", "navier_stokes", "burgers_2d")]
         commands.append("python benchmarks/scarce_data.py data/08_reporting --page docs/studies/scarce_data.md")
         write_page(arguments.page, "Scarce data", described(__doc__), commands, table)
