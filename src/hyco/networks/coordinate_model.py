@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hyco.fields import Layout
 from hyco.networks.network import NetworkConfig, build, network_config
+from hyco.networks.synthetic import check_rollout
 from hyco.observations.interpolation import entry_coordinates
 from hyco.randomness import stream_seed
 from hyco.storage import Bundle
@@ -161,11 +162,7 @@ class CoordinateModel(nn.Module):
         Raises:
             ValueError: the state is not one of the layout, or there is no step.
         """
-        expected = (len(self.layout.channels), *self.layout.shape)
-        if z.ndim != len(expected) + 1 or tuple(z.shape[1:]) != expected:
-            raise ValueError(f"the model takes states [B] + {list(expected)}, got {list(z.shape)}")
-        if steps < 1:
-            raise ValueError(f"a rollout needs at least one step, got {steps}")
+        check_rollout(z, steps, self.layout)
         states = self.states(torch.arange(1, steps + 1))
         return states.expand(len(z), *states.shape)
 

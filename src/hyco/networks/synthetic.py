@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,12 +20,12 @@ from hyco.storage import Bundle
 KIND = "synthetic_model"
 
 
-class Base(nn.Module):
+class Base(nn.Module, ABC):
     """A step of normalised states `[B, C, *space]` that is known without a network."""
 
+    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """As plain JSON values, what it is made of beside its tensors."""
-        raise NotImplementedError
 
 
 class SyntheticModel(nn.Module):
@@ -149,11 +150,7 @@ class SyntheticModel(nn.Module):
         Raises:
             ValueError: the state is not one of the layout, or there is no step.
         """
-        expected = (len(self.layout.channels), *self.layout.shape)
-        if z.ndim != len(expected) + 1 or tuple(z.shape[1:]) != expected:
-            raise ValueError(f"the model steps states [B] + {list(expected)}, got {list(z.shape)}")
-        if steps < 1:
-            raise ValueError(f"a rollout needs at least one step, got {steps}")
+        check_rollout(z, steps, self.layout)
         # Once per rollout, not per step: float64 arithmetic on a few numbers costs as much as a small layer.
         scale = (self.change_std / self.std).float()
         states = []
@@ -235,6 +232,19 @@ class SyntheticModel(nn.Module):
         model.base = None if base is None else base(model)
         model.load_state_dict(tensors)
         return model.to(tensors["mean"].device)
+
+
+def check_rollout(z: Tensor, steps: int, layout: Layout) -> None:
+    """Refuse what no rollout can begin with.
+
+    Raises:
+        ValueError: the state is not `[B, C, *space]` of the layout, or there is no step.
+    """
+    expected = (len(layout.channels), *layout.shape)
+    if z.ndim != len(expected) + 1 or tuple(z.shape[1:]) != expected:
+        raise ValueError(f"the model steps states [B] + {list(expected)}, got {list(z.shape)}")
+    if steps < 1:
+        raise ValueError(f"a rollout needs at least one step, got {steps}")
 
 
 def _per_channel(name: str, values: Tensor, layout: Layout, *, positive: bool) -> Tensor:
