@@ -9,7 +9,8 @@ unknown); *forcing*, Navier-Stokes on 32 × 32 cells with a force and a drag tha
 (viscosity unknown); *boundary*, advection and diffusion on 64 cells with an inflow value that is taken to be no slope
 (velocity and diffusivity unknown). Methods: the physical model alone; the network alone; the same network as a
 correction of the physical step, trained through the solver (`hybrid.correction`), with the physical model fitted anew
-every 30 epochs. nrmse over whole test simulations, against the noise-free truth.
+every 30 epochs. nrmse over whole test simulations, against the noise-free truth. Settings were tried on the
+seeds 9 and 0.
 
 The bar, set beforehand: corrected at most half the better of the other two, in the median, in two of three cases.
 """
@@ -40,12 +41,12 @@ STEPS = 24
 OBSERVATION = {"train_sim": [0, 1], "val_sim": [4], "test_sim": [5, 6, 7], "noise": 0.01}
 SYNTHETIC = {
     "network": {"name": "resnet", "filters": 16, "blocks": 2, "coordinates": True},
-    "epochs": 120,
-    "num_predict_steps": 6,
+    "epochs": 150,
+    "num_predict_steps": 12,
     "learning_rate": 4e-3,
     "batch_size": 4,
     "use_sliding_window": True,
-    "curriculum": {"start": 1, "epochs": 90},
+    "curriculum": {"start": 1, "epochs": 110},
     "validate_every": 5,
 }
 PHYSICAL = {
@@ -55,8 +56,8 @@ PHYSICAL = {
     "suppress_convergence_errors": True,
 }
 HYBRID = {
-    "epochs": 120,
-    "num_predict_steps": 6,
+    "epochs": 150,
+    "num_predict_steps": 12,
     "observed_steps": STEPS,
     "warmup_epochs": 0,
     "interleave_frequency": 30,
@@ -73,6 +74,7 @@ CASES = {
             "parameters": {"viscosity": 0.03},
         },
         "length_scale": 0.8,
+        "coordinates": False,  # the same everywhere
         "physical": {
             "resolution": {"x": 32},
             "learnable_parameters": [{"name": "viscosity", "initial_guess": 0.1, "bounds": [0.002, 1.0]}],
@@ -126,7 +128,8 @@ def run(case: str, seed: int, epochs: int | None = None) -> dict:
     data = generate(equation, GenerationConfig(simulations=8, steps=STEPS, length_scale=section["length_scale"]), seed)
     seen = observe(data, ObservationConfig.model_validate(OBSERVATION), seed)
     shorter = {} if epochs is None else {"epochs": epochs}
-    synthetic, physical = SYNTHETIC | shorter, PHYSICAL | section["physical"]
+    network = SYNTHETIC["network"] | {"coordinates": section.get("coordinates", True)}
+    synthetic, physical = SYNTHETIC | shorter | {"network": network}, PHYSICAL | section["physical"]
     hybrid = HybridConfig.model_validate(resolve_hybrid(HYBRID | shorter, synthetic, physical))
     common = {"configuration": {"equation": section["equation"], "seed": seed}, "device": CPU}
     models, seconds = {}, {}

@@ -9,9 +9,9 @@ the seconds), so the ratios are not at equal work. `sequence` is physics first, 
 predictions. `hybrid` has the fixed weight 0.5, `hybrid_auto` has `alpha: auto`.
 Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
 
-Experiments named `potential_…` are `inviscid_burgers`: noise 0 and 1 %, `truth` with window starts from the truth, and
-`other` with the potential 0.8 cos(2πx/100 + 0.7) + 0.35 sin(4πx/100 - 0.3) and the seeds 10 to 14; `networks` are those
-alone, with the position and (`blind`) without.
+Experiments named `potential_…` are `inviscid_burgers`: noise 0 and 1 %, `truth` with window starts from the truth
+(there noise 0 unless the name says 1), and `other` with the potential 0.8 cos(2πx/100 + 0.7) + 0.35 sin(4πx/100 - 0.3)
+and the seeds 10 to 14; `networks` are those alone, with the position and (`blind`) without.
 
 Of the hidden potential, nrmse of the network alone and of the hybrid in HYCO-PhiFlow's own log are 0.337 and 0.290 (one
 seed, window starts from the truth), errors of the potential 0.560 and 0.563.
