@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from hyco.config import ConfigurationError, check, merge, parse, parse_device, resolve_hybrid
+from hyco.generation import generate
+from hyco.physics.registry import build_equation
 
 CONF = Path(__file__).parents[1] / "conf"
 EXPERIMENTS = sorted(p.name for p in CONF.iterdir() if (p / "parameters.yml").exists() and p.name != "base")
@@ -32,6 +34,13 @@ def problems(**changes):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_is_valid(experiment):
     assert parse(parameters(experiment)).experiment == experiment
+
+
+@pytest.mark.parametrize("experiment", ["inviscid_burgers", *(e for e in EXPERIMENTS if e.startswith("scarce_"))])
+def test_the_data_of_every_default_seed_can_be_made(experiment):
+    found = parse(parameters(experiment))
+    for seed in found.compare.seeds:
+        generate(build_equation(found.equation.model_dump()), found.generation, seed)
 
 
 def test_the_two_named_examples_are_as_they_are_described():

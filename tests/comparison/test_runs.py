@@ -10,7 +10,7 @@ import torch
 from hyco.comparison import CompareConfig, compare, runs
 from hyco.config import ConfigurationError, contenders, parse
 from hyco.evaluation import report, roll_out_methods
-from hyco.generation import generate
+from hyco.generation import GenerationConfig, generate
 from hyco.observations import observe
 from hyco.physics.registry import build_equation
 from hyco.training.checkpoints import ResumeError
@@ -153,6 +153,18 @@ def test_a_failed_training_is_recorded_with_its_reason_and_the_others_go_on():
     assert found["physical"]["reason"].startswith("NotConverged: physical: ")
     assert found["physical"]["nrmse"] is None
     assert found["synthetic"]["status"] == "finished"
+
+
+def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch):
+    monkeypatch.setattr(runs, "run", lambda *_: pytest.fail("a training has begun"))
+    equation, generation = PARAMETERS["equation"], GenerationConfig.model_validate(PARAMETERS["generation"])
+    found = [generate(build_equation(equation), generation, seed).tensors["trajectories"] for seed in (0, 1)]
+    speeds = [float(trajectories.abs().max()) for trajectories in found]
+    slow, fast = sorted((0, 1), key=speeds.__getitem__)
+    parameters = section(seeds=[slow, fast], methods=["persistence"])
+    parameters["equation"] = {**equation, "max_speed": sum(speeds) / 2}
+    with pytest.raises(ValueError, match=f"the data of seed {fast}: the velocity reaches"):
+        last(parameters)
 
 
 def test_one_of_two_models_may_fail_alone(monkeypatch):

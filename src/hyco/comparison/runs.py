@@ -77,7 +77,7 @@ def compare(
 
     Raises:
         ResumeError: the earlier comparison has another configuration.
-        ValueError, FloatingPointError: the data of a seed cannot be made.
+        ValueError, FloatingPointError: the data of a seed cannot be made; nothing is trained then.
     """
     runs, trainings = _go_on(contenders, config, earlier, resume)
     done = {(run["training"], run["seed"]) for run in runs}
@@ -99,6 +99,10 @@ def compare(
         }
         return found
 
+    # Simulations take a moment, trainings hours: the last seed's mistake is told before the first training.
+    with _quiet():
+        for contender, s in pending:
+            _data(contender, s)
     yield state()
     for i, records in enumerate(_results(pending, config.processes, device), 1):
         runs += records
@@ -195,16 +199,8 @@ def run(contender: Contender, seed: int, device: str) -> list[Record]:
     Raises:
         ValueError, FloatingPointError: the data of this seed cannot be made.
     """
-    sections = contender.sections
     with _quiet():
-        try:
-            equation, trajectories = _simulations(
-                json.dumps(sections["equation"]), json.dumps(sections["generation"]), seed
-            )
-            config = ObservationConfig.model_validate(sections["observation"])
-            observations = observe(trajectories, config, seed)
-        except (ValueError, FloatingPointError) as error:
-            raise type(error)(f"the data of seed {seed}: {error}") from error
+        equation, trajectories, config, observations = _data(contender, seed)
         begun = time.perf_counter()
         failure, models = None, {}
         try:
@@ -227,6 +223,23 @@ def run(contender: Contender, seed: int, device: str) -> list[Record]:
             records.append(record)
     seconds = time.perf_counter() - begun
     return [_finite({**record, "wall_seconds": seconds}) for record in records]
+
+
+def _data(contender: Contender, seed: int) -> tuple[Equation, Bundle, ObservationConfig, Observations]:
+    """What a contender learns from and is judged by: equation, simulations, what is measured of them and how.
+
+    Raises:
+        ValueError, FloatingPointError: they cannot be made; names the seed.
+    """
+    sections = contender.sections
+    try:
+        equation, trajectories = _simulations(
+            json.dumps(sections["equation"]), json.dumps(sections["generation"]), seed
+        )
+        config = ObservationConfig.model_validate(sections["observation"])
+        return equation, trajectories, config, observe(trajectories, config, seed)
+    except (ValueError, FloatingPointError) as error:
+        raise type(error)(f"the data of seed {seed}: {error}") from error
 
 
 @lru_cache(maxsize=1)
