@@ -42,6 +42,13 @@ def test_the_axis_is_logarithmic_where_values_span_more_than_a_decade():
     assert [axis.get_xscale() for axis in figure.axes] == ["linear", "log"]
 
 
+def test_a_linear_axis_has_few_numbers_however_much_room_there_seems_to_be():
+    figure = comparison({"a": {"physical": [0.0039, 0.0056, 0.0086, 0.0123, 0.0208]}})
+    axis = figure.axes[0]
+    axis.tick_params(axis="x", labelsize=1)
+    assert 2 < len(axis.xaxis.get_major_locator().tick_values(*axis.get_xlim())) <= 6
+
+
 def test_zeros_on_a_logarithmic_axis_stand_at_its_end_and_equal_values_side_by_side():
     figure = comparison({"a": {"physical": [0.0, 1e-3, 1.0], "synthetic": [0.5, 0.5, 0.5]}})
     axis = figure.axes[0]

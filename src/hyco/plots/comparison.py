@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hyco.plots.style import (
     Array,
     MethodStyle,
+    few_ticks,
     in_style,
     method_styles,
     new_figure,
@@ -57,6 +58,8 @@ def _draw(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodSt
     positive = shown[shown > 0]
     wide = positive.size > 0 and positive.max() > _DECADE * positive.min()
     log = scale_values(axis, list(values.values()), log=bool(wide), horizontal=True)
+    if not log:  # saved with tight margins, matplotlib's own choice of numbers runs into each other
+        axis.xaxis.set_major_locator(few_ticks(4))
     axis.grid(True, axis="x")
     labels = []
     for row, (method, found) in enumerate(values.items()):
