@@ -184,10 +184,10 @@ class HybridTrainer:
             epoch = self.run.epoch + 1
             metrics, result = self._epoch(epoch)
             best = self._validate(epoch, metrics)
-            if self.run.extra.get("finished") or epoch == self.config.epochs:
-                with self.run.clock.phase("physical"):
+            with self.run.clock.phase("physical"):
+                if self.run.extra.get("finished") or epoch == self.config.epochs:
                     self.physical.conclude()
-            metrics.update(self.physical.metrics())
+                metrics.update(self.physical.metrics())  # the first time, the covariance is computed
             yield self.run.record(epoch, metrics, is_best=best)
             if result is not None:
                 self.physical.check(result)

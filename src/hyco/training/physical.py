@@ -448,11 +448,11 @@ def train_physical(
         with run.clock.phase("physical"):
             result = trainer.update()
         run.extra["finished"] = trainer.settled
-        if run.extra["finished"] or epoch == epochs:
-            with run.clock.phase("physical"):
-                trainer.conclude()
         metrics: Metrics = {"physical_loss": result.value, "physical_evaluations": float(result.evaluations)}
-        metrics.update(trainer.metrics())
+        with run.clock.phase("physical"):
+            if run.extra["finished"] or epoch == epochs:
+                trainer.conclude()
+            metrics.update(trainer.metrics())
         if validate.available and (run.extra["finished"] or config.due(epoch, epochs)):
             with run.clock.phase("validation"):
                 metrics.update(validation_metrics("physical", validate(trainer)))
