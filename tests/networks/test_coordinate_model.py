@@ -107,6 +107,15 @@ def test_networks_of_the_other_kind_are_refused():
         SyntheticModel.create({"name": "mlp"}, layout("periodic"), mean=one, std=one, change_std=one, seed=0)
 
 
+def test_a_rollout_without_steps_or_of_other_states_is_refused():
+    network = model(layout("periodic"))
+    states = torch.zeros((2, 1, *layout("periodic").shape))
+    with pytest.raises(ValueError, match=r"got \[2, 1, \d+\]"):
+        network.rollout_normalised(states[..., 0], 3)
+    with pytest.raises(ValueError, match="at least one step"):
+        network.rollout_normalised(states, 0)
+
+
 def test_staggered_fields_are_refused():
     grid = layout("periodic").grid
     staggered = Layout(grid, (FieldSpec("velocity", ("x", "y"), staggered=True),))
