@@ -6,12 +6,14 @@ import pytest
 import torch
 import yaml
 from phi import math as phimath
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
 from hyco.grid import Grid
 from hyco.physics.equation import Equation
 from hyco.physics.graph import TracingError, trace
 from hyco.physics.registry import build_equation
+from hyco.physics.rewrites import call_torch, simplify
 from hyco.physics.stepper import Stepper
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -94,7 +96,7 @@ def recorded(equation, state, rate):
 def test_what_does_not_depend_on_the_state_leaves_the_step():
     state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
     program = recorded(Decay(), state, rate)
-    operations = [str(node.target) for node in program.step.graph.nodes if node.op == "call_function"]
+    operations = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
     assert not [name for name in operations if "exp" in name]
     # Twice the same product: it is computed once.
     assert sum("mul" in name for name in operations) == 2
@@ -106,3 +108,63 @@ def test_a_step_that_changes_a_tensor_in_place_is_refused():
     state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
     with pytest.raises(TracingError, match="in place"):
         recorded(Decay(inside=True), state, rate)
+
+
+def functions(equation, count=2):
+    """The names of what a traced step calls."""
+    stepper = Stepper(equation, "traced")
+    stepper(starts(equation, count), equation.parameter_tensors(torch.float64))
+    (program,) = stepper._programs.values()
+    return [node.target.__name__ for node in program.graph.nodes if node.op == "call_function"]
+
+
+def test_periodic_neighbours_are_rolls():
+    """Four neighbours of a cell; nothing is padded, copied or transposed for them."""
+    called = functions(equation_of("gray_scott"))
+    assert called.count("roll") == 4
+    assert not {"cat", "narrow", "permute"} & set(called)
+
+
+def test_walls_are_not_rolled():
+    config = yaml.safe_load((CONF / "gray_scott" / "parameters.yml").read_text())["equation"]
+    called = functions(build_equation(config | {"boundary": "neumann"}))
+    assert called.count("cat") == 2
+    assert "roll" not in called
+
+
+def simplified(run, *inputs):
+    graph = make_fx(run, tracing_mode="fake")(*inputs)
+    simplify(graph.graph)
+    call_torch(graph.graph)
+    graph.recompile()
+    return graph, [node.target.__name__ for node in graph.graph.nodes if node.op == "call_function"]
+
+
+x, y = torch.rand(2, 3, 2, 5, 7, dtype=torch.float64)
+c = torch.rand(2, dtype=torch.float64)
+UNCHANGED = ["slice.Tensor", "narrow", "cat", "narrow"]
+
+
+@pytest.mark.parametrize(
+    ("run", "operations"),
+    [
+        (lambda x, y, c: x + 0.0 + 2 * y, ["add"]),
+        (lambda x, y, c: x - y * x, ["addcmul"]),
+        (lambda x, y, c: y * x - x, ["mul", "sub"]),
+        (lambda x, y, c: x + y.int() * y.int(), ["_to_copy.default", "mul", "add"]),
+        (lambda x, y, c: torch.cat([x[:, :, 3:5], x, x[:, :, :2]], 2)[:, :, 1:6], ["roll"]),
+        (lambda x, y, c: torch.cat([x[:, :, 3:5], x, x[:, :, :2]], 2)[:, :, 2:7] * y, ["mul"]),
+        (lambda x, y, c: torch.cat([y[:, :, 4:], x, x[:, :, 0:1]], 2)[:, :, :5], UNCHANGED),
+        (lambda x, y, c: torch.cat([x[:, :, 4:], x, x[:, :, 1:2]], 2)[:, :, :5], UNCHANGED),
+        (lambda x, y, c: (torch.stack([x[:, 0], x[:, 1]], -1) * c)[..., 1], ["reshape", "permute", "mul", "select"]),
+        (lambda x, y, c: torch.stack([x[:, 1], x[:, 0]], 3), ["select", "select", "stack"]),
+        (lambda x, y, c: torch.cat([x[:, 0].unsqueeze(1), y[:, 1].unsqueeze(1)], 1), ["select", "select", "stack"]),
+        (lambda x, y, c: x.permute(0, 2, 3, 1) + y.permute(0, 3, 2, 1).transpose(1, 2), None),
+        (lambda x, y, c: x.permute(2, 3, 0, 1).select(1, 4) * c, None),
+        (lambda x, y, c: torch.cat([x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1)], 1)[:, 2:4], None),
+    ],
+)
+def test_a_cheaper_form_has_the_same_values(run, operations):
+    graph, called = simplified(run, x, y, c)
+    assert torch.allclose(graph(x, y, c), run(x, y, c), rtol=1e-14, atol=1e-15)
+    assert operations is None or called == operations

@@ -1,6 +1,6 @@
 """The graph of a step: recorded once, valid for every batch size, without what need not be computed in every step.
 
-This module and the stepper are the only ones that use these internals of torch.
+This module, the rewrites and the stepper are the only ones that use these internals of torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+
+from hyco.physics.rewrites import call_torch, simplify
 
 aten = torch.ops.aten
 Run = Callable[..., Tensor]
@@ -30,12 +32,17 @@ class Program:
     Attributes:
         prepare: what does not depend on the state, from the batch size and the parameters' values to a tuple.
         step: from the state and that tuple to the next state.
-        operations: how many there are in `step`.
+        graph: the operations of `step`.
     """
 
     prepare: Callable[..., tuple[Any, ...]]
     step: Callable[..., Tensor]
-    operations: int
+    graph: fx.Graph
+
+    @property
+    def operations(self) -> int:
+        """How many there are in a step."""
+        return len(self.graph.nodes)
 
 
 def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
@@ -67,8 +74,7 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
         if schema is not None and schema.is_mutable:
             raise TracingError(f"{node.target} changes a tensor in place")
     graph.graph.eliminate_dead_code()
-    _drop_idle(graph.graph)
-    _merge_equal(graph.graph)
+    simplify(graph.graph)
     return _split(graph, size)
 
 
@@ -78,57 +84,6 @@ def _unusual(largest: int) -> int:
     while any(number % p == 0 for p in range(2, int(number**0.5) + 1)) or (2**63 - 1) % number == 0:
         number += 1
     return number
-
-
-def _drop_idle(graph: fx.Graph) -> None:
-    """Take out operations that leave a tensor as it is, and join permutations that follow each other."""
-    for node in list(graph.nodes):
-        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
-            continue
-        source = node.args[0]
-        if node.target is aten.permute.default and source.target is aten.permute.default:
-            inner, outer = _numbers(source), _numbers(node)
-            first = source.args[0]
-            assert isinstance(first, fx.Node)
-            node.args, source = (first, [inner[i] for i in outer]), first
-        if _idle(node, source):
-            node.replace_all_uses_with(source)
-            graph.erase_node(node)
-    graph.eliminate_dead_code()
-
-
-def _numbers(node: fx.Node) -> list[int]:
-    """The second argument of a node, a list."""
-    found: Any = node.args[1]
-    return list(found)
-
-
-def _idle(node: fx.Node, source: fx.Node) -> bool:
-    before, after = source.meta.get("val"), node.meta.get("val")
-    if not isinstance(before, Tensor) or not isinstance(after, Tensor):
-        return False
-    if node.target is aten.permute.default:
-        return _numbers(node) == list(range(before.ndim))
-    if node.target is aten.slice.Tensor:
-        return before.shape == after.shape
-    same = before.shape == after.shape and before.dtype == after.dtype and before.device == after.device
-    views = (aten.alias.default, aten.detach.default, aten.expand.default, aten.view.default)
-    return same and before.stride() == after.stride() and (node.target in views or node.target is aten._to_copy.default)
-
-
-def _merge_equal(graph: fx.Graph) -> None:
-    """Compute once what is computed from the same inputs in the same way."""
-    seen: dict[Any, fx.Node] = {}
-    for node in list(graph.nodes):
-        if node.op not in ("call_function", "get_attr"):
-            continue
-        # Numbers by their representation: 1, 1.0 and True are equal in Python, but not to torch.
-        key = (node.op, node.target, repr(node.args), repr(sorted(node.kwargs.items())))
-        if key in seen:
-            node.replace_all_uses_with(seen[key])
-            graph.erase_node(node)
-        else:
-            seen[key] = node
 
 
 @dataclass
@@ -185,8 +140,11 @@ def _split(whole: fx.GraphModule, size: int) -> Program:
     _free_size(every.graph, size, lambda: _first_size(every))
     _placeholders_first(every.graph)
     once.graph.eliminate_dead_code()
-    step = fx.GraphModule(attributes, every.graph)
-    return Program(fx.GraphModule(attributes, once.graph), step, len(every.graph.nodes))
+    call_torch(once.graph)
+    call_torch(every.graph)
+    # The functions, not the modules, whose calls look for hooks.
+    prepare, step = (fx.GraphModule(attributes, part.graph).forward for part in (once, every))
+    return Program(prepare, step, every.graph)
 
 
 def _first_size(part: _Part) -> fx.Node:

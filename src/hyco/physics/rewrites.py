@@ -1,0 +1,272 @@
+"""Cheaper forms of the operations in a recorded graph, with the same values but for rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+aten = torch.ops.aten
+
+_ELEMENTWISE = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.rsub.Scalar, aten.neg.default}
+_ELEMENTWISE |= {aten.abs.default, aten.minimum.default, aten.maximum.default, aten.where.self}
+
+_ALONG = {aten.slice.Tensor, aten.select.int, aten.unsqueeze.default, aten.cat.default, aten.stack.default}
+
+# Operators of these names take the same arguments as the functions of torch of these names.
+_FUNCTIONS = {"abs", "add", "addcmul", "cat", "div", "exp", "gt", "lt", "maximum", "minimum", "mul", "neg", "permute"}
+_FUNCTIONS |= {"reshape", "roll", "rsub", "select", "sign", "sqrt", "stack", "sub", "sum", "tanh", "unsqueeze", "where"}
+
+
+def simplify(graph: fx.Graph) -> None:
+    """Leave out what changes nothing or is computed twice, and take one operation where there are several.
+
+    - Operations that leave a tensor as it is are dropped.
+    - PhiML puts the dimension of a stack last; what is computed from it is computed with the dimensions in the order
+      of what was stacked, where memory is contiguous.
+    - A slice of a tensor with its own ends in front and behind, a periodic shift, becomes a roll: its gradient is one
+      operation instead of five, and a compiler needs no copy of the tensor.
+    - A product that is added becomes one operation with the sum.
+    """
+    _count_from_the_front(graph)
+    _drop_idle(graph)
+    _merge_equal(graph)
+    _permute_late(graph)
+    _merge_equal(graph)
+    _roll(graph)
+    _merge_equal(graph)
+    _add_products(graph)
+    _stack(graph)
+
+
+def call_torch(graph: fx.Graph) -> None:
+    """Call the functions of torch instead of the operators behind them: the call takes a third less time."""
+    for node in graph.nodes:
+        if node.target is aten.slice.Tensor and len(node.args) == 4:
+            source, dim, start, end = node.args
+            length = node.meta["val"].shape[dim]
+            if isinstance(start, int) and isinstance(end, int) and start >= 0 and end - start == length:
+                node.target, node.args = torch.narrow, (source, dim, start, length)
+        elif isinstance(node.target, torch._ops.OpOverload):
+            name = node.target._schema.name.removeprefix("aten::")
+            if name in _FUNCTIONS:
+                node.target = getattr(torch, name)
+
+
+def _count_from_the_front(graph: fx.Graph) -> None:
+    """Give the dimension that slices, selections, concatenations and stacks are along, from 0 on."""
+    for node in graph.nodes:
+        if node.target in _ALONG:
+            first, *rest = _arguments(node)
+            rank = node.meta["val"].ndim + (node.target is aten.select.int)
+            node.args = (first, rest[0] % rank if rest else 0, *rest[1:])
+
+
+def _drop_idle(graph: fx.Graph) -> None:
+    """Take out operations that leave a tensor as it is."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        if _idle(node, node.args[0]):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def _idle(node: fx.Node, source: fx.Node) -> bool:
+    before, after = source.meta.get("val"), node.meta.get("val")
+    if not isinstance(before, Tensor) or not isinstance(after, Tensor):
+        return False
+    if node.target is aten.slice.Tensor:
+        return before.shape == after.shape
+    if node.target is aten.add.Tensor:
+        return isinstance(node.args[1], int | float) and node.args[1] == 0 and before.dtype == after.dtype
+    same = before.shape == after.shape and before.dtype == after.dtype and before.device == after.device
+    views = (aten.alias.default, aten.detach.default, aten.expand.default, aten.view.default)
+    return same and before.stride() == after.stride() and (node.target in views or node.target is aten._to_copy.default)
+
+
+def _merge_equal(graph: fx.Graph) -> None:
+    """Compute once what is computed from the same inputs in the same way."""
+    seen: dict[Any, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op not in ("call_function", "get_attr"):
+            continue
+        # Numbers by their representation: 1, 1.0 and True are equal in Python, but not to torch.
+        key = (node.op, node.target, repr(node.args), repr(sorted(node.kwargs.items())))
+        if key in seen:
+            node.replace_all_uses_with(seen[key])
+            graph.erase_node(node)
+        else:
+            seen[key] = node
+
+
+def _permute_late(graph: fx.Graph) -> None:
+    """Do before a permutation what is done to a permuted tensor, so that most permutations cancel in the end."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not node.args:
+            continue
+        first, *rest = _arguments(node)
+        if _permuted(node):
+            _permute(node, first, rest[0])
+        elif node.target is aten.stack.default:
+            _restack(node, first, rest[0])
+        elif node.target is aten.slice.Tensor and _permuted(first):
+            source, order = _arguments(first)
+            _permute(node, _new(node, aten.slice.Tensor, source, order[rest[0]], *rest[1:]), order)
+        elif node.target is aten.select.int and _permuted(first):
+            source, order = _arguments(first)
+            dim, index = rest
+            gone = order[dim]
+            left = [i - (i > gone) for i in order if i != gone]
+            _permute(node, _new(node, aten.select.int, source, gone, index), left)
+        elif node.target is aten.cat.default and _permuted_alike(first):
+            _, order = _arguments(first[0])
+            parts = [_arguments(part)[0] for part in first]
+            _permute(node, _new(node, aten.cat.default, parts, order[rest[0]]), order)
+        elif node.target in _ELEMENTWISE:
+            _permute_result(node)
+    graph.eliminate_dead_code()
+
+
+def _restack(node: fx.Node, parts: list[fx.Node], dim: int) -> None:
+    """A stack of all the slices of one tensor, in order, is that tensor permuted."""
+    if any(part.target is not aten.select.int or part.args[:2] != parts[0].args[:2] for part in parts):
+        return
+    source, sliced, _ = _arguments(parts[0])
+    shape = source.meta["val"].shape
+    if [_arguments(part)[2] for part in parts] == list(range(shape[sliced])):
+        order = [i for i in range(len(shape)) if i != sliced]
+        order.insert(dim, sliced)
+        _permute(node, source, order)
+
+
+def _permute_result(node: fx.Node) -> None:
+    """`f(permute(a), permute(b), c)` as `permute(f(a, b, c'))`, for c with fewer dimensions permuted the other way."""
+    rank = node.meta["val"].ndim
+    full = [i for i in node.all_input_nodes if i.meta["val"].ndim == rank]
+    if not _permuted_alike(full):
+        return
+    _, order = _arguments(full[0])
+    inverse = [order.index(i) for i in range(rank)]
+
+    def before(value: fx.Node) -> fx.Node:
+        if value in full:
+            source: fx.Node = _arguments(value)[0]
+            return source
+        shape = list(value.meta["val"].shape)
+        if not shape:
+            return value
+        whole = _new(node, aten.reshape.default, value, [1] * (rank - len(shape)) + shape)
+        return _new(node, aten.permute.default, whole, inverse)
+
+    arguments: Any = fx.node.map_arg(node.args, before)
+    keywords: Any = fx.node.map_arg(node.kwargs, before)
+    _permute(node, _new(node, node.target, *arguments, **keywords), order)
+
+
+def _permute(node: fx.Node, source: fx.Node, order: list[int]) -> None:
+    """Put `source` permuted in the place of a node, as it is if its order stays."""
+    if _permuted(source):
+        source, inner = _arguments(source)
+        order = [inner[i] for i in order]
+    if list(order) == sorted(order):
+        node.replace_all_uses_with(source)
+        node.graph.erase_node(node)
+    else:
+        _replace(node, aten.permute.default, source, list(order))
+
+
+def _permuted(value: Any) -> bool:
+    return isinstance(value, fx.Node) and value.target is aten.permute.default
+
+
+def _permuted_alike(values: list[fx.Node]) -> bool:
+    """Whether all are permuted, in the same way, and there are any."""
+    return all(map(_permuted, values)) and len({tuple(_arguments(value)[1]) for value in values}) == 1
+
+
+def _roll(graph: fx.Graph) -> None:
+    """A slice of `[end, x, start]` as large as x is x, rolled."""
+    for node in list(graph.nodes):
+        if node.target is not aten.slice.Tensor or len(node.args) != 4:
+            continue
+        joined, dim, start, _ = _arguments(node)
+        source, width = _continued(joined, dim)
+        if source is None or node.meta["val"].shape != source.meta["val"].shape:
+            continue
+        if start == width:
+            node.replace_all_uses_with(source)
+            graph.erase_node(node)
+        else:
+            _replace(node, aten.roll.default, source, [width - start], [dim])
+    graph.eliminate_dead_code()
+
+
+def _continued(joined: fx.Node, dim: int) -> tuple[fx.Node | None, int]:
+    """The tensor that a concatenation continues periodically at both ends, and how far; None if it does not."""
+    if joined.target is not aten.cat.default or joined.args[1:] != (dim,) or len(_arguments(joined)[0]) != 3:
+        return None, 0
+    before, source, after = _arguments(joined)[0]
+    n, width = source.meta["val"].shape[dim], before.meta["val"].shape[dim]
+    ends = all(part.target is aten.slice.Tensor and part.args[:2] == (source, dim) for part in (before, after))
+    if ends and before.args[2:] == (n - width, n) and after.args[2:] == (0, width):
+        return source, width
+    return None, 0
+
+
+def _add_products(graph: fx.Graph) -> None:
+    """`a ± b c` and `a ± number b` in one operation, where nothing else needs the product."""
+    for node in list(graph.nodes):
+        if node.target not in (aten.add.Tensor, aten.sub.Tensor) or node.kwargs:
+            continue
+        sign = 1 if node.target is aten.add.Tensor else -1
+        summand, product = _arguments(node)
+        if sign == 1 and not _product(product):
+            summand, product = product, summand
+        if not isinstance(summand, fx.Node) or not _product(product):
+            continue
+        b, c = _arguments(product)
+        kinds = {i.meta["val"].dtype for i in (summand, b, c) if isinstance(i, fx.Node)}
+        if len(kinds) > 1 or not kinds.pop().is_floating_point:
+            continue
+        if isinstance(c, fx.Node):
+            _replace(node, aten.addcmul.default, summand, b, c, **({} if sign == 1 else {"value": -1}))
+        else:
+            _replace(node, aten.add.Tensor, summand, b, alpha=sign * c)
+    graph.eliminate_dead_code()
+
+
+def _product(value: Any) -> bool:
+    return isinstance(value, fx.Node) and value.target is aten.mul.Tensor and len(value.users) == 1
+
+
+def _stack(graph: fx.Graph) -> None:
+    """A concatenation of tensors with a new dimension each is their stack."""
+    for node in list(graph.nodes):
+        if node.target is aten.cat.default:
+            parts, dim = _arguments(node)
+            if all(part.target is aten.unsqueeze.default and part.args[1] == dim for part in parts):
+                _replace(node, aten.stack.default, [_arguments(part)[0] for part in parts], dim)
+    graph.eliminate_dead_code()
+
+
+def _arguments(node: fx.Node) -> tuple[Any, ...]:
+    return node.args
+
+
+def _new(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
+    """A new node before another one, with the tensor without memory that it gives."""
+    with node.graph.inserting_before(node):
+        new = node.graph.call_function(target, args, kwargs)
+    values: Any = fx.node.map_arg((args, kwargs), lambda i: i.meta["val"])
+    new.meta["val"] = target(*values[0], **values[1])
+    return new
+
+
+def _replace(node: fx.Node, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Another node in the place of one."""
+    node.replace_all_uses_with(_new(node, target, *args, **kwargs))
+    node.graph.erase_node(node)
