@@ -1,4 +1,5 @@
-"""The same schemes and loops written without hyco, to measure it against; the tests hold that they give its numbers."""
+"""PhiFlow's own finite differences and a bare training loop, to measure hyco against; the tests hold that they give its
+numbers."""
 
 from __future__ import annotations
 
@@ -54,38 +55,6 @@ def phiflow_burgers(equation: CentralBurgers, viscosity: Tensor, *, jit: bool) -
             return to_tensor({"velocity": run(velocity, math.wrap(viscosity))}, equation.layout)
 
     return on_tensors
-
-
-def torch_burgers(equation: CentralBurgers, viscosity: Tensor) -> Step:
-    """The same in plain PyTorch."""
-    h = 2.0 / equation.layout.grid.resolution[0]
-
-    def step(u: Tensor) -> Tensor:
-        rate = torch.zeros_like(u)
-        for i, dim in enumerate((-2, -1)):
-            left, right = u.roll(1, dim), u.roll(-1, dim)
-            rate = rate + (left + right - 2 * u) * (viscosity / h**2) - u[:, i : i + 1] * (right - left) / (2 * h)
-        return u + equation.dt * rate
-
-    return step
-
-
-def torch_gray_scott(equation: Any, values: Mapping[str, Tensor]) -> Step:
-    """One Euler step of Gray-Scott on a periodic square in plain PyTorch; `values` are `[]`."""
-    tau, weight = equation.dt / equation.substeps, 1 / equation.layout.grid.spacing[0] ** 2
-    rates = torch.stack([values["diffusivity_u"], values["diffusivity_v"]]).reshape(2, 1, 1) * tau * weight
-    feed, kill = tau * values["feed"], tau * values["kill"]
-    kept = 1 - 4 * rates - torch.stack([feed, feed + kill]).reshape(2, 1, 1)
-    largest = 2 - tau * (8 * weight * values["diffusivity_u"] + values["feed"])
-
-    def step(state: Tensor) -> Tensor:
-        around = state.roll(1, -2) + state.roll(-1, -2) + state.roll(1, -1) + state.roll(-1, -1)
-        linear = state * kept + around * rates
-        u, v = state.unbind(1)
-        reaction = u * torch.minimum(tau * v * v, largest)
-        return torch.stack([linear[:, 0] - (reaction - feed), linear[:, 1] + reaction], dim=1)
-
-    return step
 
 
 def bare_epoch(trainer: SyntheticTrainer, samples: Samples) -> float:

@@ -7,6 +7,12 @@ Each row is a ratio of processor times of two pieces of work that give the same 
 over that of hyco, measured in turn in one process on one thread: above 1 hyco takes less. The median of the
 repetitions and their quartiles are given, so that other load on the machine changes little. Memory is the growth of
 the resident set of a process of its own.
+
+A step is measured in rollouts, each of which begins with what the parameters alone decide, against what one writes in
+PyTorch for that equation alone (`hand_written.py`): eager against the traced step, compiled for fixed sizes against the
+compiled one. Gradients are those with respect to the named parameter. The grid has as many cells along every axis;
+inviscid Burgers, in one dimension, has as many cells in all. Smoke and Darcy have no such rows: nearly all of their
+step is the solution of a linear system, which hand-written code would take from the same library.
 """
 
 from __future__ import annotations
@@ -21,14 +27,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from baselines import CentralBurgers, bare_epoch, phiflow_burgers, torch_burgers, torch_gray_scott
+from baselines import CentralBurgers, bare_epoch, phiflow_burgers
+from hand_written import HAND_WRITTEN
 from hyco.generation import GenerationConfig, generate
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
@@ -41,6 +52,7 @@ from study import described, write_page
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "performance.md"
 Row = dict[str, Any]
 Work = Callable[[], Any]
+Bind = Callable[[], Callable[[Tensor], Tensor]]  # what a rollout begins with: its step
 
 
 def ratio(ours: Work, other: Work, repetitions: int) -> dict[str, float]:
@@ -59,102 +71,154 @@ def ratio(ours: Work, other: Work, repetitions: int) -> dict[str, float]:
     return {"median": median, "lower": lower, "upper": upper}
 
 
-class Bound:
-    """A stepper with parameters as a step of a rollout."""
-
-    def __init__(self, stepper: Stepper, values: dict[str, Tensor]) -> None:
-        self.stepper, self.values = stepper, values
-
-
-def _roll_out(step: Any, start: Tensor, steps: int) -> Tensor:
-    return rollout(step.stepper.bind(start, step.values) if isinstance(step, Bound) else step, start, steps)
-
-
-def gradient_of(step: Any, start: Tensor, steps: int, parameter: Tensor) -> Work:
-    """Value and gradient of a rollout."""
-    return lambda: torch.autograd.grad(_roll_out(step, start, steps).square().sum(), parameter, retain_graph=True)
-
-
-def forward_of(step: Any, start: Tensor, steps: int) -> Work:
+def forward_of(bind: Bind, start: Tensor, steps: int) -> Work:
     """A rollout without gradient."""
 
     def work() -> Tensor:
         with torch.no_grad():
-            return _roll_out(step, start, steps)
+            return rollout(bind(), start, steps)
 
     return work
 
 
-def burgers_rows(cells: int, repetitions: int, paths: list[Execution]) -> list[Row]:
-    """Central differences, 4 samples, float32, 20 steps: our step against PhiFlow's and a hand-written one."""
-    equation = CentralBurgers(cells)
-    generator = torch.Generator().manual_seed(0)
-    start = equation.initial_states(4, 0.5, 1.0, generator).float()
-    viscosity = torch.tensor(0.05, requires_grad=True)
+def gradient_of(bind: Bind, start: Tensor, steps: int, parameter: Tensor) -> Work:
+    """Value and gradient of a rollout."""
+    return lambda: torch.autograd.grad(rollout(bind(), start, steps).square().sum(), parameter)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An equation and a rollout of it.
+
+    Attributes:
+        parameter: the gradient is with respect to it.
+        steps: of the rollout.
+        section: of the configuration, without the domain; the cells have the width `spacing`.
+    """
+
+    parameter: str
+    steps: int
+    spacing: float
+    section: dict[str, Any]
+
+
+# Cells of a fixed width, so that every grid has the same number of sub-steps.
+CASES = {
+    "gray_scott": Case(
+        "diffusivity_u",
+        20,
+        1.6,
+        {"dt": 0.4, "parameters": {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}},
+    ),
+    "burgers": Case("viscosity", 10, 0.1, {"dt": 0.03, "max_speed": 4.0, "parameters": {"viscosity": 0.1}}),
+    "heat": Case("diffusivity", 20, 0.1, {"dt": 0.1, "max_diffusivity": 0.4, "parameters": {"diffusivity": 0.2}}),
+    "advection": Case(
+        "velocity_x", 20, 0.1, {"dt": 0.03, "max_speed": 1.0, "parameters": {"velocity_x": 0.8, "velocity_y": -0.4}}
+    ),
+    "navier_stokes": Case(
+        "viscosity", 10, 0.2, {"dt": 0.1, "max_speed": 3.0, "parameters": {"viscosity": 0.02, "forcing": "cos(3 * x)"}}
+    ),
+    "inviscid_burgers": Case(
+        "potential", 20, 0.4, {"dt": 0.1, "max_speed": 4.0, "parameters": {"potential": "sin(2 * pi * x / 25.6)"}}
+    ),
+}
+
+
+def equation_of(name: str, cells: int) -> Any:
+    """The equation of a case on a square, or the benchmark's own Burgers; in one dimension with `cells`² cells."""
+    if name == "central_burgers":
+        return CentralBurgers(cells)
+    spacing, section = CASES[name].spacing, CASES[name].section
+    axes = {"x": cells**2} if name == "inviscid_burgers" else {"x": cells, "y": cells}
+    domain = {axis: {"size": spacing * n, "resolution": n} for axis, n in axes.items()}
+    return build_equation({"name": name, "domain": domain, **section})
+
+
+def start_of(equation: Any, count: int = 1) -> Tensor:
+    """States with structures of eight cells and more."""
+    grid = equation.layout.grid
+    return equation.initial_states(count, 8 * grid.spacing[0], 0.5, torch.Generator().manual_seed(0))
+
+
+def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -> list[Row]:
+    """Our step against the hand-written one and, where there is one, PhiFlow's."""
+    equation, hand = equation_of(name, cells), HAND_WRITTEN[name]
+    central = name == "central_burgers"
+    parameter, steps = ("viscosity", 20) if central else (CASES[name].parameter, CASES[name].steps)
+    dtype = torch.float32 if central else torch.float64
+    start = start_of(equation, 4 if central else 1).to(dtype)
+    values = equation.parameter_tensors(dtype)
+    leaf = values[parameter].requires_grad_(True)
     rows = []
     for path in paths:
-        others: dict[str, Callable[[Tensor], Tensor]] = {
-            "PhiFlow eager": phiflow_burgers(equation, viscosity, jit=False),
-            "PhiFlow jit": phiflow_burgers(equation, viscosity, jit=True),
-            "hand-written, eager": torch_burgers(equation, viscosity),
+        own = Stepper(equation, path)
+        other = hand(equation).compiled() if path == "compiled" else hand(equation)
+        others: dict[str, Bind] = {
+            f"hand-written, {'compiled' if path == 'compiled' else 'eager'}": partial(other.bind, start, values)
         }
-        if path == "compiled":
-            others["hand-written, compiled"] = torch.compile(torch_burgers(equation, viscosity))
-        ours = Bound(Stepper(equation, path), {"viscosity": viscosity})
-        for name, other in others.items():
-            for kind, work, against in (
-                ("forward", forward_of(ours, start, 20), forward_of(other, start, 20)),
-                ("gradient", gradient_of(ours, start, 20, viscosity), gradient_of(other, start, 20, viscosity)),
+        if central:
+            for kind, jit in (("eager", False), ("jit", True)):
+                others[f"PhiFlow {kind}"] = partial(phiflow_burgers, equation, leaf, jit=jit)
+        ours = partial(own.bind, start, values)
+        for against, theirs in others.items():
+            for kind, work, their_work in (
+                ("forward", forward_of(ours, start, steps), forward_of(theirs, start, steps)),
+                (f"d/d {parameter}", gradient_of(ours, start, steps, leaf), gradient_of(theirs, start, steps, leaf)),
             ):
-                what = f"Burgers {cells}², {kind}: {path} step"
-                rows.append({"what": what, "against": name, **ratio(work, against, repetitions)})
+                what = f"{name} {cells}², {kind}: {path} step"
+                rows.append({"what": what, "against": against, **ratio(work, their_work, repetitions)})
     return rows
 
 
-def gray_scott(cells: int, dt: float = 0.4) -> Any:
-    """The equation with one Euler step per state."""
-    domain = {axis: {"size": 1.6 * cells, "resolution": cells} for axis in ("x", "y")}
-    coefficients = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}
-    return build_equation({"name": "gray_scott", "domain": domain, "dt": dt, "substeps": 1, "parameters": coefficients})
+class Traffic(TorchDispatchMode):
+    """Counts the bytes that operations read and write: all their inputs and outputs; views move none."""
+
+    moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and count."""
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            tensors = [i for i in tree_leaves((args, kwargs, out)) if isinstance(i, Tensor)]
+            self.moved += sum(i.numel() * i.element_size() for i in tensors)
+        return out
 
 
-def gray_scott_rows(cells: int, repetitions: int, paths: list[Execution]) -> list[Row]:
-    """Gray-Scott in float64: our step against a hand-written one."""
-    equation = gray_scott(cells)
-    start = equation.initial_states(1, 0.2 * cells, 1.0, torch.Generator().manual_seed(0))
-    values = equation.parameter_tensors(torch.float64)
-    leaf = values["diffusivity_u"].requires_grad_(True)
-    rows = []
-    for path in paths:
-        hand = torch_gray_scott(equation, values)
-        other = torch.compile(hand) if path == "compiled" else hand
-        ours = Bound(Stepper(equation, path), values)
-        for kind, work, against in (
-            ("forward", forward_of(ours, start, 20), forward_of(other, start, 20)),
-            ("gradient", gradient_of(ours, start, 20, leaf), gradient_of(other, start, 20, leaf)),
-        ):
-            name = f"hand-written, {'compiled' if path == 'compiled' else 'eager'}"
-            what = f"Gray-Scott {cells}², {kind}: {path} step"
-            rows.append({"what": what, "against": name, **ratio(work, against, repetitions)})
-    return rows
+def scaling_rows(small: int, larger: Iterable[int], repetitions: int) -> list[Row]:
+    """The traced Gray-Scott step on larger grids: time per cell, and the bytes it moves in a time beside a copy."""
 
-
-def scaling_row(small: int, large: int, repetitions: int) -> Row:
-    """Time per cell of the traced Gray-Scott step on a small grid over that on a large one."""
-    works = []
-    for cells, steps in ((large, 2), (small, 2 * (large // small) ** 2)):
-        equation = gray_scott(cells)
-        start = equation.initial_states(1, 0.2 * cells, 1.0, torch.Generator().manual_seed(0))
+    def work(cells: int, steps: int) -> tuple[Work, Tensor, float]:
+        equation = equation_of("gray_scott", cells)
+        start = start_of(equation)
         step = Stepper(equation).bind(start, equation.parameter_tensors(torch.float64))
-        works.append(lambda step=step, start=start, steps=steps: forward_of(step, start, steps)())
-    what = f"time per cell and step at {large}²"
-    return {"what": what, "against": f"at {small}²", **ratio(works[0], works[1], repetitions)}
+        with Traffic() as traffic:
+            step(start)
+        return forward_of(lambda: step, start, steps), start, traffic.moved * steps
+
+    rows = []
+    for cells in (small, *larger):
+        factor = max(1, (512 // cells) ** 2)
+        ours, state, moved = work(cells, 2 * factor)
+        if cells != small:
+            other, _, _ = work(small, 2 * factor * (cells // small) ** 2)
+            what = {"what": f"gray_scott, time per cell and step at {cells}²", "against": f"at {small}²"}
+            rows.append({**what, **ratio(ours, other, repetitions)})
+        source, target = state.clone(), state.clone()
+        copies = round(moved / (2 * state.numel() * state.element_size()))
+
+        def copy(source: Tensor = source, target: Tensor = target, copies: int = copies) -> None:
+            for _ in range(copies):
+                target.copy_(source)
+
+        what = {"what": f"gray_scott, bytes moved in a time by the step at {cells}²", "against": "by a copy"}
+        rows.append({**what, **ratio(ours, copy, repetitions)})
+    return rows
 
 
 def segments_row(cells: int, steps: int, repetitions: int) -> Row:
     """The gradient in segments against the whole tape, float64."""
-    equation = gray_scott(cells)
-    start = equation.initial_states(1, 0.2 * cells, 1.0, torch.Generator().manual_seed(0)).requires_grad_(True)
+    equation = equation_of("gray_scott", cells)
+    start = start_of(equation).requires_grad_(True)
     values = equation.parameter_tensors(torch.float64)
     model = PhysicalModel(equation, equation.layout)
     tape = tape_bytes(model.stepper.bind(start, values), start)
@@ -172,8 +236,8 @@ def segments_row(cells: int, steps: int, repetitions: int) -> Row:
 
 def memory_of_a_long_gradient(cells: int, steps: int, budget: float = 1e9) -> float:
     """Bytes that the gradient with respect to a field, the initial state, adds to this process at its peak."""
-    equation = gray_scott(cells)
-    start = equation.initial_states(1, 0.2 * cells, 1.0, torch.Generator().manual_seed(0)).requires_grad_(True)
+    equation = equation_of("gray_scott", cells)
+    start = start_of(equation).requires_grad_(True)
     values = equation.parameter_tensors(torch.float64)
     model = PhysicalModel(equation, equation.layout)
     step = model.stepper.bind(start, values)
@@ -224,8 +288,8 @@ def epoch_row(repetitions: int) -> Row:
 
 def batch_size_row(repetitions: int) -> Row:
     """The first step with a batch size, of a traced equation, against tracing it again."""
-    equations = iter([gray_scott(16) for _ in range(2 * repetitions + 4)])
-    traced = gray_scott(16)
+    equations = iter([equation_of("gray_scott", 16) for _ in range(2 * repetitions + 4)])
+    traced = equation_of("gray_scott", 16)
     values = traced.parameter_tensors(torch.float64)
     states = iter(range(2, 10**6))
 
@@ -296,10 +360,10 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     yield epoch_row(repetitions)
     yield batch_size_row(min(repetitions, 5))
     yield segments_row(*((16, 40) if quick else (128, 200)), repetitions)
-    for cells in (16,) if quick else (64, 256):
-        yield from gray_scott_rows(cells, repetitions, paths)
-        yield from burgers_rows(cells, repetitions, paths)
-    yield scaling_row(*((16, 32) if quick else (64, 512)), repetitions)
+    for name in HAND_WRITTEN:
+        for cells in (16,) if quick else (64, 256):
+            yield from step_rows(name, cells, repetitions, paths)
+    yield from scaling_rows(*((16, [32]) if quick else (64, [128, 256, 512])), repetitions)
     yield memory_row(*((16, 40) if quick else (128, 10_000)))
 
 

@@ -1,0 +1,259 @@
+"""The steps of hyco's equations as one writes them in PyTorch for one equation at a time, to measure hyco against.
+
+They give the same numbers but for rounding; the tests hold that. Each is for a periodic domain with cells of the same
+width along every axis, and for parameters that are numbers, but for the potential of inviscid Burgers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import pi
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fft import fft, fft2, ifft2, irfft2, rfft2
+
+from hyco.physics.stepper import BoundStep
+
+
+@dataclass(frozen=True)
+class HandWritten:
+    """A step in plain PyTorch, in the place of a `Stepper`.
+
+    Attributes:
+        prepare: what does not depend on the state, from the parameters' values: once per rollout.
+        step: one sub-step, from the state and that to the next state.
+        substeps: steps from one state to the next.
+    """
+
+    prepare: Callable[..., tuple[Tensor, ...]]
+    step: Callable[..., Tensor]
+    substeps: int = 1
+
+    def bind(self, start: Tensor, values: Mapping[str, Tensor]) -> BoundStep:
+        """The step with these parameters."""
+        return BoundStep(self.step, self.prepare(**values), self.substeps)
+
+    def compiled(self) -> HandWritten:
+        """The same through `torch.compile`."""
+        return replace(self, step=torch.compile(self.step, dynamic=False))
+
+
+def gray_scott(equation: Any) -> HandWritten:
+    """Gray-Scott on a square."""
+    tau, weight = equation.dt / equation.substeps, 1 / equation.layout.grid.spacing[0] ** 2
+
+    def prepare(diffusivity_u: Tensor, diffusivity_v: Tensor, feed: Tensor, kill: Tensor) -> tuple[Tensor, ...]:
+        sides = torch.stack([diffusivity_u, diffusivity_v]).reshape(2, 1, 1) * (tau * weight)
+        kept = 1 - 4 * sides - tau * torch.stack([feed, feed + kill]).reshape(2, 1, 1)
+        fed = tau * torch.stack([feed, torch.zeros_like(feed)]).reshape(2, 1, 1)
+        largest = 2 / tau - (8 * weight * diffusivity_u + feed)
+        signs = torch.tensor([-tau, tau], dtype=feed.dtype, device=feed.device).reshape(2, 1, 1)
+        return sides, kept, fed, largest, signs
+
+    def step(state: Tensor, sides: Tensor, kept: Tensor, fed: Tensor, largest: Tensor, signs: Tensor) -> Tensor:
+        u, v = state[:, :1], state[:, 1:]
+        linear = torch.addcmul(torch.addcmul(fed, state, kept), _around(state), sides)
+        return torch.addcmul(linear, u * torch.minimum(v * v, largest), signs)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def central_burgers(equation: Any) -> HandWritten:
+    """`CentralBurgers` of the baselines."""
+    h = equation.layout.grid.spacing[0]
+    convection = -equation.dt / (2 * h)
+
+    def prepare(viscosity: Tensor) -> tuple[Tensor, ...]:
+        sides = viscosity * (equation.dt / h**2)
+        return sides, 1 - 4 * sides
+
+    def step(state: Tensor, sides: Tensor, kept: Tensor) -> Tensor:
+        below, above = state.roll(1, -2), state.roll(-1, -2)
+        left, right = state.roll(1, -1), state.roll(-1, -1)
+        around = (below + above) + (left + right)
+        new = torch.addcmul(state * kept, around, sides)
+        new = torch.addcmul(new, state[:, :1], above - below, value=convection)
+        return torch.addcmul(new, state[:, 1:], right - left, value=convection)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def burgers(equation: Any) -> HandWritten:
+    """Burgers on a square by the scheme `upwind`."""
+    grid, count = equation.layout.grid, equation.convection_steps
+    h, spacing = equation.dt / count, grid.spacing[0]
+    squared = _wavenumbers(grid, half=True)[2]
+
+    def prepare(viscosity: Tensor, convection: Tensor) -> tuple[Tensor, ...]:
+        outer = torch.exp(squared * (viscosity * (-h / 2)))
+        return outer, outer * outer, convection * (-5 * h / (6 * spacing))
+
+    def diffuse(u: Tensor, factor: Tensor) -> Tensor:
+        return irfft2(rfft2(u) * factor, s=u.shape[-2:])
+
+    def euler(u: Tensor, scale: Tensor) -> Tensor:
+        speeds = u * scale
+        forward, backward = speeds.clamp(max=0), speeds.clamp(min=0)
+        new = u
+        for i, dim in enumerate((-2, -1)):
+            # Differences at the faces: each of the two third-order upwind differences takes three of them.
+            here = u - u.roll(1, dim)
+            before, after, beyond = here.roll(1, dim), here.roll(-1, dim), here.roll(-2, dim)
+            left = here.add(after, alpha=0.4).sub(before, alpha=0.2)
+            right = after.add(here, alpha=0.4).sub(beyond, alpha=0.2)
+            new = torch.addcmul(new, forward[:, i : i + 1], left)
+            new = torch.addcmul(new, backward[:, i : i + 1], right)
+        return new
+
+    def step(state: Tensor, outer: Tensor, inner: Tensor, scale: Tensor) -> Tensor:
+        u = diffuse(state, outer)
+        for i in range(count):
+            second = torch.lerp(u, euler(euler(u, scale), scale), 0.25)
+            u = torch.lerp(u, euler(second, scale), 2 / 3)
+            u = diffuse(u, outer if i == count - 1 else inner)
+        return u
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def heat(equation: Any) -> HandWritten:
+    """Heat on a square, with the Runge-Kutta-Legendre method.
+
+    Where the rate is linear, its stages are the Legendre polynomials P of 1 + w Δt L applied to the state, and the
+    step is (1 - b) u + b P u.
+    """
+    stages, h = equation.stages, equation.layout.grid.spacing[0]
+    reach = stages * stages + stages - 2
+    b = reach / (2 * stages * (stages + 1))
+
+    def prepare(diffusivity: Tensor) -> tuple[Tensor, ...]:
+        sides = diffusivity * (4 * equation.dt / (equation.substeps * reach * h**2))
+        kept, growth = 1 - 4 * sides, [(2 * j - 1) / j for j in range(1, stages + 1)]
+        return (*(g * kept for g in growth), *(g * sides for g in growth))
+
+    def step(state: Tensor, *factors: Tensor) -> Tensor:
+        older, current = state, state
+        for j, kept, sides in zip(range(1, stages + 1), factors[:stages], factors[stages:], strict=True):
+            new = torch.addcmul(current * kept, _around(current), sides)
+            older, current = current, new if j == 1 else new.sub(older, alpha=(j - 1) / j)
+        return torch.lerp(state, current, b)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def advection(equation: Any) -> HandWritten:
+    """Advection on a square with a constant velocity."""
+    scale = -equation.dt / (equation.substeps * 12 * equation.layout.grid.spacing[0])
+
+    def prepare(velocity_x: Tensor, velocity_y: Tensor) -> tuple[Tensor, ...]:
+        weights = []
+        for velocity in (velocity_x, velocity_y):
+            v, speed = velocity * scale, velocity.abs() * scale
+            weights += [v + speed, -8 * v - 4 * speed, 8 * v - 4 * speed, speed - v]
+        return 1 + 6 * scale * (velocity_x.abs() + velocity_y.abs()), *weights
+
+    def euler(u: Tensor, kept: Tensor, *weights: Tensor) -> Tensor:
+        new = u * kept
+        shifts = [(shift, dim) for dim in (-2, -1) for shift in (2, 1, -1, -2)]
+        for (shift, dim), weight in zip(shifts, weights, strict=True):
+            new = torch.addcmul(new, u.roll(shift, dim), weight)
+        return new
+
+    def step(state: Tensor, *weights: Tensor) -> Tensor:
+        second = torch.lerp(state, euler(euler(state, *weights), *weights), 0.25)
+        return torch.lerp(state, euler(second, *weights), 2 / 3)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def navier_stokes(equation: Any) -> HandWritten:
+    """Navier-Stokes without a mean flow."""
+    grid, limit = equation.layout.grid, equation.config.max_speed
+    h = equation.dt / equation.substeps
+    kx, ky, squared = _wavenumbers(grid, half=False)
+    kept = (torch.maximum(kx.abs(), ky.abs()) < 2 / 3 * pi / grid.spacing[0] * (1 - 1e-9)).double()
+    inverse = kept / squared.clamp(min=1e-300) * (squared > 0)
+    # Two real fields are the real and the imaginary part of one transform: faster than two real transforms.
+    pairs = torch.stack([torch.complex(inverse * kx, inverse * ky), torch.complex(-kept * ky, kept * kx)])
+    taken = torch.complex(-kept, torch.zeros_like(kept))
+    half_columns = grid.resolution[1] // 2 + 1
+
+    def prepare(viscosity: Tensor, drag: Tensor, forcing: Tensor) -> tuple[Tensor, ...]:
+        half = torch.exp((squared * viscosity + drag) * (-h / 2)).to(pairs.dtype)
+        force = fft2(forcing.expand(1, *grid.resolution)) * (squared > 0)
+        return half, half * half, force
+
+    def rate(modes: Tensor, force: Tensor) -> Tensor:
+        velocity, slope = torch.view_as_real(ifft2(modes * pairs)).unbind(1)
+        u, v = velocity.clamp(-limit, limit).unbind(-1)
+        carried = torch.addcmul(u * slope[..., 0], v, slope[..., 1])
+        return torch.addcmul(force, fft(fft(carried), dim=-2)[:, None], taken)
+
+    def step(state: Tensor, half: Tensor, whole: Tensor, force: Tensor) -> Tensor:
+        start = fft(fft(state), dim=-2)
+        first = rate(start, force) * half
+        carried, moved = start * half, start * whole
+        second = rate(carried.add(first, alpha=h / 2), force)
+        third = rate(carried.add(second, alpha=h / 2), force)
+        fourth = rate(torch.addcmul(moved, third, half, value=h), force)
+        change = torch.addcmul(torch.addcmul(fourth, first, half), second + third, half, value=2)
+        return irfft2(moved.add(change, alpha=h / 6)[..., :half_columns], s=grid.resolution)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+def inviscid_burgers(equation: Any) -> HandWritten:
+    """Inviscid Burgers with a potential."""
+    limit, h = equation.config.max_speed, equation.layout.grid.spacing[0]
+    tau = equation.dt / equation.substeps
+    negligible = limit**2 * (6 / equation.layout.grid.resolution[0]) ** 3
+
+    def prepare(potential: Tensor) -> tuple[Tensor, ...]:
+        push = (potential.roll(1, -1) - potential.roll(-1, -1)) * (tau / (2 * h))
+        small = torch.tensor(negligible, dtype=potential.dtype, device=potential.device)
+        return push[:, None], small
+
+    def euler(u: Tensor, push: Tensor, small: Tensor) -> Tensor:
+        before = u - u.roll(1, -1)
+        after = before.roll(-1, -1)
+        squares = torch.addcmul(torch.addcmul(4 * small, before, before, value=2), after, after, value=2)
+        half = torch.addcmul(small, before, after) * (before + after) / squares
+        # What leaves each cell to the right, and (less than zero times a speed) to the left.
+        upper, lower = u + half, u - half
+        forward, backward = upper.clamp(0, limit), lower.clamp(-limit, 0)
+        flux = forward * upper.sub(forward, alpha=0.5) + (backward * lower.sub(backward, alpha=0.5)).roll(-1, -1)
+        return (u + push).add(flux.roll(1, -1) - flux, alpha=tau / h)
+
+    def step(state: Tensor, push: Tensor, small: Tensor) -> Tensor:
+        second = torch.lerp(state, euler(euler(state, push, small), push, small), 0.25)
+        return torch.lerp(state, euler(second, push, small), 2 / 3)
+
+    return HandWritten(prepare, step, equation.substeps)
+
+
+HAND_WRITTEN: dict[str, Callable[[Any], HandWritten]] = {
+    "gray_scott": gray_scott,
+    "central_burgers": central_burgers,
+    "burgers": burgers,
+    "heat": heat,
+    "advection": advection,
+    "navier_stokes": navier_stokes,
+    "inviscid_burgers": inviscid_burgers,
+}
+
+
+def _around(values: Tensor) -> Tensor:
+    """The sum over the four neighbours of each cell."""
+    return (values.roll(1, -2) + values.roll(-1, -2)) + (values.roll(1, -1) + values.roll(-1, -1))
+
+
+def _wavenumbers(grid: Any, *, half: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """k_x, k_y and their squares' sum on the modes of `rfft2` or `fft2`."""
+    (nx, ny), h = grid.resolution, grid.spacing[0]
+    along_y = torch.fft.rfftfreq if half else torch.fft.fftfreq
+    x, y = (2 * pi * along(n, h, dtype=torch.float64) for along, n in ((torch.fft.fftfreq, nx), (along_y, ny)))
+    kx, ky = torch.meshgrid(x, y, indexing="ij")
+    return kx, ky, kx**2 + ky**2
