@@ -1,5 +1,6 @@
 """One recording of a step serves every batch size, and computes nothing twice that need not be."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,61 @@ def test_a_cheaper_form_has_the_same_values(run, operations):
     graph, called = simplified(run, x, y, c)
     assert torch.allclose(graph(x, y, c), run(x, y, c), rtol=1e-14, atol=1e-15)
     assert operations is None or called == operations
+
+
+def test_numbers_are_multiplied_where_it_costs_nothing():
+    """They go into sums and into the coefficient: one of the two products; the other is the result's."""
+    u, c = torch.rand(3, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+
+    def run(u, c):
+        second = (u.roll(1, 1) + u.roll(-1, 1) - 2 * u) / 0.01
+        return 0.75 * u + 0.25 * (u + 0.1 * -(c * second))
+
+    graph, called = simplified(run, u, c)
+    assert torch.allclose(graph(u, c), run(u, c), rtol=1e-14, atol=1e-14)
+    assert Counter(called) == {"roll": 2, "add": 3, "addcmul": 1, "mul": 2}
+
+
+def test_numbers_are_multiplied_before_what_is_not_linear():
+    u = torch.randn(3, 8, dtype=torch.float64)
+
+    def run(u):
+        twice = 2 * u
+        return torch.minimum(twice, 3 - twice) + abs(-twice) - (0.0 - u) / 4, torch.stack([twice, u]), -twice
+
+    graph, _ = simplified(lambda u: torch.cat([i.reshape(-1) for i in run(u)]), u)
+    expected = torch.cat([i.reshape(-1) for i in run(u)])
+    assert torch.allclose(graph(u), expected, rtol=1e-15, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("run", "operations"),
+    [
+        (lambda u, v: u + 0.1 * ((u * v + v * v) - (u * u - 3 * v)), {"addcmul": 3, "add": 1}),
+        (lambda u, v: (u * v + v * v) + u, {"addcmul": 2}),
+        (lambda u, v: (u * v + v) + u * u, {"addcmul": 2}),
+        (lambda u, v: (u * v + v * v) + (u * u - (v - v * u)), {"mul": 1, "addcmul": 3, "add": 1}),
+        (lambda u, v: u * v + v * v + u * u, {"mul": 1, "addcmul": 2}),
+        (lambda u, v: (v - (u * v - v * v)) + (v - (u * u + u * v)), None),
+    ],
+)
+def test_every_product_of_a_sum_is_added_in_one_operation(run, operations):
+    u, v = torch.rand(2, 3, 8, dtype=torch.float64)
+    graph, called = simplified(run, u, v)
+    assert torch.allclose(graph(u, v), run(u, v), rtol=1e-13, atol=1e-14)
+    assert operations is None or Counter(called) == operations
+
+
+def test_a_transform_of_real_numbers_is_one_operation():
+    u = torch.rand(2, 6, 8, dtype=torch.float64)
+
+    def run(u):
+        modes = torch.fft.fft(torch.fft.fft(u.to(torch.complex128), dim=1), dim=2)
+        return torch.view_as_real(torch.fft.ifft(torch.fft.ifft(modes * modes, dim=1), dim=2))
+
+    graph, called = simplified(run, u)
+    assert torch.allclose(graph(u), run(u), rtol=1e-13, atol=1e-13)
+    assert called == ["_fft_r2c.default", "mul", "_fft_c2c.default", "view_as_real.default"]
+    leaf = u.clone().requires_grad_(True)
+    found, expected = (torch.autograd.grad(f(leaf).square().sum(), leaf)[0] for f in (graph, run))
+    assert torch.allclose(found, expected, rtol=1e-11, atol=1e-11 * float(expected.abs().max()))
