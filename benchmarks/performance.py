@@ -110,7 +110,7 @@ CASES = {
         1.6,
         {"dt": 0.4, "parameters": {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}},
     ),
-    "burgers": Case("viscosity", 10, 0.1, {"dt": 0.03, "max_speed": 4.0, "parameters": {"viscosity": 0.1}}),
+    "burgers": Case("viscosity", 10, 0.1, {"dt": 0.015, "max_speed": 4.0, "parameters": {"viscosity": 0.1}}),
     "heat": Case("diffusivity", 20, 0.1, {"dt": 0.1, "max_diffusivity": 0.4, "parameters": {"diffusivity": 0.2}}),
     "advection": Case(
         "velocity_x", 20, 0.1, {"dt": 0.03, "max_speed": 1.0, "parameters": {"velocity_x": 0.8, "velocity_y": -0.4}}
