@@ -11,8 +11,9 @@ the resident set of a process of its own.
 A step is measured in rollouts, each of which begins with what the parameters alone decide, against what one writes in
 PyTorch for that equation alone (`hand_written.py`): eager against the traced step, compiled for fixed sizes against the
 compiled one. Gradients are those with respect to the named parameter. The grid has as many cells along every axis;
-inviscid Burgers, in one dimension, has as many cells in all. Smoke and Darcy have no such rows: nearly all of their
-step is the solution of a linear system, which hand-written code would take from the same library.
+inviscid Burgers, in one dimension, has as many cells in all. The bytes that a step moves are those that its operations
+read and write. Smoke and Darcy have no such rows: nearly all of their step is the solution of a linear system, which
+hand-written code would take from the same library.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
         }
         if central:
             for kind, jit in (("eager", False), ("jit", True)):
-                others[f"PhiFlow {kind}"] = partial(phiflow_burgers, equation, leaf, jit=jit)
+                others[f"PhiFlow {kind}"] = partial(_always, phiflow_burgers(equation, leaf, jit=jit))
         ours = partial(own.bind, start, values)
         for against, theirs in others.items():
             for kind, work, their_work in (
@@ -168,6 +169,11 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
                 what = f"{name} {cells}², {kind}: {path} step"
                 rows.append({"what": what, "against": against, **ratio(work, their_work, repetitions)})
     return rows
+
+
+def _always(step: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """For a step that works out in each step what depends on the parameters."""
+    return step
 
 
 class Traffic(TorchDispatchMode):
@@ -210,7 +216,8 @@ def scaling_rows(small: int, larger: Iterable[int], repetitions: int) -> list[Ro
             for _ in range(copies):
                 target.copy_(source)
 
-        what = {"what": f"gray_scott, bytes moved in a time by the step at {cells}²", "against": "by a copy"}
+        size = f"{moved / (2 * factor) / 1e6:.2g} MB"
+        what = {"what": f"gray_scott, bytes moved in a time by the step at {cells}² ({size})", "against": "by a copy"}
         rows.append({**what, **ratio(ours, copy, repetitions)})
     return rows
 
