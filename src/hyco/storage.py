@@ -33,9 +33,23 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     Raises:
         TypeError: the metadata hold something that JSON does not know.
     """
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in bundle.tensors.items()}
-    data = save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
-    write_atomically(path, data)
+    write_atomically(path, serialised(bundle))
+
+
+def serialised(bundle: Bundle) -> bytes:
+    """The content of a bundle's file.
+
+    Raises:
+        TypeError: the metadata hold something that JSON does not know.
+    """
+    tensors, seen = {}, set()
+    for name, value in bundle.tensors.items():
+        tensor = value.detach().cpu().contiguous()
+        # The format has no tensors that share memory.
+        shared = tensor.untyped_storage().data_ptr() in seen
+        tensors[name] = tensor.clone() if shared else tensor
+        seen.add(tensor.untyped_storage().data_ptr())
+    return save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
 
 
 def write_atomically(path: Path, data: bytes) -> None:

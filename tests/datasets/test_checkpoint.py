@@ -8,7 +8,7 @@ import torch
 from kedro.io import DataCatalog, DatasetError
 
 from hyco.datasets.checkpoint import CheckpointDataset
-from hyco.storage import Bundle, read_bundle
+from hyco.storage import Bundle, read_bundle, write_atomically
 
 
 def checkpoint(epoch, *, best=False, interval=2, best_only=False, resumed_from=0, finished=False):
@@ -84,6 +84,63 @@ def test_resuming_a_finished_training_removes_nothing(tmp_path):
     dataset = CheckpointDataset(str(tmp_path))
     dataset.save(dataset.load())
     assert names(tmp_path) == ["best", "epoch_0002", "epoch_0004", "epoch_0006", "last"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that stands still but for what a test, and each write, adds to it: 1 s a file."""
+    now = [100.0]
+
+    def write(path, content):
+        now[0] += 1.0
+        write_atomically(path, content)
+
+    monkeypatch.setattr("hyco.datasets.checkpoint.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hyco.datasets.checkpoint.write_atomically", write)
+    return now
+
+
+def epochs_of(folder):
+    return {path.stem: read_bundle(path).metadata["epoch"] for path in folder.iterdir()}
+
+
+def test_writing_takes_no_more_than_its_share(tmp_path, clock):
+    dataset = CheckpointDataset(str(tmp_path), share=0.1)
+    for epoch in range(1, 31):
+        dataset.save(checkpoint(epoch, interval=None))
+        assert epochs_of(tmp_path)["last"] == (1 if epoch < 11 else 11 if epoch < 21 else 21)
+        clock[0] += 1.0
+
+
+def test_the_best_one_waits_for_the_next_write(tmp_path, clock):
+    """Both are of the same moment or the best one of an earlier epoch: a killed training finds it again."""
+    dataset = CheckpointDataset(str(tmp_path), share=0.1)
+    dataset.save(checkpoint(1, best=True, interval=None))
+    for epoch in (2, 3, 4):
+        dataset.save(checkpoint(epoch, best=epoch < 4, interval=None))
+    assert epochs_of(tmp_path) == {"last": 1, "best": 1}
+    clock[0] += 20.0
+    dataset.save(checkpoint(5, interval=None))
+    assert epochs_of(tmp_path) == {"last": 5, "best": 3}
+
+
+def test_the_end_and_the_regular_ones_are_always_written(tmp_path, clock):
+    dataset = CheckpointDataset(str(tmp_path), share=1e-6)
+    for epoch in range(1, 6):
+        dataset.save(checkpoint(epoch, best=epoch == 5, interval=3))
+    assert epochs_of(tmp_path) == {"epoch_0003": 3, "last": 3}
+    dataset.save(checkpoint(6, interval=None, finished=True))
+    assert epochs_of(tmp_path) == {"epoch_0003": 3, "last": 6, "best": 5}
+    failed = checkpoint(7, interval=None)
+    failed.metadata["physical"] = {"failed": "it did not converge"}
+    dataset.save(failed)
+    assert epochs_of(tmp_path)["last"] == 7
+
+
+@pytest.mark.parametrize("share", [0.0, -1, 2])
+def test_an_impossible_share_is_refused(tmp_path, share):
+    with pytest.raises(DatasetError, match="allowed: a number above 0"):
+        CheckpointDataset(str(tmp_path), share=share)
 
 
 def test_the_folder_may_be_replaced(tmp_path):

@@ -171,3 +171,38 @@ def test_a_horizon_without_observations_is_refused(make_problem):
     model = trainer(problem, num_predict_steps=8)
     model.update()
     assert model.values["viscosity"] == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_prediction_is_computed_once_while_the_parameters_stay(problem, monkeypatch):
+    model = trainer(problem)
+    computed, predict = [], model._predictions._predict
+
+    def count(starts, theta, steps):
+        computed.append((len(starts), steps))
+        return predict(starts, theta, steps)
+
+    monkeypatch.setattr(model._predictions, "_predict", count)
+    starts = problem.observations.initial_states[:2].clone()
+    first = model.predict(starts, 3)
+    assert torch.equal(model.predict(starts.clone(), 3), first)
+    assert computed == [(2, 3)]
+    # Other steps, other starts (changed in place, too), and other parameters are other predictions.
+    model.predict(starts, 4)
+    starts += 0.1
+    changed = model.predict(starts, 3)
+    assert not torch.equal(changed, first)
+    model.place(model.unit * 0.9)
+    assert not torch.equal(model.predict(starts, 3), changed)
+    assert computed == [(2, 3), (2, 4), (2, 3), (2, 3)]
+
+
+def test_predictions_that_are_kept_have_an_end(problem, monkeypatch):
+    monkeypatch.setattr("hyco.training.physical._KEPT_BYTES", 3 * 2 * 32 * 8)
+    model = trainer(problem)
+    starts = problem.observations.initial_states[:1]
+    assert starts.shape == (1, 1, 32)
+    for factor in (1.0, 0.9, 0.8, 0.7):
+        model.predict(starts * factor, 2)
+    assert [len(states) for _, states in model._predictions._known] == [1, 1, 1]
+    model.predict(starts.repeat(4, 1, 1), 2)
+    assert not model._predictions._known

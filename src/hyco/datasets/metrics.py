@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
-# Seconds between two calls to MLflow, whose price hardly depends on how much one of them carries,
+# Seconds between two calls to MLflow, whose price hardly depends on how much one of them carries; the share of the time
+# that they may take, where one takes longer; and how many metrics a call may carry.
 SECONDS_BETWEEN_CALLS = 2.0
-# and how many metrics a call may carry.
+_SHARE = 0.005
 _MOST_PER_CALL = 1000
 
 
@@ -30,7 +31,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
 
     A record is `{"epoch": int, "metrics": {name: float or None}}`. One whose epoch is not after the last one starts the
     history anew from there (a resumed or repeated training): records of that epoch and later are dropped.
-    If an MLflow run is active, finite metrics go there too, a few seconds late at most, with the epoch as step.
+    If an MLflow run is active, finite metrics go there too, some seconds late, with the epoch as step.
 
     Args:
         filepath: of the file, JSON lines.
@@ -48,7 +49,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         self.run_id: str | None = None
         self._epoch: int | None = None
         self._pending: dict[str, list[Any]] = {}
-        self._called = -math.inf
+        self._due = -math.inf
 
     def load(self) -> list[Record]:
         """All records in the order of their epochs."""
@@ -66,7 +67,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
             file.write(_line({**data, "metrics": metrics}))
         self._epoch = epoch
         self._remember(epoch, metrics)
-        if time.monotonic() - self._called >= SECONDS_BETWEEN_CALLS:
+        if time.monotonic() >= self._due:
             self.flush()
 
     def flush(self) -> None:
@@ -74,6 +75,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         pending, self._pending = self._pending, {}
         if not pending:
             return
+        begin = time.monotonic()
         from mlflow import MlflowClient
 
         for run_id, metrics in pending.items():
@@ -83,7 +85,8 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
                     client.log_batch(run_id, metrics=metrics[start : start + _MOST_PER_CALL])
             except Exception as error:  # a tracking server can fail in any way
                 log.warning("MLflow did not take %d metrics (%s); %s has them.", len(metrics), error, self._filepath)
-        self._called = time.monotonic()
+        end = time.monotonic()
+        self._due = end + max(SECONDS_BETWEEN_CALLS, (end - begin) / _SHARE)
 
     def preview(self) -> PlotlyPreview:
         """Losses and errors over the epochs, and below them the estimates with their standard deviations."""

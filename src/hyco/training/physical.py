@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 _ASSESSED_ALWAYS = 64
 # Unknowns that a method which stores the whole Jacobian can bear.
 _MOST_FOR_A_JACOBIAN = 5000
+# Predictions that are kept, and their bytes in all.
+_KEPT, _KEPT_BYTES = 8, 2**28
 
 
 class PhysicalConfig(ValidationConfig):
@@ -104,6 +106,31 @@ class PhysicalConfig(ValidationConfig):
         return horizons
 
 
+class _Predictions:
+    """Rollouts that are kept as long as the parameters stay: epochs without an update ask for the same ones."""
+
+    def __init__(self, predict: Callable[[Tensor, Tensor, int], Tensor]) -> None:
+        self._predict = predict
+        self._theta: Tensor | None = None
+        self._known: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
+        """The states `[B, steps, C, *space]` from `starts`."""
+        if self._theta is None or not torch.equal(self._theta, theta):
+            self._theta, self._known = theta.clone(), []
+        found = next((i for i, known in enumerate(self._known) if self._is(known, starts, steps)), None)
+        states = self._predict(starts, theta, steps) if found is None else self._known.pop(found)[1]
+        self._known.insert(0, (starts.clone(), states))
+        while len(self._known) > _KEPT or sum(states.nbytes for _, states in self._known) > _KEPT_BYTES:
+            self._known.pop()
+        return states
+
+    @staticmethod
+    def _is(known: tuple[Tensor, Tensor], starts: Tensor, steps: int) -> bool:
+        same_kind = known[0].dtype == starts.dtype and known[0].device == starts.device
+        return known[1].shape[1] == steps and same_kind and torch.equal(known[0], starts)
+
+
 class PhysicalTrainer:
     """The equation, its current parameters and its data; `update` is the whole interface of the hybrid loop.
 
@@ -160,6 +187,7 @@ class PhysicalTrainer:
         self.failed: str | None = None
         self.settled = False
         self.own: Tensor | None = None
+        self._predictions = _Predictions(self._predict)
         if not bool(self.problem.mask.any()):
             raise ValueError(
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
@@ -194,8 +222,13 @@ class PhysicalTrainer:
             return self.problem.initial(self.unit[None].to(self.device))[0].cpu()
 
     def predict(self, starts: Tensor, steps: int) -> Tensor:
-        """Rollout without gradient: `[B, C, *space]` to `[B, steps, C, *space]`, on the CPU."""
-        return self._predict(starts, self.theta, steps)
+        """Rollout without gradient: `[B, C, *space]` to `[B, steps, C, *space]`, on the CPU.
+
+        The last ones are kept, and given again while the parameters stay: do not change them in place.
+        """
+        if self.problem.correction is not None:
+            return self._predict(starts, self.theta, steps)
+        return self._predictions(starts, self.theta, steps)
 
     def predict_draws(self, starts: Tensor, steps: int, theta: Tensor) -> Tensor:
         """The same for several parameters `[K, p]`, brought inside their bounds: `[K, B, steps, C, *space]`."""
