@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_and_resumed_equals_the_uninterrupted_one(problem, 
     assert [r["epoch"] for _, r in resumed] == list(range(killed_after + 1, 7))
     assert_equal_bundles(resumed[-1][0], whole[-1][0])
     assert history(resumed) == history(whole)[killed_after:]
-    assert resumed[-1][0].metadata["history"] == whole[-1][0].metadata["history"]
+    assert resumed[-1][0].metadata["metrics"] == whole[-1][0].metadata["metrics"]
     assert resumed[-1][0].metadata["physical"] == whole[-1][0].metadata["physical"]
 
 

@@ -118,6 +118,4 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
 
 def _metrics(meta: dict[str, Any]) -> dict[str, Any]:
     """The metrics of the checkpoint's own epoch that a reader wants first: losses, errors and estimates."""
-    history = meta.get("history") or [{}]
-    metrics = history[-1].get("metrics", {})
-    return {k: v for k, v in metrics.items() if not k.startswith(("seconds.", "peak_bytes."))}
+    return {k: v for k, v in meta.get("metrics", {}).items() if not k.startswith(("seconds.", "peak_bytes."))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hyco.monitoring import top_operators
@@ -62,7 +63,10 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
         "residuals": residuals,
         "outcome": meta["outcome"],
         "execution": meta["execution"],
-        "evaluations": meta["evaluations"],
+        "evaluations": [
+            {name: value if math.isfinite(value) else None for name, value in zip(meta["evaluated"], row, strict=True)}
+            for row in tensors["evaluations"].tolist()
+        ],
         "training": training_summary(checkpoint),
         "hybrid": checkpoint.metadata["extra"].get("told"),
     }

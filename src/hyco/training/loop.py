@@ -46,7 +46,7 @@ class Run:
         training: "synthetic", "physical" or "hybrid".
         configuration: the sections that the result depends on; a checkpoint of another one is refused.
         epochs: how many there are in all.
-        history: one record per epoch.
+        latest: the record of the last epoch, `{"epoch": …, "metrics": {…}}`; earlier ones are in the live metrics.
     """
 
     training: str
@@ -57,7 +57,7 @@ class Run:
     physical: Learner | None = None
     fresh: Trainer | None = None
     clock: PhaseClock = field(default_factory=PhaseClock)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    latest: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "metrics": {}})
     extra: dict[str, Any] = field(default_factory=dict)
     resumed_from: int = 0
     _since: float = field(default_factory=time.perf_counter)
@@ -70,7 +70,7 @@ class Run:
     @property
     def epoch(self) -> int:
         """The last epoch that is done."""
-        return int(self.history[-1]["epoch"]) if self.history else 0
+        return int(self.latest["epoch"])
 
     def resume(self, checkpoint: Bundle | None, asked: bool) -> Iterator[Step]:
         """Take over a checkpoint if asked; yields it again where the run was finished already.
@@ -87,7 +87,7 @@ class Run:
         meta = checkpoint.metadata
         for name, trainer in self._trainers():
             trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
-        self.history, self.extra = meta["history"], meta["extra"]
+        self.latest, self.extra = {"epoch": meta["epoch"], "metrics": meta["metrics"]}, meta["extra"]
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
         self.clock.operators.update(meta["operators"])
         self.resumed_from = self.epoch
@@ -97,7 +97,7 @@ class Run:
             raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
-            yield checkpoint, self.history[-1]
+            yield checkpoint, self.latest
 
     def _trainers(self) -> list[tuple[str, Trainer]]:
         """Whatever a checkpoint holds the state of, by name."""
@@ -122,7 +122,7 @@ class Run:
             self.extra["finished"] = True
 
     def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
-        """Close an epoch: append it to the history, and put everything into one checkpoint."""
+        """Close an epoch: put everything into one checkpoint."""
         now = time.perf_counter()
         self.clock.seconds["wall"] = self.clock.seconds.get("wall", 0.0) + now - self._since
         self._since = now
@@ -131,8 +131,7 @@ class Run:
             metrics.update({f"peak_bytes.{phase}": float(value) for phase, value in self.clock.peak.items()})
         # JSON has no NaN: a number that is not finite is recorded as missing.
         clean = {k: v if v is not None and math.isfinite(v) else None for k, v in metrics.items()}
-        entry = {"epoch": epoch, "metrics": clean}
-        self.history.append(entry)
+        self.latest = {"epoch": epoch, "metrics": clean}
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
         log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
@@ -154,7 +153,7 @@ class Run:
                 "save_best_only": self.validation.save_best_only,
                 "resumed_from": self.resumed_from,
                 "configuration": dict(self.configuration),
-                "history": list(self.history),
+                "metrics": clean,
                 "extra": dict(self.extra),
                 "seconds": dict(self.clock.seconds),
                 "peak": dict(self.clock.peak),
@@ -162,7 +161,7 @@ class Run:
                 "peak_rss_bytes": peak_rss_bytes(),
                 **metadata,
             },
-        ), entry
+        ), self.latest
 
 
 _SHOWN = ("synthetic_loss", "physical_loss", "validation_synthetic", "validation_physical")

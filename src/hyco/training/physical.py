@@ -144,7 +144,8 @@ class PhysicalTrainer:
     Attributes:
         problem: the residuals.
         unit: current coordinates `[q]` of the parameters, and of unknown initial states.
-        evaluations: every evaluation of the loss so far: numbers and loss.
+        evaluations: every evaluation of the loss so far `[n, 1 + numbers]`: the loss, NaN if it was not finite, and
+            the numbers.
         settled: whether an update on real data alone has converged and gained less than is worth going on for.
         own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
@@ -180,7 +181,7 @@ class PhysicalTrainer:
         self.space = self.problem.space
         self.unit = self.problem.start.clone()
         self.assessment: Assessment | None = None
-        self.evaluations: list[dict[str, Any]] = []
+        self.evaluations = torch.empty((0, 1 + len(self.values)), dtype=torch.float64)
         self.outcome: dict[str, Any] = {}
         self.residuals: dict[str, Tensor] = {}
         self.updates = 0
@@ -277,10 +278,13 @@ class PhysicalTrainer:
         first = self.updates == 0
         result = search.run(self.unit, first=first)
         self.updates += 1
+        rows = []
         for entry in result.history:
             point = torch.tensor(entry["x"][: self.problem.parameters], dtype=torch.float64)
-            numbers = {name: float(v) for name, v in self.space.numbers(point).items()}
-            self.evaluations.append({"loss": entry["value"], **numbers})
+            loss = math.nan if entry["value"] is None else entry["value"]
+            rows.append([loss, *map(float, self.space.numbers(point).values())])
+        found = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), self.evaluations.shape[1])
+        self.evaluations = torch.cat([self.evaluations, found])
         self.outcome = {
             "status": str(result.status),
             "reason": result.reason,
@@ -388,14 +392,14 @@ class PhysicalTrainer:
     def state(self) -> Bundle:
         """Everything that changes during training."""
         fields = field_estimates(self.space, self.theta, self.assessment)
-        tensors = {"unit": self.unit}
+        tensors = {"unit": self.unit, "evaluations": self.evaluations}
         if self.own is not None:
             tensors["own"] = self.own
         metadata: dict[str, Any] = {
             "equation": self.config.equation,
             "resolution": self.config.resolution,
             "execution": self.problem.stepper.path,
-            "evaluations": list(self.evaluations),
+            "evaluated": ["loss", *self.values],
             "outcome": self.outcome,
             "updates": self.updates,
             "failed": self.failed,
@@ -433,7 +437,7 @@ class PhysicalTrainer:
         meta = state.metadata
         self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
         self.settled = meta["settled"]
-        self.evaluations = list(meta["evaluations"])
+        self.evaluations = state.tensors["evaluations"]
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
         problem = self.problem
