@@ -1,0 +1,293 @@
+"""What a hybrid costs beside its halves, and what surrounds it: rows for `performance.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from hand_written import inviscid_burgers
+from hyco.config import resolve_hybrid
+from hyco.datasets.checkpoint import CheckpointDataset
+from hyco.datasets.metrics import MetricsDataset
+from hyco.generation import GenerationConfig, generate
+from hyco.metrics import nrmse_per_step
+from hyco.observations import ObservationConfig, Observations, observe
+from hyco.physics.registry import build_equation
+from hyco.training.hybrid import HybridConfig, HybridTrainer
+from hyco.training.inverse_problem import Interaction
+from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+
+Row = dict[str, Any]
+ROOT = Path(__file__).parents[1]
+
+
+def row(what: str, against: str, found: list[float]) -> Row:
+    """Median and quartiles of repetitions."""
+    lower, median, upper = statistics.quantiles(found, n=4) if len(found) > 1 else found * 3
+    return {"what": what, "against": against, "median": median, "lower": lower, "upper": upper}
+
+
+def configuration(environment: str) -> dict[str, Any]:
+    """The sections of `conf/base` with those of an environment merged in."""
+    sections: dict[str, Any] = {}
+    files = [*sorted((ROOT / "conf" / "base").glob("parameters*.yml")), ROOT / "conf" / environment / "parameters.yml"]
+    for file in files:
+        for name, section in yaml.safe_load(file.read_text().replace("${globals:experiment}", environment)).items():
+            sections[name] = {**sections.get(name, {}), **section} if isinstance(section, dict) else section
+    return sections
+
+
+def measured(sections: dict[str, Any]) -> tuple[Any, Tensor, Observations]:
+    """The equation, the true trajectories and what is measured of them."""
+    equation = build_equation(sections["equation"])
+    data = generate(equation, GenerationConfig.model_validate(sections["generation"]), 0)
+    return equation, data.tensors["trajectories"], observe(data, ObservationConfig.model_validate(sections["observation"]), 0)
+
+
+def hybrid(sections: dict[str, Any], problem: tuple[Any, Tensor, Observations] | None = None) -> HybridTrainer:
+    """A hybrid as `kedro run --pipelines hybrid` trains it."""
+    equation, _, observations = problem or measured(sections)
+    resolved = resolve_hybrid(sections["hybrid"], sections["synthetic"], sections["physical"])
+    config = HybridConfig.model_validate(resolved)
+    return HybridTrainer(equation, observations, config, 0, configuration={}, device=torch.device("cpu"))
+
+
+class Clocked:
+    """Processor time that goes into methods of some objects."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def watch(self, name: str, owner: Any, method: str) -> None:
+        """Count the calls of a method under a name."""
+        call = getattr(owner, method)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            begin = time.process_time()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
+
+        setattr(owner, method, counted)
+
+
+def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
+    """A hybrid against the epochs of its network and the updates of its physics, on the samples that they had."""
+    found: dict[str, list[float]] = {"halves": [], "slower": [], "models": [], "conversion": [], "saved": []}
+    for _ in range(repetitions):
+        sections = configuration("burgers_1d")
+        sections["hybrid"]["epochs"] = epochs
+        trainer, clock = hybrid(sections), Clocked()
+        clock.watch("network", trainer.synthetic, "epoch")
+        clock.watch("physics", trainer.physical, "update")
+        clock.watch("rollouts", trainer.physical, "_predict")
+        trainer.physical._predictions._predict = trainer.physical._predict
+        clock.watch("rollouts", trainer.synthetic, "targets")
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = CheckpointDataset(folder, share=0.01)
+            metrics = MetricsDataset(f"{folder}/metrics.jsonl")
+            clock.watch("saved", checkpoints, "save")
+            clock.watch("saved", metrics, "save")
+            clock.watch("saved", trainer.run, "record")
+            begin = time.process_time()
+            for checkpoint, record in trainer.train():
+                checkpoints.save(checkpoint)
+                metrics.save(record)
+            whole = time.process_time() - begin
+        seconds = clock.seconds
+        halves = seconds["network"] + seconds["physics"]
+        found["halves"].append(halves / whole)
+        found["slower"].append(max(seconds["network"], seconds["physics"]) / whole)
+        found["models"].append((halves + seconds["rollouts"]) / whole)
+        found["conversion"].append(100 * checkpoint.metadata["seconds"]["conversion"] / whole)
+        found["saved"].append(100 * seconds["saved"] / whole)
+    yield row(f"hybrid, {epochs} epochs of burgers_1d", "its epochs and updates alone, same samples", found["halves"])
+    yield row("the same", "with the rollouts of each model for the other", found["models"])
+    yield row("the same", "the slower half", found["slower"])
+    yield row("share of conversions [%]", "", found["conversion"])
+    yield row("share of records, checkpoints and live metrics on disk [%]", "", found["saved"])
+
+
+def update_row(repetitions: int, *, compiled: bool) -> Row:
+    """A physical update of the size of HYCO-PhiFlow's: L-BFGS, 20 iterations, one-step windows, the hidden potential."""
+    sections = configuration("inviscid_burgers")
+    equation, states, observations = measured(sections)
+    execution = "compiled" if compiled else "traced"
+    physical = {**sections["physical"], "method": "L-BFGS-B", "max_iterations": 20, "num_predict_steps": 1}
+    physical |= {"execution": execution, "suppress_convergence_errors": True, "abs_tol": 1e-12}
+    config = PhysicalConfig.model_validate(physical)
+    starts, targets = states[0, :-1], states[0, 1:, None]
+    noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
+    targets = targets + 0.05 * states.std() * noise  # a network is not exact either
+    interaction = Interaction(starts, targets, torch.tensor([0]))
+    hand = inviscid_burgers(equation)
+    hand = hand.compiled() if compiled else hand
+
+    def trainer() -> PhysicalTrainer:
+        return PhysicalTrainer(equation, observations, config, num_predict_steps=1, device=torch.device("cpu"))
+
+    basis = trainer()
+
+    def evaluations(count: int) -> None:
+        """The loss on the predictions and its gradient, as one writes it for this problem."""
+        for _ in range(count):
+            theta = basis.unit.clone().requires_grad_(True)
+            found = hand.bind(starts, basis.problem.values(theta))(starts)
+            loss = ((found - targets[:, 0]) / basis.problem.sigma).square().mean() + theta.square().mean()
+            torch.autograd.grad(loss, theta)
+
+    found, seconds, counts = [], [], []
+    trainer().update(0.5, interaction)
+    evaluations(2)
+    for _ in range(repetitions):
+        ours = trainer()
+        ours.assess()  # in a hybrid the error bars of the last update are there
+        begin = time.process_time()
+        result = ours.update(0.5, interaction)
+        middle = time.process_time()
+        evaluations(result.evaluations)
+        end = time.process_time()
+        found.append((end - middle) / (middle - begin))
+        seconds.append(middle - begin)
+        counts.append(result.evaluations)
+    what = f"physical update, {counts[-1]} evaluations, {execution} ({statistics.median(seconds):.2f} s)"
+    return row(what, f"the evaluations, hand-written, {'compiled' if compiled else 'eager'}", found)
+
+
+def growth_of_memory(epochs: int) -> float:
+    """kB per epoch by which the resident set of this process grows after the first 50 epochs of a small hybrid."""
+    sections = configuration("burgers_1d")
+    sections["equation"]["domain"]["x"]["resolution"] = 32
+    sections["generation"]["steps"] = 16
+    sections["synthetic"] |= {"network": {"name": "resnet", "filters": 4, "blocks": 1}, "batch_size": 64}
+    sections["hybrid"]["epochs"] = epochs
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints, metrics = CheckpointDataset(folder, share=0.01), MetricsDataset(f"{folder}/metrics.jsonl")
+        for checkpoint, record in hybrid(sections).train():
+            checkpoints.save(checkpoint)
+            metrics.save(record)
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            sizes.append(pages * resource.getpagesize() / 1e3)
+    settled = sizes[min(50, epochs // 2) :]
+    return float(np.polyfit(np.arange(len(settled)), settled, 1)[0])
+
+
+def growth_row(epochs: int) -> Row:
+    """The same in a process of its own."""
+    code = f"import performance_training; print(performance_training.growth_of_memory({epochs}))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    return row(f"growth of memory over {epochs} epochs of a hybrid [kB per epoch]", "", [float(run.stdout)])
+
+
+def peak_of(part: str) -> float:
+    """Peak resident set [MB] of this process after training a part of burgers_1d: synthetic, physical or hybrid."""
+    sections = configuration("burgers_1d")
+    sections["hybrid"]["epochs"] = 6
+    trainer = hybrid(sections)
+    if part == "hybrid":
+        for _ in trainer.train():
+            pass
+    elif part == "physical":
+        trainer.physical.update()
+    else:
+        samples = trainer.synthetic.prepare(trainer.synthetic.starts.fill(trainer.synthetic.predict))
+        for epoch in range(1, 7):
+            trainer.synthetic.epoch(epoch, samples)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def peak_row() -> Row:
+    """Peak memory of a hybrid against that of its halves, each in a process of its own."""
+    peaks = {}
+    for part in ("synthetic", "physical", "hybrid"):
+        code = f"import performance_training; print(performance_training.peak_of({part!r}))"
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+        peaks[part] = float(run.stdout)
+    larger = max(peaks["synthetic"], peaks["physical"])
+    return row(f"peak memory of a hybrid ({peaks['hybrid']:.0f} MB)", "the larger half", [larger / peaks["hybrid"]])
+
+
+def first_epoch_row(repetitions: int) -> Row:
+    """Seconds from `kedro run` to the first epoch, everything that is cached being there."""
+    environment = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "true"}
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "hybrid", "--tags", "train"]
+    experiment = "benchmark_of_the_start"
+    log = ROOT / "data" / "08_reporting" / experiment / "hybrid_metrics.jsonl"
+    found = []
+    for _ in range(repetitions + 1):
+        log.unlink(missing_ok=True)
+        begin = time.perf_counter()
+        run = subprocess.Popen(
+            [*command, "--params", f"experiment={experiment},hybrid.epochs=200"],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while run.poll() is None and not (log.exists() and log.stat().st_size):
+            time.sleep(0.02)
+        found.append(time.perf_counter() - begin)
+        run.kill()
+        run.wait()
+    return row("seconds from `kedro run --pipelines hybrid` to the first epoch, warm", "", found[1:])
+
+
+def potential_rows() -> Iterator[Row]:
+    """Seconds of training until the hybrid's network predicts problem A (the hidden potential) so well; seed 0."""
+    sections = configuration("inviscid_burgers")
+    sections["hybrid"]["alpha"] = "auto"
+    problem = measured(sections)
+    states = problem[1][1:]
+    trainer = hybrid(sections, problem)
+    bars, reached, spent = [0.29, 0.06], {}, 0.0
+    begin = time.perf_counter()
+    for _, record in trainer.train():
+        spent += time.perf_counter() - begin
+        predicted = trainer.synthetic.predict(states[:, 0], states.shape[1] - 1)
+        error = statistics.mean(nrmse_per_step(predicted, states[:, 1:])[0])
+        for bar in bars:
+            if error <= bar:
+                reached.setdefault(bar, (spent, record["epoch"]))
+        begin = time.perf_counter()
+    for bar in bars:
+        seconds, epoch = reached.get(bar, (float("nan"), 0))
+        yield row(f"seconds of training to nrmse {bar} in the hidden potential (epoch {epoch})", "", [seconds])
+
+
+def rows(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
+    """All rows, as they are measured."""
+    yield from hybrid_rows(6 if quick else 100, 2 if quick else min(repetitions, 3))
+    yield peak_row()
+    yield update_row(repetitions, compiled=False)
+    if compiled:
+        yield update_row(repetitions, compiled=True)
+    yield growth_row(60 if quick else 1000)
+    yield first_epoch_row(1 if quick else min(repetitions, 5))
+    if not quick:
+        yield from potential_rows()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for found in rows(quick="--quick" in sys.argv, compiled="--compiled" in sys.argv, repetitions=5):
+        print(json.dumps(found), flush=True)
