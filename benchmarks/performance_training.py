@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def measured(sections: dict[str, Any]) -> tuple[Any, Tensor, Observations]:
     """The equation, the true trajectories and what is measured of them."""
     equation = build_equation(sections["equation"])
     data = generate(equation, GenerationConfig.model_validate(sections["generation"]), 0)
-    return equation, data.tensors["trajectories"], observe(data, ObservationConfig.model_validate(sections["observation"]), 0)
+    observations = observe(data, ObservationConfig.model_validate(sections["observation"]), 0)
+    return equation, data.tensors["trajectories"], observations
 
 
 def hybrid(sections: dict[str, Any], problem: tuple[Any, Tensor, Observations] | None = None) -> HybridTrainer:
@@ -124,7 +125,7 @@ def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
 
 
 def update_row(repetitions: int, *, compiled: bool) -> Row:
-    """A physical update of the size of HYCO-PhiFlow's: L-BFGS, 20 iterations, one-step windows, the hidden potential."""
+    """A physical update as large as HYCO-PhiFlow's: L-BFGS, 20 iterations, one-step windows, the hidden potential."""
     sections = configuration("inviscid_burgers")
     equation, states, observations = measured(sections)
     execution = "compiled" if compiled else "traced"

@@ -34,7 +34,7 @@ def test_harm_is_seen_in_the_upper_end_of_the_interval():
     assert near.strip().endswith("held |"), "parameters within a tenth of their std are the same"
 
 
-def test_the_page_of_scarce_data_divides_by_the_best_network_alone():
+def test_the_page_of_scarce_data_divides_by_the_best_network_alone(tmp_path):
     def statistics(median):
         keys = ("median", "lower_quartile", "upper_quartile", "worst", "worst_seed")
         return dict.fromkeys(keys, median)
@@ -54,9 +54,17 @@ def test_the_page_of_scarce_data_divides_by_the_best_network_alone():
         "trainings": trainings,
         "runs": [{"method": method, "training": training} for method, training in trained.items()],
     }
-    found = "".join(scarce_data.rows([comparison])).splitlines()
+    first = list(scarce_data.rows(comparison))
+    page = tmp_path / "page.md"
+    page.write_text(f"# Scarce data\n\n{scarce_data.table(first)}")
+    found = page.read_text().splitlines()
     assert "| 0.25 |" in next(row for row in found if "hybrid_synthetic" in row)
     assert "viscosity 0.02; 0.02" in next(row for row in found if "hybrid_physical" in row)
+    # A page made again from itself is the same, and what was measured anew replaces its row.
+    kept = list(scarce_data.rows_of(page))
+    assert scarce_data.table(kept) == scarce_data.table(first)
+    new = [row for row in kept if row[1] != "unet"] + [[*kept[0][:1], "unet", "3", "0.1", *[""] * 6]]
+    assert "| 0.50 |" in next(row for row in scarce_data.table(new).splitlines() if "hybrid_synthetic" in row)
 
 
 def test_the_table_of_model_errors_has_the_bar():
