@@ -39,6 +39,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import performance_training
 from baselines import CentralBurgers, bare_epoch, phiflow_burgers
 from hand_written import HAND_WRITTEN
 from hyco.generation import GenerationConfig, generate
@@ -372,6 +373,7 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
             yield from step_rows(name, cells, repetitions, paths)
     yield from scaling_rows(*((16, [32]) if quick else (64, [128, 256, 512])), repetitions)
     yield memory_row(*((16, 40) if quick else (128, 10_000)))
+    yield from performance_training.rows(quick=quick, compiled=compiled, repetitions=repetitions)
 
 
 def table(rows: list[Row]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import statistics
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from hand_written import inviscid_burgers
+from hand_written import HandWritten, inviscid_burgers
 from hyco.config import resolve_hybrid
 from hyco.datasets.checkpoint import CheckpointDataset
 from hyco.datasets.metrics import MetricsDataset
@@ -32,6 +31,7 @@ from hyco.training.inverse_problem import Interaction
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
 
 Row = dict[str, Any]
+Loss = Callable[[Tensor], Tensor]
 ROOT = Path(__file__).parents[1]
 
 
@@ -124,33 +124,49 @@ def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
     yield row("share of records, checkpoints and live metrics on disk [%]", "", found["saved"])
 
 
-def update_row(repetitions: int, *, compiled: bool) -> Row:
-    """A physical update as large as HYCO-PhiFlow's: L-BFGS, 20 iterations, one-step windows, the hidden potential."""
+def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer], Interaction]:
+    """Problem A with one-step windows: the equation, new trainers, and predictions that a network may have made."""
     sections = configuration("inviscid_burgers")
     equation, states, observations = measured(sections)
-    execution = "compiled" if compiled else "traced"
     physical = {**sections["physical"], "method": "L-BFGS-B", "max_iterations": 20, "num_predict_steps": 1}
     physical |= {"execution": execution, "suppress_convergence_errors": True, "abs_tol": 1e-12}
     config = PhysicalConfig.model_validate(physical)
     starts, targets = states[0, :-1], states[0, 1:, None]
     noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
-    targets = targets + 0.05 * states.std() * noise  # a network is not exact either
-    interaction = Interaction(starts, targets, torch.tensor([0]))
-    hand = inviscid_burgers(equation)
-    hand = hand.compiled() if compiled else hand
+    interaction = Interaction(starts, targets + 0.05 * states.std() * noise, torch.tensor([0]))
 
     def trainer() -> PhysicalTrainer:
         return PhysicalTrainer(equation, observations, config, num_predict_steps=1, device=torch.device("cpu"))
 
-    basis = trainer()
+    return equation, trainer, interaction
+
+
+def potential_loss(trainer: PhysicalTrainer, hand: HandWritten, interaction: Interaction, alpha: float) -> Loss:
+    """The loss of an update as one writes it for this problem, from the coordinates `[p]`."""
+    problem = trainer.problem
+    observed, mask = (values[0, -1] for values in problem.data(1))
+    starts, targets = interaction.starts, interaction.targets[:, 0]
+
+    def loss(theta: Tensor) -> Tensor:
+        found = hand.bind(starts, problem.values(theta))(starts)
+        real = ((found[0] - observed) / problem.unit[0, 0])[mask].square().sum() + theta.square().sum()
+        return alpha * real / mask.sum() + (1 - alpha) * ((found - targets) / problem.sigma).square().mean()
+
+    return loss
+
+
+def update_row(repetitions: int, *, compiled: bool) -> Row:
+    """A physical update as large as HYCO-PhiFlow's: L-BFGS, 20 iterations, one-step windows, the hidden potential."""
+    execution = "compiled" if compiled else "traced"
+    equation, trainer, interaction = hidden_potential(execution)
+    hand = inviscid_burgers(equation)
+    loss = potential_loss(trainer(), hand.compiled() if compiled else hand, interaction, 0.5)
+    start = trainer().unit
 
     def evaluations(count: int) -> None:
-        """The loss on the predictions and its gradient, as one writes it for this problem."""
         for _ in range(count):
-            theta = basis.unit.clone().requires_grad_(True)
-            found = hand.bind(starts, basis.problem.values(theta))(starts)
-            loss = ((found - targets[:, 0]) / basis.problem.sigma).square().mean() + theta.square().mean()
-            torch.autograd.grad(loss, theta)
+            theta = start.clone().requires_grad_(True)
+            torch.autograd.grad(loss(theta), theta)
 
     found, seconds, counts = [], [], []
     trainer().update(0.5, interaction)
@@ -286,9 +302,3 @@ def rows(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     yield first_epoch_row(1 if quick else min(repetitions, 5))
     if not quick:
         yield from potential_rows()
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for found in rows(quick="--quick" in sys.argv, compiled="--compiled" in sys.argv, repetitions=5):
-        print(json.dumps(found), flush=True)

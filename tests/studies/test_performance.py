@@ -86,3 +86,30 @@ def test_rows_make_a_table(benchmark):
     rows = [benchmark.segments_row(8, 12, 2), benchmark.epoch_row(2)]
     assert all(row["median"] > 0 for row in rows)
     assert benchmark.table(rows).count("\n") == 3
+
+
+def test_a_hybrid_costs_more_than_its_halves_but_less_than_the_rest_of_the_run():
+    import performance_training
+
+    halves, models, slower, conversion, saved = performance_training.hybrid_rows(5, 2)
+    assert slower["median"] < halves["median"] < models["median"] < 1
+    assert 0 < conversion["median"] < 5
+    assert 0 < saved["median"] < 20
+
+
+def test_the_hand_written_loss_is_that_of_an_update():
+    import hand_written
+    import performance_training
+
+    equation, trainer, interaction = performance_training.hidden_potential("traced")
+    ours = trainer()
+    theta = ours.unit + 0.1 * torch.arange(len(ours.unit))
+    loss = performance_training.potential_loss(ours, hand_written.inviscid_burgers(equation), interaction, 0.3)
+    expected = ours.problem.objective(theta[None], 1, 0.3, interaction).square().sum()
+    assert float(loss(theta)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_memory_over_the_epochs_is_fitted_in_a_process_of_its_own():
+    import performance_training
+
+    assert abs(performance_training.growth_row(12)["median"]) < 5000
