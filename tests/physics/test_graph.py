@@ -158,6 +158,8 @@ UNCHANGED = ["slice.Tensor", "narrow", "cat", "narrow"]
         (lambda x, y, c: torch.cat([y[:, :, 4:], x, x[:, :, 0:1]], 2)[:, :, :5], UNCHANGED),
         (lambda x, y, c: torch.cat([x[:, :, 4:], x, x[:, :, 1:2]], 2)[:, :, :5], UNCHANGED),
         (lambda x, y, c: (torch.stack([x[:, 0], x[:, 1]], -1) * c)[..., 1], ["reshape", "permute", "mul", "select"]),
+        (lambda x, y, c: x.permute(0, 2, 3, 1) * y[:, 1].unsqueeze(-1), ["select", "unsqueeze", "mul", "permute"]),
+        (lambda x, y, c: x.permute(0, 3, 2, 1) * y[:, 1].transpose(1, 2).unsqueeze(-1), None),
         (lambda x, y, c: torch.stack([x[:, 1], x[:, 0]], 3), ["select", "select", "stack"]),
         (lambda x, y, c: torch.cat([x[:, 0].unsqueeze(1), y[:, 1].unsqueeze(1)], 1), ["select", "select", "stack"]),
         (lambda x, y, c: x.permute(0, 2, 3, 1) + y.permute(0, 3, 2, 1).transpose(1, 2), None),

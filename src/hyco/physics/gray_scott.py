@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hyco.fields import FieldSpec, Layout
 from hyco.physics.equation import Equation, EquationConfig
-from hyco.physics.stencils import neighbours
+from hyco.physics.stencils import around
 
 # The explicit Euler step is stable while its largest rate × step is at most 2. Diffusion may use 1.6 of it, feed and
 # kill 0.1 each; the rest is left for the reaction.
@@ -88,7 +88,7 @@ class GrayScott(Equation):
         grid = config.grid
         fields = tuple(FieldSpec(name, boundary=config.boundary) for name in ("u", "v"))
         self.layout = Layout(grid=grid, fields=fields)
-        self._weights = {a: 1 / h**2 for a, h in zip(grid.axes, grid.spacing, strict=True)}
+        self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
     @property
     def _tau(self) -> float:
@@ -97,7 +97,7 @@ class GrayScott(Equation):
 
     def _largest_reaction(self, diffusivity_u: Any, feed: Any) -> Any:
         """The largest τv² that leaves all rates of the step for u within 2."""
-        return 2 - self._tau * (4 * sum(self._weights.values()) * diffusivity_u + feed)
+        return 2 - self._tau * (sum(4 / h**2 for h in self._spacing.values()) * diffusivity_u + feed)
 
     def problem(self, largest: float) -> str | None:
         """Concentrations so large that the reaction is too fast for the Euler step."""
@@ -117,22 +117,14 @@ class GrayScott(Equation):
         substances = channel(substance="u,v")
         both = math.stack([u, v], substances)
         diffusivity = math.stack([parameters["diffusivity_u"], parameters["diffusivity_v"]], substances) * self._tau
-        kept = 1 - diffusivity * (2 * sum(self._weights.values())) - math.stack([feed, feed + kill], substances)
         # Few operations on whole fields: this step runs thousands of times.
-        first = self._weights["x"]
-        around: Any = None
-        for axis, weight in self._weights.items():
-            left, _, right = neighbours(both, axis, self.config.boundary)
-            sides = left + right if weight == first else (left + right) * (weight / first)
-            around = sides if around is None else around + sides
-        linear = both * kept + around * (diffusivity * first)
-        share = math.minimum(
-            self._tau * (v * v), self._largest_reaction(parameters["diffusivity_u"], parameters["feed"])
-        )
-        reaction = u * share
-        new_u = linear[{"substance": "u"}] - (reaction - feed)
-        new_v = linear[{"substance": "v"}] + reaction
-        return {"u": fields["u"].with_values(new_u), "v": fields["v"].with_values(new_v)}
+        sides, center = around(both, self.config.boundary, self._spacing)
+        kept = 1 - diffusivity * center - math.stack([feed, feed + kill], substances)
+        linear = math.stack([feed, 0 * feed], substances) + both * kept + sides * diffusivity
+        largest = self._largest_reaction(parameters["diffusivity_u"], parameters["feed"])
+        reaction = u * math.minimum(v * v, largest / self._tau)
+        new = linear + reaction * (self._tau * math.wrap([-1.0, 1.0], substances))
+        return {name: fields[name].with_values(new[{"substance": name}]) for name in ("u", "v")}
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Discs of v in u = 1, v = 0: two to four in each simulation, so that none is symmetric.

@@ -43,6 +43,7 @@ def simplify(graph: fx.Graph) -> None:
     _count_from_the_front(graph)
     _drop_idle(graph)
     _merge_equal(graph)
+    _stack(graph)
     _permute_late(graph)
     _merge_equal(graph)
     _roll(graph)
@@ -52,7 +53,6 @@ def simplify(graph: fx.Graph) -> None:
     _merge_equal(graph)
     _unnest_sums(graph)
     _add_products(graph)
-    _stack(graph)
 
 
 def call_torch(graph: fx.Graph) -> None:
@@ -158,27 +158,48 @@ def _restack(node: fx.Node, parts: list[fx.Node], dim: int) -> None:
 
 
 def _permute_result(node: fx.Node) -> None:
-    """`f(permute(a), permute(b), c)` as `permute(f(a, b, c'))`, for c with fewer dimensions permuted the other way."""
-    rank = node.meta["val"].ndim
-    full = [i for i in node.all_input_nodes if i.meta["val"].ndim == rank]
-    if not _permuted_alike(full):
+    """`f(permute(a), permute(b), c)` as `permute(f(a, b, c'))`, for a c that is broadcast, permuted the other way."""
+    shape = node.meta["val"].shape
+    full = [i for i in node.all_input_nodes if i.meta["val"].shape == shape]
+    permuted = [i for i in full if not _broadcast(i)]
+    if not _permuted_alike(permuted):
         return
-    _, order = _arguments(full[0])
-    inverse = [order.index(i) for i in range(rank)]
+    _, order = _arguments(permuted[0])
 
     def before(value: fx.Node) -> fx.Node:
-        if value in full:
+        if value in permuted:
             source: fx.Node = _arguments(value)[0]
             return source
-        shape = list(value.meta["val"].shape)
-        if not shape:
-            return value
-        whole = _new(node, aten.reshape.default, value, [1] * (rank - len(shape)) + shape)
-        return _new(node, aten.permute.default, whole, inverse)
+        return anew(value, before) if _broadcast(value) else _unpermuted(node, value, order)
 
-    arguments: Any = fx.node.map_arg(node.args, before)
-    keywords: Any = fx.node.map_arg(node.kwargs, before)
-    _permute(node, _new(node, node.target, *arguments, **keywords), order)
+    def anew(value: fx.Node, of: Callable[[fx.Node], fx.Node]) -> fx.Node:
+        arguments: Any = fx.node.map_arg(value.args, of)
+        keywords: Any = fx.node.map_arg(value.kwargs, of)
+        return _new(node, value.target, *arguments, **keywords)
+
+    _permute(node, anew(node, before), order)
+
+
+def _broadcast(value: fx.Node) -> bool:
+    """Whether it is an elementwise result, for one other operation, of nothing as large as itself."""
+    size = value.meta["val"].numel()
+    inputs = value.all_input_nodes
+    return value.target in _ELEMENTWISE and len(value.users) == 1 and all(i.meta["val"].numel() < size for i in inputs)
+
+
+def _unpermuted(node: fx.Node, value: fx.Node, order: list[int]) -> fx.Node:
+    """A tensor that is broadcast, with the order of dimensions that a permutation to `order` starts from."""
+    rank, shape = len(order), list(value.meta["val"].shape)
+    inverse = [order.index(i) for i in range(rank)]
+    if not shape:
+        return value
+    if len(shape) < rank:
+        value = _new(node, aten.reshape.default, value, [1] * (rank - len(shape)) + shape)
+    if value.target is aten.unsqueeze.default:  # another place for the new dimension, if no other changes its own
+        source, dim = _arguments(value)
+        if [i for i in inverse if i != dim] == [i for i in range(rank) if i != dim]:
+            return _new(node, aten.unsqueeze.default, source, inverse.index(dim))
+    return _new(node, aten.permute.default, value, inverse)
 
 
 def _permute(node: fx.Node, source: fx.Node, order: list[int]) -> None:

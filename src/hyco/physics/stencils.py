@@ -5,7 +5,7 @@ Padding by slices and `concat` traces to few operations, and needs no Python tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -70,6 +70,20 @@ def _ghost(mirrored: Any, side: Side) -> Any:
 def neighbours(values: Any, axis: str, boundary: Boundary, width: int = 1) -> list[Any]:
     """The values at the distances -width, …, -1, 0, 1, …, width along an axis, each as large as `values`."""
     return shifted(pad(values, axis, width, boundary), axis, width)
+
+
+def around(values: Any, boundary: Boundary, spacing: Mapping[str, float]) -> tuple[Any, float]:
+    """Σ (left + right)/h² over the axes, and Σ 2/h²: with the values u, the Laplacian is the first less the second × u.
+
+    As few operations as there can be: where the cells are as wide along all axes nothing is multiplied for each.
+    """
+    first, *_ = (1 / h**2 for h in spacing.values())
+    total: Any = None
+    for axis, h in spacing.items():
+        left, _, right = neighbours(values, axis, boundary)
+        both = left + right if 1 / h**2 == first else (left + right) * (1 / h**2 / first)
+        total = both if total is None else total + both
+    return total * first, sum(2 / h**2 for h in spacing.values())
 
 
 def shifted(padded: Any, axis: str, width: int) -> list[Any]:

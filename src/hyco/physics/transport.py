@@ -14,6 +14,7 @@ from phi import math
 from hyco.fields import Boundary
 from hyco.physics.integrators import RK3_IMAGINARY, RK3_REAL
 from hyco.physics.stencils import (
+    around,
     between,
     neighbours,
     pad,
@@ -62,8 +63,7 @@ def diffusion(
         order: 2 or 4; 4 in the form a Δu only.
     """
     if form == "nondivergence" or not varies(diffusivity):
-        second = _second_difference if order == 2 else _second_difference_4
-        return lambda u: diffusivity * sum(second(u, axis, boundary, h) for axis, h in spacing.items())
+        return lambda u: diffusivity * (_laplacian if order == 2 else _laplacian_4)(u, boundary, spacing)
     faces = {}
     for axis, h in spacing.items():
         left, right = between(pad_coefficient(diffusivity, axis, 1, boundary), axis)
@@ -79,15 +79,18 @@ def diffusion(
     return rate
 
 
-def _second_difference(u: Any, axis: str, boundary: Boundary, spacing: float) -> Any:
-    left, _, right = neighbours(u, axis, boundary)
-    return (left + right - 2 * u) / spacing**2
+def _laplacian(u: Any, boundary: Boundary, spacing: Spacing) -> Any:
+    sides, center = around(u, boundary, spacing)
+    return sides - center * u
 
 
-def _second_difference_4(u: Any, axis: str, boundary: Boundary, spacing: float) -> Any:
+def _laplacian_4(u: Any, boundary: Boundary, spacing: Spacing) -> Any:
     """Fourth order; mirrored at walls this is as symmetric as the other: real eigenvalues, none above zero."""
-    left2, left, _, right, right2 = neighbours(u, axis, boundary, 2)
-    return (16 * (left + right) - (left2 + right2) - 30 * u) / (12 * spacing**2)
+    total: Any = 0.0
+    for axis, h in spacing.items():
+        left2, left, _, right, right2 = neighbours(u, axis, boundary, 2)
+        total = total + (16 * (left + right) - (left2 + right2) - 30 * u) / (12 * h**2)
+    return total
 
 
 def difference(faces: Any, axis: str) -> Any:
@@ -159,6 +162,10 @@ def upwind(cells: Sequence[Any], speed: Any, spacing: float, rough: Any = 0.0) -
         rough: weight of first-order upwind differences instead, 0 to 1.
     """
     left2, left, u, right, right2 = cells
+    if not varies(speed) and not varies(rough):
+        size = math.abs(speed)
+        near = (8 * speed - 4 * size) * right - (8 * speed + 4 * size) * left
+        return (6 * size * u + near + (speed + size) * left2 + (size - speed) * right2) / (12 * spacing)
     near, far = left + right, left2 + right2
     derivative = 8 * (right - left) - (right2 - left2)
     dissipation = far - 4 * near + 6 * u
