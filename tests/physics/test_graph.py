@@ -229,3 +229,33 @@ def test_a_transform_of_real_numbers_is_one_operation():
     leaf = u.clone().requires_grad_(True)
     found, expected = (torch.autograd.grad(f(leaf).square().sum(), leaf)[0] for f in (graph, run))
     assert torch.allclose(found, expected, rtol=1e-11, atol=1e-11 * float(expected.abs().max()))
+
+
+def _real(values):
+    return torch.view_as_real(values).select(-1, 0)
+
+
+FACTORS = torch.randn(2, 6, 8, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("run", "shape", "halved"),
+    [
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f)), (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(f[0].real * torch.fft.fft2(x))) * 3, (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x * 2) * f[0, :1])), (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f[0, :, :1])), (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f[:, :5, 1:])), (3, 2, 5, 7), True),
+        (lambda x, f: _real(torch.fft.ifft(torch.fft.fft(x) * f[1, 2, :7])), (3, 7), True),
+        (lambda x, f: _real(torch.fft.ifft(torch.fft.fft2(x) * f)), (3, 2, 6, 8), False),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * x)), (3, 2, 6, 8), False),
+        (lambda x, f: torch.view_as_real(torch.fft.ifft2(torch.fft.fft2(x) * f)).select(-1, 1), (3, 2, 6, 8), False),
+    ],
+)
+def test_real_parts_of_products_need_half_of_the_coefficients(run, shape, halved):
+    """For any factor, also one that makes the result complex; not where it is the state, or another part is asked."""
+    state = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    graph, called = simplified(run, state, FACTORS)
+    assert torch.allclose(graph(state, FACTORS), run(state, FACTORS), rtol=1e-13, atol=1e-14)
+    assert ("_fft_c2r.default" in called) == halved
+    assert ("_fft_c2c.default" in called) != halved
