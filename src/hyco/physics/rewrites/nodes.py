@@ -19,10 +19,10 @@ def arguments(node: fx.Node) -> tuple[Any, ...]:
 def new(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
     """A new node before another one, with the tensor without memory that it gives."""
     with node.graph.inserting_before(node):
-        new = node.graph.call_function(target, args, kwargs)
+        made = node.graph.call_function(target, args, kwargs)
     values: Any = fx.node.map_arg((args, kwargs), lambda i: i.meta["val"])
-    new.meta["val"] = target(*values[0], **values[1])
-    return new
+    made.meta["val"] = target(*values[0], **values[1])
+    return made
 
 
 def replace(node: fx.Node, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
