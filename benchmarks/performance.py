@@ -249,12 +249,12 @@ def memory_of_a_long_gradient(cells: int, steps: int, budget: float = 1e9) -> fl
     values = equation.parameter_tensors(torch.float64)
     model = PhysicalModel(equation, equation.layout)
     step = model.stepper.bind(start, values)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = performance_training.peak_memory()
     lengths = segment_lengths(steps, start.numel() * 8, tape_bytes(step, start), budget)
     print(f"segments of {lengths} steps", file=sys.stderr)
     end = model.rollout(start, values, steps, memory_budget=budget, read=[steps])
     torch.autograd.grad(end.square().sum(), start)
-    return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return performance_training.peak_memory() - before
 
 
 def memory_row(cells: int, steps: int) -> Row:

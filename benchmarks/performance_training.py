@@ -229,7 +229,13 @@ def peak_of(part: str) -> float:
         samples = trainer.synthetic.prepare(trainer.synthetic.starts.fill(trainer.synthetic.predict))
         for epoch in range(1, 7):
             trainer.synthetic.epoch(epoch, samples)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return peak_memory() / 1e6
+
+
+def peak_memory() -> float:
+    """Bytes that this process has had at most; ru_maxrss would be at least that of the process that started it."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return 1024.0 * float(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 
 
 def peak_row() -> Row:

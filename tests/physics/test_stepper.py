@@ -153,7 +153,7 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
 
 
 def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch, caplog):
-    def fails(graph):
+    def fails(graph, **options):
         def run(*arguments):
             raise RuntimeError("the linker is missing\nand more")
 

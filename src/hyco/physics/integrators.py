@@ -39,11 +39,10 @@ def rkl2(u: Any, time: float, rate: Callable[[Any], Any], stages: int) -> Any:
     b = [1 / 3, 1 / 3, *((j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, stages + 1))]
     w = 4 / (stages * stages + stages - 2)
     slope = time * rate(u)
-    # Changes since the start of the step, in the last two stages: two products fewer per stage than with the states.
-    older, change = 0.0, b[1] * w * slope
+    older, state = u, u + b[1] * w * slope
     for j in range(2, stages + 1):
         mu = (2 * j - 1) / j * b[j] / b[j - 1]
         nu = (1 - j) / j * b[j] / b[j - 2]
-        new = mu * change + (mu * w) * (time * rate(u + change) - (1 - b[j - 1]) * slope)
-        older, change = change, new + nu * older
-    return u + change
+        change = mu * w * (time * rate(state) - (1 - b[j - 1]) * slope)
+        older, state = state, mu * state + nu * older + (1 - mu - nu) * u + change
+    return state

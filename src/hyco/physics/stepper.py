@@ -193,7 +193,9 @@ class _Compiled:
         cache = FilePath(os.environ.get("XDG_CACHE_HOME", FilePath.home() / ".cache"))
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "hyco" / "inductor"))
         self._graph = graph
-        self._run: Callable[..., Tensor] = torch.compile(graph)
+        # Neighbours read what was computed, not each of them the sum of two fields that it is made of.
+        options: dict[str, str | int | bool | Callable[..., Any]] = {"realize_reads_threshold": 1}
+        self._run: Callable[..., Tensor] = torch.compile(graph, options=options)
 
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         if self._run is self._graph:
