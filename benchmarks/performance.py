@@ -399,7 +399,8 @@ def main() -> None:
         print(table([row]).splitlines()[-1], flush=True)
     if not arguments.quick:
         words = f"{described(__doc__)}\n\nMachine: {machine()}."
-        write_page(PAGE, "Performance", words, ["make bench"], table(rows))
+        more = [f"python benchmarks/performance.py --compiled --repetitions {arguments.repetitions}"]
+        write_page(PAGE, "Performance", words, more if arguments.compiled else ["make bench"], table(rows))
         PAGE.with_suffix(".json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
 
 
