@@ -105,6 +105,19 @@ def test_what_does_not_depend_on_the_state_leaves_the_step():
     assert torch.allclose(found, 4 * torch.exp(-0.1 * rate) * state, rtol=1e-15, atol=0)
 
 
+def test_a_graph_that_cannot_be_made_cheaper_runs_as_it_was_recorded(monkeypatch, caplog):
+    def fails(graph):
+        graph.erase_node(list(graph.nodes)[-1])
+        raise KeyError("val")
+
+    monkeypatch.setattr("hyco.physics.graph.simplify", fails)
+    state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    program = recorded(Decay(), state, rate)
+    assert "not made cheaper (KeyError: 'val')" in caplog.text
+    found = program.step(state, *program.prepare(3, rate))
+    assert torch.allclose(found, 4 * torch.exp(-0.1 * rate) * state, rtol=1e-15, atol=0)
+
+
 def test_a_step_that_changes_a_tensor_in_place_is_refused():
     state, rate = torch.rand(3, 1, 8, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
     with pytest.raises(TracingError, match="in place"):

@@ -5,6 +5,7 @@ This module, the rewrites and the stepper are the only ones that use these inter
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.physics.rewrites import call_torch, simplify
+
+log = logging.getLogger(__name__)
 
 aten = torch.ops.aten
 Run = Callable[..., Tensor]
@@ -65,8 +68,23 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
             for v, b in zip((state, *values), (True, *batched), strict=True)
         ]
         inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
+    graph = _record(run, inputs)
     try:
-        graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+        simplify(graph.graph)
+    except Exception as error:  # an operation of an equation that the rewrites do not know
+        log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
+        graph = _record(run, inputs)
+    return _split(graph, size)
+
+
+def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of all operations.
+
+    Raises:
+        TracingError: see `trace`.
+    """
+    try:
+        graph: fx.GraphModule = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     except Exception as error:  # tracing can fail in as many ways as a step can be written
         raise TracingError(str(error).split("\n")[0]) from error
     for node in graph.graph.nodes:
@@ -74,8 +92,7 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
         if schema is not None and schema.is_mutable:
             raise TracingError(f"{node.target} changes a tensor in place")
     graph.graph.eliminate_dead_code()
-    simplify(graph.graph)
-    return _split(graph, size)
+    return graph
 
 
 def _unusual(largest: int) -> int:
