@@ -5,8 +5,8 @@
 Every problem has a configuration directory, `conf/inviscid_burgers` (the hidden potential) and `conf/scarce_*`, which
 says what is measured. Scores are over simulations that nobody measured; each seed draws data, weights and batches
 anew. Physics alone has the configured inversion. A network alone has fewer updates and less time than the hybrid, so
-the ratios are not at equal work. `sequence` is physics first, then the network on its predictions. `hybrid` has the
-fixed weight 0.5, `hybrid_auto` has `alpha: auto`. Seconds are medians; the machine's other load differed from row to
+the ratios are not at equal work. `sequence` is physics first, then the network on its predictions, and
+like `hybrid` has the fixed weight 0.5; `hybrid_auto` has `alpha: auto`. Seconds are medians; the machine's other load differed from row to
 row.
 Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
 
