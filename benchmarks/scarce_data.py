@@ -11,7 +11,7 @@ row.
 Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
 
 Experiments named `potential_…` are `inviscid_burgers`: noise 0 and 1 %, `truth` with window starts from the truth
-(there noise 0 unless the name says 1), and `other` with the potential 0.8 cos(2πx/100 + 0.7) + 0.35 sin(4πx/100 - 0.3)
+(noise 0 unless the name says 1), and `other` with the potential 0.8 cos(2πx/100 + 0.7) + 0.35 sin(4πx/100 - 0.3)
 and the seeds 10 to 14. The networks alone there are `synthetic` (a resnet), `unet` and `fno`, with the position and
 (`blind`) without.
 
