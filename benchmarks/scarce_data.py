@@ -3,12 +3,11 @@
     python benchmarks/scarce_data.py data/08_reporting [--page docs/studies/scarce_data.md]
 
 Every problem has a configuration directory, `conf/inviscid_burgers` (the hidden potential) and `conf/scarce_*`, which
-says what is measured. Scores are over simulations that nobody measured; each seed draws data, weights and batches
-anew. Physics alone has the configured inversion. A network alone has fewer updates and less time than the hybrid, so
-the ratios are not at equal work. `sequence` is physics first, then the network on its predictions, and
-like `hybrid` has the fixed weight 0.5; `hybrid_auto` has `alpha: auto`. Seconds are medians; the machine's other load differed from row to
-row.
-Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
+says what is measured. Scores are over simulations that nobody measured; each seed draws data, weights and batches anew.
+Physics alone has the configured inversion. A network alone has fewer updates and less time than the hybrid, so the
+ratios are not at equal work. `sequence` is physics first, then the network on its predictions, and like `hybrid` has
+the fixed weight 0.5; `hybrid_auto` has `alpha: auto`. Seconds are medians; the machine's other load differed from row
+to row. Fresh starts are mixtures of observed states: no hybrid here knows more than the measurements.
 
 Experiments named `potential_…` are `inviscid_burgers`: noise 0 and 1 %, `truth` with window starts from the truth
 (noise 0 unless the name says 1), and `other` with the potential 0.8 cos(2πx/100 + 0.7) + 0.35 sin(4πx/100 - 0.3)
