@@ -137,6 +137,14 @@ def test_the_end_and_the_regular_ones_are_always_written(tmp_path, clock):
     assert epochs_of(tmp_path)["last"] == 7
 
 
+def test_another_training_writes_its_first_checkpoint_and_nothing_of_the_one_before(tmp_path, clock):
+    dataset = CheckpointDataset(str(tmp_path), share=1e-6)
+    for epoch in (1, 2, 3):
+        dataset.save(checkpoint(epoch, best=epoch == 3, interval=None))
+    dataset.save(checkpoint(1, interval=None, finished=True))
+    assert epochs_of(tmp_path) == {"last": 1}
+
+
 @pytest.mark.parametrize("share", [0.0, -1, 2])
 def test_an_impossible_share_is_refused(tmp_path, share):
     with pytest.raises(DatasetError, match="allowed: a number above 0"):

@@ -85,11 +85,12 @@ class Server:
     """Stands in for MLflow: remembers each call."""
 
     def __init__(self, monkeypatch, active="run"):
-        self.calls, self.broken = [], False
+        self.calls, self.broken, self.takes = [], False, lambda: None
         server = self
 
         class MlflowClient:
             def log_batch(self, run_id, metrics):
+                server.takes()
                 if server.broken:
                     raise ConnectionError("no server")
                 server.calls.append((run_id, list(metrics)))
@@ -126,6 +127,16 @@ def test_calls_are_rare_and_flush_sends_the_rest(dataset, monkeypatch):
     calls = len(server.calls)
     dataset.flush()
     assert len(server.calls) == calls
+
+
+def test_slow_calls_take_a_small_share_of_the_time(dataset, monkeypatch):
+    server, now = Server(monkeypatch), [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    server.takes = lambda: now.append(now.pop() + 1.0)
+    for epoch in range(1, 1001):
+        dataset.save(record(epoch))
+        now[0] += 1.0
+    assert len(server.calls) == 5  # every 200 s
 
 
 def test_many_metrics_are_sent_in_calls_of_a_size_that_mlflow_takes(dataset, monkeypatch):

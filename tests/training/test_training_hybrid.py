@@ -336,3 +336,10 @@ def test_both_final_models_tell_what_they_learnt_from(problem, alpha, count):
         "physical": record["metrics"].get("alpha_physical", alpha),
     }
     assert not network["sequential"]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_words(problem):
+    (checkpoint, _), *_ = problem.hybrid(epochs=1).train()
+    del checkpoint.metadata["metrics"]
+    with pytest.raises(ResumeError, match=r"earlier version of hyco: it has no metrics.*resume=false"):
+        next(problem.hybrid(epochs=1).train(checkpoint, resume=True))

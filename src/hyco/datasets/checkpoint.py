@@ -24,8 +24,8 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
     writes over the files of an earlier one, and removes none: each says in its header what it belongs to.
 
     With a `share` of the time given, `last` and `best` are left out where writing them would take more than that; what
-    they would have said is at most one writing time over that share old: where a write takes 5 ms, with 0.02 a
-    training that is killed repeats the last quarter of a second at most. The first one of a training, one with which
+    they would have said is at most one writing time over that share old: where a write takes 5 ms, with 0.01 a
+    training that is killed repeats the last half second at most. The first one of a training, one with which
     it ends and that of every few epochs are always written.
 
     Args:
@@ -53,6 +53,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         self._share = share
         self._due = -math.inf
         self._best: Bundle | None = None
+        self._epoch = 0
         self.metadata = metadata
 
     def load(self) -> Bundle | None:
@@ -71,6 +72,9 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
     def save(self, data: Bundle) -> None:
         """Write a checkpoint; `last` comes after the others, so that what it stands for is complete."""
         meta, begin = data.metadata, time.monotonic()
+        if meta["epoch"] <= self._epoch:  # another training
+            self._due, self._best = -math.inf, None
+        self._epoch = meta["epoch"]
         if meta["is_best"]:
             self._best = data
         interval = meta["save_interval"]

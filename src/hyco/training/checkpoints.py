@@ -25,11 +25,17 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, 
 
 
 def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint of another configuration.
+    """Refuse to go on from a checkpoint of another configuration, or of a version that kept other things.
 
     Raises:
-        ResumeError: names each key that differs, with both values.
+        ResumeError: names each key that differs, with both values; or says what is missing.
     """
+    missing = [key for key in ("metrics", "operators") if key not in checkpoint.metadata]
+    if missing:
+        raise ResumeError(
+            f"cannot resume, the checkpoint is of an earlier version of hyco: it has no {' and no '.join(missing)}. "
+            "Run with resume=false to start anew."
+        )
     stored = checkpoint.metadata["configuration"]
     changed = [f"{key}: {old!r} in the checkpoint, {new!r} now" for key, old, new in differences(stored, configuration)]
     if changed:
