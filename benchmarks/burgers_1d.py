@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import torch
-from kedro.config import OmegaConfigLoader
 
 from hyco.config import parse
 from hyco.evaluation import report, roll_out_methods
@@ -28,21 +27,9 @@ from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.hybrid import HybridTrainer
 from hyco.training.physical import CONFIDENCE, train_physical
 from hyco.training.synthetic import train_synthetic
+from study import parameters
 
-ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
-
-
-def parameters(overrides: dict) -> dict:
-    """The parameters of `burgers_1d`, as `kedro run` reads them."""
-    loader = OmegaConfigLoader(
-        str(ROOT / "conf"),
-        base_env="base",
-        default_run_env="burgers_1d",
-        merge_strategy={"parameters": "soft"},
-        runtime_params=overrides,
-    )
-    return loader["parameters"]
 
 
 def run(values: dict, seed: int, methods: list[str]) -> dict:
@@ -105,7 +92,7 @@ def main() -> None:
         return
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
-    values = parameters(json.loads(arguments.params))
+    values = parameters("burgers_1d", json.loads(arguments.params))
     first, last = map(int, arguments.seeds.split("-"))
     lines = []
     for seed in range(first, last + 1):

@@ -49,6 +49,7 @@ from hyco.physics.stepper import Path as Execution
 from hyco.physics.stepper import Stepper
 from hyco.rollout import PhysicalModel, rollout, segment_lengths, tape_bytes
 from hyco.training.synthetic import SyntheticConfig, SyntheticTrainer
+from performance_training import in_own_process, peak_memory, row
 from study import described, write_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "performance.md"
@@ -249,23 +250,18 @@ def memory_of_a_long_gradient(cells: int, steps: int, budget: float = 1e9) -> fl
     values = equation.parameter_tensors(torch.float64)
     model = PhysicalModel(equation, equation.layout)
     step = model.stepper.bind(start, values)
-    before = performance_training.peak_memory()
+    before = peak_memory()
     lengths = segment_lengths(steps, start.numel() * 8, tape_bytes(step, start), budget)
     print(f"segments of {lengths} steps", file=sys.stderr)
     end = model.rollout(start, values, steps, memory_budget=budget, read=[steps])
     torch.autograd.grad(end.square().sum(), start)
-    return performance_training.peak_memory() - before
+    return peak_memory() - before
 
 
 def memory_row(cells: int, steps: int) -> Row:
     """The same in a process of its own."""
-    code = f"import performance; print(performance.memory_of_a_long_gradient({cells}, {steps}))"
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-    )
-    gigabytes = float(run.stdout) / 1e9
-    what = f"memory [GB] of the gradient of {steps} steps at {cells}², budget 1 GB"
-    return {"what": what, "against": "1 GB", "median": gigabytes, "lower": gigabytes, "upper": gigabytes}
+    gigabytes = in_own_process(f"performance.memory_of_a_long_gradient({cells}, {steps})") / 1e9
+    return row(f"memory [GB] of the gradient of {steps} steps at {cells}², budget 1 GB", "1 GB", [gigabytes])
 
 
 def trainer(simulations: int = 4, steps: int = 12) -> SyntheticTrainer:
@@ -341,14 +337,7 @@ def start_row(repetitions: int) -> Row:
         here, found = PAGE.parents[2], []
         for _ in range(repetitions + 1):
             found.append(listing(Path(folder)) / listing(here))
-    lower, median, upper = statistics.quantiles(found[1:], n=4)
-    return {
-        "what": "kedro registry list",
-        "against": "an empty project",
-        "median": median,
-        "lower": lower,
-        "upper": upper,
-    }
+    return row("kedro registry list", "an empty project", found[1:])
 
 
 def machine() -> str:
@@ -379,9 +368,9 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
     lines = ["| what | against | ratio | quartiles |", "|---|---|---|---|"]
-    for row in rows:
-        numbers = f"{row['median']:.2f} | {row['lower']:.2f} to {row['upper']:.2f}"
-        lines.append(f"| {row['what']} | {row['against']} | {numbers} |")
+    for found in rows:
+        numbers = f"{found['median']:.2f} | {found['lower']:.2f} to {found['upper']:.2f}"
+        lines.append(f"| {found['what']} | {found['against']} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -394,9 +383,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for row in measure(quick=arguments.quick, compiled=arguments.compiled, repetitions=arguments.repetitions):
-        rows.append(row)
-        print(table([row]).splitlines()[-1], flush=True)
+    for found in measure(quick=arguments.quick, compiled=arguments.compiled, repetitions=arguments.repetitions):
+        rows.append(found)
+        print(table([found]).splitlines()[-1], flush=True)
     if not arguments.quick:
         words = f"{described(__doc__)}\n\nMachine: {machine()}."
         more = [f"python benchmarks/performance.py --compiled --repetitions {arguments.repetitions}"]

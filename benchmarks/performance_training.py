@@ -16,20 +16,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from hand_written import HandWritten, inviscid_burgers
-from hyco.config import resolve_hybrid
+from hyco.config import parse
 from hyco.datasets.checkpoint import CheckpointDataset
 from hyco.datasets.metrics import MetricsDataset
-from hyco.generation import GenerationConfig, generate
+from hyco.generation import generate
 from hyco.metrics import nrmse_per_step
-from hyco.observations import ObservationConfig, Observations, observe
+from hyco.observations import Observations, observe
 from hyco.physics.registry import build_equation
-from hyco.training.hybrid import HybridConfig, HybridTrainer
+from hyco.training.hybrid import HybridTrainer
 from hyco.training.inverse_problem import Interaction
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from study import parameters
 
 Row = dict[str, Any]
 Loss = Callable[[Tensor], Tensor]
@@ -42,30 +42,29 @@ def row(what: str, against: str, found: list[float]) -> Row:
     return {"what": what, "against": against, "median": median, "lower": lower, "upper": upper}
 
 
-def configuration(environment: str) -> dict[str, Any]:
-    """The sections of `conf/base` with those of an environment merged in."""
-    sections: dict[str, Any] = {}
-    files = [*sorted((ROOT / "conf" / "base").glob("parameters*.yml")), ROOT / "conf" / environment / "parameters.yml"]
-    for file in files:
-        for name, section in yaml.safe_load(file.read_text().replace("${globals:experiment}", environment)).items():
-            sections[name] = {**sections.get(name, {}), **section} if isinstance(section, dict) else section
-    return sections
+def in_own_process(call: str) -> float:
+    """The number that a call in a module of the benchmarks gives, in a new process."""
+    code = f"import {call.split('.')[0]}; print({call})"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    return float(run.stdout)
 
 
 def measured(sections: dict[str, Any]) -> tuple[Any, Tensor, Observations]:
     """The equation, the true trajectories and what is measured of them."""
-    equation = build_equation(sections["equation"])
-    data = generate(equation, GenerationConfig.model_validate(sections["generation"]), 0)
-    observations = observe(data, ObservationConfig.model_validate(sections["observation"]), 0)
-    return equation, data.tensors["trajectories"], observations
+    config = parse(sections)
+    equation = build_equation(config.equation)
+    data = generate(equation, config.generation, 0)
+    return equation, data.tensors["trajectories"], observe(data, config.observation, 0)
 
 
 def hybrid(sections: dict[str, Any], problem: tuple[Any, Tensor, Observations] | None = None) -> HybridTrainer:
     """A hybrid as `kedro run --pipelines hybrid` trains it."""
     equation, _, observations = problem or measured(sections)
-    resolved = resolve_hybrid(sections["hybrid"], sections["synthetic"], sections["physical"])
-    config = HybridConfig.model_validate(resolved)
-    return HybridTrainer(equation, observations, config, 0, configuration={}, device=torch.device("cpu"))
+    return HybridTrainer(
+        equation, observations, parse(sections).hybrid, 0, configuration={}, device=torch.device("cpu")
+    )
 
 
 class Clocked:
@@ -92,7 +91,7 @@ def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
     """A hybrid against the epochs of its network and the updates of its physics, on the samples that they had."""
     found: dict[str, list[float]] = {"halves": [], "slower": [], "models": [], "conversion": [], "saved": []}
     for _ in range(repetitions):
-        sections = configuration("burgers_1d")
+        sections = parameters("burgers_1d")
         sections["hybrid"]["epochs"] = epochs
         trainer, clock = hybrid(sections), Clocked()
         clock.watch("network", trainer.synthetic, "epoch")
@@ -127,7 +126,7 @@ def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
 
 def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer], Interaction]:
     """Problem A with one-step windows: the equation, new trainers, and predictions that a network may have made."""
-    sections = configuration("inviscid_burgers")
+    sections = parameters("inviscid_burgers")
     equation, states, observations = measured(sections)
     physical = {**sections["physical"], "method": "L-BFGS-B", "max_iterations": 20, "num_predict_steps": 1}
     physical |= {"execution": execution, "suppress_convergence_errors": True, "abs_tol": 1e-12}
@@ -189,7 +188,7 @@ def update_row(repetitions: int, *, compiled: bool) -> Row:
 
 def growth_of_memory(epochs: int) -> float:
     """kB per epoch by which the resident set of this process grows after the first 50 epochs of a small hybrid."""
-    sections = configuration("burgers_1d")
+    sections = parameters("burgers_1d")
     sections["equation"]["domain"]["x"]["resolution"] = 32
     sections["generation"]["steps"] = 16
     sections["synthetic"] |= {"network": {"name": "resnet", "filters": 4, "blocks": 1}, "batch_size": 64}
@@ -208,16 +207,13 @@ def growth_of_memory(epochs: int) -> float:
 
 def growth_row(epochs: int) -> Row:
     """The same in a process of its own."""
-    code = f"import performance_training; print(performance_training.growth_of_memory({epochs}))"
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-    )
-    return row(f"growth of memory over {epochs} epochs of a hybrid [kB per epoch]", "", [float(run.stdout)])
+    found = in_own_process(f"performance_training.growth_of_memory({epochs})")
+    return row(f"growth of memory over {epochs} epochs of a hybrid [kB per epoch]", "", [found])
 
 
 def peak_of(part: str) -> float:
     """Peak resident set [MB] of this process after training a part of burgers_1d: synthetic, physical or hybrid."""
-    sections = configuration("burgers_1d")
+    sections = parameters("burgers_1d")
     sections["hybrid"]["epochs"] = 6
     trainer = hybrid(sections)
     if part == "hybrid":
@@ -240,13 +236,8 @@ def peak_memory() -> float:
 
 def peak_row() -> Row:
     """Peak memory of a hybrid against that of its halves, each in a process of its own."""
-    peaks = {}
-    for part in ("synthetic", "physical", "hybrid"):
-        code = f"import performance_training; print(performance_training.peak_of({part!r}))"
-        run = subprocess.run(
-            [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-        peaks[part] = float(run.stdout)
+    parts = ("synthetic", "physical", "hybrid")
+    peaks = {part: in_own_process(f"performance_training.peak_of({part!r})") for part in parts}
     larger = max(peaks["synthetic"], peaks["physical"])
     return row(f"peak memory of a hybrid ({peaks['hybrid']:.0f} MB)", "the larger half", [larger / peaks["hybrid"]])
 
@@ -282,7 +273,7 @@ def first_epoch_row(repetitions: int) -> Row:
 
 def potential_rows() -> Iterator[Row]:
     """Seconds of training until the hybrid's network predicts problem A (the hidden potential) so well; seed 0."""
-    sections = configuration("inviscid_burgers")
+    sections = parameters("inviscid_burgers")
     sections["hybrid"]["alpha"] = "auto"
     problem = measured(sections)
     states = problem[1][1:]

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def parameters(environment: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The parameters of a configuration directory, as `kedro run --env` reads them."""
+    loader = OmegaConfigLoader(
+        str(CONF),
+        base_env="base",
+        default_run_env=environment,
+        merge_strategy={"parameters": "soft"},
+        runtime_params=dict(overrides or {}),
+    )
+    found: dict[str, Any] = loader["parameters"]
+    return found
 
 
 def read_lines(paths: Iterable[Path | None]) -> list[dict[str, Any]]:
