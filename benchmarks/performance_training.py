@@ -44,7 +44,7 @@ def row(what: str, against: str, found: list[float]) -> Row:
 
 def in_own_process(call: str) -> float:
     """The number that a call in a module of the benchmarks gives, in a new process."""
-    code = f"import {call.split('.')[0]}; print({call})"
+    code = f"import {call.split('.')[0]}; from hyco.allocator import keep_freed_memory as keep; keep(); print({call})"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
     )

@@ -8,9 +8,12 @@ import shutil
 import pytest
 import torch
 from phi import math as phimath
+from torch._inductor.decomposition import select_decomp_table
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.fields import FieldSpec, Layout
 from hyco.physics import stepper as stepper_module
+from hyco.physics.compiled import GhostCells
 from hyco.physics.equation import Equation
 from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
@@ -59,6 +62,43 @@ def test_the_compiled_step_equals_the_plain_step_to_rounding():
     assert stepper.path == ("traced" if shutil.which(os.environ.get("CXX", "g++")) is None else "compiled")
     found = stepper(start, viscosity)
     assert torch.allclose(found, Stepper(equation, "plain")(start, viscosity), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("cells", [8, 12])  # by remainders of indices, and by slices of a wider field
+def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
+    domain = {"x": {"size": 0.2 * cells, "resolution": cells}, "y": {"size": 0.15 * cells, "resolution": cells}}
+    velocity = {"velocity_x": 0.8, "velocity_y": -0.4}
+    section = {"name": "advection", "domain": domain, "dt": 0.03, "max_speed": 1.0, "parameters": velocity}
+    equation = build_equation(section)
+    start = equation.initial_states(2, 0.4, 0.5, torch.Generator().manual_seed(1)).requires_grad_(True)
+    values = equation.parameter_tensors(torch.float64)
+    speed = values["velocity_x"].requires_grad_(True)
+    found = []
+    for path in ("traced", "compiled"):
+        end = Stepper(equation, path)(start, values)
+        found.append([end, *torch.autograd.grad((end**2)[..., 1:, 2:].sum(), [start, speed])])
+    for traced, compiled in zip(*found, strict=True):
+        assert torch.allclose(compiled, traced, rtol=1e-12, atol=1e-13)
+
+
+def test_shifts_become_slices_unless_the_compiler_can_vectorise_them():
+    """Of the graph that the compiler gets: both ends of a field are put in front and behind, where it helps."""
+
+    def graph_of(cells):
+        def run(u):
+            return u.roll(2, -1) - 3 * u.roll(-1, -1) + u.roll(1, -2)
+
+        u = torch.rand(3, 5, cells, dtype=torch.float64)
+        graph = make_fx(run, decomposition_table=select_decomp_table(), tracing_mode="fake")(u)
+        GhostCells()(graph.graph)
+        graph.recompile()
+        assert torch.equal(graph(u), run(u))
+        return [node.target for node in graph.graph.nodes]
+
+    aten = torch.ops.aten
+    assert graph_of(12).count(aten.cat.default) == 1
+    assert graph_of(12).count(aten.index.Tensor) == 1  # along the other dimension
+    assert graph_of(16).count(aten.cat.default) == 0
 
 
 def test_without_a_compiler_the_step_runs_traced_and_says_so(monkeypatch, caplog):

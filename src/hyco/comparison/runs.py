@@ -22,6 +22,7 @@ import torch
 from phi import math as phi_math
 from torch import Tensor
 
+from hyco.allocator import keep_freed_memory
 from hyco.comparison.config import CompareConfig, Contender
 from hyco.comparison.summary import summarise
 from hyco.evaluation import Model, report, roll_out_methods, true_numbers
@@ -179,6 +180,7 @@ def _results(pending: Sequence[tuple[Contender, int]], processes: int, device: s
 
 def _begin_worker(threads: int) -> None:
     """As many threads as one process has, for the same numbers; and no life after the parent's."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -12,6 +12,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING, configure_logging
 from omegaconf.errors import OmegaConfBaseException
 
+from hyco.allocator import keep_freed_memory
 from hyco.hooks.errors import for_user
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
 
 
 class ConfigurationHooks:
-    """Logging, one validation of all parameters, `hybrid.checkpoint_dir` and `threads`."""
+    """Logging, one validation of all parameters, `hybrid.checkpoint_dir`, `threads` and freed memory."""
 
     def __init__(self) -> None:
         self._project_path = Path()
@@ -59,7 +60,7 @@ class ConfigurationHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to evaluate on nothing, and let torch use as many threads as `threads` says.
+        """Refuse to evaluate on nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
@@ -72,6 +73,7 @@ class ConfigurationHooks:
             if "rollouts" in pipeline.all_outputs():
                 message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
+        keep_freed_memory()
         threads = parameters.get("threads")
         if threads is not None:
             import torch

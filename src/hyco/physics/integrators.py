@@ -31,18 +31,18 @@ def rkl2_stages(time: float, stiffness: float) -> int:
 
 
 def rkl2(u: Any, time: float, rate: Callable[[Any], Any], stages: int) -> Any:
-    """One step of the second-order Runge-Kutta-Legendre method, for F with real eigenvalues ≤ 0.
+    """One step of the second-order Runge-Kutta-Legendre method, for an affine F with real eigenvalues ≤ 0.
 
     Its stability polynomial is a shifted Legendre polynomial, so that s stages go as far as about s²/4 explicit Euler
-    steps. Meyer, Balsara and Aslam, J. Comput. Phys. 257 (2014) 594, doi:10.1016/j.jcp.2013.08.021.
+    steps. With the Legendre polynomial P of degree s it is (1 - b) + b P(1 + w z), the same for every way to compute
+    it where F is affine; here P comes from its three-term recurrence, which needs the last two stages only.
+
+    C. D. Meyer, D. S. Balsara and T. D. Aslam, J. Comput. Phys. 257 (2014) 594, doi:10.1016/j.jcp.2013.08.021.
     """
-    b = [1 / 3, 1 / 3, *((j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, stages + 1))]
-    w = 4 / (stages * stages + stages - 2)
-    slope = time * rate(u)
-    older, state = u, u + b[1] * w * slope
+    reach = stages * stages + stages - 2
+    w, b = 4 / reach, reach / (2 * stages * (stages + 1))
+    older, state = u, u + w * time * rate(u)
     for j in range(2, stages + 1):
-        mu = (2 * j - 1) / j * b[j] / b[j - 1]
-        nu = (1 - j) / j * b[j] / b[j - 2]
-        change = mu * w * (time * rate(state) - (1 - b[j - 1]) * slope)
-        older, state = state, mu * state + nu * older + (1 - mu - nu) * u + change
-    return state
+        moved = state + w * time * rate(state)
+        older, state = state, (2 * j - 1) / j * moved + (1 - j) / j * older
+    return (1 - b) * u + b * state

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path as FilePath
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -128,7 +127,9 @@ class Stepper:
             self.path = "compiled" if worth else "traced"
             log.info("The step runs %s (%d operations).", self.path, program.operations)
         if self.path == "compiled" and ("compiled", kind) not in self._programs:
-            self._programs["compiled", kind] = replace(program, step=_Compiled(program.step))
+            from hyco.physics.compiled import Compiled
+
+            self._programs["compiled", kind] = replace(program, step=Compiled(program))
         return self._programs[self.path, kind]
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
@@ -181,29 +182,3 @@ def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
 
 def _has_compiler() -> bool:
     return shutil.which(os.environ.get("CXX", "g++")) is not None
-
-
-class _Compiled:
-    """A graph that goes through Inductor at its first call; run as it is where that fails.
-
-    What was compiled is kept on disk for later processes, in the user's cache or in TORCHINDUCTOR_CACHE_DIR.
-    """
-
-    def __init__(self, graph: Callable[..., Tensor]) -> None:
-        cache = FilePath(os.environ.get("XDG_CACHE_HOME", FilePath.home() / ".cache"))
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "hyco" / "inductor"))
-        self._graph = graph
-        # Neighbours read what was computed, not each of them the sum of two fields that it is made of.
-        options: dict[str, str | int | bool | Callable[..., Any]] = {"realize_reads_threshold": 1}
-        self._run: Callable[..., Tensor] = torch.compile(graph, options=options)
-
-    def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
-        if self._run is self._graph:
-            return self._graph(state, *inputs)
-        try:
-            return self._run(state, *inputs)
-        except Exception as error:  # a compiler can fail in as many ways as there are machines
-            found = self._graph(state, *inputs)  # what is wrong with the step itself is raised here
-            log.warning("The step cannot be compiled (%s): it runs traced.", str(error).split("\n")[0])
-            self._run = self._graph
-            return found

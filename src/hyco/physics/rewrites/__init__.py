@@ -7,10 +7,11 @@ from torch import fx
 
 from hyco.physics.rewrites.fourier import halve_spectra, transform
 from hyco.physics.rewrites.idle import count_from_the_front, drop_idle, merge_equal
-from hyco.physics.rewrites.layout import permute_late, restore_stacks
+from hyco.physics.rewrites.layout import keep_scalars, keep_selected, permute_late, restore_stacks
 from hyco.physics.rewrites.nodes import aten
 from hyco.physics.rewrites.shifts import roll
 from hyco.physics.rewrites.sums import add_products, carry_numbers, unnest_sums
+from hyco.physics.rewrites.terms import collect_terms
 
 # Operators of these names take the same arguments as the functions of torch of these names.
 _FUNCTIONS = {"abs", "add", "addcmul", "cat", "div", "exp", "gt", "lt", "maximum", "minimum", "mul", "neg", "permute"}
@@ -23,12 +24,14 @@ def simplify(graph: fx.Graph) -> None:
     - Operations that leave a tensor as it is are dropped.
     - PhiML puts the dimension of a stack last; what is computed from it is computed with the dimensions in the order
       of what was stacked, where memory is contiguous.
+    - One number has no dimensions, whatever it is computed with.
     - A slice of a tensor with its own ends in front and behind, a periodic shift, becomes a roll: its gradient is one
       operation instead of five, and a compiler needs no copy of the tensor.
     - Fourier transforms along one dimension after the other become one transform; that of real numbers needs no complex
       copy of them, and back to real numbers half of the coefficients.
     - Numbers that tensors are multiplied by go along with what is computed, to a sum or a product that takes them for
       nothing.
+    - Like terms of a sum are collected: one product for all with the same value, or with the same coefficient.
     - A product that is added becomes one operation with the sum.
     """
     count_from_the_front(graph)
@@ -36,6 +39,7 @@ def simplify(graph: fx.Graph) -> None:
     merge_equal(graph)
     restore_stacks(graph)
     permute_late(graph)
+    keep_selected(graph)
     merge_equal(graph)
     roll(graph)
     merge_equal(graph)
@@ -43,8 +47,11 @@ def simplify(graph: fx.Graph) -> None:
     halve_spectra(graph)
     carry_numbers(graph)
     merge_equal(graph)
+    collect_terms(graph)
+    merge_equal(graph)
     unnest_sums(graph)
     add_products(graph)
+    keep_scalars(graph)
 
 
 def call_torch(graph: fx.Graph) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from hyco.physics.rewrites.nodes import arguments, aten, is_product, new, replace
+from hyco.physics.rewrites.nodes import arguments, aten, is_product, moving_nodes, new, replace
 
 
 def transform(graph: fx.Graph) -> None:
@@ -33,10 +33,7 @@ def halve_spectra(graph: fx.Graph) -> None:
     X F, which is X(k) (F(k) + F(-k)*)/2: half of its coefficients say all. Only for an F that does not depend on the
     state, so that this factor is worked out once.
     """
-    moving = {next(iter(graph.nodes))}
-    for node in list(graph.nodes):
-        if not moving.isdisjoint(node.all_input_nodes):
-            moving.add(node)
+    moving = moving_nodes(graph)
     for node in list(graph.nodes):
         found = _real_part(node)
         if found is None:
@@ -81,13 +78,17 @@ def _transformed(product: fx.Node) -> list[int]:
 
 def _hermitian_half(node: fx.Node, factor: fx.Node, dims: list[int]) -> fx.Node:
     """(F(k) + F(-k)*)/2 for the k that a real transform has; the dimensions count from the end."""
-    shape = factor.meta["val"].shape
+    copied = factor.target is aten._to_copy.default
+    real = copied and arguments(factor)[0].meta["val"].dtype == factor.meta["val"].real.dtype
+    values = arguments(factor)[0] if real else factor
+    shape = values.meta["val"].shape
     present = [dim % len(shape) for dim in dims if -dim <= len(shape) and shape[dim] > 1]
-    mirrored = new(node, aten.roll.default, new(node, aten.flip.default, factor, present), [1] * len(present), present)
-    if factor.meta["val"].is_complex():
+    mirrored = new(node, aten.roll.default, new(node, aten.flip.default, values, present), [1] * len(present), present)
+    if values.meta["val"].is_complex():
         mirrored = new(node, aten.conj_physical.default, mirrored)
-    mean = new(node, aten.mul.Tensor, new(node, aten.add.Tensor, factor, mirrored), 0.5)
-    if -dims[-1] > len(shape) or shape[dims[-1]] == 1:
-        return mean
-    last = dims[-1] % len(shape)
-    return new(node, aten.slice.Tensor, mean, last, 0, shape[last] // 2 + 1)
+    if -dims[-1] <= len(shape) and shape[dims[-1]] > 1:
+        last = dims[-1] % len(shape)
+        end = shape[last] // 2 + 1
+        values, mirrored = (new(node, aten.slice.Tensor, half, last, 0, end) for half in (values, mirrored))
+    mean = new(node, aten.mul.Tensor, new(node, aten.add.Tensor, values, mirrored), 0.5)
+    return new(node, aten._to_copy.default, mean, dtype=factor.meta["val"].dtype) if real else mean

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx
 
-from hyco.physics.rewrites.nodes import arguments, aten, new, replace
+from hyco.physics.rewrites.nodes import arguments, aten, exact, new, replace
 
 _ELEMENTWISE = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.rsub.Scalar, aten.neg.default}
-_ELEMENTWISE |= {aten.abs.default, aten.minimum.default, aten.maximum.default, aten.where.self}
+_ELEMENTWISE |= {aten.abs.default, aten.minimum.default, aten.maximum.default, aten.where.self, aten._to_copy.default}
+_BROADCASTING = _ELEMENTWISE | {aten.addcmul.default}
 _TRANSFORMS = {aten._fft_r2c.default, aten._fft_c2c.default, aten._fft_c2r.default}
 
 
@@ -21,6 +22,18 @@ def restore_stacks(graph: fx.Graph) -> None:
             parts, dim = arguments(node)
             if all(part.target is aten.unsqueeze.default and part.args[1] == dim for part in parts):
                 replace(node, aten.stack.default, [arguments(part)[0] for part in parts], dim)
+    graph.eliminate_dead_code()
+
+
+def keep_selected(graph: fx.Graph) -> None:
+    """A selection with its dimension put back is a slice."""
+    for node in list(graph.nodes):
+        if node.target is aten.unsqueeze.default:
+            selected, dim = arguments(node)
+            if selected.target is aten.select.int and selected.args[1] == dim:
+                source, _, index = arguments(selected)
+                index %= source.meta["val"].shape[dim]
+                replace(node, aten.slice.Tensor, source, dim, index, index + 1)
     graph.eliminate_dead_code()
 
 
@@ -56,6 +69,37 @@ def permute_late(graph: fx.Graph) -> None:
         elif node.target in _ELEMENTWISE:
             _permute_result(node)
     graph.eliminate_dead_code()
+
+
+def keep_scalars(graph: fx.Graph) -> None:
+    """Compute with one number as a tensor without dimensions, not with as many dimensions as fields have."""
+    scalars: dict[fx.Node, fx.Node] = {}
+
+    def scalar(value: fx.Node) -> fx.Node:
+        return scalars.get(value, value)
+
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not _one_number(node):
+            continue
+        inputs = node.all_input_nodes
+        if any(scalar(i).meta["val"].ndim for i in inputs) or not inputs:
+            continue
+        if node.target in (aten.unsqueeze.default, aten.view.default, aten.reshape.default):
+            scalars[node] = scalar(inputs[0])
+        elif node.target in _ELEMENTWISE:
+            scalars[node] = new(node, node.target, *fx.node.map_arg(node.args, scalar), **node.kwargs)
+    for node, replacement in scalars.items():
+        for user in list(node.users):
+            # Where another input alone gives the result its shape and its kind of numbers.
+            rank = user.meta["val"].ndim if user.target in _BROADCASTING and exact(user) else None
+            if any(i not in scalars and i.meta["val"].ndim == rank for i in user.all_input_nodes):
+                user.replace_input_with(node, replacement)
+    graph.eliminate_dead_code()
+
+
+def _one_number(value: fx.Node) -> bool:
+    found = value.meta["val"]
+    return isinstance(found, Tensor) and found.ndim > 0 and found.numel() == 1
 
 
 def _restack(node: fx.Node, parts: list[fx.Node], dim: int) -> None:

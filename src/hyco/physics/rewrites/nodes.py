@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 aten = torch.ops.aten
+
+SUMS = {aten.add.Tensor, aten.sub.Tensor}
+
+_REAL_AND_COMPLEX = {aten.view_as_real.default, aten._fft_r2c.default, aten._fft_c2r.default}
 
 
 def arguments(node: fx.Node) -> tuple[Any, ...]:
@@ -34,3 +38,42 @@ def replace(node: fx.Node, target: Callable[..., Any], *args: Any, **kwargs: Any
 def is_product(value: Any) -> bool:
     """Whether a value is a product that is needed once."""
     return isinstance(value, fx.Node) and value.target is aten.mul.Tensor and len(value.users) == 1
+
+
+def moving_nodes(graph: fx.Graph) -> set[fx.Node]:
+    """What depends on the state, the first input; the rest is not computed in every step."""
+    moving = {next(iter(graph.nodes))}
+    for node in graph.nodes:
+        if not moving.isdisjoint(node.all_input_nodes):
+            moving.add(node)
+    return moving
+
+
+def exact(node: fx.Node) -> bool:
+    """Whether a node and what it is computed from are real numbers, or complex ones, of one precision."""
+    if node.target in _REAL_AND_COMPLEX:
+        return True
+    values = [i.meta["val"] for i in (node, *node.all_input_nodes)]
+    if not all(isinstance(value, Tensor) for value in values):
+        return False
+    kinds: set[torch.dtype] = {value.dtype for value in values}
+    return len(kinds) == 1 and all(kind.is_floating_point or kind.is_complex for kind in kinds)
+
+
+def fixed_factor(product: fx.Node, moving: set[fx.Node]) -> tuple[fx.Node, fx.Node] | None:
+    """The factor that does not depend on the state and the other one, if there is such a factor."""
+    a, b = arguments(product)
+    if not isinstance(a, fx.Node) or not isinstance(b, fx.Node):
+        return None
+    return (a, b) if a not in moving else (b, a) if b not in moving else None
+
+
+def weight_of(node: fx.Node) -> float:
+    """Of the second summand."""
+    alpha: Any = node.kwargs.get("alpha", 1)
+    return float(alpha if node.target is aten.add.Tensor else -alpha)
+
+
+def alpha_of(weight: float) -> dict[str, float]:
+    """The keyword of a sum whose second summand has this weight."""
+    return {} if weight == 1 else {"alpha": weight}

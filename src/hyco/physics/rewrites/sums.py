@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, fx
+from torch import fx
 
-from hyco.physics.rewrites.nodes import arguments, aten, is_product, new, replace
+from hyco.physics.rewrites.nodes import (
+    SUMS,
+    alpha_of,
+    arguments,
+    aten,
+    exact,
+    fixed_factor,
+    is_product,
+    new,
+    replace,
+    weight_of,
+)
 
 # Of a number times a tensor they give that number times what they give of the tensor.
 _LINEAR = {aten.slice.Tensor, aten.select.int, aten.unsqueeze.default, aten.permute.default, aten.roll.default}
 _LINEAR |= {aten.view.default, aten.reshape.default, aten.expand.default, aten.view_as_real.default}
 _LINEAR |= {aten._fft_r2c.default, aten._fft_c2c.default, aten._fft_c2r.default}
-
-_REAL_AND_COMPLEX = {aten.view_as_real.default, aten._fft_r2c.default, aten._fft_c2r.default}
-
-_SUMS = {aten.add.Tensor, aten.sub.Tensor}
 
 
 class _Numbers:
@@ -36,7 +42,7 @@ class _Numbers:
         if number == 1:
             return rest
         if value not in self._products:
-            fixed = _fixed_factor(rest, self.moving) if is_product(rest) else None
+            fixed = fixed_factor(rest, self.moving) if is_product(rest) else None
             if fixed is None:
                 self._products[value] = new(before, aten.mul.Tensor, rest, number)
             else:
@@ -53,24 +59,13 @@ def carry_numbers(graph: fx.Graph) -> None:
         if numbers.moving.isdisjoint(inputs):
             continue
         numbers.moving.add(node)
-        found = _carried(node, numbers) if node.op == "call_function" and _exact(node) else None
+        found = _carried(node, numbers) if node.op == "call_function" and exact(node) else None
         if found is not None and 1e-9 < abs(found[0]) < 1e9:
             numbers.of[node] = found
             continue
         for value in inputs:
             node.replace_input_with(value, numbers.multiplied(value, node))
     graph.eliminate_dead_code()
-
-
-def _exact(node: fx.Node) -> bool:
-    """Whether a node and what it is computed from are real numbers, or complex ones, of one precision."""
-    if node.target in _REAL_AND_COMPLEX:
-        return True
-    values = [i.meta["val"] for i in (node, *node.all_input_nodes)]
-    if not all(isinstance(value, Tensor) for value in values):
-        return False
-    kinds: set[torch.dtype] = {value.dtype for value in values}
-    return len(kinds) == 1 and all(kind.is_floating_point or kind.is_complex for kind in kinds)
 
 
 def _carried(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node] | None:
@@ -92,7 +87,7 @@ def _carried(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node] | None:
         return number, _again(node, value, *rest)
     if target in (aten.mul.Tensor, aten.div.Tensor) and not node.kwargs:
         return _carried_product(node, numbers)
-    if target in _SUMS:
+    if target in SUMS:
         return _carried_sum(node, numbers)
     if target is aten.rsub.Scalar and len(rest) == 1 and not node.kwargs and isinstance(rest[0], int | float):
         return -number, value if rest[0] == 0 else new(node, aten.sub.Tensor, value, rest[0] / number)
@@ -111,8 +106,8 @@ def _carried_product(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node] 
     if not product:
         return number / other, _again(node, value, divisor)
     number *= other
-    fixed = _fixed_factor(node, numbers.moving)
-    if fixed is not None and number != 1:
+    fixed = fixed_factor(node, numbers.moving)
+    if fixed is not None and number != 1 and not _is_summand(node):
         p, _ = fixed
         scaled = new(node, aten.mul.Tensor, p, number)
         return 1.0, _again(node, scaled, divisor) if p is first else _again(node, value, scaled)
@@ -121,7 +116,7 @@ def _carried_product(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node] 
 
 def _carried_sum(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node]:
     first, second = arguments(node)
-    alpha = _weight(node)
+    alpha = weight_of(node)
     number, value = numbers.split(first)
     if isinstance(second, int | float):
         return number, new(node, aten.add.Tensor, value, alpha * second / number)
@@ -134,15 +129,19 @@ def _carried_sum(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node]:
         number, value, other, summand = other, summand, number, value
     if other == -number:
         return number, new(node, aten.sub.Tensor, value, summand)
-    return number, new(node, aten.add.Tensor, value, summand, **_alpha(other / number))
+    return number, new(node, aten.add.Tensor, value, summand, **alpha_of(other / number))
 
 
-def _fixed_factor(product: fx.Node, moving: set[fx.Node]) -> tuple[fx.Node, fx.Node] | None:
-    """The factor that does not depend on the state and the other one, if there is such a factor."""
-    a, b = arguments(product)
-    if not isinstance(a, fx.Node) or not isinstance(b, fx.Node):
-        return None
-    return (a, b) if a not in moving else (b, a) if b not in moving else None
+def _is_summand(value: fx.Node) -> bool:
+    """Whether it is needed, but for numbers that it is multiplied by, in one sum only, which can take them with it."""
+    while len(value.users) == 1:
+        (value,) = value.users
+        if value.target in SUMS:
+            return True
+        scaled = value.target in (aten.mul.Tensor, aten.div.Tensor) and isinstance(value.args[1], int | float)
+        if not scaled and value.target is not aten.neg.default:
+            return False
+    return False
 
 
 def _again(node: fx.Node, *args: Any) -> fx.Node:
@@ -152,26 +151,26 @@ def _again(node: fx.Node, *args: Any) -> fx.Node:
 
 def unnest_sums(graph: fx.Graph) -> None:
     """`a + k (b + c)` as `(a + k b) + k c` where that is a sum with products: each becomes one operation with a sum."""
-    waiting = [node for node in graph.nodes if node.target in _SUMS]
+    waiting = [node for node in graph.nodes if node.target in SUMS]
     while waiting:
         node = waiting.pop()
-        if node.target not in _SUMS or not node.users:
+        if node.target not in SUMS or not node.users:
             continue
         first, inner = arguments(node)
-        weight = _weight(node)
+        weight = weight_of(node)
         if weight == 1 and _sum_with_product(first) and _begins_with_product(first) and not _begins_with_product(inner):
             first, inner = inner, first
-        if isinstance(first, fx.Node) and _sum_with_product(inner):
+        if isinstance(first, fx.Node) and first is not inner and _sum_with_product(inner):
             b, c = arguments(inner)
-            summed = new(node, aten.add.Tensor, first, b, **_alpha(weight))
-            node.target, node.args, node.kwargs = aten.add.Tensor, (summed, c), _alpha(weight * _weight(inner))
+            summed = new(node, aten.add.Tensor, first, b, **alpha_of(weight))
+            node.target, node.args, node.kwargs = aten.add.Tensor, (summed, c), alpha_of(weight * weight_of(inner))
             graph.erase_node(inner)
             waiting += [summed, node]
 
 
 def _sum_with_product(value: Any) -> bool:
     """Whether it is a sum of tensors that nothing else needs, one of them a product or such a sum again."""
-    if not isinstance(value, fx.Node) or value.target not in _SUMS or len(value.users) > 1:
+    if not isinstance(value, fx.Node) or value.target not in SUMS or len(value.users) > 1:
         return False
     b, c = arguments(value)
     return isinstance(c, fx.Node) and any(_product_of_tensors(i) or _sum_with_product(i) for i in (b, c))
@@ -184,22 +183,12 @@ def _begins_with_product(value: Any) -> bool:
     return _product_of_tensors(value)
 
 
-def _weight(node: fx.Node) -> float:
-    """Of the second summand."""
-    alpha: Any = node.kwargs.get("alpha", 1)
-    return float(alpha if node.target is aten.add.Tensor else -alpha)
-
-
-def _alpha(weight: float) -> dict[str, float]:
-    return {} if weight == 1 else {"alpha": weight}
-
-
 def add_products(graph: fx.Graph) -> None:
     """`a ± number b c` and `a ± number b` in one operation, where nothing else needs the product."""
     for node in list(graph.nodes):
-        if node.target not in _SUMS:
+        if node.target not in SUMS:
             continue
-        weight = _weight(node)
+        weight = weight_of(node)
         summand, product = arguments(node)
         if weight == 1 and not is_product(product):
             summand, product = product, summand
