@@ -10,10 +10,10 @@ the resident set of a process of its own.
 
 A step is measured in rollouts, each of which begins with what the parameters alone decide, against what one writes in
 PyTorch for that equation alone (`hand_written.py`): eager against the traced step, compiled for fixed sizes against the
-compiled one. Gradients are those with respect to the named parameter. The grid has as many cells along every axis;
-inviscid Burgers, in one dimension, has as many cells in all. The bytes that a step moves are those that its operations
-read and write. Smoke and Darcy have no such rows: nearly all of their step is the solution of a linear system, which
-hand-written code would take from the same library.
+compiled one. Gradients are those with respect to the named parameter. The grid has as many cells along every axis,
+once a number of them that is no power of two; inviscid Burgers, in one dimension, has as many cells in all. The bytes
+that a step moves are those that its operations read and write. Smoke and Darcy have no such rows: nearly all of their
+step is the solution of a linear system, which hand-written code would take from the same library.
 """
 
 from __future__ import annotations
@@ -265,6 +265,27 @@ def memory_row(cells: int, steps: int) -> Row:
     return row(f"memory [GB] of the gradient of {steps} steps at {cells}², budget 1 GB", "1 GB", [gigabytes])
 
 
+def seconds_of_the_first_gradient(cells: int = 64) -> float:
+    """Until a compiled Burgers step and its gradient have run for the first time in this process."""
+    equation = equation_of("burgers", cells)
+    start, values = start_of(equation), equation.parameter_tensors(torch.float64)
+    viscosity = values["viscosity"].requires_grad_(True)
+    begin = time.perf_counter()
+    torch.autograd.grad(Stepper(equation, "compiled")(start, values).sum(), viscosity)
+    return time.perf_counter() - begin
+
+
+def compiling_row(repetitions: int) -> Row:
+    """A process that finds what was compiled before against the process that compiled it."""
+    call, found, later = "performance.seconds_of_the_first_gradient()", [], 0.0
+    for _ in range(repetitions):
+        with tempfile.TemporaryDirectory() as cache:
+            first, later = (in_own_process(call, TORCHINDUCTOR_CACHE_DIR=cache) for _ in range(2))
+        found.append(first / later)
+    what = f"first compiled step and gradient of burgers 64² in a later process ({later:.1f} s)"
+    return row(what, "in the process that compiles", found)
+
+
 def trainer(simulations: int = 4, steps: int = 12) -> SyntheticTrainer:
     """A small network for Burgers in one dimension."""
     equation = build_equation(
@@ -357,10 +378,14 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     yield start_row(2 if quick else min(repetitions, 5))
     yield epoch_row(repetitions)
     yield batch_size_row(min(repetitions, 5))
+    if compiled:
+        yield compiling_row(1 if quick else 3)
     yield segments_row(*((16, 40) if quick else (128, 200)), repetitions)
     for name in HAND_WRITTEN:
         for cells in (16,) if quick else (64, 256):
             yield from step_rows(name, cells, repetitions, paths)
+    if compiled:
+        yield from step_rows("heat", 12 if quick else 100, repetitions, ["compiled"])
     yield from scaling_rows(*((16, [32]) if quick else (64, [128, 256, 512])), repetitions)
     yield memory_row(*((16, 40) if quick else (128, 10_000)))
     yield from performance_training.rows(quick=quick, compiled=compiled, repetitions=repetitions)

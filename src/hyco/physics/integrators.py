@@ -31,11 +31,12 @@ def rkl2_stages(time: float, stiffness: float) -> int:
 
 
 def rkl2(u: Any, time: float, rate: Callable[[Any], Any], stages: int) -> Any:
-    """One step of the second-order Runge-Kutta-Legendre method, for an affine F with real eigenvalues ≤ 0.
+    """One step of the second-order Runge-Kutta-Legendre method, for F with real eigenvalues ≤ 0.
 
-    Its stability polynomial is a shifted Legendre polynomial, so that s stages go as far as about s²/4 explicit Euler
-    steps. With the Legendre polynomial P of degree s it is (1 - b) + b P(1 + w z), the same for every way to compute
-    it where F is affine; here P comes from its three-term recurrence, which needs the last two stages only.
+    Its stability polynomial is (1 - b) + b P(1 + w z) with the Legendre polynomial P of degree s, so that s stages go
+    as far as about s²/4 explicit Euler steps. The stages follow the three-term recurrence of P and need the two before
+    them only. Where F is affine, as for the heat equation, the step is that of the source, whose stages hold a part of
+    the first state and of F there each; for other F it is another method with this polynomial, of second order too.
 
     C. D. Meyer, D. S. Balsara and T. D. Aslam, J. Comput. Phys. 257 (2014) 594, doi:10.1016/j.jcp.2013.08.021.
     """

@@ -11,6 +11,7 @@ from hyco.physics.rewrites.nodes import arguments, aten, exact, new, replace
 
 _ELEMENTWISE = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.rsub.Scalar, aten.neg.default}
 _ELEMENTWISE |= {aten.abs.default, aten.minimum.default, aten.maximum.default, aten.where.self, aten._to_copy.default}
+_UNARY = {aten.abs.default, aten.neg.default}
 _BROADCASTING = _ELEMENTWISE | {aten.addcmul.default}
 _TRANSFORMS = {aten._fft_r2c.default, aten._fft_c2c.default, aten._fft_c2r.default}
 
@@ -26,14 +27,25 @@ def restore_stacks(graph: fx.Graph) -> None:
 
 
 def keep_selected(graph: fx.Graph) -> None:
-    """A selection with its dimension put back is a slice."""
+    """A selection with its dimension put back, here or elsewhere, is a slice, or that permuted."""
     for node in list(graph.nodes):
-        if node.target is aten.unsqueeze.default:
-            selected, dim = arguments(node)
-            if selected.target is aten.select.int and selected.args[1] == dim:
-                source, _, index = arguments(selected)
-                index %= source.meta["val"].shape[dim]
-                replace(node, aten.slice.Tensor, source, dim, index, index + 1)
+        if node.target is not aten.unsqueeze.default:
+            continue
+        value, dim = arguments(node)
+        steps = []
+        while value.target in _UNARY and len(value.users) == 1:
+            steps.append(value)
+            value = arguments(value)[0]
+        if value.target is not aten.select.int:
+            continue
+        source, selected, index = arguments(value)
+        index %= source.meta["val"].shape[selected]
+        found = new(node, aten.slice.Tensor, source, selected, index, index + 1)
+        for step in reversed(steps):
+            found = new(node, step.target, found)
+        order = [i for i in range(node.meta["val"].ndim) if i != selected]
+        order.insert(dim, selected)
+        _permute(node, found, order)
     graph.eliminate_dead_code()
 
 
@@ -156,7 +168,10 @@ def _unpermuted(node: fx.Node, value: fx.Node, order: list[int]) -> fx.Node:
         source, dim = arguments(value)
         if [i for i in inverse if i != dim] == [i for i in range(rank) if i != dim]:
             return new(node, aten.unsqueeze.default, source, inverse.index(dim))
-    return new(node, aten.permute.default, value, inverse)
+    if _permuted(value):
+        value, inner = arguments(value)
+        inverse = [inner[i] for i in inverse]
+    return value if inverse == sorted(inverse) else new(node, aten.permute.default, value, inverse)
 
 
 def _permute(node: fx.Node, source: fx.Node, order: list[int]) -> None:
