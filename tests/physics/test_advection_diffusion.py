@@ -192,8 +192,9 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
         assert torch.allclose(found[1:2], alone, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("kind", ["field", "scalar"])
-def test_the_gradient_passes_the_taylor_test_for_each_parameter(kind):
+# Steps between rounding, which is near where the loss curves little, and the third order of a rough velocity.
+@pytest.mark.parametrize(("kind", "largest"), [("field", 1.2e-4), ("scalar", 1.2e-3)])
+def test_the_gradient_passes_the_taylor_test_for_each_parameter(kind, largest):
     equation = transport((12, 9), 0.1, (0.5, -0.5), 0.3, MIXED)
     generator = torch.Generator().manual_seed(4)
     start = torch.randn(2, 1, 12, 9, generator=generator, dtype=torch.float64)
@@ -212,7 +213,7 @@ def test_the_gradient_passes_the_taylor_test_for_each_parameter(kind):
         value, along = value.detach(), (slope * direction).sum()
         remainders = [
             abs(float(loss({**point, name: point[name] + h * direction}) - value - h * along))
-            for h in (1.2e-3, 6e-4, 3e-4)
+            for h in (largest, largest / 2, largest / 4)
         ]
         orders = torch.tensor(remainders, dtype=torch.float64).log2().diff().neg()
         assert ((orders > 1.95) & (orders < 2.05)).all(), name
