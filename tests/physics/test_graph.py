@@ -243,6 +243,7 @@ def test_every_product_of_a_sum_is_added_in_one_operation(run, operations):
         (lambda u, v, a, b: (u + a * v) - (u + a * v) + v, None),
         (lambda u, v, a, b: (u[:1] + v) - v + a * u[:1], None),
         (lambda u, v, a, b: (u + v) - (u + v), None),
+        (lambda u, v, a, b: (0.1 * u + v) + 0.2 * u - 0.3 * u + a * u, ["addcmul"]),
     ],
 )
 def test_like_terms_are_collected(run, operations):

@@ -101,7 +101,9 @@ def _shift(node: fx.Node) -> tuple[fx.Node, int] | None:
         return None
     field, (*others, index) = arguments(node)
     *_, n = field.meta["val"].shape
-    if len(others) + 1 < field.meta["val"].ndim or any(i is not None for i in others) or n & (n - 1) == 0:
+    if len(others) + 1 < field.meta["val"].ndim or any(i is not None for i in others) or index is None:
+        return None
+    if not isinstance(n, int) or n & (n - 1) == 0:
         return None
     distance = _distance(index, n)
     return None if distance is None else (field, distance if distance <= n // 2 else distance - n)

@@ -50,7 +50,8 @@ def collect_terms(graph: fx.Graph) -> None:
         collected = _add_values(_add_factors(terms, root), root, moving)
         if collected and len(collected) < len(terms):
             made = _summed(collected, root, moving)
-            if made.meta["val"].shape == root.meta["val"].shape:  # not where a term that cancels was the largest
+            old, now = root.meta["val"], made.meta["val"]
+            if (now.shape, now.dtype) == (old.shape, old.dtype):  # not where a term that cancels was the largest
                 root.replace_all_uses_with(made)
             graph.eliminate_dead_code()
             waiting += [term.value for term in collected if _is_sum(term.value, moving)]
@@ -96,7 +97,7 @@ def _add_factors(terms: list[_Term], before: fx.Node) -> list[_Term]:
     """One term for all with the same value."""
     found = []
     for group in _groups(terms, lambda term: term.value):
-        plain = sum(term.number for term in group if term.factor is None)
+        plain = _sum([term.number for term in group if term.factor is None])
         # In one order and rounded, so that factors that are the same but for a number are seen to be so.
         scaled = sorted((term for term in group if term.factor is not None), key=lambda term: str(term.factor))
         number, factor = plain, None
@@ -113,6 +114,12 @@ def _add_factors(terms: list[_Term], before: fx.Node) -> list[_Term]:
         if number:
             found.append(_Term(number, factor, group[0].value))
     return found
+
+
+def _sum(numbers: list[float]) -> float:
+    """Their sum; 0 where all that is left of it is rounding."""
+    found = sum(numbers)
+    return found if abs(found) > 1e-15 * sum(map(abs, numbers)) else 0.0
 
 
 def _add_values(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> list[_Term]:
