@@ -146,6 +146,7 @@ def start_of(equation: Any, count: int = 1) -> Tensor:
 
 def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -> list[Row]:
     """Our step against the hand-written one and, where there is one, PhiFlow's."""
+    torch._dynamo.reset()  # else the hand-written step is compiled for a few sizes only, and runs eager beyond
     equation, hand = equation_of(name, cells), HAND_WRITTEN[name]
     central = name == "central_burgers"
     parameter, steps = ("viscosity", 20) if central else (CASES[name].parameter, CASES[name].steps)
