@@ -177,11 +177,14 @@ UNCHANGED = ["slice.Tensor", "narrow", "cat", "narrow"]
         (lambda x, y, c: torch.cat([x[:, 0].unsqueeze(1), y[:, 1].unsqueeze(1)], 1), ["select", "select", "stack"]),
         (lambda x, y, c: x.permute(0, 2, 3, 1) + y.permute(0, 3, 2, 1).transpose(1, 2), None),
         (lambda x, y, c: x.permute(2, 3, 0, 1).select(1, 4) * c, None),
+        (lambda x, y, c: x.permute(0, 2, 3, 1) * y.reshape(3, 7, 2, 5).permute(0, 3, 1, 2)[..., :1], None),
+        (lambda x, y, c: torch.cat([x[0, 0, :1, :1], c[0].reshape(1, 1) * c[1].reshape(1, 1)]), None),
         (lambda x, y, c: torch.cat([x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1)], 1)[:, 2:4], None),
     ],
 )
 def test_a_cheaper_form_has_the_same_values(run, operations):
     graph, called = simplified(run, x, y, c)
+    assert graph(x, y, c).shape == run(x, y, c).shape
     assert torch.allclose(graph(x, y, c), run(x, y, c), rtol=1e-14, atol=1e-15)
     assert operations is None or called == operations
 
@@ -253,7 +256,9 @@ def test_like_terms_are_collected(run, operations):
         return run(u, u.roll(1, 1), a, b)
 
     graph, called = simplified(with_shifted, u, a, b)
-    assert torch.allclose(graph(u, a, b), with_shifted(u, a, b), rtol=1e-13, atol=1e-15)
+    found, expected = graph(u, a, b), with_shifted(u, a, b)
+    assert found.shape == expected.shape
+    assert torch.allclose(found, expected, rtol=1e-13, atol=1e-15)
     assert operations is None or sorted(called) == [*operations, "roll"]
 
 
