@@ -177,7 +177,7 @@ UNCHANGED = ["slice.Tensor", "narrow", "cat", "narrow"]
         (lambda x, y, c: torch.cat([x[:, 0].unsqueeze(1), y[:, 1].unsqueeze(1)], 1), ["select", "select", "stack"]),
         (lambda x, y, c: x.permute(0, 2, 3, 1) + y.permute(0, 3, 2, 1).transpose(1, 2), None),
         (lambda x, y, c: x.permute(2, 3, 0, 1).select(1, 4) * c, None),
-        (lambda x, y, c: x.permute(0, 2, 3, 1) * y.reshape(3, 7, 2, 5).permute(0, 3, 1, 2)[..., :1], None),
+        (lambda x, y, c: x.permute(0, 2, 3, 1) * y.reshape(3, 7, 5, 2).permute(0, 2, 1, 3)[..., :1], None),
         (lambda x, y, c: torch.cat([x[0, 0, :1, :1], c[0].reshape(1, 1) * c[1].reshape(1, 1)]), None),
         (lambda x, y, c: torch.cat([x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1)], 1)[:, 2:4], None),
     ],
