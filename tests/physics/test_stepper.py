@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,8 +15,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.fields import FieldSpec, Layout
 from hyco.physics import stepper as stepper_module
-from hyco.physics.compiled import GhostCells
 from hyco.physics.equation import Equation
+from hyco.physics.ghost_cells import GhostCells
 from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
 from hyco.physics.stepper import Stepper, worth_compiling
@@ -79,6 +81,20 @@ def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
         found.append([end, *torch.autograd.grad((end**2)[..., 1:, 2:].sum(), [start, speed])])
     for traced, compiled in zip(*found, strict=True):
         assert torch.allclose(compiled, traced, rtol=1e-12, atol=1e-13)
+
+
+def test_compiled_code_is_kept_in_the_users_cache(tmp_path):
+    """The compiler must not have chosen a place of its own when it is told."""
+    code = (
+        "import torch; from torch import fx; from hyco.physics.compiled import Compiled; "
+        "from hyco.physics.graph import Program; graph = fx.symbolic_trace(lambda u: -u).graph; "
+        "Compiled(Program(tuple, torch.neg, graph)); "
+        "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
+    environment["XDG_CACHE_HOME"] = str(tmp_path)
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(tmp_path / "hyco" / "inductor")
 
 
 def test_shifts_become_slices_unless_the_compiler_can_vectorise_them():

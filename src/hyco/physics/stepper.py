@@ -24,6 +24,7 @@ from phi.math import batch, spatial
 from torch import Tensor
 
 from hyco.fields import to_fields, to_tensor
+from hyco.physics.compiled import Compiled
 from hyco.physics.equation import Equation
 from hyco.physics.graph import Program, TracingError, trace
 
@@ -127,8 +128,6 @@ class Stepper:
             self.path = "compiled" if worth else "traced"
             log.info("The step runs %s (%d operations).", self.path, program.operations)
         if self.path == "compiled" and ("compiled", kind) not in self._programs:
-            from hyco.physics.compiled import Compiled
-
             self._programs["compiled", kind] = replace(program, step=Compiled(program))
         return self._programs[self.path, kind]
 
