@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.physics.rewrites import call_torch, simplify
+from hyco.physics.rewrites.nodes import is_complex
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,12 @@ class Program:
     def operations(self) -> int:
         """How many there are in a step."""
         return len(self.graph.nodes)
+
+    @property
+    def real_operations(self) -> int:
+        """How many of them have to do with real numbers alone: those that a compiler makes loops of."""
+        with_complex = [i for i in self.graph.nodes if any(map(is_complex, (i, *i.all_input_nodes)))]
+        return self.operations - len(with_complex)
 
 
 def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:

@@ -124,7 +124,7 @@ class Stepper:
             self._programs["traced", kind] = program
         program = self._programs["traced", kind]
         if self.path == "auto":
-            worth = worth_compiling(program.operations, state.numel(), self.work * self.equation.substeps)
+            worth = worth_compiling(program.real_operations, state.numel(), self.work * self.equation.substeps)
             self.path = "compiled" if worth else "traced"
             log.info("The step runs %s (%d operations).", self.path, program.operations)
         if self.path == "compiled" and ("compiled", kind) not in self._programs:
@@ -173,6 +173,7 @@ def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
     of that is saved. A compilation takes about 10 s + n · 0.3 s, for the step and its gradient.
 
     Args:
+        operations: of real numbers; nothing is compiled for complex ones.
         steps: how many there will be, sub-steps of the equation.
     """
     traced = steps * operations * (_OPERATION + _NUMBER * numbers)

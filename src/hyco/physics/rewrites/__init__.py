@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
+from hyco.physics.rewrites.complex_numbers import use_pairs
 from hyco.physics.rewrites.fourier import halve_spectra, transform
 from hyco.physics.rewrites.idle import count_from_the_front, drop_idle, merge_equal
 from hyco.physics.rewrites.layout import keep_scalars, keep_selected, permute_late, restore_stacks
@@ -16,6 +17,7 @@ from hyco.physics.rewrites.terms import collect_terms
 # Operators of these names take the same arguments as the functions of torch of these names.
 _FUNCTIONS = {"abs", "add", "addcmul", "cat", "div", "exp", "gt", "lt", "maximum", "minimum", "mul", "neg", "permute"}
 _FUNCTIONS |= {"reshape", "roll", "rsub", "select", "sign", "sqrt", "stack", "sub", "sum", "tanh", "unsqueeze", "where"}
+_FUNCTIONS |= {"_fft_c2c", "_fft_c2r", "_fft_r2c", "clamp", "view_as_complex", "view_as_real"}
 
 
 def simplify(graph: fx.Graph) -> None:
@@ -32,6 +34,7 @@ def simplify(graph: fx.Graph) -> None:
     - Numbers that tensors are multiplied by go along with what is computed, to a sum or a product that takes them for
       nothing.
     - Like terms of a sum are collected: one product for all with the same value, or with the same coefficient.
+    - Complex numbers are pairs of real ones, where only sums and real factors meet them.
     - A product that is added becomes one operation with the sum.
     """
     count_from_the_front(graph)
@@ -51,6 +54,8 @@ def simplify(graph: fx.Graph) -> None:
     collect_terms(graph)
     merge_equal(graph)
     unnest_sums(graph)
+    use_pairs(graph)
+    merge_equal(graph)
     add_products(graph)
     keep_scalars(graph)
 

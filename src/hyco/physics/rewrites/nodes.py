@@ -40,6 +40,12 @@ def is_product(value: Any) -> bool:
     return isinstance(value, fx.Node) and value.target is aten.mul.Tensor and len(value.users) == 1
 
 
+def is_complex(value: Any) -> bool:
+    """Whether a value is a tensor of complex numbers."""
+    found = value.meta.get("val") if isinstance(value, fx.Node) else None
+    return isinstance(found, Tensor) and found.is_complex()
+
+
 def moving_nodes(graph: fx.Graph) -> set[fx.Node]:
     """What depends on the state, the first input; the rest is not computed in every step."""
     moving = {next(iter(graph.nodes))}
