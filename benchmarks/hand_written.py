@@ -1,7 +1,8 @@
 """The steps of hyco's equations as one writes them in PyTorch for one equation at a time, to measure hyco against.
 
 They give the same numbers but for rounding; the tests hold that. Each is for a periodic domain with cells of the same
-width along every axis, and for parameters that are numbers, but for the potential of inviscid Burgers.
+width along every axis, and for parameters that are numbers, but for the potential of inviscid Burgers. The static
+problems are for the value 0 on all walls, and for coefficients that may vary in space.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fft import fftfreq, irfft2, rfft2, rfftfreq
+from torch.nn.functional import pad
 
+from hyco.expressions import Expression
+from hyco.physics.linear_solve import solve_on_grid
 from hyco.physics.stepper import BoundStep
 
 
@@ -144,16 +148,17 @@ def heat(equation: Any) -> HandWritten:
     return HandWritten(prepare, step, equation.substeps)
 
 
-def advection(equation: Any) -> HandWritten:
-    """Advection on a square with a constant velocity."""
-    scale = -equation.dt / (equation.substeps * 12 * equation.layout.grid.spacing[0])
+def advection_diffusion(equation: Any) -> HandWritten:
+    """Advection, with or without diffusion, on a square with a constant velocity."""
+    tau, h = equation.dt / equation.substeps, equation.layout.grid.spacing[0]
+    scale = -tau / (12 * h)
 
-    def prepare(velocity_x: Tensor, velocity_y: Tensor) -> tuple[Tensor, ...]:
-        weights = []
+    def prepare(velocity_x: Tensor, velocity_y: Tensor, diffusivity: Tensor | float = 0.0) -> tuple[Tensor, ...]:
+        weights, spread = [], diffusivity * (tau / h**2)
         for velocity in (velocity_x, velocity_y):
             v, speed = velocity * scale, velocity.abs() * scale
-            weights += [v + speed, -8 * v - 4 * speed, 8 * v - 4 * speed, speed - v]
-        return 1 + 6 * scale * (velocity_x.abs() + velocity_y.abs()), *weights
+            weights += [v + speed, spread - 8 * v - 4 * speed, spread + 8 * v - 4 * speed, speed - v]
+        return 1 + 6 * scale * (velocity_x.abs() + velocity_y.abs()) - 4 * spread, *weights
 
     def euler(u: Tensor, kept: Tensor, *weights: Tensor) -> Tensor:
         new = u * kept
@@ -162,11 +167,7 @@ def advection(equation: Any) -> HandWritten:
             new = torch.addcmul(new, u.roll(shift, dim), weight)
         return new
 
-    def step(state: Tensor, *weights: Tensor) -> Tensor:
-        second = torch.lerp(state, euler(euler(state, *weights), *weights), 0.25)
-        return torch.lerp(state, euler(second, *weights), 2 / 3)
-
-    return HandWritten(prepare, step, equation.substeps)
+    return HandWritten(prepare, _three_stages(euler), equation.substeps)
 
 
 def navier_stokes(equation: Any) -> HandWritten:
@@ -225,11 +226,99 @@ def inviscid_burgers(equation: Any) -> HandWritten:
         flux = forward * upper.sub(forward, alpha=0.5) + (backward * lower.sub(backward, alpha=0.5)).roll(-1, -1)
         return (u + push).add(flux.roll(1, -1) - flux, alpha=tau / h)
 
-    def step(state: Tensor, push: Tensor, small: Tensor) -> Tensor:
-        second = torch.lerp(state, euler(euler(state, push, small), push, small), 0.25)
-        return torch.lerp(state, euler(second, push, small), 2 / 3)
+    return HandWritten(prepare, _three_stages(euler), equation.substeps)
+
+
+def smoke(equation: Any) -> HandWritten:
+    """Smoke in a periodic square."""
+    grid, limit = equation.layout.grid, equation.config.max_speed
+    tau, h = equation.dt / equation.substeps, grid.spacing[0]
+    inflow = Expression(equation.config.inflow).on_grid(grid)
+    x, y = fftfreq(grid.resolution[0], dtype=torch.float64), rfftfreq(grid.resolution[1], dtype=torch.float64)
+    eigenvalues = 2 * torch.cos(2 * pi * x)[:, None] + 2 * torch.cos(2 * pi * y) - 4
+    eigenvalues[0, 0] = torch.inf  # the mean of the pressure has no effect
+    inverse = (1 / eigenvalues).to(torch.complex128)
+
+    def prepare(buoyancy: Tensor, inflow_rate: Tensor, viscosity: Tensor, diffusivity: Tensor) -> tuple[Tensor, ...]:
+        spread = viscosity * (tau / h**2)
+        return buoyancy * (tau / 2), inflow * (inflow_rate * tau), spread, diffusivity * (-tau / h**2)
+
+    def carried(velocity: Tensor, spread: Tensor) -> Tensor:
+        u, v = velocity[:, :1], velocity[:, 1:]
+        # Each component at the faces of the other one.
+        u_there, v_there = u + u.roll(-1, -2), v + v.roll(-1, -1)
+        u_there, v_there = (u_there + u_there.roll(1, -1)) / 4, (v_there + v_there.roll(1, -2)) / 4
+        new = velocity
+        for dim, along in ((-2, torch.cat([u, u_there], 1)), (-1, torch.cat([v_there, v], 1))):
+            speed = along.clamp(-limit, limit)
+            left2, left, right, right2 = (velocity.roll(shift, dim) for shift in (2, 1, -1, -2))
+            near = left + right
+            derivative = (right - left).sub(right2 - left2, alpha=0.125)
+            dissipation = (left2 + right2).sub(near, alpha=4).add(velocity, alpha=6)
+            new = torch.addcmul(new, speed, derivative, value=-8 * tau / (12 * h))
+            new = torch.addcmul(new, speed.abs(), dissipation, value=-tau / (12 * h))
+            new = torch.addcmul(new, near.sub(velocity, alpha=2), spread)
+        return new
+
+    def transported(s: Tensor, velocity: Tensor, entered: Tensor, conductance: Tensor) -> Tensor:
+        new = s + entered
+        for i, dim in enumerate((-2, -1)):
+            normal = velocity[:, i : i + 1].clamp(-limit, limit)
+            left2, left, right2 = s.roll(2, dim), s.roll(1, dim), s.roll(-1, dim)
+            difference = s - left
+            middle = (left + s).mul(7).sub(left2 + right2)
+            bias = (right2 - left2).sub(difference, alpha=3)
+            flux = torch.addcmul(normal * middle, normal.abs(), bias) * (tau / (12 * h))
+            flux = torch.addcmul(flux, difference, conductance)
+            new = new + (flux - flux.roll(-1, dim))
+        return new
+
+    def euler(state: Tensor, lift: Tensor, entered: Tensor, spread: Tensor, conductance: Tensor) -> Tensor:
+        s, velocity = state[:, :1], state[:, 1:]
+        new = carried(velocity, spread)
+        v = torch.addcmul(new[:, 1:], s + s.roll(1, -1), lift)
+        return torch.cat([transported(s, velocity, entered, conductance), new[:, :1], v], 1)
+
+    def project(state: Tensor) -> Tensor:
+        s, u, v = state.split(1, dim=1)
+        divergence = (u.roll(-1, -2) - u) + (v.roll(-1, -1) - v)
+        pressure = irfft2(rfft2(divergence) * inverse, s=grid.resolution)
+        return torch.cat([s, u - (pressure - pressure.roll(1, -2)), v - (pressure - pressure.roll(1, -1))], 1)
+
+    def step(state: Tensor, *inputs: Tensor) -> Tensor:
+        # States have room for one face more along each axis, which is empty where that is periodic.
+        start = state[:, :, :-1, :-1]
+        first = project(euler(start, *inputs))
+        second = project(torch.lerp(start, euler(first, *inputs), 0.25))
+        return pad(project(torch.lerp(start, euler(second, *inputs), 2 / 3)), (0, 1, 0, 1))
 
     return HandWritten(prepare, step, equation.substeps)
+
+
+def static(equation: Any) -> HandWritten:
+    """Diffusion and reaction in equilibrium, or flow through a porous medium."""
+    weight = 1 / equation.layout.grid.spacing[0] ** 2
+
+    def prepare(**values: Tensor) -> tuple[Tensor, ...]:
+        shape = equation.layout.shape
+        diffusivity = values.get("diffusivity", values.get("permeability"))
+        assert diffusivity is not None
+        k = diffusivity.expand(1, *shape)
+        diagonal, couplings = values.get("reaction", torch.zeros_like(k)).expand(1, *shape), []
+        for axis in range(1, k.ndim):
+            one, other = k.narrow(axis, 0, k.shape[axis] - 1), k.narrow(axis, 1, k.shape[axis] - 1)
+            first, last = k.narrow(axis, 0, 1), k.narrow(axis, k.shape[axis] - 1, 1)
+            upper = torch.cat([2 * one * other / (one + other), 2 * last], axis) * weight
+            lower = torch.cat([2 * weight * first, upper.narrow(axis, 0, k.shape[axis] - 1)], axis)
+            diagonal = diagonal + lower + upper
+            couplings.append(-upper)
+        right = values["source"].expand(1, *shape)
+        return (solve_on_grid(diagonal, torch.stack(couplings, 1), right, [False] * len(shape))[:, None],)
+
+    def step(state: Tensor, solution: Tensor) -> Tensor:
+        return solution.expand(state.shape)
+
+    return HandWritten(prepare, step)
 
 
 HAND_WRITTEN: dict[str, Callable[[Any], HandWritten]] = {
@@ -237,10 +326,24 @@ HAND_WRITTEN: dict[str, Callable[[Any], HandWritten]] = {
     "central_burgers": central_burgers,
     "burgers": burgers,
     "heat": heat,
-    "advection": advection,
+    "advection": advection_diffusion,
+    "advection_diffusion": advection_diffusion,
     "navier_stokes": navier_stokes,
     "inviscid_burgers": inviscid_burgers,
+    "smoke": smoke,
+    "darcy": static,
+    "elliptic": static,
 }
+
+
+def _three_stages(euler: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The third-order Runge-Kutta method that preserves strong stability, from its explicit Euler steps."""
+
+    def step(state: Tensor, *inputs: Tensor) -> Tensor:
+        second = torch.lerp(state, euler(euler(state, *inputs), *inputs), 0.25)
+        return torch.lerp(state, euler(second, *inputs), 2 / 3)
+
+    return step
 
 
 def _around(values: Tensor) -> Tensor:

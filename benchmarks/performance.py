@@ -125,6 +125,36 @@ CASES = {
     "inviscid_burgers": Case(
         "potential", 20, 0.4, {"dt": 0.1, "max_speed": 4.0, "parameters": {"potential": "sin(2 * pi * x / 25.6)"}}
     ),
+    "advection_diffusion": Case(
+        "diffusivity",
+        20,
+        0.1,
+        {
+            "dt": 0.03,
+            "max_speed": 1.0,
+            "max_diffusivity": 0.05,
+            "parameters": {"velocity_x": 0.8, "velocity_y": -0.4, "diffusivity": 0.02},
+        },
+    ),
+    "smoke": Case(
+        "buoyancy",
+        10,
+        0.1,
+        {
+            "dt": 0.03,
+            "boundary": "periodic",
+            "max_speed": 1.5,
+            "inflow": "exp(cos(2 * pi * x / 1.6))",
+            "parameters": {"buoyancy": 1.0, "inflow_rate": 0.5, "viscosity": 0.01, "diffusivity": 0.02},
+        },
+    ),
+    "darcy": Case("permeability", 1, 0.1, {"parameters": {"permeability": "exp(sin(3 * x) * cos(2 * y))"}}),
+    "elliptic": Case(
+        "diffusivity",
+        1,
+        0.1,
+        {"parameters": {"diffusivity": "exp(sin(3 * x) * cos(2 * y))", "reaction": 0.3, "source": "1 + x"}},
+    ),
 }
 
 

@@ -245,6 +245,9 @@ def test_every_product_of_a_sum_is_added_in_one_operation(run, operations):
         (lambda u, v, a, b: v + a * (v - 2 * u) + a * (v.abs() - 2 * u), ["abs", "add", "add", "addcmul"]),
         (lambda u, v, a, b: v - 0.5 * (a * (u - v)) - 0.25 * (a * (v + u)), ["add", "addcmul", "mul"]),
         (lambda u, v, a, b: (a * u + b * u) * v + (2 * a * v + 2 * b * v) * u, None),
+        # Multiplied out where each part has another factor, too.
+        (lambda u, v, a, b: a * u + b * v + a * (v - 3 * u), ["add", "add", "addcmul", "mul"]),
+        (lambda u, v, a, b: a * u + a * b * (u - 2 * v), ["add", "addcmul", "mul", "mul"]),
         # What is needed elsewhere stays.
         (lambda u, v, a, b: (u + v) * (v + a * (u + v) + a * v), None),
         # Where everything cancels, or the largest summand does.

@@ -12,7 +12,8 @@ def use_pairs(graph: fx.Graph) -> None:
 
     With z = x + iy as (x, y), a z + b w is a (x, y) + b (u, v) for real a and b: half of the multiplications, no
     conjugates in the gradient, and a compiler generates code for it, which it does not for complex numbers. Products of
-    two complex numbers stay as they are. Only for what depends on the state.
+    two complex numbers stay as they are, and a product alone between two transforms. Only for what depends on the
+    state.
     """
     moving = moving_nodes(graph)
     pairs: dict[fx.Node, fx.Node] = {}
@@ -35,6 +36,8 @@ def use_pairs(graph: fx.Graph) -> None:
             first, second = arguments(node)
             if isinstance(second, fx.Node) and second in moving:
                 first, second = second, first
+            if first not in pairs and not any(map(_takes_pairs, node.users)):
+                continue  # alone between two transforms: nothing to be put together with
             if isinstance(second, fx.Node):
                 if second in moving or not _copies_real(second):
                     continue
@@ -53,6 +56,10 @@ def _put(node: fx.Node, made: fx.Node, pairs: dict[fx.Node, fx.Node], moving: se
     moving |= {number, made}
     node.replace_all_uses_with(number)
     node.graph.erase_node(node)
+
+
+def _takes_pairs(user: fx.Node) -> bool:
+    return user.target in SUMS or user.target is aten.mul.Tensor
 
 
 def _copies_real(value: fx.Node) -> bool:

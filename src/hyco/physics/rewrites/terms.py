@@ -46,7 +46,7 @@ def collect_terms(graph: fx.Graph) -> None:
         root = waiting.pop()
         if not root.users:
             continue  # part of another sum by now
-        terms = _terms(root, 1.0, moving)
+        terms = _multiplied_out(_terms(root, 1.0, moving), root, moving)
         collected = _add_values(_add_factors(terms, root), root, moving)
         if collected and len(collected) < len(terms):
             made = _summed(collected, root, moving)
@@ -82,6 +82,20 @@ def _terms(value: fx.Node, number: float, moving: set[fx.Node]) -> list[_Term]:
             continue
         factor = fixed_factor(summand, moving) if is_product(summand) else None
         found.append(_Term(weight, None, summand) if factor is None else _Term(weight, *factor))
+    return found
+
+
+def _multiplied_out(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> list[_Term]:
+    """`a (x + y)` as `a x + a y` where x and y are multiplied by other factors anyway."""
+    found = list(terms)
+    for term in terms:
+        if term.factor is None or not _is_sum(term.value, moving) or len(term.value.users) > 1:
+            continue
+        parts = _terms(term.value, term.number, moving)
+        others = {other.value for other in found if other is not term and other.factor is not None}
+        if all(part.factor is None and part.value in others for part in parts):
+            found.remove(term)
+            found += [_Term(part.number, term.factor, part.value) for part in parts]
     return found
 
 
