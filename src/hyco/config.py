@@ -143,6 +143,7 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
                 **sections["compare"].get("pinn", {}),
                 "network": sections["synthetic"]["network"],
                 "learnable_parameters": sections["physical"]["learnable_parameters"],
+                "equation": sections["physical"].get("equation", {}),
             }
         elif method != "persistence":
             resolved = resolve_hybrid(sections["hybrid"], sections["synthetic"], sections["physical"])

@@ -260,6 +260,8 @@ def test_a_physics_informed_network_joins_where_the_network_is_one_of_coordinate
     parameters["hybrid"] = {**PARAMETERS["hybrid"], "num_predict_steps": 6}
     parse(parameters)
     assert [c.name for c in contenders(parameters)] == [*ALL[:3], "pinn", *ALL[3:]]
+    believing = {**parameters, "physical": {**parameters["physical"], "equation": {"max_speed": 9.0}}}
+    assert contenders(believing)[3].sections["pinn"]["equation"] == {"max_speed": 9.0}
     parameters["compare"]["methods"] = ["pinn"]
     network, physics = last(parameters)["runs"]
     assert (network["method"], network["status"]) == ("pinn_synthetic", "finished")

@@ -7,8 +7,10 @@ from pydantic import ValidationError
 from hyco.evaluation import roll_out_methods
 from hyco.generation import GenerationConfig, generate
 from hyco.metrics import nrmse_per_step
+from hyco.networks.coordinate_model import CoordinateModel
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
+from hyco.physics.stepper import Stepper
 from hyco.training.pinn import PinnConfig, _Fit, train_pinn
 
 CPU = torch.device("cpu")
@@ -66,8 +68,6 @@ def test_it_finds_the_diffusivity_and_the_states(heat):
 
 def test_the_residual_of_the_true_solution_is_zero_only_for_the_true_parameter(heat):
     equation, truth, observations = heat
-    from hyco.networks.coordinate_model import CoordinateModel
-
     mean, std = observations.statistics()
     network = CONFIG["network"]
     model = CoordinateModel.create(network, observations.layout, dt=0.1, steps=10, mean=mean, std=std, seed=0)
@@ -114,6 +114,28 @@ def test_a_static_problem_with_a_field_runs_and_its_field_is_told():
     rollouts = roll_out_methods(truth, [1], equation, {"synthetic": network, "physical": physics})
     per_step, _ = nrmse_per_step(rollouts["synthetic"], rollouts["truth"])
     assert per_step[0] < 0.1
+
+
+def test_it_believes_in_the_equation_of_the_physical_model(heat):
+    """Walls that hold no value: its residual, its report and the rollouts of its parameters are theirs."""
+    equation, truth, observations = heat
+    config = PinnConfig(**CONFIG | {"updates": 3, "equation": {"boundary": "neumann"}})
+    _, physics = train_pinn(equation, observations, config, 0, device=CPU)
+    assert physics["believed"] == {"equation": {"boundary": "neumann"}, "resolution": None}
+    own = build_equation(HEAT | {"boundary": "neumann"})
+    there = roll_out_methods(
+        truth, [1], own, {"physical": physics | {"believed": {"equation": {}, "resolution": None}}}
+    )
+    here = roll_out_methods(truth, [1], equation, {"physical": physics})
+    assert torch.equal(here["physical"], there["physical"])
+    mean, std = observations.statistics()
+    network = CONFIG["network"]
+    model = CoordinateModel.create(network, observations.layout, dt=0.1, steps=10, mean=mean, std=std, seed=0)
+    steps = torch.tensor([0, 4])
+    before, after = model.denormalise(model.states(torch.cat([steps, steps + 1]))).chunk(2)
+    change = after - Stepper(own)(before, {"diffusivity": torch.tensor(0.3, dtype=torch.float64)})
+    found = _Fit(equation, observations, config, model, CPU)._residual(steps)
+    assert torch.allclose(found, change / observations.change_std().reshape(-1, 1), rtol=1e-10)
 
 
 def test_what_cannot_be_a_physics_informed_network_is_refused(heat):

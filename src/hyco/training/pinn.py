@@ -22,6 +22,7 @@ from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter, ParameterSpace
+from hyco.physics.registry import model_equation
 from hyco.physics.stepper import Path, Stepper
 from hyco.randomness import stream
 from hyco.storage import Bundle
@@ -53,10 +54,14 @@ class PinnTraining(BaseModel):
 
 
 class PinnConfig(PinnTraining):
-    """The same with what is trained."""
+    """The same with what is trained, and on which equation."""
 
     learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
     network: dict[str, Any] = Field(default={"name": "mlp"}, description="a coordinate network: `name` and its keys")
+
+    equation: dict[str, Any] = Field(
+        default={}, description="what it believes of the equation, where it differs: `physical.equation`"
+    )
 
     @field_validator("network")
     @classmethod
@@ -75,9 +80,11 @@ def train_pinn(
     The loss is the mean of ((N - y)/s)² over measured points plus `residual_weight` times the mean of
     ((N(·, t + dt) - S_θ(N(·, t)))/s_Δ)² over all cells at random times t, with the statistics s, s_Δ of the states and
     of their changes. Residuals of priors count as further data, with the noise that the measurements have. A static
-    problem has no t: N - S_θ.
+    problem has no t: N - S_θ. S is the step of the equation that the physical model believes in, on the grid of the
+    data: a network has no grid of its own.
 
     Args:
+        equation: that of the data.
         seed: of the run; weights, measured points and times have streams of their own.
 
     Returns:
@@ -151,13 +158,14 @@ class _Fit:
         model: CoordinateModel,
         device: torch.device,
     ) -> None:
+        own = model_equation(equation, config.equation)
         self.config, self.model, self.equation = config, model, equation
         self.measured = Measured.of(observations, model)
-        self.space = ParameterSpace(config.learnable_parameters, equation.layout.grid)
+        self.space = ParameterSpace(config.learnable_parameters, own.layout.grid)
         if self.space.undecided:
             raise ValueError(f"a physics-informed network needs a fixed regularisation weight: {self.space.undecided}")
-        self.stepper = Stepper(equation, config.execution)
-        fixed = equation.parameter_tensors(torch.float64, device)
+        self.stepper = Stepper(own, config.execution)
+        fixed = own.parameter_tensors(torch.float64, device)
         self.fixed = {name: value for name, value in fixed.items() if name not in self.space.names}
         self.start, self.width = self.space.initial.to(device), self.space.width.to(device)
         self.lower, self.upper = self.space.lower.to(device), self.space.upper.to(device)
@@ -210,7 +218,7 @@ class _Fit:
         return {
             "kind": "physical_model",
             "equation": self.equation.config_class.model_fields["name"].default,
-            "believed": {"equation": {}, "resolution": None},
+            "believed": {"equation": self.config.equation, "resolution": None},
             "parameters": numbers,
             "fields": {
                 name: {"estimate": f.estimate.tolist(), "std": None, "identifiable": f.identifiable, "pull": f.pull}
