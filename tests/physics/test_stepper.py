@@ -220,7 +220,10 @@ def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch
     equation = burgers(1)
     start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
     with caplog.at_level(logging.WARNING):
-        found = [Stepper(equation, "compiled")(start, viscosity) for _ in range(2)]
+        steppers = [Stepper(equation, "compiled") for _ in range(2)]
+        found = [stepper(start, viscosity) for stepper in steppers]
+        assert torch.equal(steppers[0](start, viscosity), found[0])
+    assert [stepper.path for stepper in steppers] == ["traced", "traced"]
     expected = Stepper(equation, "traced")(start, viscosity)
     assert torch.equal(found[0], expected)
     assert torch.equal(found[1], expected)

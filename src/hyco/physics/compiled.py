@@ -21,6 +21,9 @@ class Compiled:
     """A recorded step that goes through Inductor at its first call; run as it is where that fails.
 
     What was compiled is kept on disk for later processes, in the user's cache or in TORCHINDUCTOR_CACHE_DIR.
+
+    Attributes:
+        failed: whether it could not be compiled, and runs as it was recorded.
     """
 
     def __init__(self, program: Program) -> None:
@@ -29,6 +32,7 @@ class Compiled:
         # The compiler takes seconds to import, and decides at its import where it keeps what it compiles.
         from hyco.physics.ghost_cells import GhostCells
 
+        self.failed = False
         self._recorded = program.step
         # Neighbours read what was computed, not each of them several fields that it is made of.
         options: dict[str, Any] = {"realize_reads_threshold": 2, "post_grad_custom_pre_pass": GhostCells()}
@@ -36,14 +40,14 @@ class Compiled:
 
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         """The next state."""
-        if self._run is self._recorded:
+        if self.failed:
             return self._recorded(state, *inputs)
         try:
             return self._run(state, *inputs)
         except Exception as error:  # a compiler can fail in as many ways as there are machines
             found = self._recorded(state, *inputs)  # what is wrong with the step itself is raised here
             log.warning("The step cannot be compiled (%s): it runs traced.", str(error).split("\n")[0])
-            self._run = self._recorded
+            self.failed = True
             return found
 
 

@@ -129,6 +129,9 @@ class Stepper:
             log.info("The step runs %s (%d operations).", self.path, program.operations)
         if self.path == "compiled" and ("compiled", kind) not in self._programs:
             self._programs["compiled", kind] = replace(program, step=Compiled(program))
+        step = self._programs[self.path, kind].step
+        if isinstance(step, Compiled) and step.failed:
+            self.path = "traced"  # so that the report says what ran
         return self._programs[self.path, kind]
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
