@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyco.networks.padding import Convolution, pad
+from hyco.networks.padding import Convolution, arrange, pad
 
 ROWS = torch.arange(6.0).reshape(1, 1, 2, 3)
 
@@ -37,6 +37,20 @@ def test_a_convolution_pads_each_axis_by_its_own_boundary(boundaries, dilation):
     expected = torch.nn.functional.conv2d(padded, inner.weight, inner.bias, dilation=dilation)
     assert layer(x).shape == (2, 3, 5, 7)
     torch.testing.assert_close(layer(x), expected)
+
+
+def test_in_two_dimensions_memory_has_the_channels_last_and_values_do_not_depend_on_it():
+    layer = Convolution(4, 3, 3, ("periodic", "neumann"))
+    assert layer.convolution.weight.is_contiguous(memory_format=torch.channels_last)
+    x = torch.randn(2, 4, 5, 7)
+    found = layer(x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    arrange(layer, torch.contiguous_format)
+    assert layer.convolution.weight.is_contiguous()
+    torch.testing.assert_close(layer(x), found)
+    # Sums over channels alone gain nothing.
+    assert Convolution(4, 3, 1, ("periodic", "neumann")).convolution.weight.is_contiguous()
+    assert Convolution(4, 3, 3, ("periodic",)).convolution.weight.is_contiguous()
 
 
 def test_a_constant_stays_constant_where_nothing_flows_through_the_boundary():

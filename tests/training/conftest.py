@@ -45,9 +45,9 @@ CPU = torch.device("cpu")
 class Problem:
     """Builds trainers on the same data."""
 
-    def __init__(self, observation=None, seed=0):
+    def __init__(self, observation=None, seed=0, equation=None):
         self.seed = seed
-        self.equation = build_equation(EQUATION)
+        self.equation = build_equation(EQUATION | (equation or {}))
         self.trajectories = generate(self.equation, GenerationConfig(**GENERATION), seed)
         config = ObservationConfig.model_validate(OBSERVATION | (observation or {}))
         self.observations = observe(self.trajectories, config, seed)

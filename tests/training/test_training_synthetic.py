@@ -380,3 +380,20 @@ def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_
         )
 
     assert_resumable(run, 1, 2)
+
+
+@pytest.mark.parametrize("network", [{"name": "resnet", "filters": 6, "blocks": 1}, {"name": "unet", "filters": 4}])
+def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, assert_resumable, network):
+    """The optimiser's state lies in memory as the weights do, which are not in the order of their dimensions."""
+    domain = {"x": {"size": 4.0, "resolution": 16}, "y": {"size": 3.0, "resolution": 12}}
+    problem = make_problem(equation={"domain": domain})
+    config = problem.synthetic(epochs=4, network=network, ema_decay=0.9, weight_decay=1e-3, optimizer="adamw")
+    model = trainer(problem, network=network).model
+    assert not all(weights.is_contiguous() for weights in model.parameters())
+
+    def run(checkpoint, resume):
+        return train_synthetic(
+            problem.observations, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume
+        )
+
+    assert_resumable(run, 1, 3)

@@ -56,11 +56,18 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`, onto an optimiser of the same parameters."""
+    """The inverse of `optimizer_tensors`, onto an optimiser of the same parameters.
+
+    What has the shape of a parameter lies in memory as that does, so that the same operations follow.
+    """
     data = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         index, _, key = name.partition(".")
+        like = parameters[int(index)]
+        if value.shape == like.shape:
+            value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
         state.setdefault(int(index), {})[key] = value
     data["state"] = state
     optimizer.load_state_dict(data)

@@ -18,6 +18,7 @@ from hyco.losses import mean_square, weighted_loss
 from hyco.monitoring import PhaseClock, unwatched
 from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
+from hyco.networks.padding import arrange
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.randomness import stream
@@ -136,6 +137,8 @@ class SyntheticTrainer:
     ) -> None:
         self.config, self.epochs, self.device = config, epochs, device
         self.model = self._create(observations, seed).to(device)
+        if device.type != "cpu":
+            arrange(self.model, torch.contiguous_format)  # with the channels last was measured on CPUs only
         weights = f"{self.model.count_parameters():,}".replace(",", " ")
         log.info("Network %s: %s weights.", self.model.config.name, weights)
         self.optimizer = _OPTIMIZERS[config.optimizer](
