@@ -397,3 +397,19 @@ def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, as
         )
 
     assert_resumable(run, 1, 3)
+
+
+def test_windows_that_teach_nothing_are_not_filled_for_real_data_alone(make_problem):
+    """The first two states are measured: windows that start at the fourth are for predictions of the physics."""
+    problem = make_problem({"time": {"mode": "custom", "indices": [0, 2]}})
+    found, asked = [], []
+
+    def predict(states, steps):
+        asked.append(steps)
+        return torch.ones(len(states), steps, *states.shape[1:])
+
+    for alone in (True, False):
+        model = trainer(problem)
+        found.append(model.epoch(1, model.prepare(model.begin(predict, alone=alone))))
+    assert asked == [4], "for predictions only"
+    assert found[0] == found[1]

@@ -57,6 +57,27 @@ def test_unobserved_parts_of_a_start_come_from_the_models_own_rollout(make_probl
     assert torch.equal(filled[0], problem.observations.initial_states[0])
 
 
+def test_only_the_starts_of_windows_that_matter_are_filled(make_problem):
+    """With a rollout as long as they need; the others are left as they are."""
+    problem = make_problem({"space": {"mode": "points", "count": 10}})
+    windows = Windows.of(problem.observations, 4, sliding=True)
+    starts, asked = WindowStarts(problem.observations, windows), []
+
+    def counted(states, steps):
+        asked.append(steps)
+        return 100.0 * torch.arange(1, steps + 1).reshape(1, -1, 1, 1) + states[:, None]
+
+    everything = starts.fill(counted)
+    early = windows.time <= 2
+    some = starts.fill(counted, early)
+    none = starts.fill(counted, windows.initial)
+    assert asked == [4, 2]
+    assert torch.equal(some[early], everything[early])
+    assert (some[~early] < 50).all()
+    assert (everything[~early] > 50).any()
+    assert torch.equal(none[~early], some[~early])
+
+
 def test_the_hidden_truth_fills_starts_only_where_it_is_asked_for(make_problem):
     problem = make_problem({"space": {"mode": "points", "count": 10}, "window_start": "truth"})
     windows = Windows.of(problem.observations, 4, sliding=False)

@@ -206,7 +206,7 @@ class HybridTrainer:
         self._share_initial_states(weights)
         filler = self._filler(weights)
         with clock.phase("synthetic"):
-            starts = self.synthetic.starts.fill(filler.predict)
+            starts = self.synthetic.begin(filler.predict, alone=weights.network == weights.physics == 1)
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):

@@ -27,7 +27,7 @@ from hyco.training.checkpoints import optimizer_tensors, prefixed, restore_optim
 from hyco.training.loop import Metrics, Run, Step
 from hyco.training.schedules import SchedulerConfig
 from hyco.training.validation import StoppingConfig, Validation, validation_metrics
-from hyco.training.windows import Windows, WindowStarts
+from hyco.training.windows import Predict, Windows, WindowStarts
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +186,15 @@ class SyntheticTrainer:
     def predict(self, starts: Tensor, steps: int) -> Tensor:
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
         return synthetic_rollout(self.predictor, starts, steps)
+
+    def begin(self, predict: Predict, *, alone: bool) -> Tensor:
+        """The windows' initial states `[W, C, *space]`, filled by a model's rollout where nothing was observed.
+
+        Args:
+            predict: see `WindowStarts.fill`.
+            alone: for real data alone: windows of which nothing is observed are not filled, as they teach nothing.
+        """
+        return self.starts.fill(predict, self._observed if alone else None)
 
     def normalise(self, states: Tensor) -> Tensor:
         """Physical states `[*batch, C, *space]` normalised, float32, on the network's device."""
@@ -446,7 +455,7 @@ def train_synthetic(
     while not run.finished:
         epoch = run.epoch + 1
         with run.clock.phase("synthetic"):
-            starts = trainer.starts.fill(trainer.predict)
+            starts = trainer.begin(trainer.predict, alone=True)
         with run.clock.phase("conversion"):
             samples = trainer.prepare(starts)
         with run.clock.phase("synthetic"):

@@ -90,9 +90,10 @@ class WindowStarts:
             # The best that is known of the initial state counts as observed, and padding needs no filling.
             values[:, 0], mask[:, 0] = self.initial_states, True
             self._values, self._mask = windows.starts(values), windows.starts(mask | ~observations.layout.valid)
-        self.complete = self._mask is None or bool(self._mask.all())
+        nothing = torch.zeros(len(windows), dtype=torch.bool)
+        self._lacking = nothing if self._mask is None else ~self._mask.flatten(1).all(dim=1)
+        self.complete = not bool(self._lacking.any())
         self._given = self.initial_states, self._values
-        self._latest = int(windows.time.max())
 
     def set_initial(self, states: Tensor | None) -> None:
         """Put better initial states `[S, C, *space]` of the training simulations in the place of those observed.
@@ -107,15 +108,20 @@ class WindowStarts:
         self._values = self._values.clone()
         self._values[initial] = self.initial_states[self._windows.simulation[initial]]
 
-    def fill(self, predict: Predict) -> Tensor:
+    def fill(self, predict: Predict, which: Tensor | None = None) -> Tensor:
         """The starts `[W, C, *space]`, filled by a model's rollout where nothing was observed.
 
         Args:
             predict: initial states `[S, C, *space]` and a number of steps to states `[S, steps, C, *space]`, without
                 gradient. Not called where nothing needs filling.
+            which: the windows that matter, `[W]`; the others are not filled. None: all.
         """
-        if self.complete or self._mask is None:
+        lacking = self._lacking if which is None else self._lacking & which
+        if self._mask is None or not bool(lacking.any()):
             return self._values
-        rolled = predict(self.initial_states, self._latest)
+        simulation, time = self._windows.simulation[lacking], self._windows.time[lacking]
+        rolled = predict(self.initial_states, int(time.max()))
         states = torch.cat([self.initial_states[:, None], rolled.to(self._values.dtype)], dim=1)
-        return torch.where(self._mask, self._values, self._windows.starts(states))
+        filled = self._values.clone()
+        filled[lacking] = torch.where(self._mask[lacking], filled[lacking], states[simulation, time])
+        return filled
