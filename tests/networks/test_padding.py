@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hyco.networks import padding
 from hyco.networks.padding import Convolution, arrange, pad
 
 ROWS = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -51,6 +52,22 @@ def test_in_two_dimensions_memory_has_the_channels_last_and_values_do_not_depend
     # Sums over channels alone gain nothing.
     assert Convolution(4, 3, 1, ("periodic", "neumann")).convolution.weight.is_contiguous()
     assert Convolution(4, 3, 3, ("periodic",)).convolution.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_in_one_dimension_small_and_large_batches_are_convolved_alike(monkeypatch, boundary, count):
+    """Values and gradients, on either side of the size from which on oneDNN is faster."""
+    layer, x = Convolution(5, 7, 5, (boundary,)), torch.randn(count, 5, 200, requires_grad=True)
+    variables, found = [x, *layer.parameters()], []
+    for small in (padding._SMALL, 0):
+        monkeypatch.setattr(padding, "_SMALL", small)
+        out = layer(x)
+        found.append([out, *torch.autograd.grad((out * torch.linspace(-1, 1, 200)).sum(), variables)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
 
 
 def test_a_constant_stays_constant_where_nothing_flows_through_the_boundary():
