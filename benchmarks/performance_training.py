@@ -97,15 +97,16 @@ class Clocked:
         setattr(owner, method, counted)
 
 
-def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
+def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]:
     """A hybrid against the epochs of its network and the updates of its physics, on the samples that they had.
 
     The updates include the recording of the step and the error bars, as they do in a training of the physics alone.
     """
     found: dict[str, list[float]] = {"halves": [], "slower": [], "models": [], "conversion": [], "saved": []}
     for _ in range(repetitions):
-        sections = parameters("burgers_1d")
-        sections["hybrid"]["epochs"] = epochs
+        sections = parameters(experiment)
+        warmup = min(sections["hybrid"]["warmup_epochs"], epochs // 3)
+        sections["hybrid"] |= {"epochs": epochs, "warmup_epochs": warmup}
         trainer, clock = hybrid(sections), Clocked()
         clock.watch("network", trainer.synthetic, "epoch")
         for owner, method in (
@@ -135,7 +136,7 @@ def hybrid_rows(epochs: int, repetitions: int) -> Iterator[Row]:
         found["models"].append((halves + seconds["rollouts"]) / whole)
         found["conversion"].append(100 * checkpoint.metadata["seconds"]["conversion"] / whole)
         found["saved"].append(100 * seconds["saved"] / whole)
-    yield row(f"hybrid, {epochs} epochs of burgers_1d", "its epochs and updates alone, same samples", found["halves"])
+    yield row(f"hybrid, {epochs} epochs of {experiment}", "its epochs and updates alone, same samples", found["halves"])
     yield row("the same", "with the rollouts of each model for the other", found["models"])
     yield row("the same", "the slower half", found["slower"])
     yield row("share of conversions [%]", "", found["conversion"])
@@ -313,7 +314,10 @@ def potential_rows() -> Iterator[Row]:
 
 def rows(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     """All rows, as they are measured."""
-    yield from hybrid_rows(6 if quick else 100, 2 if quick else min(repetitions, 3))
+    yield from hybrid_rows("burgers_1d", 6 if quick else 100, 2 if quick else min(repetitions, 3))
+    if not quick:
+        yield from hybrid_rows("heat", 30, min(repetitions, 3))
+        yield from hybrid_rows("burgers_2d", 3, 2)
     yield peak_row()
     yield update_row(repetitions, compiled=False)
     if compiled:

@@ -346,6 +346,7 @@ def test_real_parts_of_products_need_half_of_the_coefficients(run, shape, halved
         (lambda z, f: (z + f) * (z * f[0].real.to(z.dtype)), 1),
         (lambda z, f: z + z * torch.view_as_real(z)[..., 0].to(z.dtype), 1),
         (lambda z, f: (z + torch.view_as_real(z)[..., 1]) * 1j, 1),
+        (lambda z, f: z + torch.view_as_real(z)[..., 1] * f[0].real.to(z.dtype), 1),
     ],
 )
 def test_complex_numbers_are_pairs_where_real_ones_meet_them(run, complex_products):

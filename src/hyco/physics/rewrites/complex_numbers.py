@@ -38,6 +38,8 @@ def use_pairs(graph: fx.Graph) -> None:
                 first, second = second, first
             if first not in pairs and not any(map(_takes_pairs, node.users)):
                 continue  # alone between two transforms: nothing to be put together with
+            if not is_complex(first):
+                continue
             if isinstance(second, fx.Node):
                 if second in moving or not _copies_real(second):
                     continue
