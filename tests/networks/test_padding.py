@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyco.networks import padding
-from hyco.networks.padding import Convolution, arrange, pad
+from hyco.networks.padding import Convolution, pad, set_memory_format
 
 ROWS = torch.arange(6.0).reshape(1, 1, 2, 3)
 
@@ -46,7 +47,7 @@ def test_in_two_dimensions_memory_has_the_channels_last_and_values_do_not_depend
     x = torch.randn(2, 4, 5, 7)
     found = layer(x)
     assert found.is_contiguous(memory_format=torch.channels_last)
-    arrange(layer, torch.contiguous_format)
+    set_memory_format(layer, torch.contiguous_format)
     assert layer.convolution.weight.is_contiguous()
     torch.testing.assert_close(layer(x), found)
     # Sums over channels alone gain nothing.
@@ -54,20 +55,35 @@ def test_in_two_dimensions_memory_has_the_channels_last_and_values_do_not_depend
     assert Convolution(4, 3, 3, ("periodic",)).convolution.weight.is_contiguous()
 
 
+class Called(TorchDispatchMode):
+    """Remembers the names of the operators."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.__dict__.setdefault("names", set()).add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
-@pytest.mark.parametrize("count", [1, 3, 40])
-def test_in_one_dimension_small_and_large_batches_are_convolved_alike(monkeypatch, boundary, count):
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("count", "small"), [(1, False), (3, True), (40, False)])
+def test_in_one_dimension_small_and_large_batches_are_convolved_alike(monkeypatch, boundary, dilation, count, small):
     """Values and gradients, on either side of the size from which on oneDNN is faster."""
-    layer, x = Convolution(5, 7, 5, (boundary,)), torch.randn(count, 5, 200, requires_grad=True)
+    layer = Convolution(5, 7, 5, (boundary,), dilation=dilation)
+    x = torch.randn(count, 5, 200, requires_grad=True)
     variables, found = [x, *layer.parameters()], []
-    for small in (padding._SMALL, 0):
-        monkeypatch.setattr(padding, "_SMALL", small)
-        out = layer(x)
+    for largest, own in ((padding._SMALL, small and dilation == 1), (0, False)):
+        monkeypatch.setattr(padding, "_SMALL", largest)
+        with Called() as called:
+            out = layer(x)
+        assert ("_slow_conv2d_forward.default" in called.names) == own
         found.append([out, *torch.autograd.grad((out * torch.linspace(-1, 1, 200)).sum(), variables)])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
+
+
+def test_in_mixed_precision_a_small_batch_is_convolved_in_it():
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer(x).dtype == torch.bfloat16
+        assert Convolution(5, 7, 5, ("periodic",))(torch.randn(3, 5, 200)).dtype == torch.bfloat16
 
 
 def test_a_constant_stays_constant_where_nothing_flows_through_the_boundary():

@@ -365,6 +365,20 @@ def test_complex_numbers_are_pairs_where_real_ones_meet_them(run, complex_produc
     assert torch.allclose(found, expected, rtol=1e-11, atol=1e-11 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("factor", [torch.float32, torch.float64, torch.int64])
+def test_complex_numbers_stay_in_their_precision(factor):
+    """Also where a factor was of another one, or was rounded, before it became complex."""
+    x, f = torch.randn(3, 6, 8), 3 * torch.rand(6, 8, dtype=torch.float64)
+
+    def run(x, f):
+        z = torch.fft.fft2(x)
+        return torch.view_as_real(z * f.to(factor).to(z.dtype) + torch.fft.fft2(x * x)).clone()
+
+    graph, _ = simplified(run, x, f)
+    assert graph(x, f).dtype == torch.float32
+    assert torch.allclose(graph(x, f), run(x, f), rtol=1e-5, atol=1e-5)
+
+
 def test_complex_numbers_are_no_gain_of_a_compilation():
     """They are left out of the operations that a compiler puts together; a step without any leaves out none."""
     flow, heat = (program_of(equation_of(name)) for name in ("navier_stokes", "heat"))

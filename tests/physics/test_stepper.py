@@ -208,6 +208,18 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
     assert Stepper(equation, "auto", 10**9).path == "traced"
 
 
+def test_auto_does_not_count_on_operations_for_which_nothing_is_compiled(monkeypatch):
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    counted = []
+    monkeypatch.setattr(stepper_module, "worth_compiling", lambda operations, *_: counted.append(operations))
+    equation, viscosity = burgers(1), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    stepper = Stepper(equation, "auto", 100)
+    stepper.bind(states(equation, 2), viscosity)
+    (program,) = stepper._programs.values()
+    assert counted == [program.real_operations]
+    assert program.real_operations < program.operations
+
+
 def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch, caplog):
     def fails(graph, **options):
         def run(*arguments):

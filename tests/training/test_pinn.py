@@ -138,6 +138,19 @@ def test_it_believes_in_the_equation_of_the_physical_model(heat):
     assert torch.allclose(found, change / observations.change_std().reshape(-1, 1), rtol=1e-10)
 
 
+def test_what_is_not_learnt_has_the_value_that_the_physical_model_believes_in():
+    section = HEAT | {"name": "advection_diffusion", "boundary": "periodic", "max_speed": 1.0}
+    section["parameters"] = {"velocity_x": 0.5, "diffusivity": 0.08}
+    equation, _, observations = data(section, 6, {"concentration": "sin(pi*x)"})
+    velocity = {"name": "velocity_x", "initial_guess": 0.3, "bounds": [0.0, 1.0]}
+    believed = {"parameters": {"diffusivity": 0.02}}
+    config = PinnConfig(**CONFIG | {"learnable_parameters": [velocity], "equation": believed})
+    mean, std = observations.statistics()
+    model = CoordinateModel.create(CONFIG["network"], observations.layout, dt=0.1, steps=6, mean=mean, std=std, seed=0)
+    fixed = _Fit(equation, observations, config, model, CPU).fixed
+    assert {name: float(value) for name, value in fixed.items()} == {"diffusivity": 0.02}
+
+
 def test_what_cannot_be_a_physics_informed_network_is_refused(heat):
     with pytest.raises(ValidationError, match="resnet steps states; a physics-informed network is one of coordinates"):
         PinnConfig(**CONFIG | {"network": {"name": "resnet"}})

@@ -12,6 +12,7 @@ from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalTrainer, train_physical
 from hyco.training.synthetic import SyntheticTrainer, train_synthetic
+from hyco.training.trust import Weights
 
 CPU = torch.device("cpu")
 
@@ -72,7 +73,10 @@ def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
     assert estimate["identifiable"]
 
 
-def test_alpha_one_is_each_model_alone_to_the_bit(problem):
+@pytest.mark.parametrize("times", [{"mode": "full"}, {"mode": "custom", "indices": [0, 2, 4]}])
+def test_alpha_one_is_each_model_alone_to_the_bit(make_problem, times):
+    """Also where some windows have nothing to learn from."""
+    problem = make_problem({"time": times})
     trainer = problem.hybrid(alpha=1.0, epochs=6, warmup_epochs=2)
     *_, (last, _) = trainer.train()
     configuration = {"seed": 0}
@@ -104,6 +108,26 @@ def test_alpha_zero_uses_the_other_model_alone(problem, monkeypatch):
     monkeypatch.setattr("hyco.training.physical.residual_summary", lambda *_: {})
     records = history(trainer.train())
     assert all(math.isfinite(r["metrics"][k]) for r in records for k in ("synthetic_loss", "physical_loss"))
+
+
+@pytest.mark.parametrize(
+    ("network", "physics", "teaching"),
+    [(0.7, 0.7, True), (1.0, 0.7, True), (0.7, 1.0, True), (1.0, 1.0, False)],
+)
+def test_every_window_is_filled_where_predictions_teach_and_only_there(
+    make_problem, monkeypatch, network, physics, teaching
+):
+    """Nothing is measured of the windows that start at the fourth state: they serve predictions alone."""
+    problem = make_problem({"time": {"mode": "custom", "indices": [0, 2]}})
+    trainer = problem.hybrid(epochs=2, warmup_epochs=0)
+    monkeypatch.setattr(trainer, "_weights", lambda epoch: Weights(network, physics))
+    seen, interact = [], trainer._update_physics
+    monkeypatch.setattr(
+        trainer, "_update_physics", lambda starts, *rest: (seen.append(starts), interact(starts, *rest))[1]
+    )
+    list(trainer.train())
+    later = ~trainer.synthetic.windows.initial
+    assert [bool((starts[later] != 0).all()) for starts in seen] == [teaching] * 2
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5])

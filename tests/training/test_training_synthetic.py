@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hyco.networks.network import available, network_class
+from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
 from hyco.training.final import final_synthetic_model
 from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
 from hyco.training.synthetic import Curriculum, SyntheticTrainer, _moving_average, synthetic_rollout, train_synthetic
@@ -384,7 +385,7 @@ def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_
 
 @pytest.mark.parametrize("network", [{"name": "resnet", "filters": 6, "blocks": 1}, {"name": "unet", "filters": 4}])
 def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, assert_resumable, network):
-    """The optimiser's state lies in memory as the weights do, which are not in the order of their dimensions."""
+    """The weights, and the optimiser's state, are not in the order of their dimensions in memory."""
     domain = {"x": {"size": 4.0, "resolution": 16}, "y": {"size": 3.0, "resolution": 12}}
     problem = make_problem(equation={"domain": domain})
     config = problem.synthetic(epochs=4, network=network, ema_decay=0.9, weight_decay=1e-3, optimizer="adamw")
@@ -408,8 +409,21 @@ def test_windows_that_teach_nothing_are_not_filled_for_real_data_alone(make_prob
         asked.append(steps)
         return torch.ones(len(states), steps, *states.shape[1:])
 
-    for alone in (True, False):
+    for real_alone in (True, False):
         model = trainer(problem)
-        found.append(model.epoch(1, model.prepare(model.begin(predict, alone=alone))))
+        found.append(model.epoch(1, model.prepare(model.window_starts(predict, real_alone=real_alone))))
     assert asked == [4], "for predictions only"
     assert found[0] == found[1]
+
+
+def test_what_an_optimiser_remembers_comes_back_in_the_memory_format_of_the_weights():
+    weights = torch.nn.Parameter(torch.randn(4, 3, 5, 5).contiguous(memory_format=torch.channels_last))
+    (weights**2).sum().backward()
+    optimizers = [torch.optim.Adam([weights]) for _ in range(2)]
+    optimizers[0].step()
+    stored = {name: value.contiguous() for name, value in optimizer_tensors(optimizers[0]).items()}
+    restore_optimizer(optimizers[1], stored)
+    before, after = (optimizer.state[weights] for optimizer in optimizers)
+    for key, value in before.items():
+        assert torch.equal(after[key], value)
+        assert after[key].stride() == value.stride()

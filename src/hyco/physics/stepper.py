@@ -159,7 +159,8 @@ class Stepper:
             found, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
             tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
             largest = float(expected.abs().nan_to_num(posinf=0.0).max())
-            if not torch.allclose(found, expected, rtol=tolerance, atol=tolerance * largest, equal_nan=True):
+            same_kind = (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            if not same_kind or not torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True):
                 raise TracingError("its graph gives other values than the step itself")
         except TracingError as error:
             log.warning("The step cannot be traced (%s); PhiFlow's jit runs it.", error)

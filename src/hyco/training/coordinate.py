@@ -122,7 +122,7 @@ class CoordinateTrainer(SyntheticTrainer):
         simulations = torch.arange(len(observations.train))
         self.windows = Windows(simulations, torch.zeros_like(simulations), num_predict_steps)
         self.starts = WindowStarts(observations, self.windows)
-        self._observed = torch.ones(len(self.windows), dtype=torch.bool)
+        self._observed = torch.ones(len(self.windows), dtype=torch.bool)  # trajectories, all from t = 0
         self.measured = Measured.of(observations, self.model)
         self._ghosts = stream(seed, "ghost points")
         log.info("%d measured points, %d of them in an update.", len(self.measured), self._batch_size)

@@ -206,7 +206,8 @@ class HybridTrainer:
         self._share_initial_states(weights)
         filler = self._filler(weights)
         with clock.phase("synthetic"):
-            starts = self.synthetic.begin(filler.predict, alone=weights.network == weights.physics == 1)
+            real_alone = weights.network == weights.physics == 1
+            starts = self.synthetic.window_starts(filler.predict, real_alone=real_alone)
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):

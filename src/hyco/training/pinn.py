@@ -58,7 +58,6 @@ class PinnConfig(PinnTraining):
 
     learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
     network: dict[str, Any] = Field(default={"name": "mlp"}, description="a coordinate network: `name` and its keys")
-
     equation: dict[str, Any] = Field(
         default={}, description="what it believes of the equation, where it differs: `physical.equation`"
     )

@@ -18,7 +18,7 @@ from hyco.losses import mean_square, weighted_loss
 from hyco.monitoring import PhaseClock, unwatched
 from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
-from hyco.networks.padding import arrange
+from hyco.networks.padding import set_memory_format
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.randomness import stream
@@ -138,7 +138,7 @@ class SyntheticTrainer:
         self.config, self.epochs, self.device = config, epochs, device
         self.model = self._create(observations, seed).to(device)
         if device.type != "cpu":
-            arrange(self.model, torch.contiguous_format)  # with the channels last was measured on CPUs only
+            set_memory_format(self.model, torch.contiguous_format)  # channels last was measured on CPUs only
         weights = f"{self.model.count_parameters():,}".replace(",", " ")
         log.info("Network %s: %s weights.", self.model.config.name, weights)
         self.optimizer = _OPTIMIZERS[config.optimizer](
@@ -187,14 +187,15 @@ class SyntheticTrainer:
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
         return synthetic_rollout(self.predictor, starts, steps)
 
-    def begin(self, predict: Predict, *, alone: bool) -> Tensor:
+    def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
         """The windows' initial states `[W, C, *space]`, filled by a model's rollout where nothing was observed.
 
         Args:
             predict: see `WindowStarts.fill`.
-            alone: for real data alone: windows of which nothing is observed are not filled, as they teach nothing.
+            real_alone: whether they are for real data alone; windows of which nothing is observed are not filled then,
+                as they teach nothing.
         """
-        return self.starts.fill(predict, self._observed if alone else None)
+        return self.starts.fill(predict, self._observed if real_alone else None)
 
     def normalise(self, states: Tensor) -> Tensor:
         """Physical states `[*batch, C, *space]` normalised, float32, on the network's device."""
@@ -455,7 +456,7 @@ def train_synthetic(
     while not run.finished:
         epoch = run.epoch + 1
         with run.clock.phase("synthetic"):
-            starts = trainer.begin(trainer.predict, alone=True)
+            starts = trainer.window_starts(trainer.predict, real_alone=True)
         with run.clock.phase("conversion"):
             samples = trainer.prepare(starts)
         with run.clock.phase("synthetic"):

@@ -90,8 +90,9 @@ class WindowStarts:
             # The best that is known of the initial state counts as observed, and padding needs no filling.
             values[:, 0], mask[:, 0] = self.initial_states, True
             self._values, self._mask = windows.starts(values), windows.starts(mask | ~observations.layout.valid)
-        nothing = torch.zeros(len(windows), dtype=torch.bool)
-        self._lacking = nothing if self._mask is None else ~self._mask.flatten(1).all(dim=1)
+        none_lacks = torch.zeros(len(windows), dtype=torch.bool)
+        # Windows whose start was not observed as a whole.
+        self._lacking = none_lacks if self._mask is None else ~self._mask.flatten(1).all(dim=1)
         self.complete = not bool(self._lacking.any())
         self._given = self.initial_states, self._values
 
@@ -114,7 +115,8 @@ class WindowStarts:
         Args:
             predict: initial states `[S, C, *space]` and a number of steps to states `[S, steps, C, *space]`, without
                 gradient. Not called where nothing needs filling.
-            which: the windows that matter, `[W]`; the others are not filled. None: all.
+            which: a mask of the windows that matter, `[W]`; None: all. The starts of the others hold what was observed,
+                and zeros elsewhere.
         """
         lacking = self._lacking if which is None else self._lacking & which
         if self._mask is None or not bool(lacking.any()):

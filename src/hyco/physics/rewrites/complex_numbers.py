@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import fx
 
-from hyco.physics.rewrites.nodes import SUMS, arguments, aten, is_complex, moving_nodes, new
+from hyco.physics.rewrites.nodes import SUMS, arguments, aten, exact, is_complex, moving_nodes, new
 
 
 def use_pairs(graph: fx.Graph) -> None:
@@ -29,7 +30,7 @@ def use_pairs(graph: fx.Graph) -> None:
         if node.target is aten.view_as_real.default:
             (value,) = arguments(node)
             node.replace_all_uses_with(pair(value, node))
-        elif node.target in SUMS and all(map(is_complex, node.args)):
+        elif node.target in SUMS and all(map(is_complex, node.args)) and exact(node):
             first, second = arguments(node)
             _put(node, new(node, node.target, pair(first, node), pair(second, node), **node.kwargs), pairs, moving)
         elif node.target is aten.mul.Tensor and is_complex(node):
@@ -65,5 +66,8 @@ def _takes_pairs(user: fx.Node) -> bool:
 
 
 def _copies_real(value: fx.Node) -> bool:
-    """Whether complex numbers are copies of real ones."""
-    return value.target is aten._to_copy.default and not is_complex(arguments(value)[0])
+    """Whether complex numbers are copies of real ones of the same precision."""
+    if value.target is not aten._to_copy.default or not is_complex(value):
+        return False
+    real: torch.dtype = arguments(value)[0].meta["val"].dtype
+    return bool(real == value.meta["val"].real.dtype)

@@ -46,7 +46,7 @@ def collect_terms(graph: fx.Graph) -> None:
         root = waiting.pop()
         if not root.users:
             continue  # part of another sum by now
-        terms = _multiplied_out(_terms(root, 1.0, moving), root, moving)
+        terms = _multiplied_out(_terms(root, 1.0, moving), moving)
         collected = _add_values(_add_factors(terms, root), root, moving)
         if collected and len(collected) < len(terms):
             made = _summed(collected, root, moving)
@@ -85,7 +85,7 @@ def _terms(value: fx.Node, number: float, moving: set[fx.Node]) -> list[_Term]:
     return found
 
 
-def _multiplied_out(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> list[_Term]:
+def _multiplied_out(terms: list[_Term], moving: set[fx.Node]) -> list[_Term]:
     """`a (x + y)` as `a x + a y` where x and y are multiplied by other factors anyway."""
     found = list(terms)
     for term in terms:
