@@ -345,6 +345,7 @@ def test_real_parts_of_products_need_half_of_the_coefficients(run, shape, halved
         (lambda z, f: (f[0] + z) * f[1] + z, 1),
         (lambda z, f: (z + f) * (z * f[0].real.to(z.dtype)), 1),
         (lambda z, f: z + z * torch.view_as_real(z)[..., 0].to(z.dtype), 1),
+        (lambda z, f: z + torch.view_as_real(z)[..., 0].to(z.dtype) * z, 1),
         (lambda z, f: (z + torch.view_as_real(z)[..., 1]) * 1j, 1),
         (lambda z, f: z + torch.view_as_real(z)[..., 1] * f[0].real.to(z.dtype), 1),
     ],

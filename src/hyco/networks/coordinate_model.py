@@ -173,7 +173,11 @@ class CoordinateModel(nn.Module):
     def to_bundle(self) -> Bundle:
         """Weights and statistics as tensors; the network's configuration, layout and times as metadata."""
         tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
-        metadata = {
+        return Bundle(tensors, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The metadata of `to_bundle`."""
+        return {
             "kind": KIND,
             "network": self.config.model_dump(mode="json"),
             "layout": self.layout.to_dict(),
@@ -182,7 +186,6 @@ class CoordinateModel(nn.Module):
             "dtype": "float32",
             "weights": self.count_parameters(),
         }
-        return Bundle(tensors, metadata)
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> CoordinateModel:

@@ -198,6 +198,10 @@ class SyntheticModel(nn.Module):
     def to_bundle(self) -> Bundle:
         """Weights and statistics as tensors; the network's configuration and the layout as metadata."""
         tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
+        return Bundle(tensors, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The metadata of `to_bundle`."""
         metadata = {
             "kind": KIND,
             "network": self.config.model_dump(mode="json"),
@@ -207,7 +211,7 @@ class SyntheticModel(nn.Module):
         }
         if self.base is not None:
             metadata["base"] = self.base.describe()
-        return Bundle(tensors, metadata)
+        return metadata
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, base: Callable[[SyntheticModel], Base] | None = None) -> SyntheticModel:

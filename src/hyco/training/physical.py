@@ -189,6 +189,8 @@ class PhysicalTrainer:
         self.settled = False
         self.own: Tensor | None = None
         self._predictions = _Predictions(self._predict)
+        # The last ones: metrics and checkpoint of an epoch ask for the same.
+        self._estimated: tuple[Assessment | None, Tensor, dict[str, dict[str, Any]]] | None = None
         if not bool(self.problem.mask.any()):
             raise ValueError(
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
@@ -365,7 +367,11 @@ class PhysicalTrainer:
         """
         if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS:
             self.assess()
-        return number_estimates(self.space, self.theta, self.assessment)
+        known = self._estimated
+        if known is None or known[0] is not self.assessment or not torch.equal(known[1], self.theta):
+            found = number_estimates(self.space, self.theta, self.assessment)
+            self._estimated = known = self.assessment, self.theta.clone(), found
+        return known[2]
 
     def metrics(self) -> Metrics:
         """The estimates as live metrics."""

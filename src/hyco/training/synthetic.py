@@ -361,7 +361,7 @@ class SyntheticTrainer:
         if self.averaged is not None:
             tensors |= prefixed("average", self.averaged.state_dict())
         score = self.best_score if math.isfinite(self.best_score) else None
-        metadata = {"best_score": score, "best_epoch": self.best_epoch, "model": self.model.to_bundle().metadata}
+        metadata = {"best_score": score, "best_epoch": self.best_epoch, "model": self.model.describe()}
         return Bundle(tensors, metadata)
 
     def load(self, state: Bundle) -> None:
