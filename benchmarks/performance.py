@@ -12,8 +12,8 @@ A step is measured in rollouts, each of which begins with what the parameters al
 PyTorch for that equation alone (`hand_written.py`): eager against the traced step, compiled for fixed sizes against the
 compiled one. Gradients are those with respect to the named parameter. The grid has as many cells along every axis,
 once a number of them that is no power of two; inviscid Burgers, in one dimension, has as many cells in all. The bytes
-that a step moves are those that its operations read and write. Smoke and Darcy have no such rows: nearly all of their
-step is the solution of a linear system, which hand-written code would take from the same library.
+that a step moves are those that its operations read and write. The static problems take the same
+solver of linear systems in both, and all of their work is done once per rollout.
 """
 
 from __future__ import annotations
