@@ -43,6 +43,19 @@ def data(equation, steps, start):
     return built, trajectories.tensors["trajectories"], observe(trajectories, ObservationConfig(**keys), 0)
 
 
+def network_of(observations):
+    mean, std = observations.statistics()
+    return CoordinateModel.create(
+        CONFIG["network"],
+        observations.layout,
+        dt=observations.dt,
+        steps=observations.steps,
+        mean=mean,
+        std=std,
+        seed=0,
+    )
+
+
 @pytest.fixture(scope="module")
 def heat():
     return data(HEAT, 10, {"temperature": "sin(pi*x/2) + 0.5*sin(pi*x)"})
@@ -68,9 +81,7 @@ def test_it_finds_the_diffusivity_and_the_states(heat):
 
 def test_the_residual_of_the_true_solution_is_zero_only_for_the_true_parameter(heat):
     equation, truth, observations = heat
-    mean, std = observations.statistics()
-    network = CONFIG["network"]
-    model = CoordinateModel.create(network, observations.layout, dt=0.1, steps=10, mean=mean, std=std, seed=0)
+    model = network_of(observations)
     model.states = lambda steps: model.normalise(truth[0, steps.long()]).double()
     fit = _Fit(equation, observations, PinnConfig(**CONFIG), model, CPU)
     steps = torch.tensor([0, 4, 9])
@@ -128,9 +139,7 @@ def test_it_believes_in_the_equation_of_the_physical_model(heat):
     )
     here = roll_out_methods(truth, [1], equation, {"physical": physics})
     assert torch.equal(here["physical"], there["physical"])
-    mean, std = observations.statistics()
-    network = CONFIG["network"]
-    model = CoordinateModel.create(network, observations.layout, dt=0.1, steps=10, mean=mean, std=std, seed=0)
+    model = network_of(observations)
     steps = torch.tensor([0, 4])
     before, after = model.denormalise(model.states(torch.cat([steps, steps + 1]))).chunk(2)
     change = after - Stepper(own)(before, {"diffusivity": torch.tensor(0.3, dtype=torch.float64)})
@@ -145,8 +154,7 @@ def test_what_is_not_learnt_has_the_value_that_the_physical_model_believes_in():
     velocity = {"name": "velocity_x", "initial_guess": 0.3, "bounds": [0.0, 1.0]}
     believed = {"parameters": {"diffusivity": 0.02}}
     config = PinnConfig(**CONFIG | {"learnable_parameters": [velocity], "equation": believed})
-    mean, std = observations.statistics()
-    model = CoordinateModel.create(CONFIG["network"], observations.layout, dt=0.1, steps=6, mean=mean, std=std, seed=0)
+    model = network_of(observations)
     fixed = _Fit(equation, observations, config, model, CPU).fixed
     assert {name: float(value) for name, value in fixed.items()} == {"diffusivity": 0.02}
 

@@ -27,6 +27,17 @@ def train(problem, **changes):
     return list(train_synthetic(problem.observations, config, 0, configuration={}, device=CPU))
 
 
+def runs(problem, config):
+    """Makes a new training from `checkpoint` and `resume`."""
+
+    def run(checkpoint, resume):
+        return train_synthetic(
+            problem.observations, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume
+        )
+
+    return run
+
+
 def test_the_synthetic_rollout_has_shape_b_t_c_h_w_and_changes_over_time():
     from hyco.fields import FieldSpec, Layout
     from hyco.grid import Grid
@@ -374,13 +385,7 @@ def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_
         precision="bfloat16",
         early_stopping=3,
     )
-
-    def run(checkpoint, resume):
-        return train_synthetic(
-            problem.observations, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume
-        )
-
-    assert_resumable(run, 1, 2)
+    assert_resumable(runs(problem, config), 1, 2)
 
 
 @pytest.mark.parametrize("network", [{"name": "resnet", "filters": 6, "blocks": 1}, {"name": "unet", "filters": 4}])
@@ -391,13 +396,7 @@ def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, as
     config = problem.synthetic(epochs=4, network=network, ema_decay=0.9, weight_decay=1e-3, optimizer="adamw")
     model = trainer(problem, network=network).model
     assert not all(weights.is_contiguous() for weights in model.parameters())
-
-    def run(checkpoint, resume):
-        return train_synthetic(
-            problem.observations, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume
-        )
-
-    assert_resumable(run, 1, 3)
+    assert_resumable(runs(problem, config), 1, 3)
 
 
 def test_windows_that_teach_nothing_are_not_filled_for_real_data_alone(make_problem):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import fx
 
-from hyco.physics.rewrites.nodes import SUMS, arguments, aten, exact, is_complex, moving_nodes, new
+from hyco.physics.rewrites.nodes import SUMS, arguments, aten, exact, is_complex, moving_nodes, new, real_of
 
 
 def use_pairs(graph: fx.Graph) -> None:
@@ -42,9 +41,9 @@ def use_pairs(graph: fx.Graph) -> None:
             if not is_complex(first):
                 continue
             if isinstance(second, fx.Node):
-                if second in moving or not _copies_real(second):
+                real = real_of(second)
+                if real is None or second in moving:
                     continue
-                real = arguments(second)[0]
                 second = new(node, aten.stack.default, [real, real], real.meta["val"].ndim)
             elif isinstance(second, complex):
                 continue
@@ -63,11 +62,3 @@ def _put(node: fx.Node, made: fx.Node, pairs: dict[fx.Node, fx.Node], moving: se
 
 def _takes_pairs(user: fx.Node) -> bool:
     return user.target in SUMS or user.target is aten.mul.Tensor
-
-
-def _copies_real(value: fx.Node) -> bool:
-    """Whether complex numbers are copies of real ones of the same precision."""
-    if value.target is not aten._to_copy.default or not is_complex(value):
-        return False
-    real: torch.dtype = arguments(value)[0].meta["val"].dtype
-    return bool(real == value.meta["val"].real.dtype)

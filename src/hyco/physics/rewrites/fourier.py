@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from hyco.physics.rewrites.nodes import arguments, aten, is_product, moving_nodes, new, replace
+from hyco.physics.rewrites.nodes import arguments, aten, is_product, moving_nodes, new, real_of, replace
 
 
 def transform(graph: fx.Graph) -> None:
@@ -78,9 +78,8 @@ def _transformed(product: fx.Node) -> list[int]:
 
 def _hermitian_half(node: fx.Node, factor: fx.Node, dims: list[int]) -> fx.Node:
     """(F(k) + F(-k)*)/2 for the k that a real transform has; the dimensions count from the end."""
-    copied = factor.target is aten._to_copy.default
-    real = copied and arguments(factor)[0].meta["val"].dtype == factor.meta["val"].real.dtype
-    values = arguments(factor)[0] if real else factor
+    real = real_of(factor)
+    values = real or factor
     shape = values.meta["val"].shape
     present = [dim % len(shape) for dim in dims if -dim <= len(shape) and shape[dim] > 1]
     mirrored = new(node, aten.roll.default, new(node, aten.flip.default, values, present), [1] * len(present), present)

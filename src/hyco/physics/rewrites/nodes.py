@@ -46,6 +46,14 @@ def is_complex(value: Any) -> bool:
     return isinstance(found, Tensor) and found.is_complex()
 
 
+def real_of(value: fx.Node) -> fx.Node | None:
+    """The real numbers that complex ones are copies of, in the same precision; None if they are not."""
+    if value.target is not aten._to_copy.default or not is_complex(value):
+        return None
+    real: fx.Node = arguments(value)[0]
+    return real if real.meta["val"].dtype == value.meta["val"].real.dtype else None
+
+
 def moving_nodes(graph: fx.Graph) -> set[fx.Node]:
     """What depends on the state, the first input; the rest is not computed in every step."""
     moving = {next(iter(graph.nodes))}
