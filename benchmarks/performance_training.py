@@ -139,8 +139,8 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
     yield row(f"hybrid, {epochs} epochs of {experiment}", "its epochs and updates alone, same samples", found["halves"])
     yield row("the same", "with the rollouts of each model for the other", found["models"])
     yield row("the same", "the slower half", found["slower"])
-    yield row("share of conversions [%]", "", found["conversion"])
-    yield row("share of records, checkpoints and live metrics on disk [%]", "", found["saved"])
+    yield row(f"{experiment}: share of conversions [%]", "", found["conversion"])
+    yield row(f"{experiment}: share of records, checkpoints and live metrics on disk [%]", "", found["saved"])
 
 
 def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer], Interaction]:
