@@ -25,8 +25,9 @@ run: setup ## train a physical and a synthetic model together, and say where the
 test: lint ## lint, types, import contract, tests and coverage
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
 
-bench: setup ## measure the inner loops against hand-written code, as ratios: docs/studies/performance.md
-	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py
+bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md
+	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py --compiled --repetitions 5
+	OMP_NUM_THREADS=1 $(PY) benchmarks/gray_scott.py --draws 4
 
 lint: setup ## check style, types and the direction of imports
 	$(BIN)/ruff check
