@@ -134,7 +134,8 @@ def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
     axis.axhline(threshold, color="black", linestyle="--", linewidth=0.9)
     words = "95% interval as wide as\nwhat was known beforehand"
     # Values fall to the right: the lower left is empty.
-    axis.text(0.02, threshold, words, transform=axis.get_yaxis_transform(), ha="left", va="top", fontsize=6.5)
+    place: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, -3), "textcoords": "offset points"}
+    axis.annotate(words, (0.02, threshold), ha="left", va="top", fontsize=6.5, **place)
     for name, style in method_styles(values).items():
         found = values[name]
         index = np.arange(1, found.size + 1)
