@@ -119,7 +119,7 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
         trainer.physical._predictions._predict = trainer.physical._predict
         clock.watch("rollouts", trainer.synthetic, "targets")
         with tempfile.TemporaryDirectory() as folder:
-            checkpoints = CheckpointDataset(folder, share=0.01)
+            checkpoints = CheckpointDataset(folder, share=0.005)
             metrics = MetricsDataset(f"{folder}/metrics.jsonl")
             clock.watch("saved", checkpoints, "save")
             clock.watch("saved", metrics, "save")
@@ -214,7 +214,7 @@ def growth_of_memory(epochs: int) -> float:
     sections["hybrid"]["epochs"] = epochs
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints, metrics = CheckpointDataset(folder, share=0.01), MetricsDataset(f"{folder}/metrics.jsonl")
+        checkpoints, metrics = CheckpointDataset(folder, share=0.005), MetricsDataset(f"{folder}/metrics.jsonl")
         for checkpoint, record in hybrid(sections).train():
             checkpoints.save(checkpoint)
             metrics.save(record)
