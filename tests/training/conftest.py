@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hyco.config import resolve_hybrid
 from hyco.generation import GenerationConfig, generate
@@ -113,3 +115,28 @@ def assert_resumable(tmp_path):
         return whole
 
     return check
+
+
+class OnDevice(TorchDispatchMode):
+    """Follows what is computed from some tensors, as if they were on a GPU, and counts where the CPU waits for it."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.waits, self._there = 0, {id(tensor): tensor for tensor in tensors}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        inputs = [i for i in tree_leaves((args, kwargs)) if isinstance(i, torch.Tensor)]
+        there = any(id(i) in self._there for i in inputs)
+        # An index that is a mask is as many numbers as it has entries that are true.
+        masked = func is torch.ops.aten.index.Tensor and any(i.dtype == torch.bool for i in inputs[1:])
+        if there and (masked or torch.Tag.data_dependent_output in func.tags or "nonzero" in func.__name__):
+            self.waits += 1
+        out = func(*args, **(kwargs or {}))
+        if there:
+            self._there.update({id(i): i for i in tree_leaves(out) if isinstance(i, torch.Tensor)})
+        return out
+
+
+@pytest.fixture
+def on_device():
+    return OnDevice

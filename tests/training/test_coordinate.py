@@ -198,6 +198,16 @@ def test_with_alpha_zero_no_measurement_is_looked_at(heat):
     assert metrics["synthetic_skipped"] == 0
 
 
+def test_no_update_waits_for_the_device(heat, on_device):
+    trainer = heat.trainer()
+    truth = heat.trajectories.tensors["trajectories"][:1, 1:]
+    samples, measured = trainer.prepare(trainer.starts.fill(trainer.predict), truth), trainer.measured
+    there = [*trainer.model.parameters(), *trainer.model.buffers(), samples.starts, samples.physical]
+    with on_device([*there, measured.inputs, measured.values, measured.mask]) as device:
+        trainer.epoch(1, samples, 0.5)
+    assert device.waits == 0
+
+
 def test_ghost_points_teach_what_was_not_measured(heat):
     truth = heat.trajectories.tensors["trajectories"][:1]
     errors = []

@@ -114,6 +114,46 @@ def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_not_been(problem, optimizer):
+    """State of the optimiser and weights are those of the other updates alone; no clipping is asked for."""
+    found, parts = [], [1.0, math.inf, -2.0]
+    for taken in (parts, [part for part in parts if math.isfinite(part)]):
+        model = trainer(problem, optimizer=optimizer, weight_decay=0.1, gradient_clip=None)
+
+        def losses(model=model, taken=taken):
+            for part in taken:
+                # 0 · ∞: the value is finite, its gradient is not.
+                square = sum(p.square().sum() for p in model.model.parameters())
+                yield part * square if math.isfinite(part) else square + (square - square.detach()).clamp_min(0).sqrt()
+
+        metrics = model._optimise(1, losses())
+        assert metrics["synthetic_skipped"] == len(taken) - 2
+        assert math.isfinite(metrics["synthetic_loss"])
+        state = optimizer_tensors(model.optimizer)
+        found.append([*model.model.parameters(), *(state[key] for key in sorted(state))])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("observation", [{}, {"space": {"mode": "points", "count": 9}}], ids=["grid", "points"])
+@pytest.mark.parametrize("predicted", [True, False])
+def test_no_update_waits_for_the_device(make_problem, on_device, observation, predicted):
+    problem = make_problem(observation)
+    model = trainer(problem, curriculum={"start": 2, "epochs": 3}, num_predict_steps=4)
+    starts = model.starts.fill(model.predict)
+    physical = torch.zeros(len(starts), 4, *starts.shape[1:]) if predicted else None
+    samples = model.prepare(starts, physical)
+    there = [*model.model.parameters(), *model.model.buffers(), model._values, model._mask, samples.starts]
+    there += [] if physical is None else [samples.physical]
+    with on_device(there) as device:
+        assert math.isfinite(model.epoch(1, samples, 0.5)["synthetic_loss"])
+        assert device.waits == 0
+        # The count itself works: one read in each update.
+        model.before_update = lambda: float(next(model.model.parameters()).detach().sum())
+        model.epoch(2, samples, 0.5)
+        assert device.waits == math.ceil(len(starts) / model.config.batch_size) > 1
+
+
 def test_gradients_are_clipped_to_the_norm_that_is_asked_for(problem, monkeypatch):
     norms = []
     clip = torch.nn.utils.clip_grad_norm_

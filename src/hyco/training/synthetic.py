@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -141,8 +142,9 @@ class SyntheticTrainer:
             set_memory_format(self.model, torch.contiguous_format)  # channels last was measured on CPUs only
         weights = f"{self.model.count_parameters():,}".replace(",", " ")
         log.info("Network %s: %s weights.", self.model.config.name, weights)
+        # Fused optimisers can leave out an update by themselves, so that no value need be read for it.
         self.optimizer = _OPTIMIZERS[config.optimizer](
-            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._batches = stream(seed, "batches")
         self.fresh_batch = config.batch_size
@@ -172,8 +174,11 @@ class SyntheticTrainer:
         self._mask = mask.to(self.device)
         operator = observations.operator(observations.train, 1, observations.steps)
         self._operator = operator.normalised(*observations.statistics()).to(self.device, torch.float32)
-        # Windows of which anything is observed: without predictions the others teach nothing.
-        self._observed = self.windows.targets(self._mask).flatten(1).any(dim=1).cpu()
+        # Steps to the first state of each window of which anything is observed, on the CPU, where batches are drawn.
+        observed = self.windows.targets(mask).flatten(2).any(dim=2)
+        self._first_observed = torch.where(observed.any(dim=1), 1 + observed.int().argmax(dim=1), len(observed[0]) + 1)
+        # Windows of which anything is: without predictions the others teach nothing.
+        self._observed = observed.any(dim=1)
 
     @property
     def predictor(self) -> SyntheticModel:
@@ -230,7 +235,7 @@ class SyntheticTrainer:
 
         Returns:
             `synthetic_loss`, the mean over the updates; `learning_rate`; `synthetic_skipped`, the updates left out
-            because their loss was not finite.
+            because their loss or its gradient was not finite.
         """
         curriculum, length = self.config.curriculum, self.windows.length
         if curriculum is not None:
@@ -244,27 +249,34 @@ class SyntheticTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        losses, skipped = [], 0
+        limit = math.inf if self.config.gradient_clip is None else self.config.gradient_clip
+        values = []
         for loss in updates:
             self.before_update()
             if loss is None:
                 continue
-            if not bool(torch.isfinite(loss)):
-                skipped += 1
-                continue
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.config.gradient_clip is not None:
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+            finite = torch.isfinite(loss) & torch.isfinite(norm)
+            self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
             self.optimizer.step()
             if self.averaged is not None:
                 self.averaged.update_parameters(self.model)
-            losses.append(loss.detach())
+            values.append(torch.where(finite, loss.detach(), math.nan))
+        # Read once per epoch, so that nothing waits for the device before.
+        losses = torch.stack(values).tolist() if values else []
+        taken = [loss for loss in losses if not math.isnan(loss)]
+        skipped = len(losses) - len(taken)
         if skipped:
-            log.warning("Epoch %d: %d of the network's updates were skipped: the loss is not finite.", epoch, skipped)
-        if not losses and not skipped:
+            log.warning(
+                "Epoch %d: %d of the network's updates were skipped: the loss or its gradient is not finite.",
+                epoch,
+                skipped,
+            )
+        if not losses:
             log.warning("Epoch %d: nothing is observed in the training rollouts: the network learnt nothing.", epoch)
-        mean = float(torch.stack(losses).mean()) if losses else math.nan
+        mean = statistics.fmean(taken) if taken else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 
     def _updates(self, samples: Samples, length: int) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -314,14 +326,14 @@ class SyntheticTrainer:
         if fresh is not None:
             starts = torch.cat([starts, fresh[:, 0]])
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
-        mask = self.windows.targets(self._mask, which)[:, :length]
-        with_real = (alpha > 0 or other is None) and bool(mask.any())
+        with_real = (alpha > 0 or other is None) and bool((self._first_observed[which] <= length).any())
         prediction = self._roll_out(starts, length)
         real = None
         if with_real:
             simulation, time = self.windows.indices(which)
             measured = self._operator.select(simulation, time[:, :length] - 1)(prediction[: len(which)])
-            real = mean_square(measured - self.windows.targets(self._values, which)[:, :length], mask)
+            targets, mask = (self.windows.targets(entries, which)[:, :length] for entries in (self._values, self._mask))
+            real = mean_square(measured - targets, mask)
         if other is None:
             return real
         error = prediction[len(prediction) - len(other) :] - other
