@@ -122,11 +122,13 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
             checkpoints = CheckpointDataset(folder, share=0.005)
             metrics = MetricsDataset(f"{folder}/metrics.jsonl")
             clock.watch("saved", checkpoints, "save")
+            clock.watch("saved", checkpoints, "wait")
             clock.watch("saved", metrics, "save")
             clock.watch("saved", trainer.run, "record")
             begin = time.process_time()
             for checkpoint, record in trainer.train():
                 checkpoints.save(checkpoint)
+                checkpoints.wait()  # what its thread takes counts, too
                 metrics.save(record)
             whole = time.process_time() - begin
         seconds = clock.seconds

@@ -1,6 +1,8 @@
 """Checkpoints: the last one always, the best and the regular ones as asked, written so that none is lost."""
 
+import concurrent.futures
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ def train(folder, epochs, **options):
     dataset = CheckpointDataset(str(folder))
     for epoch in epochs:
         dataset.save(checkpoint(epoch, **{**options, "best": epoch == options.get("best")}))
+    dataset.wait()
     return dataset
 
 
@@ -108,6 +111,7 @@ def test_writing_takes_no_more_than_its_share(tmp_path, clock):
     dataset = CheckpointDataset(str(tmp_path), share=0.1)
     for epoch in range(1, 31):
         dataset.save(checkpoint(epoch, interval=None))
+        dataset.wait()
         assert epochs_of(tmp_path)["last"] == (1 if epoch < 11 else 11 if epoch < 21 else 21)
         clock[0] += 1.0
 
@@ -116,11 +120,13 @@ def test_the_best_one_waits_for_the_next_write(tmp_path, clock):
     """Both are of the same moment or the best one of an earlier epoch: a killed training finds it again."""
     dataset = CheckpointDataset(str(tmp_path), share=0.1)
     dataset.save(checkpoint(1, best=True, interval=None))
+    dataset.wait()
     for epoch in (2, 3, 4):
         dataset.save(checkpoint(epoch, best=epoch < 4, interval=None))
     assert epochs_of(tmp_path) == {"last": 1, "best": 1}
     clock[0] += 20.0
     dataset.save(checkpoint(5, interval=None))
+    dataset.wait()
     assert epochs_of(tmp_path) == {"last": 5, "best": 3}
 
 
@@ -128,6 +134,7 @@ def test_the_end_and_the_regular_ones_are_always_written(tmp_path, clock):
     dataset = CheckpointDataset(str(tmp_path), share=1e-6)
     for epoch in range(1, 6):
         dataset.save(checkpoint(epoch, best=epoch == 5, interval=3))
+    dataset.wait()
     assert epochs_of(tmp_path) == {"epoch_0003": 3, "last": 3}
     dataset.save(checkpoint(6, interval=None, finished=True))
     assert epochs_of(tmp_path) == {"epoch_0003": 3, "last": 6, "best": 5}
@@ -145,6 +152,63 @@ def test_another_training_writes_its_first_checkpoint_and_nothing_of_the_one_bef
     assert epochs_of(tmp_path) == {"last": 1}
 
 
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that writes nothing until it is let: an event, and the names of what was begun."""
+    ready, begun = threading.Event(), []
+
+    def write(path, content):
+        begun.append(path.stem)
+        assert ready.wait(timeout=30)
+        write_atomically(path, content)
+
+    monkeypatch.setattr("hyco.datasets.checkpoint.write_atomically", write)
+    yield ready, begun
+    ready.set()
+
+
+def test_a_training_does_not_wait_for_a_slow_disk(tmp_path, disk):
+    """Epochs that are saved meanwhile are left out; the next one after it has the best of them."""
+    ready, begun = disk
+    dataset = CheckpointDataset(str(tmp_path), share=0.999)
+    for epoch in (1, 2, 3):
+        dataset.save(checkpoint(epoch, best=epoch == 2, interval=None))
+    assert begun in ([], ["last"])
+    assert not list(tmp_path.glob("*.safetensors"))
+    ready.set()
+    dataset.wait()
+    assert epochs_of(tmp_path) == {"last": 1}
+    dataset._due = 0.0
+    dataset.save(checkpoint(4, interval=None))
+    assert dataset.load().metadata["epoch"] == 4, "what is loaded is what was saved"
+    assert epochs_of(tmp_path) == {"last": 4, "best": 2}
+    assert begun == ["last", "best", "last"]
+
+
+def test_the_end_of_a_training_waits_for_its_files(tmp_path, disk):
+    ready, _ = disk
+    dataset = CheckpointDataset(str(tmp_path))
+    dataset.save(checkpoint(1, interval=None))
+    threading.Timer(0.2, ready.set).start()
+    dataset.save(checkpoint(2, best=True, interval=None, finished=True))
+    assert epochs_of(tmp_path) == {"last": 2, "best": 2}
+
+
+def test_a_file_that_cannot_be_written_ends_the_training(tmp_path, monkeypatch):
+    """At the next save, or at once where the training ends with it."""
+
+    def full(path, content):
+        raise OSError("no space left on the disk")
+
+    monkeypatch.setattr("hyco.datasets.checkpoint.write_atomically", full)
+    dataset = CheckpointDataset(str(tmp_path), share=0.01)
+    dataset.save(checkpoint(1, interval=None))
+    concurrent.futures.wait([dataset._writing], timeout=30)
+    for finished in (False, True):
+        with pytest.raises(DatasetError, match="no space left"):
+            dataset.save(checkpoint(2, interval=None, finished=finished))
+
+
 @pytest.mark.parametrize("share", [0.0, -1, 2])
 def test_an_impossible_share_is_refused(tmp_path, share):
     with pytest.raises(DatasetError, match="allowed: a number above 0"):
@@ -158,6 +222,7 @@ def test_the_folder_may_be_replaced(tmp_path):
     assert dataset.exists()
     assert dataset.load().metadata["epoch"] == 2
     dataset.save(checkpoint(3, resumed_from=2))
+    dataset.wait()
     assert names(tmp_path / "there") == ["epoch_0002", "last"]
     assert not (tmp_path / "here").exists()
 

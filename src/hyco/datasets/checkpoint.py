@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
     `metadata["save_interval"]` epochs unless `metadata["save_best_only"]`. A training that starts anew
     writes over the files of an earlier one, and removes none: each says in its header what it belongs to.
 
+    A thread of its own writes, so that a training does not wait for the disk: only for the files before where these
+    must be written, and at its end. What went wrong is raised at the next save, and at the latest at the end.
+
     With a `share` of the time given, `last` and `best` are left out where writing them would take more than that; what
     they would have said is at most one writing time over that share old: where a write takes 5 ms, with 0.01 a
     training that is killed repeats the last half second at most. The first one of a training, one with which
@@ -31,7 +35,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
     Args:
         directory: the folder, relative to the working directory.
         path: another name for it, which Kedro makes absolute in a catalog, whatever the working directory.
-        share: of the time that may go into writing `last` and `best`; None: they are written at each save.
+        share: of the time in which `last` and `best` may be in writing; None: they are written at each save.
         metadata: for plugins such as Kedro-Viz; ignored here.
 
     Attributes:
@@ -54,6 +58,8 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         self._due = -math.inf
         self._best: Bundle | None = None
         self._epoch = 0
+        self._writer: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
         self.metadata = metadata
 
     def load(self) -> Bundle | None:
@@ -62,6 +68,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         Raises:
             ValueError: the file is not a checkpoint.
         """
+        self.wait()
         if not self._last.exists():
             return None
         try:
@@ -70,9 +77,14 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
             raise ValueError(f"{self._last} cannot be read ({error}); remove it to start anew") from error
 
     def save(self, data: Bundle) -> None:
-        """Write a checkpoint; `last` comes after the others, so that what it stands for is complete."""
-        meta, begin = data.metadata, time.monotonic()
+        """Have a checkpoint written, which must not be changed any more; one that ends a training is when it returns.
+
+        Raises:
+            OSError: a file could not be written, of this checkpoint or the one before.
+        """
+        meta = data.metadata
         if meta["epoch"] <= self._epoch:  # another training
+            self.wait()
             self._due, self._best = -math.inf, None
         self._epoch = meta["epoch"]
         if meta["is_best"]:
@@ -80,20 +92,45 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         interval = meta["save_interval"]
         regular = bool(interval) and not meta["save_best_only"] and meta["epoch"] % interval == 0
         ends = meta["finished"] or bool((meta.get("physical") or {}).get("failed"))
-        if not (regular or ends or begin >= self._due):
+        busy = self._writing is not None and not self._writing.done()
+        due = self._share is None or (time.monotonic() >= self._due and not busy)
+        if not (regular or ends or due):
             return
-        content = serialised(data)
-        if self._best is not None:
-            write_atomically(self._path("best"), content if self._best is data else serialised(self._best))
-            self._best = None
+        self.wait()
+        files = {} if self._best is None else {self._path("best"): self._best}
         if regular:
-            write_atomically(self._path(f"epoch_{meta['epoch']:04d}"), content)
-        write_atomically(self._last, content)
+            files[self._path(f"epoch_{meta['epoch']:04d}")] = data
+        self._best = None
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        # `last` comes after the others, so that what it stands for is complete.
+        self._writing = self._writer.submit(self._write, {**files, self._last: data})
+        if ends:
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when all that was saved is written.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _write(self, files: dict[Path, Bundle]) -> None:
+        begin = time.monotonic()
+        contents: dict[int, bytes] = {}
+        for path, data in files.items():
+            if id(data) not in contents:
+                contents[id(data)] = serialised(data)
+            write_atomically(path, contents[id(data)])
         end = time.monotonic()
         self._due = end + (end - begin) / self._share if self._share is not None else -math.inf
 
     def preview(self) -> TablePreview:
         """One row per checkpoint: its epoch, whether training was finished, and its metrics."""
+        self.wait()
         kept = sorted(self.directory.glob("epoch_*.safetensors"), reverse=True)
         files = [f for f in (self._last, self._path("best"), *kept) if f.exists()][:_MOST_ROWS]
         metas = [(file.stem, read_bundle(file).metadata) for file in files]
@@ -114,6 +151,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         return self.directory / f"{name}.safetensors"
 
     def _exists(self) -> bool:
+        self.wait()
         return self._last.exists()
 
     def _describe(self) -> dict[str, Any]:
