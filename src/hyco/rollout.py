@@ -224,7 +224,11 @@ class PhysicalModel:
         self._tapes: dict[Any, int] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PhysicalModel:
-        return self  # nothing of it changes
+        return self  # copies of a network share the physics that they correct
+
+    def take(self, path: Path) -> None:
+        """Run the steps on another path from now on, for all who have this model."""
+        self.stepper, self._tapes = Stepper(self.equation, path, self.stepper.work), {}
 
     def bind(self, states: Tensor, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         """One step of states of the data's grid like these, `[B, C, *space]`, with gradient.

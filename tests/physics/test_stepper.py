@@ -83,6 +83,34 @@ def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
         assert torch.allclose(compiled, traced, rtol=1e-12, atol=1e-13)
 
 
+def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch):
+    """Also the first, whose state has none itself: what is compiled depends on that."""
+    needed = []
+
+    def recorded(graph, **options):
+        def run(state, *inputs):
+            needed.append(state.requires_grad)
+            return graph(state, *inputs)
+
+        return run
+
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    monkeypatch.setattr(torch, "compile", recorded)
+    equation = burgers(1)
+    start = states(equation, 2)
+    slopes = []
+    for path in ("traced", "compiled"):
+        viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+        end = rollout(Stepper(equation, path).bind(start, {"viscosity": viscosity}), start, 3)
+        slopes.append(torch.autograd.grad(end.square().sum(), viscosity)[0])
+    assert needed == [True] * 3
+    assert not start.requires_grad
+    assert torch.allclose(*slopes, rtol=1e-12)
+    with torch.no_grad():
+        Stepper(equation, "compiled")(start, {"viscosity": viscosity})
+    assert needed[3:] == [False]
+
+
 def test_compiled_code_is_kept_in_the_users_cache(tmp_path):
     """The compiler must not have chosen a place of its own when it is told."""
     code = (
@@ -192,7 +220,7 @@ def test_a_step_that_cannot_be_traced_falls_back_to_phiflow_and_says_so(caplog):
     assert "cannot be traced" in caplog.text
 
 
-def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(monkeypatch):
+def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(monkeypatch, caplog):
     assert not worth_compiling(operations=640, numbers=4 * 128, steps=500)
     assert worth_compiling(operations=31, numbers=2 * 64 * 64, steps=200_000)
     # More operations take longer to compile: the gain has to grow, too.
@@ -205,7 +233,11 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
         stepper.bind(start, viscosity)
         assert stepper.path == path
     monkeypatch.setattr(stepper_module, "_has_compiler", lambda: False)
-    assert Stepper(equation, "auto", 10**9).path == "traced"
+    for work, warned in ((100, False), (10**9, True)):
+        stepper = Stepper(equation, "auto", work)
+        stepper.bind(start, viscosity)
+        assert stepper.path == "traced"
+        assert ("No C++ compiler" in caplog.text) == warned
 
 
 def test_auto_does_not_count_on_operations_for_which_nothing_is_compiled(monkeypatch):

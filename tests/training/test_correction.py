@@ -200,6 +200,17 @@ def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after
     assert resumed[-1][0].metadata["physical"] == whole[-1][0].metadata["physical"]
 
 
+def test_a_resumed_run_takes_the_path_that_it_had_in_both_models(lacking):
+    interrupted = lacking.trainer(epochs=3).train()
+    checkpoint, _ = next(interrupted)
+    interrupted.close()
+    checkpoint.metadata["physical"]["execution"] = "plain"  # as on a machine that could do no other
+    resumed = lacking.trainer(epochs=3)
+    last, _ = list(resumed.train(checkpoint, resume=True))[-1]
+    assert last.metadata["physical"]["execution"] == resumed.physical.problem.stepper.path == "plain"
+    assert resumed.synthetic.model.base.physical.stepper.path == "plain"
+
+
 @pytest.mark.parametrize("others", [{"alpha": "auto"}, {"sequential": True}, {"interaction": {"count": 4}}])
 def test_what_would_have_no_effect_is_refused(lacking, others):
     with pytest.raises(ValueError, match="correction trains on real data alone"):

@@ -84,7 +84,7 @@ class Stepper:
         if path == "compiled" and not _has_compiler():
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
             self.path = "traced"
-        if path == "auto" and (work == 0 or not _has_compiler()):
+        if path == "auto" and work == 0:
             self.path = "traced"
         self._programs = _PROGRAMS.setdefault(equation, {})
         self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
@@ -125,7 +125,11 @@ class Stepper:
         program = self._programs["traced", kind]
         if self.path == "auto":
             worth = worth_compiling(program.real_operations, state.numel(), self.work * self.equation.substeps)
-            self.path = "compiled" if worth else "traced"
+            self.path = "compiled" if worth and _has_compiler() else "traced"
+            if worth and self.path == "traced":
+                log.warning(
+                    "No C++ compiler found: the step runs traced, though a compilation would be worth its time."
+                )
             log.info("The step runs %s (%d operations).", self.path, program.operations)
         if self.path == "compiled" and ("compiled", kind) not in self._programs:
             self._programs["compiled", kind] = replace(program, step=Compiled(program))

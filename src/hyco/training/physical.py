@@ -18,7 +18,6 @@ from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import model_equation
 from hyco.physics.stepper import Path
-from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
 from hyco.training.checkpoints import prefixed, unprefixed
 from hyco.training.estimates import (
@@ -447,9 +446,7 @@ class PhysicalTrainer:
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
         problem = self.problem
-        problem.model = PhysicalModel(
-            problem.model.equation, problem.observations.layout, meta["execution"], problem.stepper.work
-        )
+        problem.model.take(meta["execution"])
         self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
         if problem.correction is not None:
             problem.correction.load(unprefixed("correction", state.tensors))
