@@ -40,8 +40,14 @@ class CentralBurgers(Equation):
         return {"velocity": fields["velocity"].with_values(u + self.dt * rate)}
 
 
-def phiflow_burgers(equation: CentralBurgers, viscosity: Tensor, *, jit: bool) -> Step:
-    """The same with PhiFlow's finite differences, eager or through its just-in-time compilation."""
+def phiflow_end(equation: CentralBurgers, viscosity: Tensor, steps: int, *, jit: bool) -> Step:
+    """The last state of a rollout with PhiFlow's own finite differences, from a tensor to a tensor.
+
+    In between there are Fields.
+
+    Args:
+        jit: through PhiFlow's just-in-time compilation, not eager.
+    """
 
     def step(velocity: Any, nu: Any) -> Any:
         rate = advect.finite_difference(velocity, velocity, order=2) + diffuse.finite_difference(velocity, nu, order=2)
@@ -49,26 +55,30 @@ def phiflow_burgers(equation: CentralBurgers, viscosity: Tensor, *, jit: bool) -
 
     run = math.jit_compile(step) if jit else step
 
-    def on_tensors(state: Tensor) -> Tensor:
+    def end(state: Tensor) -> Tensor:
         with math.precision(8 * state.element_size()):
-            velocity = to_fields(state, equation.layout)["velocity"]
-            return to_tensor({"velocity": run(velocity, math.wrap(viscosity))}, equation.layout)
+            velocity, nu = to_fields(state, equation.layout)["velocity"], math.wrap(viscosity)
+            for _ in range(steps):
+                velocity = run(velocity, nu)
+            return to_tensor({"velocity": velocity}, equation.layout)
 
-    return on_tensors
+    return end
 
 
 def bare_epoch(trainer: SyntheticTrainer, samples: Samples) -> float:
-    """One epoch of a plain loop on the trainer's own windows and batches: no options, no bookkeeping."""
-    model, windows, length = trainer.model, trainer.windows, trainer.windows.length
-    losses = []
+    """One epoch of a plain loop on the trainer's own windows and batches: no options, no bookkeeping.
+
+    For data without padding, of which everything is observed.
+    """
+    model, windows = trainer.model, trainer.windows
+    scale, losses = (model.change_std / model.std).float(), []
     order = torch.randperm(len(windows), generator=trainer._batches)
     for which in torch.split(order, trainer.config.batch_size):
         state, predicted = samples.starts[which], []
-        for _ in range(length):
-            state = model.rollout_normalised(state, 1)[:, 0]
+        for _ in range(windows.length):
+            state = state + scale * model.network(state)
             predicted.append(state)
-        target, mask = windows.targets(trainer._values, which), windows.targets(trainer._mask, which)
-        loss = ((torch.stack(predicted, dim=1) - target)[mask]).square().mean()
+        loss = (torch.stack(predicted, dim=1) - windows.targets(trainer._values, which)).square().mean()
         trainer.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if trainer.config.gradient_clip is not None:

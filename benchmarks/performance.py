@@ -40,7 +40,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import performance_training
-from baselines import CentralBurgers, bare_epoch, phiflow_burgers
+from baselines import CentralBurgers, bare_epoch, phiflow_end
 from hand_written import HAND_WRITTEN
 from hyco.allocator import keep_freed_memory
 from hyco.generation import GenerationConfig, generate
@@ -87,7 +87,7 @@ def forward_of(bind: Bind, start: Tensor, steps: int) -> Work:
 
 def gradient_of(bind: Bind, start: Tensor, steps: int, parameter: Tensor) -> Work:
     """Value and gradient of a rollout."""
-    return lambda: torch.autograd.grad(rollout(bind(), start, steps).square().sum(), parameter)
+    return slope_of(lambda: rollout(bind(), start, steps), parameter)
 
 
 @dataclass(frozen=True)
@@ -191,9 +191,6 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
         others: dict[str, Bind] = {
             f"hand-written, {'compiled' if path == 'compiled' else 'eager'}": partial(other.bind, start, values)
         }
-        if central:
-            for kind, jit in (("eager", False), ("jit", True)):
-                others[f"PhiFlow {kind}"] = partial(_always, phiflow_burgers(equation, leaf, jit=jit))
         ours = partial(own.bind, start, values)
         for against, theirs in others.items():
             for kind, work, their_work in (
@@ -205,9 +202,37 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
     return rows
 
 
-def _always(step: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """For a step that works out in each step what depends on the parameters."""
-    return step
+def phiflow_rows(cells: int, repetitions: int, paths: list[Execution]) -> Iterator[Row]:
+    """The last of 20 states of the benchmark's own Burgers, four samples, against PhiFlow.
+
+    With its own differences PhiFlow keeps its Fields from step to step; a step of ours that PhiFlow compiles goes from
+    tensor to tensor, as on the path `jit`.
+    """
+    steps, equation = 20, CentralBurgers(cells)
+    start = start_of(equation, 4).float()
+    viscosity = torch.tensor(equation.parameters["viscosity"], requires_grad=True)
+
+    def end_of(path: Execution) -> Callable[[], Tensor]:
+        stepper = Stepper(equation, path)
+        return lambda: rollout(stepper.bind(start, {"viscosity": viscosity}), start, steps, [steps])
+
+    others = {
+        "PhiFlow eager": partial(phiflow_end(equation, viscosity, steps, jit=False), start),
+        "PhiFlow jit": partial(phiflow_end(equation, viscosity, steps, jit=True), start),
+        "PhiFlow jit of the same step": end_of("jit"),
+    }
+    for path in paths:
+        for against, theirs in others.items():
+            ours, what = end_of(path), f"central_burgers {cells}², last state, {{}}: {path} step"
+            times = ratio(torch.no_grad()(ours), torch.no_grad()(theirs), repetitions)
+            yield {"what": what.format("forward"), "against": against, **times}
+            times = ratio(slope_of(ours, viscosity), slope_of(theirs, viscosity), repetitions)
+            yield {"what": what.format("d/d viscosity"), "against": against, **times}
+
+
+def slope_of(end: Callable[[], Tensor], parameter: Tensor) -> Work:
+    """The gradient of the sum of squares."""
+    return lambda: torch.autograd.grad(end().square().sum(), parameter)
 
 
 class Traffic(TorchDispatchMode):
@@ -415,6 +440,8 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     for name in HAND_WRITTEN:
         for cells in (16,) if quick else (64, 256):
             yield from step_rows(name, cells, repetitions, paths)
+    for cells in (16,) if quick else (64, 256):
+        yield from phiflow_rows(cells, repetitions, paths)
     if compiled:
         yield from step_rows("heat", 12 if quick else 100, repetitions, ["compiled"])
     yield from scaling_rows(*((16, [32]) if quick else (64, [128, 256, 512])), repetitions)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
 from torch import Tensor
 
 _HEADER = "hyco"
@@ -47,7 +47,8 @@ def serialised(bundle: Bundle) -> bytes:
         tensor = value.detach().cpu().contiguous()
         # The format has no tensors that share memory.
         shared = tensor.untyped_storage().data_ptr() in seen
-        tensors[name] = tensor.clone() if shared else tensor
+        # As arrays: safetensors keeps a type for every size of tensor that it has seen, for the life of the process.
+        tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
     return save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
 
