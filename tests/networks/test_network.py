@@ -61,6 +61,17 @@ def test_wrong_keys_and_values_are_refused(name):
             network_config({"name": name, **keys})
 
 
+@pytest.mark.parametrize("boundaries", [("periodic",), ("neumann", "periodic")])
+@pytest.mark.parametrize("name", NAMES)
+def test_in_double_precision_a_network_says_the_same(name, boundaries):
+    """Beside a physical model, whose derivatives are differences, corrections run in it."""
+    module = network(name, boundaries)
+    x = torch.randn(2, 2, *(24, 16)[: len(boundaries)], generator=torch.Generator().manual_seed(2))
+    single, double = module(x), module.double()(x.double())
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(single, double.float(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_survives_json(name):
     config = network_config({"name": name, "filters": 6})

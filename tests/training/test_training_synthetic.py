@@ -389,7 +389,7 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
 def test_the_moving_average_is_what_it_says():
     """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value."""
     model = torch.nn.Linear(1, 1, bias=False)
-    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_moving_average(0.5))
+    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_moving_average(0.5, torch.ones(())))
     expected = None
     for count, weight in enumerate([3.0, -1.0, 4.0, 10.0]):
         torch.nn.init.constant_(model.weight, weight)
@@ -397,6 +397,14 @@ def test_the_moving_average_is_what_it_says():
         decay = min(0.5, (1 + count) / (10 + count))
         expected = weight if expected is None else decay * expected + (1 - decay) * weight
     assert float(averaged.module.weight) == pytest.approx(expected)
+
+
+def test_updates_that_are_left_out_do_not_move_the_average(problem):
+    model, _, _ = weights_after_an_epoch(problem, ema_decay=0.5)
+    before = [p.clone() for p in model.predictor.parameters()]
+    model._values = torch.full_like(model._values, torch.nan)
+    assert model.epoch(2, model.prepare(model.starts.fill(model.predict)))["synthetic_skipped"] > 0
+    assert all(torch.equal(a, b) for a, b in zip(before, model.predictor.parameters(), strict=True))
 
 
 def test_early_stopping_ends_the_training_and_a_finished_run_stays_finished(problem):

@@ -74,7 +74,8 @@ class SpectralConvolution(nn.Module):
         weight = torch.view_as_complex(self.weight).narrow(-1, 0, modes[-1])
         # Axis by axis, so that modes cut from one axis need no transform along the next.
         # In float32, also in mixed precision: there is no transform in bfloat16.
-        y = torch.fft.rfft(x.float(), dim=-1, norm="forward").narrow(-1, 0, modes[-1])
+        x = x if x.dtype == torch.float64 else x.float()
+        y = torch.fft.rfft(x, dim=-1, norm="forward").narrow(-1, 0, modes[-1])
         for axis in range(dimensions - 1):
             y = _low(torch.fft.fft(y, dim=2 + axis, norm="forward"), modes[axis], 2 + axis)
             weight = _low(weight, modes[axis], 2 + axis)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -21,6 +22,7 @@ from weakref import WeakKeyDictionary
 import torch
 from phi import math
 from phi.math import batch, spatial
+from phiml.backend.torch import TORCH
 from torch import Tensor
 
 from hyco.fields import to_fields, to_tensor
@@ -143,7 +145,7 @@ class Stepper:
         layout = self.equation.layout
         step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
         space = spatial(",".join(layout.grid.axes))
-        with math.precision(64 if state.dtype == torch.float64 else 32):
+        with math.precision(64 if state.dtype == torch.float64 else 32), _constants_beside(state):
             fields = to_fields(state, layout)
             parameters = {}
             for name, value, own in zip(self.names, values, batched, strict=True):
@@ -172,6 +174,17 @@ class Stepper:
             return None
         log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
         return program
+
+
+@contextmanager
+def _constants_beside(state: Tensor) -> Iterator[None]:
+    """PhiML puts constants where it likes to compute, on a GPU if there is one; here they belong to the state."""
+    before = TORCH.get_default_device()
+    TORCH.set_default_device(TORCH.get_device(state))
+    try:
+        yield
+    finally:
+        TORCH.set_default_device(before)
 
 
 def worth_compiling(operations: int, numbers: int, steps: int) -> bool:

@@ -150,7 +150,8 @@ class SyntheticTrainer:
         self.fresh_batch = config.batch_size
         self.averaged = None
         if config.ema_decay is not None:
-            self.averaged = AveragedModel(self.model, multi_avg_fn=_moving_average(config.ema_decay))
+            self._taken = torch.ones((), device=device)
+            self.averaged = AveragedModel(self.model, multi_avg_fn=_moving_average(config.ema_decay, self._taken))
         self._take(observations, num_predict_steps, seed)
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
@@ -262,6 +263,7 @@ class SyntheticTrainer:
             self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
             self.optimizer.step()
             if self.averaged is not None:
+                self._taken.copy_(finite)
                 self.averaged.update_parameters(self.model)
             values.append(torch.where(finite, loss.detach(), math.nan))
         # Read once per epoch, so that nothing waits for the device before.
@@ -407,12 +409,17 @@ def synthetic_trainer(
     return trainer(observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device)
 
 
-def _moving_average(decay: float) -> Callable[..., None]:
-    """An exponential moving average of weights; the decay is smaller at the start, which would else dominate."""
+def _moving_average(decay: float, taken: Tensor) -> Callable[..., None]:
+    """An exponential moving average of weights; the decay is smaller at the start, which would else dominate.
+
+    Args:
+        taken: 1, or 0 where the last update was left out: then the average stays as it is.
+    """
 
     def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
         count = float(updates)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + count) / (10 + count)))
+        rate = (1 - min(decay, (1 + count) / (10 + count))) * taken
+        torch._foreach_lerp_(averaged, current, [rate] * len(averaged))
 
     return average
 
