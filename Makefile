@@ -27,7 +27,6 @@ test: lint ## lint, types, import contract, tests and coverage
 
 bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py --compiled --repetitions 5
-	OMP_NUM_THREADS=1 $(PY) benchmarks/gray_scott.py --draws 4
 
 lint: setup ## check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -5,8 +5,8 @@
 
 Each row is a ratio of processor times of two pieces of work that give the same numbers, that of what is named second
 over that of hyco, measured in turn in one process on one thread: above 1 hyco takes less. The median of the
-repetitions and their quartiles are given, so that other load on the machine changes little. Memory is the growth of
-the resident set of a process of its own.
+repetitions and their quartiles are given, so that other load on the machine changes little. Memory is the peak of the
+resident set of a process of its own; what is in use, without what was freed and kept, is what the allocator tells.
 
 A step is measured in rollouts, each of which begins with what the parameters alone decide, against what one writes in
 PyTorch for that equation alone (`hand_written.py`): eager against the traced step, compiled for fixed sizes against the
@@ -23,6 +23,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -50,7 +51,7 @@ from hyco.physics.stepper import Path as Execution
 from hyco.physics.stepper import Stepper
 from hyco.rollout import PhysicalModel, rollout, segment_lengths, tape_bytes
 from hyco.training.synthetic import SyntheticConfig, SyntheticTrainer
-from performance_training import in_own_process, peak_memory, row
+from performance_training import in_own_process, peak_memory, quartiles, row
 from study import described, write_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "performance.md"
@@ -71,7 +72,7 @@ def ratio(ours: Work, other: Work, repetitions: int) -> dict[str, float]:
             work()
             times.append(time.process_time() - begin)
         found.append(times[1] / times[0])
-    lower, median, upper = statistics.quantiles(found, n=4)
+    lower, median, upper = quartiles(found)
     return {"median": median, "lower": lower, "upper": upper}
 
 
@@ -424,8 +425,27 @@ def machine() -> str:
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{model}, {os.cpu_count()} cores of which one is used, {versions}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    version = "no C++ compiler"
+    if compiler is not None:
+        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    return (
+        f"{model}, {os.cpu_count()} cores of which one is used, {torch.backends.cpu.get_cpu_capability()}, "
+        f"{memory:.0f} GB, copies at {copy_bandwidth() / 1e9:.1f} GB/s; {platform.system()}, Python "
+        f"{platform.python_version()}, torch {torch.__version__}, {version.splitlines()[0]}"
+    )
+
+
+def copy_bandwidth(size: int = 2**28) -> float:
+    """Bytes read and written per second by a copy that no cache holds."""
+    source, target = torch.ones(size // 8, dtype=torch.float64), torch.empty(size // 8, dtype=torch.float64)
+    seconds = []
+    for _ in range(6):
+        begin = time.process_time()
+        target.copy_(source)
+        seconds.append(time.process_time() - begin)
+    return 2 * size / statistics.median(seconds[1:])
 
 
 def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
@@ -453,7 +473,8 @@ def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
     lines = ["| what | against | ratio | quartiles |", "|---|---|---|---|"]
     for found in rows:
-        numbers = f"{found['median']:.2f} | {found['lower']:.2f} to {found['upper']:.2f}"
+        spread = "" if found["lower"] is None else f"{found['lower']:.2f} to {found['upper']:.2f}"
+        numbers = f"{found['median']:.2f} | {spread}"
         lines.append(f"| {found['what']} | {found['against']} | {numbers} |")
     return "\n".join(lines)
 
@@ -472,10 +493,11 @@ def main() -> None:
         rows.append(found)
         print(table([found]).splitlines()[-1], flush=True)
     if not arguments.quick:
-        words = f"{described(__doc__)}\n\nMachine: {machine()}."
+        where = machine()
+        words = f"{described(__doc__)}\n\nMachine: {where}."
         more = [f"python benchmarks/performance.py --compiled --repetitions {arguments.repetitions}"]
         write_page(PAGE, "Performance", words, more if arguments.compiled else ["make bench"], table(rows))
-        PAGE.with_suffix(".json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+        PAGE.with_suffix(".json").write_text(json.dumps({"machine": where, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

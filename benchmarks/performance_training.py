@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import gray_scott
 from hand_written import HandWritten, inviscid_burgers
 from hyco.config import parse
 from hyco.datasets.checkpoint import CheckpointDataset
@@ -38,9 +39,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def row(what: str, against: str, found: list[float]) -> Row:
-    """Median and quartiles of repetitions."""
-    lower, median, upper = statistics.quantiles(found, n=4) if len(found) > 1 else found * 3
+    """Median and quartiles of repetitions; no quartiles of a single one."""
+    lower, median, upper = quartiles(found) if len(found) > 1 else (None, found[0], None)
     return {"what": what, "against": against, "median": median, "lower": lower, "upper": upper}
+
+
+def quartiles(found: list[float]) -> list[float]:
+    """Lower quartile, median and upper quartile, all within what was found."""
+    return statistics.quantiles(found, n=4, method="inclusive")
 
 
 def in_own_process(call: str, **environment: str) -> float:
@@ -257,10 +263,10 @@ def growth_row(epochs: int) -> Row:
     return row(f"growth of the memory in use over {epochs} epochs of a hybrid [kB per epoch]", "", [found])
 
 
-def peak_of(part: str) -> float:
-    """Peak resident set [MB] of this process after training a part of burgers_1d: synthetic, physical or hybrid."""
-    sections = parameters("burgers_1d")
-    sections["hybrid"]["epochs"] = 6
+def peak_of(part: str, experiment: str, epochs: int) -> float:
+    """Peak resident set [MB] of this process after training a part of an experiment: synthetic, physical or hybrid."""
+    sections = parameters(experiment)
+    sections["hybrid"] |= {"epochs": epochs, "warmup_epochs": 1}
     trainer = hybrid(sections)
     if part == "hybrid":
         for _ in trainer.train():
@@ -269,7 +275,7 @@ def peak_of(part: str) -> float:
         trainer.physical.update()
     else:
         samples = trainer.synthetic.prepare(trainer.synthetic.starts.fill(trainer.synthetic.predict))
-        for epoch in range(1, 7):
+        for epoch in range(1, epochs + 1):
             trainer.synthetic.epoch(epoch, samples)
     return peak_memory() / 1e6
 
@@ -280,12 +286,22 @@ def peak_memory() -> float:
     return 1024.0 * float(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 
 
-def peak_row() -> Row:
+def peak_row(experiment: str, epochs: int) -> Row:
     """Peak memory of a hybrid against that of its halves, each in a process of its own."""
     parts = ("synthetic", "physical", "hybrid")
-    peaks = {part: in_own_process(f"performance_training.peak_of({part!r})") for part in parts}
-    larger = max(peaks["synthetic"], peaks["physical"])
-    return row(f"peak memory of a hybrid ({peaks['hybrid']:.0f} MB)", "the larger half", [larger / peaks["hybrid"]])
+    peaks = {
+        part: in_own_process(f"performance_training.peak_of({part!r}, {experiment!r}, {epochs})") for part in parts
+    }
+    what = f"peak memory of a hybrid of {experiment} ({peaks['hybrid']:.0f} MB)"
+    return row(what, "the larger half", [max(peaks["synthetic"], peaks["physical"]) / peaks["hybrid"]])
+
+
+def inversion_row(draws: int) -> Row:
+    """All work of an inversion through 5000 Euler steps, its error bars included, in simulations of them."""
+    found = [gray_scott.run(draw, 0.01, asymmetric=draw % 2 == 1) for draw in range(draws)]
+    seconds = statistics.median(line["seconds"] for line in found)
+    what = f"Gray-Scott 64², two diffusivities, 5000 steps: simulations of an inversion ({seconds:.0f} s)"
+    return row(what, "", [line["simulations"] for line in found])
 
 
 def first_epoch_row(repetitions: int) -> Row:
@@ -336,7 +352,8 @@ def potential_rows() -> Iterator[Row]:
         begin = time.perf_counter()
     for bar in bars:
         seconds, epoch = reached.get(bar, (float("nan"), 0))
-        yield row(f"seconds of training to nrmse {bar} in the hidden potential (epoch {epoch})", "", [seconds])
+        what = f"seconds of training to nrmse {bar} in the hidden potential, alpha: auto (epoch {epoch})"
+        yield row(what, "", [seconds])
 
 
 def rows(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
@@ -344,12 +361,15 @@ def rows(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     yield from hybrid_rows("burgers_1d", 6 if quick else 100, 2 if quick else min(repetitions, 3))
     if not quick:
         yield from hybrid_rows("heat", 30, min(repetitions, 3))
-        yield from hybrid_rows("burgers_2d", 3, 2)
-    yield peak_row()
+        yield from hybrid_rows("burgers_2d", 3, 3)
+    yield peak_row("burgers_1d", 6)
+    if not quick:
+        yield peak_row("burgers_2d", 3)
     yield update_row(repetitions, compiled=False)
     if compiled:
         yield update_row(repetitions, compiled=True)
     yield growth_row(60 if quick else 1000)
     yield first_epoch_row(1 if quick else min(repetitions, 5))
     if not quick:
+        yield inversion_row(4)
         yield from potential_rows()

@@ -56,6 +56,16 @@ def synthetic():
     return bundle
 
 
+def test_after_a_compiled_training_nothing_is_compiled_for_a_rollout(monkeypatch):
+    monkeypatch.setattr(torch, "compile", None)
+    states = DATA.tensors["trajectories"]
+    found = [
+        roll_out_methods(states, [2], EQUATION, {"physical": physical(0.2) | {"execution": path}})["physical"]
+        for path in ("compiled", "traced")
+    ]
+    assert torch.equal(*found)
+
+
 def rollouts(models):
     return roll_out_methods(DATA.tensors["trajectories"], [2, 1], EQUATION, models)
 

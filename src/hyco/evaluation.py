@@ -15,6 +15,7 @@ from hyco.physics.coarse import cell_means, repeated
 from hyco.physics.equation import Equation
 from hyco.physics.parameters import LearnableParameter
 from hyco.physics.registry import model_equation
+from hyco.physics.stepper import path_after_training
 from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
 from hyco.training.correction import model_from_bundle
@@ -76,7 +77,8 @@ def _physical(equation: Equation, model: Mapping[str, Any], start: Tensor, steps
     parameters = own.parameter_tensors(start.dtype)
     parameters |= {name: torch.tensor(value, dtype=start.dtype) for name, value in model["values"].items()}
     parameters |= {name: torch.tensor(f["estimate"], dtype=start.dtype)[None] for name, f in model["fields"].items()}
-    return PhysicalModel(own, equation.layout, model["execution"]).rollout(start, parameters, steps)
+    path = path_after_training(model["execution"])
+    return PhysicalModel(own, equation.layout, path, work=steps).rollout(start, parameters, steps)
 
 
 def report(

@@ -67,7 +67,7 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
         FloatingPointError: a simulation is not finite.
         ValueError: the states leave the range that the equation's step is made for.
     """
-    stepper = Stepper(equation, execution)
+    stepper = Stepper(equation, execution, work=steps)
     parameters = equation.parameter_tensors(starts.dtype, starts.device)
     states = rollout(stepper.bind(starts, parameters), starts, steps)
     trajectories = torch.cat([starts[:, None], states], dim=1)

@@ -52,6 +52,12 @@ def test_the_physics_is_updated_every_interleave_frequency_epochs_after_the_warm
     assert updated == [3, 5]
 
 
+def test_the_path_of_a_step_is_chosen_for_all_updates_of_the_hybrid(problem):
+    """Five iterations each, of two rollouts of four steps."""
+    trainer = problem.hybrid(epochs=6, warmup_epochs=1, interleave_frequency=2)
+    assert trainer.physical.problem.stepper.work == 2 * 5 * 2 * 4
+
+
 def test_adaptive_interleaving_updates_a_settled_physics_less_often(problem):
     adaptive = {"enabled": True, "min_improvement": 0.9, "max_frequency": 4}
     records = history(problem.hybrid(epochs=8, warmup_epochs=0, adaptive=adaptive).train())

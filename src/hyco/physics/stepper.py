@@ -187,6 +187,11 @@ def _constants_beside(state: Tensor) -> Iterator[None]:
         TORCH.set_default_device(before)
 
 
+def path_after_training(path: Path) -> Path:
+    """For rollouts with what was trained on a path: a compilation that paid for the training need not pay for them."""
+    return "auto" if path == "compiled" else path
+
+
 def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
     """Whether a compilation saves more than twice the time that it takes.
 

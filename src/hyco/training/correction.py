@@ -24,6 +24,7 @@ from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
 from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.physics.registry import build_equation
+from hyco.physics.stepper import path_after_training
 from hyco.rollout import PhysicalModel
 from hyco.storage import Bundle
 from hyco.training.physical import PhysicalTrainer
@@ -101,7 +102,7 @@ def model_from_bundle(bundle: Bundle) -> NetworkModel:
     if described is None:
         return models.model_from_bundle(bundle)
     layout = Layout.from_dict(bundle.metadata["layout"])
-    physical = PhysicalModel(build_equation(described["equation"]), layout, described["execution"])
+    physical = PhysicalModel(build_equation(described["equation"]), layout, path_after_training(described["execution"]))
     prefix = "base.parameter_"
     values = {name.removeprefix(prefix): v for name, v in bundle.tensors.items() if name.startswith(prefix)}
     return SyntheticModel.from_bundle(bundle, lambda model: _step_of(model, physical, values))

@@ -158,11 +158,12 @@ class FreshStarts:
     def _shifted(self, states: Tensor) -> Tensor:
         """Each state moved by a random number of cells along periodic axes without padding."""
         layout = self.equation.layout
-        for axis, (kind, n) in enumerate(zip(layout.boundaries, layout.grid.resolution, strict=True), start=1):
-            if kind == "periodic" and layout.shape[axis - 1] == n:
+        for axis, (kind, n) in enumerate(zip(layout.boundaries, layout.grid.resolution, strict=True), start=2):
+            if kind == "periodic" and layout.shape[axis - 2] == n:
                 moves = torch.randint(0, n, (len(states),), generator=self._draws)
-                moved = [state.roll(int(move), axis) for state, move in zip(states, moves, strict=True)]
-                states = torch.stack(moved)
+                shape = [len(states) if i == 0 else n if i == axis else 1 for i in range(states.ndim)]
+                cells = ((torch.arange(n) - moves[:, None]) % n).reshape(shape)
+                states = states.gather(axis, cells.expand_as(states))
         return states
 
     def state(self) -> Bundle:

@@ -74,6 +74,11 @@ class HybridConfig(StoppingConfig):
     def _on_or_off(cls, value: Any) -> Any:
         return ({} if value else None) if isinstance(value, bool) else value
 
+    @property
+    def updates(self) -> int:
+        """Of the physical model, as many as there are without an adaptive interval."""
+        return 1 if self.sequential else max(0, self.epochs - self.warmup_epochs) // self.interleave_frequency
+
     @model_validator(mode="after")
     def _correction_stands_alone(self) -> HybridConfig:
         if self.correction is None:
@@ -144,6 +149,7 @@ class HybridTrainer:
             config.physical,
             num_predict_steps=config.observed_steps or config.num_predict_steps,
             device=device,
+            updates=config.updates,
         )
         self.correction = Correction(self.synthetic, self.physical) if config.correction is not None else None
         self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None

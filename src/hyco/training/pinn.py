@@ -163,7 +163,7 @@ class _Fit:
         self.space = ParameterSpace(config.learnable_parameters, own.layout.grid)
         if self.space.undecided:
             raise ValueError(f"a physics-informed network needs a fixed regularisation weight: {self.space.undecided}")
-        self.stepper = Stepper(own, config.execution)
+        self.stepper = Stepper(own, config.execution, work=config.updates)
         fixed = own.parameter_tensors(torch.float64, device)
         self.fixed = {name: value for name, value in fixed.items() if name not in self.space.names}
         self.start, self.width = self.space.initial.to(device), self.space.width.to(device)
