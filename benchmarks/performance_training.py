@@ -271,12 +271,17 @@ def peak_of(part: str, experiment: str, epochs: int) -> float:
     if part == "hybrid":
         for _ in trainer.train():
             pass
-    elif part == "physical":
-        trainer.physical.update()
+        return peak_memory() / 1e6
+    # The samples of a hybrid: windows, and what the other model says of them.
+    starts = trainer.synthetic.starts.fill(trainer.synthetic.predict)
+    predicted = starts[:, None].repeat(1, trainer.synthetic.windows.length, *[1] * (starts.ndim - 1))
+    if part == "physical":
+        initial = trainer.synthetic.windows.initial.nonzero().flatten()
+        trainer.physical.update(0.5, Interaction(starts, predicted, initial))
     else:
-        samples = trainer.synthetic.prepare(trainer.synthetic.starts.fill(trainer.synthetic.predict))
+        samples = trainer.synthetic.prepare(starts, predicted)
         for epoch in range(1, epochs + 1):
-            trainer.synthetic.epoch(epoch, samples)
+            trainer.synthetic.epoch(epoch, samples, 0.5)
     return peak_memory() / 1e6
 
 
