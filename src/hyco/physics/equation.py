@@ -152,7 +152,7 @@ class Equation(ABC):
         """
         layout = self.layout
         return random_smooth_states(
-            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.boundaries
+            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.fields[0].boundary
         )
 
     def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:
