@@ -60,7 +60,8 @@ class InitialStates:
         basis = _modes(layout, prior).to(observed)
         self._basis = basis.flatten(1)
         self.per_simulation = channels * len(basis)
-        projected = torch.linalg.lstsq(self._basis.T, observed.reshape(-1, self._basis.shape[1]).T).solution.T
+        # The modes are orthogonal: each coordinate is a projection of its own.
+        projected = observed.reshape(-1, self._basis.shape[1]) @ self._basis.T / self._basis.square().sum(dim=1)
         self.initial = projected.reshape(-1).clamp(-4, 4)
 
     def __len__(self) -> int:
