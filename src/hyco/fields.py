@@ -21,6 +21,13 @@ from hyco.grid import Grid
 
 # "periodic", "neumann" (zero gradient), a number (Dirichlet), or per axis one of these or {"lower": …, "upper": …}.
 Boundary = str | float | dict[str, Any]
+Side = str | float
+
+
+def sides(boundary: Boundary, axis: str) -> tuple[Side, Side]:
+    """What holds at the lower and at the upper end of an axis: "periodic", "neumann", or a Dirichlet value."""
+    spec = boundary[axis] if isinstance(boundary, dict) else boundary
+    return (spec["lower"], spec["upper"]) if isinstance(spec, dict) else (spec, spec)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,10 @@ class Layout:
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """Kind of boundary along each axis, of the first field: "periodic", "neumann" or "dirichlet"."""
+        """Kind of boundary along each axis: "periodic", or "neumann" or "dirichlet", which the lower wall is.
+
+        Of the first field; for what treats both walls of an axis alike, as networks do.
+        """
         outer = to_extrapolation(self.fields[0].boundary)
         kinds = []
         for axis in self.grid.axes:

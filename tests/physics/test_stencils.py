@@ -7,8 +7,9 @@ import pytest
 from phi import math as phimath
 from phi.math import spatial
 
+from hyco.fields import sides
 from hyco.physics.integrators import RK3_IMAGINARY, RK3_REAL, rkl2, rkl2_reach, rkl2_stages, ssp_rk3
-from hyco.physics.stencils import checked_boundary, neighbours, pad, pad_flow, sides
+from hyco.physics.stencils import checked_boundary, neighbours, pad, pad_flow
 from hyco.physics.transport import roughness, upwind
 
 H = 0.25

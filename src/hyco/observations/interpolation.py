@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hyco.fields import Boundary, FieldSpec, Layout
+from hyco.fields import FieldSpec, Layout, sides
 
 Method = Literal["linear", "cubic"]
 
@@ -63,12 +63,6 @@ def stencil(layout: Layout, positions: Tensor, method: Method = "linear") -> Ste
     parts = [_stencil(layout, channel, positions, method) for channel in range(1 if alike else len(kinds))]
     indices, weights, offsets = zip(*parts, strict=True)
     return Stencil(torch.stack(indices, dim=-2), torch.stack(weights, dim=-2), torch.stack(offsets, dim=-1))
-
-
-def sides(boundary: Boundary, axis: str) -> tuple[str | float, str | float]:
-    """What holds at the lower and at the upper end of an axis: "periodic", "neumann", or a Dirichlet value."""
-    spec = boundary[axis] if isinstance(boundary, dict) else boundary
-    return (spec["lower"], spec["upper"]) if isinstance(spec, dict) else (spec, spec)
 
 
 def _components(layout: Layout) -> list[tuple[FieldSpec, str]]:

@@ -83,6 +83,7 @@ class Advection(Equation):
 
     config_class: ClassVar[type[EquationConfig]] = AdvectionConfig
     field_parameters = frozenset({"velocity_x", "velocity_y", "velocity_z"})
+    open_walls = True
 
     def __init__(self, config: VelocityConfig, max_diffusivity: float = 0.0) -> None:
         self.config = config

@@ -56,6 +56,7 @@ class AdvectionDiffusion(Advection):
 
     config_class = AdvectionDiffusionConfig
     field_parameters = Advection.field_parameters | {"diffusivity"}
+    open_walls = False
 
     def __init__(self, config: AdvectionDiffusionConfig) -> None:
         super().__init__(config, config.max_diffusivity)

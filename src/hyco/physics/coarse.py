@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hyco.fields import FieldSpec, Layout
+from hyco.fields import FieldSpec, Layout, sides
 from hyco.grid import Grid
-from hyco.observations.interpolation import sides, stencil
+from hyco.observations.interpolation import stencil
 
 
 class Transfer:

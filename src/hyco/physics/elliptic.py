@@ -12,11 +12,10 @@ from phi.math import batch, spatial
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from hyco.fields import Boundary, FieldSpec, Layout
+from hyco.fields import Boundary, FieldSpec, Layout, sides
 from hyco.grid import Grid
 from hyco.physics.equation import Equation, EquationConfig, FieldValue
 from hyco.physics.linear_solve import solve_on_grid
-from hyco.physics.stencils import sides
 
 _SMALLEST = 1e-12
 

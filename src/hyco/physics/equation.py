@@ -109,6 +109,7 @@ class Equation(ABC):
     Attributes:
         field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
         up_to_a_constant: those of them of which only differences count.
+        open_walls: whether there may be walls at which nothing holds a state, as where a flow leaves the domain.
         layout: how the fields sit in a tensor `[B, C, *space]`.
         parameters: the true values, by name: a number, or `[*space]`.
         dt: time between two states.
@@ -118,6 +119,7 @@ class Equation(ABC):
     config_class: ClassVar[type[EquationConfig]]
     field_parameters: ClassVar[frozenset[str]] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
+    open_walls: ClassVar[bool] = False
     layout: Layout
     dt: float
     parameters: dict[str, float | Tensor]
@@ -152,7 +154,7 @@ class Equation(ABC):
         """
         layout = self.layout
         return random_smooth_states(
-            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.boundaries
+            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.fields[0].boundary
         )
 
     def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from phi import math
 from phi.math import spatial
 
-from hyco.fields import Boundary
+from hyco.fields import Boundary, Side, sides
 from hyco.grid import Grid
-from hyco.physics.stencils import Side, sides
 
 Array = NDArray[np.float64]
 

@@ -11,9 +11,7 @@ from typing import Any
 
 from phi import math
 
-from hyco.fields import Boundary
-
-Side = str | float
+from hyco.fields import Boundary, Side, sides
 
 
 def checked_boundary(boundary: Boundary, axes: Sequence[str]) -> Boundary:
@@ -36,14 +34,6 @@ def checked_boundary(boundary: Boundary, axes: Sequence[str]) -> Boundary:
         if ends.count("periodic") == 1:
             raise ValueError(f"boundary.{axis}: both ends of an axis must be periodic, or none")
     return boundary
-
-
-def sides(boundary: Boundary, axis: str) -> tuple[Side, Side]:
-    """What holds at the lower and at the upper end of an axis: "periodic", "neumann", or a Dirichlet value."""
-    spec = boundary[axis] if isinstance(boundary, dict) else boundary
-    if isinstance(spec, dict):
-        return spec["lower"], spec["upper"]
-    return spec, spec
 
 
 def pad(values: Any, axis: str, width: int, boundary: Boundary) -> Any:

@@ -151,8 +151,9 @@ class FreshStarts:
             shape = (count, *[1] * (1 + layout.grid.dimensions))
             return torch.rand(shape, generator=self._draws, dtype=torch.float64)
         length = self.config.mixing_length or min(layout.grid.size) / 6
-        ends = [kind if kind == "periodic" else "neumann" for kind in layout.boundaries]
-        smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, ends)
+        kinds = zip(layout.grid.axes, layout.boundaries, strict=True)
+        boundary = {axis: kind if kind == "periodic" else "neumann" for axis, kind in kinds}
+        smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, boundary)
         return torch.sigmoid(smooth)
 
     def _shifted(self, states: Tensor) -> Tensor:

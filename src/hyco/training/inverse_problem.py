@@ -99,7 +99,8 @@ class InverseProblem:
         self.starts = observations.initial_states[train].to(device)
         self.initial_states = None
         if not observations.initial_known:
-            self.initial_states = InitialStates(self.starts, self.sigma, observations.layout, prior)
+            layout, free = observations.layout, equation.open_walls
+            self.initial_states = InitialStates(self.starts, self.sigma, layout, prior, open_walls=free)
         self.first = 1 if self.initial_states is None else 0
         self._operators: dict[int, Operator] = {}
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
