@@ -306,5 +306,5 @@ def test_a_physics_informed_network_needs_a_fixed_regularisation_weight():
             "compare": {"methods": ["pinn"]},
         },
     )
-    with pytest.raises(ConfigurationError, match="pinn needs a number as regularisation.weight of diffusivity"):
+    with pytest.raises(ConfigurationError, match=r"pinn needs a number as regularisation\.weight of diffusivity"):
         parse(found)

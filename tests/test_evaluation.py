@@ -21,7 +21,7 @@ EQUATION = build_equation(
     }
 )
 DATA = generate(EQUATION, GenerationConfig(simulations=3, steps=4, length_scale=0.5), seed=0)
-TRUE = {"viscosity": 0.1}
+TRUE = {key: {"viscosity": 0.1} for key in ("physical", "hybrid_physical")}
 TRAINING = {
     "training": "hybrid",
     "epochs": 2,

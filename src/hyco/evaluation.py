@@ -86,18 +86,18 @@ def report(
     name: str,
     rollouts: Mapping[str, Tensor],
     models: Mapping[str, Model],
-    true_numbers: Mapping[str, float] | None = None,
+    true_numbers: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
 
     Args:
-        true_numbers: true values of learnt numbers, by full name, where they are known; default: the equation's own.
+        true_numbers: by method, true values of learnt numbers by full name, where they are known; default: the
+            equation's own.
 
     Raises:
         FloatingPointError: a method's rollout is not finite: that is an error, not a number.
     """
-    if true_numbers is None:
-        true_numbers = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
+    own = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
     methods: dict[str, Any] = {}
     for method in METHODS:
         if method not in rollouts:
@@ -116,7 +116,7 @@ def report(
             entry["training_seconds"] = _training(model)["wall_seconds"]
             entry |= _hybrid(model)
         if model is not None and not isinstance(model, Bundle):
-            entry["parameters"] = _parameters(equation, model, true_numbers)
+            entry["parameters"] = _parameters(equation, model, own if true_numbers is None else true_numbers[method])
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
             if model["identifiability"] is not None:
                 entry["undetermined"] = model["identifiability"]["undetermined"]
