@@ -308,3 +308,20 @@ def test_a_physics_informed_network_needs_a_fixed_regularisation_weight():
     )
     with pytest.raises(ConfigurationError, match=r"pinn needs a number as regularisation\.weight of diffusivity"):
         parse(found)
+
+
+def test_a_weight_to_be_chosen_needs_an_update_of_the_physical_model():
+    changes = {
+        "physical": {
+            "learnable_parameters": [
+                {"name": "forcing", "kind": "field", "initial_guess": 0.0},
+                {"name": "viscosity", "initial_guess": 0.1, "bounds": [0.01, 0.2]},
+            ]
+        },
+        "hybrid": {"epochs": 20, "warmup_epochs": 10, "interleave_frequency": 11},
+    }
+    changes["physical"]["learnable_parameters"][0]["regularisation"] = {"weight": "discrepancy"}
+    with pytest.raises(ConfigurationError, match=r"hybrid\.epochs: 20 leaves .* of forcing .* viscosity .* = 21, or"):
+        parse(merge(parameters("navier_stokes"), changes))
+    changes["hybrid"]["interleave_frequency"] = 10
+    parse(merge(parameters("navier_stokes"), changes))

@@ -92,6 +92,14 @@ def test_parameters_come_with_truth_estimate_std_and_error():
     }
 
 
+def test_a_number_without_a_standard_deviation_is_refused_with_the_reason():
+    model = physical(0.1)
+    model["parameters"]["viscosity"]["std"] = None
+    models = {"hybrid_physical": model}
+    with pytest.raises(ValueError, match="viscosity has no standard deviation: the weight of a regularisation is"):
+        report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+
+
 def test_residuals_above_the_noise_are_warned_of(caplog):
     models = {"hybrid_physical": physical(0.12) | {"reduced_chi_square": 4.0}}
     found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)

@@ -374,9 +374,21 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     found += _observation_problems(c)
     found += _interaction_problems(c)
     found += _coordinate_problems(c)
-    if c.hybrid.warmup_epochs > c.hybrid.epochs:
-        text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
+    h = c.hybrid
+    if h.warmup_epochs > h.epochs:
+        text = f"{h.warmup_epochs} is more than hybrid.epochs = {h.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
+    first = h.warmup_epochs + h.interleave_frequency  # epoch of the first update
+    learnt = h.physical.learnable_parameters
+    chosen = [p.name for p in learnt if p.regularised is not None and isinstance(p.regularised.weight, str)]
+    numbers = [name for p in learnt for name in p.scalar_parts()]
+    if chosen and numbers and first > h.epochs and not h.sequential and h.correction is None:
+        text = (
+            f"{h.epochs} leaves the physical model no update, in which the regularisation.weight of {chosen[0]} would "
+            f"be chosen, and without it {numbers[0]} has no standard deviation; allowed: at least warmup_epochs + "
+            f"interleave_frequency = {first}, or a number as weight"
+        )
+        found.append((("hybrid", "epochs"), text))
     if c.observation.test_sim and c.evaluation.simulation >= len(c.observation.test_sim):
         text = f"{c.evaluation.simulation} is no position in observation.test_sim = {c.observation.test_sim}"
         found.append((("evaluation", "simulation"), text))

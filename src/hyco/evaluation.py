@@ -96,6 +96,7 @@ def report(
 
     Raises:
         FloatingPointError: a method's rollout is not finite: that is an error, not a number.
+        ValueError: the physical model had no update, so that a number has no standard deviation.
     """
     own = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
     methods: dict[str, Any] = {}
@@ -179,7 +180,11 @@ def _parameters(
         found[name] = {"true": true, **p, "relative_error": error}
         # A physics-informed network has none.
         if p["std"] is None and _training(model)["training"] != "pinn":
-            raise ValueError(f"the standard deviation of {name} was not computed: there are too many unknowns")
+            raise ValueError(
+                f"{name} has no standard deviation: the weight of a regularisation is chosen at the first update of "
+                "the physical model, and there was none; raise hybrid.epochs beyond warmup_epochs + "
+                "interleave_frequency, or give regularisation.weight a number"
+            )
     for name, field in model["fields"].items():
         estimate = torch.tensor(field["estimate"], dtype=torch.float64)
         found[name] = {
