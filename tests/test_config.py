@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyco.config import ConfigurationError, check, merge, parse, parse_device, resolve_hybrid
+from hyco.config import ConfigurationError, check, contenders, merge, parse, parse_device, resolve_hybrid
 from hyco.generation import generate
 from hyco.physics.registry import build_equation
 
@@ -120,6 +120,13 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
         ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 100"),
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
+        ({"evaluation": {"channel": 1}}, "evaluation.channel: 1 is no channel of burgers; allowed: 0 (velocity_x)"),
+        ({"evaluation": {"frames_per_second": 0.001}}, "frames_per_second: 0.001: input should be greater than or"),
+        ({"compare": {"methods": "none"}}, "compare: methods is empty and there are no variants: nothing to compare"),
+        (
+            {"hybrid": {"correction": True}, "compare": {"methods": ["hybrid_auto"]}},
+            "compare.methods: hybrid_auto cannot be: hybrid: correction trains on real data alone: alpha: auto",
+        ),
         (
             {"synthetic": {"network": {"name": "fno", "modes": 65}}},
             "synthetic.network.modes: 65 is more than 128 cells (periodic) can hold; allowed: 1 to 64",
@@ -274,3 +281,47 @@ def test_early_stopping_is_a_key_of_networks_and_needs_validation():
 def test_observed_steps_without_an_observation_are_named():
     found = problems(hybrid={"observed_steps": 3})
     assert any("hybrid.observed_steps: 3 is too short: observation.time has no state" in line for line in found)
+
+
+def test_methods_that_a_correction_excludes_are_left_out_of_a_comparison_without_a_list():
+    found = parameters(hybrid={"correction": True})
+    parse(found)
+    assert [c.name for c in contenders(found)] == ["persistence", "synthetic", "physical", "hybrid"]
+
+
+def test_a_physics_informed_network_needs_a_fixed_regularisation_weight():
+    coordinates = {
+        "network": {"name": "mlp"},
+        "num_predict_steps": 40,
+    }
+    field = {"name": "diffusivity", "kind": "field", "initial_guess": 0.1, "bounds": [0.01, 0.4]}
+    learnt = [field | {"regularisation": {"weight": "discrepancy"}}]
+    found = merge(
+        parameters("heat"),
+        {
+            "generation": {"steps": 40, "initial_state": {"temperature": "sin(x)"}},
+            "synthetic": coordinates,
+            "physical": {"learnable_parameters": learnt},
+            "hybrid": {"num_predict_steps": 40},
+            "compare": {"methods": ["pinn"]},
+        },
+    )
+    with pytest.raises(ConfigurationError, match=r"pinn needs a number as regularisation\.weight of diffusivity"):
+        parse(found)
+
+
+def test_a_weight_to_be_chosen_needs_an_update_of_the_physical_model():
+    changes = {
+        "physical": {
+            "learnable_parameters": [
+                {"name": "forcing", "kind": "field", "initial_guess": 0.0},
+                {"name": "viscosity", "initial_guess": 0.1, "bounds": [0.01, 0.2]},
+            ]
+        },
+        "hybrid": {"epochs": 20, "warmup_epochs": 10, "interleave_frequency": 11},
+    }
+    changes["physical"]["learnable_parameters"][0]["regularisation"] = {"weight": "discrepancy"}
+    with pytest.raises(ConfigurationError, match=r"hybrid\.epochs: 20 leaves .* of forcing .* viscosity .* = 21, or"):
+        parse(merge(parameters("navier_stokes"), changes))
+    changes["hybrid"]["interleave_frequency"] = 10
+    parse(merge(parameters("navier_stokes"), changes))

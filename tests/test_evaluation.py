@@ -21,7 +21,7 @@ EQUATION = build_equation(
     }
 )
 DATA = generate(EQUATION, GenerationConfig(simulations=3, steps=4, length_scale=0.5), seed=0)
-TRUE = {"viscosity": 0.1}
+TRUE = {key: {"viscosity": 0.1} for key in ("physical", "hybrid_physical")}
 TRAINING = {
     "training": "hybrid",
     "epochs": 2,
@@ -100,6 +100,14 @@ def test_parameters_come_with_truth_estimate_std_and_error():
         "identifiable": True,
         "relative_error": pytest.approx(0.2),
     }
+
+
+def test_a_number_without_a_standard_deviation_is_refused_with_the_reason():
+    model = physical(0.1)
+    model["parameters"]["viscosity"]["std"] = None
+    models = {"hybrid_physical": model}
+    with pytest.raises(ValueError, match="viscosity has no standard deviation: the weight of a regularisation is"):
+        report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
 
 
 def test_residuals_above_the_noise_are_warned_of(caplog):

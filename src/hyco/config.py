@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -72,7 +71,8 @@ class EvaluationConfig(BaseModel):
 
     simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
     channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
-    frames_per_second: PositiveFloat = Field(default=10.0, description="speed of the animation")
+    # What a GIF can say of 60 frames: at most 655 s each, also of equal ones together, and no less than 0.02 s.
+    frames_per_second: float = Field(default=10.0, ge=0.1, le=50, description="speed of the animation")
 
 
 class Configuration(BaseModel):
@@ -232,18 +232,31 @@ def _problems(parameters: Mapping[str, Any]) -> list[tuple[Path, str]]:
 
 
 def _variant_problems(parameters: Mapping[str, Any], c: Configuration) -> list[tuple[Path, str]]:
-    """What is wrong with the overrides of variants, and physics-informed networks that cannot be."""
+    """What is wrong with the overrides of variants, and methods that cannot be."""
     found: list[tuple[Path, str]] = []
     for name, (method, sections) in _compared(parameters).items():
         variant: Path = ("compare", "variants", name)
+        # Without a list the methods are those that apply.
+        chosen = name in c.compare.variants or c.compare.methods is not None
+        problems = _problems({**sections, "compare": {}}) if chosen else []
         if name in c.compare.variants:
-            problems = _problems({**sections, "compare": {}})
             found += [((*variant, "overrides", *path), text) for path, text in problems]
-        network = sections["synthetic"]["network"]
-        if not found and method == "pinn" and network_config(network).stepping:
-            text = f"pinn needs a network of coordinates, synthetic.network is {network['name']}: take mlp"
+        else:
+            found += [(("compare", "methods"), f"{name} cannot be: {'.'.join(map(str, p))}: {t}") for p, t in problems]
+        if not problems and method == "pinn" and (text := _why_no_pinn(sections)):
             found.append((variant if name in c.compare.variants else ("compare", "methods"), text))
     return found
+
+
+def _why_no_pinn(sections: Mapping[str, Any]) -> str | None:
+    """Why no physics-informed network can be trained on valid sections; None where one can."""
+    network = sections["synthetic"]["network"]
+    if network_config(network).stepping:
+        return f"pinn needs a network of coordinates, synthetic.network is {network['name']}: take mlp"
+    for p in PhysicalConfig.model_validate(sections["physical"]).learnable_parameters:
+        if p.regularised is not None and isinstance(p.regularised.weight, str):
+            return f"pinn needs a number as regularisation.weight of {p.name}, which is {p.regularised.weight}"
+    return None
 
 
 def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -> Path | None:
@@ -361,12 +374,28 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
     found += _observation_problems(c)
     found += _interaction_problems(c)
     found += _coordinate_problems(c)
-    if c.hybrid.warmup_epochs > c.hybrid.epochs:
-        text = f"{c.hybrid.warmup_epochs} is more than hybrid.epochs = {c.hybrid.epochs}, which includes the warm-up"
+    h = c.hybrid
+    if h.warmup_epochs > h.epochs:
+        text = f"{h.warmup_epochs} is more than hybrid.epochs = {h.epochs}, which includes the warm-up"
         found.append((("hybrid", "warmup_epochs"), text))
+    first = h.warmup_epochs + h.interleave_frequency  # epoch of the first update
+    learnt = h.physical.learnable_parameters
+    chosen = [p.name for p in learnt if p.regularised is not None and isinstance(p.regularised.weight, str)]
+    numbers = [name for p in learnt for name in p.scalar_parts()]
+    if chosen and numbers and first > h.epochs and not h.sequential and h.correction is None:
+        text = (
+            f"{h.epochs} leaves the physical model no update, in which the regularisation.weight of {chosen[0]} would "
+            f"be chosen, and without it {numbers[0]} has no standard deviation; allowed: at least warmup_epochs + "
+            f"interleave_frequency = {first}, or a number as weight"
+        )
+        found.append((("hybrid", "epochs"), text))
     if c.observation.test_sim and c.evaluation.simulation >= len(c.observation.test_sim):
         text = f"{c.evaluation.simulation} is no position in observation.test_sim = {c.observation.test_sim}"
         found.append((("evaluation", "simulation"), text))
+    if c.evaluation.channel >= len(layout.channels):
+        numbered = ", ".join(f"{i} ({channel})" for i, channel in enumerate(layout.channels))
+        text = f"{c.evaluation.channel} is no channel of {c.equation.name}; allowed: {numbered}"
+        found.append((("evaluation", "channel"), text))
     echoes = {path[1:] for path, _ in found if path[0] == "physical"}
     return [(path, text) for path, text in found if not (path[:2] == ("hybrid", "physical") and path[2:] in echoes)]
 

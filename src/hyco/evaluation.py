@@ -88,18 +88,19 @@ def report(
     name: str,
     rollouts: Mapping[str, Tensor],
     models: Mapping[str, Model],
-    true_numbers: Mapping[str, float] | None = None,
+    true_numbers: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
 
     Args:
-        true_numbers: true values of learnt numbers, by full name, where they are known; default: the equation's own.
+        true_numbers: by method, true values of learnt numbers by full name, where they are known; default: the
+            equation's own.
 
     Raises:
         FloatingPointError: a method's rollout is not finite: that is an error, not a number.
+        ValueError: the physical model had no update, so that a number has no standard deviation.
     """
-    if true_numbers is None:
-        true_numbers = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
+    own = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
     methods: dict[str, Any] = {}
     for method in METHODS:
         if method not in rollouts:
@@ -118,7 +119,7 @@ def report(
             entry["training_seconds"] = _training(model)["wall_seconds"]
             entry |= _hybrid(model)
         if model is not None and not isinstance(model, Bundle):
-            entry["parameters"] = _parameters(equation, model, true_numbers)
+            entry["parameters"] = _parameters(equation, model, own if true_numbers is None else true_numbers[method])
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
             if model["identifiability"] is not None:
                 entry["undetermined"] = model["identifiability"]["undetermined"]
@@ -181,7 +182,11 @@ def _parameters(
         found[name] = {"true": true, **p, "relative_error": error}
         # A physics-informed network has none.
         if p["std"] is None and _training(model)["training"] != "pinn":
-            raise ValueError(f"the standard deviation of {name} was not computed: there are too many unknowns")
+            raise ValueError(
+                f"{name} has no standard deviation: the weight of a regularisation is chosen at the first update of "
+                "the physical model, and there was none; raise hybrid.epochs beyond warmup_epochs + "
+                "interleave_frequency, or give regularisation.weight a number"
+            )
     for name, field in model["fields"].items():
         estimate = torch.tensor(field["estimate"], dtype=torch.float64)
         found[name] = {

@@ -113,6 +113,33 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert data.exists(figure) == (name != "synthetic")
 
 
+def test_the_report_knows_what_the_hybrid_alone_learns():
+    """Its own numbers with their truths, of which some have the same name as those of the physics alone."""
+
+    def formula(true, **more):
+        a = {"name": "a", "initial_guess": 0.3, "bounds": [0.01, 1.0], "true_value": true} | more
+        return {"name": "viscosity", "kind": "expression", "expression": "a", "scalars": [a]}
+
+    equation = PARAMETERS["equation"]
+    parameters = PARAMETERS | {
+        "equation": equation | {"max_convection": 2.0, "parameters": {"viscosity": 0.1, "convection": 1.0}},
+        "physical": PARAMETERS["physical"] | {"learnable_parameters": [formula(0.1)]},
+    }
+    convection = {"name": "convection", "initial_guess": 0.8, "bounds": [0.1, 2.0]}
+    own = {"learnable_parameters": [formula(0.2), convection], "suppress_convergence_errors": True}
+    parameters["hybrid"] = PARAMETERS["hybrid"] | {"physical": {"max_iterations": 3} | own}
+    data = catalog(parameters)
+    SequentialRunner().run(register_pipelines()["__default__"], data)
+    methods = data.load("report")["methods"]
+    assert methods["physical"]["parameters"]["viscosity.a"]["true"] == 0.1
+    found = methods["hybrid_physical"]["parameters"]
+    assert found["viscosity.a"]["true"] == 0.2
+    assert found["convection"]["true"] == 1.0
+    assert found["convection"]["relative_error"] == pytest.approx(abs(found["convection"]["estimate"] - 1))
+    shown = {axis.get_ylabel() for axis in data.load("parameter_estimates").axes}
+    assert shown == {"viscosity.a", "convection"}
+
+
 def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures():
     parameters = PARAMETERS | {
         "equation": {

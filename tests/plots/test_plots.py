@@ -279,6 +279,8 @@ def test_a_single_state_in_a_plane_is_an_image_per_method_without_a_time(height:
 
 # --- parameter estimates
 
+GUESS = {"physical": {"viscosity": 0.5}}
+
 
 def test_without_any_number_the_figure_says_so() -> None:
     assert "no number is learnt" in texts(parameter_estimates({"physical": {}}, {}))
@@ -289,7 +291,7 @@ def test_estimates_are_compared_with_the_truth_in_one_panel_per_parameter() -> N
     figure = parameter_estimates(
         {"physical": {"viscosity": run, "speed": {**run, "estimate": [-1.0, 0.5, 1.0], "std": [None, 0.5, 0.5]}}},
         {"viscosity": 0.01, "speed": None},
-        {"viscosity": 0.9},
+        {"physical": {"viscosity": 0.9}},
         {"viscosity": (1e-4, 1.0)},
         units={"viscosity": "m²/s"},
     )
@@ -315,7 +317,9 @@ def bars(axis: Axes) -> list[float]:
 def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first: float, after: int) -> None:
     estimate = [first] * after + [0.1002, 0.0998]
     run = {"epoch": list(range(1, after + 3)), "estimate": estimate, "std": [0.001] * len(estimate)}
-    figure = parameter_estimates({"hybrid_physical": {"viscosity": run}}, {"viscosity": 0.1}, {"viscosity": first})
+    figure = parameter_estimates(
+        {"hybrid_physical": {"viscosity": run}}, {"viscosity": 0.1}, {"hybrid_physical": {"viscosity": first}}
+    )
     overview, enlarged = with_data(figure)
     assert overview.get_ylim()[1] > first
     low, high = enlarged.get_ylim()
@@ -330,7 +334,7 @@ def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first:
 
 def test_a_single_estimate_can_be_enlarged() -> None:
     run = {"epoch": [1], "estimate": [0.1], "std": [0.001]}
-    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.2}, {"viscosity": 0.5})
+    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.2}, GUESS)
     _, enlarged = with_data(figure)
     assert bars(enlarged) == pytest.approx([0.1 - 1.96e-3, 0.1 + 1.96e-3])
     assert enlarged.get_ylim()[1] < 0.2, "a truth far away does not set the range"
@@ -341,7 +345,7 @@ def test_methods_that_agree_share_the_enlargement() -> None:
     alone = {"epoch": [1], "estimate": [0.099], "std": [0.001]}
     hybrid = {"epoch": [1, 2, 3], "estimate": [0.5, 0.5, 0.101], "std": [0.001] * 3}
     estimates = {"physical": {"viscosity": alone}, "hybrid_physical": {"viscosity": hybrid}}
-    _, enlarged = with_data(parameter_estimates(estimates, {"viscosity": None}, {"viscosity": 0.5}))
+    _, enlarged = with_data(parameter_estimates(estimates, {"viscosity": None}, GUESS))
     low, high = enlarged.get_ylim()
     assert low < 0.099 - 1.96e-3 < 0.101 + 1.96e-3 < high
     start, end = enlarged.get_xlim()
@@ -350,9 +354,17 @@ def test_methods_that_agree_share_the_enlargement() -> None:
     assert len(enlarged.containers) == 2
 
 
+def test_each_method_starts_from_its_own_first_guess() -> None:
+    run = {"epoch": [1, 2], "estimate": [0.3, 0.1], "std": [0.1, 0.05]}
+    guesses = {"physical": {"viscosity": 0.5}, "hybrid_physical": {"viscosity": 0.8}}
+    (axis,) = parameter_estimates({m: {"viscosity": run} for m in guesses}, {"viscosity": 0.1}, guesses).axes
+    assert [float(line.get_ydata()[0]) for line in axis.lines if line.get_linestyle() == ":"] == [0.5, 0.8]
+    assert [float(line.get_ydata()[0]) for line in axis.lines if line.get_marker() == "D"] == [0.5, 0.8]
+
+
 def test_an_interval_that_can_be_seen_is_not_enlarged() -> None:
     run = {"epoch": [1, 2], "estimate": [0.3, 0.1], "std": [0.1, 0.05]}
-    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.1}, {"viscosity": 0.5})
+    figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.1}, GUESS)
     assert len(with_data(figure)) == 1
 
 

@@ -259,6 +259,41 @@ def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, m
     assert torch.equal(iterative.identifiability.determined, dense.identifiability.determined)
 
 
+FLOW = {
+    "name": "navier_stokes",
+    "domain": {"x": {"size": 6.0, "resolution": 10}, "y": {"size": 6.0, "resolution": 8}},
+    "dt": 0.1,
+    "max_speed": 3.0,
+    "parameters": {"viscosity": 0.05, "drag": 0.05, "forcing": "0.5*cos(2*pi*x/6)"},
+}
+
+
+@pytest.mark.parametrize("regularisation", [{"kind": "tikhonov", "weight": 1.0}, {"kind": "h1", "weight": 0.1}])
+def test_error_bars_of_numbers_beside_a_field_of_too_many_cells_are_the_same(regularisation, monkeypatch):
+    """The field is left free, held by its regularisation as in the whole covariance; it has no error bars itself."""
+    field = {"name": "forcing", "kind": "field", "initial_guess": 0.0, "regularisation": regularisation}
+    number = {"name": "viscosity", "initial_guess": 0.1, "bounds": [0.001, 0.5]}
+    sparse = {"space": {"mode": "points", "count": 30}}
+    model = trainer([field, number], FLOW, sparse, method="L-BFGS-B", epochs=20, suppress_convergence_errors=True)
+    model.update()
+    dense = assess(model.problem, model.unit)
+    monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", 1)
+    monkeypatch.setattr("hyco.training.physical.LARGEST_DENSE", 1)
+    model.conclude()
+    found = model.assessment
+    assert found.kept.tolist() == [80]
+    assert float(found.uncertainty.std[0]) == pytest.approx(float(dense.uncertainty.std[80]), rel=2e-3)
+    assert float(found.uncertainty.std[0]) > 1.05 / float(dense.uncertainty.information[80, 80]) ** 0.5
+    assert float(found.pull[0]) == pytest.approx(float(dense.pull[80]), abs=0.03)
+    assert found.uncertainty.reduced_chi_square == pytest.approx(dense.uncertainty.reduced_chi_square, rel=0.15)
+    state = model.state()
+    assert math.isfinite(state.metadata["estimates"]["viscosity"]["std"])
+    assert "field/forcing" in state.tensors
+    assert "field_std/forcing" not in state.tensors
+    assert state.metadata["identifiability"]["labels"] == ["viscosity"]
+    assert model.covariance() is None
+
+
 def test_another_minimum_that_fits_as_well_is_told(caplog):
     """The viscosity is a square: both signs of its root fit."""
     root = {"name": "a", "initial_guess": 0.5, "bounds": [-0.9, 0.9]}

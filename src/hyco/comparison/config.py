@@ -103,6 +103,8 @@ class CompareConfig(BaseModel):
     def _names_apart(self) -> CompareConfig:
         if not self.seeds:
             raise ValueError("seeds is empty; give at least one")
+        if self.methods == [] and not self.variants:
+            raise ValueError("methods is empty and there are no variants: nothing to compare; null takes all methods")
         known: dict[str, str] = {result: method for method in _PARTS for result in results(method, method)}
         for name, variant in self.variants.items():
             if _NAME.fullmatch(name) is None or name in _PARTS:
@@ -116,7 +118,8 @@ class CompareConfig(BaseModel):
     def overrides(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, list[Mapping[str, Any]]]]:
         """Every method and variant by name: its method, and what is laid over the parameters, one after the other.
 
-        A physics-informed network applies where the network is one of coordinates.
+        A physics-informed network applies where the network is one of coordinates; `sequence` and `hybrid_auto` do
+        where the network does not correct the physical step.
         """
         fixed = {"alpha": self.alpha} if parameters["hybrid"].get("alpha") == "auto" else {}
         makes: dict[str, dict[str, Any]] = {
@@ -127,7 +130,9 @@ class CompareConfig(BaseModel):
         methods = self.methods
         if methods is None:
             stepping = network_config(parameters["synthetic"]["network"]).stepping
-            methods = [method for method in get_args(Method) if method != "pinn" or not stepping]
+            apart = set() if not parameters["hybrid"].get("correction") else {"sequence", "hybrid_auto"}
+            apart |= {"pinn"} if stepping else set()
+            methods = [method for method in get_args(Method) if method not in apart]
         found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():
             found[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]

@@ -300,7 +300,7 @@ def _evaluate(
     seen = [*config.train_sim, *config.val_sim]
     starts = None if observations.initial_known else observations.initial_states
     others = roll_out_methods(trajectories, seen, equation, models, starts)
-    true = true_numbers(equation, _unknowns(contender))
+    true = {label: true_numbers(equation, _unknowns(contender))}
     entry = report("", 0, equation, "", tests, models, true)["methods"][label]
     if not math.isfinite(entry["nrmse"]["mean"]):
         raise FloatingPointError(f"the test rollout of {label} is so large that its error is not finite")

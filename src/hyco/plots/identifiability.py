@@ -50,14 +50,15 @@ def identifiability(reports: Mapping[str, _Report | None]) -> Figure:
     Args:
         reports: for each physical method what `hyco.inversion.identifiability` says of it: `singular_values`
             (largest first), `threshold`, `labels`, `directions` (rows, or None) and `undetermined`; None where there
-            were too many unknowns.
+            were too many unknowns, or no update of the physical model.
     """
     styles = method_styles(reports)
     known: dict[str, _Report] = {
         name: found for name in styles if (found := reports[name]) and found["singular_values"]
     }
     if not known:
-        reason = "there are too many unknowns to say what the data determine" if reports else "no physical model"
+        reason = "what the data determine is not known: too many unknowns, or no update of the physical model"
+        reason = reason if reports else "no physical model"
         return figure_of_words(reason)
     most = max(len(report["labels"]) for report in known.values())
     mapped = {n: r for n, r in known.items() if r["directions"] is not None} if most > 1 else {}

@@ -50,8 +50,8 @@ class _Window(NamedTuple):
 def parameter_estimates(
     estimates: Mapping[str, Mapping[str, Mapping[str, Sequence[float | None] | None]]],
     true: Mapping[str, float | None],
-    initial: Mapping[str, float | None] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
+    initial: Mapping[str, Mapping[str, float]] | None = None,
+    bounds: Mapping[str, Sequence[float]] | None = None,
     *,
     units: Mapping[str, str] | None = None,
 ) -> Figure:
@@ -64,8 +64,8 @@ def parameter_estimates(
         estimates: method → parameter → `{"epoch": […], "estimate": […], "std": […] or None}`; `epoch` defaults to
             1, 2, …
         true: true values; None where unknown, then no line is drawn.
-        initial: first guesses, drawn at epoch 0.
-        bounds: lower and upper limits, drawn where they lie within the range of the estimates.
+        initial: method → parameter → first guess, drawn at epoch 0.
+        bounds: limits of each parameter, those of all methods, drawn where they lie within the range of the estimates.
         units: unit of each parameter.
     """
     initial, bounds, units = initial or {}, bounds or {}, units or {}
@@ -74,7 +74,8 @@ def parameter_estimates(
         return figure_of_words("no number is learnt")
     styles = method_styles(estimates)
     histories = {n: {m: _history(estimates[m][n]) for m in styles if n in estimates[m]} for n in names}
-    scales = {name: _scale(histories[name], true.get(name), initial.get(name)) for name in names}
+    guesses = {n: {m: initial[m][n] for m in styles if n in initial.get(m, {})} for n in names}
+    scales = {name: _scale(histories[name], true.get(name), guesses[name]) for name in names}
     windows = {name: _window(histories[name], true.get(name), *scales[name]) for name in names}
     enlarged = any(window is not None for window in windows.values())
     # An overview and its enlargement are halves of one place; an overview alone takes all of it.
@@ -92,7 +93,7 @@ def parameter_estimates(
             window = windows[name]
             overview = figure.add_subplot(places[row, first : first + (halves if window is None else 1)])
             scale_values(overview, [values], log=log)
-            _draw(overview, histories[name], true.get(name), initial.get(name))
+            _draw(overview, histories[name], true.get(name), guesses[name])
             panels = [overview]
             if window is not None:
                 panels.append(figure.add_subplot(places[row, first + 1]))
@@ -106,7 +107,7 @@ def parameter_estimates(
             handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
         if any(true.get(name) is not None for name in names):
             handles.append(Line2D([], [], label="truth", **_TRUTH))
-        if any(initial.get(name) is not None for name in names):
+        if any(guesses.values()):
             handles.append(Line2D([], [], label="first guess", **_GUESS))
         if bounded:
             handles.append(Line2D([], [], label="bound", **_BOUND))
@@ -121,9 +122,9 @@ _BOUND: dict[str, Any] = {"color": "0.5", "linestyle": "-.", "linewidth": 0.7}
 _GUESS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markerfacecolor": "white", "markersize": 4}
 
 
-def _scale(histories: Mapping[str, _History], true: float | None, initial: float | None) -> tuple[Array, bool]:
+def _scale(histories: Mapping[str, _History], true: float | None, initial: Mapping[str, float]) -> tuple[Array, bool]:
     """The values that an overview must show, and whether its axis is logarithmic."""
-    marks = numbers([true, initial])
+    marks = numbers([true, *initial.values()])
     centres = np.concatenate([marks, *(estimate for _, estimate, _ in histories.values())])
     # The last interval must be visible; earlier ones may be so wide that they would hide everything else.
     ends = [edge for history in histories.values() for edge in _last_interval(history)[1:]]
@@ -167,7 +168,7 @@ def _draw(
     axis: Axes,
     histories: Mapping[str, _History],
     true: float | None,
-    initial: float | None,
+    initial: Mapping[str, float],
     *,
     capped: bool = False,
 ) -> None:
@@ -190,21 +191,21 @@ def _draw(
         # Counted from the end, so that the last estimate has a marker.
         step = marker_step(epochs.size, 20)
         axis.plot(epochs, estimate, markevery=slice((epochs.size - 1) % step, None, step), **style.line_options())
-        if initial is not None and np.isfinite(estimate[:1]).any():
-            axis.plot([0, epochs[0]], [initial, estimate[0]], color=style.colour, linestyle=":", linewidth=0.9)
+        if name in initial and np.isfinite(estimate[:1]).any():
+            axis.plot([0, epochs[0]], [initial[name], estimate[0]], color=style.colour, linestyle=":", linewidth=0.9)
     if true is not None:
         axis.axhline(true, **_TRUTH, zorder=1.9)
-    if initial is not None:
-        axis.plot([0], [initial], clip_on=False, zorder=4, **_GUESS)
+    for guess in sorted(set(initial.values())):
+        axis.plot([0], [guess], clip_on=False, zorder=4, **_GUESS)
     axis.set_ylim(low, high)
-    start = np.zeros(0 if initial is None else 1)
+    start = np.zeros(1 if initial else 0)
     epoch_axis(axis, [start, *(epochs for epochs, _, _ in histories.values())])
 
 
 def _enlarge(axis: Axes, histories: Mapping[str, _History], true: float | None, window: _Window) -> None:
     """The last epochs of one parameter, each method's last interval with caps."""
     axis.set_ylim(window.low, window.high)
-    _draw(axis, histories, true, None, capped=True)
+    _draw(axis, histories, true, {}, capped=True)
     axis.yaxis.set_major_locator(few_ticks(5))
     # Caps of different widths, for methods that end at the same epoch.
     for i, (name, style) in enumerate(method_styles(histories).items()):

@@ -19,7 +19,8 @@ from hyco.training.marginal import marginal_information, symmetric_root
 
 # Half the width of a 95 % interval, in standard deviations.
 CONFIDENCE = INTERVAL / 2
-# Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively.
+# Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively, and, where
+# the parameters alone are more, their fields too.
 LARGEST_DENSE = 2000
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
@@ -29,17 +30,20 @@ _UNKNOWN = 1e6
 
 @dataclass(frozen=True)
 class Assessment:
-    """How sure the current coordinates are.
+    """How sure the current coordinates of the parameters are.
 
     Attributes:
-        uncertainty: of the parameters' coordinates `[p]`, unknown initial states left free.
+        uncertainty: of these coordinates, unknown initial states and other fields left free.
         identifiability: what the data alone say of them.
+        kept: which coordinates all of this is of, `[p]`: all of the parameters', or, where fields have too many, those
+            of numbers alone.
         pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
             with sign, `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
     """
 
     uncertainty: Uncertainty
     identifiability: Identifiability
+    kept: Tensor
     pull: Tensor
 
 
@@ -66,27 +70,31 @@ def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     held = ((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0))
     step = torch.nan_to_num(whole.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
     pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
-    return Assessment(uncertainty, identifiability(data, problem.space.width, problem.space.labels), pull)
+    known = identifiability(data, problem.space.width, problem.space.labels)
+    return Assessment(uncertainty, known, torch.arange(p), pull)
 
 
 def _assess_iteratively(problem: InverseProblem, z: Tensor) -> Assessment:
     """The same without a matrix over all unknowns."""
-    found = marginal_information(problem, z)
-    p = problem.parameters
+    space, p = problem.space, problem.parameters
+    kept = torch.arange(p) if p <= LARGEST_DENSE else torch.tensor(space.of_numbers)
+    found = marginal_information(problem, z, kept)
     root = symmetric_root(found.information.cpu())
     theta = z[:p].clone()
-    prior = torch.func.jacfwd(problem.space.prior_residuals)(theta).cpu()
+    prior = torch.func.jacfwd(lambda c: space.prior_residuals(theta.index_copy(0, kept.to(z.device), c)))(theta[kept])
+    prior = prior.cpu()
     scale = 1.0 if problem.known_noise else max(found.reduced_chi_square, 1e-300) ** 0.5
     if len(prior):
         scale = max(scale, 1.0)
-    whole = laplace(root / scale, root.new_zeros(p), prior=prior if len(prior) else None)
+    whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     uncertainty = Uncertainty(whole.information, whole.covariance, found.reduced_chi_square)
     slope = found.slope.cpu() / scale**2
     if len(prior):
-        slope = slope + prior.T @ problem.space.prior_residuals(theta).cpu()
+        slope = slope + prior.T @ space.prior_residuals(theta).cpu()
     step = torch.nan_to_num(whole.covariance, posinf=0.0) @ slope
     pull = torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0)
-    return Assessment(uncertainty, identifiability(root / scale, problem.space.width, problem.space.labels), pull)
+    labels = [space.labels[i] for i in kept.tolist()]
+    return Assessment(uncertainty, identifiability(root / scale, space.width[kept], labels), kept, pull)
 
 
 def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
@@ -117,6 +125,7 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
     """
     found = {}
     scalars = {name: scalar for p in space.learnable for name, scalar in p.scalar_parts().items()}
+    rows = {} if assessment is None else {int(i): row for row, i in enumerate(assessment.kept)}
     for i, label in enumerate(space.labels):
         numbers = space.numbers(z)
         if label not in numbers:
@@ -125,12 +134,12 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         if assessment is None:
             found[label] = {**entry, "std": None, "interval": None, "identifiable": False, "pull": None}
             continue
-        spread = min(float(assessment.uncertainty.std[i]), _UNKNOWN)
+        spread = min(float(assessment.uncertainty.std[rows[i]]), _UNKNOWN)
         moved = z.clone().requires_grad_(True)
         slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
         lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(z[i])
         # The interval reaches to where the measurements alone put the estimate, and as far beyond.
-        alone = position - float(assessment.pull[i]) * spread
+        alone = position - float(assessment.pull[rows[i]]) * spread
         ends = [
             max(lower, min(position, alone) - CONFIDENCE * spread),
             min(upper, max(position, alone) + CONFIDENCE * spread),
@@ -142,8 +151,8 @@ def number_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | 
         inside = lower + 1e-6 < position < upper - 1e-6
         entry["std"] = std
         entry["interval"] = sorted(_at(space, z, i, end, label) for end in ends)
-        entry["identifiable"] = bool(inside and assessment.identifiability.determined[i])
-        entry["pull"] = abs(float(assessment.pull[i]))
+        entry["identifiable"] = bool(inside and assessment.identifiability.determined[rows[i]])
+        entry["pull"] = abs(float(assessment.pull[rows[i]]))
         found[label] = entry
     return found
 
@@ -177,7 +186,7 @@ def rivals(
     places = [z]
     for end in sorted(finite, key=lambda e: float(e["value"])):
         place = torch.tensor(end["x"], dtype=z.dtype)
-        apart = all(float(((place - other).abs() / std).max()) > _APART for other in places)
+        apart = all(float(((place - other)[assessment.kept].abs() / std).max()) > _APART for other in places)
         if apart and (end["value"] - best) * count < _APART**2:
             places.append(place)
     return [{name: float(v) for name, v in space.numbers(place).items()} for place in places[1:]]
@@ -209,20 +218,27 @@ def field_estimates(space: ParameterSpace, z: Tensor, assessment: Assessment | N
             continue
         part = space.slice_of(parameter.name)
         estimate = values[parameter.name]
-        if assessment is None:
+        rows = [] if assessment is None else _rows(assessment.kept, part)
+        if assessment is None or not rows:
             found[parameter.name] = FieldEstimate(estimate, None, False, None)
             continue
         jacobian = _field_jacobian(space, parameter.name, z).reshape(estimate.numel(), -1)
-        covariance = assessment.uncertainty.covariance[part, part]
+        covariance = assessment.uncertainty.covariance[rows][:, rows]
         covariance = torch.nan_to_num(covariance, posinf=_UNKNOWN**2)
         std = ((jacobian @ covariance) * jacobian).sum(dim=1).clamp_min(0).sqrt().reshape(estimate.shape)
         if isinstance(parameter, GridField) and parameter.bounds is not None:
             std = std.clamp_max((parameter.bounds[1] - parameter.bounds[0]) / math.sqrt(12))
-        directions = assessment.identifiability.directions[:, part].square().sum(dim=1)
+        directions = assessment.identifiability.directions[:, rows].square().sum(dim=1)
         weak = assessment.identifiability.weak & (directions > 0.1)
         found[parameter.name] = FieldEstimate(
-            estimate, std, not bool(weak.any()), float(assessment.pull[part].abs().max())
+            estimate, std, not bool(weak.any()), float(assessment.pull[rows].abs().max())
         )
+    return found
+
+
+def _rows(kept: Tensor, part: slice) -> list[int]:
+    """Where the coordinates of a parameter stand among those that were assessed; none where they were not."""
+    found: list[int] = ((kept >= part.start) & (kept < part.stop)).nonzero().flatten().tolist()
     return found
 
 

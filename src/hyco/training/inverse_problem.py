@@ -296,17 +296,21 @@ class InverseProblem:
             return r, left
         return r, torch.cat([left, self._initial_jacobian(z, steps or self.steps)], dim=1)
 
-    def linearised_parameters(self, z: Tensor, steps: int | None = None) -> tuple[Tensor, Tensor]:
-        """The same for the columns of the parameters alone, `[N, p]`."""
-        p, point = self.parameters, z[None]
+    def linearised_parameters(
+        self, z: Tensor, steps: int | None = None, which: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The same for the columns of the parameters alone, `[N, p]`, or of the coordinates `which` `[k]`, `[N, k]`."""
+        which = torch.arange(self.parameters) if which is None else which
 
-        def of_theta(theta: Tensor) -> Tensor:
-            return self.real(torch.cat([theta, point[:, p:].expand(theta.shape[0], -1)], dim=1), steps)
+        def of_some(values: Tensor) -> Tensor:
+            points = z.repeat(len(values), 1)
+            points[:, which] = values
+            return self.real(points, steps)
 
-        lower, upper = self.space.lower.to(z), self.space.upper.to(z)
+        lower, upper = self.lower.to(z)[which], self.upper.to(z)[which]
         if not self.known_noise:
-            return central_jacobian(of_theta, z[:p], lower, upper)
-        residual, slopes = forward_jacobian(of_theta, point[:, :p], None, lower, upper, 1e-6)
+            return central_jacobian(of_some, z[which], lower, upper)
+        residual, slopes = forward_jacobian(of_some, z[None, which], None, lower, upper, 1e-6)
         return residual[0], slopes[0]
 
     def _initial_jacobian(self, z: Tensor, steps: int) -> Tensor:

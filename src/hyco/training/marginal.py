@@ -1,9 +1,10 @@
-"""What the data say of the parameters when very many unknown initial states are left free, without a matrix of all.
+"""What the data say of some unknowns when very many others are left free, without a matrix of all.
 
-With the Jacobians A of the parameters and B of the initial states (both of the whitened residuals), and Λ the precision
-of the initial states' prior, the information of the parameters is the Schur complement
+The others are unknown initial states, and fields with a value in every cell. With the Jacobians A of the unknowns that
+are asked for and B of the others (both of the whitened residuals), and P that of the others' priors and
+regularisations, the information is the Schur complement
 
-    S = AᵀA - AᵀB (BᵀB + Λ)⁻¹ BᵀA.
+    S = AᵀA - AᵀB (BᵀB + PᵀP)⁻¹ BᵀA.
 
 The inverse is applied by conjugate gradients, all columns of A in one batch: B v is a difference quotient, Bᵀ w one
 backward pass. Where the states at t = 0 are measured, BᵀB is the identity and more, so that few iterations do.
@@ -23,16 +24,17 @@ from hyco.training.inverse_problem import InverseProblem
 
 log = logging.getLogger(__name__)
 
-_TOLERANCE, _MOST_ITERATIONS = 1e-6, 300
+# The error allowed in S relative to S, the iterations over which it is judged, and how many there are at most.
+_TOLERANCE, _DELAY, _MOST_ITERATIONS = 1e-4, 10, 1000
 
 
 @dataclass(frozen=True)
 class MarginalInformation:
-    """Of the parameters, the initial states left free.
+    """Of the unknowns that are asked for, the others left free.
 
     Attributes:
-        information: S `[p, p]`; not finite where the iteration did not converge.
-        slope: Aᵀr less what the initial states explain of it, `[p]`.
+        information: S `[k, k]`; not finite where the iteration did not converge.
+        slope: Aᵀr less what the others explain of it, `[k]`.
         reduced_chi_square: squared residuals over their degrees of freedom, which are estimated with a random vector.
     """
 
@@ -41,26 +43,25 @@ class MarginalInformation:
     reduced_chi_square: float
 
 
-def marginal_information(problem: InverseProblem, z: Tensor) -> MarginalInformation:
-    """At coordinates `[q]`."""
-    p = problem.parameters
-    residual, columns = problem.linearised_parameters(z)
+def marginal_information(problem: InverseProblem, z: Tensor, kept: Tensor) -> MarginalInformation:
+    """Of the coordinates with the numbers `kept` `[k]`, at `[q]`."""
+    k = len(kept)
+    others = _Others(problem, z, kept)
+    residual, columns = problem.linearised_parameters(z, which=kept)
     probe = torch.randint(0, 2, residual.shape, generator=torch.Generator().manual_seed(0)).to(residual) * 2 - 1
     # Right-hand sides: the columns of A, the residual, and a random vector for the degrees of freedom.
     vectors = torch.cat([columns.T, residual[None], probe[None]])
-    right = _transposed(problem, z, vectors)
-    held = problem.initial_states is not None and problem.initial_states.prior is not None
-    if held:
-        right[p] += z[p:]  # the slope of the prior, whose residuals are the coordinates themselves
-    solved, converged = _conjugate_gradients(problem, z, right, float(held))
+    right = others.transposed(vectors)
+    right[k] = others.not_held(right[k] + others.prior_slope())
+    solved, converged = _conjugate_gradients(others, right, vectors.square().sum(dim=1))
     if not converged:
-        log.warning("The information of the initial states was not inverted: there are no error bars.")
-        unknown = columns.new_full((p, p), torch.nan)
-        return MarginalInformation(unknown, columns.new_zeros(p), torch.inf)
+        log.warning("The information of the other unknowns was not inverted: nothing is known of the error bars.")
+        unknown = columns.new_full((k, k), torch.nan)
+        return MarginalInformation(unknown, columns.new_zeros(k), torch.inf)
     product = right @ solved.T
-    information = columns.T @ columns - product[:p, :p]
-    slope = columns.T @ residual - product[:p, p]
-    freedom = float(probe @ probe - product[p + 1, p + 1]) - p
+    information = columns.T @ columns - product[:k, :k]
+    slope = columns.T @ residual - product[:k, k]
+    freedom = float(probe @ probe - product[k + 1, k + 1]) - k
     chi_square = float(residual @ residual) / max(freedom, 1.0)
     return MarginalInformation((information + information.T) / 2, slope, chi_square)
 
@@ -74,33 +75,72 @@ def symmetric_root(matrix: Tensor) -> Tensor:
     return root
 
 
-def _conjugate_gradients(problem: InverseProblem, z: Tensor, right: Tensor, precision: float) -> tuple[Tensor, bool]:
-    """Solve (BᵀB + Λ) x = b for rows b `[k, n]`; whether all converged."""
+class _Others:
+    """B and P, the Jacobians of the data's and the priors' residuals by the coordinates that are not kept, at `[q]`."""
+
+    def __init__(self, problem: InverseProblem, z: Tensor, kept: Tensor) -> None:
+        self._problem, self._z = problem, z
+        self._free = torch.ones_like(z, dtype=torch.bool).index_fill(0, kept.to(z.device), False)
+
+    def information(self, vectors: Tensor) -> Tensor:
+        """(BᵀB + PᵀP) v for rows v `[k, n]`."""
+        points = self._z.repeat(len(vectors), 1)
+        slopes: Tensor = torch.func.jvp(self._problem.prior, (points,), (self._moves(vectors),))[1]
+        return self.transposed(self._forward(vectors)) + self._prior_transposed(slopes)
+
+    def transposed(self, vectors: Tensor) -> Tensor:
+        """Bᵀ w `[k, n]` for rows w `[k, N]`, by one backward pass."""
+        with torch.enable_grad():
+            points = self._z.expand(len(vectors), -1).clone().requires_grad_(True)
+            gradient: Tensor = torch.autograd.grad((self._problem.real(points) * vectors).sum(), points)[0]
+        return gradient[:, self._free]
+
+    def prior_slope(self) -> Tensor:
+        """Half the slope of the priors' squared residuals, `[n]`."""
+        return self._prior_transposed(self._problem.prior(self._z[None]))[0]
+
+    def not_held(self, slope: Tensor) -> Tensor:
+        """A slope `[n]` without what pushes against a bound: the bound holds it."""
+        z, lower, upper = (v.to(slope.device)[self._free] for v in (self._z, self._problem.lower, self._problem.upper))
+        held = ((z <= lower) & (slope > 0)) | ((z >= upper) & (slope < 0))
+        return torch.where(held, 0.0, slope)
+
+    def _forward(self, vectors: Tensor, step: float = 1e-3) -> Tensor:
+        """B v `[k, N]` for rows v `[k, n]`, by central differences of a length that follows the vector's."""
+        size = vectors.abs().amax(dim=1, keepdim=True).clamp_min(1e-300)
+        moves = self._moves(step * vectors / size)
+        return (self._problem.real(self._z + moves) - self._problem.real(self._z - moves)) * (size / (2 * step))
+
+    def _prior_transposed(self, vectors: Tensor) -> Tensor:
+        """Pᵀ w `[k, n]` for rows w `[k, M]`."""
+        pull_back = torch.func.vjp(self._problem.prior, self._z.repeat(len(vectors), 1))[1]
+        found: Tensor = pull_back(vectors)[0]
+        return found[:, self._free]
+
+    def _moves(self, vectors: Tensor) -> Tensor:
+        moves = vectors.new_zeros((len(vectors), len(self._z)))
+        moves[:, self._free] = vectors
+        return moves
+
+
+def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple[Tensor, bool]:
+    """Solve (BᵀB + PᵀP) x = b for rows b `[k, n]`; whether all converged.
+
+    What is asked for is `whole` - b·x, `[k]`. Iteration j takes a positive part off it, so that the parts of the last
+    few tell how much is still to come; the residual does not, where some directions are hardly determined.
+    """
     x, r = torch.zeros_like(right), right.clone()
     direction, size = r.clone(), r.square().sum(dim=1)
-    enough = _TOLERANCE**2 * size
+    left, parts = whole.clone(), [whole] * _DELAY
     for _ in range(_MOST_ITERATIONS):
-        if bool((size <= enough).all()):
-            return x, True
-        image = _transposed(problem, z, _forward(problem, z, direction)) + precision * direction
+        image = others.information(direction)
         step = size / (direction * image).sum(dim=1).clamp_min(1e-300)
         x, r = x + step[:, None] * direction, r - step[:, None] * image
+        parts = [*parts[1:], step * size]
+        left = left - parts[-1]
+        if bool((torch.stack(parts).sum(dim=0) <= _TOLERANCE * left).all()):
+            return x, True
         new = r.square().sum(dim=1)
         direction = r + (new / size.clamp_min(1e-300))[:, None] * direction
         size = new
-    return x, bool((size <= enough).all())
-
-
-def _forward(problem: InverseProblem, z: Tensor, vectors: Tensor, step: float = 1e-3) -> Tensor:
-    """B v `[k, N]` for rows v `[k, n]`, by central differences of a length that follows the vector's."""
-    size = vectors.abs().amax(dim=1, keepdim=True).clamp_min(1e-300)
-    moves = torch.cat([vectors.new_zeros(len(vectors), problem.parameters), step * vectors / size], dim=1)
-    return (problem.real(z + moves) - problem.real(z - moves)) * (size / (2 * step))
-
-
-def _transposed(problem: InverseProblem, z: Tensor, vectors: Tensor) -> Tensor:
-    """Bᵀ w `[k, n]` for rows w `[k, N]`, by one backward pass."""
-    with torch.enable_grad():
-        points = z.expand(len(vectors), -1).clone().requires_grad_(True)
-        gradient: Tensor = torch.autograd.grad((problem.real(points) * vectors).sum(), points)[0]
-    return gradient[:, problem.parameters :]
+    return x, False

@@ -251,13 +251,13 @@ class PhysicalTrainer:
         return states.to(starts.device)
 
     def covariance(self) -> Tensor | None:
-        """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where there is none.
+        """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where not all have one.
 
         Where nothing is known the variance is that of a uniform distribution over the bounds.
         """
         if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS:
             self.assess()
-        if self.assessment is None:
+        if self.assessment is None or len(self.assessment.kept) < self.problem.parameters:
             return None
         found = self.assessment.uncertainty.covariance
         unknown = ~torch.isfinite(found.diagonal())
@@ -314,16 +314,20 @@ class PhysicalTrainer:
         return result
 
     def assess(self) -> None:
-        """Bring the covariance up to date, unless there are too many parameters, or a weight is to be chosen."""
+        """Bring the covariance up to date, of numbers alone where fields have too many cells.
+
+        There is none as long as a weight is to be chosen.
+        """
         if self.assessment is not None or self.space.undecided:
             return
         if self.problem.parameters > LARGEST_DENSE:
             log.warning(
-                "%d coordinates of parameters are too many for a covariance (at most %d): there are no error bars.",
+                "%d coordinates of parameters are too many for a covariance (at most %d): fields have no error bars.",
                 self.problem.parameters,
                 LARGEST_DENSE,
             )
-            return
+            if not self.space.of_numbers:
+                return
         self.assessment = assess(self.problem, self.unit)
 
     def _information(self) -> Tensor | None:

@@ -70,6 +70,12 @@ class ParameterSpace:
         found = [p.name for p in self.learnable if p.regularised is not None and isinstance(p.regularised.weight, str)]
         return [name for name in found if name not in self.weights]
 
+    @property
+    def of_numbers(self) -> list[int]:
+        """Which coordinates are those of numbers, not of fields that have none."""
+        parts = zip(self.learnable, self._slices, strict=True)
+        return [i for p, part in parts if p.scalar_parts() for i in range(part.start, part.stop)]
+
     def penalty(self, z: Tensor, names: Sequence[str]) -> Tensor:
         """The sum of some parameters' regularisations at coordinates `[p]`, with weight 1."""
         chosen = [(p, part) for p, part in zip(self.learnable, self._slices, strict=True) if p.name in names]

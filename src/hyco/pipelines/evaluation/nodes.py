@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hyco.evaluation import Model
     from hyco.observations import Observations
-    from hyco.physics.parameters.scalar import Scalar
+    from hyco.physics.parameters import LearnableParameter
     from hyco.storage import Bundle
 
 History = list[dict[str, Any]]
@@ -49,15 +49,21 @@ def roll_out_test_simulations(
 
 
 def make_report(
-    rollouts: Bundle, experiment: str, seed: int, equation: dict[str, Any], section: dict[str, Any], **models: Model
+    rollouts: Bundle,
+    experiment: str,
+    seed: int,
+    equation: dict[str, Any],
+    physical_section: dict[str, Any],
+    hybrid_section: dict[str, Any],
+    **models: Model,
 ) -> dict[str, Any]:
     """The content of report.json."""
     from hyco.evaluation import report, true_numbers
     from hyco.physics.registry import build_equation
-    from hyco.training.physical import PhysicalConfig
 
     built = build_equation(equation)
-    true = true_numbers(built, PhysicalConfig.model_validate(section).learnable_parameters)
+    learnt = _learnt(physical_section, hybrid_section)
+    true = {method: true_numbers(built, parameters) for method, parameters in learnt.items()}
     return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
 
 
@@ -126,17 +132,22 @@ def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[st
     return {**animate(**_pictured(rollouts, evaluation)), "fps": evaluation["frames_per_second"]}
 
 
-def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], **histories: History) -> Figure:
+def plot_parameter_estimates(
+    equation: dict[str, Any], physical_section: dict[str, Any], hybrid_section: dict[str, Any], **histories: History
+) -> Figure:
     """Every parameter's estimate with its 95 % interval over the epochs."""
     from hyco.evaluation import true_numbers
     from hyco.physics.registry import build_equation
     from hyco.plots import parameter_estimates
-    from hyco.training.physical import PhysicalConfig
 
-    numbers = _numbers(section)
-    estimates = {}
+    built, learnt = build_equation(equation), _learnt(physical_section, hybrid_section)
+    estimates: dict[str, dict[str, Any]] = {}
+    true: dict[str, float] = {}
+    initial: dict[str, dict[str, float]] = {}
+    bounds: dict[str, set[float]] = {}
     for training, history in histories.items():
         method = "hybrid_physical" if training == "hybrid" else training
+        numbers = {name: scalar for p in learnt[method] for name, scalar in p.scalar_parts().items()}
         estimates[method] = {
             name: {
                 "epoch": [entry["epoch"] for entry in history],
@@ -145,12 +156,11 @@ def plot_parameter_estimates(equation: dict[str, Any], section: dict[str, Any], 
             }
             for name in numbers
         }
-    return parameter_estimates(
-        estimates,
-        true_numbers(build_equation(equation), PhysicalConfig.model_validate(section).learnable_parameters),
-        {name: number.initial_guess for name, number in numbers.items()},
-        {name: number.bounds for name, number in numbers.items() if number.bounds is not None},
-    )
+        true |= true_numbers(built, learnt[method])
+        initial[method] = {name: number.initial_guess for name, number in numbers.items()}
+        for name, number in numbers.items():
+            bounds.setdefault(name, set()).update(number.bounds or ())
+    return parameter_estimates(estimates, true, initial, {name: sorted(ends) for name, ends in bounds.items()})
 
 
 def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Figure:
@@ -216,12 +226,13 @@ def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
     return places if len(places) <= most else places[:: -(-len(places) // most)]
 
 
-def _numbers(section: dict[str, Any]) -> dict[str, Scalar]:
-    """The numbers that are learnt, by full name."""
+def _learnt(physical: dict[str, Any], hybrid: dict[str, Any]) -> dict[str, list[LearnableParameter]]:
+    """The parameters that each physical model learns, by method: the hybrid may have others."""
+    from hyco.config import resolve_hybrid
     from hyco.training.physical import PhysicalConfig
 
-    config = PhysicalConfig.model_validate(section)
-    return {name: scalar for p in config.learnable_parameters for name, scalar in p.scalar_parts().items()}
+    sections = {"physical": physical, "hybrid_physical": resolve_hybrid(hybrid, {}, physical)["physical"]}
+    return {method: PhysicalConfig.model_validate(s).learnable_parameters for method, s in sections.items()}
 
 
 def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:

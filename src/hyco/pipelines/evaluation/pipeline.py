@@ -23,6 +23,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
     models = {method: name for training in trainings for method, name in _MODELS[training].items()}
     histories = {training: f"{training}_metrics" for training in trainings}
     with_physics = {training: name for training, name in histories.items() if training != "synthetic"}
+    sections = {"physical_section": "params:physical", "hybrid_section": "params:hybrid"}
     parts = [
         node(
             nodes.roll_out_test_simulations,
@@ -43,7 +44,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "experiment": "params:experiment",
                 "seed": "params:seed",
                 "equation": "params:equation",
-                "section": "params:physical",
+                **sections,
                 **models,
             },
             "report",
@@ -62,7 +63,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         parts += [
             node(
                 nodes.plot_parameter_estimates,
-                {"equation": "params:equation", "section": "params:physical", **with_physics},
+                {"equation": "params:equation", **sections, **with_physics},
                 "parameter_estimates",
                 name="plot_parameter_estimates",
             ),
