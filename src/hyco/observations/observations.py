@@ -84,6 +84,24 @@ class Observations:
         return self.mask[:, 0] if self.on_grid else torch.zeros_like(self.initial_states, dtype=torch.bool)
 
     @property
+    def noise_known(self) -> bool:
+        """Whether σ of the residuals is the noise: where a channel has any. Else it is a unit that stands for it.
+
+        A constant channel has no noise where the noise is a part of the standard deviation.
+        """
+        return bool((self.noise_std > 0).any())
+
+    @property
+    def tells_noise(self) -> Tensor:
+        """Channels whose residuals tell how large the noise is, `[C]`: those with noise; all where none has any."""
+        return (self.noise_std > 0) if self.noise_known else torch.ones_like(self.noise_std, dtype=torch.bool)
+
+    @property
+    def tells_noise_of_entries(self) -> Tensor:
+        """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
+        return self.tells_noise.reshape(self._per_channel)
+
+    @property
     def unit(self) -> Tensor:
         """Unit of the physical residuals per channel, `[C, 1, …]`: σ, or a thousandth of the std if noise-free."""
         return self._unit().reshape(-1, *[1] * self.layout.grid.dimensions)

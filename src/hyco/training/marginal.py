@@ -33,7 +33,8 @@ class MarginalInformation:
     Attributes:
         information: S `[p, p]`; not finite where the iteration did not converge.
         slope: Aᵀr less what the initial states explain of it, `[p]`.
-        reduced_chi_square: squared residuals over their degrees of freedom, which are estimated with a random vector.
+        reduced_chi_square: squared residuals that have noise over their degrees of freedom, which are estimated with a
+            random vector.
     """
 
     information: Tensor
@@ -46,6 +47,9 @@ def marginal_information(problem: InverseProblem, z: Tensor) -> MarginalInformat
     p = problem.parameters
     residual, columns = problem.linearised_parameters(z)
     probe = torch.randint(0, 2, residual.shape, generator=torch.Generator().manual_seed(0)).to(residual) * 2 - 1
+    own = residual
+    if (noisy := problem.noisy()) is not None:
+        own, probe = residual[noisy], probe * noisy
     # Right-hand sides: the columns of A, the residual, and a random vector for the degrees of freedom.
     vectors = torch.cat([columns.T, residual[None], probe[None]])
     right = _transposed(problem, z, vectors)
@@ -61,7 +65,7 @@ def marginal_information(problem: InverseProblem, z: Tensor) -> MarginalInformat
     information = columns.T @ columns - product[:p, :p]
     slope = columns.T @ residual - product[:p, p]
     freedom = float(probe @ probe - product[p + 1, p + 1]) - p
-    chi_square = float(residual @ residual) / max(freedom, 1.0)
+    chi_square = float(own @ own) / max(freedom, 1.0)
     return MarginalInformation((information + information.T) / 2, slope, chi_square)
 
 

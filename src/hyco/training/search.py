@@ -95,6 +95,8 @@ class Search:
             steps: horizon of the data.
         """
         problem = self.problem
+        mask = problem.noisy(steps)
+        noisy = slice(None) if mask is None else mask
         how = next(p.regularised.weight for p in problem.space.learnable if p.name in names and p.regularised)
 
         def solve(weight: float, z: Tensor) -> Fit:
@@ -103,12 +105,13 @@ class Search:
             found = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else z
             with torch.no_grad():
                 point = found[None].to(problem.device)
-                misfit = float(problem.real(point, steps).square().mean())
+                misfit = float(problem.real(point, steps)[:, noisy].square().mean())
                 penalty = float(problem.space.penalty(found[: problem.parameters], names))
             return Fit(weight, found, misfit, penalty)
 
         if how == "discrepancy":
-            fit, fits = discrepancy(solve, start, residuals=problem.count(steps))
+            count = problem.count(steps) if mask is None else int(mask.sum())
+            fit, fits = discrepancy(solve, start, residuals=count)
         else:
             fit, fits = l_curve(solve, start)
         problem.space.weights.update(dict.fromkeys(names, fit.weight))
