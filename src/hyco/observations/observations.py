@@ -17,6 +17,8 @@ from hyco.storage import Bundle
 
 # Where the data are free of noise, residuals are measured in this fraction of a channel's standard deviation.
 NOISE_FREE_UNIT = 1e-3
+# A standard deviation below this part of a channel's values is rounding: the channel is constant.
+ROUNDING = 1e-12
 
 
 @dataclass
@@ -132,7 +134,7 @@ class Observations:
         return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation `[C]` of what was observed of the training simulations.
+        """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
 
         Raises:
             ValueError: nothing was observed.
@@ -149,7 +151,7 @@ class Observations:
             deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
             squares.append(deviation.square().sum(_all_but_channels(mask)))
         std = (_total(squares) / count).sqrt()
-        return mean, torch.where(std > 0, std, torch.ones_like(std))
+        return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
 
     def training_states(self) -> tuple[Tensor, Tensor]:
         """What is known of the training simulations' states `[S, T+1, C, *space]`, and where: initial states, too.
