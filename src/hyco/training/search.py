@@ -35,6 +35,7 @@ class Search:
 
     Args:
         information: diagonal of the information of all coordinates, `[q]`; scales the first step of L-BFGS-B.
+        limit: iterations allowed; None: those of one update.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Search:
         alpha: float,
         interaction: Interaction | None,
         information: Tensor | None = None,
+        limit: int | None = None,
     ) -> None:
         self.problem, self.config = problem, config
         self.alpha, self.interaction, self.information = alpha, interaction, information
-        self.limit = config.epochs if config.max_iterations is None else config.max_iterations
+        self.limit = limit or config.max_iterations or config.epochs
 
     def run(self, start: Tensor, *, first: bool) -> OptimisationResult:
         """From coordinates `[q]`; the first update also has the shorter horizons, starts and the choice of a weight."""
