@@ -124,7 +124,11 @@ def resolve_hybrid(
     if resolved["physical"].get("max_iterations") is None and "epochs" in physical:
         # Null means as many as the section's own epochs, which the hybrid's have just replaced.
         resolved["physical"]["max_iterations"] = physical["epochs"]
-    return {**hybrid, **resolved}
+    filled = dict(hybrid)
+    calibrated = hybrid.get("sequential") or hybrid.get("correction") not in (None, False)
+    if calibrated and hybrid.get("calibration_iterations") is None:
+        filled["calibration_iterations"] = physical.get("epochs", PhysicalConfig.model_fields["epochs"].default)
+    return {**filled, **resolved}
 
 
 def contenders(parameters: Mapping[str, Any]) -> list[Contender]:

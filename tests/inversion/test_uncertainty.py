@@ -84,6 +84,16 @@ def test_unknown_noise_is_taken_from_the_residuals():
     assert unknown.std[0] / known.std[0] == pytest.approx(5.0, rel=0.1)
 
 
+def test_residuals_without_noise_do_not_count_in_the_reduced_chi_square():
+    generator = torch.Generator().manual_seed(0)
+    design = torch.randn(50, 2, generator=generator, dtype=torch.float64)
+    residual = torch.randn(50, generator=generator, dtype=torch.float64)
+    alone, noisy = laplace(design, residual), torch.arange(150) < 50
+    more = laplace(torch.cat([design, design.new_zeros(100, 2)]), torch.cat([residual, torch.zeros(100)]), noisy=noisy)
+    assert more.reduced_chi_square == pytest.approx(alone.reduced_chi_square)
+    assert torch.allclose(more.covariance, alone.covariance)
+
+
 def test_a_jacobian_that_is_not_finite_says_that_nothing_is_known():
     found = laplace(torch.full((5, 1), torch.nan), torch.zeros(5))
     assert torch.isinf(found.std).all()

@@ -145,6 +145,20 @@ def test_the_unit_of_residuals_is_the_noise_or_a_small_part_of_the_spread():
     assert torch.allclose(free.unit.flatten(), NOISE_FREE_UNIT * free.statistics()[1])
 
 
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_a_constant_channel_has_no_noise_and_says_nothing_of_it(value):
+    data = trajectories()
+    data.tensors["trajectories"][:, :, 1] = value
+    noisy, free = (observe(data, config(noise=n), seed=0) for n in (0.1, 0.0))
+    assert noisy.noise_std[0] > 0
+    assert noisy.noise_std[1] == 0, "nor that of rounding"
+    assert noisy.statistics()[1][1] == free.statistics()[1][1] == 1
+    assert noisy.noise_known
+    assert noisy.tells_noise.tolist() == [True, False]
+    assert not free.noise_known
+    assert free.tells_noise.tolist() == [True, True], "where none has noise all tell how well the model fits"
+
+
 def test_the_size_of_changes_is_freed_of_noise():
     data = trajectories(steps=60)
     data.tensors["trajectories"] = data.tensors["trajectories"].cumsum(dim=1)

@@ -178,7 +178,7 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     trainer = lacking.trainer(epochs=1, warmup_epochs=1)
     list(trainer.train())
     alone = lacking.trainer(epochs=1, warmup_epochs=0)
-    alone._calibrate()
+    alone.physical.calibrate(alone.config.calibration_iterations)
     assert trainer.physical.values == alone.physical.values
     assert trainer.synthetic.best_epoch in (0, 1)
 

@@ -1,6 +1,7 @@
 """The inverse problem: Jacobians, unknown initial states, fields, stages, starts, and what data do not determine."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from hyco.physics.registry import build_equation
 from hyco.training.estimates import assess
 from hyco.training.inverse_problem import Interaction
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.training.residuals import residual_summary
+from hyco.training.trust import Misfit, Trust
 
 CPU = torch.device("cpu")
 HEAT = {
@@ -32,9 +35,15 @@ LINE = {
 }
 
 
-def trainer(parameters, equation=LINE, observation=None, seed=0, steps=6, **physical):
+PLANE = LINE | {"domain": {"x": {"size": 4.0, "resolution": 16}, "y": {"size": 4.0, "resolution": 12}}}
+SMALL = LINE | {"domain": {"x": {"size": 4.0, "resolution": 8}, "y": {"size": 4.0, "resolution": 6}}}
+ALONG_X = {"velocity_x": "sin(pi*x/2)*cos(pi*y/2)", "velocity_y": 0.0}
+
+
+def trainer(parameters, equation=LINE, observation=None, seed=0, steps=6, start=None, **physical):
     built = build_equation(equation)
-    data = generate(built, GenerationConfig(simulations=2, steps=steps, length_scale=0.8), seed)
+    generation = GenerationConfig(simulations=2, steps=steps, length_scale=0.8, initial_state=start or {})
+    data = generate(built, generation, seed)
     config = ObservationConfig.model_validate({"train_sim": [0, 1], "noise": 0.01} | (observation or {}))
     settings = PhysicalConfig.model_validate(
         {"learnable_parameters": parameters, "num_predict_steps": steps, "method": "Levenberg-Marquardt"} | physical
@@ -145,6 +154,72 @@ def test_the_std_with_noisy_initial_states_is_that_of_the_whole_covariance():
     dense = reverse_jacobian(lambda point: problem.real(point[None])[0], z)
     variance = torch.linalg.inv(dense.T @ dense)[0, 0]
     assert float(model.assessment.uncertainty.covariance[0, 0]) == pytest.approx(float(variance), rel=1e-5)
+
+
+def without_channel(model, channel):
+    """The same trainer where a channel was not observed."""
+    seen = model.problem.observations
+    mask = seen.mask.clone()
+    mask[:, :, channel] = False
+    return PhysicalTrainer(
+        model.problem.stepper.equation,
+        replace(seen, mask=mask),
+        model.config,
+        num_predict_steps=model.steps,
+        device=CPU,
+    )
+
+
+def test_a_constant_channel_changes_no_error_bar():
+    both = trainer([VISCOSITY], PLANE, start=ALONG_X)
+    both.update()
+    one = without_channel(both, 1)
+    found, expected = assess(both.problem, both.unit), assess(one.problem, both.unit)
+    assert torch.allclose(found.uncertainty.covariance, expected.uncertainty.covariance, rtol=1e-9)
+    assert found.uncertainty.reduced_chi_square == pytest.approx(expected.uncertainty.reduced_chi_square, rel=1e-9)
+    assert found.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.1)
+    one.place(both.unit)
+    assert both.estimates()["viscosity"]["std"] == pytest.approx(one.estimates()["viscosity"]["std"], rel=1e-6)
+    times = [residual_summary(model.problem, both.unit)["residuals_time"] for model in (both, one)]
+    assert torch.allclose(*times, rtol=1e-9)
+    assert not residual_summary(both.problem, both.unit)["residuals_space"][1].any()
+
+
+def test_a_constant_channel_changes_no_error_variance():
+    both = trainer([VISCOSITY], PLANE, start=ALONG_X)
+    both.place(both.unit * 0.9)
+    one = without_channel(both, 1)
+    one.place(both.unit)
+    seen = [model.problem.observations for model in (both, one)]
+    misfits = [Misfit(s, s.train)(both) for s in seen]
+    assert misfits[0] == pytest.approx(misfits[1], rel=1e-9)
+    assert misfits[0] > 0
+    trusts = [Trust(s, 0) for s in seen]
+    assert trusts[0].real == 1.0, "the noise is known"
+    entries = both.problem.sigma.shape
+    spread = trusts[0]._spread(both)
+    offset = torch.ones(entries, dtype=torch.float64) * both.problem.sigma
+    both.predict_draws = lambda starts, steps, theta: both.predict(starts, steps) + offset
+    assert trusts[0]._spread(both) == pytest.approx(1.0)
+    offset[1] *= 100
+    assert trusts[0]._spread(both) == pytest.approx(1.0), "in a constant channel σ is no noise to measure errors with"
+    assert spread > 0
+
+
+def test_a_constant_channel_does_not_make_a_fit_look_as_good_as_the_noise():
+    field = {
+        "name": "viscosity",
+        "kind": "field",
+        "initial_guess": 0.3,
+        "bounds": [0.01, 0.9],
+        "transform": "none",
+        "regularisation": {"kind": "tikhonov", "weight": "discrepancy"},
+    }
+    model = trainer([field], SMALL, {"noise": 0.02}, steps=4, start=ALONG_X, suppress_convergence_errors=True)
+    model.update()
+    one = without_channel(model, 1)
+    one.update()
+    assert model.space.weights["viscosity"] == pytest.approx(one.space.weights["viscosity"])
 
 
 def test_a_field_on_the_grid_is_found_with_a_weight_by_the_discrepancy_principle():
@@ -292,6 +367,14 @@ def test_error_bars_of_numbers_beside_a_field_of_too_many_cells_are_the_same(reg
     assert "field_std/forcing" not in state.tensors
     assert state.metadata["identifiability"]["labels"] == ["viscosity"]
     assert model.covariance() is None
+
+
+def test_a_constant_channel_does_not_count_without_that_matrix_either(monkeypatch):
+    model = trainer([VISCOSITY], SMALL, {"noise": 0.05, "initial_state": "full"}, start=ALONG_X, steps=4)
+    monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", 1)
+    model.update()
+    iterative = assess(model.problem, model.unit)
+    assert iterative.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
 
 
 def test_another_minimum_that_fits_as_well_is_told(caplog):

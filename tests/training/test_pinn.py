@@ -61,6 +61,23 @@ def heat():
     return data(HEAT, 10, {"temperature": "sin(pi*x/2) + 0.5*sin(pi*x)"})
 
 
+def test_a_constant_channel_does_not_change_the_noise_that_priors_are_weighed_by():
+    burgers = {
+        "name": "burgers",
+        "domain": {"x": {"size": 4.0, "resolution": 12}, "y": {"size": 4.0, "resolution": 10}},
+        "dt": 0.05,
+        "max_speed": 6.0,
+        "parameters": {"viscosity": 0.1},
+    }
+    viscosity = {"name": "viscosity", "initial_guess": 0.3, "bounds": [0.005, 0.4]}
+    start = {"velocity_x": "sin(pi*x/2)*cos(pi*y/2)", "velocity_y": 0.0}
+    equation, _, observations = data(burgers, 4, start)
+    config = PinnConfig(**CONFIG | {"learnable_parameters": [viscosity]})
+    fit = _Fit(equation, observations, config, network_of(observations), CPU)
+    noise = float(observations.noise_std[0] / observations.statistics()[1][0])
+    assert fit.prior_weight * int(fit.measured.mask.sum()) == pytest.approx(noise**2, rel=1e-6)
+
+
 def test_it_finds_the_diffusivity_and_the_states(heat):
     equation, truth, observations = heat
     network, physics = train_pinn(equation, observations, PinnConfig(**CONFIG), 0, device=CPU)

@@ -280,6 +280,42 @@ def test_in_sequence_the_physics_is_that_alone_and_is_never_updated_again(proble
     assert [r["metrics"]["physical_loss"] is None for r in records] == [False, True, True]
 
 
+def test_in_sequence_the_physics_is_fitted_in_one_search(make_problem, caplog):
+    problem = make_problem({"initial_state": "full"})
+    trainer = problem.hybrid(epochs=1, warmup_epochs=1, sequential=True, calibration_iterations=200)
+    with caplog.at_level("INFO", "hyco.training.physical"):
+        (_, record), *_ = trainer.train()
+    assert trainer.physical.updates == 1, "a memory of the curvature that starts afresh takes several times as many"
+    assert trainer.physical.settled
+    config = problem.physical(epochs=200)
+    *_, (alone, expected) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
+    assert torch.equal(trainer.physical.unit, alone.tensors["physical/unit"])
+    for name in ("physical_loss", "physical_evaluations"):
+        assert record["metrics"][name] == expected["metrics"][name]
+    (line,) = (r for r in caplog.records if "fitted to real data alone" in r.message)
+    assert line.levelname == "INFO"
+    assert "abs_tol" in line.message
+
+
+@pytest.mark.parametrize("order", [{"sequential": True}, {"correction": True}])
+@pytest.mark.parametrize("suppressed", [True, False])
+def test_the_fit_before_the_network_has_a_limit_that_is_told(problem, order, suppressed, caplog):
+    physical = HARD | {"max_iterations": 1, "suppress_convergence_errors": suppressed}
+    trainer = problem.hybrid(epochs=2, warmup_epochs=0, calibration_iterations=2, physical=physical, **order)
+    steps = trainer.train()
+    checkpoint, _ = next(steps)
+    (line,) = (r for r in caplog.records if "fitted to real data alone" in r.message)
+    assert line.levelname == "WARNING"
+    assert "limit of 2 iterations" in line.message
+    assert "Raise hybrid.calibration_iterations" in line.message
+    if suppressed:
+        next(steps)
+        return
+    assert checkpoint.metadata["physical"]["updates"] == 1, "no update takes the place of the fit"
+    with pytest.raises(NotConverged, match=r"limit of 2 iterations.*Raise hybrid\.calibration_iterations,"):
+        next(steps)
+
+
 def test_observed_steps_are_the_horizon_of_the_physics_alone(problem):
     trainer = problem.hybrid(alpha=1.0, epochs=3, warmup_epochs=0, observed_steps=8)
     list(trainer.train())

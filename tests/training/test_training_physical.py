@@ -78,6 +78,13 @@ def test_suppression_is_off_by_default_and_not_converged_leaves_with_the_best_po
     assert stored == error.parameters["viscosity"], "nothing is lost"
 
 
+@pytest.mark.parametrize(("limits", "key"), [({"max_iterations": 1}, "max_iterations"), ({"epochs": 1}, "epochs")])
+def test_the_message_names_the_key_that_limits(problem, limits, key):
+    physical = trainer(problem, abs_tol=1e-12, **limits)
+    with pytest.raises(NotConverged, match=f"Raise physical.{key},"):
+        physical.check(physical.update())
+
+
 def test_suppression_on_returns_the_best_parameters_found(problem):
     config = problem.physical(max_iterations=1, abs_tol=1e-12, epochs=1, suppress_convergence_errors=True)
     steps = list(train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU))

@@ -19,9 +19,9 @@ class Uncertainty:
         information: JᵀJ `[p, p]` in units of σ, with that of the prior if there is one: half the curvature of the sum
             of squares. Where σ is the noise it is the Fisher information.
         covariance: `[p, p]` in the coordinates of the optimiser; infinite where nothing is known.
-        reduced_chi_square: sum of the squared whitened residuals over their degrees of freedom: their number less the
-            parameters, of which one that a prior holds counts in part. About 1 where the model and the noise level are
-            right.
+        reduced_chi_square: sum of the squared whitened residuals that have noise over their degrees of freedom: their
+            number less the parameters, of which one that a prior holds counts in part. About 1 where the model and the
+            noise level are right.
     """
 
     information: Tensor
@@ -35,7 +35,12 @@ class Uncertainty:
 
 
 def laplace(
-    jacobian: Tensor, residual: Tensor, *, prior: Tensor | None = None, known_noise: bool = True
+    jacobian: Tensor,
+    residual: Tensor,
+    *,
+    prior: Tensor | None = None,
+    known_noise: bool = True,
+    noisy: Tensor | None = None,
 ) -> Uncertainty:
     """Covariance (JᵀJ)⁻¹ of a least-squares estimate whose residuals have unit variance: the Cramér-Rao bound.
 
@@ -44,15 +49,18 @@ def laplace(
         residual: the whitened residuals at the estimate, `[N]`.
         prior: Jacobian of the prior's residuals, `[M, p]`: they are further observations.
         known_noise: False scales the covariance with the reduced χ²: σ is only a unit, the residuals tell the noise.
+        noisy: which residuals count in the reduced χ², a mask `[N]`; None: all. Those without noise, of a channel that
+            is constant, say, are about zero, and would make it too small.
     """
-    n, p = jacobian.shape
+    p = jacobian.shape[1]
     if not bool(torch.isfinite(jacobian).all() and torch.isfinite(residual).all()):
         unknown = torch.full((p, p), torch.inf, dtype=jacobian.dtype)
         return Uncertainty(torch.zeros_like(unknown), unknown, torch.inf)
     stacked = jacobian if prior is None else torch.cat([jacobian, prior])
     inverse, loose = _inverse_root(stacked)
     # The residuals are (1 - H) times the noise, H = J (JᵀJ + PᵀP)⁻¹ Jᵀ: on average they sum to n - trace H.
-    chi_square = float(residual @ residual) / max(n - float((jacobian @ inverse).square().sum()), 1.0)
+    own, slopes = (residual, jacobian) if noisy is None else (residual[noisy], jacobian[noisy])
+    chi_square = float(own @ own) / max(len(own) - float((slopes @ inverse).square().sum()), 1.0)
     if not known_noise:
         # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
         variance = max(chi_square, 1e-300) if prior is None else max(chi_square, 1.0)

@@ -14,7 +14,7 @@ from hyco.observations.cells import CellsMode
 from hyco.observations.config import ObservationConfig
 from hyco.observations.filling import fill, positions_of_entries
 from hyco.observations.interpolation import stencil
-from hyco.observations.observations import Observations
+from hyco.observations.observations import ROUNDING, Observations
 from hyco.observations.operators import PointOperator
 from hyco.observations.points import SamplesSpace
 from hyco.randomness import stream
@@ -168,11 +168,15 @@ def _together(placed: list[tuple[Tensor, Tensor]], grid: Grid, states: int) -> t
 
 
 def _reference(states: Tensor, layout: Layout, kind: str) -> Tensor:
-    """The scale `[C]` that `observation.noise` is a fraction of."""
+    """The scale `[C]` that `observation.noise` is a fraction of; a constant channel has the standard deviation 0."""
     channels = states.transpose(0, 2).flatten(1)
     if kind == "absolute":
         return torch.ones(channels.shape[0], dtype=states.dtype)
-    if not bool(layout.valid.all()):
+    if bool(layout.valid.all()):
+        largest, std = channels.abs().amax(dim=1), channels.std(dim=1, correction=0)
+    else:
         parts = [states[layout.index(c, 2)].flatten() for c in range(len(layout.channels))]
-        return torch.stack([p.std(correction=0) if kind == "std" else p.abs().amax() for p in parts])
-    return channels.std(dim=1, correction=0) if kind == "std" else channels.abs().amax(dim=1)
+        largest, std = (torch.stack(v) for v in ([p.abs().amax() for p in parts], [p.std(correction=0) for p in parts]))
+    if kind == "max":
+        return largest
+    return torch.where(std > ROUNDING * largest, std, torch.zeros_like(std))

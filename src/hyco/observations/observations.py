@@ -17,6 +17,8 @@ from hyco.storage import Bundle
 
 # Where the data are free of noise, residuals are measured in this fraction of a channel's standard deviation.
 NOISE_FREE_UNIT = 1e-3
+# A standard deviation below this part of a channel's values is rounding: the channel is constant.
+ROUNDING = 1e-12
 
 
 @dataclass
@@ -84,6 +86,24 @@ class Observations:
         return self.mask[:, 0] if self.on_grid else torch.zeros_like(self.initial_states, dtype=torch.bool)
 
     @property
+    def noise_known(self) -> bool:
+        """Whether σ of the residuals is the noise: where a channel has any. Else it is a unit that stands for it.
+
+        A constant channel has no noise where the noise is a part of the standard deviation.
+        """
+        return bool((self.noise_std > 0).any())
+
+    @property
+    def tells_noise(self) -> Tensor:
+        """Channels whose residuals tell how large the noise is, `[C]`: those with noise; all where none has any."""
+        return (self.noise_std > 0) if self.noise_known else torch.ones_like(self.noise_std, dtype=torch.bool)
+
+    @property
+    def tells_noise_of_entries(self) -> Tensor:
+        """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
+        return self.tells_noise.reshape(self._per_channel)
+
+    @property
     def unit(self) -> Tensor:
         """Unit of the physical residuals per channel, `[C, 1, …]`: σ, or a thousandth of the std if noise-free."""
         return self._unit().reshape(-1, *[1] * self.layout.grid.dimensions)
@@ -114,7 +134,7 @@ class Observations:
         return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation `[C]` of what was observed of the training simulations.
+        """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
 
         Raises:
             ValueError: nothing was observed.
@@ -131,7 +151,7 @@ class Observations:
             deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
             squares.append(deviation.square().sum(_all_but_channels(mask)))
         std = (_total(squares) / count).sqrt()
-        return mean, torch.where(std > 0, std, torch.ones_like(std))
+        return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
 
     def training_states(self) -> tuple[Tensor, Tensor]:
         """What is known of the training simulations' states `[S, T+1, C, *space]`, and where: initial states, too.

@@ -54,9 +54,16 @@ def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     if len(z) > LARGEST_DENSE:
         return _assess_iteratively(problem, z)
     residual, jacobian = (v.cpu() for v in problem.linearised(z))
+    noisy = problem.noisy()
     prior = problem.prior_jacobian(z).cpu()
     p = problem.parameters
-    whole = laplace(jacobian, residual, prior=prior if len(prior) else None, known_noise=problem.known_noise)
+    whole = laplace(
+        jacobian,
+        residual,
+        prior=prior if len(prior) else None,
+        known_noise=problem.known_noise,
+        noisy=None if noisy is None else noisy.cpu(),
+    )
     uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
     # Where σ is only a unit, the residuals tell the noise, and with it what the data determine.
     chi = max(whole.reduced_chi_square, 1e-300) ** 0.5

@@ -47,6 +47,11 @@ class HybridConfig(StoppingConfig):
         default=False,
         description="not interleaved: first the physical model on real data alone, then the network on its predictions",
     )
+    calibration_iterations: PositiveInt | None = Field(
+        default=None,
+        description="most iterations of the fit to real data alone that sequential and correction begin with; "
+        "null: `physical.epochs`",
+    )
     interaction: InteractionConfig = Field(
         default=InteractionConfig(), description="fresh initial states, from which both models predict, too"
     )
@@ -203,7 +208,8 @@ class HybridTrainer:
         clock, steps, result = self.run.clock, self.config.num_predict_steps, None
         if (self.config.sequential or self.correction is not None) and self.physical.updates == 0:
             with clock.phase("physical"):
-                result = self._calibrate()
+                limit = self.config.calibration_iterations or self.config.physical.epochs
+                result = self.physical.calibrate(limit)
             if self.correction is not None:
                 self.correction.follow()
                 if self.validate.available:
@@ -225,7 +231,9 @@ class HybridTrainer:
             samples.fresh = None if fresh is None else fresh[1]
         with clock.phase("synthetic"):
             metrics: Metrics = {**self.synthetic.epoch(epoch, samples, weights.network)}
-        if self._due(epoch):
+        # A fit that failed ends the training after this epoch; no update may take its place.
+        failed = result is not None and self.physical.failed is not None
+        if self._due(epoch) and not failed:
             begun = starts if fresh is None else torch.cat([starts, fresh[0]])
             result = self._update_physics(begun, samples, metrics, weights.physics)
             if result is not None:
@@ -249,13 +257,6 @@ class HybridTrainer:
         if self.run.extra.get("variances") is None:
             self._measure()
         return Variances.from_dict(self.run.extra["variances"]).weights
-
-    def _calibrate(self) -> OptimisationResult:
-        """Optimise the physical model on real data alone, until an update gains less than is worth going on for."""
-        while True:
-            result = self.physical.update(to_the_end=True)
-            if self.physical.settled or not result.initial_value - result.value >= self.config.physical.abs_tol:
-                return result
 
     def _fresh_trajectories(
         self, epoch: int, filler: SyntheticTrainer | PhysicalTrainer

@@ -67,6 +67,7 @@ class InverseProblem:
     Attributes:
         times: numbers of the states of which anything was measured; no other ones are kept.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
+        known_noise: whether σ is the noise, not only a unit; see `Observations.noise_known`.
         start, lower, upper, width: of z, `[q]`; see `Coordinates`.
         correction: of the physical step, learnt by a network; None: none.
         work: steps computed so far for residuals and their derivatives, summed over the batch; `simulations` is the
@@ -92,7 +93,7 @@ class InverseProblem:
         known = equation.parameter_tensors(torch.float64, device)
         self.fixed = {k: v for k, v in known.items() if k not in self.space.names}
         self.memory_budget = memory_budget
-        self.known_noise = bool((observations.noise_std > 0).all())
+        self.known_noise = observations.noise_known
         self.sigma = observations.unit.to(device)
         self.observations = observations
         train = observations.train
@@ -156,6 +157,14 @@ class InverseProblem:
     def count(self, steps: int) -> int:
         """Number of real residuals up to a horizon."""
         return int(self.data(steps)[1].sum())
+
+    def noisy(self, steps: int | None = None) -> Tensor | None:
+        """Which real residuals tell how large the noise is, a mask `[N]`; None: all."""
+        channels = self.observations.tells_noise_of_entries
+        if bool(channels.all()):
+            return None
+        mask = self.data(steps or self.steps)[1]
+        return channels.to(mask.device).expand(mask.shape)[mask]
 
     def values(self, theta: Tensor) -> dict[str, Tensor]:
         """All parameters of the equation as the stepper takes them, for coordinates `[p]` or `[B, p]`."""

@@ -35,7 +35,8 @@ class MarginalInformation:
     Attributes:
         information: S `[k, k]`; not finite where the iteration did not converge.
         slope: Aᵀr less what the others explain of it, `[k]`.
-        reduced_chi_square: squared residuals over their degrees of freedom, which are estimated with a random vector.
+        reduced_chi_square: squared residuals that have noise over their degrees of freedom, which are estimated with a
+            random vector.
     """
 
     information: Tensor
@@ -49,6 +50,9 @@ def marginal_information(problem: InverseProblem, z: Tensor, kept: Tensor) -> Ma
     others = _Others(problem, z, kept)
     residual, columns = problem.linearised_parameters(z, which=kept)
     probe = torch.randint(0, 2, residual.shape, generator=torch.Generator().manual_seed(0)).to(residual) * 2 - 1
+    own = residual
+    if (noisy := problem.noisy()) is not None:
+        own, probe = residual[noisy], probe * noisy
     # Right-hand sides: the columns of A, the residual, and a random vector for the degrees of freedom.
     vectors = torch.cat([columns.T, residual[None], probe[None]])
     right = others.transposed(vectors)
@@ -62,7 +66,7 @@ def marginal_information(problem: InverseProblem, z: Tensor, kept: Tensor) -> Ma
     information = columns.T @ columns - product[:k, :k]
     slope = columns.T @ residual - product[:k, k]
     freedom = float(probe @ probe - product[k + 1, k + 1]) - k
-    chi_square = float(residual @ residual) / max(freedom, 1.0)
+    chi_square = float(own @ own) / max(freedom, 1.0)
     return MarginalInformation((information + information.T) / 2, slope, chi_square)
 
 

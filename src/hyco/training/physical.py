@@ -146,7 +146,8 @@ class PhysicalTrainer:
         unit: current coordinates `[q]` of the parameters, and of unknown initial states.
         evaluations: every evaluation of the loss so far `[n, 1 + numbers]`: the loss, NaN if it was not finite, and
             the numbers.
-        settled: whether an update on real data alone has converged and gained less than is worth going on for.
+        settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
+            search of `calibrate` has converged.
         own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
@@ -191,6 +192,7 @@ class PhysicalTrainer:
         self.failed: str | None = None
         self.settled = False
         self.own: Tensor | None = None
+        self._limited_by = ""  # the key that limits the last update
         self._predictions = _Predictions(self._predict)
         # The last ones: metrics and checkpoint of an epoch ask for the same.
         self._estimated: tuple[Assessment | None, Tensor, dict[str, dict[str, Any]]] | None = None
@@ -265,7 +267,12 @@ class PhysicalTrainer:
         return known + torch.diag(torch.where(unknown, self.space.width.square() / 12, 0.0))
 
     def update(
-        self, alpha: float = 1.0, interaction: Interaction | None = None, *, to_the_end: bool = False
+        self,
+        alpha: float = 1.0,
+        interaction: Interaction | None = None,
+        *,
+        to_the_end: bool = False,
+        limit: int | None = None,
     ) -> OptimisationResult:
         """Optimise the parameters from where they are; they then are the best that were evaluated.
 
@@ -273,13 +280,17 @@ class PhysicalTrainer:
             alpha: weight of the real data.
             interaction: the network's predictions; None: real data alone.
             to_the_end: take over also what gains less than `abs_tol`, as the last iteration of a single update does.
+            limit: iterations allowed; None: `max_iterations`.
 
         Returns:
             The outcome. It does not raise: see `check`.
         """
         if interaction is not None:
             interaction = interaction.to(self.device)
-        search = Search(self.problem, self.config, alpha, interaction, self._information())
+        search = Search(self.problem, self.config, alpha, interaction, self._information(), limit)
+        self._limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
+        if limit is not None:
+            self._limited_by = "hybrid.calibration_iterations"
         first = self.updates == 0
         result = search.run(self.unit, first=first)
         self.updates += 1
@@ -311,6 +322,28 @@ class PhysicalTrainer:
                 self.assess()
         error = self._error(result)
         self.failed = None if error is None else str(error)
+        return result
+
+    def calibrate(self, limit: int) -> OptimisationResult:
+        """Optimise on real data alone in one search, to its end: many short ones would each forget the curvature.
+
+        Args:
+            limit: iterations allowed.
+
+        Returns:
+            The outcome. It does not raise: see `check`.
+        """
+        result = self.update(to_the_end=True, limit=limit)
+        self.settled = result.status is Status.CONVERGED
+        log.log(
+            logging.INFO if self.settled else logging.WARNING,
+            "The physical model was fitted to real data alone: %s (%d iterations, %d evaluations, loss %.6g).%s",
+            result.reason,
+            result.iterations,
+            result.evaluations,
+            result.value,
+            f" Raise {self._limited_by} to go on." if result.status is Status.ITERATION_LIMIT else "",
+        )
         return result
 
     def assess(self) -> None:
@@ -361,7 +394,7 @@ class PhysicalTrainer:
         if result.status is not Status.CONVERGED and not self.config.suppress_convergence_errors:
             message = (
                 f"physical: {result.reason}, after {result.evaluations} evaluations; best so far: {best} "
-                f"(loss {result.value:.6g}). Raise physical.max_iterations, or set "
+                f"(loss {result.value:.6g}). Raise {self._limited_by}, or set "
                 "physical.suppress_convergence_errors=true to go on with the best parameters."
             )
             return NotConverged(message, result, self.values)

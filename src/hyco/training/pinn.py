@@ -172,7 +172,8 @@ class _Fit:
         wide = (-1, *[1] * equation.layout.grid.dimensions)
         self.change_std = observations.change_std().to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
-        noise = observations.unit.flatten().to(device) / model.std
+        told = observations.tells_noise.to(device)
+        noise = (observations.unit.flatten().to(device) / model.std)[told]
         self.prior_weight = float(noise.square().mean()) / int(self.measured.mask.sum())
 
     @property

@@ -12,6 +12,8 @@ from hyco.training.inverse_problem import InverseProblem
 def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     """Root mean square of the whitened residuals of the real data, 1 where the model and the noise level are right.
 
+    Where some channels have noise, residuals of the others are left out.
+
     Args:
         z: coordinates `[q]`.
 
@@ -21,6 +23,9 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     """
     _, mask = problem.data(problem.steps)
     r = problem.real(z[None].to(problem.device))[0]
+    if (noisy := problem.noisy()) is not None:
+        mask = mask & problem.observations.tells_noise_of_entries.to(mask.device)
+        r = r[noisy]
     squares = torch.zeros(mask.shape, dtype=r.dtype, device=r.device)
     squares[mask] = r.square()
     others = [d for d in range(mask.ndim) if d != 1]

@@ -35,6 +35,7 @@ class Search:
 
     Args:
         information: diagonal of the information of all coordinates, `[q]`; scales the first step of L-BFGS-B.
+        limit: iterations allowed; None: those of one update.
     """
 
     def __init__(
@@ -44,10 +45,11 @@ class Search:
         alpha: float,
         interaction: Interaction | None,
         information: Tensor | None = None,
+        limit: int | None = None,
     ) -> None:
         self.problem, self.config = problem, config
         self.alpha, self.interaction, self.information = alpha, interaction, information
-        self.limit = config.epochs if config.max_iterations is None else config.max_iterations
+        self.limit = limit or config.max_iterations or config.epochs
 
     def run(self, start: Tensor, *, first: bool) -> OptimisationResult:
         """From coordinates `[q]`; the first update also has the shorter horizons, starts and the choice of a weight."""
@@ -95,6 +97,8 @@ class Search:
             steps: horizon of the data.
         """
         problem = self.problem
+        mask = problem.noisy(steps)
+        noisy = slice(None) if mask is None else mask
         how = next(p.regularised.weight for p in problem.space.learnable if p.name in names and p.regularised)
 
         def solve(weight: float, z: Tensor) -> Fit:
@@ -103,12 +107,13 @@ class Search:
             found = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else z
             with torch.no_grad():
                 point = found[None].to(problem.device)
-                misfit = float(problem.real(point, steps).square().mean())
+                misfit = float(problem.real(point, steps)[:, noisy].square().mean())
                 penalty = float(problem.space.penalty(found[: problem.parameters], names))
             return Fit(weight, found, misfit, penalty)
 
         if how == "discrepancy":
-            fit, fits = discrepancy(solve, start, residuals=problem.count(steps))
+            count = problem.count(steps) if mask is None else int(mask.sum())
+            fit, fits = discrepancy(solve, start, residuals=count)
         else:
             fit, fits = l_curve(solve, start)
         problem.space.weights.update(dict.fromkeys(names, fit.weight))

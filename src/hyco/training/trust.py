@@ -2,7 +2,8 @@
 
 All variances are mean squares of (H(u) - y)/σ over measured entries, along rollouts from t = 0 over whole simulations,
 in units of the noise variance σ² per channel (for noise-free data of the unit that replaces it). Known noise is taken
-off, so that a perfect model has 0.
+off, so that a perfect model has 0. Where some channels have noise, the others (constant ones) are left out: σ there is
+not the noise.
 """
 
 from __future__ import annotations
@@ -54,14 +55,15 @@ class Misfit:
     """Error variance of a model on some simulations."""
 
     def __init__(self, observations: Observations, simulations: list[int]) -> None:
-        self.available = bool(simulations) and bool(observations.mask[simulations, 1:].any())
+        mask = observations.mask[simulations, 1:] & observations.tells_noise_of_entries
+        self.available = bool(simulations) and bool(mask.any())
         if not self.available:
             return
         self._starts = observations.initial_states[simulations]
-        self._values, self._mask = observations.values[simulations, 1:], observations.mask[simulations, 1:]
+        self._values, self._mask = observations.values[simulations, 1:], mask
         self._operator = observations.operator(simulations, 1, observations.steps)
         self._unit = observations.unit_of_entries
-        self._noise = (observations.noise_std > 0).to(self._values).reshape(self._unit.shape)
+        self._noise = 1.0 if observations.noise_known else 0.0
 
     @torch.no_grad()
     def __call__(self, model: Model) -> float:
@@ -137,9 +139,10 @@ class Trust:
         self.seed = seed
         self.training = Misfit(observations, observations.train)
         self.validation = Misfit(observations, observations.val)
-        self.real = 1.0 if bool((observations.noise_std > 0).all()) else 0.0
+        self.real = 1.0 if observations.noise_known else 0.0
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
-        self._valid = observations.layout.valid
+        told = observations.tells_noise.reshape(observations.unit.shape)
+        self._counted = observations.layout.valid & told
         self._known: tuple[Tensor, float] | None = None
 
     def is_better(self, variance: float, than: float) -> bool:
@@ -174,5 +177,5 @@ class Trust:
         draws = physical.theta + noise @ root.T
         best = physical.predict(self._starts, self._steps)
         spread = physical.predict_draws(self._starts, self._steps, draws) - best
-        found = float(mean_square(spread / physical.problem.sigma.cpu(), self._valid.expand(spread.shape)))
+        found = float(mean_square(spread / physical.problem.sigma.cpu(), self._counted.expand(spread.shape)))
         return found if math.isfinite(found) else math.inf

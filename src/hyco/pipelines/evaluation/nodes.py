@@ -194,7 +194,7 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     summaries = {method: model["residuals"] for method, model in models.items()}
     # The training may have used the first steps alone.
     used = max((len(found["time"]) for found in summaries.values() if found), default=0)
-    mask = seen.mask[seen.train, :used]
+    mask = seen.mask[seen.train, :used] & seen.tells_noise_of_entries
     if seen.initial_known:
         mask = mask[:, 1:]
     per_step = mask.sum([0, *range(2, mask.ndim)])
@@ -204,7 +204,7 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
         seen.dt,
         counts_time=[0] * (used - len(per_step)) + per_step.tolist(),
         counts_space=mask.sum((0, 1)).numpy() if seen.on_grid else None,
-        noise_free=not bool((seen.noise_std > 0).all()),
+        noise_free=not seen.noise_known,
     )
 
 
