@@ -56,6 +56,8 @@ def test_the_path_of_a_step_is_chosen_for_all_updates_of_the_hybrid(problem):
     """Five iterations each, of two rollouts of four steps."""
     trainer = problem.hybrid(epochs=6, warmup_epochs=1, interleave_frequency=2)
     assert trainer.physical.problem.stepper.work == 2 * 5 * 2 * 4
+    trainer = problem.hybrid(sequential=True, calibration_iterations=30)
+    assert trainer.physical.problem.stepper.work == 30 * 2 * 4
 
 
 def test_adaptive_interleaving_updates_a_settled_physics_less_often(problem):

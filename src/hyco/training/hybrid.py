@@ -80,9 +80,16 @@ class HybridConfig(StoppingConfig):
         return ({} if value else None) if isinstance(value, bool) else value
 
     @property
-    def updates(self) -> int:
-        """Of the physical model, as many as there are without an adaptive interval."""
-        return 1 if self.sequential else max(0, self.epochs - self.warmup_epochs) // self.interleave_frequency
+    def calibration(self) -> int:
+        """Most iterations of the fit to real data alone that the training begins with; 0 where there is none."""
+        begins = self.sequential or self.correction is not None
+        return (self.calibration_iterations or self.physical.epochs) if begins else 0
+
+    @property
+    def iterations(self) -> int:
+        """Of the physical model's optimiser, as many as there may be without an adaptive interval."""
+        updates = 0 if self.sequential else max(0, self.epochs - self.warmup_epochs) // self.interleave_frequency
+        return self.calibration + updates * (self.physical.max_iterations or self.physical.epochs)
 
     @model_validator(mode="after")
     def _correction_stands_alone(self) -> HybridConfig:
@@ -154,7 +161,7 @@ class HybridTrainer:
             config.physical,
             num_predict_steps=config.observed_steps or config.num_predict_steps,
             device=device,
-            updates=config.updates,
+            iterations=config.iterations,
         )
         self.correction = Correction(self.synthetic, self.physical) if config.correction is not None else None
         self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None
@@ -206,10 +213,9 @@ class HybridTrainer:
     def _epoch(self, epoch: int) -> tuple[Metrics, OptimisationResult | None]:
         """One epoch: its metrics, and the outcome of its physical update if there was one."""
         clock, steps, result = self.run.clock, self.config.num_predict_steps, None
-        if (self.config.sequential or self.correction is not None) and self.physical.updates == 0:
+        if self.config.calibration and self.physical.updates == 0:
             with clock.phase("physical"):
-                limit = self.config.calibration_iterations or self.config.physical.epochs
-                result = self.physical.calibrate(limit)
+                result = self.physical.calibrate(self.config.calibration)
             if self.correction is not None:
                 self.correction.follow()
                 if self.validate.available:

@@ -139,7 +139,7 @@ class PhysicalTrainer:
 
     Args:
         equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
-        updates: how many are to be expected, for the choice of a path; None: those of a training of it alone.
+        iterations: how many are to be expected, for the choice of a path; None: those of a training of it alone.
 
     Attributes:
         problem: the residuals.
@@ -159,20 +159,18 @@ class PhysicalTrainer:
         *,
         num_predict_steps: int,
         device: torch.device,
-        updates: int | None = None,
+        iterations: int | None = None,
     ) -> None:
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config, self.steps, self.device = config, num_predict_steps, device
-        if updates is None:
-            updates = 1 if config.max_iterations is None else config.epochs
         self.problem = InverseProblem(
             model_equation(equation, config.equation, config.resolution),
             observations,
             config.learnable_parameters,
             steps=num_predict_steps,
             execution=config.execution,
-            iterations=updates * (config.max_iterations or config.epochs),
+            iterations=config.epochs * (config.max_iterations or 1) if iterations is None else iterations,
             memory_budget=1e6 * config.memory_budget,
             prior=config.initial_state,
             device=device,
