@@ -22,7 +22,7 @@ def random_smooth_states(
     generator: torch.Generator,
     boundary: Boundary = "periodic",
 ) -> Tensor:
-    """Gaussian random fields `[count, channels, *space]`, float64, about the `wall_field` of the boundary.
+    """Gaussian random fields `[count, channels, *space]`, float64, about zero.
 
     On a periodic box the covariance is Gaussian, ⟨u(x) u(x + r)⟩ = a² exp(-r²/2l²), so each Fourier mode k has a
     variance proportional to exp(-k²l²/2); the mean mode is left out and the variance of the sum is exactly a². Along
@@ -33,7 +33,8 @@ def random_smooth_states(
     Args:
         length_scale: l, in units of length.
         amplitude: a, in units of the field.
-        boundary: periodic, neumann or a value, or these by axis and side.
+        boundary: periodic, neumann or a value, or these by axis and side. The fields vanish at a wall with a value,
+            whatever it is: what is beyond the wall then enters.
     """
     walls = [sides(boundary, axis) for axis in grid.axes]
     periodic = [pair[0] == "periodic" for pair in walls]
@@ -66,7 +67,7 @@ def random_smooth_states(
             mirrored = states.flip(axis)
             states = (states + mirrored if pair[0] == "neumann" else states - mirrored) / np.sqrt(2)
             states = states.narrow(axis, 0, n)
-    return states + wall_field(grid, boundary)
+    return states
 
 
 def waves(lower: Side, upper: Side, size: float, n: int) -> tuple[Tensor, Tensor]:
