@@ -164,3 +164,5 @@ def test_boundaries_have_names_both_ways():
         from_extrapolation(extrapolation.SYMMETRIC)
     mixed = Layout(PLANE, (FieldSpec("s", boundary={"x": "neumann", "y": 0.0}),))
     assert mixed.boundaries == ("neumann", "dirichlet")
+    sides = {"x": {"lower": 1.5, "upper": "neumann"}, "y": {"lower": 0.0, "upper": 2.0}}
+    assert Layout(PLANE, (FieldSpec("s", boundary=sides),)).boundaries == ("dirichlet-neumann", "dirichlet")

@@ -79,15 +79,15 @@ class Layout:
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """Kind of boundary along each axis: "periodic", or "neumann" or "dirichlet", which the lower wall is.
+        """Kind of boundary along each axis, of the first field.
 
-        Of the first field; for what treats both walls of an axis alike, as networks do.
+        "periodic", "neumann", "dirichlet", or where the walls differ the lower and the upper one, "dirichlet-neumann".
         """
-        outer = to_extrapolation(self.fields[0].boundary)
         kinds = []
         for axis in self.grid.axes:
-            side = from_extrapolation(_side(outer, axis, upper=False))
-            kinds.append(side if isinstance(side, str) else "dirichlet")
+            ends = sides(self.fields[0].boundary, axis)
+            lower, upper = (end if isinstance(end, str) else "dirichlet" for end in ends)
+            kinds.append(lower if lower == upper else f"{lower}-{upper}")
         return tuple(kinds)
 
     @property

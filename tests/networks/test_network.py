@@ -11,7 +11,7 @@ from hyco.networks.coordinates import coordinate_channels
 from hyco.networks.network import available, build, network_class, network_config
 
 NAMES = [name for name in available() if network_class(name).config_class.stepping]
-BOUNDARIES = ("periodic", "neumann", "dirichlet")
+BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet")
 
 
 def network(name, boundaries, channels=2, seed=0, **keys):

@@ -27,7 +27,20 @@ def test_dirichlet_padding_is_zero():
     assert pad(ROWS, 1, "dirichlet", 2)[0, 0].tolist() == [[0, 0, 0], [0, 1, 2], [3, 4, 5], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("boundaries", [("periodic", "dirichlet"), ("dirichlet", "neumann"), ("neumann", "periodic")])
+def test_walls_that_differ_are_padded_each_by_its_own():
+    assert pad(ROWS, 2, "dirichlet-neumann", 3)[0, 0].tolist() == [[0, 0, 0, 1, 2, 2, 2], [0, 0, 3, 4, 5, 5, 5]]
+    assert pad(ROWS, 1, "neumann-dirichlet", 2)[0, 0].tolist() == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [0, 0, 0]]
+
+
+_PAIRS = [
+    ("periodic", "dirichlet"),
+    ("dirichlet", "neumann"),
+    ("neumann", "periodic"),
+    ("dirichlet-neumann", "dirichlet"),
+]
+
+
+@pytest.mark.parametrize("boundaries", _PAIRS)
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_a_convolution_pads_each_axis_by_its_own_boundary(boundaries, dilation):
     layer = Convolution(2, 3, 3, boundaries, dilation=dilation)

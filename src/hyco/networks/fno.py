@@ -48,7 +48,7 @@ class SpectralConvolution(nn.Module):
 
     y = F⁻¹(R(k) F(x)(k)) for wave numbers |kᵢ| < modes, zero beyond, with a complex in × out matrix R for each k.
     A periodic axis is transformed as it is. An axis with walls is first doubled, by its mirror image (neumann) or by
-    zeros (dirichlet), as `Convolution` pads for a kernel of the domain's width, and cut after.
+    zeros (where a wall is dirichlet), as `Convolution` pads for a kernel of the domain's width, and cut after.
 
     The transform is divided by the number of cells, so that the weights mean the same on every resolution. On a grid
     too coarse for some modes those are left out.

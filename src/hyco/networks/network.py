@@ -96,7 +96,7 @@ def build(
     Args:
         in_channels: channels of the state, and of the coordinates if there are any.
         out_channels: channels of the state.
-        boundaries: per spatial axis "periodic", "neumann" or "dirichlet"; its length is the number of dimensions.
+        boundaries: per spatial axis one of `padding.BOUNDARIES`; its length is the number of dimensions.
         seed: of the random weights; no global random state is used or changed.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-BOUNDARIES = ("periodic", "neumann", "dirichlet")
+BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet", "dirichlet-neumann")
 
 _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
     1: nn.Conv1d,
@@ -22,7 +22,8 @@ def pad(x: Tensor, width: int, boundary: str, axis: int) -> Tensor:
     """Add `width` cells on both sides of one axis.
 
     Periodic: the cells of the other side, several times round if `width` exceeds the axis. Neumann: the outermost
-    cell repeated, so that the gradient across the boundary is zero. Dirichlet: zeros.
+    cell repeated, so that the gradient across the boundary is zero. Dirichlet: zeros. Two names: the lower and the
+    upper side.
     """
     if width == 0:
         return x
@@ -34,10 +35,12 @@ def pad(x: Tensor, width: int, boundary: str, axis: int) -> Tensor:
         return torch.cat([x.narrow(axis, n - width, width), x, x.narrow(axis, 0, width)], axis)
     shape = list(x.shape)
     shape[axis] = width
-    if boundary == "neumann":
-        return torch.cat([x.narrow(axis, 0, 1).expand(shape), x, x.narrow(axis, n - 1, 1).expand(shape)], axis)
-    zeros = x.new_zeros(shape)
-    return torch.cat([zeros, x, zeros], axis)
+    lower, upper = boundary.split("-") if "-" in boundary else (boundary, boundary)
+    ends = [
+        x.narrow(axis, at, 1).expand(shape) if side == "neumann" else x.new_zeros(shape)
+        for side, at in ((lower, 0), (upper, n - 1))
+    ]
+    return torch.cat([ends[0], x, ends[1]], axis)
 
 
 def set_memory_format(module: nn.Module, memory_format: torch.memory_format) -> None:
@@ -52,7 +55,7 @@ class Convolution(nn.Module):
 
     Args:
         kernel_size: odd, in cells.
-        boundaries: per axis "periodic", "neumann" or "dirichlet".
+        boundaries: per axis one of `BOUNDARIES`.
         dilation: distance of the kernel's points, in cells.
         zero: start with weights and bias zero.
 
