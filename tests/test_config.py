@@ -182,6 +182,13 @@ def test_the_fit_before_the_network_has_the_limit_of_the_physics_alone(order):
         assert resolved["calibration_iterations"] == expected, "not that of the hybrid's epochs"
 
 
+def test_a_limit_that_is_taken_from_another_key_is_not_complained_of_twice():
+    (line,) = problems(hybrid={"sequential": True}, physical={"epochs": 0})
+    assert "physical.epochs: 0" in line
+    lines = problems(hybrid={"sequential": True, "calibration_iterations": 0}, physical={"epochs": 0})
+    assert len(lines) == 2
+
+
 def test_another_name_replaces_a_section_instead_of_mixing_keys():
     assert merge({"network": {"name": "unet", "levels": 3}}, {"network": {"name": "resnet"}}) == {
         "network": {"name": "resnet"}
@@ -290,8 +297,9 @@ def test_observed_steps_without_an_observation_are_named():
     assert any("hybrid.observed_steps: 3 is too short: observation.time has no state" in line for line in found)
 
 
-def test_methods_that_a_correction_excludes_are_left_out_of_a_comparison_without_a_list():
-    found = parameters(hybrid={"correction": True})
+@pytest.mark.parametrize("correction", [True, {}])
+def test_methods_that_a_correction_excludes_are_left_out_of_a_comparison_without_a_list(correction):
+    found = parameters(hybrid={"correction": correction})
     parse(found)
     assert [c.name for c in contenders(found)] == ["persistence", "synthetic", "physical", "hybrid"]
 
@@ -315,6 +323,10 @@ def test_a_physics_informed_network_needs_a_fixed_regularisation_weight():
     )
     with pytest.raises(ConfigurationError, match=r"pinn needs a number as regularisation\.weight of diffusivity"):
         parse(found)
+    # Who does not ask for one has none.
+    found["compare"]["methods"] = None
+    parse(found)
+    assert "pinn" not in [c.name for c in contenders(found)]
 
 
 def test_a_weight_to_be_chosen_needs_an_update_of_the_physical_model():

@@ -247,7 +247,7 @@ def _variant_problems(parameters: Mapping[str, Any], c: Configuration) -> list[t
             found += [((*variant, "overrides", *path), text) for path, text in problems]
         else:
             found += [(("compare", "methods"), f"{name} cannot be: {'.'.join(map(str, p))}: {t}") for p, t in problems]
-        if not problems and method == "pinn" and (text := _why_no_pinn(sections)):
+        if chosen and not problems and method == "pinn" and (text := _why_no_pinn(sections)):
             found.append((variant if name in c.compare.variants else ("compare", "methods"), text))
     return found
 
@@ -265,6 +265,9 @@ def _why_no_pinn(sections: Mapping[str, Any]) -> str | None:
 
 def _original(path: Path, parameters: Mapping[str, Any], all_paths: set[Path]) -> Path | None:
     """Where the user wrote what pydantic complains about; None for the echo of a problem in a merged section."""
+    filled = ("hybrid", "calibration_iterations")
+    if path == filled and ("physical", "epochs") in all_paths and filled[1] not in parameters["hybrid"]:
+        return None
     if len(path) > 2 and path[0] == "hybrid" and path[1] in ("synthetic", "physical"):
         ruled = path[2] in _RULED_BY_HYBRID and ("hybrid", path[2]) in all_paths
         if ruled or path[1:] in all_paths:

@@ -184,7 +184,7 @@ def _parameters(
         if p["std"] is None and _training(model)["training"] != "pinn":
             raise ValueError(
                 f"{name} has no standard deviation: the weight of a regularisation is chosen at the first update of "
-                "the physical model, and there was none; raise hybrid.epochs beyond warmup_epochs + "
+                "the physical model, and there was none; raise hybrid.epochs to at least warmup_epochs + "
                 "interleave_frequency, or give regularisation.weight a number"
             )
     for name, field in model["fields"].items():

@@ -46,10 +46,10 @@ def settings(learnable, method="Levenberg-Marquardt", **changes):
     )
 
 
-def check(learnable, truth, section, formula, observation=None):
+def check(learnable, truth, section, formula, observation=None, **changes):
     """The estimate is the truth within three standard deviations, and the residuals are the noise."""
     equation, seen = measured(section, formula, observation)
-    config = settings(learnable)
+    config = settings(learnable, **changes)
     model = PhysicalTrainer(equation, seen, config, num_predict_steps=10, device=CPU)
     model.update()
     found = model.estimates()[learnable["name"]]
@@ -108,6 +108,19 @@ def test_the_diffusivity_is_right_on_a_plate(boundary, formula, initial):
 def test_a_flow_may_carry_anything_out_of_the_domain(boundary, formula):
     """At the wall where it leaves, the state is neither the wall's value nor without slope."""
     check(SPEED, 0.7, FLOW | {"domain": LINE, "boundary": {"x": boundary}}, formula)
+
+
+def test_the_initial_state_is_one_of_the_data_whatever_the_physical_model_believes():
+    """Diffusion so weak that it changes nothing would hold a state at the wall where the flow leaves."""
+    section = FLOW | {"domain": LINE, "boundary": {"x": {"lower": 0.0, "upper": "neumann"}}}
+    believed = {
+        "name": "advection_diffusion",
+        "boundary": section["boundary"],
+        "max_speed": 2.0,
+        "max_diffusivity": 0.01,
+    }
+    believed["parameters"] = {"velocity_x": 0.7, "diffusivity": 1e-6}
+    check(SPEED, 0.7, section, None, equation=believed)
 
 
 def layout(boundary, *others, resolution=(12, 9)):

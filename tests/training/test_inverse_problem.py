@@ -369,6 +369,23 @@ def test_error_bars_of_numbers_beside_a_field_of_too_many_cells_are_the_same(reg
     assert model.covariance() is None
 
 
+def test_cells_on_their_bounds_leave_the_error_bars_of_numbers(monkeypatch):
+    """What a bound holds does not pull, and does not keep the iteration from its end."""
+    regularisation = {"kind": "h1", "weight": 0.01}
+    field = {"name": "forcing", "kind": "field", "initial_guess": 0.0, "bounds": [-0.2, 0.2]}
+    number = {"name": "viscosity", "initial_guess": 0.1, "bounds": [0.001, 0.5]}
+    sparse = {"space": {"mode": "points", "count": 30}}
+    options = {"method": "L-BFGS-B", "epochs": 40, "suppress_convergence_errors": True}
+    model = trainer([field | {"regularisation": regularisation}, number], FLOW, sparse, **options)
+    model.update()
+    held = (model.unit <= model.problem.lower) | (model.unit >= model.problem.upper)
+    assert held.sum() > 5
+    dense = assess(model.problem, model.unit)
+    monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", 1)
+    found = assess(model.problem, model.unit)
+    assert float(found.uncertainty.std[0]) == pytest.approx(float(dense.uncertainty.std[80]), rel=0.02)
+
+
 def test_a_constant_channel_does_not_count_without_that_matrix_either(monkeypatch):
     model = trainer([VISCOSITY], SMALL, {"noise": 0.05, "initial_state": "full"}, start=ALONG_X, steps=4)
     monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", 1)

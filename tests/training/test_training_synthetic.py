@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from hyco.networks.network import available, network_class
+from hyco.training.averaging import AveragedWeights
 from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
 from hyco.training.final import final_synthetic_model
 from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
-from hyco.training.synthetic import Curriculum, SyntheticTrainer, _moving_average, synthetic_rollout, train_synthetic
+from hyco.training.synthetic import Curriculum, SyntheticTrainer, synthetic_rollout, train_synthetic
 
 CPU = torch.device("cpu")
 
@@ -139,11 +140,12 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_n
 @pytest.mark.parametrize("predicted", [True, False])
 def test_no_update_waits_for_the_device(make_problem, on_device, observation, predicted):
     problem = make_problem(observation)
-    model = trainer(problem, curriculum={"start": 2, "epochs": 3}, num_predict_steps=4)
+    model = trainer(problem, curriculum={"start": 2, "epochs": 3}, num_predict_steps=4, ema_decay=0.9)
     starts = model.starts.fill(model.predict)
     physical = torch.zeros(len(starts), 4, *starts.shape[1:]) if predicted else None
     samples = model.prepare(starts, physical)
     there = [*model.model.parameters(), *model.model.buffers(), model._values, model._mask, samples.starts]
+    there += [*model.averaged.parameters(), *model.averaged.buffers()]
     there += [] if physical is None else [samples.physical]
     with on_device(there) as device:
         assert math.isfinite(model.epoch(1, samples, 0.5)["synthetic_loss"])
@@ -386,25 +388,33 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
         assert torch.equal(value, last.tensors[f"synthetic/average/module.{name}"]), name
 
 
-def test_the_moving_average_is_what_it_says():
-    """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value."""
+@pytest.mark.parametrize("left_out", [(), (0,), (1, 3)])
+def test_the_moving_average_is_what_it_says(left_out):
+    """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value, over the updates that were taken."""
     model = torch.nn.Linear(1, 1, bias=False)
-    averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=_moving_average(0.5, torch.ones(())))
-    expected = None
-    for count, weight in enumerate([3.0, -1.0, 4.0, 10.0]):
+    averaged, expected, count = AveragedWeights(model, 0.5), None, 0
+    for number, weight in enumerate([3.0, -1.0, 4.0, 10.0, 2.0]):
         torch.nn.init.constant_(model.weight, weight)
-        averaged.update_parameters(model)
+        averaged.update(model, torch.tensor(number not in left_out))
+        if number in left_out:
+            continue
         decay = min(0.5, (1 + count) / (10 + count))
         expected = weight if expected is None else decay * expected + (1 - decay) * weight
-    assert float(averaged.module.weight) == pytest.approx(expected)
+        count += 1
+    assert float(averaged.module.weight.detach()) == pytest.approx(expected)
+    assert float(averaged.updates) == count
 
 
 def test_updates_that_are_left_out_do_not_move_the_average(problem):
-    model, _, _ = weights_after_an_epoch(problem, ema_decay=0.5)
-    before = [p.clone() for p in model.predictor.parameters()]
-    model._values = torch.full_like(model._values, torch.nan)
-    assert model.epoch(2, model.prepare(model.starts.fill(model.predict)))["synthetic_skipped"] > 0
-    assert all(torch.equal(a, b) for a, b in zip(before, model.predictor.parameters(), strict=True))
+    model = trainer(problem, ema_decay=0.5)
+    values = model._values
+    for finite in (False, True, False):
+        before = [p.clone() for p in model.predictor.parameters()]
+        model._values = values if finite else torch.full_like(values, torch.nan)
+        metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+        assert (metrics["synthetic_skipped"] > 0) == (not finite)
+        stayed = all(torch.equal(a, b) for a, b in zip(before, model.predictor.parameters(), strict=True))
+        assert stayed != finite
 
 
 def test_early_stopping_ends_the_training_and_a_finished_run_stays_finished(problem):

@@ -118,8 +118,8 @@ class CompareConfig(BaseModel):
     def overrides(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, list[Mapping[str, Any]]]]:
         """Every method and variant by name: its method, and what is laid over the parameters, one after the other.
 
-        A physics-informed network applies where the network is one of coordinates; `sequence` and `hybrid_auto` do
-        where the network does not correct the physical step.
+        A physics-informed network applies where the network is one of coordinates and no weight of a regularisation
+        is to be chosen; `sequence` and `hybrid_auto` do where the network does not correct the physical step.
         """
         fixed = {"alpha": self.alpha} if parameters["hybrid"].get("alpha") == "auto" else {}
         makes: dict[str, dict[str, Any]] = {
@@ -130,13 +130,20 @@ class CompareConfig(BaseModel):
         methods = self.methods
         if methods is None:
             stepping = network_config(parameters["synthetic"]["network"]).stepping
-            apart = set() if not parameters["hybrid"].get("correction") else {"sequence", "hybrid_auto"}
-            apart |= {"pinn"} if stepping else set()
+            corrected = parameters["hybrid"].get("correction") not in (None, False)
+            apart = {"sequence", "hybrid_auto"} if corrected else set()
+            apart |= {"pinn"} if stepping or _chooses_weights(parameters["physical"]) else set()
             methods = [method for method in get_args(Method) if method not in apart]
         found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():
             found[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]
         return found
+
+
+def _chooses_weights(physical: Mapping[str, Any]) -> bool:
+    """Whether the weight of a regularisation is to be chosen from the data."""
+    given = [p.get("regularisation") for p in physical.get("learnable_parameters") or ()]
+    return any(isinstance(r, Mapping) and isinstance(r.get("weight"), str) for r in given)
 
 
 def results(name: str, method: str) -> dict[str, str]:

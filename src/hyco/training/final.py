@@ -25,7 +25,7 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
         "hybrid": checkpoint.metadata["extra"].get("told"),
         "epoch": meta["best_epoch"] if best else checkpoint.metadata["epoch"],
     }
-    average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "n_averaged"}
+    average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "updates"}
     return Bundle(best or average or unprefixed("weights", tensors), metadata)
 
 

@@ -63,6 +63,7 @@ class InverseProblem:
             rollouts each; see `Stepper`.
         memory_budget: bytes that the gradient of a rollout may take, see `PhysicalModel`.
         prior: knowledge of unknown initial states.
+        open_walls: whether these need not keep the boundary conditions of the data, see `Equation`.
 
     Attributes:
         times: numbers of the states of which anything was measured; no other ones are kept.
@@ -85,6 +86,7 @@ class InverseProblem:
         iterations: int = 0,
         memory_budget: float = math.inf,
         prior: InitialStatePrior | None = None,
+        open_walls: bool = False,
         device: torch.device,
     ) -> None:
         self.steps, self.device = steps, device
@@ -100,8 +102,8 @@ class InverseProblem:
         self.starts = observations.initial_states[train].to(device)
         self.initial_states = None
         if not observations.initial_known:
-            layout, free = observations.layout, equation.open_walls
-            self.initial_states = InitialStates(self.starts, self.sigma, layout, prior, open_walls=free)
+            layout = observations.layout
+            self.initial_states = InitialStates(self.starts, self.sigma, layout, prior, open_walls=open_walls)
         self.first = 1 if self.initial_states is None else 0
         self._operators: dict[int, Operator] = {}
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)

@@ -34,7 +34,7 @@ class MarginalInformation:
 
     Attributes:
         information: S `[k, k]`; not finite where the iteration did not converge.
-        slope: Aᵀr less what the others explain of it, `[k]`.
+        slope: Aᵀr less what the others explain of it, `[k]`; NaN where that was not found.
         reduced_chi_square: squared residuals that have noise over their degrees of freedom, which are estimated with a
             random vector.
     """
@@ -57,14 +57,16 @@ def marginal_information(problem: InverseProblem, z: Tensor, kept: Tensor) -> Ma
     vectors = torch.cat([columns.T, residual[None], probe[None]])
     right = others.transposed(vectors)
     right[k] = others.not_held(right[k] + others.prior_slope())
-    solved, converged = _conjugate_gradients(others, right, vectors.square().sum(dim=1))
-    if not converged:
+    whole = vectors.square().sum(dim=1)
+    whole[k] = torch.nan  # with the prior's part, and without what bounds hold, it is part of no square
+    solved, converged = _conjugate_gradients(others, right, whole)
+    if not bool(converged[~whole.isnan()].all()):
         log.warning("The information of the other unknowns was not inverted: nothing is known of the error bars.")
         unknown = columns.new_full((k, k), torch.nan)
         return MarginalInformation(unknown, columns.new_zeros(k), torch.inf)
     product = right @ solved.T
     information = columns.T @ columns - product[:k, :k]
-    slope = columns.T @ residual - product[:k, k]
+    slope = columns.T @ residual - (product[:k, k] if bool(converged[k]) else torch.nan)
     freedom = float(probe @ probe - product[k + 1, k + 1]) - k
     chi_square = float(own @ own) / max(freedom, 1.0)
     return MarginalInformation((information + information.T) / 2, slope, chi_square)
@@ -127,24 +129,30 @@ class _Others:
         return moves
 
 
-def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple[Tensor, bool]:
-    """Solve (BᵀB + PᵀP) x = b for rows b `[k, n]`; whether all converged.
+def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve (BᵀB + PᵀP) x = b for rows b `[k, n]`; which of them converged, `[k]`.
 
-    What is asked for is `whole` - b·x, `[k]`. Iteration j takes a positive part off it, so that the parts of the last
-    few tell how much is still to come; the residual does not, where some directions are hardly determined.
+    What is asked for is `whole` - b·x, `[k]`, or b·x itself where that is NaN. Iteration j adds a positive part to b·x,
+    so that the parts of the last few tell how much is still to come; the residual does not, where some directions are
+    hardly determined. Rows of the second kind may hold such directions: they have twice the iterations of the others.
     """
     x, r = torch.zeros_like(right), right.clone()
     direction, size = r.clone(), r.square().sum(dim=1)
-    left, parts = whole.clone(), [whole] * _DELAY
-    for _ in range(_MOST_ITERATIONS):
+    found, parts = torch.zeros_like(whole), [torch.full_like(whole, torch.inf)] * _DELAY
+    converged, last = torch.zeros_like(whole, dtype=torch.bool), _MOST_ITERATIONS
+    for number in range(1, _MOST_ITERATIONS + 1):
         image = others.information(direction)
         step = size / (direction * image).sum(dim=1).clamp_min(1e-300)
         x, r = x + step[:, None] * direction, r - step[:, None] * image
         parts = [*parts[1:], step * size]
-        left = left - parts[-1]
-        if bool((torch.stack(parts).sum(dim=0) <= _TOLERANCE * left).all()):
-            return x, True
+        found = found + parts[-1]
+        asked = torch.where(whole.isnan(), found, whole - found)
+        converged = torch.stack(parts).sum(dim=0) <= _TOLERANCE * asked
+        if last == _MOST_ITERATIONS and bool(converged[~whole.isnan()].all()):
+            last = 2 * number
+        if bool(converged.all()) or number >= last:
+            break
         new = r.square().sum(dim=1)
         direction = r + (new / size.clamp_min(1e-300))[:, None] * direction
         size = new
-    return x, False
+    return x, converged

@@ -173,6 +173,7 @@ class PhysicalTrainer:
             iterations=config.epochs * (config.max_iterations or 1) if iterations is None else iterations,
             memory_budget=1e6 * config.memory_budget,
             prior=config.initial_state,
+            open_walls=equation.open_walls,
             device=device,
         )
         if config.method == "Levenberg-Marquardt" and len(self.problem.start) > _MOST_FOR_A_JACOBIAN:

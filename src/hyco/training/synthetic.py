@@ -13,7 +13,6 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from hyco.losses import mean_square, weighted_loss
 from hyco.monitoring import PhaseClock, unwatched
@@ -24,6 +23,7 @@ from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.randomness import stream
 from hyco.storage import Bundle
+from hyco.training.averaging import AveragedWeights
 from hyco.training.checkpoints import optimizer_tensors, prefixed, restore_optimizer, unprefixed
 from hyco.training.loop import Metrics, Run, Step
 from hyco.training.schedules import SchedulerConfig
@@ -150,8 +150,7 @@ class SyntheticTrainer:
         self.fresh_batch = config.batch_size
         self.averaged = None
         if config.ema_decay is not None:
-            self._taken = torch.ones((), device=device)
-            self.averaged = AveragedModel(self.model, multi_avg_fn=_moving_average(config.ema_decay, self._taken))
+            self.averaged = AveragedWeights(self.model, config.ema_decay)
         self._take(observations, num_predict_steps, seed)
         self.best_score, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Tensor] = {}
@@ -186,8 +185,7 @@ class SyntheticTrainer:
         """The network that predicts: with averaged weights if there are any, else the one that trains."""
         if self.averaged is None:
             return self.model
-        averaged: SyntheticModel = self.averaged.module  # type: ignore[assignment]
-        return averaged
+        return self.averaged.module
 
     def predict(self, starts: Tensor, steps: int) -> Tensor:
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
@@ -263,8 +261,7 @@ class SyntheticTrainer:
             self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
             self.optimizer.step()
             if self.averaged is not None:
-                self._taken.copy_(finite)
-                self.averaged.update_parameters(self.model)
+                self.averaged.update(self.model, finite)
             values.append(torch.where(finite, loss.detach(), math.nan))
         # Read once per epoch, so that nothing waits for the device before.
         losses = torch.stack(values).tolist() if values else []
@@ -407,21 +404,6 @@ def synthetic_trainer(
 
         trainer = CoordinateTrainer
     return trainer(observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device)
-
-
-def _moving_average(decay: float, taken: Tensor) -> Callable[..., None]:
-    """An exponential moving average of weights; the decay is smaller at the start, which would else dominate.
-
-    Args:
-        taken: 1, or 0 where the last update was left out: then the average stays as it is.
-    """
-
-    def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
-        count = float(updates)
-        rate = (1 - min(decay, (1 + count) / (10 + count))) * taken
-        torch._foreach_lerp_(averaged, current, [rate] * len(averaged))
-
-    return average
 
 
 def _normalised(entries: Tensor, mean: Tensor, std: Tensor) -> Tensor:
