@@ -177,8 +177,9 @@ class SyntheticTrainer:
         # Steps to the first state of each window of which anything is observed, on the CPU, where batches are drawn.
         observed = self.windows.targets(mask).flatten(2).any(dim=2)
         self._first_observed = torch.where(observed.any(dim=1), 1 + observed.int().argmax(dim=1), len(observed[0]) + 1)
-        # Windows of which anything is: without predictions the others teach nothing.
+        # Windows of which anything is: without predictions the others teach nothing; and those of which all is.
         self._observed = observed.any(dim=1)
+        self._complete = self.windows.targets(mask).flatten(1).all(dim=1)
 
     @property
     def predictor(self) -> SyntheticModel:
@@ -249,7 +250,7 @@ class SyntheticTrainer:
             group["lr"] = rate
         self.model.train()
         limit = math.inf if self.config.gradient_clip is None else self.config.gradient_clip
-        values = []
+        values, taken = [], []
         for loss in updates:
             self.before_update()
             if loss is None:
@@ -257,16 +258,17 @@ class SyntheticTrainer:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
-            finite = torch.isfinite(loss) & torch.isfinite(norm)
+            finite = torch.isfinite(loss.detach() + norm)
             self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
             self.optimizer.step()
             if self.averaged is not None:
                 self.averaged.update(self.model, finite)
-            values.append(torch.where(finite, loss.detach(), math.nan))
+            values.append(loss.detach())
+            taken.append(finite)
         # Read once per epoch, so that nothing waits for the device before.
-        losses = torch.stack(values).tolist() if values else []
-        taken = [loss for loss in losses if not math.isnan(loss)]
-        skipped = len(losses) - len(taken)
+        losses = torch.where(torch.stack(taken), torch.stack(values), math.nan).tolist() if values else []
+        found = [loss for loss in losses if not math.isnan(loss)]
+        skipped = len(losses) - len(found)
         if skipped:
             log.warning(
                 "Epoch %d: %d of the network's updates were skipped: the loss or its gradient is not finite.",
@@ -275,7 +277,7 @@ class SyntheticTrainer:
             )
         if not losses:
             log.warning("Epoch %d: nothing is observed in the training rollouts: the network learnt nothing.", epoch)
-        mean = statistics.fmean(taken) if taken else math.nan
+        mean = statistics.fmean(found) if found else math.nan
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": float(skipped)}
 
     def _updates(self, samples: Samples, length: int) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -331,13 +333,14 @@ class SyntheticTrainer:
         if with_real:
             simulation, time = self.windows.indices(which)
             measured = self._operator.select(simulation, time[:, :length] - 1)(prediction[: len(which)])
-            targets, mask = (self.windows.targets(entries, which)[:, :length] for entries in (self._values, self._mask))
-            real = mean_square(measured - targets, mask)
+            error = measured - self.windows.targets(self._values, which)[:, :length]
+            complete = bool(self._complete[which].all())
+            real = mean_square(error, None if complete else self.windows.targets(self._mask, which)[:, :length])
         if other is None:
             return real
-        error = prediction[len(prediction) - len(other) :] - other
-        valid = None if self.model.valid is None else self.model.valid.expand(error.shape)
-        return weighted_loss(alpha, real, mean_square(error, valid))
+        distance = prediction[len(prediction) - len(other) :] - other
+        valid = None if self.model.valid is None else self.model.valid.expand(distance.shape)
+        return weighted_loss(alpha, real, mean_square(distance, valid))
 
     def _roll_out(self, starts: Tensor, length: int) -> Tensor:
         """The training rollout from normalised states, as the options say."""
