@@ -272,6 +272,9 @@ class PhysicalModel:
         step = self.stepper.bind(own, parameters)
         if read is not None:
             steps = max(read, default=0)
+        if steps > 1 and self.stepper.path == "compiled" and torch.is_grad_enabled():
+            # The first step then has a gradient by the state as the others have, and is compiled with them.
+            own = own if own.requires_grad else own.detach().requires_grad_(any(v.requires_grad for v in step.inputs))
         lengths = self._segment_lengths(step, own, steps, memory_budget)
         states = rollout_in_segments(step, own, steps, lengths, read) if lengths else rollout(step, own, steps, read)
         return states if self.transfer is None else self.transfer.prolong(states)

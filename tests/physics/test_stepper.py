@@ -20,7 +20,7 @@ from hyco.physics.ghost_cells import GhostCells
 from hyco.physics.initial_states import random_smooth_states
 from hyco.physics.registry import build_equation
 from hyco.physics.stepper import Stepper, worth_compiling
-from hyco.rollout import physical_rollout, rollout
+from hyco.rollout import PhysicalModel, physical_rollout, rollout
 
 
 def burgers(dimensions, dt=0.05):
@@ -84,7 +84,7 @@ def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
 
 
 def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch):
-    """Also the first, whose state has none itself: what is compiled depends on that."""
+    """Also the first, whose state has none itself: what is compiled depends on that. One step alone needs none."""
     needed = []
 
     def recorded(graph, **options):
@@ -97,18 +97,20 @@ def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch
     monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
     monkeypatch.setattr(torch, "compile", recorded)
     equation = burgers(1)
-    start = states(equation, 2)
-    slopes = []
+    start, slopes = states(equation, 2), []
     for path in ("traced", "compiled"):
+        model = PhysicalModel(equation, equation.layout, path)
         viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
-        end = rollout(Stepper(equation, path).bind(start, {"viscosity": viscosity}), start, 3)
+        end = model.rollout(start, {"viscosity": viscosity}, 3)
         slopes.append(torch.autograd.grad(end.square().sum(), viscosity)[0])
     assert needed == [True] * 3
     assert not start.requires_grad
     assert torch.allclose(*slopes, rtol=1e-12)
+    model.rollout(start, {"viscosity": viscosity}, 1)
+    model.rollout(start, {"viscosity": viscosity.detach()}, 2)
     with torch.no_grad():
-        Stepper(equation, "compiled")(start, {"viscosity": viscosity})
-    assert needed[3:] == [False]
+        model.rollout(start, {"viscosity": viscosity}, 2)
+    assert needed[3:] == [False] * 5
 
 
 def test_compiled_code_is_kept_in_the_users_cache(tmp_path):

@@ -42,9 +42,6 @@ class Compiled:
         """The next state."""
         if self.failed:
             return self._recorded(state, *inputs)
-        if torch.is_grad_enabled() and not state.requires_grad and any(i.requires_grad for i in inputs):
-            # The first step of a rollout is compiled like the others, whose states have a gradient.
-            state = state.detach().requires_grad_(True)
         try:
             return self._run(state, *inputs)
         except Exception as error:  # a compiler can fail in as many ways as there are machines
