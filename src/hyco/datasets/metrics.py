@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 
-# Seconds between two calls to MLflow, whose price hardly depends on how much one of them carries; the share of the time
-# that they may take, where one takes longer; and how many metrics a call may carry.
+# Seconds between two calls to MLflow; what share of the time until the next one a call may have taken (it takes some
+# 10 ms, and a third of one for each metric, so that the next, which carries more, may take more); and how many metrics
+# a call may carry.
 SECONDS_BETWEEN_CALLS = 2.0
 _SHARE = 0.005
 _MOST_PER_CALL = 1000
