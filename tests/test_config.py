@@ -323,10 +323,14 @@ def test_a_physics_informed_network_needs_a_fixed_regularisation_weight():
     )
     with pytest.raises(ConfigurationError, match=r"pinn needs a number as regularisation\.weight of diffusivity"):
         parse(found)
-    # Who does not ask for one has none.
-    found["compare"]["methods"] = None
-    parse(found)
-    assert "pinn" not in [c.name for c in contenders(found)]
+    # Who does not ask for one has none; a weight that is not given is chosen.
+    for learnt in ([field | {"regularisation": {"weight": "discrepancy"}}], [field]):
+        found["physical"]["learnable_parameters"] = learnt
+        found["compare"]["methods"] = None
+        parse(found)
+        assert "pinn" not in [c.name for c in contenders(found)]
+    found["physical"]["learnable_parameters"] = [field | {"regularisation": {"weight": 0.1}}]
+    assert "pinn" in [c.name for c in contenders(found)]
 
 
 def test_a_weight_to_be_chosen_needs_an_update_of_the_physical_model():

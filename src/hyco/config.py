@@ -258,7 +258,7 @@ def _why_no_pinn(sections: Mapping[str, Any]) -> str | None:
     if network_config(network).stepping:
         return f"pinn needs a network of coordinates, synthetic.network is {network['name']}: take mlp"
     for p in PhysicalConfig.model_validate(sections["physical"]).learnable_parameters:
-        if p.regularised is not None and isinstance(p.regularised.weight, str):
+        if p.regularised is not None and p.chooses_weight:
             return f"pinn needs a number as regularisation.weight of {p.name}, which is {p.regularised.weight}"
     return None
 
@@ -387,7 +387,7 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         found.append((("hybrid", "warmup_epochs"), text))
     first = h.warmup_epochs + h.interleave_frequency  # epoch of the first update
     learnt = h.physical.learnable_parameters
-    chosen = [p.name for p in learnt if p.regularised is not None and isinstance(p.regularised.weight, str)]
+    chosen = [p.name for p in learnt if p.chooses_weight]
     numbers = [name for p in learnt for name in p.scalar_parts()]
     if chosen and numbers and first > h.epochs and not h.sequential and h.correction is None:
         text = (

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from hyco.networks.network import network_config
+from hyco.training.physical import PhysicalConfig
 from hyco.training.pinn import PinnTraining
 
 Method = Literal["persistence", "synthetic", "physical", "pinn", "sequence", "hybrid", "hybrid_auto"]
@@ -132,18 +133,13 @@ class CompareConfig(BaseModel):
             stepping = network_config(parameters["synthetic"]["network"]).stepping
             corrected = parameters["hybrid"].get("correction") not in (None, False)
             apart = {"sequence", "hybrid_auto"} if corrected else set()
-            apart |= {"pinn"} if stepping or _chooses_weights(parameters["physical"]) else set()
+            learnt = PhysicalConfig.model_validate(parameters["physical"]).learnable_parameters
+            apart |= {"pinn"} if stepping or any(p.chooses_weight for p in learnt) else set()
             methods = [method for method in get_args(Method) if method not in apart]
         found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():
             found[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]
         return found
-
-
-def _chooses_weights(physical: Mapping[str, Any]) -> bool:
-    """Whether the weight of a regularisation is to be chosen from the data."""
-    given = [p.get("regularisation") for p in physical.get("learnable_parameters") or ()]
-    return any(isinstance(r, Mapping) and isinstance(r.get("weight"), str) for r in given)
 
 
 def results(name: str, method: str) -> dict[str, str]:

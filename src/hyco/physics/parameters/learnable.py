@@ -97,6 +97,11 @@ class Learnable(BaseModel):
         """The penalty, whose weight is given or is to be chosen."""
         return None
 
+    @property
+    def chooses_weight(self) -> bool:
+        """Whether the weight of its penalty is to be chosen from the data."""
+        return self.regularised is not None and isinstance(self.regularised.weight, str)
+
     @abstractmethod
     def coordinates(self, grid: Grid) -> Coordinates:
         """Start, bounds and names of the coordinates."""

@@ -67,8 +67,7 @@ class ParameterSpace:
     @property
     def undecided(self) -> list[str]:
         """Parameters whose regularisation weight is to be chosen and is not yet."""
-        found = [p.name for p in self.learnable if p.regularised is not None and isinstance(p.regularised.weight, str)]
-        return [name for name in found if name not in self.weights]
+        return [p.name for p in self.learnable if p.chooses_weight and p.name not in self.weights]
 
     @property
     def of_numbers(self) -> list[int]:
