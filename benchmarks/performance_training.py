@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hand_written import HandWritten, inviscid_burgers
 from hyco.config import parse
 from hyco.datasets.checkpoint import CheckpointDataset
 from hyco.datasets.metrics import MetricsDataset
+from hyco.garbage import first_import
 from hyco.generation import generate
 from hyco.metrics import nrmse_per_step
 from hyco.observations import Observations, observe
@@ -104,6 +106,20 @@ class Clocked:
         setattr(owner, method, counted)
 
 
+@contextmanager
+def followed_in(folder: str) -> Iterator[None]:
+    """A run of MLflow in a database in a folder, as one follows every training of a project."""
+    with first_import("mlflow"):
+        import mlflow
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    try:
+        with mlflow.start_run():
+            yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
 def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]:
     """A hybrid against the epochs of its network and the updates of its physics, on the samples that they had.
 
@@ -125,18 +141,20 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
         clock.watch("rollouts", trainer.physical, "_predict")
         trainer.physical._predictions._predict = trainer.physical._predict
         clock.watch("rollouts", trainer.synthetic, "targets")
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, followed_in(folder):
             checkpoints = CheckpointDataset(folder, share=0.005)
             metrics = MetricsDataset(f"{folder}/metrics.jsonl")
             clock.watch("saved", checkpoints, "save")
             clock.watch("saved", checkpoints, "wait")
             clock.watch("saved", metrics, "save")
+            clock.watch("saved", metrics, "flush")
             clock.watch("saved", trainer.run, "record")
             begin = time.process_time()
             for checkpoint, record in trainer.train():
                 checkpoints.save(checkpoint)
                 checkpoints.wait()  # what its thread takes counts, too
                 metrics.save(record)
+            metrics.flush()
             whole = time.process_time() - begin
         seconds = clock.seconds
         halves = seconds["network"] + seconds["physics"]
@@ -149,7 +167,7 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
     yield row("the same", "with the rollouts of each model for the other", found["models"])
     yield row("the same", "the slower half", found["slower"])
     yield row(f"{experiment}: share of conversions [%]", "", found["conversion"])
-    yield row(f"{experiment}: share of records, checkpoints and live metrics on disk [%]", "", found["saved"])
+    yield row(f"{experiment}: share of records, checkpoints, live metrics and MLflow [%]", "", found["saved"])
 
 
 def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer], Interaction]:

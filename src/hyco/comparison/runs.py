@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
@@ -181,6 +182,7 @@ def _results(pending: Sequence[tuple[Contender, int]], processes: int, device: s
 def _begin_worker(threads: int) -> None:
     """As many threads as one process has, for the same numbers; and no life after the parent's."""
     keep_freed_memory()
+    gc.freeze()  # see `hyco.garbage`: what is there now is modules
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -13,6 +13,7 @@ from kedro.framework.project import LOGGING, configure_logging
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.allocator import keep_freed_memory
+from hyco.garbage import first_import
 from hyco.hooks.errors import for_user
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class ConfigurationHooks:
         _use_logging(context.project_path / "conf" / "logging.yml")
         loader = cast("OmegaConfigLoader", context.config_loader)
 
-        from hyco.config import ConfigurationError, check
+        with first_import("hyco.config"):
+            from hyco.config import ConfigurationError, check
 
         try:
             check(_parameters(loader), _sources(loader))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
+from hyco.garbage import first_import
 from hyco.hooks.reporting import COMPARISON, REPORT
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class MlflowHooks:
         # A run that is still open was interrupted: Kedro calls no hook then.
         self._end("KILLED")
         parameters = catalog.load("parameters")
-        self._start(run_params, parameters)
+        with first_import("mlflow"):
+            self._start(run_params, parameters)
 
         from hyco.datasets.metrics import MetricsDataset
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -115,7 +116,8 @@ class CoordinateModel(nn.Module):
         """Whether the problem has no time."""
         return self.steps == 1
 
-    def count_parameters(self) -> int:
+    @cached_property
+    def weights(self) -> int:
         """Number of trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
@@ -184,7 +186,7 @@ class CoordinateModel(nn.Module):
             "dt": self.dt,
             "steps": self.steps,
             "dtype": "float32",
-            "weights": self.count_parameters(),
+            "weights": self.weights,
         }
 
     @classmethod

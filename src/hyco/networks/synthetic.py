@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -124,7 +125,8 @@ class SyntheticModel(nn.Module):
         """Where the model is."""
         return self.mean.device
 
-    def count_parameters(self) -> int:
+    @cached_property
+    def weights(self) -> int:
         """Number of trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
@@ -207,7 +209,7 @@ class SyntheticModel(nn.Module):
             "network": self.config.model_dump(mode="json"),
             "layout": self.layout.to_dict(),
             "dtype": "float32",
-            "weights": self.count_parameters(),
+            "weights": self.weights,
         }
         if self.base is not None:
             metadata["base"] = self.base.describe()

@@ -140,7 +140,7 @@ class SyntheticTrainer:
         self.model = self._create(observations, seed).to(device)
         if device.type != "cpu":
             set_memory_format(self.model, torch.contiguous_format)  # channels last was measured on CPUs only
-        weights = f"{self.model.count_parameters():,}".replace(",", " ")
+        weights = f"{self.model.weights:,}".replace(",", " ")
         log.info("Network %s: %s weights.", self.model.config.name, weights)
         # Fused optimisers can leave out an update by themselves, so that no value need be read for it.
         self.optimizer = _OPTIMIZERS[config.optimizer](
