@@ -58,6 +58,24 @@ def test_a_prior_is_a_residual_in_its_own_standard_deviations():
     assert space({"name": "a", "initial_guess": 2.0}).prior_residuals(torch.zeros(1)).shape == (0,)
 
 
+@pytest.mark.parametrize(("bounds", "guesses"), [((1e-3, 1.0), (1e-3, 0.1, 1.0)), (None, (1e-3, 0.1, 9.0))])
+def test_what_a_prior_says_beforehand_does_not_depend_on_the_first_guess(bounds, guesses):
+    prior = {"mean": 0.1, "std": 0.02}
+    for guess in guesses:
+        parameter = learnable(name="a", initial_guess=guess, bounds=bounds, transform="log", prior=prior)
+        interval = parameter.coordinate(0.1 + 1.96 * 0.02) - parameter.coordinate(0.1 - 1.96 * 0.02)
+        assert float(ParameterSpace([parameter], GRID).width) == pytest.approx(interval, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("transform", "bounds", "mean"), [("log", (0.1, 1.0), 0.0), ("logit", (0.1, 1.0), 1.0), ("log", None, -1.0)]
+)
+def test_a_prior_about_what_a_transform_cannot_reach_has_a_width(transform, bounds, mean):
+    prior = {"mean": mean, "std": 0.01}
+    width = space({"name": "a", "initial_guess": 0.5, "bounds": bounds, "transform": transform, "prior": prior}).width
+    assert 0 < float(width) <= 7.4
+
+
 def test_a_formula_of_unknown_numbers_is_a_field_where_it_uses_the_position():
     s = space(
         {

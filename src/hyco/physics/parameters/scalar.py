@@ -100,8 +100,20 @@ class Scalar(Learnable):
         upper = torch.tensor([1.0 if boxed else math.inf], dtype=torch.float64)
         width = 1.0 if boxed else self._free_width(start)
         if self.prior is not None:
-            width = min(width, _WIDTH * self.prior.std / max(float(self.slope(start)), 1e-300))
+            width = min(width, self._prior_width(self.prior))
         return Coordinates(start, lower, upper, torch.tensor([width], dtype=torch.float64), (self.name,))
+
+    def _prior_width(self, prior: Prior) -> float:
+        """The prior's 95 % interval in the coordinate, to first order at its mean (not where the search starts)."""
+        mean = prior.mean
+        if self.bounds is not None:
+            lower, upper = self.bounds
+            margin = 1e-6 * (upper - lower)  # a logit has no slope at the bounds themselves
+            mean = min(max(mean, lower + margin), upper - margin)
+        elif self.logarithmic and mean <= 0:
+            mean = self.initial_guess
+        slope = self.slope(torch.tensor(self.coordinate(mean), dtype=torch.float64))
+        return _WIDTH * prior.std / max(float(slope), 1e-300)
 
     def _free_width(self, start: Tensor) -> float:
         """The width of what is known without a box, in the coordinate."""
