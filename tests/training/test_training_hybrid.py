@@ -318,6 +318,19 @@ def test_the_fit_before_the_network_has_a_limit_that_is_told(problem, order, sup
         next(steps)
 
 
+@pytest.mark.parametrize(("order", "epochs"), [({"sequential": True}, 1), ({}, 2)])
+def test_a_training_that_ended_with_an_error_does_not_go_on_as_if_there_were_none(problem, order, epochs):
+    options = {"epochs": 4, "warmup_epochs": 1, "calibration_iterations": 2, **order}
+    physical = HARD | {"max_iterations": 1, "suppress_convergence_errors": False}
+    steps = problem.hybrid(physical=physical, **options).train()
+    for _ in range(epochs):
+        checkpoint, _ = next(steps)
+    with pytest.raises(NotConverged):
+        next(steps)
+    with pytest.raises(ResumeError, match="the training ended with an error: physical: the limit of"):
+        next(problem.hybrid(physical=physical, **options).train(checkpoint, resume=True))
+
+
 def test_observed_steps_are_the_horizon_of_the_physics_alone(problem):
     trainer = problem.hybrid(alpha=1.0, epochs=3, warmup_epochs=0, observed_steps=8)
     list(trainer.train())

@@ -93,7 +93,7 @@ class Run:
         self.resumed_from = self.epoch
         log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
         failed = meta.get("physical", {}).get("failed")
-        if meta["finished"] and failed:
+        if failed:  # in its last epoch, whichever that was
             raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
