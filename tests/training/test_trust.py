@@ -168,6 +168,23 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
     assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
 
 
+def test_updates_that_are_taken_back_become_rarer_with_an_adaptive_interval(problem, monkeypatch):
+    adaptive = {"enabled": True, "max_frequency": 4}
+    trainer = problem.hybrid(alpha="auto", epochs=16, warmup_epochs=0, interleave_frequency=2, adaptive=adaptive)
+    monkeypatch.setattr(trainer, "_weights", lambda epoch: Weights(1.0, 0.2))
+    update, epochs = trainer._update_physics, []
+
+    def count(*arguments):
+        epochs.append(trainer.run.epoch + 1)
+        return update(*arguments)
+
+    monkeypatch.setattr(trainer, "_update_physics", count)
+    *_, (_, record) = trainer.train()
+    assert trainer.physical.settled
+    assert torch.tensor(epochs).diff().min() >= 2
+    assert epochs[-1] - epochs[-2] == 4
+
+
 def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, monkeypatch):
     trainer = trusting_the_network(problem, monkeypatch, epochs=4)  # first alone
     better = iter([1.0, 0.5] * 2)

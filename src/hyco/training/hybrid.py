@@ -242,8 +242,7 @@ class HybridTrainer:
         if self._due(epoch) and not failed:
             begun = starts if fresh is None else torch.cat([starts, fresh[0]])
             result = self._update_physics(begun, samples, metrics, weights.physics)
-            if result is not None:
-                self._schedule_next(epoch, result)
+            self._schedule_next(epoch, result)
         metrics["physical_loss"] = None if result is None else result.value
         if result is not None:
             metrics["physical_evaluations"] = float(result.evaluations)
@@ -359,9 +358,11 @@ class HybridTrainer:
             return bool(epoch >= self.run.extra["next_update"])
         return since % self.config.interleave_frequency == 0
 
-    def _schedule_next(self, epoch: int, result: OptimisationResult) -> None:
+    def _schedule_next(self, epoch: int, result: OptimisationResult | None) -> None:
+        # An update that was left out or taken back gained nothing.
+        before, after = (1.0, 1.0) if result is None else (result.initial_value, result.value)
         interval = self.config.adaptive.next_interval(
-            self.run.extra["interval"], self.config.interleave_frequency, result.initial_value, result.value
+            self.run.extra["interval"], self.config.interleave_frequency, before, after
         )
         self.run.extra.update(interval=interval, next_update=epoch + interval)
 
