@@ -116,6 +116,16 @@ def test_growing_horizons_and_many_starts_find_the_same_minimum():
     assert len(many.update().starts) == 5
 
 
+def test_a_horizon_of_which_only_the_start_is_measured_is_left_out():
+    """Measured states at t = 0 do not tell which of several starts is the best."""
+    times = {"initial_state": "full", "time": {"mode": "uniform", "every": 3}}
+    plain, staged = (trainer([VISCOSITY], observation=times, starts=3, horizons=h) for h in ([], [2]))
+    plain.update()
+    staged.update()
+    assert staged.outcome["starts"] == plain.outcome["starts"]
+    assert torch.equal(staged.unit, plain.unit)
+
+
 def test_two_parameters_that_enter_as_a_product_are_told():
     product = {
         "name": "viscosity",

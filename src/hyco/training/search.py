@@ -54,7 +54,9 @@ class Search:
     def run(self, start: Tensor, *, first: bool) -> OptimisationResult:
         """From coordinates `[q]`; the first update also has the shorter horizons, starts and the choice of a weight."""
         problem = self.problem
-        earlier = [h for h in self.config.horizons if h < problem.steps and problem.count(h) > 0] if first else []
+        # The states at t = 0 may be measured, but they tell nothing of the parameters.
+        told = [h for h in self.config.horizons if h < problem.steps and max(problem.read(h), default=0) > 0]
+        earlier = told if first else []
         starts = self._starts(start) if first else start[None]
         before: list[OptimisationResult] = []
         undecided = problem.space.undecided
