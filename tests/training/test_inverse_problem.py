@@ -344,6 +344,16 @@ def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, m
     assert torch.equal(iterative.identifiability.determined, dense.identifiability.determined)
 
 
+def test_a_number_on_its_bound_is_not_pulled_without_that_matrix_either(monkeypatch):
+    high = VISCOSITY | {"initial_guess": 0.3, "bounds": [0.2, 1.0]}
+    model = trainer([high], observation={"noise": 0.02, "initial_state": "full"})
+    model.update()
+    assert model.values["viscosity"] == 0.2
+    assert float(assess(model.problem, model.unit).pull[0]) == 0
+    monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", 1)
+    assert float(assess(model.problem, model.unit).pull[0]) == 0
+
+
 FLOW = {
     "name": "navier_stokes",
     "domain": {"x": {"size": 6.0, "resolution": 10}, "y": {"size": 6.0, "resolution": 8}},

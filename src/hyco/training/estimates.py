@@ -72,9 +72,7 @@ def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     slope = jacobian.T @ residual / scale**2
     if len(prior):
         slope = slope + prior.T @ problem.prior(z[None])[0].cpu()
-    # What sits on a bound that it would leave is held there by the bound.
-    point, lower, upper = z.cpu(), problem.lower, problem.upper
-    held = ((point <= lower) & (slope > 0)) | ((point >= upper) & (slope < 0))
+    held = _held(z.cpu(), problem.lower, problem.upper, slope)
     step = torch.nan_to_num(whole.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
     pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     known = identifiability(data, problem.space.width, problem.space.labels)
@@ -98,10 +96,16 @@ def _assess_iteratively(problem: InverseProblem, z: Tensor) -> Assessment:
     slope = found.slope.cpu() / scale**2
     if len(prior):
         slope = slope + prior.T @ space.prior_residuals(theta).cpu()
-    step = torch.nan_to_num(whole.covariance, posinf=0.0) @ slope
-    pull = torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0)
+    held = _held(theta.cpu()[kept], space.lower[kept], space.upper[kept], slope)
+    step = torch.nan_to_num(whole.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
+    pull = torch.where(held, 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     labels = [space.labels[i] for i in kept.tolist()]
     return Assessment(uncertainty, identifiability(root / scale, space.width[kept], labels), kept, pull)
+
+
+def _held(z: Tensor, lower: Tensor, upper: Tensor, slope: Tensor) -> Tensor:
+    """Which coordinates sit on a bound that they would leave, `[q]`: the bound holds them there."""
+    return ((z <= lower) & (slope > 0)) | ((z >= upper) & (slope < 0))
 
 
 def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
