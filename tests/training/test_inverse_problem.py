@@ -331,6 +331,18 @@ def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
     assert low < free.values["viscosity"] < high, "the interval reaches to where the measurements alone put it"
 
 
+@pytest.mark.parametrize("dense", [2000, 0])
+def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monkeypatch):
+    """The estimate is the minimum with σ as the unit, though the residuals tell that the noise is larger."""
+    monkeypatch.setattr("hyco.training.estimates.LARGEST_DENSE", dense)
+    number = VISCOSITY | {"prior": {"mean": 0.2, "std": 0.001}}
+    noise_free = {"noise": 0.0, "initial_state": "full"}
+    model = trainer([number], observation=noise_free, abs_tol=1e-10, resolution={"x": 8})
+    model.update()
+    assert model.assessment.uncertainty.reduced_chi_square > 2
+    assert float(model.assessment.pull[0].abs()) < 1e-2
+
+
 @pytest.mark.parametrize("prior", [None, {"length_scale": 0.8, "amplitude": 1.0}])
 def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, monkeypatch):
     model = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"}, initial_state=prior)

@@ -68,12 +68,13 @@ def assess(problem: InverseProblem, z: Tensor) -> Assessment:
     # Where σ is only a unit, the residuals tell the noise, and with it what the data determine.
     chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
     data = _without_initial_states(jacobian if problem.known_noise else jacobian / chi, prior, p)
-    scale = 1.0 if problem.known_noise else max(chi, 1.0) if len(prior) else chi
-    slope = jacobian.T @ residual / scale**2
+    # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
+    plain = whole if problem.known_noise else laplace(jacobian, residual, prior=prior if len(prior) else None)
+    slope = jacobian.T @ residual
     if len(prior):
         slope = slope + prior.T @ problem.prior(z[None])[0].cpu()
     held = _held(z.cpu(), problem.lower, problem.upper, slope)
-    step = torch.nan_to_num(whole.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
+    step = torch.nan_to_num(plain.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
     pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     known = identifiability(data, problem.space.width, problem.space.labels)
     return Assessment(uncertainty, known, torch.arange(p), pull)
@@ -93,11 +94,12 @@ def _assess_iteratively(problem: InverseProblem, z: Tensor) -> Assessment:
         scale = max(scale, 1.0)
     whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     uncertainty = Uncertainty(whole.information, whole.covariance, found.reduced_chi_square)
-    slope = found.slope.cpu() / scale**2
+    plain = whole if scale == 1 else laplace(root, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
+    slope = found.slope.cpu()
     if len(prior):
         slope = slope + prior.T @ space.prior_residuals(theta).cpu()
     held = _held(theta.cpu()[kept], space.lower[kept], space.upper[kept], slope)
-    step = torch.nan_to_num(whole.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
+    step = torch.nan_to_num(plain.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
     pull = torch.where(held, 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     labels = [space.labels[i] for i in kept.tolist()]
     return Assessment(uncertainty, identifiability(root / scale, space.width[kept], labels), kept, pull)
