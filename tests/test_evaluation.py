@@ -118,6 +118,16 @@ def test_residuals_above_the_noise_are_warned_of(caplog):
     assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
 
 
+@pytest.mark.parametrize(("pulled", "why"), [(True, "network's predictions pull it"), (False, "ended on its way there")])
+def test_a_pull_is_warned_of_with_what_causes_it(pulled, why, caplog):
+    model = physical(0.12) | {"pulled": pulled}
+    model["parameters"]["viscosity"]["pull"] = 3.0
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
+    assert why in caplog.text
+
+
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
     rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))

@@ -136,11 +136,11 @@ def report(
             if (p.get("pull") or 0.0) > PULLED:
                 log.warning(
                     "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
-                    "cover that, its interval does. The network's predictions pull it: raise hybrid.alpha, or train "
-                    "longer.",
+                    "cover that, its interval does. %s",
                     method,
                     parameter,
                     p["pull"],
+                    _why_pulled(model),
                 )
         methods[method] = entry
     for entry in methods.values():
@@ -164,6 +164,13 @@ def _hybrid(model: Model) -> dict[str, Any]:
     """`alpha`, `interaction` and `sequential` of a model that a hybrid trained; nothing for others."""
     found = model.metadata.get("hybrid") if isinstance(model, Bundle) else model.get("hybrid")
     return dict(found) if found else {}
+
+
+def _why_pulled(model: Model | None) -> str:
+    """What keeps a parameter away from where the measurements alone put it, and what to do."""
+    if isinstance(model, Mapping) and not model.get("pulled", True):
+        return "The optimisation ended on its way there: allow more iterations, or a smaller physical.abs_tol."
+    return "The network's predictions pull it: raise hybrid.alpha, or train longer."
 
 
 def _training(model: Model) -> dict[str, Any]:

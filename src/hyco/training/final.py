@@ -34,8 +34,8 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
     `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
     pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
-    `believed` {equation, resolution}: what differs from the data's equation; `hybrid`, see `final_synthetic_model`; and
-    how all of it came about.
+    `believed` {equation, resolution}: what differs from the data's equation; `pulled`: whether they come from an update
+    with the network's predictions; `hybrid`, see `final_synthetic_model`; and how all of it came about.
     """
     meta = checkpoint.metadata["physical"]
     tensors = unprefixed("physical", checkpoint.tensors)
@@ -62,6 +62,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
         "identifiability": meta.get("identifiability"),
         "residuals": residuals,
         "outcome": meta["outcome"],
+        "pulled": meta.get("pulled", True),
         "execution": meta["execution"],
         "evaluations": [
             {name: value if math.isfinite(value) else None for name, value in zip(meta["evaluated"], row, strict=True)}

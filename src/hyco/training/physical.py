@@ -148,6 +148,7 @@ class PhysicalTrainer:
             the numbers.
         settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
             search of `calibrate` has converged.
+        pulled: whether the coordinates come from an update with the network's predictions.
         own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
@@ -189,7 +190,7 @@ class PhysicalTrainer:
         self.residuals: dict[str, Tensor] = {}
         self.updates = 0
         self.failed: str | None = None
-        self.settled = False
+        self.settled = self.pulled = False
         self.own: Tensor | None = None
         self._limited_by = ""  # the key that limits the last update
         self._predictions = _Predictions(self._predict)
@@ -316,6 +317,7 @@ class PhysicalTrainer:
             self.settled = converged
         if result.status is not Status.DIVERGED and (first or to_the_end or not converged):
             self.unit = torch.from_numpy(result.x.copy())
+            self.pulled = interaction is not None
             self.assessment = None
             if len(self.unit) <= _ASSESSED_ALWAYS:
                 self.assess()
@@ -449,6 +451,7 @@ class PhysicalTrainer:
             "updates": self.updates,
             "failed": self.failed,
             "settled": self.settled,
+            "pulled": self.pulled,
             "work": self.problem.work,
             "weights": dict(self.space.weights),
             "estimates": self.estimates(),
@@ -471,7 +474,8 @@ class PhysicalTrainer:
         return Bundle(tensors, metadata)
 
     def place(self, unit: Tensor) -> None:
-        """Put the coordinates `[q]` somewhere else."""
+        """Put the coordinates `[q]` somewhere else, where no predictions have led."""
+        self.pulled = False
         if not torch.equal(unit, self.unit):
             self.unit, self.assessment = unit.clone(), None
             if len(self.unit) <= _ASSESSED_ALWAYS:
@@ -481,7 +485,7 @@ class PhysicalTrainer:
         """Go on from a `state`, with the execution path that it took."""
         meta = state.metadata
         self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
-        self.settled = meta["settled"]
+        self.settled, self.pulled = meta["settled"], meta.get("pulled", False)
         self.evaluations = state.tensors["evaluations"]
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
