@@ -118,7 +118,9 @@ def test_residuals_above_the_noise_are_warned_of(caplog):
     assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
 
 
-@pytest.mark.parametrize(("pulled", "why"), [(True, "network's predictions pull it"), (False, "ended on its way there")])
+@pytest.mark.parametrize(
+    ("pulled", "why"), [(True, "network's predictions pull it"), (False, "ended on its way there")]
+)
 def test_a_pull_is_warned_of_with_what_causes_it(pulled, why, caplog):
     model = physical(0.12) | {"pulled": pulled}
     model["parameters"]["viscosity"]["pull"] = 3.0
