@@ -8,6 +8,7 @@ from hyco.inversion.result import OptimisationResult
 from hyco.observations import ObservationConfig, observe
 from hyco.physics.registry import build_equation
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer, train_physical
+from hyco.training.search import Search
 
 HEAT = {
     "name": "heat",
@@ -45,6 +46,21 @@ def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes)
     assert distance(model) < 0.6 * before
     assert model.assessment is not None
     assert model.space.undecided == []
+
+
+@pytest.mark.parametrize("horizons", [[], [2]])
+@pytest.mark.parametrize("weight", ["discrepancy", "l_curve"])
+def test_several_starts_are_tried_by_the_first_fit_that_chooses_a_weight(weight, horizons, monkeypatch):
+    counts, minimise = [], Search._minimise
+
+    def count(search, starts, *arguments, **options):
+        counts.append(len(starts))
+        return minimise(search, starts, *arguments, **options)
+
+    monkeypatch.setattr(Search, "_minimise", count)
+    trainer({"weight": weight}, starts=3, horizons=horizons, epochs=2).update()
+    assert counts[0] == 3
+    assert set(counts[1:]) == {1}
 
 
 def test_the_first_update_is_kept_as_the_best_whichever_stage_found_it(monkeypatch):

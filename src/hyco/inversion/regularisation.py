@@ -44,7 +44,8 @@ def discrepancy(
     returned; if all do, the largest.
 
     Args:
-        solve: weight and start `[p]` to the solution.
+        solve: weight and start to the solution.
+        start: of the first fit, `[p]`, or several `[K, p]` where `solve` takes them.
         residuals: how many there are.
     """
     target = 1 + math.sqrt(2 / residuals)
@@ -77,7 +78,8 @@ def l_curve(
     """The weight at the corner of (log misfit, log penalty): the point of largest curvature.
 
     Args:
-        solve: weight and start `[p]` to the solution; each is started from the last.
+        solve: weight and start to the solution; each is started from the last.
+        start: of the first fit, `[p]`, or several `[K, p]` where `solve` takes them.
     """
     fits: list[Fit] = []
     z = start

@@ -62,7 +62,7 @@ class Search:
         undecided = problem.space.undecided
         if undecided and earlier:
             # A first choice for the way; the whole horizon decides.
-            starts = self._choose_weight(undecided, starts[0], earlier[0])[None]
+            starts = self._choose_weight(undecided, starts, earlier[0])[None]
         for steps in earlier:
             stage = self._minimise(starts, steps, None, rel_tol=_STAGE_TOLERANCE)
             log.info("Horizon of %d steps: %s after %d evaluations.", steps, stage.reason, stage.evaluations)
@@ -70,7 +70,7 @@ class Search:
             if stage.status is not Status.DIVERGED:
                 starts = torch.from_numpy(stage.x.copy())[None]
         if undecided:
-            starts = self._choose_weight(undecided, starts[0], problem.steps)[None]
+            starts = self._choose_weight(undecided, starts, problem.steps)[None]
         result = self._minimise(starts, problem.steps, self.interaction)
         result.history = [entry for stage in before for entry in stage.history] + result.history
         result.evaluations += sum(stage.evaluations for stage in before)
@@ -92,10 +92,11 @@ class Search:
             starts[1:, :p] = inside + even * torch.where(boxed, space.upper - inside, space.width)
         return starts
 
-    def _choose_weight(self, names: list[str], start: Tensor, steps: int) -> Tensor:
-        """Choose one weight for the regularisations of these parameters on real data; the coordinates found with it.
+    def _choose_weight(self, names: list[str], starts: Tensor, steps: int) -> Tensor:
+        """Choose one weight for the regularisations of these parameters on real data; coordinates `[q]` found with it.
 
         Args:
+            starts: of the first fit, `[K, q]`; the others go on from it.
             steps: horizon of the data.
         """
         problem = self.problem
@@ -105,8 +106,9 @@ class Search:
 
         def solve(weight: float, z: Tensor) -> Fit:
             problem.space.weights.update(dict.fromkeys(names, weight))
-            result = self._minimise(z[None], steps, None, limit=max(self.limit, 50))
-            found = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else z
+            several = z.reshape(-1, z.shape[-1])
+            result = self._minimise(several, steps, None, limit=max(self.limit, 50))
+            found = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else several[0]
             with torch.no_grad():
                 point = found[None].to(problem.device)
                 misfit = float(problem.real(point, steps)[:, noisy].square().mean())
@@ -115,9 +117,9 @@ class Search:
 
         if how == "discrepancy":
             count = problem.count(steps) if mask is None else int(mask.sum())
-            fit, fits = discrepancy(solve, start, residuals=count)
+            fit, fits = discrepancy(solve, starts, residuals=count)
         else:
-            fit, fits = l_curve(solve, start)
+            fit, fits = l_curve(solve, starts)
         problem.space.weights.update(dict.fromkeys(names, fit.weight))
         log.info(
             "Regularisation weight %.3g by %s (%d fits, misfit %.4g of the noise).",
