@@ -442,6 +442,15 @@ def test_another_minimum_that_fits_as_well_is_told(caplog):
     assert single.outcome["rivals"] == []
 
 
+def test_another_minimum_of_a_field_alone_is_told_too(caplog, monkeypatch):
+    field = {"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.4, "prior_std": 0.05}
+    model = trainer([field], HEAT, steps=2)
+    model.update()
+    monkeypatch.setattr("hyco.training.physical.rivals", lambda *arguments: [{}])
+    model.conclude()
+    assert "Another minimum fits the data as well: another field. The error bars" in caplog.text
+
+
 def interaction_of(problem, length, entries):
     """The network's predictions from four starts, those of the two simulations at t = 0 among them."""
     draws = torch.Generator().manual_seed(1)

@@ -433,7 +433,7 @@ class PhysicalTrainer:
             ends, count = self.outcome.get("starts", []), self.problem.count(self.steps)
             self.outcome["rivals"] = rivals(self.space, self.theta, self.assessment, ends, count)[:8]
         for numbers in self.outcome.get("rivals", []):
-            text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items())
+            text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items()) or "another field"
             log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
 
     def state(self) -> Bundle:
