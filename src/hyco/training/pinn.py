@@ -166,8 +166,11 @@ class _Fit:
         self.stepper = Stepper(own, config.execution, work=config.updates)
         fixed = own.parameter_tensors(torch.float64, device)
         self.fixed = {name: value for name, value in fixed.items() if name not in self.space.names}
-        self.start, self.width = self.space.initial.to(device), self.space.width.to(device)
+        self.start = self.space.initial.to(device)
         self.lower, self.upper = self.space.lower.to(device), self.space.upper.to(device)
+        # Steps of the bounds' width, even where a prior knows more: its mean may be far from the first guess.
+        box = self.upper - self.lower
+        self.width = torch.where(torch.isfinite(box), box, self.space.width.to(device))
         self.moved = torch.zeros_like(self.start, requires_grad=True)
         wide = (-1, *[1] * equation.layout.grid.dimensions)
         self.change_std = observations.change_std().to(device).reshape(wide)
