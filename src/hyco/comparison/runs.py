@@ -304,8 +304,6 @@ def _evaluate(
     others = roll_out_methods(trajectories, seen, equation, models, starts)
     true = {label: true_numbers(equation, _unknowns(contender))}
     entry = report("", 0, equation, "", tests, models, true)["methods"][label]
-    if not math.isfinite(entry["nrmse"]["mean"]):
-        raise FloatingPointError(f"the test rollout of {label} is so large that its error is not finite")
     whole = {name: torch.cat([tests[name], others[name]]) for name in ("truth", label)}
     per_step, _ = nrmse_per_step(whole[label], whole["truth"])
     return {
