@@ -10,6 +10,7 @@ import yaml
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING, configure_logging
+from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.allocator import keep_freed_memory
@@ -60,12 +61,14 @@ class ConfigurationHooks:
             if (dataset := catalog.get(name)) is not None:
                 dataset.directory = self._project_path / directory
 
-    @hook_impl
+    # First, because it refuses: no run in MLflow shall have begun by then.
+    @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to evaluate on nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
+        """Refuse to go on from nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
-            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it takes what
+                an earlier run should have made, and that is not there.
         """
         parameters = catalog.load("parameters")
         if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
@@ -75,12 +78,29 @@ class ConfigurationHooks:
             if "rollouts" in pipeline.all_outputs():
                 message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
+        if missing := sorted(name for name in pipeline.inputs() if _is_missing(name, catalog)):
+            from hyco.config import ConfigurationError
+
+            message = f"experiment {parameters['experiment']} has no {', '.join(missing)} yet; run `--tags train` first"
+            raise for_user(ConfigurationError(message))
         keep_freed_memory()
         threads = parameters.get("threads")
         if threads is not None:
             import torch
 
             torch.set_num_threads(threads)
+
+
+def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
+    """Whether an input that a pipeline cannot do without is not there, as far as its dataset can tell."""
+    if name == "parameters" or name.startswith("params:"):
+        return False
+    if name == "cached_trajectories" or name.endswith("_resume_point"):
+        return False
+    dataset = catalog.get(name)
+    if dataset is None or type(dataset)._exists is AbstractDataset._exists:
+        return False
+    return not dataset.exists()
 
 
 def _use_logging(path: Path) -> None:
