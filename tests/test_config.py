@@ -122,6 +122,11 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
         ({"evaluation": {"channel": 1}}, "evaluation.channel: 1 is no channel of burgers; allowed: 0 (velocity_x)"),
         ({"evaluation": {"frames_per_second": 0.001}}, "frames_per_second: 0.001: input should be greater than or"),
+        ({"evaluation": {"channel": "0"}}, "evaluation.channel: '0': input should be a valid integer"),
+        ({"seed": "3"}, "seed: '3': input should be a valid integer"),
+        ({"seed": 3.0}, "seed: 3.0: input should be a valid integer"),
+        ({"threads": "1"}, "threads: '1': input should be a valid integer"),
+        ({"resume": "no"}, "resume: 'no': input should be a valid boolean"),
         ({"compare": {"methods": "none"}}, "compare: methods is empty and there are no variants: nothing to compare"),
         (
             {"hybrid": {"correction": True}, "compare": {"methods": ["hybrid_auto"]}},

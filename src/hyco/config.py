@@ -67,7 +67,7 @@ class ConfigurationError(ValueError):
 class EvaluationConfig(BaseModel):
     """Keys of the `evaluation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
     channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
@@ -82,11 +82,18 @@ class Configuration(BaseModel):
 
     experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name, and folder of all outputs")
     notes: str = Field(default="", description="free text that goes with the run")
-    seed: NonNegativeInt = Field(default=0, description="seed of all random streams")
+    # Strict where the pipelines take the value as it stands: a text like "3" or "no" is none of these.
+    seed: NonNegativeInt = Field(default=0, strict=True, description="seed of all random streams")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
-    threads: PositiveInt | None = Field(default=None, description="CPU threads of torch; null: as many as cores")
-    resume: bool = Field(default=False, description="continue the last checkpoint of the same configuration")
-    profile: bool = Field(default=False, description="record which tensor operators the trainings spend their time in")
+    threads: PositiveInt | None = Field(
+        default=None, strict=True, description="CPU threads of torch; null: as many as cores"
+    )
+    resume: bool = Field(
+        default=False, strict=True, description="continue the last checkpoint of the same configuration"
+    )
+    profile: bool = Field(
+        default=False, strict=True, description="record which tensor operators the trainings spend their time in"
+    )
     equation: EquationConfig
     generation: GenerationConfig
     observation: ObservationConfig

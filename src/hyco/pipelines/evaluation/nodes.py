@@ -33,19 +33,20 @@ def roll_out_test_simulations(
     The initial states are known as those of the training are: exactly, or as they were measured.
     """
     from hyco.evaluation import roll_out_methods
-    from hyco.observations import Observations
+    from hyco.observations import ObservationConfig, Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
+    test_sim = ObservationConfig.model_validate(observation).test_sim
     rollouts = roll_out_methods(
         trajectories.tensors["trajectories"],
-        observation["test_sim"],
+        test_sim,
         build_equation(equation),
         models,
         Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
-    return Bundle(rollouts, {"kind": "rollouts", "test_sim": observation["test_sim"], **metadata})
+    return Bundle(rollouts, {"kind": "rollouts", "test_sim": test_sim, **metadata})
 
 
 def make_report(
@@ -112,10 +113,11 @@ def plot_training_curves(**histories: History) -> Figure:
 
 def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figure:
     """Error of every method over the rollout."""
+    from hyco.physics.registry import build_equation
     from hyco.plots import rollout_error
 
     per_step = {method: entry["nrmse"]["per_step"] for method, entry in report["methods"].items()}
-    return rollout_error(per_step, equation["dt"])
+    return rollout_error(per_step, build_equation(equation).dt)
 
 
 def plot_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> Figure:
