@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+import torch
 import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.hooks import hook_impl
@@ -129,6 +130,15 @@ def test_a_dataset_that_cannot_tell_whether_it_exists_is_not_refused():
     catalog = DataCatalog({"model": Silent()})
     catalog["parameters"] = {"experiment": "tiny", "observation": {}}
     ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+
+
+def test_the_threads_of_a_run_are_not_those_of_the_next_one_in_the_process(session):
+    hooks, found = ConfigurationHooks(), []
+    pipeline = Pipeline([node(lambda _: found.append(torch.get_num_threads()), "parameters", None, name="work")])
+    before = torch.get_num_threads()
+    for threads in (before + 1, before + 2, None, None):
+        session((hooks,), pipeline, {}, {"experiment": "tiny", "observation": {}, "threads": threads})
+    assert found == [before + 1, before + 2, before, before]
 
 
 def test_the_projects_logging_holds_wherever_the_command_was_started(monkeypatch, tmp_path):

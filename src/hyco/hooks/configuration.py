@@ -31,6 +31,7 @@ class ConfigurationHooks:
 
     def __init__(self) -> None:
         self._project_path = Path()
+        self._own_threads: int | None = None  # how many there were before `threads` changed it
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -84,11 +85,19 @@ class ConfigurationHooks:
             message = f"experiment {parameters['experiment']} has no {', '.join(missing)} yet; run `--tags train` first"
             raise for_user(ConfigurationError(message))
         keep_freed_memory()
-        threads = parameters.get("threads")
-        if threads is not None:
-            import torch
+        self._set_threads(parameters.get("threads"))
 
-            torch.set_num_threads(threads)
+    def _set_threads(self, threads: int | None) -> None:
+        """As many as asked for; without a number as many as there were, whatever an earlier run of this process had."""
+        if threads is None and self._own_threads is None:
+            return
+        import torch
+
+        if self._own_threads is None:
+            self._own_threads = torch.get_num_threads()
+        torch.set_num_threads(threads or self._own_threads)
+        if threads is None:
+            self._own_threads = None
 
 
 def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
