@@ -7,6 +7,7 @@ checks what concerns two of them.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from hyco.physics.equation import Equation, EquationConfig
 from hyco.physics.parameters.space import KINDS
 from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
 from hyco.sections import merge
+from hyco.training.checkpoints import differences
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -118,6 +120,26 @@ def parse_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("device: 'cuda' is not available here; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
+    """Refuse simulations that were not made with these sections: a report would state other truths than theirs.
+
+    Args:
+        metadata: of the simulations; with `origin` where they were made here, and not by the user.
+
+    Raises:
+        ConfigurationError: names each key that differs, with both values.
+    """
+    if "origin" not in metadata:
+        return
+    then, now = (json.loads(json.dumps(found)) for found in (metadata["origin"], sections))  # as files have them
+    changed = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences(then, now)]
+    if changed:
+        raise ConfigurationError(
+            f"the simulations are of another configuration ({'; '.join(changed)}). Evaluate with its values, or run "
+            "the training too."
+        )
 
 
 def resolve_hybrid(

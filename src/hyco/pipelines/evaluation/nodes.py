@@ -25,18 +25,25 @@ def roll_out_test_simulations(
     trajectories: Bundle,
     observations: Bundle,
     equation: dict[str, Any],
+    generation: dict[str, Any],
     observation: dict[str, Any],
+    seed: int,
     **models: Model,
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
     The initial states are known as those of the training are: exactly, or as they were measured.
+
+    Raises:
+        ConfigurationError: the simulations are those of another equation, generation or seed.
     """
+    from hyco.config import check_origin
     from hyco.evaluation import roll_out_methods
     from hyco.observations import ObservationConfig, Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
+    check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     test_sim = ObservationConfig.model_validate(observation).test_sim
     rollouts = roll_out_methods(
         trajectories.tensors["trajectories"],
