@@ -140,7 +140,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run draws, or print the table of what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draws", type=int, default=20, help="draws with 1 % noise; noise-free: one")
+    parser.add_argument("--draws", type=int, default=20, help="draws with 1 %% noise; noise-free: one")
     parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
     parser.add_argument("--table", type=Path, nargs="+", help="print the table of these files and stop")

@@ -1,11 +1,12 @@
 """Bad configuration meets one line per problem: file, key, value, what is allowed."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hyco.config import ConfigurationError, check, contenders, merge, parse, parse_device, resolve_hybrid
+from hyco.config import ConfigurationError, check, check_origin, contenders, merge, parse, parse_device, resolve_hybrid
 from hyco.generation import generate
 from hyco.physics.registry import build_equation
 
@@ -122,6 +123,11 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
         ({"evaluation": {"channel": 1}}, "evaluation.channel: 1 is no channel of burgers; allowed: 0 (velocity_x)"),
         ({"evaluation": {"frames_per_second": 0.001}}, "frames_per_second: 0.001: input should be greater than or"),
+        ({"evaluation": {"channel": "0"}}, "evaluation.channel: '0': input should be a valid integer"),
+        ({"seed": "3"}, "seed: '3': input should be a valid integer"),
+        ({"seed": 3.0}, "seed: 3.0: input should be a valid integer"),
+        ({"threads": "1"}, "threads: '1': input should be a valid integer"),
+        ({"resume": "no"}, "resume: 'no': input should be a valid boolean"),
         ({"compare": {"methods": "none"}}, "compare: methods is empty and there are no variants: nothing to compare"),
         (
             {"hybrid": {"correction": True}, "compare": {"methods": ["hybrid_auto"]}},
@@ -200,6 +206,16 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     assert parse_device("auto").type == "cpu"
     with pytest.raises(ConfigurationError, match="'cuda' is not available here; use auto or cpu"):
         parse_device("cuda")
+
+
+def test_an_evaluation_of_other_simulations_is_refused_and_of_the_users_own_is_not():
+    made = {"equation": {"dt": 0.1, "domain": {1: 2}}, "generation": {"steps": 4}, "seed": 0}
+    stored = {"origin": json.loads(json.dumps(made))}
+    check_origin(stored, made)
+    check_origin({"origin": made}, made)
+    check_origin({"layout": {}}, made)
+    with pytest.raises(ConfigurationError, match=r"\(equation\.dt: 0\.1 there, 0\.2 now; seed: 0 there, 5 now\)"):
+        check_origin(stored, {**made, "equation": {**made["equation"], "dt": 0.2}, "seed": 5})
 
 
 def test_what_the_physical_model_believes_is_checked_against_its_own_equation():

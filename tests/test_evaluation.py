@@ -146,6 +146,14 @@ def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
         report("e", 0, EQUATION, "burgers", broken, models, TRUE)
 
 
+def test_a_rollout_whose_error_overflows_is_an_error_and_not_a_number():
+    models = {"physical": physical(0.1)}
+    huge = rollouts(models)
+    huge["physical"] = huge["physical"] * 1e200
+    with pytest.raises(FloatingPointError, match="the test rollout of physical is so large that its error is not"):
+        report("e", 0, EQUATION, "burgers", huge, models, TRUE)
+
+
 def test_without_a_test_simulation_there_is_nothing_to_evaluate():
     with pytest.raises(ValueError, match="run the tag `train` alone"):
         roll_out_methods(DATA.tensors["trajectories"], [], EQUATION, {})

@@ -20,6 +20,19 @@ def test_phases_add_up_and_remember_their_peak():
     assert set(clock.seconds) == {"work"}
 
 
+def test_the_peak_of_the_process_outlives_the_phase_that_had_it():
+    clock = PhaseClock(memory=True)
+    with clock.phase("large"):
+        block = torch.ones(40_000_000, dtype=torch.float64)
+    largest = clock.peak["large"]
+    del block
+    for _ in range(2):
+        with clock.phase("small"):
+            pass
+    assert clock.peak["small"] < largest
+    assert peak_rss_bytes() >= 0.99 * largest
+
+
 def test_operators_are_counted_with_the_self_times_that_torch_finds():
     recorder = OperatorRecorder({})
     recorder.start("work")

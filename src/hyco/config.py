@@ -7,6 +7,7 @@ checks what concerns two of them.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from hyco.physics.equation import Equation, EquationConfig
 from hyco.physics.parameters.space import KINDS
 from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
 from hyco.sections import merge
+from hyco.training.checkpoints import differences
 from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -67,7 +69,7 @@ class ConfigurationError(ValueError):
 class EvaluationConfig(BaseModel):
     """Keys of the `evaluation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
     channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
@@ -82,11 +84,18 @@ class Configuration(BaseModel):
 
     experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name, and folder of all outputs")
     notes: str = Field(default="", description="free text that goes with the run")
-    seed: NonNegativeInt = Field(default=0, description="seed of all random streams")
+    # Strict where the pipelines take the value as it stands: a text like "3" or "no" is none of these.
+    seed: NonNegativeInt = Field(default=0, strict=True, description="seed of all random streams")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
-    threads: PositiveInt | None = Field(default=None, description="CPU threads of torch; null: as many as cores")
-    resume: bool = Field(default=False, description="continue the last checkpoint of the same configuration")
-    profile: bool = Field(default=False, description="record which tensor operators the trainings spend their time in")
+    threads: PositiveInt | None = Field(
+        default=None, strict=True, description="CPU threads of torch; null: as many as cores"
+    )
+    resume: bool = Field(
+        default=False, strict=True, description="continue the last checkpoint of the same configuration"
+    )
+    profile: bool = Field(
+        default=False, strict=True, description="record which tensor operators the trainings spend their time in"
+    )
     equation: EquationConfig
     generation: GenerationConfig
     observation: ObservationConfig
@@ -111,6 +120,26 @@ def parse_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("device: 'cuda' is not available here; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
+    """Refuse simulations that were not made with these sections: a report would state other truths than theirs.
+
+    Args:
+        metadata: of the simulations; with `origin` where they were made here, and not by the user.
+
+    Raises:
+        ConfigurationError: names each key that differs, with both values.
+    """
+    if "origin" not in metadata:
+        return
+    then, now = (json.loads(json.dumps(found)) for found in (metadata["origin"], sections))  # as files have them
+    changed = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences(then, now)]
+    if changed:
+        raise ConfigurationError(
+            f"the simulations are of another configuration ({'; '.join(changed)}). Evaluate with its values, or run "
+            "the training too."
+        )
 
 
 def resolve_hybrid(

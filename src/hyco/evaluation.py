@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -97,7 +98,7 @@ def report(
             equation's own.
 
     Raises:
-        FloatingPointError: a method's rollout is not finite: that is an error, not a number.
+        FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
         ValueError: the physical model had no update, so that a number has no standard deviation.
     """
     own = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
@@ -106,11 +107,13 @@ def report(
         if method not in rollouts:
             continue
         per_step, flagged = nrmse_per_step(rollouts[method], rollouts["truth"])
-        entry: dict[str, Any] = {"nrmse": {"mean": sum(per_step) / len(per_step), "per_step": per_step}}
-        if not bool(torch.isfinite(rollouts[method]).all()):
+        mean = sum(per_step) / len(per_step)
+        entry: dict[str, Any] = {"nrmse": {"mean": mean, "per_step": per_step}}
+        finite = bool(torch.isfinite(rollouts[method]).all())
+        if not (finite and math.isfinite(mean)):
             raise FloatingPointError(
-                f"the test rollout of {method} is not finite: train longer, with a smaller learning rate or with "
-                "longer training rollouts (num_predict_steps)"
+                f"the test rollout of {method} is {'so large that its error is not finite' if finite else 'not finite'}"
+                ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
             )
         if flagged:
             entry["nrmse"]["steps_with_truth_near_zero"] = flagged

@@ -16,6 +16,9 @@ _CLEAR = Path("/proc/self/clear_refs")
 # Events of the profiler that are part of others: the host's calls of CUDA, and annotations copied to the device.
 _PARTS_OF_OTHERS = ("cuda_runtime", "cuda_driver", "gpu_user_annotation", "overhead")
 
+# The peak before the kernel's mark was last reset, which `getrusage` knows no more.
+_peak_before_reset = 0
+
 # By part of a training: the `seconds` that were recorded, and by device and name `[calls, self seconds]`.
 Operators = dict[str, dict[str, Any]]
 
@@ -23,7 +26,7 @@ Operators = dict[str, dict[str, Any]]
 def peak_rss_bytes() -> int:
     """Largest resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return max(_peak_before_reset, peak if sys.platform == "darwin" else peak * 1024)
 
 
 def unwatched() -> None:
@@ -199,6 +202,8 @@ def _within(event: Any, other: Any) -> bool:
 
 
 def _reset_high_water_mark() -> None:
+    global _peak_before_reset
+    _peak_before_reset = peak_rss_bytes()
     try:
         _CLEAR.write_text("5")
     except OSError:  # not Linux, or not allowed: the peak of the process has to do

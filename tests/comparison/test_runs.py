@@ -3,11 +3,13 @@
 import copy
 import json
 import math
+import multiprocessing
 
 import pytest
 import torch
 
 from hyco.comparison import CompareConfig, compare, runs
+from hyco.comparison.runs import LostProcessError
 from hyco.config import ConfigurationError, contenders, parse
 from hyco.evaluation import report, roll_out_methods
 from hyco.generation import GenerationConfig, generate
@@ -108,6 +110,34 @@ def test_two_processes_find_what_one_finds(whole):
     side_by_side = last(section(seeds="3-3", methods="synthetic+physical", processes=2))
     alone = [r for r in without_times(whole) if r["seed"] == 3 and r["training"] in ("synthetic", "physical")]
     assert without_times(side_by_side) == alone
+
+
+def beside_a_long_training(method):
+    """The records of a short training and of one that takes hours, from two processes."""
+    parameters = {
+        **section(methods=f"{method}+synthetic"),
+        "synthetic": {**PARAMETERS["synthetic"], "epochs": 1_000_000},
+    }
+    return runs._results([(contender, 0) for contender in contenders(parameters)], 2, "cpu")
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_left_ends_the_trainings_that_go_on_beside_it():
+    results = beside_a_long_training("persistence")
+    assert next(results)[0]["method"] == "persistence"
+    results.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told_and_ends_the_others():
+    results = beside_a_long_training("persistence")
+    next(results)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(LostProcessError, match=r"resume=true, and with compare\.processes below 2"):
+        next(results)
+    assert not multiprocessing.active_children()
 
 
 def test_a_killed_comparison_goes_on_where_it_was_and_runs_nothing_twice(whole, monkeypatch):

@@ -27,6 +27,17 @@ def test_a_missing_file_is_none_only_where_it_may_be_missing(tmp_path):
         TensorDataset(path).load()
 
 
+def test_a_part_of_a_file_is_named_with_what_to_do(tmp_path, trajectories):
+    path = tmp_path / "a.safetensors"
+    TensorDataset(str(path)).save(trajectories)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DatasetError) as caught:
+        TensorDataset(str(path), must_exist=False).load()
+    last = str(caught.value).splitlines()[-1]
+    assert last.startswith(f"{path} is damaged")
+    assert last.endswith("remove it, and run the pipeline that makes it")
+
+
 def test_the_catalog_makes_it_and_keeps_its_metadata(tmp_path):
     entry = {
         "type": "hyco.datasets.tensor.TensorDataset",

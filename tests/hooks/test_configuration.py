@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 import pytest
+import torch
 import yaml
 from kedro.config import OmegaConfigLoader
+from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING
-from kedro.io import DataCatalog
+from kedro.io import AbstractDataset, DataCatalog
+from kedro.pipeline import Pipeline, node
 
 from hyco.config import ConfigurationError
 from hyco.hooks import ConfigurationHooks
@@ -88,6 +91,54 @@ def test_without_checkpoint_dir_the_catalog_is_left_as_it_is():
     catalog = DataCatalog.from_config({"hybrid_checkpoint": conf})
     ConfigurationHooks().after_catalog_created(catalog, {"parameters": {"hybrid": {"checkpoint_dir": None}}})
     assert catalog.get("hybrid_checkpoint").directory == Path("usual")
+
+
+@pytest.mark.parametrize(
+    ("test_sim", "reason"),
+    [([], "test_sim: .* leaves nothing to evaluate on"), ([0], "experiment tiny has no model yet; run `--tags train`")],
+)
+def test_what_cannot_be_evaluated_is_refused_before_anything_begins(session, tmp_path, test_sim, reason):
+    begun = []
+
+    class Tracking:
+        @hook_impl
+        def before_pipeline_run(self):
+            begun.append(True)
+
+    conf = {"type": "hyco.datasets.tensor.TensorDataset", "filepath": str(tmp_path / "model.safetensors")}
+    catalog = {"model": conf, "model_resume_point": {**conf, "must_exist": False}}
+    inputs = ["model", "model_resume_point"]
+    pipeline = Pipeline([node(lambda model, point: model, inputs, "rollouts", name="roll_out")])
+    parameters = {"experiment": "tiny", "observation": {"test_sim": test_sim}}
+    with pytest.raises(ConfigurationError, match=reason):
+        session((ConfigurationHooks(), Tracking()), pipeline, catalog, parameters)
+    assert not begun
+
+
+def test_a_dataset_that_cannot_tell_whether_it_exists_is_not_refused():
+    pipeline = Pipeline([node(lambda model: None, "model", None, name="use")])
+
+    class Silent(AbstractDataset):
+        def load(self):
+            return 1
+
+        def save(self, data): ...
+
+        def _describe(self):
+            return {}
+
+    catalog = DataCatalog({"model": Silent()})
+    catalog["parameters"] = {"experiment": "tiny", "observation": {}}
+    ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+
+
+def test_the_threads_of_a_run_are_not_those_of_the_next_one_in_the_process(session):
+    hooks, found = ConfigurationHooks(), []
+    pipeline = Pipeline([node(lambda _: found.append(torch.get_num_threads()), "parameters", None, name="work")])
+    before = torch.get_num_threads()
+    for threads in (before + 1, before + 2, None, None):
+        session((hooks,), pipeline, {}, {"experiment": "tiny", "observation": {}, "threads": threads})
+    assert found == [before + 1, before + 2, before, before]
 
 
 def test_the_projects_logging_holds_wherever_the_command_was_started(monkeypatch, tmp_path):

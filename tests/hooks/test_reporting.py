@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import click
 import pytest
 import yaml
+from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 
 from hyco.hooks import ReportHooks
@@ -60,3 +62,20 @@ def test_a_foreseen_error_is_a_message_on_the_command_line_and_itself_elsewhere(
 def test_an_unforeseen_error_keeps_its_traceback_on_the_command_line(session, conf_catalog):
     with click.Context(click.Command("run")), pytest.raises(ZeroDivisionError):
         session((ReportHooks(),), raise_error(ZeroDivisionError("a bug")), conf_catalog, PARAMETERS)
+
+
+def test_on_the_command_line_a_result_that_cannot_be_saved_ends_the_node_that_makes_more(session, tmp_path):
+    ended = []
+
+    def grow() -> Iterator[dict[str, Any]]:
+        try:
+            yield {}
+        finally:
+            ended.append(True)
+
+    (tmp_path / "file").touch()
+    conf = {"type": "hyco.datasets.growing.GrowingJSONDataset", "filepath": str(tmp_path / "file" / "comparison.json")}
+    pipeline = Pipeline([node(grow, None, "comparison", name="compare")])
+    with click.Context(click.Command("run")), pytest.raises(DatasetError) as caught:
+        session((ReportHooks(),), pipeline, {"comparison": conf}, PARAMETERS)
+    assert ended, caught

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from kedro.pipeline import Pipeline, node
 from mlflow.entities import Run
 
 from hyco.hooks import MlflowHooks
+from hyco.hooks.errors import TrackingError
 from hyco.hooks.tracking import flatten, report_metrics, run_name
 
 PARAMETERS = {"experiment": "tiny", "notes": "a note", "hybrid": {"alpha": 0.5, "checkpoint_dir": None}}
@@ -163,6 +165,62 @@ def test_a_tracking_uri_that_the_user_set_is_kept(session, project, conf_catalog
     session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "chosen"}, tmp_path)
     assert newest(project, "chosen").info.status == "FINISHED"
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_server_that_is_not_there_is_told_before_anything_runs(session, conf_catalog, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match=r"MLflow takes no run at http://127.0.0.1:1 .* MLFLOW_TRACKING_URI"):
+        session((MlflowHooks(),), COMPLETE, conf_catalog, PARAMETERS, tmp_path)
+    assert not (tmp_path / "reporting").exists()
+
+
+def unreachable(*_: Any, **__: Any) -> None:
+    raise mlflow.MlflowException("the server is gone")
+
+
+@pytest.mark.parametrize("call", ["log_artifact", "log_batch", "set_terminated"])
+def test_a_server_that_goes_away_ends_no_run(session, project, conf_catalog, tmp_path, monkeypatch, caplog, call):
+    def leave() -> dict[str, float]:
+        monkeypatch.setattr(mlflow.MlflowClient, call, unreachable)
+        return {"viscosity": 0.1}
+
+    pipeline = Pipeline([TRAIN, node(lambda _: (leave(), REPORT), "metrics", ["physical_model", "report"], name="end")])
+    session((MlflowHooks(),), pipeline, conf_catalog, {"experiment": "gone"}, project)
+    assert (tmp_path / "reporting" / "report.json").exists()
+    assert "MLflow did not take" in caplog.text
+    assert "the server is gone" in caplog.text
+    assert mlflow.active_run() is None
+
+
+def test_a_server_that_goes_away_does_not_hide_why_a_run_failed(session, project, conf_catalog, monkeypatch):
+    def leave(metrics: list[Any]) -> None:
+        monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", unreachable)
+        fail(metrics)
+
+    pipeline = Pipeline([TRAIN, node(leave, "metrics", None, name="fail")])
+    with pytest.raises(RuntimeError, match="the solver broke"):
+        session((MlflowHooks(),), pipeline, conf_catalog, {"experiment": "gone"}, project)
+
+
+def test_a_server_that_goes_away_ends_no_comparison(session, project, tmp_path, monkeypatch, caplog):
+    catalog = {
+        "comparison": {
+            "type": "hyco.datasets.growing.GrowingJSONDataset",
+            "filepath": str(tmp_path / "comparison.json"),
+        },
+    }
+
+    def leaving() -> Iterator[dict[str, Any]]:
+        for state in grow():
+            yield state
+            monkeypatch.setattr(mlflow.MlflowClient, "log_batch", unreachable)
+
+    pipeline = Pipeline([node(leaving, None, "comparison", name="compare")])
+    session((MlflowHooks(),), pipeline, catalog, {"experiment": "gone"}, project)
+    assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
+    assert "MLflow did not take a run of the comparison (the server is gone)" in caplog.text
+    assert mlflow.active_run() is None
 
 
 def test_a_deleted_experiment_is_taken_up_again(session, project, conf_catalog):

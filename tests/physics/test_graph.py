@@ -1,7 +1,9 @@
 """One recording of a step serves every batch size, and computes nothing twice that need not be."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -135,6 +137,29 @@ def program_of(equation, count=2):
 def functions(equation):
     """The names of what a traced step calls."""
     return [node.target.__name__ for node in program_of(equation).graph.nodes if node.op == "call_function"]
+
+
+def test_two_threads_may_record_at_the_same_time():
+    first_began, second_began, first_is_done = Event(), Event(), Event()
+
+    def first(state):
+        first_began.set()
+        second_began.wait(0.5)
+        return 2 * state
+
+    def second(state):
+        second_began.set()
+        first_is_done.wait(0.5)
+        return 3 * state
+
+    state = torch.ones(1, 1, 4)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(trace, first, state, [], [])
+        first_began.wait(5)
+        other = pool.submit(trace, second, state, [], [])
+        one.add_done_callback(lambda _: first_is_done.set())
+        programs = one.result(), other.result()
+    assert [float(program.step(state, *program.prepare(1)).max()) for program in programs] == [2.0, 3.0]
 
 
 def test_periodic_neighbours_are_rolls():

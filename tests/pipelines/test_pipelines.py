@@ -9,7 +9,7 @@ from kedro.runner import SequentialRunner
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.pipeline_registry import register_pipelines
-from hyco.pipelines.evaluation.nodes import _pictured
+from hyco.pipelines.evaluation.nodes import _pictured, plot_rollout_error
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.storage import Bundle
@@ -205,6 +205,19 @@ def test_of_three_dimensions_the_middle_plane_is_pictured():
     assert (pictured["truth"] == 4).all()
     assert pictured["channels"] == ("u at $z$ = 2.25",)
     predictions(**pictured)
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        {"name": "darcy", "domain": PARAMETERS["equation"]["domain"], "parameters": {"permeability": 1.0}},
+        {**PARAMETERS["equation"], "dt": "0.05"},
+    ],
+    ids=["left out", "a text"],
+)
+def test_the_time_step_of_a_picture_is_the_equations_own(equation):
+    report = {"methods": {"persistence": {"nrmse": {"per_step": [1.0]}}}}
+    assert plot_rollout_error(report, equation).axes
 
 
 def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():

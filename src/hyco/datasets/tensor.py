@@ -7,6 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
+from safetensors import SafetensorError
 
 from hyco.datasets.previews import NOTHING, picture
 from hyco.storage import Bundle, read_bundle, write_bundle
@@ -27,10 +28,18 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
         self.metadata = metadata
 
     def load(self) -> Bundle | None:
-        """The bundle, or None where there may be no file."""
+        """The bundle, or None where there may be no file.
+
+        Raises:
+            ValueError: the file is no bundle, or a part of one.
+        """
         if not self._must_exist and not self._filepath.exists():
             return None
-        return read_bundle(self._filepath)
+        try:
+            return read_bundle(self._filepath)
+        except SafetensorError as error:
+            message = f"{self._filepath} is damaged ({error}); remove it, and run the pipeline that makes it"
+            raise ValueError(message) from error
 
     def save(self, data: Bundle) -> None:
         """Write the bundle."""

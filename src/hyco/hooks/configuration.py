@@ -10,6 +10,7 @@ import yaml
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING, configure_logging
+from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.allocator import keep_freed_memory
@@ -30,6 +31,7 @@ class ConfigurationHooks:
 
     def __init__(self) -> None:
         self._project_path = Path()
+        self._own_threads: int | None = None  # how many there were before `threads` changed it
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -60,12 +62,14 @@ class ConfigurationHooks:
             if (dataset := catalog.get(name)) is not None:
                 dataset.directory = self._project_path / directory
 
-    @hook_impl
+    # First, because it refuses: no run in MLflow shall have begun by then.
+    @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to evaluate on nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
+        """Refuse to go on from nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
-            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it takes what
+                an earlier run should have made, and that is not there.
         """
         parameters = catalog.load("parameters")
         if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
@@ -75,12 +79,37 @@ class ConfigurationHooks:
             if "rollouts" in pipeline.all_outputs():
                 message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
-        keep_freed_memory()
-        threads = parameters.get("threads")
-        if threads is not None:
-            import torch
+        if missing := sorted(name for name in pipeline.inputs() if _is_missing(name, catalog)):
+            from hyco.config import ConfigurationError
 
-            torch.set_num_threads(threads)
+            message = f"experiment {parameters['experiment']} has no {', '.join(missing)} yet; run `--tags train` first"
+            raise for_user(ConfigurationError(message))
+        keep_freed_memory()
+        self._set_threads(parameters.get("threads"))
+
+    def _set_threads(self, threads: int | None) -> None:
+        """As many as asked for; without a number as many as there were, whatever an earlier run of this process had."""
+        if threads is None and self._own_threads is None:
+            return
+        import torch
+
+        if self._own_threads is None:
+            self._own_threads = torch.get_num_threads()
+        torch.set_num_threads(threads or self._own_threads)
+        if threads is None:
+            self._own_threads = None
+
+
+def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
+    """Whether an input that a pipeline cannot do without is not there, as far as its dataset can tell."""
+    if name == "parameters" or name.startswith("params:"):
+        return False
+    if name == "cached_trajectories" or name.endswith("_resume_point"):
+        return False
+    dataset = catalog.get(name)
+    if dataset is None or type(dataset)._exists is AbstractDataset._exists:
+        return False
+    return not dataset.exists()
 
 
 def _use_logging(path: Path) -> None:

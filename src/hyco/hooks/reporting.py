@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import yaml
 from kedro.framework.hooks import hook_impl
 
@@ -60,7 +62,11 @@ class ReportHooks:
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
-        """Print the errors that this program foresaw as their message alone."""
+        """Let go of what nodes hold, and print the errors that this program foresaw as their message alone."""
+        if click.get_current_context(silent=True) is not None:
+            # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
+            # program would wait for them. In a notebook a debugger needs the frames.
+            traceback.clear_frames(error.__traceback__)
         foreseen = type(error).__module__.startswith("hyco.")
         if foreseen and (shown := for_user(error)) is not error:
             raise shown from error

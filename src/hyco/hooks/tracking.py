@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kedro.framework.hooks import hook_impl
 
 from hyco.garbage import first_import
+from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.reporting import COMPARISON, REPORT
 
 if TYPE_CHECKING:
@@ -64,12 +65,26 @@ class MlflowHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Start a run with the parameters, and let live metrics go there."""
+        """Start a run with the parameters, and let live metrics go there.
+
+        Raises:
+            TrackingError: MLflow does not take a run; on the command line, a `click.ClickException`.
+        """
         # A run that is still open was interrupted: Kedro calls no hook then.
         self._end("KILLED")
         parameters = catalog.load("parameters")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         with first_import("mlflow"):
-            self._start(run_params, parameters)
+            import mlflow
+
+            try:
+                self._start(run_params, parameters)
+            except Exception as error:  # a tracking server can fail in any way
+                message = (
+                    f"MLflow takes no run at {mlflow.get_tracking_uri()} ({error}). Start its server, or say where "
+                    "runs go with MLFLOW_TRACKING_URI; without it they go to mlflow.db in the project's folder."
+                )
+                raise for_user(TrackingError(message)) from error
 
         from hyco.datasets.metrics import MetricsDataset
 
@@ -85,17 +100,22 @@ class MlflowHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log the runs that a comparison has grown by."""
+        """Log the runs that a comparison has grown by. A failure is logged: it shall not end a comparison."""
         if dataset_name == COMPARISON and self._run_id is not None:
-            self._log_compared(data)
+            try:
+                self._log_compared(data)
+            except Exception as error:
+                log.warning("MLflow did not take a run of the comparison (%s); its file has it.", error)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Send what the run made, and end it."""
+        """Send what the run made, and end it. A failure is logged: what was asked for is there."""
         status = "FAILED"
         try:
             self._log_outputs(pipeline.all_outputs())
             status = "FINISHED"
+        except Exception as error:
+            log.warning("MLflow did not take all that the run has made (%s); the files are in the project.", error)
         finally:
             self._end(status)
 
@@ -106,7 +126,6 @@ class MlflowHooks:
 
     def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
         project_path = Path(run_params["project_path"])
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
         from mlflow.entities import Param
 
@@ -239,9 +258,12 @@ class MlflowHooks:
             dataset.run_id = None
         run_id, self._run_id, self._metrics = self._run_id, None, []
         atexit.unregister(self._end)
-        while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
+        try:
+            while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
+                mlflow.end_run(status)
             mlflow.end_run(status)
-        mlflow.end_run(status)
+        except Exception as error:  # it must not hide why a pipeline failed
+            log.warning("MLflow did not take the end of the run, %s (%s).", status.lower(), error)
 
 
 def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:

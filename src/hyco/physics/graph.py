@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 aten = torch.ops.aten
 Run = Callable[..., Tensor]
+
+# Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
+_RECORDING = threading.Lock()
 
 
 class TracingError(Exception):
@@ -91,7 +95,8 @@ def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
         TracingError: see `trace`.
     """
     try:
-        graph: fx.GraphModule = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+        with _RECORDING:
+            graph: fx.GraphModule = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     except Exception as error:  # tracing can fail in as many ways as a step can be written
         raise TracingError(str(error).split("\n")[0]) from error
     for node in graph.graph.nodes:

@@ -25,27 +25,35 @@ def roll_out_test_simulations(
     trajectories: Bundle,
     observations: Bundle,
     equation: dict[str, Any],
+    generation: dict[str, Any],
     observation: dict[str, Any],
+    seed: int,
     **models: Model,
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
     The initial states are known as those of the training are: exactly, or as they were measured.
+
+    Raises:
+        ConfigurationError: the simulations are those of another equation, generation or seed.
     """
+    from hyco.config import check_origin
     from hyco.evaluation import roll_out_methods
-    from hyco.observations import Observations
+    from hyco.observations import ObservationConfig, Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
+    check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
+    test_sim = ObservationConfig.model_validate(observation).test_sim
     rollouts = roll_out_methods(
         trajectories.tensors["trajectories"],
-        observation["test_sim"],
+        test_sim,
         build_equation(equation),
         models,
         Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
-    return Bundle(rollouts, {"kind": "rollouts", "test_sim": observation["test_sim"], **metadata})
+    return Bundle(rollouts, {"kind": "rollouts", "test_sim": test_sim, **metadata})
 
 
 def make_report(
@@ -112,10 +120,11 @@ def plot_training_curves(**histories: History) -> Figure:
 
 def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figure:
     """Error of every method over the rollout."""
+    from hyco.physics.registry import build_equation
     from hyco.plots import rollout_error
 
     per_step = {method: entry["nrmse"]["per_step"] for method, entry in report["methods"].items()}
-    return rollout_error(per_step, equation["dt"])
+    return rollout_error(per_step, build_equation(equation).dt)
 
 
 def plot_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> Figure:
