@@ -29,6 +29,7 @@ def smooth(boundaries, *shape):
             "periodic": (2 * torch.pi * x + 1).sin() + 0.3,
             "neumann": (torch.pi * x).cos() + 0.5 * (2 * torch.pi * x).cos(),
             "dirichlet": (torch.pi * x).sin() ** 3,
+            "dirichlet-neumann": (torch.pi * x / 2).sin() ** 3,
         }[boundary]
         u = u * wave.reshape([n if i == axis else 1 for i in range(len(shape))])
     return u.float()[None, None]
@@ -66,7 +67,7 @@ def test_the_same_weights_on_a_finer_grid_give_the_same_answer_for_a_smooth_peri
     assert change_with_resolution(("periodic",) * dimensions, 8 if dimensions == 3 else 16) < 1e-3
 
 
-@pytest.mark.parametrize("boundaries", [("neumann",), ("dirichlet",), ("periodic", "neumann")])
+@pytest.mark.parametrize("boundaries", [("neumann",), ("dirichlet",), ("dirichlet-neumann",), ("periodic", "neumann")])
 def test_with_walls_the_answer_changes_with_the_resolution_in_second_order(boundaries):
     first, second = (change_with_resolution(boundaries, n) for n in (16, 32))
     assert first < 0.02
@@ -88,6 +89,27 @@ def test_behind_a_wall_of_given_value_are_zeros():
     torch.testing.assert_close(layer(x), periodic(torch.cat([x, torch.zeros(1, 2, 9)], 2))[:, :, :9])
 
 
+@pytest.mark.parametrize("boundary", ["dirichlet-neumann", "neumann-dirichlet"])
+def test_walls_of_two_kinds_have_a_mirror_image_and_zeros_each_behind_its_own(boundary):
+    """A bell-shaped kernel keeps a constant at the wall without slope, and loses half of it at the other one."""
+    modes, width = 12, 0.15
+    layer = SpectralConvolution(1, 1, modes, (boundary,))
+    bell = torch.exp(-((2 * torch.pi * torch.arange(modes) * width / 3) ** 2) / 2)
+    layer.weight.data = torch.stack([bell, torch.zeros(modes)], dim=-1)[None, None]
+    answer = layer(torch.ones(1, 1, 40)).detach()[0, 0]
+    at_value, at_slope = (answer[0], answer[-1]) if boundary.startswith("dirichlet") else (answer[-1], answer[0])
+    assert abs(float(at_slope) - 1) < 0.01
+    assert abs(float(at_value) - 0.5) < 0.05
+
+
+def test_walls_of_two_kinds_beside_another_axis():
+    layer, x = SpectralConvolution(2, 2, 4, ("periodic", "dirichlet-neumann")), torch.randn(1, 2, 10, 7)
+    periodic = SpectralConvolution(2, 2, 4, ("periodic", "periodic"))
+    periodic.load_state_dict(layer.state_dict())
+    expected = periodic(torch.cat([x, x.flip(3), torch.zeros_like(x)], 3))[..., :7]
+    torch.testing.assert_close(layer(x), expected)
+
+
 def test_a_grid_too_coarse_leaves_out_the_modes_that_it_cannot_hold():
     large, small = (SpectralConvolution(1, 1, modes, ("periodic", "periodic")) for modes in (5, 2))
     small.weight.data = large.weight.data[:, :, [0, 1, -1], :2]
@@ -97,7 +119,13 @@ def test_a_grid_too_coarse_leaves_out_the_modes_that_it_cannot_hold():
 
 @pytest.mark.parametrize(
     ("shape", "boundaries", "most"),
-    [((8,), ("periodic",), 4), ((9,), ("periodic",), 5), ((8,), ("neumann",), 8), ((16, 6), ("periodic",) * 2, 3)],
+    [
+        ((8,), ("periodic",), 4),
+        ((9,), ("periodic",), 5),
+        ((8,), ("neumann",), 8),
+        ((8,), ("neumann-dirichlet",), 12),
+        ((16, 6), ("periodic",) * 2, 3),
+    ],
 )
 def test_more_modes_than_the_grid_can_hold_are_refused(shape, boundaries, most):
     assert network_config({"name": "fno", "modes": most}).check(shape, boundaries) is None

@@ -6,6 +6,7 @@ import torch
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import NOISE_FREE_UNIT, ObservationConfig, Observations, observe
+from hyco.observations.cells import CenterSpace, RangeSpace
 from hyco.storage import Bundle
 
 GRID = Grid(axes=("x", "y"), lower=(0.0, -1.0), size=(6.0, 2.0), resolution=(12, 8))
@@ -77,6 +78,13 @@ def test_space_masks_cover_the_cells_that_they_name(space, count):
     per_state = seen.mask.flatten(3).sum(dim=3)
     assert (per_state == count).all()
     assert (seen.values[~seen.mask] == 0).all()
+
+
+@pytest.mark.parametrize("mode", [RangeSpace(mode="range", x=(0.3, 0.7)), CenterSpace(mode="center", fraction=0.4)])
+def test_a_cell_whose_centre_is_an_end_of_the_interval_is_observed_at_either_end(mode):
+    """Of 0.3 and 0.7, both centres, one is rounded up and the other would be beyond its end."""
+    where = Layout(Grid(("x",), (0.0,), (1.0,), (5,)), (FieldSpec("u"),))
+    assert mode.cells(where, torch.Generator()).tolist() == [[False, True, True, True, False]]
 
 
 def test_a_range_along_x_masks_rows_and_not_columns():

@@ -190,6 +190,14 @@ def test_the_advective_form_is_stable_for_every_velocity_field(boundary):
     assert (states.abs().amax((1, 2, 3, 4)) <= 1.5 * start.abs().amax((1, 2, 3))).all()
 
 
+def test_a_flow_that_stagnates_near_a_wall_without_slope_lets_nothing_grow():
+    # A wave of 14 cells, which enters by both walls and turns in the fourth cell from one of them.
+    equation = advection((24,), 6.0, ("cos(24 * x / 14)",), "neumann", max_speed=1.0)
+    start = torch.randn(3, 1, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    end = simulate(equation, start, 20)[:, -1]
+    assert (end.abs().amax((1, 2)) <= 1.5 * start.abs().amax((1, 2))).all()
+
+
 def random_velocity(resolution, generator, batch=()):
     return {
         f"velocity_{a}": 2 * torch.rand((*batch, *resolution), generator=generator, dtype=torch.float64) - 1

@@ -210,6 +210,9 @@ UNCHANGED = ["slice.Tensor", "narrow", "cat", "narrow"]
         (lambda x, y, c: x.permute(0, 2, 3, 1) * y.reshape(3, 7, 5, 2).permute(0, 2, 1, 3)[..., :1], None),
         (lambda x, y, c: torch.cat([x[0, 0, :1, :1], c[0].reshape(1, 1) * c[1].reshape(1, 1)]), None),
         (lambda x, y, c: torch.cat([x.permute(0, 2, 3, 1), y.permute(0, 2, 3, 1)], 1)[:, 2:4], None),
+        # What is viewed lies in another order in memory afterwards.
+        (lambda x, y, c: torch.stack([x[:, 0], x[:, 1]], -1).view(3, -1), ["permute", "reshape"]),
+        (lambda x, y, c: (torch.stack([x[:, 0], x[:, 1]], -1) * 2 + y[:, 0, :1, :1, None]).view(3, -1), None),
     ],
 )
 def test_a_cheaper_form_has_the_same_values(run, operations):
@@ -347,6 +350,8 @@ FACTORS = torch.randn(2, 6, 8, dtype=torch.complex128, generator=torch.Generator
         (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f[:, :5, 1:])), (3, 2, 5, 7), True),
         (lambda x, f: _real(torch.fft.ifft(torch.fft.fft(x) * f[1, 2, :7])), (3, 7), True),
         (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f.imag.to(torch.complex128))), (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f[0, :1, :1])), (3, 2, 6, 8), True),
+        (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * f[0, 0, 0])), (3, 2, 6, 8), True),
         (lambda x, f: _real(torch.fft.ifft(torch.fft.fft2(x) * f)), (3, 2, 6, 8), False),
         (lambda x, f: _real(torch.fft.ifft2(torch.fft.fft2(x) * x)), (3, 2, 6, 8), False),
         (lambda x, f: torch.view_as_real(torch.fft.ifft2(torch.fft.fft2(x) * f)).select(-1, 1), (3, 2, 6, 8), False),
@@ -372,6 +377,7 @@ def test_real_parts_of_products_need_half_of_the_coefficients(run, shape, halved
         (lambda z, f: z + z * torch.view_as_real(z)[..., 0].to(z.dtype), 1),
         (lambda z, f: z + torch.view_as_real(z)[..., 0].to(z.dtype) * z, 1),
         (lambda z, f: (z + torch.view_as_real(z)[..., 1]) * 1j, 1),
+        (lambda z, f: z + z * (f[0].real + f[0].imag * 1j), 2),
         (lambda z, f: z + torch.view_as_real(z)[..., 1] * f[0].real.to(z.dtype), 1),
     ],
 )

@@ -9,7 +9,7 @@ from phi.math import spatial
 
 from hyco.fields import sides
 from hyco.physics.integrators import RK3_IMAGINARY, RK3_REAL, rkl2, rkl2_reach, rkl2_stages, ssp_rk3
-from hyco.physics.stencils import checked_boundary, neighbours, pad, pad_flow
+from hyco.physics.stencils import checked_boundary, neighbours, pad, pad_flow, shifted
 from hyco.physics.transport import roughness, upwind
 
 H = 0.25
@@ -95,6 +95,15 @@ def test_a_wall_that_the_flow_leaves_by_imposes_nothing():
     assert (one == other).all()
     inward = numbers(pad_flow(values, "x", "neumann", line(np.ones(8))))
     assert inward[:2].tolist() == [*numbers(values)[1::-1]]
+
+
+@pytest.mark.parametrize(("speed", "cell"), [(1.0, 0), (-1.0, -1)])
+def test_at_a_wall_without_slope_that_the_flow_enters_by_the_first_cell_may_be_at_rest(speed, cell):
+    velocity = line(np.full(8, speed))
+    wide = pad_flow(line(parabola(CENTERS)), "x", "neumann", velocity, at_rest=True)
+    rate = numbers(upwind(shifted(wide, "x", 2), velocity, H))
+    assert abs(rate[cell]) < 1e-12
+    assert abs(rate[3]) > 0.1
 
 
 @pytest.mark.parametrize("speed", [2.0, -2.0])

@@ -25,7 +25,8 @@ class FNOConfig(ConvolutionalConfig):
     modes: PositiveInt = Field(
         default=6,
         description="Fourier modes: wave numbers 0 to modes - 1 along each axis; at most half its cells, rounded up; "
-        "an axis with walls is doubled, so there at most its cells",
+        "an axis with walls is doubled, so there at most its cells, or tripled where one is neumann and one holds a "
+        "value",
     )
     blocks: PositiveInt = Field(default=4, description="Fourier layers")
     kernel_size: PositiveInt = Field(
@@ -47,8 +48,9 @@ class SpectralConvolution(nn.Module):
     """A convolution `[B, in, *space]` to `[B, out, *space]` with a kernel of a few Fourier modes.
 
     y = F⁻¹(R(k) F(x)(k)) for wave numbers |kᵢ| < modes, zero beyond, with a complex in × out matrix R for each k.
-    A periodic axis is transformed as it is. An axis with walls is first doubled, by its mirror image (neumann) or by
-    zeros (where a wall is dirichlet), as `Convolution` pads for a kernel of the domain's width, and cut after.
+    A periodic axis is transformed as it is. An axis with walls is first extended by what is behind them, as far as a
+    kernel of the domain's width reaches, and cut after: by its mirror image (neumann), by zeros (dirichlet), or by both
+    where the walls differ, each behind its own wall.
 
     The transform is divided by the number of cells, so that the weights mean the same on every resolution. On a grid
     too coarse for some modes those are left out.
@@ -69,8 +71,7 @@ class SpectralConvolution(nn.Module):
         modes = [min(self.modes, _held(length)) for length in lengths]
         for axis, boundary in enumerate(self.boundaries):
             if boundary != "periodic":
-                other = x.flip(2 + axis) if boundary == "neumann" else torch.zeros_like(x)
-                x = torch.cat([x, other], 2 + axis)
+                x = torch.cat([x, *_behind(x, boundary, 2 + axis)], 2 + axis)
         weight = torch.view_as_complex(self.weight).narrow(-1, 0, modes[-1])
         # Axis by axis, so that modes cut from one axis need no transform along the next.
         # In float32, also in mixed precision: there is no transform in bfloat16.
@@ -127,7 +128,13 @@ class FNO(nn.Module):
 
 def _lengths(shape: Sequence[int], boundaries: Sequence[str]) -> list[int]:
     """Cells of each axis in the transform."""
-    return [n if boundary == "periodic" else 2 * n for n, boundary in zip(shape, boundaries, strict=True)]
+    parts = {"periodic": 1, "neumann": 2, "dirichlet": 2}
+    return [n * parts.get(boundary, 3) for n, boundary in zip(shape, boundaries, strict=True)]
+
+
+def _behind(x: Tensor, boundary: str, axis: int) -> list[Tensor]:
+    """What follows an axis with walls in the transform, which goes round: what is behind the lower wall comes last."""
+    return [x.flip(axis) if side == "neumann" else torch.zeros_like(x) for side in reversed(boundary.split("-"))]
 
 
 def _held(length: int) -> int:

@@ -17,6 +17,8 @@ from hyco.randomness import stream
 
 Interval = tuple[float, float]
 AxisName = Literal["x", "y", "z"]
+# Coordinates that differ by less than this part of a cell's width are equal.
+_ROUNDING = 1e-9
 
 
 class Mode(BaseModel):
@@ -123,15 +125,19 @@ def check_axes(where: str, intervals: Mapping[str, Interval], grid: Grid) -> Non
 
 
 def box(layout: Layout, intervals: Mapping[str, Interval]) -> Tensor:
-    """The entries, `[C, *space]`, that lie in an interval along each axis, faces by their own positions."""
+    """The entries, `[C, *space]`, that lie in an interval along each axis, faces by their own positions.
+
+    What lies on an end of an interval is in it, whichever way its coordinate was rounded.
+    """
     check_axes("observation.space", intervals, layout.grid)
     mask = layout.valid
     for channel in range(len(layout.channels)):
         for i, (axis, coordinates) in enumerate(entry_coordinates(layout, channel).items()):
             first, last = intervals.get(axis, (-float("inf"), float("inf")))
+            rounding = _ROUNDING * layout.grid.spacing[i]
             shape = [1] * layout.grid.dimensions
             shape[i] = -1
-            mask[channel] &= ((coordinates >= first) & (coordinates <= last)).reshape(shape)
+            mask[channel] &= ((coordinates >= first - rounding) & (coordinates <= last + rounding)).reshape(shape)
     return mask
 
 

@@ -71,7 +71,8 @@ class Advection(Equation):
     converges on the grid: the velocity should be smooth over ten cells.
 
     Boundaries: periodic, Neumann (no slope) or a Dirichlet value, per axis or side, on the faces of the outermost
-    cells. They hold where the velocity points into the domain; where it points out nothing is imposed.
+    cells. They hold where the velocity points into the domain, Neumann ones to second order; where it points out
+    nothing is imposed.
 
     Source: C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439, doi:10.1016/0021-9991(88)90177-5.
 

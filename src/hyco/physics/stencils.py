@@ -93,8 +93,8 @@ def pad_coefficient(values: Any, axis: str, width: int, boundary: Boundary) -> A
     return pad(values, axis, width, "periodic" if sides(boundary, axis)[0] == "periodic" else "neumann")
 
 
-def pad_flow(values: Any, axis: str, boundary: Boundary, velocity: Any) -> Any:
-    """Two ghost cells at both ends of an axis, for what a velocity carries along; third order.
+def pad_flow(values: Any, axis: str, boundary: Boundary, velocity: Any, *, at_rest: bool = False) -> Any:
+    """Two ghost cells at both ends of an axis, for what a velocity carries along; third order but for Neumann walls.
 
     Where the velocity points into the domain the boundary holds: Dirichlet continues the parabola through the value
     on the wall and two cells, Neumann mirrors the cells. Where it points out nothing is imposed: the ghosts continue
@@ -102,14 +102,17 @@ def pad_flow(values: Any, axis: str, boundary: Boundary, velocity: Any) -> Any:
 
     Args:
         velocity: its component along the axis, varying in space or a number.
+        at_rest: at a Neumann wall that the flow enters by, continue the cells so that third-order upwind differences
+            are zero in the first cell: second order. With mirrored cells they look downwind there, and where the flow
+            stagnates within a few cells of the wall, values grow without end.
     """
     lower, upper = sides(boundary, axis)
     if lower == "periodic":
         return pad(values, axis, 2, "periodic")
     n = values.shape.get_size(axis)
     first, last = range(3), range(n - 1, n - 4, -1)
-    near2, near = _flow_ghosts(values, axis, first, lower, cell(velocity, axis, 0) > 0)
-    far2, far = _flow_ghosts(values, axis, last, upper, cell(velocity, axis, n - 1) < 0)
+    near2, near = _flow_ghosts(values, axis, first, lower, cell(velocity, axis, 0) > 0, at_rest)
+    far2, far = _flow_ghosts(values, axis, last, upper, cell(velocity, axis, n - 1) < 0, at_rest)
     return math.concat([near2, near, values, far, far2], axis)
 
 
@@ -132,11 +135,11 @@ def cell(values: Any, axis: str, index: int) -> Any:
     return values[{axis: slice(index, index + 1)}] if varies(values) else values
 
 
-def _flow_ghosts(values: Any, axis: str, cells: range, side: Side, inward: Any) -> tuple[Any, Any]:
+def _flow_ghosts(values: Any, axis: str, cells: range, side: Side, inward: Any, at_rest: bool) -> tuple[Any, Any]:
     """The outer and the inner ghost at one end, from its cells outside in."""
     a, b, _ = (cell(values, axis, i) for i in cells)
     if side == "neumann":
-        inner, outer = a, b
+        inner, outer = a, 3 * a - 2 * b if at_rest else b
     else:
         g = float(side)
         inner, outer = 8 / 3 * g - 2 * a + b / 3, 8 * g - 9 * a + 2 * b

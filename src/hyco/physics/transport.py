@@ -150,7 +150,10 @@ def _both_sides(coefficient: Any, axis: str, boundary: Boundary) -> tuple[Any, A
 
 
 def _advective(velocity: Any, axis: str, boundary: Boundary, spacing: float, rough: Any) -> Rate:
-    return lambda u: upwind(shifted(pad_flow(u, axis, boundary, velocity), axis, 2), velocity, spacing, rough)
+    at_rest = varies(velocity)  # a flow that is the same everywhere stagnates nowhere
+    return lambda u: upwind(
+        shifted(pad_flow(u, axis, boundary, velocity, at_rest=at_rest), axis, 2), velocity, spacing, rough
+    )
 
 
 def upwind(cells: Sequence[Any], speed: Any, spacing: float, rough: Any = 0.0) -> Any:

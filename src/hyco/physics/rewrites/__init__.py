@@ -7,7 +7,7 @@ from torch import fx
 
 from hyco.physics.rewrites.complex_numbers import use_pairs
 from hyco.physics.rewrites.fourier import halve_spectra, transform
-from hyco.physics.rewrites.idle import count_from_the_front, drop_idle, merge_equal
+from hyco.physics.rewrites.idle import count_from_the_front, drop_idle, merge_equal, take_any_strides
 from hyco.physics.rewrites.layout import keep_scalars, keep_selected, permute_late, restore_stacks
 from hyco.physics.rewrites.nodes import aten
 from hyco.physics.rewrites.shifts import roll
@@ -38,6 +38,7 @@ def simplify(graph: fx.Graph) -> None:
     - A product that is added becomes one operation with the sum.
     """
     count_from_the_front(graph)
+    take_any_strides(graph)
     drop_idle(graph)
     merge_equal(graph)
     restore_stacks(graph)

@@ -82,7 +82,10 @@ def _hermitian_half(node: fx.Node, factor: fx.Node, dims: list[int]) -> fx.Node:
     values = real or factor
     shape = values.meta["val"].shape
     present = [dim % len(shape) for dim in dims if -dim <= len(shape) and shape[dim] > 1]
-    mirrored = new(node, aten.roll.default, new(node, aten.flip.default, values, present), [1] * len(present), present)
+    mirrored = values
+    if present:
+        flipped = new(node, aten.flip.default, values, present)
+        mirrored = new(node, aten.roll.default, flipped, [1] * len(present), present)
     if values.meta["val"].is_complex():
         mirrored = new(node, aten.conj_physical.default, mirrored)
     if -dims[-1] <= len(shape) and shape[dims[-1]] > 1:

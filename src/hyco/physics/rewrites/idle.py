@@ -20,6 +20,13 @@ def count_from_the_front(graph: fx.Graph) -> None:
             node.args = (first, rest[0] % rank if rest else 0, *rest[1:])
 
 
+def take_any_strides(graph: fx.Graph) -> None:
+    """Reshapes for views, which need the order in memory that they were recorded with: it may become another one."""
+    for node in graph.nodes:
+        if node.target is aten.view.default:
+            node.target = aten.reshape.default
+
+
 def drop_idle(graph: fx.Graph) -> None:
     """Take out operations that leave a tensor as it is."""
     for node in list(graph.nodes):
@@ -40,7 +47,7 @@ def _idle(node: fx.Node, source: fx.Node) -> bool:
     if node.target is aten.add.Tensor:
         return isinstance(node.args[1], int | float) and node.args[1] == 0 and before.dtype == after.dtype
     same = before.shape == after.shape and before.dtype == after.dtype and before.device == after.device
-    views = (aten.alias.default, aten.detach.default, aten.expand.default, aten.view.default)
+    views = (aten.alias.default, aten.detach.default, aten.expand.default, aten.reshape.default)
     return same and before.stride() == after.stride() and (node.target in views or node.target is aten._to_copy.default)
 
 

@@ -96,7 +96,7 @@ def keep_scalars(graph: fx.Graph) -> None:
         inputs = node.all_input_nodes
         if any(scalar(i).meta["val"].ndim for i in inputs) or not inputs:
             continue
-        if node.target in (aten.unsqueeze.default, aten.view.default, aten.reshape.default):
+        if node.target in (aten.unsqueeze.default, aten.reshape.default):
             scalars[node] = scalar(inputs[0])
         elif node.target in _ELEMENTWISE:
             scalars[node] = new(node, node.target, *fx.node.map_arg(node.args, scalar), **node.kwargs)

@@ -21,7 +21,7 @@ from hyco.physics.rewrites.nodes import (
 
 # Of a number times a tensor they give that number times what they give of the tensor.
 _LINEAR = {aten.slice.Tensor, aten.select.int, aten.unsqueeze.default, aten.permute.default, aten.roll.default}
-_LINEAR |= {aten.view.default, aten.reshape.default, aten.expand.default, aten.view_as_real.default}
+_LINEAR |= {aten.reshape.default, aten.expand.default, aten.view_as_real.default}
 _LINEAR |= {aten._fft_r2c.default, aten._fft_c2c.default, aten._fft_c2r.default}
 
 
@@ -201,7 +201,7 @@ def add_products(graph: fx.Graph) -> None:
             continue
         if isinstance(c, fx.Node):
             replace(node, aten.addcmul.default, summand, b, c, **({} if weight == 1 else {"value": weight}))
-        else:
+        elif not isinstance(c, complex):  # no sum takes a complex number with it
             replace(node, aten.add.Tensor, summand, b, alpha=weight * c)
     graph.eliminate_dead_code()
 
