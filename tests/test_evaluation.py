@@ -74,6 +74,7 @@ def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence()
     models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1)}
     found = report("e", 3, EQUATION, "burgers", rollouts(models), models, TRUE)
     methods = found["methods"]
+    assert (found["experiment"], found["seed"], found["equation"]) == ("e", 3, "burgers")
     assert list(methods) == ["persistence", "hybrid_synthetic", "hybrid_physical"]
     assert methods["hybrid_physical"]["nrmse"]["mean"] < 1e-13
     assert methods["hybrid_synthetic"]["nrmse"]["mean"] == pytest.approx(

@@ -132,14 +132,14 @@ def report(
                     model["reduced_chi_square"] ** 0.5,
                     model["reduced_chi_square"],
                 )
-        for name, p in entry.get("parameters", {}).items():
+        for parameter, p in entry.get("parameters", {}).items():
             if (p.get("pull") or 0.0) > PULLED:
                 log.warning(
                     "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
                     "cover that, its interval does. The network's predictions pull it: raise hybrid.alpha, or train "
                     "longer.",
                     method,
-                    name,
+                    parameter,
                     p["pull"],
                 )
         methods[method] = entry
