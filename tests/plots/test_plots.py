@@ -100,6 +100,11 @@ def test_epochs_before_the_first_possible_update_are_shaded_as_warm_up() -> None
     assert "warm-up" not in texts(training_curves({"hybrid": history(9)}))
 
 
+def test_the_physics_loss_says_its_units() -> None:
+    assert "physics loss\n(units of the noise)" in texts(training_curves({"physical": history(6)}))
+    assert "physics loss\n(units of 10⁻³ std)" in texts(training_curves({"physical": history(6)}, noise_free=True))
+
+
 @pytest.mark.parametrize("histories", [{}, {"hybrid": []}, {"hybrid": history(1)}, {"synthetic": history(1)}])
 def test_training_curves_of_nothing_or_of_one_epoch_can_be_drawn(histories: dict[str, Any]) -> None:
     assert to_png(training_curves(histories)).startswith(b"\x89PNG")
