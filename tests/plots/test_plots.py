@@ -337,6 +337,17 @@ def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first:
     assert overview.get_xlim()[0] < 0
 
 
+def test_an_interval_that_is_not_symmetric_is_drawn_as_it_is() -> None:
+    ends: dict[str, Any] = {"lower": [None, 0.4, 0.498], "upper": [None, 1e300, 0.5005]}
+    run = {"estimate": [0.1, 0.45, 0.4985], "std": [None, 0.01, 0.0002]} | ends
+    figure = parameter_estimates({"hybrid_physical": {"buoyancy": run}}, {"buoyancy": 0.5})
+    enlarged = figure.axes[1]
+    (bar,) = enlarged.containers
+    (segment,) = bar.lines[2][0].get_segments()
+    assert segment[:, 1] == pytest.approx([0.498, 0.5005])
+    to_array(figure)
+
+
 def test_a_single_estimate_can_be_enlarged() -> None:
     run = {"epoch": [1], "estimate": [0.1], "std": [0.001]}
     figure = parameter_estimates({"physical": {"viscosity": run}}, {"viscosity": 0.2}, GUESS)

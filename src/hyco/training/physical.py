@@ -413,10 +413,11 @@ class PhysicalTrainer:
         return known[2]
 
     def metrics(self) -> Metrics:
-        """The estimates as live metrics."""
+        """The estimates as live metrics, with the ends of their 95 % intervals."""
         found: Metrics = {}
         for name, estimate in self.estimates().items():
             found[f"estimate.{name}"], found[f"std.{name}"] = estimate["estimate"], estimate["std"]
+            found[f"lower.{name}"], found[f"upper.{name}"] = estimate["interval"] or (None, None)
         return found
 
     def conclude(self) -> None:

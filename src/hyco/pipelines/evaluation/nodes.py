@@ -152,8 +152,10 @@ def plot_parameter_estimates(
         estimates[method] = {
             name: {
                 "epoch": [entry["epoch"] for entry in history],
-                "estimate": [entry["metrics"].get(f"estimate.{name}") for entry in history],
-                "std": [entry["metrics"].get(f"std.{name}") for entry in history],
+                **{
+                    key: [entry["metrics"].get(f"{key}.{name}") for entry in history]
+                    for key in ("estimate", "std", "lower", "upper")
+                },
             }
             for name in numbers
         }
