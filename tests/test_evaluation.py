@@ -118,6 +118,15 @@ def test_residuals_above_the_noise_are_warned_of(caplog):
     assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
 
 
+def test_a_first_guess_is_called_so_and_not_laid_to_the_network(caplog):
+    model = physical(0.5) | {"outcome": {"rivals": []}, "reduced_chi_square": 180.0}
+    model["parameters"]["viscosity"]["pull"] = 300.0
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "hybrid_physical is the first guess: the physical model had no update" in caplog.text
+    assert "network" not in caplog.text
+
+
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
     rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))

@@ -114,7 +114,7 @@ def report(
             )
         if flagged:
             entry["nrmse"]["steps_with_truth_near_zero"] = flagged
-        model = models.get(method)
+        model, untouched = models.get(method), False
         if model is not None:
             entry["training_seconds"] = _training(model)["wall_seconds"]
             entry |= _hybrid(model)
@@ -123,7 +123,13 @@ def report(
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
             if model["identifiability"] is not None:
                 entry["undetermined"] = model["identifiability"]["undetermined"]
-            if model["reduced_chi_square"] is not None and model["reduced_chi_square"] > MISFIT:
+            if untouched := "status" not in model["outcome"]:
+                log.warning(
+                    "%s is the first guess: the physical model had no update. Raise hybrid.epochs to at least "
+                    "warmup_epochs + interleave_frequency.",
+                    method,
+                )
+            elif model["reduced_chi_square"] is not None and model["reduced_chi_square"] > MISFIT:
                 log.warning(
                     "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
                     "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
@@ -133,7 +139,7 @@ def report(
                     model["reduced_chi_square"],
                 )
         for parameter, p in entry.get("parameters", {}).items():
-            if (p.get("pull") or 0.0) > PULLED:
+            if not untouched and (p.get("pull") or 0.0) > PULLED:
                 log.warning(
                     "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
                     "cover that, its interval does. The network's predictions pull it: raise hybrid.alpha, or train "

@@ -65,7 +65,8 @@ class ConfigurationHooks:
         """Refuse to evaluate on nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
-            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation.
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it trains on a
+                device that is not there.
         """
         parameters = catalog.load("parameters")
         if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
@@ -75,6 +76,13 @@ class ConfigurationHooks:
             if "rollouts" in pipeline.all_outputs():
                 message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
+        if "params:device" in pipeline.inputs():
+            from hyco.config import ConfigurationError, parse_device
+
+            try:
+                parse_device(parameters["device"])
+            except ConfigurationError as error:
+                raise for_user(error) from error
         keep_freed_memory()
         threads = parameters.get("threads")
         if threads is not None:
@@ -108,6 +116,9 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
         return loader["parameters"]
     # Kedro reports a key that stands in two files of a folder as a ValueError.
     except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, OmegaConfBaseException) and not any((conf / env).glob("globals.*")):
+            text = f"conf/{env}/globals.yml is missing; it names the folders of all outputs: experiment: {env}"
+            raise ConfigurationError(text) from error
         raise ConfigurationError(f"the parameters cannot be read: {error}") from error
 
 
