@@ -14,8 +14,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from hyco.config import ConfigurationError
+from hyco.datasets.tensor import TensorDataset
 from hyco.hooks import ConfigurationHooks
 from hyco.settings import CONFIG_LOADER_ARGS
+from hyco.storage import Bundle
 
 PROJECT = Path(__file__).parents[2]
 
@@ -64,12 +66,30 @@ def test_an_unknown_experiment_is_told_which_there_are():
         ConfigurationHooks().after_context_created(context(env="burgers_7d"))
 
 
+def test_outside_of_a_project_it_is_told_where_to_start(tmp_path):
+    with pytest.raises(ConfigurationError, match="start this command in the project's folder"):
+        ConfigurationHooks().after_context_created(context(tmp_path))
+
+
 def test_an_experiment_without_globals_is_told_what_to_write(tmp_path):
     (tmp_path / "conf" / "base").mkdir(parents=True)
     (tmp_path / "conf" / "mine").mkdir()
     (tmp_path / "conf" / "mine" / "parameters.yml").write_text("experiment: ${globals:experiment}\n")
     with pytest.raises(ConfigurationError, match=r"conf/mine/globals\.yml is missing.*experiment: mine"):
         ConfigurationHooks().after_context_created(context(tmp_path, "mine"))
+
+
+def test_what_an_earlier_run_has_not_made_is_told_before_anything_is_computed(tmp_path):
+    parameters = {"observation": {"test_sim": [1]}, "experiment": "mine"}
+    files = {name: TensorDataset(str(tmp_path / name)) for name in ("hybrid_model", "observations")}
+    optional = {"cached_trajectories": TensorDataset(str(tmp_path / "none"), must_exist=False)}
+    catalog = DataCatalog({"parameters": MemoryDataset(parameters), **files, **optional})
+    pipeline = Pipeline([node(lambda *_: 0, ["hybrid_model", "observations", "cached_trajectories"], "rollouts")])
+    files["observations"].save(Bundle({}, {}))
+    with pytest.raises(ConfigurationError, match="'mine' lacks hybrid_model: run first what makes them"):
+        ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+    files["hybrid_model"].save(Bundle({}, {}))
+    ConfigurationHooks().before_pipeline_run(pipeline, catalog)
 
 
 def test_a_missing_device_is_told_before_anything_is_computed(monkeypatch):

@@ -10,6 +10,7 @@ import yaml
 from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING, configure_logging
+from kedro.io import MemoryDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.allocator import keep_freed_memory
@@ -65,8 +66,8 @@ class ConfigurationHooks:
         """Refuse to evaluate on nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
-            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it trains on a
-                device that is not there.
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
+                earlier run has not made, or a device that is not there.
         """
         parameters = catalog.load("parameters")
         if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
@@ -75,6 +76,15 @@ class ConfigurationHooks:
             message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations"
             if "rollouts" in pipeline.all_outputs():
                 message += ", or add `--tags train`"
+            raise for_user(ConfigurationError(message))
+        missing = [name for name in sorted(pipeline.inputs()) if _is_missing(catalog, name)]
+        if missing:
+            from hyco.config import ConfigurationError
+
+            message = (
+                f"experiment {parameters['experiment']!r} lacks {', '.join(missing)}: run first what makes them, the "
+                "same command without `--tags evaluate`"
+            )
             raise for_user(ConfigurationError(message))
         if "params:device" in pipeline.inputs():
             from hyco.config import ConfigurationError, parse_device
@@ -89,6 +99,14 @@ class ConfigurationHooks:
             import torch
 
             torch.set_num_threads(threads)
+
+
+def _is_missing(catalog: CatalogProtocol[Any, Any], name: str) -> bool:
+    """Whether a file that a pipeline begins with is not there; caches and resume points need not be."""
+    if name == "parameters" or name.startswith(("params:", "cached_")) or name.endswith("_resume_point"):
+        return False
+    dataset = catalog.get(name)
+    return dataset is not None and not isinstance(dataset, MemoryDataset) and not dataset.exists()
 
 
 def _use_logging(path: Path) -> None:
@@ -109,6 +127,8 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     from hyco.config import ConfigurationError
 
     conf, env = Path(loader.conf_source), loader.env or loader.default_run_env
+    if not conf.is_dir():
+        raise ConfigurationError(f"there is no folder {conf}: start this command in the project's folder")
     if not (conf / env).is_dir():
         experiments = sorted(path.parent.name for path in conf.glob("*/globals.yml"))
         raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
