@@ -161,6 +161,7 @@ class PhysicalTrainer:
         device: torch.device,
         iterations: int | None = None,
     ) -> None:
+        equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config, self.steps, self.device = config, num_predict_steps, device

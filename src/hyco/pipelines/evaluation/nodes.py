@@ -33,14 +33,17 @@ def roll_out_test_simulations(
     The initial states are known as those of the training are: exactly, or as they were measured.
     """
     from hyco.evaluation import roll_out_methods
+    from hyco.fields import Layout
     from hyco.observations import Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
+    built = build_equation(equation)
+    built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     rollouts = roll_out_methods(
         trajectories.tensors["trajectories"],
         observation["test_sim"],
-        build_equation(equation),
+        built,
         models,
         Observations.from_bundle(observations).test_initial_states,
     )
