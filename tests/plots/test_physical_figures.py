@@ -151,6 +151,14 @@ def test_singular_values_are_compared_with_the_threshold_on_a_logarithmic_axis(p
     to_array(figure)
 
 
+def test_the_words_at_the_threshold_keep_clear_of_many_values_below_it() -> None:
+    values = np.where(np.arange(256) < 60, 10.0, 1.0).tolist()
+    few_determined = identifiability({"physical": report(256) | {"singular_values": values}})
+    for figure, side in ((few_determined, "right"), (identifiability({"physical": report(10)}), "left")):
+        (text,) = [text for text in figure.axes[0].texts if "known beforehand" in text.get_text()]
+        assert text.get_horizontalalignment() == side
+
+
 def test_of_two_methods_with_the_same_values_both_are_seen() -> None:
     lines = identifiability({"physical": report(1), "hybrid_physical": report(1)}).axes[0].lines
     below, above = [line for line in lines if line.get_marker() == "s" and len(line.get_xdata())]
