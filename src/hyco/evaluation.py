@@ -142,11 +142,11 @@ def report(
             if not untouched and (p.get("pull") or 0.0) > PULLED:
                 log.warning(
                     "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
-                    "cover that, its interval does. The network's predictions pull it: raise hybrid.alpha, or train "
-                    "longer.",
+                    "cover that%s. The network's predictions pull it: raise hybrid.alpha, or train longer.",
                     method,
                     parameter,
                     p["pull"],
+                    ", its interval does" if "interval" in p else "",
                 )
         methods[method] = entry
     for entry in methods.values():
