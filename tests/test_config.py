@@ -145,6 +145,17 @@ def test_bounds_beyond_what_is_stable_are_refused():
         ({"generation": {"steps": 9}}, "indices holds 15, the last state is 9"),
         ({"observation": {"space": {"mode": "points", "count": 999}}}, "count is 999, but the grid has 128 cells"),
         (
+            {"observation": {"space": {"mode": "range", "x": [20.0, 30.0]}}},
+            "observation.space: no cell lies there; the domain is x from 0 to 10",
+        ),
+        ({"observation": {"space": {"mode": "range", "x": [5.0, 3.0]}}}, "observation.space: no cell lies there"),
+        ({"observation": {"space": {"mode": "center", "fraction": 0.001}}}, "observation.space: no cell lies there"),
+        (
+            {"generation": {"initial_state": {"velocity": "sin(x)"}}},
+            "generation.initial_state.velocity: is no channel of burgers; it has: velocity_x",
+        ),
+        ({"equation": "heat"}, "equation: 'heat' is not allowed; allowed: keys with values"),
+        (
             {"observation": {"space": {"mode": "samples", "count": 10, "region": {"x": [0.0, 99.0]}}}},
             "observation.space: observation.space.region.x is [0, 99]; allowed: two growing numbers",
         ),

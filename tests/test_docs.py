@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from hyco.config import parse
+from hyco.pipeline_registry import register_pipelines
+from hyco.pipelines.hybrid.nodes import train_hybrid_models
+from hyco.storage import read_bundle
 
 PROJECT = Path(__file__).parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -52,3 +56,28 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         if not target.startswith("http"):
             path = (page.parent / target).resolve()
             assert path.exists() or path.parent == STUDIES, target
+
+
+def test_own_measurements_train_both_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "inversion.md").read_text(), re.DOTALL)
+    waves = np.sin(np.linspace(0, 2 * np.pi, 128, endpoint=False)) * np.linspace(1.0, 0.9, 13)[:, None]
+    measured = np.broadcast_to(waves, (4, 13, 128))[:, :, None].copy()
+    measured[:, 1:, :, ::3] = np.nan
+    np.save(tmp_path / "measured.npy", measured)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script, "inversion.md", "exec"), {})
+    observations = read_bundle(tmp_path / "data" / "05_model_input" / "mine" / "observations.safetensors")
+    sections = experiment("burgers_1d")
+    sections["hybrid"] |= {"epochs": 4, "warmup_epochs": 1, "physical": {"suppress_convergence_errors": True}}
+    keys = ("equation", "generation", "observation", "synthetic", "physical", "hybrid")
+    given = {key: sections[key] for key in keys}
+    epochs = train_hybrid_models(observations, None, **given, seed=0, device="cpu", resume=False, profile=False)
+    *_, (_, last) = epochs
+    assert last["metrics"]["estimate.viscosity"] != 0.5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_nodes_of_commands_exist(page: Path) -> None:
+    known = {node.name for pipeline in register_pipelines().values() for node in pipeline.nodes}
+    for names in re.findall(r"--(?:from-|to-)?nodes ([\w,]+)", page.read_text(encoding="utf-8")):
+        assert set(names.split(",")) <= known

@@ -130,6 +130,25 @@ def test_a_pull_is_warned_of_with_what_causes_it(pulled, why, caplog):
     assert why in caplog.text
 
 
+@pytest.mark.parametrize(("more", "covered"), [({"interval": [0.05, 0.2]}, True), ({}, False)])
+def test_a_pull_is_warned_of_and_only_an_interval_said_to_cover_it(caplog, more, covered):
+    model = physical(0.12)
+    model["parameters"]["viscosity"] |= {"pull": 3.0, **more}
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
+    assert ("its interval does" in caplog.text) == covered
+
+
+def test_a_first_guess_is_called_so_and_not_laid_to_the_network(caplog):
+    model = physical(0.5) | {"outcome": {"rivals": []}, "reduced_chi_square": 180.0}
+    model["parameters"]["viscosity"]["pull"] = 300.0
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "hybrid_physical is the first guess: the physical model had no update" in caplog.text
+    assert "network" not in caplog.text
+
+
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
     rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))

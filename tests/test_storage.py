@@ -72,6 +72,14 @@ def test_a_foreign_safetensors_file_is_named_as_such(tmp_path):
         read_bundle(tmp_path / "foreign.safetensors")
 
 
+def test_a_damaged_file_is_named_and_what_to_do_with_it(tmp_path):
+    path = tmp_path / "states.safetensors"
+    write_bundle(path, Bundle({"a": torch.ones(9)}, {}))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=r"states\.safetensors cannot be read \(.*remove it and run again"):
+        read_bundle(path)
+
+
 def test_metadata_that_json_does_not_know_leave_the_old_file_alone(tmp_path):
     path = tmp_path / "a.safetensors"
     write_bundle(path, Bundle({}, {"epoch": 1}))

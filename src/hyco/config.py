@@ -27,10 +27,12 @@ from hyco.comparison import CompareConfig, Contender
 from hyco.generation import GenerationConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
+from hyco.observations.cells import CellsMode
 from hyco.physics.elliptic import StaticConfig
 from hyco.physics.equation import Equation, EquationConfig
 from hyco.physics.parameters.space import KINDS
 from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
+from hyco.randomness import stream
 from hyco.sections import merge
 from hyco.training.checkpoints import differences
 from hyco.training.hybrid import HybridConfig
@@ -324,6 +326,8 @@ def _explain(detail: ErrorDetails, path: Path) -> str:
         return f"{value!r} is not allowed; allowed: {context['expected']}"
     if kind == "union_tag_invalid":
         return f"mode {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{value!r} is not allowed; allowed: keys with values"
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":
@@ -393,6 +397,10 @@ def _cross_checks(c: Configuration) -> list[tuple[Path, str]]:
         if problem is not None:
             key, text = problem
             found.append(((*path, key), text))
+    for channel in c.generation.initial_state:
+        if channel not in layout.channels:
+            text = f"is no channel of {c.equation.name}; it has: {', '.join(layout.channels)}"
+            found.append((("generation", "initial_state", channel), text))
     simulations = c.generation.simulations
     for key in ("train_sim", "val_sim", "test_sim"):
         for index in getattr(c.observation, key):
@@ -528,7 +536,13 @@ def _observation_problems(c: Configuration) -> list[tuple[Path, str]]:
     except ValueError as error:
         found.append((("observation", "time"), str(error)))
     try:
-        c.observation.space.check(c.equation.grid, len(times))
+        space = c.observation.space
+        space.check(c.equation.grid, len(times))
+        layout = build_equation(c.equation).layout
+        if isinstance(space, CellsMode) and not space.cells(layout, stream(0, "sensors")).any():
+            extents = zip(layout.grid.axes, layout.grid.lower, layout.grid.size, strict=True)
+            domain = ", ".join(f"{axis} from {lower:g} to {lower + size:g}" for axis, lower, size in extents)
+            found.append((("observation", "space"), f"no cell lies there; the domain is {domain}"))
     except ValueError as error:
         found.append((("observation", "space"), str(error)))
     h = c.hybrid

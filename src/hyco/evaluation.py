@@ -117,7 +117,7 @@ def report(
             )
         if flagged:
             entry["nrmse"]["steps_with_truth_near_zero"] = flagged
-        model = models.get(method)
+        model, untouched = models.get(method), False
         if model is not None:
             entry["training_seconds"] = _training(model)["wall_seconds"]
             entry |= _hybrid(model)
@@ -126,7 +126,13 @@ def report(
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
             if model["identifiability"] is not None:
                 entry["undetermined"] = model["identifiability"]["undetermined"]
-            if model["reduced_chi_square"] is not None and model["reduced_chi_square"] > MISFIT:
+            if untouched := "status" not in model["outcome"]:
+                log.warning(
+                    "%s is the first guess: the physical model had no update. Raise hybrid.epochs to at least "
+                    "warmup_epochs + interleave_frequency.",
+                    method,
+                )
+            elif model["reduced_chi_square"] is not None and model["reduced_chi_square"] > MISFIT:
                 log.warning(
                     "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
                     "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
@@ -136,13 +142,14 @@ def report(
                     model["reduced_chi_square"],
                 )
         for parameter, p in entry.get("parameters", {}).items():
-            if (p.get("pull") or 0.0) > PULLED:
+            if not untouched and (p.get("pull") or 0.0) > PULLED:
                 log.warning(
                     "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
-                    "cover that, its interval does. %s",
+                    "cover that%s. %s",
                     method,
                     parameter,
                     p["pull"],
+                    ", its interval does" if "interval" in p else "",
                     _why_pulled(model),
                 )
         methods[method] = entry

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
@@ -71,11 +71,15 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
     """Read a bundle back, bit for bit.
 
     Raises:
-        ValueError: the file is not a bundle (it has no JSON header of ours).
+        ValueError: the file is damaged, or not a bundle (it has no JSON header of ours).
     """
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        header = file.metadata() or {}
-        if _HEADER not in header:
-            raise ValueError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            header = file.metadata() or {}
+            # No mapping: the names have to be asked for.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read ({error}); remove it and run again what makes it") from error
+    if _HEADER not in header:
+        raise ValueError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
     return Bundle(tensors=tensors, metadata=json.loads(header[_HEADER]))

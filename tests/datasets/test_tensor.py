@@ -34,8 +34,8 @@ def test_a_part_of_a_file_is_named_with_what_to_do(tmp_path, trajectories):
     with pytest.raises(DatasetError) as caught:
         TensorDataset(str(path), must_exist=False).load()
     last = str(caught.value).splitlines()[-1]
-    assert last.startswith(f"{path} is damaged")
-    assert last.endswith("remove it, and run the pipeline that makes it")
+    assert last.startswith(f"{path} cannot be read")
+    assert last.endswith("remove it and run again what makes it")
 
 
 def test_the_catalog_makes_it_and_keeps_its_metadata(tmp_path):

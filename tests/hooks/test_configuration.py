@@ -12,12 +12,14 @@ import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING
-from kedro.io import AbstractDataset, DataCatalog
+from kedro.io import AbstractDataset, DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from hyco.config import ConfigurationError
+from hyco.datasets.tensor import TensorDataset
 from hyco.hooks import ConfigurationHooks
 from hyco.settings import CONFIG_LOADER_ARGS
+from hyco.storage import Bundle
 
 PROJECT = Path(__file__).parents[2]
 
@@ -64,6 +66,42 @@ def test_on_the_command_line_a_wrong_configuration_is_a_message_without_tracebac
 def test_an_unknown_experiment_is_told_which_there_are():
     with pytest.raises(ConfigurationError, match=r"no experiment 'burgers_7d'.*burgers_1d, burgers_2d"):
         ConfigurationHooks().after_context_created(context(env="burgers_7d"))
+
+
+def test_outside_of_a_project_it_is_told_where_to_start(tmp_path):
+    with pytest.raises(ConfigurationError, match="start this command in the project's folder"):
+        ConfigurationHooks().after_context_created(context(tmp_path))
+
+
+def test_an_experiment_without_globals_is_told_what_to_write(tmp_path):
+    (tmp_path / "conf" / "base").mkdir(parents=True)
+    (tmp_path / "conf" / "mine").mkdir()
+    (tmp_path / "conf" / "mine" / "parameters.yml").write_text("experiment: ${globals:experiment}\n")
+    with pytest.raises(ConfigurationError, match=r"conf/mine/globals\.yml is missing.*experiment: mine"):
+        ConfigurationHooks().after_context_created(context(tmp_path, "mine"))
+
+
+def test_what_an_earlier_run_has_not_made_is_told_before_anything_is_computed(tmp_path):
+    parameters = {"observation": {"test_sim": [1]}, "experiment": "mine"}
+    files = {name: TensorDataset(str(tmp_path / name)) for name in ("hybrid_model", "observations")}
+    optional = {"cached_trajectories": TensorDataset(str(tmp_path / "none"), must_exist=False)}
+    catalog = DataCatalog({"parameters": MemoryDataset(parameters), **files, **optional})
+    pipeline = Pipeline([node(lambda *_: 0, ["hybrid_model", "observations", "cached_trajectories"], "rollouts")])
+    files["observations"].save(Bundle({}, {}))
+    with pytest.raises(ConfigurationError, match="mine has no hybrid_model yet; run `--tags train`"):
+        ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+    files["hybrid_model"].save(Bundle({}, {}))
+    ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+
+
+def test_a_missing_device_is_told_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    parameters = {"observation": {"test_sim": [1]}, "device": "cuda"}
+    catalog = DataCatalog({"parameters": MemoryDataset(parameters)})
+    train, evaluate = Pipeline([node(max, "params:device", "model")]), Pipeline([node(max, "model", "rollouts")])
+    with pytest.raises(ConfigurationError, match="'cuda' is not available here"):
+        ConfigurationHooks().before_pipeline_run(train, catalog)
+    ConfigurationHooks().before_pipeline_run(evaluate, catalog)
 
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path):

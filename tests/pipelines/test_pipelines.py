@@ -9,7 +9,7 @@ from kedro.runner import SequentialRunner
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.pipeline_registry import register_pipelines
-from hyco.pipelines.evaluation.nodes import _pictured, plot_rollout_error
+from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.storage import Bundle
@@ -175,6 +175,8 @@ def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures(
     time, space = data.load("residuals").axes
     assert len(time.lines[-1].get_xdata()) == 3
     assert np.max(space.lines[-1].get_xdata()) < 1.0
+    model = data.load("physical_model")
+    assert 0.8 < _free_share(model, [0, 30, 30, 30]) < 1.0  # three numbers, a prior on each
     labels = [t.get_text() for t in data.load("identifiability").axes[1].get_yticklabels()]
     assert labels == ["diffusivity.mean", "diffusivity.cos 1", "diffusivity.sin 1"]
 

@@ -151,6 +151,21 @@ def test_singular_values_are_compared_with_the_threshold_on_a_logarithmic_axis(p
     to_array(figure)
 
 
+def test_the_words_at_the_threshold_keep_clear_of_many_values_below_it() -> None:
+    values = np.where(np.arange(256) < 60, 10.0, 1.0).tolist()
+    few_determined = identifiability({"physical": report(256) | {"singular_values": values}})
+    for figure, side in ((few_determined, "right"), (identifiability({"physical": report(10)}), "left")):
+        (text,) = [text for text in figure.axes[0].texts if "known beforehand" in text.get_text()]
+        assert text.get_horizontalalignment() == side
+
+
+def test_of_two_methods_with_the_same_values_both_are_seen() -> None:
+    lines = identifiability({"physical": report(1), "hybrid_physical": report(1)}).axes[0].lines
+    below, above = [line for line in lines if line.get_marker() == "s" and len(line.get_xdata())]
+    assert below.get_markersize() > above.get_markersize()
+    assert below.get_color() == METHODS["physical"].colour
+
+
 def test_the_map_holds_every_direction_of_few_coordinates_and_the_ends_of_many() -> None:
     few, many = (images(identifiability({"physical": report(p)}))[0].get_array() for p in (3, 20))
     assert np.asarray(few) == pytest.approx(np.eye(3))
@@ -209,6 +224,15 @@ def test_the_band_holds_95_percent_of_what_noise_gives() -> None:
         rms = np.sqrt(generator.chisquare(n, 200_000) / n)
         lower, upper = noise_band(np.array([n]))
         assert ((rms > lower) & (rms < upper)).mean() == pytest.approx(0.95, abs=0.002)
+
+
+def test_the_band_allows_for_what_a_fit_takes_up_of_the_noise() -> None:
+    generator = np.random.default_rng(0)
+    design = np.linalg.qr(generator.standard_normal((50, 10)))[0]
+    noise = generator.standard_normal((20_000, 50))
+    rms = np.sqrt(((noise - noise @ design @ design.T) ** 2).mean(axis=1))
+    lower, upper = noise_band(np.array([50]), free=40 / 50)
+    assert ((rms > lower) & (rms < upper)).mean() == pytest.approx(0.95, abs=0.005)
 
 
 def test_the_band_is_drawn_only_for_known_numbers_of_residuals() -> None:

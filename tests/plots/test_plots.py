@@ -100,6 +100,11 @@ def test_epochs_before_the_first_possible_update_are_shaded_as_warm_up() -> None
     assert "warm-up" not in texts(training_curves({"hybrid": history(9)}))
 
 
+def test_the_physics_loss_says_its_units() -> None:
+    assert "physics loss\n(units of the noise)" in texts(training_curves({"physical": history(6)}))
+    assert "physics loss\n(units of 10⁻³ std)" in texts(training_curves({"physical": history(6)}, noise_free=True))
+
+
 @pytest.mark.parametrize("histories", [{}, {"hybrid": []}, {"hybrid": history(1)}, {"synthetic": history(1)}])
 def test_training_curves_of_nothing_or_of_one_epoch_can_be_drawn(histories: dict[str, Any]) -> None:
     assert to_png(training_curves(histories)).startswith(b"\x89PNG")
@@ -330,6 +335,17 @@ def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first:
     assert after < start < after + 1
     assert end > after + 2
     assert overview.get_xlim()[0] < 0
+
+
+def test_an_interval_that_is_not_symmetric_is_drawn_as_it_is() -> None:
+    ends: dict[str, Any] = {"lower": [None, 0.4, 0.498], "upper": [None, 1e300, 0.5005]}
+    run = {"estimate": [0.1, 0.45, 0.4985], "std": [None, 0.01, 0.0002]} | ends
+    figure = parameter_estimates({"hybrid_physical": {"buoyancy": run}}, {"buoyancy": 0.5})
+    enlarged = figure.axes[1]
+    (bar,) = enlarged.containers
+    (segment,) = bar.lines[2][0].get_segments()
+    assert segment[:, 1] == pytest.approx([0.498, 0.5005])
+    to_array(figure)
 
 
 def test_a_single_estimate_can_be_enlarged() -> None:

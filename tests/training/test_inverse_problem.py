@@ -327,6 +327,8 @@ def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
     distance = abs(pulled.values["viscosity"] - free.values["viscosity"]) / entry["std"]
     assert distance > 1
     assert entry["pull"] == pytest.approx(distance, rel=0.1)
+    metrics = pulled.metrics()
+    assert [metrics["lower.viscosity"], metrics["upper.viscosity"]] == entry["interval"]
     low, high = entry["interval"]
     assert low < free.values["viscosity"] < high, "the interval reaches to where the measurements alone put it"
 

@@ -7,6 +7,7 @@ import torch
 from phi import math as phimath
 
 from hyco.inversion.result import Diverged, NotConverged, Status
+from hyco.physics.registry import build_equation
 from hyco.training.physical import PhysicalConfig, PhysicalTrainer, train_physical
 
 CPU = torch.device("cpu")
@@ -213,3 +214,14 @@ def test_predictions_that_are_kept_have_an_end(problem, monkeypatch):
     assert [len(states) for _, states in model._predictions._known] == [1, 1, 1]
     model.predict(starts.repeat(4, 1, 1), 2)
     assert not model._predictions._known
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"dt": 0.1}, "dt 0.1"), ({"domain": {"x": {"size": 10.0, "resolution": 16}}}, "x: 16 cells from 0 to 10")],
+)
+def test_data_of_other_states_than_the_equations_are_refused(problem, change, words):
+    other = build_equation(problem.equation.config.model_dump() | change)
+    config = problem.physical()
+    with pytest.raises(ValueError, match=rf"the data have velocity_x.*the section equation has velocity_x.*{words}"):
+        PhysicalTrainer(other, problem.observations, config, num_predict_steps=4, device=CPU)

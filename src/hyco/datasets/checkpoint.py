@@ -74,7 +74,9 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         try:
             return read_bundle(self._last)
         except Exception as error:
-            raise ValueError(f"{self._last} cannot be read ({error}); remove it to start anew") from error
+            raise ValueError(
+                f"{self._last} cannot be read ({error.__cause__ or error}); remove it to start anew"
+            ) from error
 
     def save(self, data: Bundle) -> None:
         """Have a checkpoint written, which must not be changed any more; one that ends a training is when it returns.

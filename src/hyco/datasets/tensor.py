@@ -7,7 +7,6 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
-from safetensors import SafetensorError
 
 from hyco.datasets.previews import NOTHING, picture
 from hyco.storage import Bundle, read_bundle, write_bundle
@@ -35,11 +34,7 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
         """
         if not self._must_exist and not self._filepath.exists():
             return None
-        try:
-            return read_bundle(self._filepath)
-        except SafetensorError as error:
-            message = f"{self._filepath} is damaged ({error}); remove it, and run the pipeline that makes it"
-            raise ValueError(message) from error
+        return read_bundle(self._filepath)
 
     def save(self, data: Bundle) -> None:
         """Write the bundle."""

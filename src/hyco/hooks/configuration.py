@@ -68,8 +68,8 @@ class ConfigurationHooks:
         """Refuse to go on from nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
-            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it takes what
-                an earlier run should have made, and that is not there.
+            hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
+                earlier run has not made, or a device that is not there.
         """
         parameters = catalog.load("parameters")
         if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
@@ -84,6 +84,13 @@ class ConfigurationHooks:
 
             message = f"experiment {parameters['experiment']} has no {', '.join(missing)} yet; run `--tags train` first"
             raise for_user(ConfigurationError(message))
+        if "params:device" in pipeline.inputs():
+            from hyco.config import ConfigurationError, parse_device
+
+            try:
+                parse_device(parameters["device"])
+            except ConfigurationError as error:
+                raise for_user(error) from error
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -104,7 +111,7 @@ def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
     """Whether an input that a pipeline cannot do without is not there, as far as its dataset can tell."""
     if name == "parameters" or name.startswith("params:"):
         return False
-    if name == "cached_trajectories" or name.endswith("_resume_point"):
+    if name.startswith("cached_") or name.endswith("_resume_point"):
         return False
     dataset = catalog.get(name)
     if dataset is None or type(dataset)._exists is AbstractDataset._exists:
@@ -130,6 +137,8 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     from hyco.config import ConfigurationError
 
     conf, env = Path(loader.conf_source), loader.env or loader.default_run_env
+    if not conf.is_dir():
+        raise ConfigurationError(f"there is no folder {conf}: start this command in the project's folder")
     if not (conf / env).is_dir():
         experiments = sorted(path.parent.name for path in conf.glob("*/globals.yml"))
         raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
@@ -137,6 +146,9 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
         return loader["parameters"]
     # Kedro reports a key that stands in two files of a folder as a ValueError.
     except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error, OmegaConfBaseException) and not any((conf / env).glob("globals.*")):
+            text = f"conf/{env}/globals.yml is missing; it names the folders of all outputs: experiment: {env}"
+            raise ConfigurationError(text) from error
         raise ConfigurationError(f"the parameters cannot be read: {error}") from error
 
 

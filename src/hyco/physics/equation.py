@@ -137,6 +137,18 @@ class Equation(ABC):
         The step must not let the values of tensors decide what Python does, or it cannot be traced.
         """
 
+    def require_states(self, layout: Layout, dt: float) -> None:
+        """Refuse data of other states than this equation's.
+
+        Raises:
+            ValueError: their channels, grid or time between two states differ.
+        """
+        own, theirs = _states(self.layout, self.dt), _states(layout, dt)
+        if own != theirs:
+            raise ValueError(
+                f"the data have {theirs}, the section equation has {own}: make the data anew, or change the section"
+            )
+
     def problem(self, largest: float) -> str | None:
         """Why states with values up to `largest` (absolute) are outside what the step is made for, or None."""
         return None
@@ -164,3 +176,11 @@ class Equation(ABC):
             tensor = torch.as_tensor(value, dtype=dtype, device=device)
             found[name] = tensor[None] if tensor.ndim else tensor
         return found
+
+
+def _states(layout: Layout, dt: float) -> str:
+    """Channels, grid and `dt` in words, without errors of rounding."""
+    grid = layout.grid
+    axes = zip(grid.axes, grid.resolution, grid.lower, grid.size, strict=True)
+    cells = ", ".join(f"{axis}: {n} cells from {lower:.9g} to {lower + size:.9g}" for axis, n, lower, size in axes)
+    return f"{', '.join(layout.channels)} ({cells}; dt {dt:.9g})"

@@ -169,7 +169,10 @@ class Stepper:
             if not same_kind or not torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True):
                 raise TracingError("its graph gives other values than the step itself")
         except TracingError as error:
-            log.warning("The step cannot be traced (%s); PhiFlow's jit runs it.", error)
+            log.warning(
+                "The step cannot be traced (%s); PhiFlow's jit runs it, several times slower: see docs/performance.md.",
+                error,
+            )
             self.path, self._jit = "jit", math.jit_compile(self.equation.step)
             return None
         log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)

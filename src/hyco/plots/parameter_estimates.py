@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from hyco.plots.style import (
     ONE_COLUMN,
@@ -36,7 +37,20 @@ _SMALL, _ROOM = 0.1, 0.6
 # The truth is near an estimate within so many widths of its interval.
 _NEAR = 3.0
 
-_History = tuple[Array, Array, Array]
+
+class _History(NamedTuple):
+    """Of one parameter: epochs, estimates and the ends of their intervals `[n]`, NaN where missing."""
+
+    epochs: Array
+    estimate: Array
+    lower: Array
+    upper: Array
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where there is an interval."""
+        found: NDArray[np.bool_] = np.isfinite(self.estimate) & np.isfinite(self.lower) & np.isfinite(self.upper)
+        return found
 
 
 class _Window(NamedTuple):
@@ -62,7 +76,7 @@ def parameter_estimates(
 
     Args:
         estimates: method → parameter → `{"epoch": […], "estimate": […], "std": […] or None}`; `epoch` defaults to
-            1, 2, …
+            1, 2, …; `lower` and `upper`, the ends of the intervals, to 1.96 standard deviations from the estimate.
         true: true values; None where unknown, then no line is drawn.
         initial: method → parameter → first guess, drawn at epoch 0.
         bounds: limits of each parameter, those of all methods, drawn where they lie within the range of the estimates.
@@ -103,7 +117,7 @@ def parameter_estimates(
                 bounded |= _draw_bounds(panel, bounds.get(name, ()))
                 panel.set_ylabel(with_unit(shortened(name, 26), units.get(name, "")))
         handles: list[Line2D | Patch] = [Line2D([], [], label=s.label, **s.line_options()) for s in styles.values()]
-        if any(np.isfinite(std).any() for methods in histories.values() for _, _, std in methods.values()):
+        if any(history.known.any() for methods in histories.values() for history in methods.values()):
             handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
         if any(true.get(name) is not None for name in names):
             handles.append(Line2D([], [], label="truth", **_TRUTH))
@@ -125,7 +139,7 @@ _GUESS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "mar
 def _scale(histories: Mapping[str, _History], true: float | None, initial: Mapping[str, float]) -> tuple[Array, bool]:
     """The values that an overview must show, and whether its axis is logarithmic."""
     marks = numbers([true, *initial.values()])
-    centres = np.concatenate([marks, *(estimate for _, estimate, _ in histories.values())])
+    centres = np.concatenate([marks, *(history.estimate for history in histories.values())])
     # The last interval must be visible; earlier ones may be so wide that they would hide everything else.
     ends = [edge for history in histories.values() for edge in _last_interval(history)[1:]]
     known = centres[np.isfinite(centres)]
@@ -158,8 +172,8 @@ def _window(histories: Mapping[str, _History], true: float | None, values: Array
 
 def _settled(history: _History, low: float, high: float) -> float:
     """The epoch from which on the estimates stay within a range."""
-    epochs, estimate, _ = history
-    epochs, estimate = epochs[np.isfinite(estimate)], estimate[np.isfinite(estimate)]
+    finite = np.isfinite(history.estimate)
+    epochs, estimate = history.epochs[finite], history.estimate[finite]
     outside = np.flatnonzero((estimate < low) | (estimate > high))
     return float(epochs[outside[-1] + 1 if outside.size else 0])
 
@@ -174,16 +188,17 @@ def _draw(
 ) -> None:
     """All epochs of one parameter, on an axis whose limits are set; `capped`: a single interval is drawn elsewhere."""
     axis.grid(True)
-    if not any(np.isfinite(estimate).any() for _, estimate, _ in histories.values()):
+    if not any(np.isfinite(history.estimate).any() for history in histories.values()):
         say_nothing_to_show(axis)
     low, high = axis.get_ylim()
     log = axis.get_yscale() == "log"
     for name, style in method_styles(histories).items():
-        epochs, estimate, std = histories[name]
-        lower, upper = estimate - _INTERVAL * std, estimate + _INTERVAL * std
-        if log:
-            lower = np.maximum(lower, low / 10)
-        shown = np.isfinite(std) & np.isfinite(estimate)
+        epochs, estimate, lower, upper = histories[name]
+        # Ends far outside of the panel would overflow when they are drawn.
+        span = high - low
+        lower = np.maximum(lower, low / 10 if log else low - span)
+        upper = np.minimum(upper, high + span)
+        shown = histories[name].known
         if shown.sum() == 1 and not capped:
             axis.vlines(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.45, linewidth=3)
         elif shown.sum() > 1:
@@ -199,7 +214,7 @@ def _draw(
         axis.plot([0], [guess], clip_on=False, zorder=4, **_GUESS)
     axis.set_ylim(low, high)
     start = np.zeros(1 if initial else 0)
-    epoch_axis(axis, [start, *(epochs for epochs, _, _ in histories.values())])
+    epoch_axis(axis, [start, *(history.epochs for history in histories.values())])
 
 
 def _enlarge(axis: Axes, histories: Mapping[str, _History], true: float | None, window: _Window) -> None:
@@ -215,7 +230,7 @@ def _enlarge(axis: Axes, histories: Mapping[str, _History], true: float | None, 
             look: dict[str, Any] = {"color": style.colour, "capsize": 3 + 1.5 * i, "elinewidth": 1.2, "clip_on": False}
             axis.errorbar(epoch, centre, yerr=half, fmt="none", **look)
     axis.set_title("last epochs, enlarged", loc="left")
-    later = [epochs[epochs >= window.start] for epochs, _, _ in histories.values()]
+    later = [history.epochs[history.epochs >= window.start] for history in histories.values()]
     epoch_axis(axis, later)
 
 
@@ -229,21 +244,18 @@ def _draw_bounds(axis: Axes, bounds: Sequence[float]) -> bool:
 
 
 def _history(data: Mapping[str, Sequence[float | None] | None]) -> _History:
-    """Epochs, estimates and standard deviations `[n]`, NaN where missing."""
     estimate = numbers(data["estimate"] or [])
-    epochs, std = data.get("epoch"), data.get("std")
-    return (
-        np.arange(1.0, estimate.size + 1) if epochs is None else numbers(epochs),
-        estimate,
-        np.full_like(estimate, np.nan) if std is None else numbers(std),
-    )
+    epochs = np.arange(1.0, estimate.size + 1) if data.get("epoch") is None else numbers(data["epoch"] or [])
+    half = _INTERVAL * numbers(data.get("std") or [None] * estimate.size)
+    ends = [data.get(end) for end in ("lower", "upper")]
+    lower, upper = (numbers(e) if e else estimate + sign * half for e, sign in zip(ends, (-1, 1), strict=True))
+    return _History(epochs, estimate, lower, upper)
 
 
 def _last_interval(history: _History) -> tuple[float, float, float] | tuple[()]:
     """Epoch, lower and upper end of the last interval that is known."""
-    epochs, estimate, std = history
-    known = np.flatnonzero(np.isfinite(estimate) & np.isfinite(std))
+    known = np.flatnonzero(history.known)
     if not known.size:
         return ()
-    centre, half = float(estimate[known[-1]]), _INTERVAL * float(std[known[-1]])
-    return float(epochs[known[-1]]), centre - half, centre + half
+    last = known[-1]
+    return float(history.epochs[last]), float(history.lower[last]), float(history.upper[last])

@@ -37,7 +37,7 @@ from hyco.plots.style import (
     with_unit,
 )
 
-# Half width of a 95% interval in standard deviations.
+# Half width of the band in standard deviations: a 95% interval, unless a network's predictions pull the field.
 _INTERVAL = 1.96
 # A band may widen the range of a panel by so many times the range of the lines.
 _BAND_ROOM = 0.75
@@ -146,7 +146,7 @@ def _lines(
         handles.append(Line2D([], [], label="truth", **_TRUTH))
     handles += [Line2D([], [], label=s.label, **s.line_options() | {"marker": ""}) for s in methods.values()]
     if any(field.stds for field in drawn):
-        handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
+        handles.append(Patch(facecolor="0.5", alpha=0.25, label="± 1.96 std"))
     if points is not None:
         handles.append(Line2D([], [], color="black", linestyle="", marker="|", markersize=5, label="observed here"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns == 1 else min(6, len(handles)))

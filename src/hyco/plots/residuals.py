@@ -53,13 +53,15 @@ def residuals(
     *,
     counts_time: ArrayLike | None = None,
     counts_space: ArrayLike | None = None,
+    free: float = 1.0,
     noise_free: bool = False,
     units: Units | None = None,
 ) -> Figure:
     """Root mean square of the residuals in units of the noise, over time and, where it is known, over space.
 
-    It is 1 where the equation and the noise level are right. The grey band is where 95% of such values lie, for the
-    number of residuals in each; where these numbers are not given there is no band.
+    It is 1 where the equation and the noise level are right, less what the fit takes up of the noise. The grey band is
+    where 95% of such values lie, for the number of residuals in each; where these numbers are not given there is no
+    band.
 
     Args:
         summaries: for each physical method `{"time": [T+1], "space": [C, *space]}`, `space` may be missing; 0 where
@@ -68,6 +70,7 @@ def residuals(
         dt: time between two states [time].
         counts_time: number of residuals at each step, `[T+1]`.
         counts_space: number of residuals of each entry, `[C, *space]`.
+        free: degrees of freedom of the fit over the number of its residuals; the band takes it for every value.
         noise_free: the data have no noise, so that the residuals are in thousandths of the data's standard deviation.
         units: units for the labels.
     """
@@ -79,7 +82,7 @@ def residuals(
     spaces = {name: _observed(summaries[name]["space"]) for name in names if summaries[name].get("space") is not None}
     channels = _channels(spaces, layout)
     counts = None if counts_time is None else np.asarray(counts_time, dtype=np.float64)
-    look = _Look(dt, units, noise_free)
+    look = _Look(dt, units, noise_free, free)
     with in_style():
         if not channels:
             static = look.only_time(times) is not None
@@ -123,18 +126,22 @@ def _gaps(spaces: Mapping[str, Array], channels: Sequence[int], layout: Layout) 
     return any(np.isnan(channel_part(v, layout, c)[0]).any() for v in spaces.values() for c in channels)
 
 
-def noise_band(counts: Array) -> tuple[Array, Array]:
-    """Where 95% of the root mean squares of so many standard normal numbers lie; NaN without any."""
+def noise_band(counts: Array, free: float = 1.0) -> tuple[Array, Array]:
+    """Where 95% of the root mean squares of so many standard normal numbers lie; NaN without any.
+
+    Args:
+        free: share of the numbers' degrees of freedom that a fit has left.
+    """
     n = np.where(counts > 0, counts, np.nan)
-    lower, upper = (np.sqrt(2 * gammaincinv(n / 2, share) / n) for share in (0.025, 0.975))
+    lower, upper = (np.sqrt(2 * gammaincinv(free * n / 2, share) / n) for share in (0.025, 0.975))
     return lower, upper
 
 
 class _Look:
     """How residuals are drawn over one axis."""
 
-    def __init__(self, dt: float, units: Units, noise_free: bool) -> None:
-        self.dt, self.units, self.noise_free = dt, units, noise_free
+    def __init__(self, dt: float, units: Units, noise_free: bool, free: float) -> None:
+        self.dt, self.units, self.noise_free, self.free = dt, units, noise_free, free
         self.label = "rms residual / (10⁻³ std)" if noise_free else "rms residual / noise"
 
     def only_time(self, times: Mapping[str, Array]) -> int | None:
@@ -164,7 +171,7 @@ class _Look:
             axis.axvline(1.0, **_NOISE)
             values.append(np.ones(1))
             if counts is not None and step < len(counts):
-                lower, upper = noise_band(counts[step : step + 1])
+                lower, upper = noise_band(counts[step : step + 1], self.free)
                 axis.axvspan(float(lower[0]), float(upper[0]), color="0.88", linewidth=0, zorder=0)
                 values += [lower, upper]
         scale_values(axis, values, log=_wide(values), horizontal=True)
@@ -183,7 +190,7 @@ class _Look:
             axis.axhline(1.0, **_NOISE)
             shown.append(np.ones(1))
             if counts is not None and (counts > 0).any():
-                lower, upper = noise_band(counts)
+                lower, upper = noise_band(counts, self.free)
                 known = np.isfinite(lower)
                 x = max(places.values(), key=len)[: len(counts)][known]
                 axis.fill_between(x, lower[known], upper[known], color="0.88", linewidth=0, zorder=0)

@@ -24,16 +24,11 @@ from hyco.plots.style import (
     scale_values,
 )
 
-_PANELS = {
-    "network loss\n(normalised units)": ("synthetic_loss",),
-    "physics loss\n(units of the noise)": ("physical_loss",),
-    "validation error (nRMSE)": ("validation_synthetic", "validation_physical"),
-}
 _Curve = tuple[str, Array, Array]
 
 
 def training_curves(
-    histories: Mapping[str, Sequence[Mapping[str, Any]]], *, warmup_epochs: int | None = None
+    histories: Mapping[str, Sequence[Mapping[str, Any]]], *, warmup_epochs: int | None = None, noise_free: bool = False
 ) -> Figure:
     """Network loss, physics loss and validation errors, side by side on logarithmic axes.
 
@@ -44,8 +39,14 @@ def training_curves(
             series too.
         warmup_epochs: epochs of the hybrid run before the physics takes part, shaded; by default read off the
             missing physics losses at its beginning.
+        noise_free: the data have no noise, so that the physics works in thousandths of the data's standard deviation.
     """
-    panels = {title: [c for k in keys for c in _curves(histories, k)] for title, keys in _PANELS.items()}
+    titles = {
+        "network loss\n(normalised units)": ("synthetic_loss",),
+        f"physics loss\n({'units of 10⁻³ std' if noise_free else 'units of the noise'})": ("physical_loss",),
+        "validation error (nRMSE)": ("validation_synthetic", "validation_physical"),
+    }
+    panels = {title: [c for k in keys for c in _curves(histories, k)] for title, keys in titles.items()}
     panels = {title: curves for title, curves in panels.items() if curves} or {"loss": []}
     styles = method_styles(dict.fromkeys(name for curves in panels.values() for name, _, _ in curves))
     if warmup_epochs is None:

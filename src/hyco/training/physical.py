@@ -162,6 +162,7 @@ class PhysicalTrainer:
         device: torch.device,
         iterations: int | None = None,
     ) -> None:
+        equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config, self.steps, self.device = config, num_predict_steps, device
@@ -415,10 +416,11 @@ class PhysicalTrainer:
         return known[2]
 
     def metrics(self) -> Metrics:
-        """The estimates as live metrics."""
+        """The estimates as live metrics, with the ends of their 95 % intervals."""
         found: Metrics = {}
         for name, estimate in self.estimates().items():
             found[f"estimate.{name}"], found[f"std.{name}"] = estimate["estimate"], estimate["std"]
+            found[f"lower.{name}"], found[f"upper.{name}"] = estimate["interval"] or (None, None)
         return found
 
     def conclude(self) -> None:

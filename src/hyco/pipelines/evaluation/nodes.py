@@ -39,16 +39,19 @@ def roll_out_test_simulations(
     """
     from hyco.config import check_origin
     from hyco.evaluation import roll_out_methods
+    from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
 
     check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
+    built = build_equation(equation)
+    built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
     rollouts = roll_out_methods(
         trajectories.tensors["trajectories"],
         test_sim,
-        build_equation(equation),
+        built,
         models,
         Observations.from_bundle(observations).test_initial_states,
     )
@@ -111,11 +114,12 @@ def make_profile_page(profile: dict[str, Any]) -> str:
     return profile_page(profile)
 
 
-def plot_training_curves(**histories: History) -> Figure:
+def plot_training_curves(observations: Bundle, **histories: History) -> Figure:
     """Losses and validation errors over the epochs."""
+    from hyco.observations import Observations
     from hyco.plots import training_curves
 
-    return training_curves(histories)
+    return training_curves(histories, noise_free=not Observations.from_bundle(observations).noise_known)
 
 
 def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figure:
@@ -160,8 +164,10 @@ def plot_parameter_estimates(
         estimates[method] = {
             name: {
                 "epoch": [entry["epoch"] for entry in history],
-                "estimate": [entry["metrics"].get(f"estimate.{name}") for entry in history],
-                "std": [entry["metrics"].get(f"std.{name}") for entry in history],
+                **{
+                    key: [entry["metrics"].get(f"{key}.{name}") for entry in history]
+                    for key in ("estimate", "std", "lower", "upper")
+                },
             }
             for name in numbers
         }
@@ -207,14 +213,25 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     if seen.initial_known:
         mask = mask[:, 1:]
     per_step = mask.sum([0, *range(2, mask.ndim)])
+    counts = [0] * (used - len(per_step)) + per_step.tolist()
+    shares = [_free_share(model, counts) for model in models.values() if model["residuals"]]
     return residuals(
         summaries,
         seen.layout,
         seen.dt,
-        counts_time=[0] * (used - len(per_step)) + per_step.tolist(),
+        counts_time=counts,
         counts_space=mask.sum((0, 1)).numpy() if seen.on_grid else None,
+        free=sum(shares) / len(shares) if shares else 1.0,
         noise_free=not seen.noise_known,
     )
+
+
+def _free_share(model: dict[str, Any], counts: list[int]) -> float:
+    """Degrees of freedom of a fit over the number of its residuals, from their squares and the reduced χ²."""
+    squares = [(n, n * rms**2) for n, rms in zip(counts, model["residuals"]["time"], strict=False)]
+    number, total = (sum(column) for column in zip(*squares, strict=True))
+    chi_square = model["reduced_chi_square"]
+    return min(total / number / chi_square, 1.0) if number and chi_square else 1.0
 
 
 def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:

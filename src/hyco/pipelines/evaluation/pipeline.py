@@ -55,7 +55,12 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         node(nodes.make_table, "report", "report_table", name="make_table"),
         node(nodes.make_profile, models, "profile", name="make_profile"),
         node(nodes.make_profile_page, "profile", "profile_page", name="make_profile_page"),
-        node(nodes.plot_training_curves, histories, "training_curves", name="plot_training_curves"),
+        node(
+            nodes.plot_training_curves,
+            {"observations": "observations", **histories},
+            "training_curves",
+            name="plot_training_curves",
+        ),
         node(nodes.plot_rollout_error, ["report", "params:equation"], "rollout_error", name="plot_rollout_error"),
         node(nodes.plot_predictions, ["rollouts", "params:evaluation"], "predictions", name="plot_predictions"),
         node(nodes.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
