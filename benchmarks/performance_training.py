@@ -114,7 +114,7 @@ def followed_in(folder: str) -> Iterator[None]:
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     try:
-        with mlflow.start_run():
+        with mlflow.start_run(experiment_id=mlflow.create_experiment("benchmark")):
             yield
     finally:
         mlflow.set_tracking_uri(before)
