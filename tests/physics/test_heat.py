@@ -370,6 +370,8 @@ def test_long_steps_are_cut_into_shorter_ones():
     ("change", "message"),
     [
         ({"parameters": {"diffusivity": 2.0}}, "leaves what is stable"),
+        ({"parameters": {"diffusivity": "0.1 / (x - x)"}}, "diffusivity is not finite in 64 cells"),
+        ({"parameters": {"diffusivity": float("nan")}}, "diffusivity is not finite; allowed: finite numbers"),
         ({"parameters": {"diffusivity": -0.1}}, "leaves what is stable"),
         ({"parameters": {"diffusivity": "0.1 + z"}}, "unknown name z"),
         ({"boundary": "open"}, "'open' is not allowed; allowed: periodic, neumann, a number"),

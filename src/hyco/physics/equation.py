@@ -67,6 +67,9 @@ class EquationConfig(BaseModel):
         for name, value in self.true_parameters.items():
             lower, upper = self.parameter_limits[name]
             values = torch.as_tensor(value)
+            if not bool(torch.isfinite(values).all()):
+                where = f" in {int((~torch.isfinite(values)).sum())} cells" if values.ndim else ""
+                raise ValueError(f"parameters.{name} is not finite{where}; allowed: finite numbers")
             if not bool(((values >= lower) & (values <= upper)).all()):
                 raise ValueError(f"parameters.{name} leaves what is stable; allowed: {lower:g} to {upper:g}")
         return self
