@@ -142,7 +142,7 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
         trainer.physical._predictions._predict = trainer.physical._predict
         clock.watch("rollouts", trainer.synthetic, "targets")
         with tempfile.TemporaryDirectory() as folder, followed_in(folder):
-            checkpoints = CheckpointDataset(folder, share=0.005)
+            checkpoints = CheckpointDataset(folder, share=0.0025)
             metrics = MetricsDataset(f"{folder}/metrics.jsonl")
             clock.watch("saved", checkpoints, "save")
             clock.watch("saved", checkpoints, "wait")
@@ -263,7 +263,7 @@ def growth_of_memory(epochs: int, leak: int = 0) -> float:
     sections["hybrid"]["epochs"] = epochs
     sizes, kept = [], []
     with tempfile.TemporaryDirectory() as folder:
-        checkpoints, metrics = CheckpointDataset(folder, share=0.005), MetricsDataset(f"{folder}/metrics.jsonl")
+        checkpoints, metrics = CheckpointDataset(folder, share=0.0025), MetricsDataset(f"{folder}/metrics.jsonl")
         for checkpoint, record in hybrid(sections).train():
             checkpoints.save(checkpoint)
             checkpoints.wait()

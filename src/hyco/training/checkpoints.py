@@ -47,10 +47,12 @@ def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any]) -> Non
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of a torch optimiser as named tensors."""
+    # Not by `state_dict`, which takes twice as long, every epoch.
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return {
         f"{index}.{key}": torch.as_tensor(value)
-        for index, state in optimizer.state_dict()["state"].items()
-        for key, value in state.items()
+        for index, parameter in enumerate(parameters)
+        for key, value in optimizer.state.get(parameter, {}).items()
         if value is not None
     }
 
