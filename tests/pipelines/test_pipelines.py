@@ -6,10 +6,16 @@ import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from hyco.config import ConfigurationError
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.pipeline_registry import register_pipelines
-from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error
+from hyco.pipelines.evaluation.nodes import (
+    _free_share,
+    _pictured,
+    plot_rollout_error,
+    roll_out_test_simulations,
+)
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.storage import Bundle
@@ -220,6 +226,25 @@ def test_of_three_dimensions_the_middle_plane_is_pictured():
 def test_the_time_step_of_a_picture_is_the_equations_own(equation):
     report = {"methods": {"persistence": {"nrmse": {"per_step": [1.0]}}}}
     assert plot_rollout_error(report, equation).axes
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"seed": 1}, "seed: 0 there, 1 now"),
+        ({"generation": {**PARAMETERS["generation"], "steps": 3}}, r"generation\.steps: 4 there, 3 now"),
+        (
+            {"equation": {**PARAMETERS["equation"], "parameters": {"viscosity": 0.2}}},
+            r"equation\.parameters\.viscosity: 0\.1 there, 0\.2 now",
+        ),
+    ],
+    ids=["seed", "generation", "equation"],
+)
+def test_simulations_of_another_configuration_are_not_evaluated(change, difference):
+    sections = {name: PARAMETERS[name] for name in ("equation", "generation", "seed")}
+    made = generate_trajectories(None, **sections)
+    with pytest.raises(ConfigurationError, match=rf"another configuration \({difference}\)"):
+        roll_out_test_simulations(made, None, observation=PARAMETERS["observation"], **{**sections, **change})
 
 
 def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():

@@ -345,6 +345,23 @@ def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monk
     assert float(model.assessment.pull[0].abs()) < 1e-2
 
 
+def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum():
+    """Larger residuals do not make the prior count more for where it is."""
+    from hyco.training.inverse_problem import Interaction
+
+    options = {"observation": {"noise": 0.0, "initial_state": "full"}, "abs_tol": 1e-10, "resolution": {"x": 8}}
+    number = VISCOSITY | {"prior": {"mean": 0.2, "std": 0.001}}
+    free, pulled = trainer([number], **options), trainer([number], **options)
+    free.update()
+    starts = pulled.problem.starts
+    wrong = pulled.problem.roll_out(starts, free.theta + 0.05, 6)
+    pulled.update(0.9, Interaction(starts, wrong, torch.tensor([0, 1])))
+    std = pulled.assessment.uncertainty.std[0]
+    assert pulled.assessment.uncertainty.reduced_chi_square > 2
+    distance = float((pulled.theta[0] - free.theta[0]) / std)
+    assert float(pulled.assessment.pull[0]) == pytest.approx(distance, rel=0.2)
+
+
 @pytest.mark.parametrize("prior", [None, {"length_scale": 0.8, "amplitude": 1.0}])
 def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, monkeypatch):
     model = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"}, initial_state=prior)

@@ -225,3 +225,12 @@ def test_data_of_other_states_than_the_equations_are_refused(problem, change, wo
     config = problem.physical()
     with pytest.raises(ValueError, match=rf"the data have velocity_x.*the section equation has velocity_x.*{words}"):
         PhysicalTrainer(other, problem.observations, config, num_predict_steps=4, device=CPU)
+
+
+def test_an_end_of_the_domain_at_zero_may_have_been_rounded():
+    shared = {"name": "burgers", "dt": 0.05, "max_speed": 2.0, "parameters": {"viscosity": 0.1}}
+    sizes = (0.3, 3 * 0.1)
+    ours, theirs = (
+        build_equation({**shared, "domain": {"x": {"lower": -0.3, "size": size, "resolution": 8}}}) for size in sizes
+    )
+    ours.require_states(theirs.layout, theirs.dt)

@@ -166,6 +166,7 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
     assert is_as_good(trainer.physical, trainer.physical.unit, alone)
     assert torch.equal(trainer.physical.own, trainer.physical.unit)
     assert not trainer.physical.pulled
+    assert not trainer.physical.state().metadata["pulled"]
     assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
 
 
@@ -195,6 +196,9 @@ def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, mo
     assert is_as_good(trainer.physical, trainer.physical.own, physics_alone(problem))
     assert not torch.equal(trainer.physical.unit, trainer.physical.own)
     assert trainer.physical.pulled
+    resumed = problem.hybrid(alpha="auto").physical
+    resumed.load(trainer.physical.state())
+    assert resumed.pulled
 
 
 def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, monkeypatch):

@@ -185,5 +185,13 @@ def _states(layout: Layout, dt: float) -> str:
     """Channels, grid and `dt` in words, without errors of rounding."""
     grid = layout.grid
     axes = zip(grid.axes, grid.resolution, grid.lower, grid.size, strict=True)
-    cells = ", ".join(f"{axis}: {n} cells from {lower:.9g} to {lower + size:.9g}" for axis, n, lower, size in axes)
+    cells = ", ".join(
+        f"{axis}: {n} cells from {_rounded(lower, size):.9g} to {_rounded(lower + size, size):.9g}"
+        for axis, n, lower, size in axes
+    )
     return f"{', '.join(layout.channels)} ({cells}; dt {dt:.9g})"
+
+
+def _rounded(end: float, size: float) -> float:
+    """An end of an axis: beside 0 it would be nothing but its error."""
+    return size * round(end / size, 12) + 0.0

@@ -58,7 +58,10 @@ def test_a_prior_is_a_residual_in_its_own_standard_deviations():
     assert space({"name": "a", "initial_guess": 2.0}).prior_residuals(torch.zeros(1)).shape == (0,)
 
 
-@pytest.mark.parametrize(("bounds", "guesses"), [((1e-3, 1.0), (1e-3, 0.1, 1.0)), (None, (1e-3, 0.1, 9.0))])
+@pytest.mark.parametrize(
+    ("bounds", "guesses"),
+    [((1e-3, 1.0), (1e-3, 0.1, 1.0)), ((1e-3, 1e7), (1e-3, 0.1, 1e7)), (None, (1e-3, 0.1, 9.0))],
+)
 def test_what_a_prior_says_beforehand_does_not_depend_on_the_first_guess(bounds, guesses):
     prior = {"mean": 0.1, "std": 0.02}
     for guess in guesses:

@@ -108,7 +108,8 @@ class Scalar(Learnable):
         mean = prior.mean
         if self.bounds is not None:
             lower, upper = self.bounds
-            margin = 1e-6 * (upper - lower)  # a logit has no slope at the bounds themselves
+            # A logit has no slope at the bounds themselves.
+            margin = 1e-6 * (upper - lower) if self.transform == "logit" else 0.0
             mean = min(max(mean, lower + margin), upper - margin)
         elif self.logarithmic and mean <= 0:
             mean = self.initial_guess
