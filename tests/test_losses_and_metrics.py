@@ -61,6 +61,17 @@ def test_a_truth_near_zero_is_flagged_and_not_divided_by():
     assert all(math.isfinite(v) for v in per_step)
 
 
+def test_what_is_not_known_of_the_truth_is_left_out():
+    truth = torch.full((2, 3, 1, 4), 2.0)
+    truth[:, 1], truth[0, 2], truth[1, 2, 0, :3] = torch.nan, torch.nan, torch.nan
+    prediction = torch.full_like(truth, 3.0)
+    prediction[1, 2, 0, 0] = 1e6  # where nothing is known
+    per_step, flagged = nrmse_per_step(prediction, truth)
+    assert (per_step[0], per_step[2]) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert math.isnan(per_step[1])
+    assert flagged == []
+
+
 def test_masked_nrmse_ignores_what_was_not_observed_and_tells_divergence():
     observed = torch.ones(1, 2, 1, 4)
     mask = torch.ones(1, 2, 1, 4, dtype=torch.bool)

@@ -48,7 +48,7 @@ def roll_out_methods(
     """Roll every model out from the initial states of the test simulations, over their whole length.
 
     Args:
-        trajectories: the truth, `[S, T+1, C, *space]`.
+        trajectories: the truth, `[S, T+1, C, *space]`, or what was measured of it, NaN where nothing was.
         models: by method, any of `METHODS` but persistence.
         initial_states: of the test simulations, as measured; None: exactly known.
 
@@ -56,12 +56,21 @@ def roll_out_methods(
         `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.
 
     Raises:
-        ValueError: there is no test simulation.
+        ValueError: there is no test simulation, or not all of the state is known that one begins with.
     """
     if not test_sim:
         raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
+    if max(test_sim) >= len(trajectories):
+        raise ValueError(
+            f"observation.test_sim names simulation {max(test_sim)}; there are {len(trajectories)}, from 0 on"
+        )
     truth = trajectories[test_sim]
     start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
+    if bool(start.isnan().any()):
+        raise ValueError(
+            "some states at t = 0 of observation.test_sim are not measured in every cell: a rollout begins with a "
+            "whole state, give `test_initial_states` to the Observations"
+        )
     rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
     for method in METHODS:
         model = models.get(method)
@@ -90,25 +99,35 @@ def report(
     rollouts: Mapping[str, Tensor],
     models: Mapping[str, Model],
     true_numbers: Mapping[str, Mapping[str, float]] | None = None,
+    *,
+    measured: bool = False,
 ) -> dict[str, Any]:
     """The content of report.json: errors of every method, parameters with their uncertainty, and the cost.
 
     Args:
         true_numbers: by method, true values of learnt numbers by full name, where they are known; default: the
             equation's own.
+        measured: the rollouts' `truth` was measured, so that errors have its noise in them, and no true value is known
+            of what is learnt. Steps of which nothing was measured are left out; `nrmse.steps` then names the others.
 
     Raises:
         FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
         ValueError: the physical model had no update, so that a number has no standard deviation.
     """
     own = {name: value for name, value in equation.parameters.items() if isinstance(value, float)}
+    if measured:
+        own, true_numbers = {}, None
     methods: dict[str, Any] = {}
     for method in METHODS:
         if method not in rollouts:
             continue
-        per_step, flagged = nrmse_per_step(rollouts[method], rollouts["truth"])
+        of_all, flagged = nrmse_per_step(rollouts[method], rollouts["truth"])
+        steps = _known_steps(rollouts["truth"])
+        per_step = [of_all[step - 1] for step in steps]
         mean = sum(per_step) / len(per_step)
         entry: dict[str, Any] = {"nrmse": {"mean": mean, "per_step": per_step}}
+        if len(steps) < len(of_all):
+            entry["nrmse"]["steps"] = steps
         finite = bool(torch.isfinite(rollouts[method]).all())
         if not (finite and math.isfinite(mean)):
             raise FloatingPointError(
@@ -122,7 +141,8 @@ def report(
             entry["training_seconds"] = _training(model)["wall_seconds"]
             entry |= _hybrid(model)
         if model is not None and not isinstance(model, Bundle):
-            entry["parameters"] = _parameters(equation, model, own if true_numbers is None else true_numbers[method])
+            true = own if true_numbers is None else true_numbers[method]
+            entry["parameters"] = _parameters(None if measured else equation, model, true)
             entry |= {key: model[key] for key in ("reduced_chi_square", "outcome", "weights", "execution")}
             if model["identifiability"] is not None:
                 entry["undetermined"] = model["identifiability"]["undetermined"]
@@ -162,7 +182,20 @@ def report(
                 *(entry["interaction"][key] for key in ("count", "length_scale", "amplitude")),
             )
             break
-    return {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
+    found = {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": _cost(models)}
+    return found | {"measured": True} if measured else found
+
+
+def _known_steps(truth: Tensor) -> list[int]:
+    """The steps, from 1, of which anything is known.
+
+    Raises:
+        ValueError: there are none.
+    """
+    steps = [int(i) + 1 for i in (~truth.isnan()).transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten()]
+    if not steps:
+        raise ValueError("nothing was measured of observation.test_sim after t = 0: there is nothing to compare with")
+    return steps
 
 
 def true_numbers(equation: Equation, learnt: Iterable[LearnableParameter]) -> dict[str, float]:
@@ -189,9 +222,9 @@ def _training(model: Model) -> dict[str, Any]:
 
 
 def _parameters(
-    equation: Equation, model: Mapping[str, Any], true_numbers: Mapping[str, float]
+    equation: Equation | None, model: Mapping[str, Any], true_numbers: Mapping[str, float]
 ) -> dict[str, dict[str, Any]]:
-    """Numbers and fields, beside the truth where it is known."""
+    """Numbers and fields, beside the truth where it is known: that of fields is the equation's."""
     found: dict[str, dict[str, Any]] = {}
     for name, p in model["parameters"].items():
         true = true_numbers.get(name)
@@ -210,7 +243,7 @@ def _parameters(
             "true": None,
             "estimate": None,
             "std": None,
-            "relative_error": field_error(equation, name, estimate),
+            "relative_error": None if equation is None else field_error(equation, name, estimate),
             "identifiable": field["identifiable"],
             "pull": field["pull"],
             "file": FIELDS_FILE,
@@ -238,10 +271,13 @@ def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None
     return float(difference / size)
 
 
-def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[str, Tensor]:
+def parameter_fields(equation: Equation, models: Mapping[str, Model], *, measured: bool = False) -> dict[str, Tensor]:
     """The learnt fields of all physical models: `method/name/estimate` and `…/std`, and `truth/name`.
 
     All on the grid of the data: values of a coarser grid are repeated in the cells that lie in theirs.
+
+    Args:
+        measured: the data were measured, so that the truth is not known.
     """
     shape = equation.layout.grid.resolution
     found: dict[str, Tensor] = {}
@@ -252,7 +288,7 @@ def parameter_fields(equation: Equation, models: Mapping[str, Model]) -> dict[st
             for key in ("estimate", "std"):
                 if field[key] is not None:
                     found[f"{method}/{name}/{key}"] = repeated(torch.tensor(field[key], dtype=torch.float64), shape)
-            if name in equation.parameters:
+            if name in equation.parameters and not measured:
                 true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
                 found[f"truth/{name}"] = true.expand(found[f"{method}/{name}/estimate"].shape).clone()
     return found

@@ -9,13 +9,9 @@ from kedro.runner import SequentialRunner
 from hyco.config import ConfigurationError
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
+from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
-from hyco.pipelines.evaluation.nodes import (
-    _free_share,
-    _pictured,
-    plot_rollout_error,
-    roll_out_test_simulations,
-)
+from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error, roll_out_test_simulations
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.storage import Bundle
@@ -252,3 +248,72 @@ def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():
     first = generate_trajectories(None, *arguments, 0)
     assert generate_trajectories(first, *arguments, 0) is first
     assert generate_trajectories(first, *arguments, 1) is not first
+
+
+def own_measurements():
+    """A catalog in which a user's own measurements lie, with holes and noise, and no truth."""
+    alone = {"alpha": 1.0, "physical": {"max_iterations": 50}}  # the network knows nothing after two epochs
+    parameters = PARAMETERS | {"hybrid": PARAMETERS["hybrid"] | alone}
+    data = catalog(parameters)
+    simulated = generate_trajectories(None, PARAMETERS["equation"], PARAMETERS["generation"], 0)
+    states = simulated.tensors["trajectories"]
+    measured = states + 0.01 * torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
+    measured[:, 1:, :, ::3] = torch.nan
+    measured[:, 3] = torch.nan
+    layout = Layout.from_dict(simulated.metadata["layout"])
+    observations = Observations(
+        values=measured.nan_to_num(),
+        mask=measured.isfinite(),
+        initial_states=measured[:, 0],
+        initial_state="full",
+        noise_std=torch.tensor([0.01, 0.01], dtype=torch.float64),
+        train=[0],
+        val=[1],
+        layout=layout,
+        dt=0.05,
+    )
+    data.save("observations", observations.to_bundle())
+    bundle = Bundle({"trajectories": measured}, {"layout": layout.to_dict(), "dt": 0.05})
+    data.save("trajectories", bundle)
+    data["cached_trajectories"] = MemoryDataset(bundle, copy_mode="assign")
+    return data
+
+
+def test_own_measurements_have_a_report_without_a_truth():
+    data = own_measurements()
+    pipeline = register_pipelines()["hybrid"].from_nodes("train_hybrid_models")
+    SequentialRunner().run(pipeline, data)
+    report = data.load("report")
+    assert report["measured"]
+    estimate = report["methods"]["hybrid_physical"]["parameters"]["viscosity"]
+    assert (estimate["true"], estimate["relative_error"]) == (None, None)
+    assert estimate["estimate"] == pytest.approx(0.1, abs=5 * estimate["std"])
+    for entry in report["methods"].values():
+        assert entry["nrmse"]["steps"] == [1, 2, 4]
+        assert len(entry["nrmse"]["per_step"]) == 3
+        assert entry["nrmse"]["mean"] == pytest.approx(sum(entry["nrmse"]["per_step"]) / 3)
+    noise = 0.01 / float(data.load("rollouts").tensors["truth"].nan_to_num().std())
+    assert report["methods"]["hybrid_physical"]["nrmse"]["mean"] < 10 * noise
+    for figure in (*FIGURES, *PHYSICAL_FIGURES):
+        assert to_png(data.load(figure))
+    (lines,) = {tuple(line.get_xdata()) for line in data.load("rollout_error").axes[0].lines}
+    assert lines == pytest.approx((0.05, 0.1, 0.2))
+    assert "truth" not in {h.get_label() for h in data.load("parameter_estimates").legends[0].legend_handles}
+
+
+def test_own_measurements_are_not_overwritten_by_simulations():
+    data = own_measurements()
+    with pytest.raises(ConfigurationError, match="are measurements, which simulations would overwrite"):
+        SequentialRunner().run(register_pipelines()["hybrid"], data)
+
+
+def test_a_test_simulation_begins_with_a_whole_state_that_is_there():
+    data = own_measurements()
+    trajectories, seen = data.load("trajectories"), data.load("observations")
+    sections = {key: PARAMETERS[key] for key in ("equation", "generation", "seed")}
+    trajectories.tensors["trajectories"][2, 0, 0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"give `test_initial_states`"):
+        roll_out_test_simulations(trajectories, seen, observation=PARAMETERS["observation"], **sections)
+    observation = PARAMETERS["observation"] | {"test_sim": [3]}
+    with pytest.raises(ValueError, match="names simulation 3; there are 3, from 0 on"):
+        roll_out_test_simulations(trajectories, seen, observation=observation, **sections)

@@ -218,6 +218,30 @@ def test_snapshots_include_the_last_state() -> None:
     assert titles[:4] == ["$t$ = 3", "$t$ = 5", "$t$ = 7", "$t$ = 9"]
 
 
+def test_measurements_with_holes_are_named_so_and_compared_where_they_are() -> None:
+    truth, methods = rollouts(PLANE, steps=9, methods=1)
+    truth[[0, 1, 2, 4, 6, 7, 8]] = np.nan
+    truth[:, :, ::2] = np.nan
+    figure = predictions(truth, methods, PLANE, 0.1, measured=True)
+    shown = texts(figure)
+    assert {"measured", "not measured"} <= set(shown)
+    assert not any("truth" in text for text in shown)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["$t$ = 0.4", "$t$ = 0.6"] * 2
+    (name,) = methods
+    row, values = truth[:, :1, :, 0], {name: methods[name][:, :1, :, 0]}
+    figure = predictions(row, values, Grid(("x",), (0.0,), (2.0,), (8,)), 0.1, measured=True)
+    known = ~np.isnan(row)
+    error = np.linalg.norm((values[name] - row)[known]) / np.linalg.norm(row[known])
+    (title,) = [t for t in texts(figure) if t.startswith("rel. error")]
+    assert float(title.removeprefix("rel. error ")) == pytest.approx(error, rel=0.1)
+
+
+def test_errors_of_some_steps_stand_at_their_times() -> None:
+    axis = rollout_error({"synthetic": [0.1, 0.2]}, 0.5, steps=[3, 8]).axes[0]
+    assert axis.lines[0].get_xdata() == pytest.approx([1.5, 4.0])
+
+
 @pytest.mark.parametrize("grid", [LINE, PLANE])
 def test_a_prediction_that_diverges_neither_breaks_nor_dominates_the_figure(grid: Grid) -> None:
     truth, predicted = rollouts(grid)

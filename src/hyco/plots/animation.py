@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from hyco.grid import Grid
-from hyco.plots.fields import beyond, channel_label, colours, draw_plane, one_channel, same_shape, state_limits
+from hyco.plots.fields import (
+    beyond,
+    channel_label,
+    colours,
+    draw_plane,
+    one_channel,
+    reference_line,
+    same_shape,
+    state_limits,
+)
 from hyco.plots.style import (
     STATE_COLOURS,
     Array,
@@ -40,6 +49,7 @@ def animate(
     *,
     channels: Sequence[str] | None = None,
     first_step: int = 1,
+    measured: bool = False,
     units: Units | None = None,
 ) -> dict[str, Any]:
     """Truth and predictions over time: lines in one dimension, images side by side in two.
@@ -61,7 +71,8 @@ def animate(
     most = min(_MOST_FRAMES, _MOST_IMAGES // (1 + len(states)))
     chosen = np.unique(np.linspace(0, len(true) - 1, min(len(true), most)).round().astype(int))
     with in_style():
-        figure, update = (_lines if grid.dimensions == 1 else _planes)(true, states, styles, grid, label, units)
+        draw, reference = _lines if grid.dimensions == 1 else _planes, "measured" if measured else "truth"
+        figure, update = draw(true, states, styles, grid, label, units, reference)
         clock = figure.suptitle(" ", x=0.02, ha="left", fontsize=9)
         # The layout is found once and kept: a picture that shifts from frame to frame is hard to watch.
         figure.draw_without_rendering()
@@ -78,7 +89,13 @@ def animate(
 
 
 def _lines(
-    truth: Array, states: Mapping[str, Array], styles: Mapping[str, MethodStyle], grid: Grid, label: str, units: Units
+    truth: Array,
+    states: Mapping[str, Array],
+    styles: Mapping[str, MethodStyle],
+    grid: Grid,
+    label: str,
+    units: Units,
+    reference: str,
 ) -> tuple[Figure, Callable[[int], None]]:
     figure = new_figure(6.0, 3.4, _DPI)
     axis = figure.subplots()
@@ -89,7 +106,7 @@ def _lines(
     axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
     axis.set_ylabel(label)
     x = grid.centers(grid.axes[0])
-    lines = [(axis.plot(x, truth[0], color="black", linewidth=2.2, label="truth")[0], truth)]
+    lines = [(axis.plot(x, truth[0], label=reference, **reference_line(truth))[0], truth)]
     for name, style in styles.items():
         line = axis.plot(x, states[name][0], color=style.colour, linestyle=style.line, label=style.label)[0]
         lines.append((line, states[name]))
@@ -103,9 +120,15 @@ def _lines(
 
 
 def _planes(
-    truth: Array, states: Mapping[str, Array], styles: Mapping[str, MethodStyle], grid: Grid, label: str, units: Units
+    truth: Array,
+    states: Mapping[str, Array],
+    styles: Mapping[str, MethodStyle],
+    grid: Grid,
+    label: str,
+    units: Units,
+    reference: str,
 ) -> tuple[Figure, Callable[[int], None]]:
-    panels = {"truth": truth} | {styles[name].label: states[name] for name in styles}
+    panels = {reference: truth} | {styles[name].label: states[name] for name in styles}
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     ratio = float(np.clip(grid.size[1] / grid.size[0], 0.3, 1.6))

@@ -111,6 +111,12 @@ def state_limits(truth: Array) -> tuple[float, float]:
     return low, high
 
 
+def reference_line(truth: Array) -> dict[str, Any]:
+    """How what predictions are compared with is drawn in one dimension: dots where only a part of it is known."""
+    dots = {"linestyle": "", "marker": ".", "markersize": 4}
+    return {"color": "black", **(dots if bool(np.isnan(truth).any()) else {"linewidth": 2.2})}
+
+
 def error_limit(errors: Mapping[str, Array], truth: Array) -> float:
     """Half range of the error colours, so that a useless prediction does not hide the errors of the useful ones.
 

@@ -21,6 +21,7 @@ from hyco.plots.fields import (
     draw_plane,
     error_limit,
     one_channel,
+    reference_line,
     same_shape,
     state_limits,
 )
@@ -55,6 +56,7 @@ def predictions(
     *,
     channels: Sequence[str] | None = None,
     first_step: int = 1,
+    measured: bool = False,
     units: Units | None = None,
 ) -> Figure:
     """Truth, predictions and errors of one simulation on shared colour scales.
@@ -72,6 +74,7 @@ def predictions(
         channel: which channel, by number or by its name in `channels`.
         channels: names of the channels.
         first_step: step of the first state: 1 for a rollout, 0 if the initial state is in it.
+        measured: the truth is what was measured of it, NaN where nothing was.
         units: units for the labels.
 
     Raises:
@@ -97,6 +100,7 @@ def predictions(
         state_colours={"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high},
         error_colours={"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit},
         state_label=channel_label(channel, channels, units),
+        reference="measured" if measured else "truth",
     )
     with in_style():
         if grid.dimensions == 1 and len(true) == 1:
@@ -105,7 +109,7 @@ def predictions(
         figure = drawing.snapshots() if sheet else drawing.side_by_side()
         if not all(np.isfinite(state).all() for state in (true, *states.values())):
             # The lower left corner is empty; a lone truth needs all of its page.
-            grey = [Patch(color=NOT_FINITE, label="not finite")]
+            grey = [Patch(color=NOT_FINITE, label="not measured" if measured else "not finite")]
             if states or sheet:
                 figure.legend(handles=grey, loc="lower left", fontsize=7, handlelength=1.2)
             else:
@@ -130,10 +134,12 @@ class _Drawing:
         state_colours: Mapping[str, Any],
         error_colours: Mapping[str, Any],
         state_label: str,
+        reference: str,
     ) -> None:
         self.truth, self.states, self.errors, self.labels = truth, states, errors, labels
         self.grid, self.times, self.dt, self.units = grid, times, dt, units
         self.state_colours, self.error_colours, self.state_label = state_colours, error_colours, state_label
+        self.reference = reference
 
     def side_by_side(self) -> Figure:
         """A column per method, over space and time in 1-D, of a single state in 2-D; states above, errors below."""
@@ -149,7 +155,7 @@ class _Drawing:
             figure.set_layout_engine("compressed")
         axes = figure.subplots(2 if self.states else 1, columns, squeeze=False)
         image = self._image(axes[0, 0], self.truth, self.state_colours)
-        axes[0, 0].set_title("truth", fontsize=size)
+        axes[0, 0].set_title(self.reference, fontsize=size)
         bottom = [axes[-1, i] for i in range(1, columns)] or [axes[0, 0]]
         for column, name in enumerate(self.states, 1):
             self._image(axes[0, column], self.states[name], self.state_colours)
@@ -177,7 +183,7 @@ class _Drawing:
         figure = new_figure(TWO_COLUMNS if self.states else ONE_COLUMN, 2.6)
         axes = figure.subplots(1, panels, squeeze=False)[0]
         x = self.grid.centers(self.grid.axes[0])
-        axes[0].plot(x, self.truth[0], color="black", linewidth=2.2, label="truth")
+        axes[0].plot(x, self.truth[0], label=self.reference, **reference_line(self.truth))
         for name, style in method_styles(self.states).items():
             look: dict[str, Any] = {"color": style.colour, "linestyle": style.line}
             error = self._relative_error(name)
@@ -188,7 +194,7 @@ class _Drawing:
         axes[0].set_ylabel(self.state_label)
         if self.states:
             axes[1].set_ylim(1.3 * self.error_colours["vmin"], 1.3 * self.error_colours["vmax"])
-            axes[1].set_ylabel(with_unit("prediction − truth", self.units.value))
+            axes[1].set_ylabel(with_unit(f"prediction − {self.reference}", self.units.value))
         for axis in axes:
             axis.grid(True)
             axis.set_xlim(self.grid.lower[0], self.grid.lower[0] + self.grid.size[0])
@@ -198,13 +204,14 @@ class _Drawing:
 
     def snapshots(self) -> Figure:
         """2-D: a row per method; on the left the states, on the right the errors, one column per time."""
-        count = len(self.times)
-        shots = min(count, _SNAPSHOTS)
-        chosen = np.linspace(0, count - 1, shots + (count > shots)).round().astype(int)[-shots:]
+        known = np.flatnonzero((~np.isnan(self.truth)).any(axis=(1, 2)))
+        of = known if known.size else np.arange(len(self.times))
+        shots = min(of.size, _SNAPSHOTS)
+        chosen = of[np.linspace(0, of.size - 1, shots + (of.size > shots)).round().astype(int)[-shots:]]
         sheet = Sheet(self.grid, shots, 1 + len(self.states))
         figure = sheet.figure
         for row, name in enumerate([None, *self.states]):
-            label = "truth" if name is None else self.labels[name].replace(" ", "\n")
+            label = self.reference if name is None else self.labels[name].replace(" ", "\n")
             sheet.name_row(row, label)
             state = self.truth if name is None else self.states[name]
             for column, k in enumerate(chosen):
@@ -244,12 +251,13 @@ class _Drawing:
         _bar(figure, image, [self.truth, *self.states.values()], self.state_label, **place)
 
     def _error_bar(self, figure: Figure, image: AxesImage, **place: Any) -> None:
-        label = with_unit("prediction − truth", self.units.value)
+        label = with_unit(f"prediction − {self.reference}", self.units.value)
         _bar(figure, image, list(self.errors.values()), label, **place)
 
     def _relative_error(self, name: str) -> str:
         """Relative L2 error of the panel; nothing where the truth is zero or the prediction is not finite."""
-        size, error = float(np.linalg.norm(self.truth)), float(np.linalg.norm(self.errors[name]))
+        known = ~np.isnan(self.truth)
+        size, error = (float(np.linalg.norm(values[known])) for values in (self.truth, self.errors[name]))
         return f"rel. error {short(error / size)}" if size > 0 and np.isfinite(error) else ""
 
 

@@ -30,26 +30,33 @@ _LABEL_GAP = 0.085
 
 
 def rollout_error(
-    per_step: Mapping[str, Sequence[float | None]], dt: float, *, units: Units | None = None, log: bool = True
+    per_step: Mapping[str, Sequence[float | None]],
+    dt: float,
+    *,
+    steps: Sequence[int] | None = None,
+    units: Units | None = None,
+    log: bool = True,
 ) -> Figure:
     """Normalised error (nRMSE) against time, one labelled line per method; without time steps one point per method.
 
     Args:
-        per_step: for each method the nrmse of steps 1, 2, …; missing and non-finite values end or interrupt a line.
+        per_step: for each method the nrmse of the steps; missing and non-finite values end or interrupt a line.
         dt: time between two steps [time].
+        steps: which steps these are; None: 1, 2, …
         units: unit of time for the label.
         log: logarithmic errors; a value of zero is then not drawn.
     """
     units = units or Units()
     styles = method_styles(per_step)
     values = {name: numbers(per_step[name]) for name in styles}
-    steps = max((v.size for v in values.values()), default=0)
-    figure = new_figure(5.0, 2.8 if steps > 1 else 0.8 + 0.24 * max(len(styles), 2))
+    count = max((v.size for v in values.values()), default=0)
+    times = dt * np.asarray(range(1, count + 1) if steps is None else steps, dtype=np.float64)
+    figure = new_figure(5.0, 2.8 if count > 1 else 0.8 + 0.24 * max(len(styles), 2))
     with in_style():
         axis = figure.subplots()
         axis.grid(True)
-        if steps > 1:
-            _draw_lines(axis, values, styles, dt, units, log)
+        if count > 1:
+            _draw_lines(axis, values, styles, times, units, log)
         else:
             _draw_points(axis, values, styles, log)
         if not any(np.isfinite(v).any() for v in values.values()):
@@ -58,19 +65,18 @@ def rollout_error(
 
 
 def _draw_lines(
-    axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodStyle], dt: float, units: Units, log: bool
+    axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodStyle], times: Array, units: Units, log: bool
 ) -> None:
     axis.set_xlabel(with_unit("time $t$", units.time))
     axis.set_ylabel("nRMSE")
     axis.xaxis.set_major_locator(few_ticks(6))
     log = scale_values(axis, list(values.values()), log=log)
-    steps = max(v.size for v in values.values())
-    axis.set_xlim(0, dt * steps * 1.02)
+    steps = times.size
+    axis.set_xlim(0, times[-1] * 1.02)
     labels: list[_Label] = []
     for name, style in styles.items():
         shown = np.where(values[name] > 0, values[name], np.nan) if log else values[name]
-        times = dt * np.arange(1, shown.size + 1)
-        axis.plot(times, shown, markevery=marker_step(steps, 20), clip_on=False, **style.line_options())
+        axis.plot(times[: shown.size], shown, markevery=marker_step(steps, 20), clip_on=False, **style.line_options())
         known = np.flatnonzero(np.isfinite(shown))
         if not known.size:
             reason = "zero" if np.isfinite(values[name]).any() else "not finite"

@@ -32,7 +32,8 @@ def roll_out_test_simulations(
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
-    The initial states are known as those of the training are: exactly, or as they were measured.
+    The truth may be what a user has measured, NaN where nothing was. The initial states are known as those of the
+    training are: exactly, or as they were measured.
 
     Raises:
         ConfigurationError: the simulations are those of another equation, generation or seed.
@@ -56,7 +57,8 @@ def roll_out_test_simulations(
         Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
-    return Bundle(rollouts, {"kind": "rollouts", "test_sim": test_sim, **metadata})
+    metadata |= {"kind": "rollouts", "test_sim": test_sim, "measured": _is_measured(trajectories)}
+    return Bundle(rollouts, metadata)
 
 
 def make_report(
@@ -75,11 +77,12 @@ def make_report(
     built = build_equation(equation)
     learnt = _learnt(physical_section, hybrid_section)
     true = {method: true_numbers(built, parameters) for method, parameters in learnt.items()}
-    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true)
+    measured = rollouts.metadata.get("measured", False)
+    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true, measured=measured)
 
 
-def collect_parameter_fields(equation: dict[str, Any], **models: Model) -> Bundle:
-    """The learnt fields with maps of their standard deviations, and the truth."""
+def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: Model) -> Bundle:
+    """The learnt fields with maps of their standard deviations, and the truth where it is known."""
     from hyco.evaluation import parameter_fields
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
@@ -90,7 +93,7 @@ def collect_parameter_fields(equation: dict[str, Any], **models: Model) -> Bundl
         "grid": built.layout.grid.to_dict(),
         "up_to_a_constant": sorted(built.up_to_a_constant),
     }
-    return Bundle(parameter_fields(built, models), metadata)
+    return Bundle(parameter_fields(built, models, measured=_is_measured(observations)), metadata)
 
 
 def make_table(report: dict[str, Any]) -> pd.DataFrame:
@@ -127,8 +130,10 @@ def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figu
     from hyco.physics.registry import build_equation
     from hyco.plots import rollout_error
 
-    per_step = {method: entry["nrmse"]["per_step"] for method, entry in report["methods"].items()}
-    return rollout_error(per_step, build_equation(equation).dt)
+    errors = {method: entry["nrmse"] for method, entry in report["methods"].items()}
+    per_step = {method: found["per_step"] for method, found in errors.items()}
+    steps = next((found["steps"] for found in errors.values() if "steps" in found), None)
+    return rollout_error(per_step, build_equation(equation).dt, steps=steps)
 
 
 def plot_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> Figure:
@@ -146,7 +151,11 @@ def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[st
 
 
 def plot_parameter_estimates(
-    equation: dict[str, Any], physical_section: dict[str, Any], hybrid_section: dict[str, Any], **histories: History
+    observations: Bundle,
+    equation: dict[str, Any],
+    physical_section: dict[str, Any],
+    hybrid_section: dict[str, Any],
+    **histories: History,
 ) -> Figure:
     """Every parameter's estimate with its 95 % interval over the epochs."""
     from hyco.evaluation import true_numbers
@@ -171,7 +180,7 @@ def plot_parameter_estimates(
             }
             for name in numbers
         }
-        true |= true_numbers(built, learnt[method])
+        true |= {} if _is_measured(observations) else true_numbers(built, learnt[method])
         initial[method] = {name: number.initial_guess for name, number in numbers.items()}
         for name, number in numbers.items():
             bounds.setdefault(name, set()).update(number.bounds or ())
@@ -214,7 +223,8 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
         mask = mask[:, 1:]
     per_step = mask.sum([0, *range(2, mask.ndim)])
     counts = [0] * (used - len(per_step)) + per_step.tolist()
-    shares = [_free_share(model, counts) for model in models.values() if model["residuals"]]
+    # Estimated initial states take up the noise of their own measurements above all, which no even share tells.
+    shares = [_free_share(model, counts) for model in models.values() if model["residuals"] and seen.initial_known]
     return residuals(
         summaries,
         seen.layout,
@@ -274,5 +284,16 @@ def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
         plane, grid, where = middle_plane(part, faces)
         arrays[name] = plane[:, None]
     label = layout.channels[channel] + (f" at {where}" if where else "")
-    truth = arrays.pop("truth")
-    return {"truth": truth, "predictions": arrays, "grid": grid, "dt": rollouts.metadata["dt"], "channels": (label,)}
+    return {
+        "truth": arrays.pop("truth"),
+        "predictions": arrays,
+        "grid": grid,
+        "dt": rollouts.metadata["dt"],
+        "channels": (label,),
+        "measured": rollouts.metadata.get("measured", False),
+    }
+
+
+def _is_measured(data: Bundle) -> bool:
+    """Whether trajectories, or observations, are a user's own: those that are made here say what from."""
+    return "origin" not in data.metadata

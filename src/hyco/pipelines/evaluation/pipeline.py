@@ -70,13 +70,13 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         parts += [
             node(
                 nodes.plot_parameter_estimates,
-                {"equation": "params:equation", **sections, **with_physics},
+                {"observations": "observations", "equation": "params:equation", **sections, **with_physics},
                 "parameter_estimates",
                 name="plot_parameter_estimates",
             ),
             node(
                 nodes.collect_parameter_fields,
-                {"equation": "params:equation", **physical},
+                {"observations": "observations", "equation": "params:equation", **physical},
                 "parameter_fields",
                 name="collect_parameter_fields",
             ),

@@ -17,8 +17,10 @@ def generate_trajectories(
     """Simulate, or take over the file of an earlier run with the same equation, generation and seed.
 
     Raises:
+        ConfigurationError: the file holds a user's own trajectories, which are not made here.
         ValueError, FloatingPointError: the equation's step does not cover these simulations.
     """
+    from hyco.config import ConfigurationError
     from hyco.generation import GenerationConfig, generate
     from hyco.physics.registry import build_equation
 
@@ -26,6 +28,12 @@ def generate_trajectories(
     if cached is not None and cached.metadata.get("origin") == origin:
         log.info("The trajectories of this equation, generation and seed exist already: they are reused.")
         return cached
+    if cached is not None and "origin" not in cached.metadata:
+        raise ConfigurationError(
+            "the trajectories of this experiment are measurements, which simulations would overwrite: begin with "
+            "`--from-nodes train_hybrid_models` (or train_physical_model, train_synthetic_model), or take another "
+            "experiment"
+        )
     bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
     bundle.metadata["origin"] = origin
     return bundle
@@ -35,4 +43,6 @@ def observe_trajectories(trajectories: Bundle, observation: dict[str, Any], seed
     """Measure the training and validation simulations, with noise, where `observation` says."""
     from hyco.observations import ObservationConfig, observe
 
-    return observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+    bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+    bundle.metadata["origin"] = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
+    return bundle
