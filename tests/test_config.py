@@ -229,6 +229,19 @@ def test_an_evaluation_of_other_simulations_is_refused_and_of_the_users_own_is_n
         check_origin(stored, {**made, "equation": {**made["equation"], "dt": 0.2}, "seed": 5})
 
 
+def test_simulations_may_be_evaluated_with_a_default_that_is_written_out():
+    made = {name: parameters()[name] for name in ("equation", "generation", "seed")}
+    given = {
+        "equation": {**made["equation"], "boundary": "periodic", "dt": str(made["equation"]["dt"])},
+        "generation": {"length_scale": 1.0, "amplitude": 1.0, "initial_state": {}, **made["generation"]},
+    }
+    check_origin({"origin": made}, {**made, **given})
+    check_origin({"origin": {**made, **given}}, made)
+    given["generation"]["amplitude"] = 2.0
+    with pytest.raises(ConfigurationError, match=r"\(generation\.amplitude: [0-9.]+ there, 2\.0 now\)"):
+        check_origin({"origin": made}, {**made, **given})
+
+
 def test_what_the_physical_model_believes_is_checked_against_its_own_equation():
     (line,) = problems(physical={"equation": {"max_spede": 2.0}})
     assert "physical.equation.max_spede: unknown key (value 2.0)" in line

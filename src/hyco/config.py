@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -136,12 +137,23 @@ def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> No
     if "origin" not in metadata:
         return
     then, now = (json.loads(json.dumps(found)) for found in (metadata["origin"], sections))  # as files have them
+    with suppress(ValueError):  # an earlier version had other keys: then what is written counts
+        then, now = _complete(then), _complete(now)
     changed = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences(then, now)]
     if changed:
         raise ConfigurationError(
             f"the simulations are of another configuration ({'; '.join(changed)}). Evaluate with its values, or run "
             "the training too."
         )
+
+
+def _complete(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The origin of simulations, with the default of every key that is left out."""
+    models = {
+        "equation": equation_config(origin["equation"]),
+        "generation": GenerationConfig.model_validate(origin["generation"]),
+    }
+    return {**origin, **{name: model.model_dump(mode="json") for name, model in models.items()}}
 
 
 def resolve_hybrid(
