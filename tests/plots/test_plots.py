@@ -361,6 +361,15 @@ def test_an_interval_too_small_to_be_seen_is_enlarged_beside_the_overview(first:
     assert overview.get_xlim()[0] < 0
 
 
+def test_epochs_without_ends_of_an_interval_have_one_by_their_standard_deviation() -> None:
+    run = {"estimate": [0.1, 0.45, 0.4985], "std": [None, 0.01, 0.0002]}
+    nothing = {"lower": [None] * 3, "upper": [None] * 3}
+    with_ends, without = (
+        parameter_estimates({"physical": {"buoyancy": found}}, {"buoyancy": 0.5}) for found in (run | nothing, run)
+    )
+    assert bars(with_ends.axes[1]) == bars(without.axes[1]) == pytest.approx([0.4985 - 3.92e-4, 0.4985 + 3.92e-4])
+
+
 def test_an_interval_that_is_not_symmetric_is_drawn_as_it_is() -> None:
     ends: dict[str, Any] = {"lower": [None, 0.4, 0.498], "upper": [None, 1e300, 0.5005]}
     run = {"estimate": [0.1, 0.45, 0.4985], "std": [None, 0.01, 0.0002]} | ends

@@ -247,8 +247,10 @@ def _history(data: Mapping[str, Sequence[float | None] | None]) -> _History:
     estimate = numbers(data["estimate"] or [])
     epochs = np.arange(1.0, estimate.size + 1) if data.get("epoch") is None else numbers(data["epoch"] or [])
     half = _INTERVAL * numbers(data.get("std") or [None] * estimate.size)
-    ends = [data.get(end) for end in ("lower", "upper")]
-    lower, upper = (numbers(e) if e else estimate + sign * half for e, sign in zip(ends, (-1, 1), strict=True))
+    # Epochs of an earlier version have no ends.
+    lower, upper = (numbers(data.get(end) or [None] * estimate.size) for end in ("lower", "upper"))
+    lower = np.where(np.isfinite(lower), lower, estimate - half)
+    upper = np.where(np.isfinite(upper), upper, estimate + half)
     return _History(epochs, estimate, lower, upper)
 
 

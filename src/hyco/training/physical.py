@@ -487,7 +487,7 @@ class PhysicalTrainer:
         """Go on from a `state`, with the execution path that it took."""
         meta = state.metadata
         self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
-        self.settled, self.pulled = meta["settled"], meta.get("pulled", False)
+        self.settled, self.pulled = meta["settled"], meta.get("pulled", True)
         self.evaluations = state.tensors["evaluations"]
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
         self.space.weights = dict(meta["weights"])
