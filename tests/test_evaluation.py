@@ -209,3 +209,24 @@ def test_prior_knowledge_of_initial_states_is_in_the_report_and_warned_of_once(c
         assert found["methods"][method]["alpha"] == alpha
     assert "interaction" not in found["methods"]["physical"]
     assert caplog.text.count("knowledge beyond the observations") == (source == "distribution")
+
+
+def test_what_is_beyond_the_walls_of_a_staggered_grid_need_not_be_measured():
+    equation = build_equation(
+        {
+            "name": "smoke",
+            "domain": {"x": {"size": 1.0, "resolution": 6}, "y": {"size": 1.0, "resolution": 5}},
+            "boundary": {"x": "closed", "y": "closed"},
+            "dt": 0.1,
+            "max_speed": 1.0,
+            "parameters": {"buoyancy": 0.5, "inflow_rate": 0.0, "viscosity": 0.001, "diffusivity": 0.001},
+        }
+    )
+    valid = equation.layout.valid
+    assert not bool(valid.all())
+    states = torch.where(valid, torch.ones(1, 3, *valid.shape, dtype=torch.float64), torch.nan)
+    found = roll_out_methods(states, [0], equation, {})
+    assert bool(torch.isfinite(found["persistence"]).all())
+    states[:, 0][:, valid] = torch.nan
+    with pytest.raises(ValueError, match="not measured in every cell"):
+        roll_out_methods(states, [0], equation, {})

@@ -66,11 +66,12 @@ def roll_out_methods(
         )
     truth = trajectories[test_sim]
     start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
-    if bool(start.isnan().any()):
+    if bool((start.isnan() & equation.layout.valid).any()):
         raise ValueError(
             "some states at t = 0 of observation.test_sim are not measured in every cell: a rollout begins with a "
             "whole state, give `test_initial_states` to the Observations"
         )
+    start = torch.where(equation.layout.valid, start, 0.0)
     rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
     for method in METHODS:
         model = models.get(method)

@@ -64,6 +64,7 @@ class Collected(Kept):
 def catalog(parameters=PARAMETERS):
     datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
     datasets["cached_trajectories"] = MemoryDataset(None)
+    datasets["cached_observations"] = MemoryDataset(None)
     for training in available():
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")
@@ -305,6 +306,17 @@ def test_own_measurements_are_not_overwritten_by_simulations():
     data = own_measurements()
     with pytest.raises(ConfigurationError, match="are measurements, which simulations would overwrite"):
         SequentialRunner().run(register_pipelines()["hybrid"], data)
+    data["cached_trajectories"] = MemoryDataset(None)
+    data["cached_observations"] = MemoryDataset(data.load("observations"), copy_mode="assign")
+    with pytest.raises(ConfigurationError, match="simulated ones would overwrite them"):
+        SequentialRunner().run(register_pipelines()["hybrid"], data)
+
+
+def test_own_observations_are_not_compared_with_simulations():
+    sections = {key: PARAMETERS[key] for key in ("equation", "generation", "observation", "seed")}
+    simulated = generate_trajectories(None, PARAMETERS["equation"], PARAMETERS["generation"], 0)
+    with pytest.raises(ConfigurationError, match="the observations are measurements"):
+        roll_out_test_simulations(simulated, own_measurements().load("observations"), **sections)
 
 
 def test_a_test_simulation_begins_with_a_whole_state_that_is_there():

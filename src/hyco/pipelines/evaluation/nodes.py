@@ -36,9 +36,12 @@ def roll_out_test_simulations(
     training are: exactly, or as they were measured.
 
     Raises:
-        ConfigurationError: the simulations are those of another equation, generation or seed.
+        ConfigurationError: the simulations are those of another equation, generation or seed, or the observations are
+            not of simulations.
     """
-    from hyco.config import check_origin
+    import torch
+
+    from hyco.config import ConfigurationError, check_origin
     from hyco.evaluation import roll_out_methods
     from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
@@ -49,15 +52,23 @@ def roll_out_test_simulations(
     built = build_equation(equation)
     built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
+    states, measured = trajectories.tensors["trajectories"], _is_measured(trajectories)
+    if _is_measured(observations) and not measured:
+        raise ConfigurationError(
+            "the observations are measurements, or of an earlier version, and the trajectories simulations: write "
+            "the measured trajectories, too, or run the training again"
+        )
+    if measured:
+        states = torch.where(states.isfinite() & built.layout.valid, states, torch.nan)
     rollouts = roll_out_methods(
-        trajectories.tensors["trajectories"],
+        states,
         test_sim,
         built,
         models,
         Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
-    metadata |= {"kind": "rollouts", "test_sim": test_sim, "measured": _is_measured(trajectories)}
+    metadata |= {"kind": "rollouts", "test_sim": test_sim, "measured": measured}
     return Bundle(rollouts, metadata)
 
 

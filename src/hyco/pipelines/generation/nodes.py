@@ -39,10 +39,24 @@ def generate_trajectories(
     return bundle
 
 
-def observe_trajectories(trajectories: Bundle, observation: dict[str, Any], seed: int) -> Bundle:
-    """Measure the training and validation simulations, with noise, where `observation` says."""
+def observe_trajectories(trajectories: Bundle, cached: Bundle | None, observation: dict[str, Any], seed: int) -> Bundle:
+    """Measure the training and validation simulations, with noise, where `observation` says.
+
+    Args:
+        cached: the file that the result replaces, if there is one.
+
+    Raises:
+        ConfigurationError: that file holds a user's own observations, which are not made here.
+    """
+    from hyco.config import ConfigurationError
     from hyco.observations import ObservationConfig, observe
 
+    if cached is not None and "origin" not in cached.metadata:
+        raise ConfigurationError(
+            "the observations of this experiment are measurements, or of an earlier version: simulated ones would "
+            "overwrite them. Begin with `--from-nodes train_hybrid_models` (or train_physical_model, "
+            "train_synthetic_model), take another experiment, or remove data/05_model_input/<experiment>"
+        )
     bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
     bundle.metadata["origin"] = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
     return bundle

@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 observe_trajectories,
-                ["trajectories", "params:observation", "params:seed"],
+                ["trajectories", "cached_observations", "params:observation", "params:seed"],
                 "observations",
                 name="observe_trajectories",
             ),
