@@ -125,16 +125,21 @@ def parse_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def is_measured(metadata: Mapping[str, Any]) -> bool:
+    """Whether trajectories or observations are a user's own: those that the pipelines make have an `origin`."""
+    return "origin" not in metadata
+
+
 def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
     """Refuse simulations that were not made with these sections: a report would state other truths than theirs.
 
     Args:
-        metadata: of the simulations; with `origin` where they were made here, and not by the user.
+        metadata: of the trajectories; what was measured has no origin to check.
 
     Raises:
         ConfigurationError: names each key that differs, with both values.
     """
-    if "origin" not in metadata:
+    if is_measured(metadata):
         return
     then, now = (json.loads(json.dumps(found)) for found in (metadata["origin"], sections))  # as files have them
     with suppress(ValueError):  # an earlier version had other keys: then what is written counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -71,8 +72,8 @@ def animate(
     most = min(_MOST_FRAMES, _MOST_IMAGES // (1 + len(states)))
     chosen = np.unique(np.linspace(0, len(true) - 1, min(len(true), most)).round().astype(int))
     with in_style():
-        draw, reference = _lines if grid.dimensions == 1 else _planes, "measured" if measured else "truth"
-        figure, update = draw(true, states, styles, grid, label, units, reference)
+        scene = _Scene(true, states, styles, grid, label, units, "measured" if measured else "truth")
+        figure, update = (_lines if grid.dimensions == 1 else _planes)(scene)
         clock = figure.suptitle(" ", x=0.02, ha="left", fontsize=9)
         # The layout is found once and kept: a picture that shifts from frame to frame is hard to watch.
         figure.draw_without_rendering()
@@ -88,28 +89,33 @@ def animate(
     return {"frames": np.stack(frames), "fps": float(np.clip(len(chosen) / _SECONDS, 2.0, 15.0))}
 
 
-def _lines(
-    truth: Array,
-    states: Mapping[str, Array],
-    styles: Mapping[str, MethodStyle],
-    grid: Grid,
-    label: str,
-    units: Units,
-    reference: str,
-) -> tuple[Figure, Callable[[int], None]]:
+@dataclass(frozen=True)
+class _Scene:
+    """What moves: `[T, *space]` each, how it is drawn, and what the truth is called."""
+
+    truth: Array
+    states: Mapping[str, Array]
+    styles: Mapping[str, MethodStyle]
+    grid: Grid
+    label: str
+    units: Units
+    reference: str
+
+
+def _lines(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
     figure = new_figure(6.0, 3.4, _DPI)
     axis = figure.subplots()
     axis.grid(True)
-    low, high = state_limits(truth)
+    low, high = state_limits(scene.truth)
     axis.set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
-    axis.set_xlim(grid.lower[0], grid.lower[0] + grid.size[0])
-    axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
-    axis.set_ylabel(label)
-    x = grid.centers(grid.axes[0])
-    lines = [(axis.plot(x, truth[0], label=reference, **reference_line(truth))[0], truth)]
-    for name, style in styles.items():
-        line = axis.plot(x, states[name][0], color=style.colour, linestyle=style.line, label=style.label)[0]
-        lines.append((line, states[name]))
+    axis.set_xlim(scene.grid.lower[0], scene.grid.lower[0] + scene.grid.size[0])
+    axis.set_xlabel(with_unit(f"${scene.grid.axes[0]}$", scene.units.length))
+    axis.set_ylabel(scene.label)
+    x = scene.grid.centers(scene.grid.axes[0])
+    lines = [(axis.plot(x, scene.truth[0], label=scene.reference, **reference_line(scene.truth))[0], scene.truth)]
+    for name, style in scene.styles.items():
+        line = axis.plot(x, scene.states[name][0], color=style.colour, linestyle=style.line, label=style.label)[0]
+        lines.append((line, scene.states[name]))
     figure.legend(loc="outside upper right", ncols=3)
 
     def update(k: int) -> None:
@@ -119,37 +125,29 @@ def _lines(
     return figure, update
 
 
-def _planes(
-    truth: Array,
-    states: Mapping[str, Array],
-    styles: Mapping[str, MethodStyle],
-    grid: Grid,
-    label: str,
-    units: Units,
-    reference: str,
-) -> tuple[Figure, Callable[[int], None]]:
-    panels = {reference: truth} | {styles[name].label: states[name] for name in styles}
+def _planes(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
+    panels = {scene.reference: scene.truth} | {scene.styles[name].label: scene.states[name] for name in scene.styles}
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    ratio = float(np.clip(grid.size[1] / grid.size[0], 0.3, 1.6))
+    ratio = float(np.clip(scene.grid.size[1] / scene.grid.size[0], 0.3, 1.6))
     panel = 1.7 if columns > 1 else 3.0
     figure = new_figure(columns * panel + 1.0, rows * (0.9 * panel * ratio + 0.25) + 0.7, _DPI)
     figure.set_layout_engine("compressed")
     axes = figure.subplots(rows, columns, squeeze=False)
-    low, high = state_limits(truth)
+    low, high = state_limits(scene.truth)
     images = []
     for axis, (name, values) in zip(axes.ravel(), panels.items(), strict=False):
         scale = {"cmap": colours(STATE_COLOURS, _LEVELS), "vmin": low, "vmax": high}
-        images.append((draw_plane(axis, values[0], grid, **scale), values))
+        images.append((draw_plane(axis, values[0], scene.grid, **scale), values))
         axis.set_title(name)
         axis.tick_params(labelbottom=False, labelleft=False)
     for unused in axes.ravel()[len(panels) :]:
         unused.set_axis_off()
     axes[-1, 0].tick_params(labelbottom=True, labelleft=True)
-    axes[-1, 0].set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
-    axes[-1, 0].set_ylabel(with_unit(f"${grid.axes[1]}$", units.length))
+    axes[-1, 0].set_xlabel(with_unit(f"${scene.grid.axes[0]}$", scene.units.length))
+    axes[-1, 0].set_ylabel(with_unit(f"${scene.grid.axes[1]}$", scene.units.length))
     bar = figure.colorbar(images[0][0], ax=axes, extend=beyond(list(panels.values()), low, high), aspect=25)
-    bar.set_label(label)
+    bar.set_label(scene.label)
 
     def update(k: int) -> None:
         for image, values in images:

@@ -41,7 +41,7 @@ def roll_out_test_simulations(
     """
     import torch
 
-    from hyco.config import ConfigurationError, check_origin
+    from hyco.config import ConfigurationError, check_origin, is_measured
     from hyco.evaluation import roll_out_methods
     from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
@@ -52,8 +52,8 @@ def roll_out_test_simulations(
     built = build_equation(equation)
     built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
-    states, measured = trajectories.tensors["trajectories"], _is_measured(trajectories)
-    if _is_measured(observations) and not measured:
+    states, measured = trajectories.tensors["trajectories"], is_measured(trajectories.metadata)
+    if is_measured(observations.metadata) and not measured:
         raise ConfigurationError(
             "the observations are measurements, or of an earlier version, and the trajectories simulations: write "
             "the measured trajectories, too, or run the training again"
@@ -94,6 +94,7 @@ def make_report(
 
 def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: Model) -> Bundle:
     """The learnt fields with maps of their standard deviations, and the truth where it is known."""
+    from hyco.config import is_measured
     from hyco.evaluation import parameter_fields
     from hyco.physics.registry import build_equation
     from hyco.storage import Bundle
@@ -104,7 +105,7 @@ def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **m
         "grid": built.layout.grid.to_dict(),
         "up_to_a_constant": sorted(built.up_to_a_constant),
     }
-    return Bundle(parameter_fields(built, models, measured=_is_measured(observations)), metadata)
+    return Bundle(parameter_fields(built, models, measured=is_measured(observations.metadata)), metadata)
 
 
 def make_table(report: dict[str, Any]) -> pd.DataFrame:
@@ -169,6 +170,7 @@ def plot_parameter_estimates(
     **histories: History,
 ) -> Figure:
     """Every parameter's estimate with its 95 % interval over the epochs."""
+    from hyco.config import is_measured
     from hyco.evaluation import true_numbers
     from hyco.physics.registry import build_equation
     from hyco.plots import parameter_estimates
@@ -191,7 +193,7 @@ def plot_parameter_estimates(
             }
             for name in numbers
         }
-        true |= {} if _is_measured(observations) else true_numbers(built, learnt[method])
+        true |= {} if is_measured(observations.metadata) else true_numbers(built, learnt[method])
         initial[method] = {name: number.initial_guess for name, number in numbers.items()}
         for name, number in numbers.items():
             bounds.setdefault(name, set()).update(number.bounds or ())
@@ -303,8 +305,3 @@ def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
         "channels": (label,),
         "measured": rollouts.metadata.get("measured", False),
     }
-
-
-def _is_measured(data: Bundle) -> bool:
-    """Whether trajectories, or observations, are a user's own: those that are made here say what from."""
-    return "origin" not in data.metadata

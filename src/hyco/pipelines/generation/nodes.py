@@ -20,7 +20,7 @@ def generate_trajectories(
         ConfigurationError: the file holds a user's own trajectories, which are not made here.
         ValueError, FloatingPointError: the equation's step does not cover these simulations.
     """
-    from hyco.config import ConfigurationError
+    from hyco.config import ConfigurationError, is_measured
     from hyco.generation import GenerationConfig, generate
     from hyco.physics.registry import build_equation
 
@@ -28,7 +28,7 @@ def generate_trajectories(
     if cached is not None and cached.metadata.get("origin") == origin:
         log.info("The trajectories of this equation, generation and seed exist already: they are reused.")
         return cached
-    if cached is not None and "origin" not in cached.metadata:
+    if cached is not None and is_measured(cached.metadata):
         raise ConfigurationError(
             "the trajectories of this experiment are measurements, which simulations would overwrite: begin with "
             "`--from-nodes train_hybrid_models` (or train_physical_model, train_synthetic_model), or take another "
@@ -48,10 +48,10 @@ def observe_trajectories(trajectories: Bundle, cached: Bundle | None, observatio
     Raises:
         ConfigurationError: that file holds a user's own observations, which are not made here.
     """
-    from hyco.config import ConfigurationError
+    from hyco.config import ConfigurationError, is_measured
     from hyco.observations import ObservationConfig, observe
 
-    if cached is not None and "origin" not in cached.metadata:
+    if cached is not None and is_measured(cached.metadata):
         raise ConfigurationError(
             "the observations of this experiment are measurements, or of an earlier version: simulated ones would "
             "overwrite them. Begin with `--from-nodes train_hybrid_models` (or train_physical_model, "
