@@ -11,10 +11,10 @@ from phi import math
 from phi.flow import advect, diffuse
 from torch import Tensor
 
+from hyco.equations.equation import Equation
 from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
 from hyco.grid import Grid
-from hyco.physics.equation import Equation
-from hyco.physics.stencils import neighbours
+from hyco.schemes.stencils import neighbours
 from hyco.training.synthetic import Samples, SyntheticTrainer
 
 Step = Callable[[Tensor], Tensor]

@@ -19,13 +19,14 @@ from pathlib import Path
 import torch
 
 from hyco.config import parse
+from hyco.equations.registry import build_equation
 from hyco.evaluation import report, roll_out_methods
-from hyco.generation import generate
+from hyco.hybrid.trainer import HybridTrainer
+from hyco.inversion.estimates import CONFIDENCE
 from hyco.observations import observe
-from hyco.physics.registry import build_equation
+from hyco.stepping.generation import generate
 from hyco.training.final import final_physical_model, final_synthetic_model
-from hyco.training.hybrid import HybridTrainer
-from hyco.training.physical import CONFIDENCE, train_physical
+from hyco.training.physical import train_physical
 from hyco.training.synthetic import train_synthetic
 from study import parameters
 

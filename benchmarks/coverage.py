@@ -27,11 +27,12 @@ from typing import Any
 import torch
 from scipy.stats import binomtest
 
-from hyco.generation import GenerationConfig, generate
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.parameters import ParameterSpace
-from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.parameters import ParameterSpace
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
 
 Sections = dict[str, Any]
 
@@ -166,7 +167,7 @@ class Experiment:
         """The fit to one draw of the noise, as a line of results."""
         begin = time.process_time()
         observations = observe(self.trajectories, self.observation, seed)
-        trainer = PhysicalTrainer(
+        trainer = Calibrator(
             self.equation,
             observations,
             self.physical,

@@ -31,13 +31,14 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.fields import Layout
-from hyco.inversion.result import Status
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.result import Status
 from hyco.observations import Observations
-from hyco.physics.equation import Equation
-from hyco.physics.parameters import LearnableParameter
-from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.parameters import LearnableParameter
+from hyco.training.physical import PhysicalConfig
 from problems import darcy as problem
 
 CPU = torch.device("cpu")
@@ -80,7 +81,7 @@ def model_equation(nodes: int) -> Equation:
     return build_equation(problem.equation(nodes))
 
 
-def trainer(draw: problem.Draw, sigma: float, guess: dict[str, float], nodes: int, starts: int) -> PhysicalTrainer:
+def trainer(draw: problem.Draw, sigma: float, guess: dict[str, float], nodes: int, starts: int) -> Calibrator:
     """The physical model on its grid, with a measurement error of standard deviation `sigma`."""
     equation = model_equation(nodes)
     config = PhysicalConfig(
@@ -92,12 +93,10 @@ def trainer(draw: problem.Draw, sigma: float, guess: dict[str, float], nodes: in
         starts=starts,
         suppress_convergence_errors=True,
     )
-    return PhysicalTrainer(
-        equation, observations(draw, equation.layout, sigma), config, num_predict_steps=1, device=CPU
-    )
+    return Calibrator(equation, observations(draw, equation.layout, sigma), config, num_predict_steps=1, device=CPU)
 
 
-def numbers(model: PhysicalTrainer) -> dict[str, float]:
+def numbers(model: Calibrator) -> dict[str, float]:
     """The numbers found, by their own names."""
     return {name.removeprefix("permeability."): value for name, value in model.values.items()}
 

@@ -26,14 +26,15 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.fields import Layout
-from hyco.inversion.result import Status
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.result import Status
 from hyco.observations import Observations
-from hyco.physics.equation import Equation
-from hyco.physics.parameters import LearnableParameter
-from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Stepper
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.parameters import LearnableParameter
+from hyco.stepping.stepper import Stepper
+from hyco.training.physical import PhysicalConfig
 from problems import elliptic as problem
 
 CPU = torch.device("cpu")
@@ -75,7 +76,7 @@ def observations(points: Tensor, layout: Layout, sigma: float) -> Observations:
     )
 
 
-def trainer(points: Tensor, sigma: float, guess: dict[str, float], nodes: int, starts: int) -> PhysicalTrainer:
+def trainer(points: Tensor, sigma: float, guess: dict[str, float], nodes: int, starts: int) -> Calibrator:
     """The physical model on its grid, all numbers within their bounds."""
     equation = shared_equation(nodes)
     learnable = problem.learnable(guess)
@@ -90,12 +91,10 @@ def trainer(points: Tensor, sigma: float, guess: dict[str, float], nodes: int, s
         starts=starts,
         suppress_convergence_errors=True,
     )
-    return PhysicalTrainer(
-        equation, observations(points, equation.layout, sigma), config, num_predict_steps=1, device=CPU
-    )
+    return Calibrator(equation, observations(points, equation.layout, sigma), config, num_predict_steps=1, device=CPU)
 
 
-def numbers(model: PhysicalTrainer) -> dict[str, float]:
+def numbers(model: Calibrator) -> dict[str, float]:
     """The numbers found, by their own names."""
     return {name.split(".")[1]: value for name, value in model.values.items()}
 
@@ -148,7 +147,7 @@ def fit(seed: int, place: str, nodes: int = problem.NODES, starts: int = STARTS)
     }
 
 
-def rivals(first: PhysicalTrainer, error: float, estimates: dict[str, dict[str, Any]]) -> int:
+def rivals(first: Calibrator, error: float, estimates: dict[str, dict[str, Any]]) -> int:
     """How many first guesses end outside the intervals with a fit that the data cannot tell from the best."""
     ends = first.outcome["starts"]
     best = min(end["value"] for end in ends)

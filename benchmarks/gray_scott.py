@@ -22,12 +22,13 @@ from typing import Any
 
 import torch
 
-from hyco.generation import simulate
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.equation import Equation
-from hyco.physics.registry import build_equation
-from hyco.storage import Bundle
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.runtime.storage import Bundle
+from hyco.stepping.generation import simulate
+from hyco.training.physical import PhysicalConfig
 from study import add_line, described, read_lines, write_page
 
 TRUE = {"diffusivity_u": 0.20, "diffusivity_v": 0.08}
@@ -83,7 +84,7 @@ def run(draw: int, noise: float, steps: int = 50, samples: int = 5000, asymmetri
         }
     )
     start = time.perf_counter()
-    trainer = PhysicalTrainer(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
+    trainer = Calibrator(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
     result = trainer.update()
     estimates = trainer.estimates()
     line: dict[str, Any] = {"draw": draw, "noise": noise, "steps": steps, "asymmetric": asymmetric}

@@ -18,8 +18,8 @@ from torch.fft import fftfreq, irfft2, rfft2, rfftfreq
 from torch.nn.functional import pad
 
 from hyco.expressions import Expression
-from hyco.physics.linear_solve import solve_on_grid
-from hyco.physics.stepper import BoundStep
+from hyco.schemes.linear_solve import solve_on_grid
+from hyco.stepping.stepper import BoundStep
 
 
 @dataclass(frozen=True)

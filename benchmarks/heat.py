@@ -21,8 +21,9 @@ from typing import Any
 
 import torch
 
-from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
+from hyco.training.physical import PhysicalConfig
 from problems import heat as problem
 
 # Published for 18×18, e_s and e_p: of the hybrid's physical model, and of physics alone.
@@ -84,7 +85,7 @@ class Fits:
                 "abs_tol": 1e-8 if noise else 1e-6,
             }
         )
-        trainer = PhysicalTrainer(
+        trainer = Calibrator(
             self.equation, observations, config, num_predict_steps=problem.STATES, device=torch.device("cpu")
         )
         result = trainer.update()
@@ -92,7 +93,7 @@ class Fits:
         swap = problem.swapped(tuple(trainer.values.values()), self.truth)
         estimates = problem.order(list(trainer.estimates().values()), swap)
         numbers = tuple(e["estimate"] for e in estimates)
-        states = trainer.predict(observations.initial_states, problem.STATES)[0, :, 0]
+        states = trainer.rollout(observations.initial_states, problem.STATES)[0, :, 0]
         true = problem.TRUTHS[self.truth]
         return {
             "cells": self.cells,

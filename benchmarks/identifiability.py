@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
-from hyco.generation import GenerationConfig, generate
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
 from study import described, write_page
 
 STEPS = 8
@@ -209,7 +210,7 @@ def flags(
     )
     built = build_equation(equation)
     observations = observe(generate(built, generation, seed), observation, seed)
-    trainer = PhysicalTrainer(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
+    trainer = Calibrator(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
     trainer.update()
     trainer.assess()
     words = trainer.assessment.identifiability.words(most=3) if trainer.assessment else ["not assessed"]

@@ -27,12 +27,12 @@ from pathlib import Path
 import torch
 
 from hyco.config import resolve_hybrid
+from hyco.equations.registry import build_equation
 from hyco.evaluation import report, roll_out_methods
-from hyco.generation import GenerationConfig, generate
+from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.registry import build_equation
+from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.final import final_physical_model, final_synthetic_model
-from hyco.training.hybrid import HybridConfig, HybridTrainer
 from hyco.training.physical import PhysicalConfig, train_physical
 from hyco.training.synthetic import SyntheticConfig, train_synthetic
 from study import add_line, described, read_lines, write_page

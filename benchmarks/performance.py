@@ -43,13 +43,15 @@ from torch.utils._pytree import tree_leaves
 import performance_training
 from baselines import CentralBurgers, bare_epoch, phiflow_end
 from hand_written import HAND_WRITTEN
-from hyco.allocator import keep_freed_memory
-from hyco.generation import GenerationConfig, generate
+from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Path as Execution
-from hyco.physics.stepper import Stepper
-from hyco.rollout import PhysicalModel, rollout, segment_lengths, tape_bytes
+from hyco.runtime.memory import keep_freed_memory
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.stepping.physical_model import PhysicalModel
+from hyco.stepping.rollout import rollout
+from hyco.stepping.segments import segment_lengths, tape_bytes
+from hyco.stepping.stepper import Path as Execution
+from hyco.stepping.stepper import Stepper
 from hyco.training.synthetic import SyntheticConfig, SyntheticTrainer
 from performance_training import in_own_process, peak_memory, quartiles, row
 from study import described, write_page
@@ -364,7 +366,7 @@ def trainer(simulations: int = 4, steps: int = 12) -> SyntheticTrainer:
 def epoch_row(repetitions: int) -> Row:
     """An epoch of the network's training against a bare loop on the same batches."""
     ours, other = trainer(), trainer()
-    samples = ours.prepare(ours.starts.fill(ours.predict))
+    samples = ours.prepare(ours.starts.fill(ours.rollout))
     times = ratio(lambda: ours.epoch(1, samples), lambda: bare_epoch(other, samples), repetitions)
     return {"what": "epoch of the network", "against": "a bare loop", **times}
 

@@ -25,14 +25,15 @@ from hand_written import HandWritten, inviscid_burgers
 from hyco.config import parse
 from hyco.datasets.checkpoint import CheckpointDataset
 from hyco.datasets.metrics import MetricsDataset
-from hyco.garbage import first_import
-from hyco.generation import generate
+from hyco.equations.registry import build_equation
+from hyco.hybrid.trainer import HybridTrainer
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.inverse_problem import Interaction
 from hyco.metrics import nrmse_per_step
 from hyco.observations import Observations, observe
-from hyco.physics.registry import build_equation
-from hyco.training.hybrid import HybridTrainer
-from hyco.training.inverse_problem import Interaction
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.runtime.garbage import first_import
+from hyco.stepping.generation import generate
+from hyco.training.physical import PhysicalConfig
 from study import parameters
 
 Row = dict[str, Any]
@@ -53,7 +54,9 @@ def quartiles(found: list[float]) -> list[float]:
 
 def in_own_process(call: str, **environment: str) -> float:
     """The number that a call in a module of the benchmarks gives, in a new process with variables of its own."""
-    code = f"import {call.split('.')[0]}; from hyco.allocator import keep_freed_memory as keep; keep(); print({call})"
+    code = (
+        f"import {call.split('.')[0]}; from hyco.runtime.memory import keep_freed_memory as keep; keep(); print({call})"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parent,
@@ -170,7 +173,7 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
     yield row(f"{experiment}: share of records, checkpoints, live metrics and MLflow [%]", "", found["saved"])
 
 
-def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer], Interaction]:
+def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], Interaction]:
     """Problem A with one-step windows: the equation, new trainers, and predictions that a network may have made."""
     sections = parameters("inviscid_burgers")
     equation, states, observations = measured(sections)
@@ -181,13 +184,13 @@ def hidden_potential(execution: str) -> tuple[Any, Callable[[], PhysicalTrainer]
     noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
     interaction = Interaction(starts, targets + 0.05 * states.std() * noise, torch.tensor([0]))
 
-    def trainer() -> PhysicalTrainer:
-        return PhysicalTrainer(equation, observations, config, num_predict_steps=1, device=torch.device("cpu"))
+    def trainer() -> Calibrator:
+        return Calibrator(equation, observations, config, num_predict_steps=1, device=torch.device("cpu"))
 
     return equation, trainer, interaction
 
 
-def potential_loss(trainer: PhysicalTrainer, hand: HandWritten, interaction: Interaction, alpha: float) -> Loss:
+def potential_loss(trainer: Calibrator, hand: HandWritten, interaction: Interaction, alpha: float) -> Loss:
     """The loss of an update as one writes it for this problem, from the coordinates `[p]`."""
     problem = trainer.problem
     observed, mask = (values[0, -1] for values in problem.data(1))
@@ -291,7 +294,7 @@ def peak_of(part: str, experiment: str, epochs: int) -> float:
             pass
         return peak_memory() / 1e6
     # The samples of a hybrid: windows, and what the other model says of them.
-    starts = trainer.synthetic.starts.fill(trainer.synthetic.predict)
+    starts = trainer.synthetic.starts.fill(trainer.synthetic.rollout)
     predicted = starts[:, None].repeat(1, trainer.synthetic.windows.length, *[1] * (starts.ndim - 1))
     if part == "physical":
         initial = trainer.synthetic.windows.initial.nonzero().flatten()
@@ -367,7 +370,7 @@ def potential_rows() -> Iterator[Row]:
     begin = time.perf_counter()
     for _, record in trainer.train():
         spent += time.perf_counter() - begin
-        predicted = trainer.synthetic.predict(states[:, 0], states.shape[1] - 1)
+        predicted = trainer.synthetic.rollout(states[:, 0], states.shape[1] - 1)
         error = statistics.mean(nrmse_per_step(predicted, states[:, 1:])[0])
         for bar in bars:
             if error <= bar:

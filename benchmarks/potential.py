@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 
+from hyco.equations.registry import build_equation
 from hyco.evaluation import field_error
-from hyco.generation import GenerationConfig, generate
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.estimates import field_estimates
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.registry import build_equation
-from hyco.training.estimates import field_estimates
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
 from study import add_line, described, read_lines, write_page
 
 EQUATION = {
@@ -51,7 +52,7 @@ def run(modes: int, noise: float, seed: int, potential: str | None = None) -> di
         }
     )
     start = time.perf_counter()
-    trainer = PhysicalTrainer(
+    trainer = Calibrator(
         equation,
         observe(trajectories, config, seed),
         physical,

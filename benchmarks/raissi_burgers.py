@@ -23,12 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
+from hyco.inversion.calibrator import Calibrator
 from hyco.observations import Observations
-from hyco.physics.equation import Equation
-from hyco.physics.registry import build_equation
-from hyco.randomness import stream
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer
+from hyco.runtime.random_streams import stream
+from hyco.training.physical import PhysicalConfig
 from problems import raissi_burgers as problem
 from study import add_line, described, read_lines, write_page
 
@@ -107,7 +108,7 @@ def run(cells: int, noise: float, draw: int) -> dict[str, Any]:
         }
     )
     start = time.perf_counter()
-    trainer = PhysicalTrainer(
+    trainer = Calibrator(
         equation(cells),
         observations(cells, noise, draw),
         physical,

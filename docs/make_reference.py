@@ -16,12 +16,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hyco.config import _RULED_BY_HYBRID, Configuration
+from hyco.equations import registry
+from hyco.equations.equation import AxisConfig, EquationConfig
 from hyco.expressions import FUNCTIONS
 from hyco.fields import Boundary
 from hyco.networks import network
-from hyco.physics import registry
-from hyco.physics.equation import AxisConfig, EquationConfig
-from hyco.physics.parameters import LearnableParameter, Prior
+from hyco.parameters import LearnableParameter, Prior
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "configuration.md"

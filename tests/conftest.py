@@ -1,4 +1,4 @@
-"""What every test runs with: no telemetry, no display, one thread."""
+"""What every test runs with (no telemetry, no display, one thread), and a small problem that trainings share."""
 
 import os
 
@@ -13,6 +13,146 @@ os.environ.update(
     }
 )
 
+import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from hyco.config import resolve_hybrid
+from hyco.equations.registry import build_equation
+from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.observations import ObservationConfig, observe
+from hyco.runtime.storage import read_bundle, write_bundle
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
+from hyco.training.synthetic import SyntheticConfig
 
 torch.set_num_threads(1)
+
+# A small Burgers problem.
+EQUATION = {
+    "name": "burgers",
+    "domain": {"x": {"size": 4.0, "resolution": 32}},
+    "dt": 0.05,
+    "max_speed": 6.0,
+    "parameters": {"viscosity": 0.1},
+}
+GENERATION = {"simulations": 4, "steps": 8, "length_scale": 0.8}
+OBSERVATION = {"train_sim": [0, 1], "val_sim": [2], "test_sim": [3], "noise": 0.01}
+SYNTHETIC = {
+    "network": {"name": "resnet", "filters": 8, "blocks": 1},
+    "epochs": 6,
+    "num_predict_steps": 4,
+    "learning_rate": 3e-3,
+    "batch_size": 2,
+}
+PHYSICAL = {
+    "learnable_parameters": [{"name": "viscosity", "initial_guess": 0.5, "bounds": [0.005, 1.0]}],
+    "num_predict_steps": 4,
+}
+HYBRID = {
+    "epochs": 6,
+    "num_predict_steps": 4,
+    "alpha": 0.7,
+    "warmup_epochs": 2,
+    "physical": {"max_iterations": 5, "suppress_convergence_errors": True},
+}
+CPU = torch.device("cpu")
+
+
+class Problem:
+    """Builds trainers on the same data."""
+
+    def __init__(self, observation=None, seed=0, equation=None):
+        self.seed = seed
+        self.equation = build_equation(EQUATION | (equation or {}))
+        self.trajectories = generate(self.equation, GenerationConfig(**GENERATION), seed)
+        config = ObservationConfig.model_validate(OBSERVATION | (observation or {}))
+        self.observations = observe(self.trajectories, config, seed)
+
+    def synthetic(self, **changes):
+        return SyntheticConfig.model_validate(SYNTHETIC | changes)
+
+    def physical(self, **changes):
+        return PhysicalConfig.model_validate(PHYSICAL | changes)
+
+    def hybrid(self, synthetic=None, physical=None, profile=False, **changes):
+        changes["physical"] = HYBRID["physical"] | (physical or {})
+        resolved = resolve_hybrid(HYBRID | changes, SYNTHETIC | (synthetic or {}), PHYSICAL)
+        return HybridTrainer(
+            self.equation,
+            self.observations,
+            HybridConfig.model_validate(resolved),
+            self.seed,
+            configuration={"hybrid": resolved, "seed": self.seed},
+            device=CPU,
+            profile=profile,
+        )
+
+
+@pytest.fixture(scope="session")
+def problem():
+    return Problem()
+
+
+@pytest.fixture(scope="session")
+def make_problem():
+    return Problem
+
+
+# What two runs may differ in: how long they took, and where the second one began.
+_OF_THE_RUN = ("seconds", "peak", "peak_rss_bytes", "resumed_from")
+
+
+@pytest.fixture
+def assert_resumable(tmp_path):
+    """Checks that a run which is killed after some epochs, and goes on, equals the uninterrupted one to the bit.
+
+    Takes a function that makes a new run from `checkpoint` and `resume`; returns the uninterrupted run's steps.
+    """
+
+    def check(run, *killed_after):
+        whole = list(run(None, False))
+        for epochs in killed_after:
+            path = tmp_path / f"{epochs}.safetensors"
+            interrupted = run(None, False)
+            for _ in range(epochs):
+                checkpoint, _ = next(interrupted)
+            write_bundle(path, checkpoint)
+            interrupted.close()
+            resumed = list(run(read_bundle(path), True))
+            assert [r for _, r in resumed] == [r for _, r in whole][epochs:]
+            last, expected = resumed[-1][0], whole[-1][0]
+            assert last.tensors.keys() == expected.tensors.keys()
+            for name in expected.tensors:
+                assert torch.equal(last.tensors[name], expected.tensors[name]), name
+            one, other = ({k: v for k, v in c.metadata.items() if k not in _OF_THE_RUN} for c in (last, expected))
+            assert one == other
+        return whole
+
+    return check
+
+
+class OnDevice(TorchDispatchMode):
+    """Follows what is computed from some tensors, as if they were on a GPU, and counts where the CPU waits for it."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        self.waits, self._there = 0, {id(tensor): tensor for tensor in tensors}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        inputs = [i for i in tree_leaves((args, kwargs)) if isinstance(i, torch.Tensor)]
+        there = any(id(i) in self._there for i in inputs)
+        # An index that is a mask is as many numbers as it has entries that are true.
+        masked = func is torch.ops.aten.index.Tensor and any(i.dtype == torch.bool for i in inputs[1:])
+        if there and (masked or torch.Tag.data_dependent_output in func.tags or "nonzero" in func.__name__):
+            self.waits += 1
+        out = func(*args, **(kwargs or {}))
+        if there:
+            self._there.update({id(i): i for i in tree_leaves(out) if isinstance(i, torch.Tensor)})
+        return out
+
+
+@pytest.fixture
+def on_device():
+    return OnDevice

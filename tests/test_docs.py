@@ -11,7 +11,7 @@ import yaml
 from hyco.config import parse
 from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.hybrid.nodes import train_hybrid_models
-from hyco.storage import read_bundle
+from hyco.runtime.storage import read_bundle
 
 PROJECT = Path(__file__).parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]

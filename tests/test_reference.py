@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hyco.physics import registry
-from hyco.physics.parameters.space import KINDS
+from hyco.equations import registry
+from hyco.parameters.space import KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 

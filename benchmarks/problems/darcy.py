@@ -28,11 +28,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.fields import Layout
 from hyco.observations.interpolation import stencil
-from hyco.physics.equation import Equation
-from hyco.physics.registry import build_equation
-from hyco.physics.stepper import Stepper
+from hyco.stepping.stepper import Stepper
 
 MODES = [(m, p) for m in (1, 2, 3) for p in (1, 2, 3)]
 NAMES = ["m0", *(f"c{m}{p}" for m, p in MODES)]

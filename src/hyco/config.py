@@ -25,18 +25,18 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from hyco.comparison import CompareConfig, Contender
-from hyco.generation import GenerationConfig
+from hyco.equations.elliptic import StaticConfig
+from hyco.equations.equation import Equation, EquationConfig
+from hyco.equations.registry import OtherStatesError, build_equation, equation_config, model_equation
+from hyco.hybrid.trainer import HybridConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
 from hyco.observations.cells import CellsMode
-from hyco.physics.elliptic import StaticConfig
-from hyco.physics.equation import Equation, EquationConfig
-from hyco.physics.parameters.space import KINDS
-from hyco.physics.registry import OtherStatesError, build_equation, equation_config, model_equation
-from hyco.randomness import stream
+from hyco.parameters.space import KINDS
+from hyco.runtime.random_streams import stream
 from hyco.sections import merge
+from hyco.stepping.generation import GenerationConfig
 from hyco.training.checkpoints import differences
-from hyco.training.hybrid import HybridConfig
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
 from hyco.training.validation import StoppingConfig

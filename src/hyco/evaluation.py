@@ -11,15 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from hyco.equations.equation import Equation
+from hyco.equations.registry import model_equation
+from hyco.hybrid.correction import model_from_bundle
 from hyco.metrics import nrmse_per_step, persistence
-from hyco.physics.coarse import cell_means, repeated
-from hyco.physics.equation import Equation
-from hyco.physics.parameters import LearnableParameter
-from hyco.physics.registry import model_equation
-from hyco.physics.stepper import path_after_training
-from hyco.rollout import PhysicalModel
-from hyco.storage import Bundle
-from hyco.training.correction import model_from_bundle
+from hyco.parameters import LearnableParameter
+from hyco.runtime.storage import Bundle
+from hyco.stepping.coarse import cell_means, repeated
+from hyco.stepping.physical_model import PhysicalModel
+from hyco.stepping.stepper import path_after_training
 from hyco.training.synthetic import synthetic_rollout
 
 log = logging.getLogger(__name__)
@@ -310,7 +310,7 @@ def profile(models: Mapping[str, Model]) -> dict[str, Any]:
 
     By training `wall_seconds`; `phases`, a list of {name, seconds, share of the wall time}, whose last is the "rest",
     what is in no phase: checkpoints, live metrics and the log; and `operators`, see
-    `hyco.monitoring.top_operators`, empty unless they were recorded.
+    `hyco.runtime.monitoring.top_operators`, empty unless they were recorded.
     """
     found = {}
     for training in {_training(m)["training"]: _training(m) for m in models.values()}.values():

@@ -11,10 +11,10 @@ import torch
 from hyco.comparison import CompareConfig, compare, runs
 from hyco.comparison.runs import LostProcessError
 from hyco.config import ConfigurationError, contenders, parse
+from hyco.equations.registry import build_equation
 from hyco.evaluation import report, roll_out_methods
-from hyco.generation import GenerationConfig, generate
 from hyco.observations import observe
-from hyco.physics.registry import build_equation
+from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import train_synthetic

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 LAYOUTS = {
     "line": Layout(Grid(("x",), (-1.0,), (2.0,), (8,)), (FieldSpec("velocity", ("x",)),)),

@@ -10,7 +10,7 @@ import torch
 from kedro.io import DataCatalog, DatasetError
 
 from hyco.datasets.checkpoint import CheckpointDataset
-from hyco.storage import Bundle, read_bundle, write_atomically
+from hyco.runtime.storage import Bundle, read_bundle, write_atomically
 
 
 def checkpoint(epoch, *, best=False, interval=2, best_only=False, resumed_from=0, finished=False):

@@ -7,7 +7,7 @@ import torch
 from kedro.io import DataCatalog, DatasetError
 
 from hyco.datasets.tensor import TensorDataset
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 
 def test_a_bundle_comes_back_bit_for_bit(tmp_path, trajectories):

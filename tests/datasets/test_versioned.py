@@ -7,7 +7,7 @@ import torch
 from kedro.io import DatasetError, Version
 
 from hyco.datasets.versioned import VersionedTensorDataset
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 
 def dataset(tmp_path, load=None, save=None):

@@ -18,8 +18,8 @@ from kedro.pipeline import Pipeline, node
 from hyco.config import ConfigurationError
 from hyco.datasets.tensor import TensorDataset
 from hyco.hooks import ConfigurationHooks
+from hyco.runtime.storage import Bundle
 from hyco.settings import CONFIG_LOADER_ARGS
-from hyco.storage import Bundle
 
 PROJECT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from hyco.inversion.adam import minimise_adam
-from hyco.inversion.result import Status
+from hyco.inversion.optimisers.adam import minimise_adam
+from hyco.inversion.optimisers.result import Status
 
 LOWER, UPPER = torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
 TARGET = torch.tensor([0.3, 0.8], dtype=torch.float64)

@@ -11,7 +11,7 @@ from hyco.networks.coordinate_model import CoordinateModel, cell_centres
 from hyco.networks.models import model_from_bundle
 from hyco.networks.network import network_config
 from hyco.networks.synthetic import SyntheticModel
-from hyco.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 from hyco.training.synthetic import synthetic_rollout
 
 AXES = ("x", "y", "z")

@@ -6,7 +6,7 @@ import torch
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.networks.synthetic import SyntheticModel
-from hyco.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 
 SMALL = {
     "dilated_resnet": {"name": "dilated_resnet", "filters": 8, "blocks": 1},

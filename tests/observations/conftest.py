@@ -9,7 +9,7 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import ObservationConfig, observe
 from hyco.observations.filling import positions_of_entries
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 
 def grid(*resolution, lower=(-0.5, 0.25), size=(1.5, 1.0)):

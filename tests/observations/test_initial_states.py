@@ -5,7 +5,7 @@ import torch
 
 from hyco.observations import ObservationConfig, observe
 from hyco.observations.filling import fill, positions_of_entries
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 POINTS = {"mode": "points", "count": 30}
 ANYWHERE = {"mode": "samples", "count": 400, "at": "anywhere"}

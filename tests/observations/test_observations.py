@@ -7,7 +7,7 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import NOISE_FREE_UNIT, ObservationConfig, Observations, observe
 from hyco.observations.cells import CenterSpace, RangeSpace
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 GRID = Grid(axes=("x", "y"), lower=(0.0, -1.0), size=(6.0, 2.0), resolution=(12, 8))
 LAYOUT = Layout(GRID, (FieldSpec("velocity", ("x", "y")),))

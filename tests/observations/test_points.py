@@ -8,7 +8,7 @@ import torch
 from hyco.observations import GridOperator, ObservationConfig, Observations
 from hyco.observations.cells import box
 from hyco.observations.filling import in_cells
-from hyco.storage import read_bundle, write_bundle
+from hyco.runtime.storage import read_bundle, write_bundle
 
 CIRCLE = {
     "x": "0.25 + exp(-0.1*t) * ((x0 - 0.25) * cos(t) - (y0 - 0.75) * sin(t))",

@@ -14,7 +14,7 @@ from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error, roll_out_test_simulations
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 from hyco.training import available
 
 PARAMETERS = {

@@ -6,8 +6,8 @@ from phiml.backend import ComputeDevice
 from phiml.backend.torch import TORCH
 
 from hand_written import HAND_WRITTEN
-from hyco.physics.stepper import Stepper
-from hyco.rollout import rollout
+from hyco.stepping.rollout import rollout
+from hyco.stepping.stepper import Stepper
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_gradient_of_rows_can_be_computed_again(benchmark):
 
 def test_the_bare_loop_is_an_epoch_of_the_training(benchmark, baselines):
     ours, other = benchmark.trainer(2, 6), benchmark.trainer(2, 6)
-    samples = ours.prepare(ours.starts.fill(ours.predict))
+    samples = ours.prepare(ours.starts.fill(ours.rollout))
     for epoch in (1, 2):
         found = ours.epoch(epoch, samples)["synthetic_loss"]
         assert baselines.bare_epoch(other, samples) == pytest.approx(found, rel=1e-4)

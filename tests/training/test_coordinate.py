@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from hyco.config import resolve_hybrid
-from hyco.generation import GenerationConfig, generate
+from hyco.equations.registry import build_equation
+from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.networks.coordinate_model import cell_centres
 from hyco.observations import ObservationConfig, observe
-from hyco.physics.registry import build_equation
-from hyco.storage import read_bundle, write_bundle
+from hyco.runtime.storage import read_bundle, write_bundle
+from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.coordinate import CoordinateTrainer, Measured
 from hyco.training.final import final_synthetic_model
-from hyco.training.hybrid import HybridConfig, HybridTrainer
 from hyco.training.synthetic import SyntheticConfig, synthetic_trainer, train_synthetic
 
 CPU = torch.device("cpu")
@@ -157,7 +157,7 @@ def test_the_loss_of_a_perfect_network_is_the_noise(heat):
     trainer.model.at = lambda inputs: perfect[
         [int((trainer.measured.inputs == row).all(1).nonzero()) for row in inputs]
     ]
-    samples = trainer.prepare(trainer.starts.fill(trainer.predict))
+    samples = trainer.prepare(trainer.starts.fill(trainer.rollout))
     losses = [float(trainer._loss_at_points(samples, 1.0)) for _ in range(40)]
     # A third of the points are the initial state, which is exact.
     share = 1 - 96 / len(trainer.measured)
@@ -172,7 +172,7 @@ def test_a_coordinate_network_overfits_its_points():
 
 def test_the_loss_weighs_real_data_and_ghost_points_as_defined(heat, monkeypatch):
     trainer = heat.trainer()
-    starts = trainer.starts.fill(trainer.predict)
+    starts = trainer.starts.fill(trainer.rollout)
     truth = heat.trajectories.tensors["trajectories"][:1, 1:]
     samples = trainer.prepare(starts, truth)
     zero = lambda inputs: torch.zeros(len(inputs), 1)  # noqa: E731
@@ -194,14 +194,14 @@ def test_with_alpha_zero_no_measurement_is_looked_at(heat):
     trainer = heat.trainer()
     trainer.measured.values.fill_(torch.nan)
     truth = heat.trajectories.tensors["trajectories"][:1, 1:]
-    metrics = trainer.epoch(1, trainer.prepare(trainer.starts.fill(trainer.predict), truth), 0.0)
+    metrics = trainer.epoch(1, trainer.prepare(trainer.starts.fill(trainer.rollout), truth), 0.0)
     assert metrics["synthetic_skipped"] == 0
 
 
 def test_no_update_waits_for_the_device(heat, on_device):
     trainer = heat.trainer()
     truth = heat.trajectories.tensors["trajectories"][:1, 1:]
-    samples, measured = trainer.prepare(trainer.starts.fill(trainer.predict), truth), trainer.measured
+    samples, measured = trainer.prepare(trainer.starts.fill(trainer.rollout), truth), trainer.measured
     there = [*trainer.model.parameters(), *trainer.model.buffers(), samples.starts, samples.physical]
     with on_device([*there, measured.inputs, measured.values, measured.mask]) as device:
         trainer.epoch(1, samples, 0.5)
@@ -213,19 +213,19 @@ def test_ghost_points_teach_what_was_not_measured(heat):
     errors = []
     for teach in (False, True):
         trainer = heat.trainer(updates_per_epoch=50)
-        samples = trainer.prepare(trainer.starts.fill(trainer.predict), truth[:, 1:] if teach else None)
+        samples = trainer.prepare(trainer.starts.fill(trainer.rollout), truth[:, 1:] if teach else None)
         for epoch in range(1, 5):
             trainer.epoch(epoch, samples, 0.5)
-        per_step, _ = nrmse_per_step(trainer.predict(truth[:, 0], 6), truth[:, 1:])
+        per_step, _ = nrmse_per_step(trainer.rollout(truth[:, 0], 6), truth[:, 1:])
         errors.append(sum(per_step) / 6)
     assert errors[1] < 0.7 * errors[0]
 
 
 def test_the_physics_is_held_against_the_network_at_ghost_points_alone(heat):
     trainer = heat.trainer()
-    samples = trainer.prepare(trainer.starts.fill(trainer.predict))
+    samples = trainer.prepare(trainer.starts.fill(trainer.rollout))
     targets, entries = trainer.targets(samples)
-    predicted = trainer.predict(heat.observations.initial_states[:1], 6)
+    predicted = trainer.rollout(heat.observations.initial_states[:1], 6)
     assert targets.shape == entries.shape == predicted.shape
     assert 15 < int(entries.sum()) <= 30
     assert entries[:, :, 0].flatten(1).any()
@@ -260,10 +260,10 @@ def test_a_hybrid_finds_the_diffusivity_and_a_better_network(heat):
 
 def test_averaged_weights_predict_and_teach_the_physics(heat):
     trainer = heat.trainer(ema_decay=0.9)
-    samples = trainer.prepare(trainer.starts.fill(trainer.predict))
+    samples = trainer.prepare(trainer.starts.fill(trainer.rollout))
     trainer.epoch(1, samples)
     targets, entries = trainer.targets(samples)
-    predicted = trainer.predict(heat.observations.initial_states[:1], 6)
+    predicted = trainer.rollout(heat.observations.initial_states[:1], 6)
     torch.testing.assert_close(targets[entries], predicted[entries], rtol=1e-5, atol=1e-6)
     assert (trainer.model.rollout(heat.observations.initial_states[:1], 6) - predicted).abs().max() > 1e-3
 

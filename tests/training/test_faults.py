@@ -9,9 +9,9 @@ import pytest
 import torch
 from phi import math as phimath
 
-from hyco.inversion.lbfgsb import minimise_lbfgsb
-from hyco.inversion.result import Status
-from hyco.training.physical import PhysicalTrainer
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.lbfgsb import minimise_lbfgsb
+from hyco.inversion.optimisers.result import Status
 
 CPU = torch.device("cpu")
 METHODS = ("L-BFGS-B", "Levenberg-Marquardt", "Adam")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(120)
 
 def trainer(problem, method):
     config = problem.physical(method=method, epochs=400, suppress_convergence_errors=True)
-    return PhysicalTrainer(
+    return Calibrator(
         problem.equation, problem.observations, config, num_predict_steps=config.num_predict_steps, device=CPU
     )
 

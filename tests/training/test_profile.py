@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hyco.evaluation import profile, profile_page
-from hyco.storage import read_bundle, write_bundle
+from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training.final import final_synthetic_model
 from hyco.training.physical import train_physical
 from hyco.training.synthetic import train_synthetic

@@ -6,16 +6,17 @@ import pytest
 import torch
 from phi import math as phimath
 
-from hyco.inversion.result import Diverged, NotConverged, Status
-from hyco.physics.registry import build_equation
-from hyco.training.physical import PhysicalConfig, PhysicalTrainer, train_physical
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.result import Diverged, NotConverged, Status
+from hyco.training.physical import PhysicalConfig, train_physical
 
 CPU = torch.device("cpu")
 
 
 def trainer(problem, **changes):
     config = problem.physical(**changes)
-    return PhysicalTrainer(
+    return Calibrator(
         problem.equation, problem.observations, config, num_predict_steps=config.num_predict_steps, device=CPU
     )
 
@@ -51,7 +52,7 @@ def test_the_reported_std_is_the_cramer_rao_bound(problem):
     mask = model.problem.mask
 
     def predict(v):
-        from hyco.rollout import rollout
+        from hyco.stepping.rollout import rollout
 
         value = {"viscosity": torch.tensor(v, dtype=torch.float64)}
         return (rollout(lambda s: model.problem.stepper(s, value), start, 4) / sigma)[mask]
@@ -191,28 +192,28 @@ def test_a_prediction_is_computed_once_while_the_parameters_stay(problem, monkey
 
     monkeypatch.setattr(model._predictions, "_predict", count)
     starts = problem.observations.initial_states[:2].clone()
-    first = model.predict(starts, 3)
-    assert torch.equal(model.predict(starts.clone(), 3), first)
+    first = model.rollout(starts, 3)
+    assert torch.equal(model.rollout(starts.clone(), 3), first)
     assert computed == [(2, 3)]
     # Other steps, other starts (changed in place, too), and other parameters are other predictions.
-    model.predict(starts, 4)
+    model.rollout(starts, 4)
     starts += 0.1
-    changed = model.predict(starts, 3)
+    changed = model.rollout(starts, 3)
     assert not torch.equal(changed, first)
     model.place(model.unit * 0.9)
-    assert not torch.equal(model.predict(starts, 3), changed)
+    assert not torch.equal(model.rollout(starts, 3), changed)
     assert computed == [(2, 3), (2, 4), (2, 3), (2, 3)]
 
 
 def test_predictions_that_are_kept_have_an_end(problem, monkeypatch):
-    monkeypatch.setattr("hyco.training.physical._KEPT_BYTES", 3 * 2 * 32 * 8)
+    monkeypatch.setattr("hyco.inversion.calibrator._KEPT_BYTES", 3 * 2 * 32 * 8)
     model = trainer(problem)
     starts = problem.observations.initial_states[:1]
     assert starts.shape == (1, 1, 32)
     for factor in (1.0, 0.9, 0.8, 0.7):
-        model.predict(starts * factor, 2)
+        model.rollout(starts * factor, 2)
     assert [len(states) for _, states in model._predictions._known] == [1, 1, 1]
-    model.predict(starts.repeat(4, 1, 1), 2)
+    model.rollout(starts.repeat(4, 1, 1), 2)
     assert not model._predictions._known
 
 
@@ -224,7 +225,7 @@ def test_data_of_other_states_than_the_equations_are_refused(problem, change, wo
     other = build_equation(problem.equation.config.model_dump() | change)
     config = problem.physical()
     with pytest.raises(ValueError, match=rf"the data have velocity_x.*the section equation has velocity_x.*{words}"):
-        PhysicalTrainer(other, problem.observations, config, num_predict_steps=4, device=CPU)
+        Calibrator(other, problem.observations, config, num_predict_steps=4, device=CPU)
 
 
 def test_an_end_of_the_domain_at_zero_may_have_been_rounded():

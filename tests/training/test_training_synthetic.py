@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
     model = trainer(problem)
     before = [p.clone() for p in model.model.parameters()]
     model._values = torch.full_like(model._values, torch.nan)
-    metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    metrics = model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
     assert math.isnan(metrics["synthetic_loss"])
     assert metrics["synthetic_skipped"] > 0
     assert "were skipped" in caplog.text
@@ -141,7 +141,7 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_n
 def test_no_update_waits_for_the_device(make_problem, on_device, observation, predicted):
     problem = make_problem(observation)
     model = trainer(problem, curriculum={"start": 2, "epochs": 3}, num_predict_steps=4, ema_decay=0.9)
-    starts = model.starts.fill(model.predict)
+    starts = model.starts.fill(model.rollout)
     physical = torch.zeros(len(starts), 4, *starts.shape[1:]) if predicted else None
     samples = model.prepare(starts, physical)
     there = [*model.model.parameters(), *model.model.buffers(), model._values, model._mask, samples.starts]
@@ -168,7 +168,7 @@ def test_gradients_are_clipped_to_the_norm_that_is_asked_for(problem, monkeypatc
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watch)
     model = trainer(problem, gradient_clip=1e-3)
-    model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
     assert norms
     assert max(norms) <= 1e-3 * 1.001
 
@@ -233,7 +233,7 @@ def test_samples_and_moving_sensors_train_the_network_where_they_look(make_probl
 def test_the_loss_of_a_perfect_network_is_the_noise(make_problem, space):
     problem = make_problem({"space": space, "noise": 0.05})
     model = trainer(problem)
-    samples = model.prepare(model.starts.fill(model.predict))
+    samples = model.prepare(model.starts.fill(model.rollout))
     truth = problem.trajectories.tensors["trajectories"][problem.observations.train]
     model.model.rollout_normalised = lambda starts, steps, **_: model.windows.targets(model.model.normalise(truth))
     loss = model._loss(samples, 1.0, torch.arange(len(model.windows)))
@@ -257,7 +257,7 @@ def test_padding_does_not_count_in_the_loss():
     from hyco.fields import FieldSpec, Layout
     from hyco.grid import Grid
     from hyco.observations import ObservationConfig, observe
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
     from hyco.training.synthetic import SyntheticConfig
 
     where = Layout(Grid(("x", "y"), (0.0, 0.0), (1.0, 1.0), (6, 4)), (FieldSpec("u", ("x", "y"), staggered=True),))
@@ -266,8 +266,8 @@ def test_padding_does_not_count_in_the_loss():
     seen = observe(bundle, ObservationConfig(train_sim=[0]), 0)
     config = SyntheticConfig(network={"name": "resnet", "filters": 4, "blocks": 1})
     model = SyntheticTrainer(seen, config, 0, num_predict_steps=2, epochs=1, device=CPU)
-    starts = model.starts.fill(model.predict)
-    rolled = model.predict(starts, 2)
+    starts = model.starts.fill(model.rollout)
+    rolled = model.rollout(starts, 2)
     samples = model.prepare(starts, rolled + where.valid)
     loss = model._loss(samples, 0.0, torch.arange(1))
     _, std = seen.statistics()
@@ -277,7 +277,7 @@ def test_padding_does_not_count_in_the_loss():
 
 def weights_after_an_epoch(problem, **changes):
     model = trainer(problem, **changes)
-    metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+    metrics = model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
     return model, metrics, torch.cat([p.detach().flatten() for p in model.model.parameters()])
 
 
@@ -289,7 +289,7 @@ def test_gradient_checkpointing_gives_the_same_weights(problem):
 
 def test_with_one_step_of_backpropagation_the_gradient_is_that_of_single_steps(problem):
     model = trainer(problem, backpropagation_steps=1)
-    samples = model.prepare(model.starts.fill(model.predict))
+    samples = model.prepare(model.starts.fill(model.rollout))
     which = torch.arange(len(model.windows))
     network = list(model.model.parameters())
     found = torch.autograd.grad(model._loss(samples, 1.0, which), network)
@@ -317,7 +317,7 @@ def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
         return found
 
     monkeypatch.setattr(model.model.network, "forward", watch)
-    states = model._roll_out(model.normalise(model.starts.fill(model.predict)), 2)
+    states = model._roll_out(model.normalise(model.starts.fill(model.rollout)), 2)
     assert states.dtype == torch.float32
     assert all(p.dtype == torch.float32 for p in model.model.parameters())
     assert (torch.float32, torch.bfloat16) in seen, "the network itself works in bfloat16"
@@ -366,13 +366,13 @@ def test_rollouts_too_short_to_see_anything_are_told(make_problem, caplog):
 
 def test_input_noise_has_its_standard_deviation_and_is_in_training_alone(problem, monkeypatch):
     model = trainer(problem, input_noise=0.3, batch_size=16)
-    starts = model.normalise(model.starts.fill(model.predict)).repeat(20, 1, 1)
+    starts = model.normalise(model.starts.fill(model.rollout)).repeat(20, 1, 1)
     monkeypatch.setattr(model.model, "rollout_normalised", lambda states, steps, **_: states[:, None])
     noise = model._roll_out(starts, 1)[:, 0] - starts
     assert float(noise.std()) == pytest.approx(0.3, rel=0.05)
     plain, noisy = trainer(problem), trainer(problem, input_noise=0.3)
     begun = problem.observations.initial_states
-    assert torch.equal(plain.predict(begun, 2), noisy.predict(begun, 2))
+    assert torch.equal(plain.rollout(begun, 2), noisy.rollout(begun, 2))
 
 
 def test_averaged_weights_predict_validate_and_are_final(problem):
@@ -380,8 +380,8 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
     averaged = torch.cat([p.detach().flatten() for p in model.predictor.parameters()])
     assert not torch.equal(averaged, current)
     begun = problem.observations.initial_states
-    assert torch.equal(model.predict(begun, 2), synthetic_rollout(model.predictor, begun, 2))
-    assert not torch.equal(model.predict(begun, 2), synthetic_rollout(model.model, begun, 2))
+    assert torch.equal(model.rollout(begun, 2), synthetic_rollout(model.predictor, begun, 2))
+    assert not torch.equal(model.rollout(begun, 2), synthetic_rollout(model.model, begun, 2))
     *_, (last, _) = train(problem, epochs=1, ema_decay=0.9)
     final = final_synthetic_model(last)
     for name, value in final.tensors.items():
@@ -411,7 +411,7 @@ def test_updates_that_are_left_out_do_not_move_the_average(problem):
     for finite in (False, True, False):
         before = [p.clone() for p in model.predictor.parameters()]
         model._values = values if finite else torch.full_like(values, torch.nan)
-        metrics = model.epoch(1, model.prepare(model.starts.fill(model.predict)))
+        metrics = model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
         assert (metrics["synthetic_skipped"] > 0) == (not finite)
         stayed = all(torch.equal(a, b) for a, b in zip(before, model.predictor.parameters(), strict=True))
         assert stayed != finite

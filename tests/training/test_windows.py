@@ -123,7 +123,7 @@ def test_padding_is_not_filled():
     from hyco.fields import FieldSpec, Layout
     from hyco.grid import Grid
     from hyco.observations import ObservationConfig, observe
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
     where = Layout(Grid(("x", "y"), (0.0, 0.0), (1.0, 1.0), (6, 4)), (FieldSpec("u", ("x", "y"), staggered=True),))
     states = torch.randn(2, 5, 2, 7, 5, dtype=torch.float64) * where.valid

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+from hyco.baselines.pinn import PinnTraining
 from hyco.networks.network import network_config
 from hyco.training.physical import PhysicalConfig
-from hyco.training.pinn import PinnTraining
 
 Method = Literal["persistence", "synthetic", "physical", "pinn", "sequence", "hybrid", "hybrid_auto"]
 

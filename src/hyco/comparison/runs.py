@@ -24,23 +24,23 @@ import torch
 from phi import math as phi_math
 from torch import Tensor
 
-from hyco.allocator import keep_freed_memory
+from hyco.baselines.pinn import PinnConfig, train_pinn
 from hyco.comparison.config import CompareConfig, Contender
 from hyco.comparison.summary import summarise
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.evaluation import Model, report, roll_out_methods, true_numbers
-from hyco.generation import GenerationConfig, generate
+from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.observations import ObservationConfig, Observations, observe
-from hyco.physics.equation import Equation
-from hyco.physics.parameters import LearnableParameter
-from hyco.physics.registry import build_equation
-from hyco.storage import Bundle
+from hyco.parameters import LearnableParameter
+from hyco.runtime.memory import keep_freed_memory
+from hyco.runtime.storage import Bundle
+from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError, differences
 from hyco.training.final import final_physical_model, final_synthetic_model
-from hyco.training.hybrid import HybridConfig, HybridTrainer
-from hyco.training.loop import Step
 from hyco.training.physical import PhysicalConfig, train_physical
-from hyco.training.pinn import PinnConfig, train_pinn
+from hyco.training.run import Step
 from hyco.training.synthetic import SyntheticConfig, train_synthetic
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ def _results(pending: Sequence[tuple[Contender, int]], processes: int, device: s
 def _begin_worker(threads: int, closed: Connection) -> None:
     """As many threads as one process has, for the same numbers; and no life after the comparison's."""
     keep_freed_memory()
-    gc.freeze()  # see `hyco.garbage`: what is there now is modules
+    gc.freeze()  # see `hyco.runtime.garbage`: what is there now is modules
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hyco.comparison.config import results
-from hyco.randomness import stream_seed
+from hyco.runtime.random_streams import stream_seed
 
 Record = dict[str, Any]
 

@@ -14,7 +14,7 @@ from kedro_datasets._typing import ImagePreview
 from PIL import Image, ImageSequence
 
 from hyco.datasets.previews import NOTHING, image
-from hyco.storage import write_atomically
+from hyco.runtime.storage import write_atomically
 
 
 class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):

@@ -12,7 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from hyco.datasets.previews import table
-from hyco.storage import Bundle, read_bundle, serialised, write_atomically
+from hyco.runtime.storage import Bundle, read_bundle, serialised, write_atomically
 
 _MOST_ROWS = 12
 

@@ -11,7 +11,7 @@ from kedro_datasets._typing import TablePreview
 
 from hyco.datasets.previews import table
 from hyco.fields import Layout, layout_of, to_fields, to_tensor
-from hyco.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 
 DIMENSIONS = ("simulation", "time")
 

@@ -9,7 +9,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import JSONPreview
 
-from hyco.storage import write_atomically
+from hyco.runtime.storage import write_atomically
 
 
 class GrowingJSONDataset(AbstractDataset[dict[str, Any], dict[str, Any] | None]):

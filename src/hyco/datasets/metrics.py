@@ -13,7 +13,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 
-from hyco.storage import write_atomically
+from hyco.runtime.storage import write_atomically
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from hyco.fields import Layout
 from hyco.grid import Grid
 from hyco.observations.filling import in_cells
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 NOTHING = ImagePreview("")
 

@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 
 from hyco.datasets.previews import NOTHING, picture
-from hyco.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 
 
 class TensorDataset(AbstractDataset[Bundle, Bundle | None]):

@@ -9,7 +9,7 @@ from typing import Any
 from kedro.io.core import AbstractVersionedDataset, Version
 from kedro_datasets._typing import JSONPreview
 
-from hyco.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 
 
 class VersionedTensorDataset(AbstractVersionedDataset[Bundle, Bundle]):

@@ -13,9 +13,9 @@ from kedro.framework.project import LOGGING, configure_logging
 from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
-from hyco.allocator import keep_freed_memory
-from hyco.garbage import first_import
 from hyco.hooks.errors import for_user
+from hyco.runtime.garbage import first_import
+from hyco.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from kedro.config import OmegaConfigLoader

@@ -45,7 +45,7 @@ class ReportHooks:
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Save the parameters of the run that wrote the report, as they were after all overrides."""
         if dataset_name == REPORT and self._report is not None:
-            from hyco.storage import write_atomically
+            from hyco.runtime.storage import write_atomically
 
             text = yaml.safe_dump(self._parameters, sort_keys=False, allow_unicode=True)
             header = f"# The parameters of the run that wrote {self._report.name}, after all overrides.\n"

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.garbage import first_import
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.reporting import COMPARISON, REPORT
+from hyco.runtime.garbage import first_import
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol

@@ -14,8 +14,8 @@ from hyco.fields import Layout
 from hyco.networks.network import NetworkConfig, build, network_config
 from hyco.networks.synthetic import check_rollout
 from hyco.observations.interpolation import entry_coordinates
-from hyco.randomness import stream_seed
-from hyco.storage import Bundle
+from hyco.runtime.random_streams import stream_seed
+from hyco.runtime.storage import Bundle
 
 KIND = "coordinate_model"
 

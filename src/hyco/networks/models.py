@@ -5,7 +5,7 @@ from __future__ import annotations
 from hyco.networks import coordinate_model, synthetic
 from hyco.networks.coordinate_model import CoordinateModel
 from hyco.networks.synthetic import SyntheticModel
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 NetworkModel = SyntheticModel | CoordinateModel
 

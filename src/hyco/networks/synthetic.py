@@ -15,8 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from hyco.fields import Layout
 from hyco.networks.coordinates import coordinate_channels
 from hyco.networks.network import NetworkConfig, build, network_config
-from hyco.randomness import stream_seed
-from hyco.storage import Bundle
+from hyco.runtime.random_streams import stream_seed
+from hyco.runtime.storage import Bundle
 
 KIND = "synthetic_model"
 
@@ -232,9 +232,7 @@ class SyntheticModel(nn.Module):
         statistics = {name: tensors[name] for name in ("mean", "std", "change_std")}
         model = cls.create(bundle.metadata["network"], layout, **statistics, seed=0)
         if (base is None) != ("base" not in bundle.metadata):
-            raise ValueError(
-                "the network corrects a physical step: hyco.training.correction.model_from_bundle reads it"
-            )
+            raise ValueError("the network corrects a physical step: hyco.hybrid.correction.model_from_bundle reads it")
         model.base = None if base is None else base(model)
         model.load_state_dict(tensors)
         return model.to(tensors["mean"].device)

@@ -13,7 +13,7 @@ from torch import Tensor
 from hyco.fields import Layout
 from hyco.grid import Grid
 from hyco.observations.interpolation import entry_coordinates
-from hyco.randomness import stream
+from hyco.runtime.random_streams import stream
 
 Interval = tuple[float, float]
 AxisName = Literal["x", "y", "z"]

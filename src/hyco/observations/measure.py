@@ -17,8 +17,8 @@ from hyco.observations.interpolation import stencil
 from hyco.observations.observations import ROUNDING, Observations
 from hyco.observations.operators import PointOperator
 from hyco.observations.points import SamplesSpace
-from hyco.randomness import stream
-from hyco.storage import Bundle
+from hyco.runtime.random_streams import stream
+from hyco.runtime.storage import Bundle
 
 
 def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Observations:

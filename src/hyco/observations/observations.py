@@ -13,7 +13,7 @@ from hyco.fields import Layout
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 # Where the data are free of noise, residuals are measured in this fraction of a channel's standard deviation.
 NOISE_FREE_UNIT = 1e-3

@@ -14,7 +14,7 @@ from hyco.expressions import Expression
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations.cells import AxisName, Interval, Mode, box, check_axes, entries_of_cells
-from hyco.randomness import stream
+from hyco.runtime.random_streams import stream
 
 # Names in the formulas of a path, beside the time t.
 _STARTS = {"x": "x0", "y": "y0", "z": "z0"}

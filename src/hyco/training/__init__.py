@@ -1,4 +1,4 @@
-"""The three training loops: synthetic, physical and hybrid."""
+"""Training on data: networks, windows of trajectories, schedules, checkpoints, and the loop around each model alone."""
 
 TRAININGS = ("synthetic", "physical", "hybrid")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyco.storage import Bundle
+from hyco.runtime.storage import Bundle
 
 
 class ResumeError(ValueError):
@@ -73,14 +73,3 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         state.setdefault(int(index), {})[key] = value
     data["state"] = state
     optimizer.load_state_dict(data)
-
-
-def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put a prefix before each name."""
-    return {f"{prefix}/{name}": value for name, value in tensors.items()}
-
-
-def unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those of a prefix, without it."""
-    head = f"{prefix}/"
-    return {name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)}

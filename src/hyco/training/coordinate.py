@@ -14,8 +14,8 @@ from torch import Tensor
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.coordinate_model import CoordinateModel, cell_centres
 from hyco.observations import Observations
-from hyco.randomness import stream
-from hyco.storage import Bundle
+from hyco.runtime.random_streams import stream
+from hyco.runtime.storage import Bundle
 from hyco.training.synthetic import Samples, SyntheticTrainer
 from hyco.training.windows import Windows, WindowStarts
 

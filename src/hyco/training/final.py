@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hyco.monitoring import top_operators
-from hyco.storage import Bundle
-from hyco.training.checkpoints import unprefixed
+from hyco.runtime.monitoring import top_operators
+from hyco.runtime.storage import Bundle, unprefixed
 
 
 def final_synthetic_model(checkpoint: Bundle) -> Bundle:

@@ -15,17 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from torch import Tensor
 
 from hyco.losses import mean_square, weighted_loss
-from hyco.monitoring import PhaseClock, unwatched
 from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
 from hyco.networks.padding import set_memory_format
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
-from hyco.randomness import stream
-from hyco.storage import Bundle
+from hyco.runtime.monitoring import PhaseClock, unwatched
+from hyco.runtime.random_streams import stream
+from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.training.averaging import AveragedWeights
-from hyco.training.checkpoints import optimizer_tensors, prefixed, restore_optimizer, unprefixed
-from hyco.training.loop import Metrics, Run, Step
+from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
+from hyco.training.run import Metrics, Run, Step
 from hyco.training.schedules import SchedulerConfig
 from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 from hyco.training.windows import Predict, Windows, WindowStarts
@@ -188,7 +188,7 @@ class SyntheticTrainer:
             return self.model
         return self.averaged.module
 
-    def predict(self, starts: Tensor, steps: int) -> Tensor:
+    def rollout(self, starts: Tensor, steps: int) -> Tensor:
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
         return synthetic_rollout(self.predictor, starts, steps)
 
@@ -460,7 +460,7 @@ def train_synthetic(
     while not run.finished:
         epoch = run.epoch + 1
         with run.clock.phase("synthetic"):
-            starts = trainer.window_starts(trainer.predict, real_alone=True)
+            starts = trainer.window_starts(trainer.rollout, real_alone=True)
         with run.clock.phase("conversion"):
             samples = trainer.prepare(starts)
         with run.clock.phase("synthetic"):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.metrics import masked_nrmse
 from hyco.observations import Observations, Operator
-from hyco.rollout import Model
+from hyco.trained_model import TrainedModel
 
 
 class ValidationConfig(BaseModel):
@@ -81,7 +81,7 @@ class Validation:
             known[:, 0] = True
         return known
 
-    def __call__(self, model: Model) -> dict[str, float]:
+    def __call__(self, model: TrainedModel) -> dict[str, float]:
         """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one."""
         if not self.available:
             return {}
@@ -96,9 +96,9 @@ class Validation:
         return errors
 
     @staticmethod
-    def _error(model: Model, starts: Tensor, operator: Operator, observed: Tensor, mask: Tensor) -> float:
+    def _error(model: TrainedModel, starts: Tensor, operator: Operator, observed: Tensor, mask: Tensor) -> float:
         with torch.no_grad():
-            return masked_nrmse(operator(model.predict(starts, observed.shape[1])), observed, mask)
+            return masked_nrmse(operator(model.rollout(starts, observed.shape[1])), observed, mask)
 
 
 def validation_metrics(model: str, errors: Mapping[str, float]) -> dict[str, float]:

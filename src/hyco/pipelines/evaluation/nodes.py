@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from hyco.evaluation import Model
     from hyco.observations import Observations
-    from hyco.physics.parameters import LearnableParameter
-    from hyco.storage import Bundle
+    from hyco.parameters import LearnableParameter
+    from hyco.runtime.storage import Bundle
 
 History = list[dict[str, Any]]
 
@@ -42,11 +42,11 @@ def roll_out_test_simulations(
     import torch
 
     from hyco.config import ConfigurationError, check_origin, is_measured
+    from hyco.equations.registry import build_equation
     from hyco.evaluation import roll_out_methods
     from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
-    from hyco.physics.registry import build_equation
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
     check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     built = build_equation(equation)
@@ -82,8 +82,8 @@ def make_report(
     **models: Model,
 ) -> dict[str, Any]:
     """The content of report.json."""
+    from hyco.equations.registry import build_equation
     from hyco.evaluation import report, true_numbers
-    from hyco.physics.registry import build_equation
 
     built = build_equation(equation)
     learnt = _learnt(physical_section, hybrid_section)
@@ -95,9 +95,9 @@ def make_report(
 def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: Model) -> Bundle:
     """The learnt fields with maps of their standard deviations, and the truth where it is known."""
     from hyco.config import is_measured
+    from hyco.equations.registry import build_equation
     from hyco.evaluation import parameter_fields
-    from hyco.physics.registry import build_equation
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
     built = build_equation(equation)
     metadata = {
@@ -139,7 +139,7 @@ def plot_training_curves(observations: Bundle, **histories: History) -> Figure:
 
 def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figure:
     """Error of every method over the rollout."""
-    from hyco.physics.registry import build_equation
+    from hyco.equations.registry import build_equation
     from hyco.plots import rollout_error
 
     errors = {method: entry["nrmse"] for method, entry in report["methods"].items()}
@@ -171,8 +171,8 @@ def plot_parameter_estimates(
 ) -> Figure:
     """Every parameter's estimate with its 95 % interval over the epochs."""
     from hyco.config import is_measured
+    from hyco.equations.registry import build_equation
     from hyco.evaluation import true_numbers
-    from hyco.physics.registry import build_equation
     from hyco.plots import parameter_estimates
 
     built, learnt = build_equation(equation), _learnt(physical_section, hybrid_section)

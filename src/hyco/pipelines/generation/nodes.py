@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ def generate_trajectories(
         ValueError, FloatingPointError: the equation's step does not cover these simulations.
     """
     from hyco.config import ConfigurationError, is_measured
-    from hyco.generation import GenerationConfig, generate
-    from hyco.physics.registry import build_equation
+    from hyco.equations.registry import build_equation
+    from hyco.stepping.generation import GenerationConfig, generate
 
     origin = {"equation": equation, "generation": generation, "seed": seed}
     if cached is not None and cached.metadata.get("origin") == origin:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
 
 def train_hybrid_models(
@@ -29,9 +29,9 @@ def train_hybrid_models(
         NotConverged, Diverged: from a physical update, see `hyco.training.physical`.
     """
     from hyco.config import WITHOUT_EFFECT, parse_device, resolve_hybrid
+    from hyco.equations.registry import build_equation
+    from hyco.hybrid.trainer import HybridConfig, HybridTrainer
     from hyco.observations import Observations
-    from hyco.physics.registry import build_equation
-    from hyco.training.hybrid import HybridConfig, HybridTrainer
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)
     trainer = HybridTrainer(

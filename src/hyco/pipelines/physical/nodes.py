@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
 
 def train_physical_model(
@@ -27,8 +27,8 @@ def train_physical_model(
         NotConverged, Diverged: see `hyco.training.physical`.
     """
     from hyco.config import parse_device
+    from hyco.equations.registry import build_equation
     from hyco.observations import Observations
-    from hyco.physics.registry import build_equation
     from hyco.training.physical import PhysicalConfig, train_physical
 
     yield from train_physical(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyco.storage import Bundle
+    from hyco.runtime.storage import Bundle
 
 
 def train_synthetic_model(

@@ -1,0 +1,107 @@
+"""Advection of a scalar by a velocity field, in one to three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.fields import FieldSpec, Layout
+from hyco.schemes.integrators import ssp_rk3
+from hyco.schemes.stencils import checked_boundary
+from hyco.schemes.transport import advection, stable_rate
+
+
+class VelocityParameters(BaseModel):
+    """The velocity: one component for each axis of the domain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    velocity_x: FieldValue = Field(description="velocity along x, a number or a formula of x, y, z [length/time]")
+    velocity_y: FieldValue | None = Field(default=None, description="velocity along y, where there is y [length/time]")
+    velocity_z: FieldValue | None = Field(default=None, description="velocity along z, where there is z [length/time]")
+
+
+class VelocityConfig(EquationConfig):
+    """What equations with a given velocity have in common."""
+
+    parameters: VelocityParameters = Field(description="true coefficients")
+    form: Literal["advective", "conservative"] = Field(default="advective", description="v·∇u, or ∇·(vu)")
+    max_speed: PositiveFloat = Field(
+        description="largest |velocity component| that the step must be stable for; sets the sub-steps [length/time]"
+    )
+
+    @model_validator(mode="after")
+    def _boundary_and_velocity_fit_the_domain(self) -> VelocityConfig:
+        checked_boundary(self.boundary, tuple(self.domain))
+        for axis in "xyz":
+            given = getattr(self.parameters, f"velocity_{axis}") is not None
+            if given and axis not in self.domain:
+                raise ValueError(f"parameters.velocity_{axis} is given, but the domain has no axis {axis}")
+            if axis in self.domain and not given:
+                raise ValueError(f"parameters.velocity_{axis} is missing: the domain has the axis {axis}")
+        return self
+
+    @property
+    def parameter_limits(self) -> dict[str, tuple[float, float]]:
+        """Velocity components up to `max_speed`, in both directions, are stable."""
+        return {f"velocity_{axis}": (-self.max_speed, self.max_speed) for axis in "xyz"}
+
+
+class AdvectionConfig(VelocityConfig):
+    """Keys of the `equation` section for `name: advection`."""
+
+    name: Literal["advection"] = "advection"
+
+
+class Advection(Equation):
+    """∂u/∂t + v·∇u = 0, or ∂u/∂t + ∇·(vu) = 0, u a concentration and v(x) the velocity.
+
+    The concentration is carried along unchanged; in the conservative form it is diluted where the flow diverges, and
+    on a periodic box its mean is kept to rounding. Both forms are the same where ∇·v = 0. Waves shorter than about
+    eight cells are damped, and beside a jump the result goes over and under it by some percent.
+
+    Scheme: third-order upwind-biased differences in space and the three-stage strong-stability-preserving
+    Runge-Kutta method, third order in time, in so many sub-steps that components up to `max_speed` are stable. In the
+    advective form that holds for every velocity field, as the differences turn first-order upwind where the velocity
+    changes within less than some ten cells. In the conservative form a concentration grows as fast as the flow
+    converges on the grid: the velocity should be smooth over ten cells.
+
+    Boundaries: periodic, Neumann (no slope) or a Dirichlet value, per axis or side, on the faces of the outermost
+    cells. They hold where the velocity points into the domain, Neumann ones to second order; where it points out
+    nothing is imposed.
+
+    Source: C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439, doi:10.1016/0021-9991(88)90177-5.
+
+    Args:
+        config: grid, `dt` [time], velocity v [length/time] by component (no default), `max_speed` [length/time] and
+            `form` (advective). Values that work well: 64 cells, features at least eight cells wide, `max_speed`
+            twice the largest component expected.
+    """
+
+    config_class: ClassVar[type[EquationConfig]] = AdvectionConfig
+    field_parameters = frozenset({"velocity_x", "velocity_y", "velocity_z"})
+    open_walls = True
+
+    def __init__(self, config: VelocityConfig, max_diffusivity: float = 0.0) -> None:
+        self.config = config
+        self.dt = config.dt
+        self.parameters = config.true_parameters
+        grid = config.grid
+        self.layout = Layout(grid=grid, fields=(FieldSpec("concentration", boundary=config.boundary),))
+        self.substeps = ceil(config.dt * stable_rate(grid.spacing, config.max_speed, max_diffusivity))
+        self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
+
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Advance the field `concentration` by `dt / substeps`; see the class for the scheme."""
+        concentration = fields["concentration"]
+        values = ssp_rk3(concentration.values, self.dt / self.substeps, self._rate(parameters))
+        return {"concentration": concentration.with_values(values)}
+
+    def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
+        """The rate of change as a function of the concentration."""
+        velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
+        return advection(velocity, self.config.boundary, self._spacing, self.config.max_speed, self.config.form)

@@ -1,0 +1,197 @@
+"""What an equation is: its grid, channels, parameters, boundary and one `step`, written with PhiFlow Fields.
+
+To add a PDE, write one file with a subclass of `EquationConfig` (its keys in YAML) and a subclass of `Equation`
+(its step), and add one line to `EQUATIONS` in `hyco.equations.registry`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from torch import Tensor
+
+from hyco.equations.initial_states import random_smooth_states
+from hyco.expressions import Expression
+from hyco.fields import Layout
+from hyco.grid import Grid
+
+AXES = ("x", "y", "z")
+
+
+class AxisConfig(BaseModel):
+    """One axis of the domain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: PositiveFloat = Field(description="extent of the domain along this axis [length]")
+    resolution: PositiveInt = Field(ge=4, description="number of cells along this axis")
+    lower: float = Field(default=0.0, description="coordinate of the lower end [length]")
+
+
+class EquationConfig(BaseModel):
+    """What every equation has; the file of each equation adds its own keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="name of the equation in the registry")
+    domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")
+    boundary: Any = Field(default="periodic", description="boundary condition of the domain")
+    dt: PositiveFloat = Field(description="time between two states of a trajectory [time]")
+
+    @field_validator("domain")
+    @classmethod
+    def _known_axes(cls, domain: dict[str, AxisConfig]) -> dict[str, AxisConfig]:
+        expected = AXES[: len(domain)]
+        if tuple(sorted(domain)) != expected:
+            raise ValueError(f"the axes must be {', '.join(expected)}, got {', '.join(domain)}")
+        return {axis: domain[axis] for axis in expected}
+
+    @property
+    def grid(self) -> Grid:
+        """The grid that `domain` describes, axes in the order x, y, z."""
+        axes = tuple(self.domain)
+        return Grid(
+            axes=axes,
+            lower=tuple(self.domain[a].lower for a in axes),
+            size=tuple(self.domain[a].size for a in axes),
+            resolution=tuple(self.domain[a].resolution for a in axes),
+        )
+
+    @model_validator(mode="after")
+    def _parameters_make_sense(self) -> EquationConfig:
+        for name, value in self.true_parameters.items():
+            lower, upper = self.parameter_limits[name]
+            values = torch.as_tensor(value)
+            if not bool(torch.isfinite(values).all()):
+                where = f" in {int((~torch.isfinite(values)).sum())} cells" if values.ndim else ""
+                raise ValueError(f"parameters.{name} is not finite{where}; allowed: finite numbers")
+            if not bool(((values >= lower) & (values <= upper)).all()):
+                raise ValueError(f"parameters.{name} leaves what is stable; allowed: {lower:g} to {upper:g}")
+        return self
+
+    @property
+    def true_parameters(self) -> dict[str, float | Tensor]:
+        """The parameter values that generate the data, by name: numbers, or values in every cell `[*space]`.
+
+        Raises:
+            ExpressionError: a formula uses a name that is no axis of the domain.
+        """
+        given: dict[str, float | str | None] = getattr(self, "parameters").model_dump()  # noqa: B009 (in subclasses)
+        found: dict[str, float | Tensor] = {}
+        for name, value in given.items():
+            if isinstance(value, str):
+                expression = Expression(value)
+                expression.require(tuple(self.domain))
+                found[name] = expression.on_grid(self.grid).clone()
+            elif value is not None:
+                found[name] = float(value)
+        return found
+
+    @property
+    def parameter_limits(self) -> dict[str, tuple[float, float]]:
+        """For each parameter, the closed range of values that the step is stable and meaningful for; by default all."""
+        names = type(getattr(self, "parameters")).model_fields  # noqa: B009 (in subclasses)
+        return dict.fromkeys(names, (-math.inf, math.inf))
+
+
+# A number, or a formula of x, y and z: the value of a parameter that may vary in space.
+FieldValue = float | str
+
+
+class Equation(ABC):
+    """A PDE, discretised: from the fields at one time to the fields one `dt` later.
+
+    A static problem is an equation too: its step gives the solution whatever the fields are, so that a rollout of one
+    step is one solve. Its trajectories have a state before the solution, which is zero.
+
+    Attributes:
+        field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
+        up_to_a_constant: those of them of which only differences count.
+        open_walls: whether there may be walls at which nothing holds a state, as where a flow leaves the domain.
+        layout: how the fields sit in a tensor `[B, C, *space]`.
+        parameters: the true values, by name: a number, or `[*space]`.
+        dt: time between two states.
+        substeps: steps from one state to the next; a step advances by `dt / substeps`.
+    """
+
+    config_class: ClassVar[type[EquationConfig]]
+    field_parameters: ClassVar[frozenset[str]] = frozenset()
+    up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
+    open_walls: ClassVar[bool] = False
+    layout: Layout
+    dt: float
+    parameters: dict[str, float | Tensor]
+    substeps: int = 1
+
+    @abstractmethod
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Advance by `dt / substeps`.
+
+        Args:
+            fields: PhiFlow Fields by name, with any batch dimensions.
+            parameters: PhiML tensors by name, scalar or with the fields' batch dimensions; those of
+                `field_parameters` may have the grid's spatial dimensions too, with the values at cell centres.
+
+        The step must not let the values of tensors decide what Python does, or it cannot be traced.
+        """
+
+    def require_states(self, layout: Layout, dt: float) -> None:
+        """Refuse data of other states than this equation's.
+
+        Raises:
+            ValueError: their channels, grid or time between two states differ.
+        """
+        own, theirs = _states(self.layout, self.dt), _states(layout, dt)
+        if own != theirs:
+            raise ValueError(
+                f"the data have {theirs}, the section equation has {own}: make the data anew, or change the section"
+            )
+
+    def problem(self, largest: float) -> str | None:
+        """Why states with values up to `largest` (absolute) are outside what the step is made for, or None."""
+        return None
+
+    def unsuitable(self, states: Tensor) -> str | None:
+        """Why states `[…, C, *space]` are outside what the step is made for, or None; by default asks `problem`."""
+        return self.problem(float(states.abs().max()))
+
+    def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
+        """Initial states for simulations, `[count, C, *space]` float64; by default random and smooth in every channel.
+
+        Args:
+            length_scale: correlation length [length].
+            amplitude: standard deviation, in units of the channels.
+        """
+        layout = self.layout
+        return random_smooth_states(
+            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.fields[0].boundary
+        )
+
+    def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:
+        """The true values as the stepper takes them: `[]`, or `[1, *space]` for one that varies in space."""
+        found = {}
+        for name, value in self.parameters.items():
+            tensor = torch.as_tensor(value, dtype=dtype, device=device)
+            found[name] = tensor[None] if tensor.ndim else tensor
+        return found
+
+
+def _states(layout: Layout, dt: float) -> str:
+    """Channels, grid and `dt` in words, without errors of rounding."""
+    grid = layout.grid
+    axes = zip(grid.axes, grid.resolution, grid.lower, grid.size, strict=True)
+    cells = ", ".join(
+        f"{axis}: {n} cells from {_rounded(lower, size):.9g} to {_rounded(lower + size, size):.9g}"
+        for axis, n, lower, size in axes
+    )
+    return f"{', '.join(layout.channels)} ({cells}; dt {dt:.9g})"
+
+
+def _rounded(end: float, size: float) -> float:
+    """An end of an axis: beside 0 it would be nothing but its error."""
+    return size * round(end / size, 12) + 0.0

@@ -1,0 +1,181 @@
+"""A learnt correction of the physical step, with the solver in the loop: for physics that lacks something.
+
+The synthetic model of such a hybrid is u ← S_θ(u) + s_Δ · C((S_θ(u) - m) / s), with the physical step S_θ and a network
+C whose last layer starts at zero, so that it starts as the physics. Its rollouts are trained through the solver. The
+physical model is fitted to real data with C in its steps, frozen.
+
+Source: K. Um, R. Brand, Y. Fei, P. Holl and N. Thuerey, NeurIPS 2020, arXiv:2007.00016.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor
+
+from hyco.equations.registry import build_equation
+from hyco.fields import Layout
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.result import OptimisationResult
+from hyco.networks import models
+from hyco.networks.models import NetworkModel
+from hyco.networks.network import network_config
+from hyco.networks.synthetic import Base, SyntheticModel
+from hyco.runtime.storage import Bundle
+from hyco.stepping.physical_model import PhysicalModel
+from hyco.stepping.stepper import path_after_training
+from hyco.training.synthetic import SyntheticTrainer
+
+
+class CorrectionConfig(BaseModel):
+    """Keys of `hybrid.correction`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: dict[str, Any] | None = Field(
+        default=None, description="architecture of the correction; null: that of `synthetic`"
+    )
+
+    @field_validator("network")
+    @classmethod
+    def _known_network(cls, data: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if data is None else network_config(data).model_dump()
+
+
+class PhysicalStep(Base):
+    """A physical step of normalised states, with gradient, in their dtype.
+
+    Args:
+        physical: the model on its own grid.
+        parameters: values for it, as the stepper takes them; they are part of the state of this module.
+        mean, std: statistics of the states, `[C, 1, …]`.
+        valid: which entries are no padding, `[C, *space]`; None: all.
+    """
+
+    mean: Tensor
+    std: Tensor
+    valid: Tensor | None
+
+    def __init__(
+        self, physical: PhysicalModel, parameters: Mapping[str, Tensor], mean: Tensor, std: Tensor, valid: Tensor | None
+    ) -> None:
+        super().__init__()
+        self.physical, self.names = physical, sorted(parameters)
+        for name, value in parameters.items():
+            self.register_buffer(f"parameter_{name}", value.detach().double().clone())
+        # Those of the model that this is the base of, which holds them in its file.
+        for name, statistic in (("mean", mean), ("std", std), ("valid", valid)):
+            self.register_buffer(name, statistic, persistent=False)
+
+    def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
+        """Put other values in the place of the present ones."""
+        for name in self.names:
+            self.get_buffer(f"parameter_{name}").copy_(parameters[name])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """`[B, C, *space]` to `[B, C, *space]`."""
+        # The solver has no mixed precision.
+        with torch.autocast(z.device.type, enabled=False):
+            mean, std = self.mean.to(z.dtype), self.std.to(z.dtype)
+            values = {name: self.get_buffer(f"parameter_{name}").to(z.dtype) for name in self.names}
+            state = mean + std * z
+            found = (self.physical.bind(state, values)(state) - mean) / std
+            return found if self.valid is None else torch.where(self.valid, found, 0.0)
+
+    def describe(self) -> dict[str, Any]:
+        """The equation on its own grid, the names of its parameters, and how its step is run."""
+        config: BaseModel = getattr(self.physical.equation, "config")  # noqa: B009 (in subclasses)
+        return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.path}
+
+
+def model_from_bundle(bundle: Bundle) -> NetworkModel:
+    """A network from its file, with the physical step that it corrects, if it does.
+
+    Raises:
+        ValueError: the bundle holds something else.
+    """
+    described = bundle.metadata.get("base")
+    if described is None:
+        return models.model_from_bundle(bundle)
+    layout = Layout.from_dict(bundle.metadata["layout"])
+    physical = PhysicalModel(build_equation(described["equation"]), layout, path_after_training(described["execution"]))
+    prefix = "base.parameter_"
+    values = {name.removeprefix(prefix): v for name, v in bundle.tensors.items() if name.startswith(prefix)}
+    return SyntheticModel.from_bundle(bundle, lambda model: _step_of(model, physical, values))
+
+
+def _step_of(model: SyntheticModel, physical: PhysicalModel, values: Mapping[str, Tensor]) -> PhysicalStep:
+    return PhysicalStep(physical, values, model.mean, model.std, model.valid).to(model.device)
+
+
+class FrozenCorrection:
+    """What a network adds to a state after a physical step: u ← u + s_Δ C((u - m) / s), in float64.
+
+    The precision is that of the physics, whose derivatives are differences.
+
+    Args:
+        model: the corrected model; nothing is added before the first `take`.
+    """
+
+    def __init__(self, model: SyntheticModel) -> None:
+        self.active = False
+        self._model = copy.deepcopy(model)
+        self._model.base = None
+        self._model.double().eval().requires_grad_(False)
+
+    def take(self, model: SyntheticModel) -> None:
+        """From now on as this model is."""
+        self._model.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("base.")})
+        self.active = True
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """`[B, C, *space]` to `[B, C, *space]`, float64, with gradient with respect to the states."""
+        return states + self._model.change(states)
+
+    def state(self) -> dict[str, Tensor]:
+        """What changes during training: nothing before the first `take`."""
+        return self._model.state_dict() if self.active else {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.active = bool(state)
+        if state:
+            self._model.load_state_dict(dict(state))
+
+
+class Correction:
+    """What the hybrid loop does with a correction; both trainers are changed to work with it."""
+
+    def __init__(self, synthetic: SyntheticTrainer, physical: Calibrator) -> None:
+        self.synthetic, self.physical = synthetic, physical
+        self.frozen = FrozenCorrection(synthetic.model)
+        physical.problem.correction = self.frozen
+        for model in self._models():
+            model.base = _step_of(model, physical.problem.model, self._values())
+
+    def _models(self) -> list[SyntheticModel]:
+        """The network that trains, and the one with averaged weights if there is one."""
+        model, predictor = self.synthetic.model, self.synthetic.predictor
+        return [model] if model is predictor else [model, predictor]
+
+    @torch.no_grad()
+    def _values(self) -> dict[str, Tensor]:
+        return self.physical.problem.values(self.physical.theta.to(self.physical.device))
+
+    def follow(self) -> None:
+        """The corrected model gets the physical model's present parameters."""
+        for model in self._models():
+            assert isinstance(model.base, PhysicalStep)
+            model.base.set_parameters(self._values())
+
+    def update(self) -> OptimisationResult:
+        """Fit the parameters to real data with the present correction in each step, and let the network have them."""
+        self.frozen.take(self.synthetic.predictor)
+        self.physical.assessment = None
+        result = self.physical.update()
+        self.follow()
+        return result

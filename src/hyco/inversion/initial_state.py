@@ -1,0 +1,128 @@
+"""Unknown initial states: what an inversion estimates beside the parameters where the states at t = 0 are noisy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from torch import Tensor
+
+from hyco.equations.initial_states import wall_field, waves
+from hyco.fields import Layout, sides
+
+# Modes whose prior standard deviation is below this part of the largest are left out.
+_NEGLIGIBLE = 1e-3
+
+
+class InitialStatePrior(BaseModel):
+    """Keys of `physical.initial_state`: prior knowledge of initial states that were not measured exactly.
+
+    The prior is a Gaussian random field with covariance amplitude² exp(-r²/2 length_scale²) away from walls. It keeps
+    the boundary conditions. Its mean is zero, or the smooth field that has the walls' values.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    length_scale: PositiveFloat = Field(description="correlation length [length]")
+    amplitude: PositiveFloat = Field(default=1.0, description="standard deviation, in units of the channels")
+
+
+class InitialStates:
+    """The initial states of some simulations as coordinates ξ, `n` for each simulation.
+
+    Without a prior, u₀ = y₀ + σ ξ with the observed state y₀ and its noise σ: one coordinate per cell or face.
+
+    With one, u₀ = m + Σ_k s_k φ_k ξ_k, and ξ has a standard normal prior. The mean m has the walls' values (see
+    `wall_field`), the modes φ_k keep zero walls and no slope at Neumann walls (see `waves`), s_k are the prior's
+    standard deviations. With open walls the modes are the eigenvectors of its covariance, which no wall holds.
+
+    Args:
+        observed: measured or guessed initial states, `[S, C, *space]`, where ξ = 0 without a prior; with one, ξ starts
+            at their projection.
+        unit: σ per channel, `[C, 1, …]`.
+        layout: of the states.
+        prior: knowledge beforehand.
+        open_walls: whether states need not keep the boundary conditions; see `Equation`.
+
+    Raises:
+        ValueError: a prior, but staggered fields or fields with different boundaries.
+    """
+
+    def __init__(
+        self,
+        observed: Tensor,
+        unit: Tensor,
+        layout: Layout,
+        prior: InitialStatePrior | None,
+        *,
+        open_walls: bool = False,
+    ) -> None:
+        self.prior = prior
+        self.simulations = observed.shape[0]
+        self._shape = tuple(observed.shape[1:])
+        channels = len(layout.channels)
+        if prior is None:
+            self._observed = observed
+            self._valid = layout.valid.to(observed.device)
+            self._unit = unit.expand(self._shape)[self._valid]
+            self.per_simulation = len(self._unit)
+            self.initial = observed.new_zeros(self.simulations * self.per_simulation)
+            return
+        if layout.shape != layout.grid.resolution:
+            raise ValueError("physical.initial_state is for centred fields; this equation has staggered ones: set null")
+        if any(field.boundary != layout.fields[0].boundary for field in layout.fields):
+            raise ValueError("physical.initial_state is for fields with one boundary; here they differ: set null")
+        basis = _modes(layout, prior, open_walls=open_walls).to(observed)
+        self._basis = basis.flatten(1)
+        self._mean = wall_field(layout.grid, layout.fields[0].boundary).to(observed)
+        self.per_simulation = channels * len(basis)
+        deviation = (observed - self._mean).reshape(-1, self._basis.shape[1])
+        # The modes are orthogonal: each coordinate is a projection of its own.
+        projected = deviation @ self._basis.T / self._basis.square().sum(dim=1)
+        self.initial = projected.reshape(-1).clamp(-4, 4)
+
+    def __len__(self) -> int:
+        return self.simulations * self.per_simulation
+
+    def states(self, xi: Tensor) -> Tensor:
+        """Coordinates `[K, S·n]` to initial states `[K, S, C, *space]`."""
+        parts = xi.reshape(xi.shape[0], self.simulations, self.per_simulation)
+        if self.prior is None:
+            states = self._observed.repeat(len(xi), *[1] * (self._observed.ndim - 1)).reshape(-1, *self._observed.shape)
+            moved = self._observed[:, self._valid] + self._unit * parts
+            return states.masked_scatter(self._valid, moved)
+        coefficients = parts.reshape(*parts.shape[:2], self._shape[0], -1)
+        return self._mean + (coefficients @ self._basis).reshape(*parts.shape[:2], *self._shape)
+
+    def prior_residuals(self, xi: Tensor) -> Tensor:
+        """ξ itself where there is a prior, else none."""
+        return xi if self.prior is not None else xi[..., :0]
+
+
+def _modes(layout: Layout, prior: InitialStatePrior, *, open_walls: bool) -> Tensor:
+    """The fields s_k φ_k, `[n, *space]`: orthogonal, Σ s_k² = amplitude² (of the mean square in space)."""
+    grid = layout.grid
+    fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
+    for i, (axis, size, n) in enumerate(zip(grid.axes, grid.size, grid.resolution, strict=True)):
+        lower, upper = sides(layout.fields[0].boundary, axis)
+        if open_walls and lower != "periodic":
+            stds, shapes = _free_modes(n, grid.spacing[i], prior.length_scale)
+        else:
+            numbers, shapes = waves(lower, upper, size, n)
+            # Relative to the first: those of a long correlation length would all be rounded to zero.
+            stds = torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * prior.length_scale**2)
+        keep = stds > _NEGLIGIBLE * stds.max()
+        along = ((stds / stds.norm())[:, None] * shapes)[keep]
+        along = along.reshape(-1, *[n if j == i else 1 for j in range(grid.dimensions)])
+        fields = (fields[:, None] * along[None]).flatten(0, 1)
+    size_of = fields.flatten(1).square().mean(dim=1).sqrt()
+    return prior.amplitude * fields[size_of > _NEGLIGIBLE * size_of.max()]
+
+
+def _free_modes(n: int, spacing: float, length_scale: float) -> tuple[Tensor, Tensor]:
+    """Standard deviations `[n]` and modes `[n, n]`, of mean square one, of a Gaussian covariance without walls."""
+    x = spacing * torch.arange(n, dtype=torch.float64)
+    covariance = torch.exp(-((x[:, None] - x) ** 2) / (2 * length_scale**2))
+    values, vectors = torch.linalg.eigh(covariance)
+    return values.clamp(min=0).sqrt(), math.sqrt(n) * vectors.T

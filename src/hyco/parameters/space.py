@@ -1,0 +1,108 @@
+"""All learnable parameters together: one vector of coordinates for the optimisers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import torch
+from pydantic import Discriminator, Tag
+from torch import Tensor
+
+from hyco.grid import Grid
+from hyco.parameters.expression import ExpressionParameter
+from hyco.parameters.fourier import FourierField
+from hyco.parameters.gaussians import GaussiansField
+from hyco.parameters.grid_field import GridField
+from hyco.parameters.learnable import Learnable
+from hyco.parameters.scalar import Scalar
+
+KINDS = ("scalar", "expression", "fourier", "gaussians", "field")
+
+
+def _kind(data: Any) -> str:
+    """The kind of a learnable parameter: `scalar` if nothing is said."""
+    return str(data.get("kind", "scalar") if isinstance(data, Mapping) else getattr(data, "kind", "scalar"))
+
+
+LearnableParameter = Annotated[
+    Annotated[Scalar, Tag("scalar")]
+    | Annotated[ExpressionParameter, Tag("expression")]
+    | Annotated[FourierField, Tag("fourier")]
+    | Annotated[GaussiansField, Tag("gaussians")]
+    | Annotated[GridField, Tag("field")],
+    Discriminator(_kind),
+]
+
+
+class ParameterSpace:
+    """The coordinates of all learnable parameters, one after the other.
+
+    Args:
+        learnable: the parameters.
+        grid: that fields live on.
+
+    Attributes:
+        initial, lower, upper, width: see `Coordinates`, `[p]` float64.
+        labels: a name for each coordinate.
+        weights: chosen weights of regularisations, by parameter.
+    """
+
+    def __init__(self, learnable: Sequence[Learnable], grid: Grid) -> None:
+        self.learnable = tuple(learnable)
+        self.grid = grid
+        self.names = tuple(p.name for p in learnable)
+        parts = [p.coordinates(grid) for p in learnable]
+        self.initial, self.lower, self.upper, self.width = (
+            torch.cat([getattr(c, key) for c in parts]) for key in ("start", "lower", "upper", "width")
+        )
+        self.labels = tuple(label for c in parts for label in c.labels)
+        self.weights: dict[str, float] = {}
+        ends = torch.tensor([len(c) for c in parts]).cumsum(0).tolist()
+        self._slices = [slice(end - len(c), end) for c, end in zip(parts, ends, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def undecided(self) -> list[str]:
+        """Parameters whose regularisation weight is to be chosen and is not yet."""
+        return [p.name for p in self.learnable if p.chooses_weight and p.name not in self.weights]
+
+    @property
+    def of_numbers(self) -> list[int]:
+        """Which coordinates are those of numbers, not of fields that have none."""
+        parts = zip(self.learnable, self._slices, strict=True)
+        return [i for p, part in parts if p.scalar_parts() for i in range(part.start, part.stop)]
+
+    def penalty(self, z: Tensor, names: Sequence[str]) -> Tensor:
+        """The sum of some parameters' regularisations at coordinates `[p]`, with weight 1."""
+        chosen = [(p, part) for p, part in zip(self.learnable, self._slices, strict=True) if p.name in names]
+        return torch.stack([p.prior_residuals(z[part], self.grid, 1.0).square().sum() for p, part in chosen]).sum()
+
+    def slice_of(self, name: str) -> slice:
+        """Where the coordinates of a parameter stand."""
+        return self._slices[self.names.index(name)]
+
+    def to_values(self, z: Tensor) -> dict[str, Tensor]:
+        """Coordinates `[..., p]` to values by name, differentiable: `[...]`, or `[..., *space]` for a field."""
+        return {p.name: p.value(z[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)}
+
+    def for_stepper(self, z: Tensor) -> dict[str, Tensor]:
+        """The values as a stepper takes them, from `[p]` or `[B, p]`: fields always have a batch dimension."""
+        values = self.to_values(z)
+        fields = {p.name for p in self.learnable if values[p.name].ndim > z.ndim - 1}
+        return {name: v[None] if name in fields and z.ndim == 1 else v for name, v in values.items()}
+
+    def prior_residuals(self, z: Tensor) -> Tensor:
+        """Residuals of all priors and regularisations, `[..., m]`."""
+        parts = zip(self.learnable, self._slices, strict=True)
+        found = [p.prior_residuals(z[..., part], self.grid, self.weights.get(p.name)) for p, part in parts]
+        return torch.cat(found, dim=-1)
+
+    def numbers(self, z: Tensor) -> dict[str, Tensor]:
+        """The numbers to report, by full name, `[...]` each."""
+        found: dict[str, Tensor] = {}
+        for p, part in zip(self.learnable, self._slices, strict=True):
+            found.update(p.numbers(z[..., part]))
+        return found

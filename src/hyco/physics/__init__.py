@@ -1,1 +1,0 @@
-"""The physical models: one equation per file, their parameters, and the stepper that runs them on tensors."""

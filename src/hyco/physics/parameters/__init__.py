@@ -1,9 +1,0 @@
-"""What can be learnt: numbers, and fields in several representations. One kind per file.
-
-To add a kind, write one file with a subclass of `Learnable` and add it to `LearnableParameter` in `space.py`.
-"""
-
-from hyco.physics.parameters.learnable import Learnable, Prior
-from hyco.physics.parameters.space import LearnableParameter, ParameterSpace
-
-__all__ = ["Learnable", "LearnableParameter", "ParameterSpace", "Prior"]

@@ -1,0 +1,1 @@
+"""Discretisation: differences, transport, staggered grids, Fourier, time integrators and linear solves."""

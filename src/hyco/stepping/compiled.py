@@ -1,0 +1,73 @@
+"""Recorded steps through `torch.compile`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from hyco.stepping.graph import Program
+from hyco.stepping.rewrites.nodes import arguments
+
+log = logging.getLogger(__name__)
+
+
+class Compiled:
+    """A recorded step that goes through Inductor at its first call; run as it is where that fails.
+
+    What was compiled is kept on disk for later processes, in the user's cache or in TORCHINDUCTOR_CACHE_DIR.
+
+    Attributes:
+        failed: whether it could not be compiled, and runs as it was recorded.
+    """
+
+    def __init__(self, program: Program) -> None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "hyco" / "inductor"))
+        # The compiler takes seconds to import, and decides at its import where it keeps what it compiles.
+        from hyco.stepping.ghost_cells import GhostCells
+
+        self.failed = False
+        self._recorded = program.step
+        # Neighbours read what was computed, not each of them several fields that it is made of.
+        options: dict[str, Any] = {"realize_reads_threshold": 2, "post_grad_custom_pre_pass": GhostCells()}
+        self._run: Callable[..., Tensor] = torch.compile(scale_coefficients(program.graph), options=options)
+
+    def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
+        """The next state."""
+        if self.failed:
+            return self._recorded(state, *inputs)
+        try:
+            return self._run(state, *inputs)
+        except Exception as error:  # a compiler can fail in as many ways as there are machines
+            found = self._recorded(state, *inputs)  # what is wrong with the step itself is raised here
+            log.warning("The step cannot be compiled (%s): it runs traced.", str(error).split("\n")[0])
+            self.failed = True
+            return found
+
+
+def scale_coefficients(graph: fx.Graph) -> Callable[..., Tensor]:
+    """A recorded step with `a + (number b) x` for each `a + number (b x)`, where b does not depend on the state.
+
+    That is one operation more for an interpreter. The compiler makes it part of the loop over the cells, where the
+    number costs nothing if b is the same for all of them; so it does in the gradient.
+    """
+    scaled = fx.Graph()
+    scaled.output(scaled.graph_copy(graph, {}))
+    _, *inputs = [node for node in scaled.nodes if node.op in ("placeholder", "get_attr")]
+    for node in list(scaled.nodes):
+        if node.target is torch.addcmul and "value" in node.kwargs:
+            summand, b, x = arguments(node)
+            b, x = (b, x) if b in inputs else (x, b)
+            if b in inputs:
+                with scaled.inserting_before(node):
+                    b = scaled.call_function(torch.mul, (b, node.kwargs["value"]))
+                node.args, node.kwargs = (summand, b, x), {}
+    module = graph.owning_module
+    assert module is not None
+    return fx.GraphModule(module, scaled).forward

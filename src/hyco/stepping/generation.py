@@ -1,0 +1,92 @@
+"""Simulations: initial states, rolled out by an equation with its true parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.expressions import Expression
+from hyco.runtime.random_streams import stream
+from hyco.runtime.storage import Bundle
+from hyco.stepping.rollout import rollout
+from hyco.stepping.stepper import Path, Stepper
+
+
+class GenerationConfig(BaseModel):
+    """Keys of the `generation` section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    simulations: PositiveInt = Field(description="number of simulations")
+    steps: PositiveInt = Field(description="steps of each simulation after its initial state")
+    length_scale: PositiveFloat = Field(
+        default=1.0, description="correlation length of the random initial states [length]"
+    )
+    amplitude: PositiveFloat = Field(default=1.0, description="standard deviation of the random initial states")
+    initial_state: dict[str, str | float] = Field(
+        default={}, description="formula (of x, y, z) by channel that replaces the random initial state"
+    )
+    execution: Path = Field(default="auto", description="how the equation's step is run")
+
+    @field_validator("initial_state")
+    @classmethod
+    def _formulas(cls, value: dict[str, str | float]) -> dict[str, str | float]:
+        for formula in value.values():
+            Expression(str(formula)).require(("x", "y", "z"))
+        return value
+
+
+def initial_states(equation: Equation, config: GenerationConfig, seed: int) -> Tensor:
+    """The initial states of all simulations, `[S, C, *space]`: random ones, or the formulas of the configuration.
+
+    Raises:
+        ValueError: a formula is given for a channel that the equation does not have.
+    """
+    generator = stream(seed, "initial_states")
+    starts = equation.initial_states(config.simulations, config.length_scale, config.amplitude, generator)
+    layout = equation.layout
+    for name, formula in config.initial_state.items():
+        if name not in layout.channels:
+            raise ValueError(f"generation.initial_state names {name!r}; the channels are {', '.join(layout.channels)}")
+        channel = layout.channels.index(name)
+        if layout.shape != layout.grid.resolution:
+            raise ValueError("generation.initial_state: formulas are for centred fields; this equation is staggered")
+        starts[:, channel] = Expression(str(formula)).on_grid(layout.grid)
+    return starts
+
+
+@torch.no_grad()
+def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "auto") -> Tensor:
+    """Trajectories `[S, steps + 1, C, *space]` from initial states `[S, C, *space]`, true parameters.
+
+    Raises:
+        FloatingPointError: a simulation is not finite.
+        ValueError: the states leave the range that the equation's step is made for.
+    """
+    stepper = Stepper(equation, execution, work=steps)
+    parameters = equation.parameter_tensors(starts.dtype, starts.device)
+    states = rollout(stepper.bind(starts, parameters), starts, steps)
+    trajectories = torch.cat([starts[:, None], states], dim=1)
+    if not torch.isfinite(trajectories).all():
+        raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
+    problem = equation.unsuitable(trajectories)
+    if problem is not None:
+        raise ValueError(problem)
+    return trajectories
+
+
+def generate(equation: Equation, config: GenerationConfig, seed: int) -> Bundle:
+    """All simulations of an experiment as a bundle: tensor `trajectories`, with layout and `dt` in the metadata."""
+    starts = initial_states(equation, config, seed)
+    trajectories = simulate(equation, starts, config.steps, config.execution)
+    metadata: dict[str, Any] = {
+        "kind": "trajectories",
+        "layout": equation.layout.to_dict(),
+        "dt": equation.dt,
+        "parameters": {k: v for k, v in equation.parameters.items() if not isinstance(v, Tensor)},
+    }
+    return Bundle(tensors={"trajectories": trajectories}, metadata=metadata)

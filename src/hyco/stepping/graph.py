@@ -1,0 +1,227 @@
+"""The graph of a step: recorded once, valid for every batch size, without what need not be computed in every step.
+
+This module, the rewrites and the stepper are the only ones that use these internals of torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from hyco.stepping.rewrites import call_torch, simplify
+from hyco.stepping.rewrites.nodes import is_complex
+
+log = logging.getLogger(__name__)
+
+aten = torch.ops.aten
+Run = Callable[..., Tensor]
+
+# Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
+_RECORDING = threading.Lock()
+
+
+class TracingError(Exception):
+    """A step cannot be recorded as a graph."""
+
+
+@dataclass
+class Program:
+    """A step in two parts, for any number of samples.
+
+    Attributes:
+        prepare: what does not depend on the state, from the batch size and the parameters' values to a tuple.
+        step: from the state and that tuple to the next state.
+        graph: the operations of `step`.
+    """
+
+    prepare: Callable[..., tuple[Any, ...]]
+    step: Callable[..., Tensor]
+    graph: fx.Graph
+
+    @property
+    def operations(self) -> int:
+        """How many there are in a step."""
+        return len(self.graph.nodes)
+
+    @property
+    def real_operations(self) -> int:
+        """How many of them have to do with real numbers alone: those that a compiler makes loops of."""
+        with_complex = [i for i in self.graph.nodes if any(map(is_complex, (i, *i.all_input_nodes)))]
+        return self.operations - len(with_complex)
+
+
+def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
+    """Record `run(state, *values)` for states `[B, C, *space]` of any B.
+
+    The step runs once on tensors without memory, with a batch size that no other size is a multiple of. PhiML puts
+    sizes into reshapes as plain numbers; those that are a multiple of that batch size are the ones that depend on it.
+
+    Args:
+        values: of the parameters.
+        batched: which of them have a leading dimension B.
+
+    Raises:
+        TracingError: the values of tensors decide what the step does, or it changes tensors in place.
+    """
+    size = _unusual(max(max(tensor.shape, default=0) for tensor in (state, *values)))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        shapes = [
+            (size, *v.shape[1:]) if b else tuple(v.shape)
+            for v, b in zip((state, *values), (True, *batched), strict=True)
+        ]
+        inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
+    graph = _record(run, inputs)
+    try:
+        simplify(graph.graph)
+    except Exception as error:  # an operation of an equation that the rewrites do not know
+        log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
+        graph = _record(run, inputs)
+    return _split(graph, size)
+
+
+def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of all operations.
+
+    Raises:
+        TracingError: see `trace`.
+    """
+    try:
+        with _RECORDING:
+            graph: fx.GraphModule = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    except Exception as error:  # tracing can fail in as many ways as a step can be written
+        raise TracingError(str(error).split("\n")[0]) from error
+    for node in graph.graph.nodes:
+        schema = getattr(node.target, "_schema", None)
+        if schema is not None and schema.is_mutable:
+            raise TracingError(f"{node.target} changes a tensor in place")
+    graph.graph.eliminate_dead_code()
+    return graph
+
+
+def _unusual(largest: int) -> int:
+    """A prime above every size, also with ghost cells, that does not divide the largest integer either."""
+    number = largest + 32
+    while any(number % p == 0 for p in range(2, int(number**0.5) + 1)) or (2**63 - 1) % number == 0:
+        number += 1
+    return number
+
+
+@dataclass
+class _Part:
+    """A graph under construction, with the nodes of the whole that it holds."""
+
+    graph: fx.Graph = field(default_factory=fx.Graph)
+    nodes: dict[fx.Node, fx.Node] = field(default_factory=dict)
+
+
+def _split(whole: fx.GraphModule, size: int) -> Program:
+    """Constants are computed now, what depends on the parameters or the batch size once per rollout."""
+    once, every = _Part(), _Part()
+    constants: dict[fx.Node, Any] = {}
+    state, *values = [node for node in whole.graph.nodes if node.op == "placeholder"]
+    count = once.graph.placeholder("size")
+    once.nodes |= {node: once.graph.placeholder(node.name) for node in values}
+    every.nodes[state] = every.graph.placeholder("state")
+    moving, (output,) = {state}, [node for node in whole.graph.nodes if node.op == "output"]
+    for node in whole.graph.nodes:
+        if node.op == "get_attr":
+            constants[node] = getattr(whole, str(node.target)).detach()
+        elif node.op == "call_function":
+            inputs = node.all_input_nodes
+            if not moving.isdisjoint(inputs):
+                moving.add(node)
+            elif all(i in constants for i in inputs) and not _depends_on(node, size):
+                args, kwargs = fx.node.map_arg((node.args, node.kwargs), constants.__getitem__)
+                with torch.no_grad():
+                    constants[node] = node.target(*args, **kwargs)
+    result = output.args[0]
+    if result not in moving:
+        moving.add(result)  # the state does not matter: a static problem
+    needed = {i for node in moving for i in node.all_input_nodes if i not in moving}
+    attributes: dict[str, Any] = {}
+
+    def constant(part: _Part, node: fx.Node) -> fx.Node:
+        attributes[f"constant_{node.name}"] = constants[node]
+        return part.graph.get_attr(f"constant_{node.name}")
+
+    for node in whole.graph.nodes:
+        if node in constants or node.op != "call_function":
+            continue
+        part = every if node in moving else once
+        for i in node.all_input_nodes:
+            if i not in part.nodes:
+                part.nodes[i] = constant(part, i) if i in constants else every.graph.placeholder(i.name)
+        part.nodes[node] = part.graph.node_copy(node, part.nodes.__getitem__)
+    handed = [node for node in needed if node not in constants]
+    handed.sort(key=list(every.nodes).index)
+    once.graph.output(tuple(once.nodes[node] for node in handed))
+    every.graph.output(every.nodes[result])
+    _free_size(once.graph, size, lambda: count)
+    _free_size(every.graph, size, lambda: _first_size(every))
+    _placeholders_first(every.graph)
+    once.graph.eliminate_dead_code()
+    call_torch(once.graph)
+    call_torch(every.graph)
+    # The functions, not the modules, whose calls look for hooks.
+    prepare, step = (fx.GraphModule(attributes, part.graph).forward for part in (once, every))
+    return Program(prepare, step, every.graph)
+
+
+def _first_size(part: _Part) -> fx.Node:
+    state = next(iter(part.graph.nodes))
+    with part.graph.inserting_after(state):
+        return part.graph.call_function(aten.sym_size.int, (state, 0))
+
+
+def _placeholders_first(graph: fx.Graph) -> None:
+    last = next(iter(graph.nodes))
+    for node in list(graph.nodes):
+        if node.op == "placeholder" and node is not last:
+            last.append(node)
+            last = node
+
+
+def _depends_on(node: fx.Node, size: int) -> bool:
+    """Whether an argument is a multiple of the batch size."""
+    found = []
+
+    def look(value: Any) -> Any:
+        found.append(_multiple(value, size))
+        return value
+
+    fx.node.map_aggregate((node.args, node.kwargs), look)
+    return any(found)
+
+
+def _multiple(value: Any, size: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value != 0 and value % size == 0
+
+
+def _free_size(graph: fx.Graph, size: int, batch: Callable[[], fx.Node]) -> None:
+    """Replace the multiples of the batch size of the recording by those of the batch size at hand."""
+    nodes = [node for node in graph.nodes if node.op == "call_function" and _depends_on(node, size)]
+    if not nodes:
+        return
+    multiples = {1: batch()}
+
+    def free(value: Any) -> Any:
+        if not _multiple(value, size):
+            return value
+        factor = value // size
+        if factor not in multiples:
+            with graph.inserting_after(multiples[1]):
+                multiples[factor] = graph.call_function(operator.mul, (multiples[1], factor))
+        return multiples[factor]
+
+    for node in nodes:
+        node.args = fx.node.map_aggregate(node.args, free)
+        node.kwargs = fx.node.map_aggregate(node.kwargs, free)

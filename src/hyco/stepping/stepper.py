@@ -1,0 +1,213 @@
+"""Runs an equation's step on plain tensors `[B, C, *space]`, three ways.
+
+- `plain`: PhiFlow runs the step each time. The reference.
+- `traced`: the step is recorded once as a graph of tensor operations; PhiFlow leaves the loop.
+- `compiled`: the recorded graph goes through `torch.compile` (needs a C++ compiler on the CPU).
+
+If a step cannot be traced (it looks at the values of tensors), PhiFlow's own just-in-time compilation runs it, path
+`jit`. `path` says which way is taken in the end; every fallback is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import torch
+from phi import math
+from phi.math import batch, spatial
+from phiml.backend.torch import TORCH
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.fields import to_fields, to_tensor
+from hyco.stepping.compiled import Compiled
+from hyco.stepping.graph import Program, TracingError, trace
+
+log = logging.getLogger(__name__)
+
+Path = Literal["auto", "plain", "jit", "traced", "compiled"]
+
+# Traced steps by equation: all steppers of one equation share them.
+_PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+
+
+# Measured on one core: what an operation of a traced step costs, its gradient included, by itself and per number of the
+# state; what a compilation costs, by itself and per operation; and the part of the traced time that it saves.
+_OPERATION, _NUMBER = 1e-5, 1e-9
+_COMPILATION, _PER_OPERATION = 10.0, 0.3
+_SAVED = 0.5
+
+
+@dataclass(frozen=True)
+class BoundStep:
+    """One `dt` of an equation with given parameters, for one batch size.
+
+    Attributes:
+        run: one sub-step, from the state and `inputs` to the next state.
+        inputs: all that it takes beside the state: the parameters, or what was worked out from them.
+    """
+
+    run: Callable[..., Tensor]
+    inputs: tuple[Tensor, ...]
+    substeps: int
+
+    def __call__(self, state: Tensor, inputs: Sequence[Tensor] | None = None) -> Tensor:
+        """Advance `state` `[B, C, *space]` by one `dt`; with other `inputs` where they are given."""
+        inputs = self.inputs if inputs is None else inputs
+        for _ in range(self.substeps):
+            state = self.run(state, *inputs)
+        return state
+
+
+class Stepper:
+    """One `dt` of an equation as a function of tensors.
+
+    The path `auto` is `compiled` where `worth_compiling` says so and there is a compiler, else `traced`. It is decided
+    at the first step, from numbers of the configuration alone: the same configuration takes the same path.
+
+    Args:
+        equation: the PDE.
+        path: how to run it.
+        work: steps of `dt` that are to be expected, each of all samples; with 0, `auto` is `traced`.
+    """
+
+    def __init__(self, equation: Equation, path: Path = "auto", work: int = 0) -> None:
+        self.equation = equation
+        self.names = tuple(sorted(equation.parameters))
+        self.path: Path = path
+        self.work = work
+        if path == "compiled" and not _has_compiler():
+            log.warning("No C++ compiler found: the step runs traced, not compiled.")
+            self.path = "traced"
+        if path == "auto" and work == 0:
+            self.path = "traced"
+        self._programs = _PROGRAMS.setdefault(equation, {})
+        self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
+
+    def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Advance `state` `[B, C, *space]` by one `dt`. For many steps, `bind` the parameters once."""
+        return self.bind(state, parameters)(state)
+
+    def bind(self, state: Tensor, parameters: Mapping[str, Tensor]) -> BoundStep:
+        """The step with these parameters, for states like `state`; what does not depend on the state is computed here.
+
+        Args:
+            state: `[B, C, *space]`.
+            parameters: a value for each of the equation's parameters, in the state's dtype: `[]`, or `[B]`, or
+                `[B, *space]` for one that varies in space, where B may be 1. One that is left out has the value
+                that the equation's configuration gives it.
+        """
+        if len(parameters) < len(self.names):
+            parameters = {**self.equation.parameter_tensors(state.dtype, state.device), **parameters}
+        given = [parameters[name] for name in self.names]
+        # What all samples share has no batch dimension: it is not computed with for each of them.
+        batched = tuple(v.ndim > 0 and len(v) > 1 for v in given)
+        values = [v[0] if v.ndim and not own else v for v, own in zip(given, batched, strict=True)]
+        program = None if self.path in ("plain", "jit") else self._program(state, values, batched)
+        substeps = self.equation.substeps
+        if program is None:
+            return BoundStep(lambda s, *v: self._run_fields(batched, s, *v), tuple(values), substeps)
+        return BoundStep(program.step, program.prepare(len(state), *values), substeps)
+
+    def _program(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
+        """The graph of the step for states and parameters of these kinds, or None if there is none."""
+        kind = (state.dtype, state.device, tuple((v.ndim, own) for v, own in zip(values, batched, strict=True)))
+        if ("traced", kind) not in self._programs:
+            program = self._trace(state, values, batched)
+            if program is None:
+                return None
+            self._programs["traced", kind] = program
+        program = self._programs["traced", kind]
+        if self.path == "auto":
+            worth = worth_compiling(program.real_operations, state.numel(), self.work * self.equation.substeps)
+            self.path = "compiled" if worth and _has_compiler() else "traced"
+            if worth and self.path == "traced":
+                log.warning(
+                    "No C++ compiler found: the step runs traced, though a compilation would be worth its time."
+                )
+            log.info("The step runs %s (%d operations).", self.path, program.operations)
+        if self.path == "compiled" and ("compiled", kind) not in self._programs:
+            self._programs["compiled", kind] = replace(program, step=Compiled(program))
+        step = self._programs[self.path, kind].step
+        if isinstance(step, Compiled) and step.failed:
+            self.path = "traced"  # so that the report says what ran
+        return self._programs[self.path, kind]
+
+    def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
+        """The step as PhiFlow runs it, from tensor to tensor."""
+        layout = self.equation.layout
+        step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
+        space = spatial(",".join(layout.grid.axes))
+        with math.precision(64 if state.dtype == torch.float64 else 32), _constants_beside(state):
+            fields = to_fields(state, layout)
+            parameters = {}
+            for name, value, own in zip(self.names, values, batched, strict=True):
+                dims = [batch("batch")] if own else []
+                parameters[name] = math.wrap(value, *dims, *([space] if value.ndim > len(dims) else []))
+            return to_tensor(step(fields, parameters), layout)
+
+    @torch.no_grad()
+    def _trace(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
+        """Record the step as a graph and hold it against PhiFlow's, or None if it cannot be recorded."""
+
+        def run(state: Tensor, *values: Tensor) -> Tensor:
+            return self._run_fields(batched, state, *values)
+
+        try:
+            program = trace(run, state, values, batched)
+            found, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
+            tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
+            largest = float(expected.abs().nan_to_num(posinf=0.0).max())
+            same_kind = (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            if not same_kind or not torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True):
+                raise TracingError("its graph gives other values than the step itself")
+        except TracingError as error:
+            log.warning(
+                "The step cannot be traced (%s); PhiFlow's jit runs it, several times slower: see docs/performance.md.",
+                error,
+            )
+            self.path, self._jit = "jit", math.jit_compile(self.equation.step)
+            return None
+        log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
+        return program
+
+
+@contextmanager
+def _constants_beside(state: Tensor) -> Iterator[None]:
+    """PhiML puts constants where it likes to compute, on a GPU if there is one; here they belong to the state."""
+    before = TORCH.get_default_device()
+    TORCH.set_default_device(TORCH.get_device(state))
+    try:
+        yield
+    finally:
+        TORCH.set_default_device(before)
+
+
+def path_after_training(path: Path) -> Path:
+    """For rollouts with what was trained on a path: a compilation that paid for the training need not pay for them."""
+    return "auto" if path == "compiled" else path
+
+
+def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
+    """Whether a compilation saves more than twice the time that it takes.
+
+    A traced step with n operations on a state of N numbers takes about n (10 µs + N · 1 ns), with its gradient; half
+    of that is saved. A compilation takes about 10 s + n · 0.3 s, for the step and its gradient.
+
+    Args:
+        operations: of real numbers; nothing is compiled for complex ones.
+        steps: how many there will be, sub-steps of the equation.
+    """
+    traced = steps * operations * (_OPERATION + _NUMBER * numbers)
+    return _SAVED * traced > 2 * (_COMPILATION + _PER_OPERATION * operations)
+
+
+def _has_compiler() -> bool:
+    return shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -1,0 +1,17 @@
+"""What training, validation and evaluation ask of any model, physical, synthetic or both in one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class TrainedModel(Protocol):
+    """Answers one question: what do you predict from these initial states?"""
+
+    def rollout(self, states: Tensor, steps: int) -> Tensor:
+        """Without gradient, `[B, C, *space]` to the `steps` states after it, `[B, steps, C, *space]`.
+
+        In the units of the data, in the dtype and on the device of `states`.
+        """

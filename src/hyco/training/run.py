@@ -1,0 +1,167 @@
+"""What the three training loops share: the record of an epoch, the checkpoint around it, and how to go on from one."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hyco.runtime.monitoring import PhaseClock, peak_rss_bytes
+from hyco.runtime.storage import Bundle, prefixed, unprefixed
+from hyco.training.checkpoints import ResumeError, check_resumable
+from hyco.training.validation import ValidationConfig
+
+log = logging.getLogger(__name__)
+
+Metrics = dict[str, float | None]
+# What a training yields per epoch: the checkpoint, and the live metrics {"epoch": …, "metrics": {…}}.
+Step = tuple[Bundle, dict[str, Any]]
+
+
+class Trainer(Protocol):
+    """A model with what its training changes."""
+
+    def state(self) -> Bundle:
+        """Everything that changes during training."""
+
+    def load(self, state: Bundle) -> None:
+        """Go on from a `state`."""
+
+
+class Learner(Trainer, Protocol):
+    """A trainer that tells when an update begins."""
+
+    before_update: Callable[[], None]
+
+
+@dataclass
+class Run:
+    """The state of a training run around its models.
+
+    Attributes:
+        training: "synthetic", "physical" or "hybrid".
+        configuration: the sections that the result depends on; a checkpoint of another one is refused.
+        epochs: how many there are in all.
+        latest: the record of the last epoch, `{"epoch": …, "metrics": {…}}`; earlier ones are in the live metrics.
+    """
+
+    training: str
+    configuration: Mapping[str, Any]
+    epochs: int
+    validation: ValidationConfig
+    synthetic: Learner | None = None
+    physical: Learner | None = None
+    fresh: Trainer | None = None
+    clock: PhaseClock = field(default_factory=PhaseClock)
+    latest: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "metrics": {}})
+    extra: dict[str, Any] = field(default_factory=dict)
+    resumed_from: int = 0
+    _since: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        for learner in (self.synthetic, self.physical):
+            if learner is not None:
+                learner.before_update = self.clock.begin_update
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that is done."""
+        return int(self.latest["epoch"])
+
+    def resume(self, checkpoint: Bundle | None, asked: bool) -> Iterator[Step]:
+        """Take over a checkpoint if asked; yields it again where the run was finished already.
+
+        Raises:
+            ResumeError: it belongs to another configuration, or its training ended with an error.
+        """
+        if not asked:
+            return
+        if checkpoint is None:
+            log.info("Nothing to resume for the %s training: starting anew.", self.training)
+            return
+        check_resumable(checkpoint, self.configuration)
+        meta = checkpoint.metadata
+        for name, trainer in self._trainers():
+            trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+        self.latest, self.extra = {"epoch": meta["epoch"], "metrics": meta["metrics"]}, meta["extra"]
+        self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
+        self.clock.operators.update(meta["operators"])
+        self.resumed_from = self.epoch
+        log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
+        failed = meta.get("physical", {}).get("failed")
+        if failed:  # in its last epoch, whichever that was
+            raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
+        if meta["finished"]:
+            log.info("It is finished already: only the evaluation runs.")
+            yield checkpoint, self.latest
+
+    def _trainers(self) -> list[tuple[str, Trainer]]:
+        """Whatever a checkpoint holds the state of, by name."""
+        named = {"synthetic": self.synthetic, "physical": self.physical, "fresh": self.fresh}
+        return [(name, trainer) for name, trainer in named.items() if trainer is not None]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.epochs or bool(self.extra.get("finished"))
+
+    def watch(self, is_best: bool, patience: int | None) -> None:
+        """Count validations without a better network; the run is finished where there were `patience` of them.
+
+        Args:
+            is_best: whether the network is better than at all validations before.
+            patience: None: it never ends because of them.
+        """
+        self.extra["since_best"] = 0 if is_best else self.extra.get("since_best", 0) + 1
+        if patience is not None and self.extra["since_best"] >= patience:
+            log.info("The network has not become better in %d validations: the training ends.", patience)
+            self.extra["finished"] = True
+
+    def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
+        """Close an epoch: put everything into one checkpoint."""
+        now = time.perf_counter()
+        self.clock.seconds["wall"] = self.clock.seconds.get("wall", 0.0) + now - self._since
+        self._since = now
+        if self.clock.memory:
+            metrics.update({f"seconds.{phase}": value for phase, value in self.clock.seconds.items()})
+            metrics.update({f"peak_bytes.{phase}": float(value) for phase, value in self.clock.peak.items()})
+        # JSON has no NaN: a number that is not finite is recorded as missing.
+        clean = {k: v if v is not None and math.isfinite(v) else None for k, v in metrics.items()}
+        self.latest = {"epoch": epoch, "metrics": clean}
+        shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
+        log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
+        tensors, metadata = {}, {}
+        for name, trainer in self._trainers():
+            state = trainer.state()
+            # A copy: the trainer goes on changing its own.
+            tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
+            metadata[name] = state.metadata
+        return Bundle(
+            tensors,
+            {
+                "kind": "checkpoint",
+                "training": self.training,
+                "epoch": epoch,
+                "epochs": self.epochs,
+                "finished": self.finished,
+                "is_best": is_best,
+                "save_interval": self.validation.save_interval,
+                "save_best_only": self.validation.save_best_only,
+                "resumed_from": self.resumed_from,
+                "configuration": dict(self.configuration),
+                "metrics": clean,
+                "extra": dict(self.extra),
+                "seconds": dict(self.clock.seconds),
+                "peak": dict(self.clock.peak),
+                "operators": copy.deepcopy(self.clock.operators),
+                "peak_rss_bytes": peak_rss_bytes(),
+                **metadata,
+            },
+        ), self.latest
+
+
+_SHOWN = ("synthetic_loss", "physical_loss", "validation_synthetic", "validation_physical")

@@ -1,0 +1,232 @@
+"""The report: what it says, that it keeps its contract, and what it refuses."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hyco.equations.registry import build_equation
+from hyco.evaluation import field_error, report, roll_out_methods, table
+from hyco.networks.synthetic import SyntheticModel
+from hyco.stepping.generation import GenerationConfig, generate
+
+EQUATION = build_equation(
+    {
+        "name": "burgers",
+        "domain": {"x": {"size": 3.0, "resolution": 16}, "y": {"size": 2.0, "resolution": 12}},
+        "dt": 0.05,
+        "max_speed": 6.0,
+        "parameters": {"viscosity": 0.1},
+    }
+)
+DATA = generate(EQUATION, GenerationConfig(simulations=3, steps=4, length_scale=0.5), seed=0)
+TRUE = {key: {"viscosity": 0.1} for key in ("physical", "hybrid_physical")}
+TRAINING = {
+    "training": "hybrid",
+    "epochs": 2,
+    "wall_seconds": 3.0,
+    "seconds": {"physical": 1.0, "synthetic": 2.0, "conversion": 0.5},
+    "peak_rss_bytes": 10,
+}
+
+
+def physical(value):
+    return {
+        "parameters": {"viscosity": {"estimate": value, "std": 0.01, "identifiable": True}},
+        "values": {"viscosity": value},
+        "fields": {},
+        "weights": {},
+        "reduced_chi_square": 1.0,
+        "identifiability": {"undetermined": []},
+        "outcome": {"status": "converged"},
+        "execution": "traced",
+        "believed": {"equation": {}, "resolution": None},
+        "training": TRAINING,
+    }
+
+
+def synthetic():
+    one = torch.ones(2)
+    model = SyntheticModel.create(
+        {"name": "unet", "filters": 2, "levels": 1}, EQUATION.layout, mean=0 * one, std=one, change_std=one, seed=0
+    )
+    bundle = model.to_bundle()
+    bundle.metadata["training"] = TRAINING
+    return bundle
+
+
+def test_after_a_compiled_training_nothing_is_compiled_for_a_rollout(monkeypatch):
+    monkeypatch.setattr(torch, "compile", None)
+    states = DATA.tensors["trajectories"]
+    found = [
+        roll_out_methods(states, [2], EQUATION, {"physical": physical(0.2) | {"execution": path}})["physical"]
+        for path in ("compiled", "traced")
+    ]
+    assert torch.equal(*found)
+
+
+def rollouts(models):
+    return roll_out_methods(DATA.tensors["trajectories"], [2, 1], EQUATION, models)
+
+
+def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence():
+    models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1)}
+    found = report("e", 3, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert (found["experiment"], found["seed"], found["equation"]) == ("e", 3, "burgers")
+    methods = found["methods"]
+    assert list(methods) == ["persistence", "hybrid_synthetic", "hybrid_physical"]
+    assert methods["hybrid_physical"]["nrmse"]["mean"] < 1e-13
+    assert methods["hybrid_synthetic"]["nrmse"]["mean"] == pytest.approx(
+        methods["persistence"]["nrmse"]["mean"], rel=1e-5
+    )
+    assert len(methods["persistence"]["nrmse"]["per_step"]) == 4
+    assert "training_seconds" not in methods["persistence"]
+    assert found["cost"] == {
+        "wall_seconds": 3.0,
+        "conversion_seconds": 0.5,
+        "physical_seconds": 1.0,
+        "synthetic_seconds": 2.0,
+        "peak_rss_bytes": 10,
+    }
+
+
+def test_parameters_come_with_truth_estimate_std_and_error():
+    models = {"physical": physical(0.12)}
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)["methods"]["physical"]["parameters"]
+    assert found["viscosity"] == {
+        "true": 0.1,
+        "estimate": 0.12,
+        "std": 0.01,
+        "identifiable": True,
+        "relative_error": pytest.approx(0.2),
+    }
+
+
+def test_a_number_without_a_standard_deviation_is_refused_with_the_reason():
+    model = physical(0.1)
+    model["parameters"]["viscosity"]["std"] = None
+    models = {"hybrid_physical": model}
+    with pytest.raises(ValueError, match="viscosity has no standard deviation: the weight of a regularisation is"):
+        report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+
+
+def test_residuals_above_the_noise_are_warned_of(caplog):
+    models = {"hybrid_physical": physical(0.12) | {"reduced_chi_square": 4.0}}
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert found["methods"]["hybrid_physical"]["reduced_chi_square"] == 4.0
+    assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pulled", "why"), [(True, "network's predictions pull it"), (False, "ended on its way there")]
+)
+def test_a_pull_is_warned_of_with_what_causes_it(pulled, why, caplog):
+    model = physical(0.12) | {"pulled": pulled}
+    model["parameters"]["viscosity"]["pull"] = 3.0
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
+    assert why in caplog.text
+
+
+@pytest.mark.parametrize(("more", "covered"), [({"interval": [0.05, 0.2]}, True), ({}, False)])
+def test_a_pull_is_warned_of_and_only_an_interval_said_to_cover_it(caplog, more, covered):
+    model = physical(0.12)
+    model["parameters"]["viscosity"] |= {"pull": 3.0, **more}
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
+    assert ("its interval does" in caplog.text) == covered
+
+
+def test_a_first_guess_is_called_so_and_not_laid_to_the_network(caplog):
+    model = physical(0.5) | {"outcome": {"rivals": []}, "reduced_chi_square": 180.0}
+    model["parameters"]["viscosity"]["pull"] = 300.0
+    models = {"hybrid_physical": model}
+    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    assert "hybrid_physical is the first guess: the physical model had no update" in caplog.text
+    assert "network" not in caplog.text
+
+
+def test_the_table_has_a_row_for_each_method_and_parameter():
+    models = {"physical": physical(0.12), "synthetic": synthetic()}
+    rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))
+    assert rows["method"].tolist() == ["persistence", "synthetic", "physical"]
+    assert rows["estimate"].tolist()[-1] == 0.12
+    assert math.isnan(rows["true"].tolist()[0])
+
+
+def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
+    models = {"synthetic": synthetic()}
+    broken = rollouts(models)
+    broken["synthetic"][0, 2] = torch.inf
+    with pytest.raises(FloatingPointError, match="the test rollout of synthetic is not finite: train longer"):
+        report("e", 0, EQUATION, "burgers", broken, models, TRUE)
+
+
+def test_a_rollout_whose_error_overflows_is_an_error_and_not_a_number():
+    models = {"physical": physical(0.1)}
+    huge = rollouts(models)
+    huge["physical"] = huge["physical"] * 1e200
+    with pytest.raises(FloatingPointError, match="the test rollout of physical is so large that its error is not"):
+        report("e", 0, EQUATION, "burgers", huge, models, TRUE)
+
+
+def test_without_a_test_simulation_there_is_nothing_to_evaluate():
+    with pytest.raises(ValueError, match="run the tag `train` alone"):
+        roll_out_methods(DATA.tensors["trajectories"], [], EQUATION, {})
+
+
+@pytest.mark.parametrize(
+    ("true", "differences_only", "expected"),
+    [
+        (torch.tensor([2.0, 2.0]), False, 0.25),
+        (torch.zeros(2), False, 0.5),
+        (0.3, True, 0.0),
+    ],
+    ids=["relative", "zero", "constant of which only differences count"],
+)
+def test_the_error_of_a_field_is_relative_where_the_truth_is_not_zero(true, differences_only, expected):
+    equation = SimpleNamespace(parameters={"f": true}, up_to_a_constant={"f"} if differences_only else set())
+    estimate = torch.as_tensor(true, dtype=torch.float64).expand(2) + 0.5
+    assert field_error(equation, "f", estimate) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("source", ["distribution", "trajectories"])
+def test_prior_knowledge_of_initial_states_is_in_the_report_and_warned_of_once(caplog, source):
+    interaction = {"count": 4, "source": source, "prior_knowledge": source == "distribution"}
+    if source == "distribution":
+        interaction |= {"length_scale": 0.5, "amplitude": 1.0}
+    alpha = {"rule": "auto", "synthetic": 0.5, "physical": 1.0}
+    told = {"alpha": alpha, "interaction": interaction, "sequential": False}
+    models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1) | {"hybrid": told}}
+    models["physical"] = physical(0.1)
+    models["hybrid_synthetic"].metadata["hybrid"] = told
+    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    for method in ("hybrid_synthetic", "hybrid_physical"):
+        assert found["methods"][method]["interaction"] == interaction
+        assert found["methods"][method]["alpha"] == alpha
+    assert "interaction" not in found["methods"]["physical"]
+    assert caplog.text.count("knowledge beyond the observations") == (source == "distribution")
+
+
+def test_what_is_beyond_the_walls_of_a_staggered_grid_need_not_be_measured():
+    equation = build_equation(
+        {
+            "name": "smoke",
+            "domain": {"x": {"size": 1.0, "resolution": 6}, "y": {"size": 1.0, "resolution": 5}},
+            "boundary": {"x": "closed", "y": "closed"},
+            "dt": 0.1,
+            "max_speed": 1.0,
+            "parameters": {"buoyancy": 0.5, "inflow_rate": 0.0, "viscosity": 0.001, "diffusivity": 0.001},
+        }
+    )
+    valid = equation.layout.valid
+    assert not bool(valid.all())
+    states = torch.where(valid, torch.ones(1, 3, *valid.shape, dtype=torch.float64), torch.nan)
+    found = roll_out_methods(states, [0], equation, {})
+    assert bool(torch.isfinite(found["persistence"]).all())
+    states[:, 0][:, valid] = torch.nan
+    with pytest.raises(ValueError, match="not measured in every cell"):
+        roll_out_methods(states, [0], equation, {})
