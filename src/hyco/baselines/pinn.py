@@ -17,7 +17,9 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
-from hyco.inversion.estimates import field_estimates, number_estimates
+from hyco.inversion.estimate import Outcome, PhysicalEstimate
+from hyco.inversion.field_estimates import field_estimates
+from hyco.inversion.number_estimates import number_estimates
 from hyco.losses import mean_square
 from hyco.networks.coordinate_model import CoordinateModel
 from hyco.networks.network import network_config
@@ -136,10 +138,9 @@ def train_pinn(
     }
     log.info("Physics-informed network: loss %.4g after %d updates.", float(loss.detach()), config.updates)
     network = model.to("cpu").to_bundle()
-    return Bundle(network.tensors, {**network.metadata, "training": training, "epoch": config.updates}), {
-        **fit.parameters(),
-        "training": training,
-    }
+    name = equation.config_class.model_fields["name"].default
+    physical = {"kind": "physical_model", "equation": name, **fit.estimate().to_json(), "training": training}
+    return Bundle(network.tensors, {**network.metadata, "training": training, "epoch": config.updates}), physical
 
 
 class _Fit:
@@ -212,27 +213,17 @@ class _Fit:
         self.moved.copy_((z - self.start) / self.width)
 
     @torch.no_grad()
-    def parameters(self) -> dict[str, Any]:
-        """The parameters as `final_physical_model` has them."""
-        z = self.z.detach().cpu()
-        fields = field_estimates(self.space, z, None)
-        with torch.enable_grad():
-            numbers = number_estimates(self.space, z, None)
-        return {
-            "kind": "physical_model",
-            "equation": self.equation.config_class.model_fields["name"].default,
-            "believed": {"equation": self.config.equation, "resolution": None},
-            "parameters": numbers,
-            "fields": {
-                name: {"estimate": f.estimate.tolist(), "std": None, "identifiable": f.identifiable, "pull": f.pull}
-                for name, f in fields.items()
-            },
-            "values": {n: float(v) for n, v in self.space.to_values(z).items() if n not in fields},
-            "weights": dict(self.space.weights),
-            "reduced_chi_square": None,
-            "identifiability": None,
-            "residuals": {},
-            "outcome": {"status": "finished", "reason": f"{self.config.updates} updates"},
-            "execution": self.stepper.path,
-            "evaluations": [],
-        }
+    def estimate(self) -> PhysicalEstimate:
+        """The parameters as they are; there is no honest standard deviation."""
+        theta = self.z.detach().cpu()
+        fields, numbers = field_estimates(self.space, theta, None), number_estimates(self.space, theta, None)
+        return PhysicalEstimate(
+            numbers,
+            fields,
+            {n: float(v) for n, v in self.space.to_values(theta).items() if n not in fields},
+            outcome=Outcome("finished", f"{self.config.updates} updates"),
+            weights=dict(self.space.weights),
+            equation=self.config.equation,
+            execution=self.stepper.path,
+            evaluations=torch.empty((0, 1 + len(numbers)), dtype=torch.float64),
+        )

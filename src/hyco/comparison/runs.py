@@ -29,11 +29,13 @@ from hyco.comparison.config import CompareConfig, Contender
 from hyco.comparison.summary import summarise
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
-from hyco.evaluation import Model, report, roll_out_methods, true_numbers
+from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods
+from hyco.evaluation.models import FinalModel
 from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.parameters import LearnableParameter
+from hyco.report import report, true_numbers
 from hyco.runtime.memory import keep_freed_memory
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
@@ -272,25 +274,25 @@ def _simulations(equation: str, generation: str, seed: int) -> tuple[Equation, B
 
 def _train(
     contender: Contender, equation: Equation, observations: Observations, seed: int, device: torch.device
-) -> dict[str, Model]:
+) -> dict[str, EvaluatedModel]:
     """The final models by part, as the pipelines of the trainings make them."""
     sections = contender.sections
     common: dict[str, Any] = {"configuration": {**sections, "seed": seed}, "device": device}
-    if contender.method == "persistence":
-        return {}
+    finals: dict[str, FinalModel] = {}
     if contender.method == "synthetic":
         network = SyntheticConfig.model_validate(sections["synthetic"])
-        return {"synthetic": final_synthetic_model(_last(train_synthetic(observations, network, seed, **common)))}
-    if contender.method == "physical":
+        finals["synthetic"] = final_synthetic_model(_last(train_synthetic(observations, network, seed, **common)))
+    elif contender.method == "physical":
         physical = PhysicalConfig.model_validate(sections["physical"])
-        return {"physical": final_physical_model(_last(train_physical(equation, observations, physical, **common)))}
-    if contender.method == "pinn":
+        finals["physical"] = final_physical_model(_last(train_physical(equation, observations, physical, **common)))
+    elif contender.method == "pinn":
         pinn = PinnConfig.model_validate(sections["pinn"])
-        fitted, estimates = train_pinn(equation, observations, pinn, seed, device=device)
-        return {"synthetic": fitted, "physical": estimates}
-    hybrid = HybridConfig.model_validate(sections["hybrid"])
-    last = _last(HybridTrainer(equation, observations, hybrid, seed, **common).train())
-    return {"synthetic": final_synthetic_model(last), "physical": final_physical_model(last)}
+        finals["synthetic"], finals["physical"] = train_pinn(equation, observations, pinn, seed, device=device)
+    elif contender.method != "persistence":
+        hybrid = HybridConfig.model_validate(sections["hybrid"])
+        last = _last(HybridTrainer(equation, observations, hybrid, seed, **common).train())
+        finals = {"synthetic": final_synthetic_model(last), "physical": final_physical_model(last)}
+    return evaluated_models(finals, equation)
 
 
 def _last(steps: Iterable[Step]) -> Bundle:
@@ -302,7 +304,7 @@ def _last(steps: Iterable[Step]) -> Bundle:
 def _evaluate(
     contender: Contender,
     part: str,
-    model: Model | None,
+    model: EvaluatedModel | None,
     equation: Equation,
     trajectories: Tensor,
     config: ObservationConfig,

@@ -153,9 +153,9 @@ class Correction:
     def __init__(self, synthetic: SyntheticTrainer, physical: Calibrator) -> None:
         self.synthetic, self.physical = synthetic, physical
         self.frozen = FrozenCorrection(synthetic.model)
-        physical.problem.correction = self.frozen
+        physical.problem.forward.correction = self.frozen
         for model in self._models():
-            model.base = _step_of(model, physical.problem.model, self._values())
+            model.base = _step_of(model, physical.problem.forward.model, self._values())
 
     def _models(self) -> list[SyntheticModel]:
         """The network that trains, and the one with averaged weights if there is one."""
@@ -164,7 +164,7 @@ class Correction:
 
     @torch.no_grad()
     def _values(self) -> dict[str, Tensor]:
-        return self.physical.problem.values(self.physical.theta.to(self.physical.device))
+        return self.physical.problem.forward.values(self.physical.model.theta.to(self.physical.problem.device))
 
     def follow(self) -> None:
         """The corrected model gets the physical model's present parameters."""
@@ -175,7 +175,7 @@ class Correction:
     def update(self) -> OptimisationResult:
         """Fit the parameters to real data with the present correction in each step, and let the network have them."""
         self.frozen.take(self.synthetic.predictor)
-        self.physical.assessment = None
+        self.physical.model.assessor.forget()
         result = self.physical.update()
         self.follow()
         return result

@@ -15,16 +15,17 @@ from hyco.hybrid.correction import Correction, CorrectionConfig
 from hyco.hybrid.fresh_starts import FreshStarts, InteractionConfig
 from hyco.hybrid.trust import Trust, Variances, Weights
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.inverse_problem import Interaction
 from hyco.inversion.optimisers.result import OptimisationResult
+from hyco.inversion.targets import SyntheticTargets
 from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.runtime.storage import Bundle
+from hyco.trained_model import TrainedModel
 from hyco.training.physical import PhysicalConfig
 from hyco.training.run import Metrics, Run, Step
 from hyco.training.schedules import AdaptiveInterleave
-from hyco.training.synthetic import Samples, SyntheticConfig, SyntheticTrainer, synthetic_trainer
+from hyco.training.synthetic import Samples, SyntheticConfig, synthetic_trainer
 from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ class HybridTrainer:
         self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None
         self.validate = Validation(observations, rollout=config.validation_rollout)
         self.trust = Trust(observations, seed)
+        self.own: Tensor | None = None
         # Of the fresh starts, as long as neither they nor the physical model changes: states, trajectories normalised.
         self._fresh_known: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
         self.run = Run(
@@ -207,7 +209,7 @@ class HybridTrainer:
             with self.run.clock.phase("physical"):
                 if self.run.extra.get("finished") or epoch == self.config.epochs:
                     self.physical.conclude()
-                metrics.update(self.physical.metrics())  # the first time, the covariance is computed
+                metrics.update(self.physical.model.metrics())  # the first time, the covariance is computed
             yield self.run.record(epoch, metrics, is_best=best)
             if result is not None:
                 self.physical.check(result)
@@ -231,7 +233,7 @@ class HybridTrainer:
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):
-                predicted = self._finite(self.physical.rollout(starts, steps), "physical")
+                predicted = self._finite(self.physical.model.rollout(starts, steps), "physical")
                 if predicted is not None and self.fresh is not None:
                     fresh = self._fresh_trajectories(epoch, filler)
         with clock.phase("conversion"):
@@ -265,7 +267,7 @@ class HybridTrainer:
             self._measure()
         return Variances.from_dict(self.run.extra["variances"]).weights
 
-    def _fresh_trajectories(self, epoch: int, filler: SyntheticTrainer | Calibrator) -> tuple[Tensor, Tensor] | None:
+    def _fresh_trajectories(self, epoch: int, filler: TrainedModel) -> tuple[Tensor, Tensor] | None:
         """The fresh states `[F, C, *space]`, and the physical model's trajectories from them, normalised.
 
         States whose trajectory is not finite are left out; None where there is no other.
@@ -273,17 +275,17 @@ class HybridTrainer:
         assert self.fresh is not None
         drawn = self.fresh.draw(epoch, filler.rollout)
         known = self._fresh_known
-        if known is not None and known[0] is drawn and torch.equal(known[1], self.physical.unit):
+        if known is not None and known[0] is drawn and torch.equal(known[1], self.physical.model.coordinates):
             return known[2], known[3]
         steps = self.config.interaction.steps or self.config.num_predict_steps
-        trajectories = torch.cat([drawn[:, None], self.physical.rollout(drawn, steps)], dim=1)
+        trajectories = torch.cat([drawn[:, None], self.physical.model.rollout(drawn, steps)], dim=1)
         finite = torch.isfinite(trajectories).flatten(1).all(dim=1)
         if not bool(finite.all()):
             log.warning("%d of the fresh starts are left out: not finite.", int((~finite).sum()))
         if not bool(finite.any()):
             return None
         states, normalised = drawn[finite], self.synthetic.normalise(trajectories[finite])
-        self._fresh_known = drawn, self.physical.unit.clone(), states, normalised
+        self._fresh_known = drawn, self.physical.model.coordinates.clone(), states, normalised
         return states, normalised
 
     def _update_physics(
@@ -299,7 +301,7 @@ class HybridTrainer:
         with self.run.clock.phase("physical"):
             return self.physical.update(alpha if interaction is not None else 1.0, interaction)
 
-    def _interaction(self, starts: Tensor, samples: Samples) -> Interaction | None:
+    def _interaction(self, starts: Tensor, samples: Samples) -> SyntheticTargets | None:
         """The updated network's predictions from these starts; None where they are not finite."""
         with self.run.clock.phase("synthetic"):
             predictions, entries = self.synthetic.targets(samples)
@@ -308,7 +310,7 @@ class HybridTrainer:
         if targets is None:
             return None
         initial = self.synthetic.windows.initial.nonzero().flatten()
-        return Interaction(starts, targets, initial, entries)
+        return SyntheticTargets(starts, targets, initial, entries)
 
     def _update_cautiously(self, starts: Tensor, samples: Samples, alpha: float) -> OptimisationResult | None:
         """On real data alone, then with the network's predictions, which are taken back where they do no good.
@@ -317,23 +319,22 @@ class HybridTrainer:
         """
         physical, result = self.physical, None
         with self.run.clock.phase("physical"):
-            if physical.own is not None:
-                physical.place(physical.own)
+            if self.own is not None:
+                physical.place(self.own)
             if not physical.settled:
                 result = physical.update(to_the_end=True)
-            physical.own = physical.unit.clone()
+            self.own = physical.model.coordinates.clone()
         # Where real data alone have just moved the parameters, the weight is that of what they were before.
         interaction = self._interaction(starts, samples) if alpha < 1 and result is None else None
         if interaction is None:
             return result
         with self.run.clock.phase("physical"):
-            outcome, failed, before = physical.outcome, physical.failed, self.trust.validation(physical)
+            snapshot, before = physical.snapshot(), self.trust.validation(physical.model)
             pulled = physical.update(alpha, interaction)
-            after = self.trust.validation(physical)
+            after = self.trust.validation(physical.model)
             if self.trust.is_better(after, than=before):
                 return pulled
-            physical.place(physical.own)
-            physical.outcome, physical.failed = outcome, failed
+            physical.restore(snapshot)
         log.info("The network's predictions do not help the physical model: its parameters stay as they were.")
         return result
 
@@ -344,7 +345,7 @@ class HybridTrainer:
         """
         learns = weights.network < 1 or self.correction is not None
         trusted = learns and self.physical.updates > 0
-        estimated = self.physical.initial_states if trusted else None
+        estimated = self.physical.model.initial_states if trusted else None
         self.synthetic.starts.set_initial(estimated)
         if self.fresh is not None:
             self.fresh.pool.set_initial(estimated)
@@ -366,9 +367,9 @@ class HybridTrainer:
         )
         self.run.extra.update(interval=interval, next_update=epoch + interval)
 
-    def _filler(self, weights: Weights) -> SyntheticTrainer | Calibrator:
+    def _filler(self, weights: Weights) -> TrainedModel:
         """The model whose rollout fills unobserved window starts: the better one."""
-        return self.physical if weights.network < 1 and self.run.extra["physics_is_better"] else self.synthetic
+        return self.physical.model if weights.network < 1 and self.run.extra["physics_is_better"] else self.synthetic
 
     @staticmethod
     def _finite(prediction: Tensor, name: str) -> Tensor | None:
@@ -394,12 +395,12 @@ class HybridTrainer:
             metrics.update(variance_synthetic=found.synthetic, variance_physical=found.physical)
         elif not self.validate.available and self.needs_filling:
             with self.run.clock.phase("validation"):
-                fits = self.trust.training(self.physical) < self.trust.training(self.synthetic)
+                fits = self.trust.training(self.physical.model) < self.trust.training(self.synthetic)
             self.run.extra["physics_is_better"] = fits
         if not self.validate.available:
             return False
         with self.run.clock.phase("validation"):
-            synthetic, physical = self.validate(self.synthetic), self.validate(self.physical)
+            synthetic, physical = self.validate(self.synthetic), self.validate(self.physical.model)
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
         if self.config.alpha != "auto":
             self.run.extra["physics_is_better"] = physical["score"] < synthetic["score"]

@@ -158,24 +158,24 @@ class Trust:
 
     def _physical(self, physical: Calibrator) -> float:
         """The physical model's; computed again only when its coordinates have changed."""
-        if self._known is None or not torch.equal(self._known[0], physical.unit):
-            found = self.training(physical)
+        if self._known is None or not torch.equal(self._known[0], physical.model.coordinates):
+            found = self.training(physical.model)
             if self.validation.available:
-                found = max(found, self.validation(physical))
-            self._known = physical.unit.clone(), found + self._spread(physical)
+                found = max(found, self.validation(physical.model))
+            self._known = physical.model.coordinates.clone(), found + self._spread(physical)
         return self._known[1]
 
     def _spread(self, physical: Calibrator) -> float:
         """Variance of the predictions over draws of the parameters from their covariance; 0 where there is none."""
-        covariance = physical.covariance()
+        covariance = physical.model.covariance()
         if covariance is None:
             return 0.0
         # Eigenvalues, not Cholesky: a direction may be known exactly.
         values, vectors = torch.linalg.eigh(covariance)
         root = vectors * values.clamp_min(0).sqrt()
         noise = torch.randn((_DRAWS, len(root)), generator=stream(self.seed, "trust"), dtype=root.dtype)
-        draws = physical.theta + noise @ root.T
-        best = physical.rollout(self._starts, self._steps)
-        spread = physical.rollout_draws(self._starts, self._steps, draws) - best
-        found = float(mean_square(spread / physical.problem.sigma.cpu(), self._counted.expand(spread.shape)))
+        draws = physical.model.theta + noise @ root.T
+        best = physical.model.rollout(self._starts, self._steps)
+        spread = physical.model.rollout_draws(self._starts, self._steps, draws) - best
+        found = float(mean_square(spread / physical.problem.data.sigma.cpu(), self._counted.expand(spread.shape)))
         return found if math.isfinite(found) else math.inf

@@ -1,70 +1,45 @@
-"""Optimisation of the physical model's parameters on observations, and on the synthetic model's predictions."""
+"""Calibration of the physical model: its parameters are optimised, update by update."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
+from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
-from hyco.inversion.estimates import (
-    LARGEST_DENSE,
-    Assessment,
-    assess,
-    field_estimates,
-    number_estimates,
-    rivals,
-)
-from hyco.inversion.inverse_problem import Interaction, InverseProblem
-from hyco.inversion.optimisers.result import Diverged, NotConverged, OptimisationResult, Status
+from hyco.inversion.estimate import Outcome, PhysicalEstimate
+from hyco.inversion.estimates import current_estimate
+from hyco.inversion.forward_model import StepCorrection
+from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.optimisers.result import OptimisationResult, Status
+from hyco.inversion.outcomes import error_of
+from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
 log = logging.getLogger(__name__)
 
-# The covariance is computed after every update for up to so many unknowns, else at the end of the training.
-_ASSESSED_ALWAYS = 64
-# Unknowns that a method which stores the whole Jacobian can bear.
-_MOST_FOR_A_JACOBIAN = 5000
-# Predictions that are kept, and their bytes in all.
-_KEPT, _KEPT_BYTES = 8, 2**28
 
+@dataclass(frozen=True)
+class CalibratorSnapshot:
+    """Where a calibrator was, to go back to."""
 
-class _Predictions:
-    """Rollouts that are kept as long as the parameters stay: epochs without an update ask for the same ones."""
-
-    def __init__(self, predict: Callable[[Tensor, Tensor, int], Tensor]) -> None:
-        self._predict = predict
-        self._theta: Tensor | None = None
-        self._known: list[tuple[Tensor, Tensor]] = []
-
-    def __call__(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
-        """The states `[B, steps, C, *space]` from `starts`."""
-        if self._theta is None or not torch.equal(self._theta, theta):
-            self._theta, self._known = theta.clone(), []
-        found = next((i for i, known in enumerate(self._known) if self._is(known, starts, steps)), None)
-        states = self._predict(starts, theta, steps) if found is None else self._known.pop(found)[1]
-        self._known.insert(0, (starts.clone(), states))
-        while len(self._known) > _KEPT or sum(states.nbytes for _, states in self._known) > _KEPT_BYTES:
-            self._known.pop()
-        return states
-
-    @staticmethod
-    def _is(known: tuple[Tensor, Tensor], starts: Tensor, steps: int) -> bool:
-        same_kind = known[0].dtype == starts.dtype and known[0].device == starts.device
-        return known[1].shape[1] == steps and same_kind and torch.equal(known[0], starts)
+    coordinates: Tensor
+    outcome: Outcome | None
+    failed: str | None
 
 
 class Calibrator:
-    """The equation, its current parameters and its data; `update` is the whole interface of the hybrid loop.
+    """Optimises an equation's parameters; `update` is the whole interface of the hybrid loop.
 
     The loss is α · mean(((H(u) - y)/σ)²) over observed entries + (1 - α) · mean(((u - v)/σ)²) over the network's
     predictions v, with u the rollout from the same start and σ the noise per channel. Real data enter from t = 0 on;
@@ -73,16 +48,11 @@ class Calibrator:
     Args:
         equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
         iterations: how many are to be expected, for the choice of a path; None: those of a training of it alone.
+        correction: of the physical step, learnt by a network; None: none.
 
     Attributes:
         problem: the residuals.
-        unit: current coordinates `[q]` of the parameters, and of unknown initial states.
-        evaluations: every evaluation of the loss so far `[n, 1 + numbers]`: the loss, NaN if it was not finite, and
-            the numbers.
-        settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
-            search of `calibrate` has converged.
-        pulled: whether the coordinates come from an update with the network's predictions.
-        own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
+        model: the physical model with its current parameters.
     """
 
     def __init__(
@@ -94,116 +64,61 @@ class Calibrator:
         num_predict_steps: int,
         device: torch.device,
         iterations: int | None = None,
+        correction: StepCorrection | None = None,
     ) -> None:
         equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
-        self.config, self.steps, self.device = config, num_predict_steps, device
+        self.config = config
         self.problem = InverseProblem(
             model_equation(equation, config.equation, config.resolution),
             observations,
-            config.learnable_parameters,
+            config,
             steps=num_predict_steps,
-            execution=config.execution,
             iterations=config.epochs * (config.max_iterations or 1) if iterations is None else iterations,
-            memory_budget=1e6 * config.memory_budget,
-            prior=config.initial_state,
             open_walls=equation.open_walls,
+            correction=correction,
             device=device,
         )
-        if config.method == "Levenberg-Marquardt" and len(self.problem.start) > _MOST_FOR_A_JACOBIAN:
+        most, unknowns = config.optimiser.most_unknowns, len(self.problem.box.start)
+        if most is not None and unknowns > most:
             raise ValueError(
-                f"{len(self.problem.start)} unknowns are too many for Levenberg-Marquardt, which stores the whole "
-                f"Jacobian (at most {_MOST_FOR_A_JACOBIAN}): set physical.method to L-BFGS-B"
+                f"{unknowns} unknowns are too many for {config.optimiser.name}, which stores the whole Jacobian (at "
+                f"most {most}): set physical.method to L-BFGS-B"
             )
-        self.space = self.problem.space
-        self.unit = self.problem.start.clone()
-        self.assessment: Assessment | None = None
-        self.evaluations = torch.empty((0, 1 + len(self.values)), dtype=torch.float64)
-        self.outcome: dict[str, Any] = {}
-        self.residuals: dict[str, Tensor] = {}
-        self.updates = 0
-        self.failed: str | None = None
-        self.settled = self.pulled = False
-        self.own: Tensor | None = None
-        self._limited_by = ""  # the key that limits the last update
-        self._predictions = _Predictions(self._predict)
-        # The last ones: metrics and checkpoint of an epoch ask for the same.
-        self._estimated: tuple[Assessment | None, Tensor, dict[str, dict[str, Any]]] | None = None
-        if not bool(self.problem.mask.any()):
+        if not bool(self.problem.data.mask.any()):
             raise ValueError(
                 f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
                 "(see observation.time and num_predict_steps)"
             )
+        self.model = CalibratedModel(self.problem)
+        self._progress = Progress(torch.empty((0, 1 + len(self.model.values)), dtype=torch.float64))
+        for key in config.without_effect:
+            log.warning("physical.%s has no effect: %s has no such key.", key, config.optimiser.name)
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call this before each evaluation of an update."""
+        self.problem.watch(call)
 
     @property
-    def before_update(self) -> Callable[[], None]:
-        """Called before each evaluation of an update."""
-        return self.problem.before_evaluation
-
-    @before_update.setter
-    def before_update(self, call: Callable[[], None]) -> None:
-        self.problem.before_evaluation = call
+    def updates(self) -> int:
+        """How many there were."""
+        return self._progress.updates
 
     @property
-    def theta(self) -> Tensor:
-        """Coordinates of the parameters alone, `[p]`."""
-        return self.unit[: self.problem.parameters]
+    def settled(self) -> bool:
+        """Whether real data alone have nothing left to gain: the last update on them, or `calibrate`, converged."""
+        return self._progress.settled
 
     @property
-    def values(self) -> dict[str, float]:
-        """Current values of the numbers that are learnt."""
-        return {name: float(value) for name, value in self.space.numbers(self.theta).items()}
-
-    @property
-    def initial_states(self) -> Tensor | None:
-        """Estimated initial states of the training simulations `[S, C, *space]`; None where they are known."""
-        if self.problem.initial_states is None:
-            return None
-        with torch.no_grad():
-            return self.problem.initial(self.unit[None].to(self.device))[0].cpu()
-
-    def rollout(self, starts: Tensor, steps: int) -> Tensor:
-        """Rollout without gradient: `[B, C, *space]` to `[B, steps, C, *space]`, on the CPU.
-
-        The last ones are kept, and given again while the parameters stay: do not change them in place.
-        """
-        if self.problem.correction is not None:
-            return self._predict(starts, self.theta, steps)
-        return self._predictions(starts, self.theta, steps)
-
-    def rollout_draws(self, starts: Tensor, steps: int, theta: Tensor) -> Tensor:
-        """The same for several parameters `[K, p]`, brought inside their bounds: `[K, B, steps, C, *space]`."""
-        theta = theta.clamp(self.space.lower, self.space.upper)
-        copies, each = len(theta), theta.repeat_interleave(len(starts), dim=0)
-        states = self._predict(starts.repeat(copies, *[1] * (starts.ndim - 1)), each, steps)
-        return states.reshape(copies, *starts.shape[:1], *states.shape[1:])
-
-    @torch.no_grad()
-    def _predict(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
-        work = self.problem.work
-        states = self.problem.roll_out(starts.to(self.device), theta.to(self.device), steps)
-        self.problem.work = work  # that of the inversion: predictions are repeated where a killed run goes on
-        return states.to(starts.device)
-
-    def covariance(self) -> Tensor | None:
-        """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where not all have one.
-
-        Where nothing is known the variance is that of a uniform distribution over the bounds.
-        """
-        if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS:
-            self.assess()
-        if self.assessment is None or len(self.assessment.kept) < self.problem.parameters:
-            return None
-        found = self.assessment.uncertainty.covariance
-        unknown = ~torch.isfinite(found.diagonal())
-        known = torch.where(unknown[:, None] | unknown[None, :], torch.zeros_like(found), found)
-        return known + torch.diag(torch.where(unknown, self.space.width.square() / 12, 0.0))
+    def failed(self) -> str | None:
+        """The error that the last update calls for."""
+        return self._progress.failed
 
     def update(
         self,
         alpha: float = 1.0,
-        interaction: Interaction | None = None,
+        synthetic: SyntheticTargets | None = None,
         *,
         to_the_end: bool = False,
         limit: int | None = None,
@@ -212,51 +127,33 @@ class Calibrator:
 
         Args:
             alpha: weight of the real data.
-            interaction: the network's predictions; None: real data alone.
+            synthetic: the network's predictions; None: real data alone.
             to_the_end: take over also what gains less than `abs_tol`, as the last iteration of a single update does.
             limit: iterations allowed; None: `max_iterations`.
 
         Returns:
             The outcome. It does not raise: see `check`.
         """
-        if interaction is not None:
-            interaction = interaction.to(self.device)
-        search = Search(self.problem, self.config, alpha, interaction, self._information(), limit)
-        self._limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
+        if synthetic is not None:
+            synthetic = synthetic.to(self.problem.device)
+        progress, first = self._progress, self.updates == 0
+        search = Search(self.problem, self.config, alpha, synthetic, self._information(), limit)
+        progress.limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
         if limit is not None:
-            self._limited_by = "hybrid.calibration_iterations"
-        first = self.updates == 0
-        result = search.run(self.unit, first=first)
-        self.updates += 1
-        rows = []
-        for entry in result.history:
-            point = torch.tensor(entry["x"][: self.problem.parameters], dtype=torch.float64)
-            loss = math.nan if entry["value"] is None else entry["value"]
-            rows.append([loss, *map(float, self.space.numbers(point).values())])
-        found = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), self.evaluations.shape[1])
-        self.evaluations = torch.cat([self.evaluations, found])
-        self.outcome = {
-            "status": str(result.status),
-            "reason": result.reason,
-            "iterations": result.iterations,
-            "evaluations": result.evaluations,
-            "forward_simulations": self.problem.simulations,
-            "starts": [{**s, "x": s["x"][: self.problem.parameters]} for s in result.starts][:64],
-        }
+            progress.limited_by = "hybrid.calibration_iterations"
+        result = search.run(self.model.coordinates, first=first)
+        progress.note(result, self.problem)
         # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
         # not matter how many of them follow.
         gain = result.initial_value - result.value
         converged = result.status is Status.CONVERGED and not gain >= self.config.abs_tol
-        if interaction is None:
-            self.settled = converged
+        if synthetic is None:
+            progress.settled = converged
         if result.status is not Status.DIVERGED and (first or to_the_end or not converged):
-            self.unit = torch.from_numpy(result.x.copy())
-            self.pulled = interaction is not None
-            self.assessment = None
-            if len(self.unit) <= _ASSESSED_ALWAYS:
-                self.assess()
-        error = self._error(result)
-        self.failed = None if error is None else str(error)
+            self.model.move(torch.from_numpy(result.x.copy()))
+            progress.from_predictions = synthetic is not None
+        error = error_of(result, self.config, self.model.values, self._progress.limited_by)
+        progress.failed = None if error is None else str(error)
         return result
 
     def calibrate(self, limit: int) -> OptimisationResult:
@@ -269,168 +166,83 @@ class Calibrator:
             The outcome. It does not raise: see `check`.
         """
         result = self.update(to_the_end=True, limit=limit)
-        self.settled = result.status is Status.CONVERGED
+        settled = self._progress.settled = result.status is Status.CONVERGED
         log.log(
-            logging.INFO if self.settled else logging.WARNING,
+            logging.INFO if settled else logging.WARNING,
             "The physical model was fitted to real data alone: %s (%d iterations, %d evaluations, loss %.6g).%s",
             result.reason,
             result.iterations,
             result.evaluations,
             result.value,
-            f" Raise {self._limited_by} to go on." if result.status is Status.ITERATION_LIMIT else "",
+            f" Raise {self._progress.limited_by} to go on." if result.status is Status.ITERATION_LIMIT else "",
         )
         return result
 
-    def assess(self) -> None:
-        """Bring the covariance up to date, of numbers alone where fields have too many cells.
-
-        There is none as long as a weight is to be chosen.
-        """
-        if self.assessment is not None or self.space.undecided:
-            return
-        if self.problem.parameters > LARGEST_DENSE:
-            log.warning(
-                "%d coordinates of parameters are too many for a covariance (at most %d): fields have no error bars.",
-                self.problem.parameters,
-                LARGEST_DENSE,
-            )
-            if not self.space.of_numbers:
-                return
-        self.assessment = assess(self.problem, self.unit)
-
-    def _information(self) -> Tensor | None:
-        """Diagonal of the information `[q]`, for the scale of the first step."""
-        if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS and self.config.method == "L-BFGS-B":
-            self.assess()
-        if self.assessment is None or len(self.assessment.uncertainty.information) != len(self.unit):
-            return None
-        return self.assessment.uncertainty.information.diagonal()
-
     def check(self, result: OptimisationResult) -> None:
-        """Raise what an outcome calls for.
+        """Raise what the last update's outcome calls for.
 
         Raises:
             Diverged: the loss is not finite where the update started.
             NotConverged: it did not converge, and `suppress_convergence_errors` is false.
         """
-        error = self._error(result)
+        error = error_of(result, self.config, self.model.values, self._progress.limited_by)
         if error is not None:
             raise error
 
-    def _error(self, result: OptimisationResult) -> NotConverged | Diverged | None:
-        """What an outcome calls for, if anything."""
-        best = ", ".join(f"{name} = {value:.6g}" for name, value in self.values.items()) or "a field"
-        if result.status is Status.DIVERGED:
-            message = (
-                f"physical: {result.reason} ({best}). Change physical.learnable_parameters (initial_guess, bounds), "
-                "or check the data for values that are not finite."
-            )
-            return Diverged(message, result, self.values)
-        if result.status is not Status.CONVERGED and not self.config.suppress_convergence_errors:
-            message = (
-                f"physical: {result.reason}, after {result.evaluations} evaluations; best so far: {best} "
-                f"(loss {result.value:.6g}). Raise {self._limited_by}, or set "
-                "physical.suppress_convergence_errors=true to go on with the best parameters."
-            )
-            return NotConverged(message, result, self.values)
-        return None
+    def place(self, coordinates: Tensor) -> None:
+        """Put the coordinates `[q]` somewhere else, where no predictions have led."""
+        self._progress.from_predictions = False
+        if not torch.equal(coordinates, self.model.coordinates):
+            self.model.move(coordinates.clone())
 
-    def estimates(self) -> dict[str, dict[str, Any]]:
-        """For each number its `estimate`, `std`, `interval` and whether it is `identifiable`: see `number_estimates`.
+    def snapshot(self) -> CalibratorSnapshot:
+        """Where it is now."""
+        return CalibratorSnapshot(self.model.coordinates.clone(), self._progress.outcome, self._progress.failed)
 
-        The standard deviation comes from the real data (and the prior) alone, whatever the parameters were trained on.
-        """
-        if self.assessment is None and len(self.unit) <= _ASSESSED_ALWAYS:
-            self.assess()
-        known = self._estimated
-        if known is None or known[0] is not self.assessment or not torch.equal(known[1], self.theta):
-            found = number_estimates(self.space, self.theta, self.assessment)
-            self._estimated = known = self.assessment, self.theta.clone(), found
-        return known[2]
+    def restore(self, snapshot: CalibratorSnapshot) -> None:
+        """Go back to where it was; what has been evaluated and computed since stays on record."""
+        self.place(snapshot.coordinates)
+        self._progress.outcome, self._progress.failed = snapshot.outcome, snapshot.failed
 
-    def metrics(self) -> dict[str, float | None]:
-        """The estimates as live metrics, with the ends of their 95 % intervals."""
-        found: dict[str, float | None] = {}
-        for name, estimate in self.estimates().items():
-            found[f"estimate.{name}"], found[f"std.{name}"] = estimate["estimate"], estimate["std"]
-            found[f"lower.{name}"], found[f"upper.{name}"] = estimate["interval"] or (None, None)
-        return found
+    def _information(self) -> Tensor | None:
+        """Diagonal of the information `[q]`, for the scale of a first step."""
+        assessor, coordinates = self.model.assessor, self.model.coordinates
+        if self.config.optimiser.uses_information:
+            assessor.assess_if_small(coordinates)
+        return assessor.information(coordinates)
 
     def conclude(self) -> None:
         """What a finished training owes: error bars, and in words what the data do not determine."""
-        self.residuals = residual_summary(self.problem, self.unit)
-        self.assess()
-        if self.assessment is None:
-            return
-        for words in self.assessment.identifiability.words(most=4):
-            log.warning("The data do not determine %s (in units of what was known beforehand).", words)
-        if not self.config.horizons:  # with them the searches ended on a part of the data
-            ends, count = self.outcome.get("starts", []), self.problem.count(self.steps)
-            self.outcome["rivals"] = rivals(self.space, self.theta, self.assessment, ends, count)[:8]
-        for numbers in self.outcome.get("rivals", []):
-            text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items()) or "another field"
-            log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
+        progress, assessor, coordinates = self._progress, self.model.assessor, self.model.coordinates
+        progress.residuals = residual_summary(self.problem, coordinates)
+        assessor.assess(coordinates)
+        # With horizons the searches ended on a part of the data.
+        ends = [] if self.config.horizons or progress.outcome is None else progress.outcome.starts
+        progress.alternative_minima = assessor.warn(coordinates, ends)
+
+    @property
+    def estimate(self) -> PhysicalEstimate:
+        """The result so far."""
+        return current_estimate(self.problem, self.model, self._progress, self.config)
 
     def state(self) -> Bundle:
         """Everything that changes during training."""
-        fields = field_estimates(self.space, self.theta, self.assessment)
-        tensors = {"unit": self.unit, "evaluations": self.evaluations}
-        if self.own is not None:
-            tensors["own"] = self.own
-        metadata: dict[str, Any] = {
-            "equation": self.config.equation,
-            "resolution": self.config.resolution,
-            "execution": self.problem.stepper.path,
-            "evaluated": ["loss", *self.values],
-            "outcome": self.outcome,
-            "updates": self.updates,
-            "failed": self.failed,
-            "settled": self.settled,
-            "pulled": self.pulled,
-            "work": self.problem.work,
-            "weights": dict(self.space.weights),
-            "estimates": self.estimates(),
-            "values": {n: float(v) for n, v in self.space.to_values(self.theta).items() if n not in fields},
-            "fields": {n: {"identifiable": f.identifiable, "pull": f.pull} for n, f in fields.items()},
-            "assessed": self.assessment is not None,
-        }
-        for name, field in fields.items():
-            tensors[f"field/{name}"] = field.estimate
-            if field.std is not None:
-                tensors[f"field_std/{name}"] = field.std
-        if self.assessment is not None:
-            metadata["identifiability"] = self.assessment.identifiability.to_dict()
-            # JSON has no infinity.
-            chi_square = self.assessment.uncertainty.reduced_chi_square
-            metadata["reduced_chi_square"] = chi_square if math.isfinite(chi_square) else None
-        tensors.update(self.residuals)
-        if self.problem.correction is not None:
-            tensors.update(prefixed("correction", self.problem.correction.state()))
-        return Bundle(tensors, metadata)
-
-    def place(self, unit: Tensor) -> None:
-        """Put the coordinates `[q]` somewhere else, where no predictions have led."""
-        self.pulled = False
-        if not torch.equal(unit, self.unit):
-            self.unit, self.assessment = unit.clone(), None
-            if len(self.unit) <= _ASSESSED_ALWAYS:
-                self.assess()
+        estimate, forward, progress = self.estimate.to_bundle(), self.problem.forward, self._progress
+        tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors)}
+        if forward.correction is not None:
+            tensors |= prefixed("correction", forward.correction.state())
+        metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
+        metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
+        return Bundle(tensors, metadata | {"estimate": estimate.metadata})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`, with the execution path that it took."""
-        meta = state.metadata
-        self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
-        self.settled, self.pulled = meta["settled"], meta.get("pulled", True)
-        self.evaluations = state.tensors["evaluations"]
-        self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]
-        self.space.weights = dict(meta["weights"])
-        problem = self.problem
-        problem.model.take(meta["execution"])
-        self.residuals = {k: v for k, v in state.tensors.items() if k.startswith("residuals_")}
-        if problem.correction is not None:
-            problem.correction.load(unprefixed("correction", state.tensors))
-        # A function of the coordinates: computed again, to the same bits.
-        self.assessment = None
-        if meta["assessed"]:
-            self.assess()
-        self.problem.work = meta["work"]
+        meta, forward = state.metadata, self.problem.forward
+        estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
+        self._progress = Progress.of(estimate, meta["updates"], meta["failed"], settled=meta["settled"])
+        self.model.space.take_weights(estimate.weights)
+        forward.model.take(estimate.execution)
+        if forward.correction is not None:
+            forward.correction.load(unprefixed("correction", state.tensors))
+        self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
+        forward.count_from(meta["work"])

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
 from hyco.inversion.initial_state import InitialStatePrior
+from hyco.inversion.optimisers.minimiser import OptimiserConfig
+from hyco.inversion.optimisers.registry import optimiser_class, optimiser_config
 from hyco.parameters import LearnableParameter
 from hyco.stepping.stepper import Path
 
@@ -17,7 +19,9 @@ class InversionConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
-    method: Literal["L-BFGS-B", "Levenberg-Marquardt", "Adam"] = Field(default="L-BFGS-B", description="optimiser")
+    method: str | dict[str, Any] = Field(
+        default="L-BFGS-B", description="optimiser: its name, or `name` and its own keys (below)"
+    )
     abs_tol: PositiveFloat = Field(default=1e-6, description="smallest decrease of the loss worth going on for")
     max_iterations: PositiveInt | None = Field(
         default=None, description="iterations of one update; null: `epochs` of them in a single update"
@@ -31,11 +35,12 @@ class InversionConfig(BaseModel):
     starts: PositiveInt = Field(
         default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
     )
-    jacobian: Literal["auto", "differences", "reverse"] = Field(
-        default="auto",
-        description="Levenberg-Marquardt: a batch of perturbed copies, or reverse mode row by row; auto: the shorter",
+    jacobian: Literal["auto", "differences", "reverse"] | None = Field(
+        default=None, description="short for `method: {name: Levenberg-Marquardt, jacobian: …}`"
     )
-    learning_rate: PositiveFloat = Field(default=0.02, description="Adam: size of a step, the bounds being 1 wide")
+    learning_rate: PositiveFloat | None = Field(
+        default=None, description="short for `method: {name: Adam, learning_rate: …}`"
+    )
     initial_state: InitialStatePrior | None = Field(
         default=None, description="prior of initial states that are not known exactly; null: none"
     )
@@ -61,6 +66,31 @@ class InversionConfig(BaseModel):
         description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
         "time [MB]",
     )
+
+    @field_validator("method")
+    @classmethod
+    def _known_optimiser(cls, method: str | dict[str, Any]) -> str | dict[str, Any]:
+        optimiser_config({"name": method} if isinstance(method, str) else method)
+        return method
+
+    @property
+    def optimiser(self) -> OptimiserConfig:
+        """The optimiser with its settings, those of the short keys among them."""
+        given = {"name": self.method} if isinstance(self.method, str) else self.method
+        keys = optimiser_class(str(given["name"])).config_class.model_fields
+        short = {key: value for key, value in self._short_keys.items() if key in keys}
+        return optimiser_config({**short, **given})
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Short keys of another optimiser than the one that is chosen."""
+        keys = type(self.optimiser).model_fields
+        return [key for key in self._short_keys if key not in keys]
+
+    @property
+    def _short_keys(self) -> dict[str, Any]:
+        short = {"jacobian": self.jacobian, "learning_rate": self.learning_rate}
+        return {key: value for key, value in short.items() if value is not None}
 
     @field_validator("horizons")
     @classmethod

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.linearisation import Linearisation
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ class MarginalInformation:
     reduced_chi_square: float
 
 
-def marginal_information(problem: InverseProblem, z: Tensor, kept: Tensor) -> MarginalInformation:
-    """Of the coordinates with the numbers `kept` `[k]`, at `[q]`."""
+def marginal_information(linear: Linearisation, kept: Tensor) -> MarginalInformation:
+    """Of the coordinates with the numbers `kept` `[k]`."""
     k = len(kept)
-    others = _Others(problem, z, kept)
-    residual, columns = problem.linearised_parameters(z, which=kept)
+    others = _Others(linear, kept)
+    residual, columns = linear.columns(kept)
     probe = torch.randint(0, 2, residual.shape, generator=torch.Generator().manual_seed(0)).to(residual) * 2 - 1
     own = residual
-    if (noisy := problem.noisy()) is not None:
-        own, probe = residual[noisy], probe * noisy
+    if linear.noisy is not None:
+        own, probe = residual[linear.noisy], probe * linear.noisy
     # Right-hand sides: the columns of A, the residual, and a random vector for the degrees of freedom.
     vectors = torch.cat([columns.T, residual[None], probe[None]])
     right = others.transposed(vectors)
@@ -82,51 +82,33 @@ def symmetric_root(matrix: Tensor) -> Tensor:
 
 
 class _Others:
-    """B and P, the Jacobians of the data's and the priors' residuals by the coordinates that are not kept, at `[q]`."""
+    """B and P, the Jacobians of the data's and the priors' residuals by the coordinates that are not kept."""
 
-    def __init__(self, problem: InverseProblem, z: Tensor, kept: Tensor) -> None:
-        self._problem, self._z = problem, z
-        self._free = torch.ones_like(z, dtype=torch.bool).index_fill(0, kept.to(z.device), False)
+    def __init__(self, linear: Linearisation, kept: Tensor) -> None:
+        self._linear = linear
+        self._free = torch.ones_like(linear.z, dtype=torch.bool).index_fill(0, kept.to(linear.z.device), False)
 
     def information(self, vectors: Tensor) -> Tensor:
         """(BᵀB + PᵀP) v for rows v `[k, n]`."""
-        points = self._z.repeat(len(vectors), 1)
-        slopes: Tensor = torch.func.jvp(self._problem.prior, (points,), (self._moves(vectors),))[1]
-        return self.transposed(self._forward(vectors)) + self._prior_transposed(slopes)
+        moves = vectors.new_zeros((len(vectors), len(self._linear.z)))
+        moves[:, self._free] = vectors
+        of_priors = self._linear.prior_transposed(self._linear.prior_forward(moves))[:, self._free]
+        return self.transposed(self._linear.forward(moves)) + of_priors
 
     def transposed(self, vectors: Tensor) -> Tensor:
-        """Bᵀ w `[k, n]` for rows w `[k, N]`, by one backward pass."""
-        with torch.enable_grad():
-            points = self._z.expand(len(vectors), -1).clone().requires_grad_(True)
-            gradient: Tensor = torch.autograd.grad((self._problem.real(points) * vectors).sum(), points)[0]
-        return gradient[:, self._free]
+        """Bᵀ w `[k, n]` for rows w `[k, N]`."""
+        return self._linear.transposed(vectors)[:, self._free]
 
     def prior_slope(self) -> Tensor:
         """Half the slope of the priors' squared residuals, `[n]`."""
-        return self._prior_transposed(self._problem.prior(self._z[None]))[0]
+        linear = self._linear
+        return linear.prior_transposed(linear.prior_residual()[None])[0, self._free]
 
     def not_held(self, slope: Tensor) -> Tensor:
         """A slope `[n]` without what pushes against a bound: the bound holds it."""
-        z, lower, upper = (v.to(slope.device)[self._free] for v in (self._z, self._problem.lower, self._problem.upper))
-        held = ((z <= lower) & (slope > 0)) | ((z >= upper) & (slope < 0))
+        linear, free = self._linear, self._free
+        held = linear.box.to(free.device).select(free).held(linear.z[free], slope)
         return torch.where(held, 0.0, slope)
-
-    def _forward(self, vectors: Tensor, step: float = 1e-3) -> Tensor:
-        """B v `[k, N]` for rows v `[k, n]`, by central differences of a length that follows the vector's."""
-        size = vectors.abs().amax(dim=1, keepdim=True).clamp_min(1e-300)
-        moves = self._moves(step * vectors / size)
-        return (self._problem.real(self._z + moves) - self._problem.real(self._z - moves)) * (size / (2 * step))
-
-    def _prior_transposed(self, vectors: Tensor) -> Tensor:
-        """Pᵀ w `[k, n]` for rows w `[k, M]`."""
-        pull_back = torch.func.vjp(self._problem.prior, self._z.repeat(len(vectors), 1))[1]
-        found: Tensor = pull_back(vectors)[0]
-        return found[:, self._free]
-
-    def _moves(self, vectors: Tensor) -> Tensor:
-        moves = vectors.new_zeros((len(vectors), len(self._z)))
-        moves[:, self._free] = vectors
-        return moves
 
 
 def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,15 +120,15 @@ def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple
     """
     x, r = torch.zeros_like(right), right.clone()
     direction, size = r.clone(), r.square().sum(dim=1)
-    found, parts = torch.zeros_like(whole), [torch.full_like(whole, torch.inf)] * _DELAY
+    inner, parts = torch.zeros_like(whole), [torch.full_like(whole, torch.inf)] * _DELAY
     converged, last = torch.zeros_like(whole, dtype=torch.bool), _MOST_ITERATIONS
     for number in range(1, _MOST_ITERATIONS + 1):
         image = others.information(direction)
         step = size / (direction * image).sum(dim=1).clamp_min(1e-300)
         x, r = x + step[:, None] * direction, r - step[:, None] * image
         parts = [*parts[1:], step * size]
-        found = found + parts[-1]
-        asked = torch.where(whole.isnan(), found, whole - found)
+        inner = inner + parts[-1]
+        asked = torch.where(whole.isnan(), inner, whole - inner)
         converged = torch.stack(parts).sum(dim=0) <= _TOLERANCE * asked
         if last == _MOST_ITERATIONS and bool(converged[~whole.isnan()].all()):
             last = 2 * number

@@ -18,20 +18,21 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
         z: coordinates `[q]`.
 
     Returns:
-        `residuals_time` `[T+1]` by step from t = 0, 0 where nothing was observed; `residuals_space` `[C, *space]`
+        `time` `[T+1]` by step from t = 0, 0 where nothing was observed; `space` `[C, *space]`
         by cell, only where the observations are cells.
     """
-    _, mask = problem.data(problem.steps)
+    data = problem.data
+    _, mask = data.up_to(problem.steps)
     r = problem.real(z[None].to(problem.device))[0]
-    if (noisy := problem.noisy()) is not None:
-        mask = mask & problem.observations.tells_noise_of_entries.to(mask.device)
+    if (noisy := data.noisy(problem.steps)) is not None:
+        mask = mask & data.observations.tells_noise_of_entries.to(mask.device)
         r = r[noisy]
     squares = torch.zeros(mask.shape, dtype=r.dtype, device=r.device)
     squares[mask] = r.square()
     others = [d for d in range(mask.ndim) if d != 1]
     by_time = torch.zeros(problem.steps + 1, dtype=r.dtype)
-    by_time[problem.times] = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
-    found = {"residuals_time": by_time}
-    if problem.observations.on_grid:
-        found["residuals_space"] = (squares.sum((0, 1)) / mask.sum((0, 1)).clamp_min(1)).sqrt().cpu()
-    return found
+    by_time[data.times] = (squares.sum(others) / mask.sum(others).clamp_min(1)).sqrt().cpu()
+    summary = {"time": by_time}
+    if data.observations.on_grid:
+        summary["space"] = (squares.sum((0, 1)) / mask.sum((0, 1)).clamp_min(1)).sqrt().cpu()
+    return summary

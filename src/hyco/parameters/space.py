@@ -64,6 +64,14 @@ class ParameterSpace:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def choose(self, names: Sequence[str], weight: float) -> None:
+        """Give the regularisations of some parameters one weight."""
+        self.weights = {**self.weights, **dict.fromkeys(names, weight)}
+
+    def take_weights(self, weights: Mapping[str, float]) -> None:
+        """Go on with weights that were chosen before, by parameter."""
+        self.weights = dict(weights)
+
     @property
     def undecided(self) -> list[str]:
         """Parameters whose regularisation weight is to be chosen and is not yet."""

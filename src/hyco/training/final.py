@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from hyco.inversion.estimate import PhysicalEstimate
 from hyco.runtime.monitoring import top_operators
 from hyco.runtime.storage import Bundle, unprefixed
 
@@ -28,45 +28,22 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     return Bundle(best or average or unprefixed("weights", tensors), metadata)
 
 
-def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
-    """The physical model as JSON values.
+def physical_estimate(checkpoint: Bundle) -> PhysicalEstimate:
+    """The physical model's estimates as a checkpoint holds them, bit for bit."""
+    tensors = unprefixed("estimate", unprefixed("physical", checkpoint.tensors))
+    return PhysicalEstimate.from_bundle(Bundle(tensors, checkpoint.metadata["physical"]["estimate"]))
 
-    `parameters` {number: {estimate, std, interval, identifiable, pull}}; `fields` {name: {estimate, std, identifiable,
-    pull}} with nested lists, std null where there are too many unknowns for a covariance; `weights` of regularisations;
-    `believed` {equation, resolution}: what differs from the data's equation; `pulled`: whether they come from an update
-    with the network's predictions; `hybrid`, see `final_synthetic_model`; and how all of it came about.
+
+def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
+    """The physical model as JSON values: its `PhysicalEstimate`, and how it came about.
+
+    Further keys: `equation`, the name of the data's; `training`, see `training_summary`; `hybrid`, see
+    `final_synthetic_model`.
     """
-    meta = checkpoint.metadata["physical"]
-    tensors = unprefixed("physical", checkpoint.tensors)
-    fields = {}
-    for name, field in meta["fields"].items():
-        std = tensors.get(f"field_std/{name}")
-        fields[name] = {
-            "estimate": tensors[f"field/{name}"].tolist(),
-            "std": None if std is None else std.tolist(),
-            **field,
-        }
-    residuals = {
-        key.removeprefix("residuals_"): t.tolist() for key, t in tensors.items() if key.startswith("residuals_")
-    }
     return {
         "kind": "physical_model",
         "equation": checkpoint.metadata["configuration"]["equation"]["name"],
-        "believed": {key: meta[key] for key in ("equation", "resolution")},
-        "parameters": meta["estimates"],
-        "fields": fields,
-        "values": meta["values"],
-        "weights": meta["weights"],
-        "reduced_chi_square": meta.get("reduced_chi_square"),
-        "identifiability": meta.get("identifiability"),
-        "residuals": residuals,
-        "outcome": meta["outcome"],
-        "pulled": meta.get("pulled", True),
-        "execution": meta["execution"],
-        "evaluations": [
-            {name: value if math.isfinite(value) else None for name, value in zip(meta["evaluated"], row, strict=True)}
-            for row in tensors["evaluations"].tolist()
-        ],
+        **physical_estimate(checkpoint).to_json(),
         "training": training_summary(checkpoint),
         "hybrid": checkpoint.metadata["extra"].get("told"),
     }

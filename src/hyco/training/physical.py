@@ -57,10 +57,10 @@ def train_physical(
         with run.clock.phase("physical"):
             if run.extra["finished"] or epoch == epochs:
                 trainer.conclude()
-            metrics.update(trainer.metrics())
+            metrics.update(trainer.model.metrics())
         if validate.available and (run.extra["finished"] or config.due(epoch, epochs)):
             with run.clock.phase("validation"):
-                metrics.update(validation_metrics("physical", validate(trainer)))
+                metrics.update(validation_metrics("physical", validate(trainer.model)))
         # The first update may have found its point on a shorter horizon, or with the choice of a weight.
         best = result.improved or (trainer.updates == 1 and result.status is not Status.DIVERGED)
         yield run.record(epoch, metrics, is_best=best)

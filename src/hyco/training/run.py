@@ -35,7 +35,8 @@ class Trainer(Protocol):
 class Learner(Trainer, Protocol):
     """A trainer that tells when an update begins."""
 
-    before_update: Callable[[], None]
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call this before each update."""
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Run:
     def __post_init__(self) -> None:
         for learner in (self.synthetic, self.physical):
             if learner is not None:
-                learner.before_update = self.clock.begin_update
+                learner.watch(self.clock.begin_update)
 
     @property
     def epoch(self) -> int:

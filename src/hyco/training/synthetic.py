@@ -156,6 +156,10 @@ class SyntheticTrainer:
         self.best_weights: dict[str, Tensor] = {}
         self.before_update: Callable[[], None] = unwatched
 
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call this before each update."""
+        self.before_update = call
+
     def _create(self, observations: Observations, seed: int) -> SyntheticModel:
         """The network, with the statistics of the data."""
         mean, std = observations.statistics()

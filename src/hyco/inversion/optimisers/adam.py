@@ -6,16 +6,46 @@ Source: D. Kingma and J. Ba, arXiv 1412.6980, algorithm 1.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from hyco.inversion.optimisers.minimiser import Minimiser, Objective, OptimiserConfig
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 # Iterations without progress after which it stops.
 _PATIENCE = 50
+
+
+class AdamConfig(OptimiserConfig):
+    """Keys of `physical.method` for `name: Adam`."""
+
+    name: Literal["Adam"] = "Adam"
+    learning_rate: PositiveFloat = Field(default=0.02, description="size of a step, the bounds being 1 wide")
+
+
+class Adam(Minimiser[AdamConfig]):
+    """Adam in the box, from all starts at once; `rel_tol` is ignored. See `minimise_adam`."""
+
+    config_class = AdamConfig
+
+    def minimise(
+        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+    ) -> OptimisationResult:
+        """Minimise from `[K, q]`."""
+        return minimise_adam(
+            objective.values_and_gradients,
+            starts,
+            objective.lower,
+            objective.upper,
+            abs_tol=abs_tol,
+            max_iterations=max_iterations,
+            learning_rate=self.config.learning_rate,
+        )
 
 
 def minimise_adam(

@@ -6,15 +6,58 @@ called directly: it knows bounds, and an exception raised by the objective reach
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
+from torch import Tensor
 
+from hyco.inversion.optimisers.minimiser import Minimiser, Objective, OptimiserConfig
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 
 Array = NDArray[np.float64]
+
+
+class LBFGSBConfig(OptimiserConfig):
+    """Keys of `physical.method` for `name: L-BFGS-B`."""
+
+    uses_information = True
+
+    name: Literal["L-BFGS-B"] = "L-BFGS-B"
+
+
+class LBFGSB(Minimiser[LBFGSBConfig]):
+    """L-BFGS-B from the best of the starts, all evaluated in one batch; `rel_tol` is ignored. See `minimise_lbfgsb`."""
+
+    config_class = LBFGSBConfig
+
+    def minimise(
+        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+    ) -> OptimisationResult:
+        """Minimise from the best of `[K, q]`."""
+        best = 0
+        if len(starts) > 1:
+            best = int(torch.nan_to_num(objective.first_values(starts), nan=math.inf).argmin())
+
+        def value_and_gradient(point: Array) -> tuple[float, Array]:
+            loss, gradient = objective.values_and_gradients(torch.tensor(point, device=starts.device)[None])
+            if not bool(torch.isfinite(loss).all()):
+                return math.nan, np.full_like(point, math.nan)
+            return float(loss[0]), gradient[0].cpu().numpy()
+
+        return minimise_lbfgsb(
+            value_and_gradient,
+            starts[best].cpu().numpy(),
+            torch.stack([objective.lower, objective.upper], dim=1).cpu().numpy(),
+            abs_tol=abs_tol,
+            max_iterations=max_iterations,
+            scale=objective.curvature_scale(),
+            width=objective.width.cpu().numpy(),
+        )
 
 
 class _Memory:

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from hyco.inversion.jacobian import forward_jacobian
+from hyco.inversion.optimisers.minimiser import Jacobian, Minimiser, Objective, OptimiserConfig
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 
 # Above this many coordinates a trial point is evaluated before its Jacobian; below, both in one batch.
@@ -26,7 +29,38 @@ _TOGETHER = 8
 _FIRST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e12
 
 Residuals = Callable[[Tensor], Tensor]
-Jacobian = Callable[[Tensor, Tensor], Tensor]
+
+
+class LevenbergMarquardtConfig(OptimiserConfig):
+    """Keys of `physical.method` for `name: Levenberg-Marquardt`."""
+
+    most_unknowns = 5000  # it stores the whole Jacobian
+
+    name: Literal["Levenberg-Marquardt"] = "Levenberg-Marquardt"
+    jacobian: Literal["auto", "differences", "reverse"] = Field(
+        default="auto", description="a batch of perturbed copies, or reverse mode row by row; auto: the shorter"
+    )
+
+
+class LevenbergMarquardt(Minimiser[LevenbergMarquardtConfig]):
+    """Levenberg-Marquardt in the box, from all starts at once. See `minimise_levenberg_marquardt`."""
+
+    config_class = LevenbergMarquardtConfig
+
+    def minimise(
+        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+    ) -> OptimisationResult:
+        """Minimise from `[K, q]`."""
+        return minimise_levenberg_marquardt(
+            objective.residuals,
+            starts,
+            objective.lower,
+            objective.upper,
+            abs_tol=abs_tol,
+            max_iterations=max_iterations,
+            rel_tol=rel_tol,
+            jacobian=objective.jacobian(self.config.jacobian),
+        )
 
 
 @dataclass

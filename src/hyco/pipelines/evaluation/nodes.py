@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from hyco.evaluation import Model
+    from hyco.evaluation.models import FinalModel
     from hyco.observations import Observations
     from hyco.parameters import LearnableParameter
     from hyco.runtime.storage import Bundle
@@ -28,7 +28,7 @@ def roll_out_test_simulations(
     generation: dict[str, Any],
     observation: dict[str, Any],
     seed: int,
-    **models: Model,
+    **models: FinalModel,
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
@@ -43,7 +43,7 @@ def roll_out_test_simulations(
 
     from hyco.config import ConfigurationError, check_origin, is_measured
     from hyco.equations.registry import build_equation
-    from hyco.evaluation import roll_out_methods
+    from hyco.evaluation import evaluated_models, roll_out_methods
     from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
     from hyco.runtime.storage import Bundle
@@ -64,7 +64,7 @@ def roll_out_test_simulations(
         states,
         test_sim,
         built,
-        models,
+        evaluated_models(models, built),
         Observations.from_bundle(observations).test_initial_states,
     )
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
@@ -79,24 +79,27 @@ def make_report(
     equation: dict[str, Any],
     physical_section: dict[str, Any],
     hybrid_section: dict[str, Any],
-    **models: Model,
+    **models: FinalModel,
 ) -> dict[str, Any]:
     """The content of report.json."""
     from hyco.equations.registry import build_equation
-    from hyco.evaluation import report, true_numbers
+    from hyco.evaluation import evaluated_models
+    from hyco.report import report, true_numbers
 
     built = build_equation(equation)
     learnt = _learnt(physical_section, hybrid_section)
     true = {method: true_numbers(built, parameters) for method, parameters in learnt.items()}
     measured = rollouts.metadata.get("measured", False)
-    return report(experiment, seed, built, equation["name"], rollouts.tensors, models, true, measured=measured)
+    finals = evaluated_models(models, built)
+    return report(experiment, seed, built, equation["name"], rollouts.tensors, finals, true, measured=measured)
 
 
-def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: Model) -> Bundle:
+def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: dict[str, Any]) -> Bundle:
     """The learnt fields with maps of their standard deviations, and the truth where it is known."""
     from hyco.config import is_measured
     from hyco.equations.registry import build_equation
     from hyco.evaluation import parameter_fields
+    from hyco.inversion.estimate import PhysicalEstimate
     from hyco.runtime.storage import Bundle
 
     built = build_equation(equation)
@@ -105,26 +108,28 @@ def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **m
         "grid": built.layout.grid.to_dict(),
         "up_to_a_constant": sorted(built.up_to_a_constant),
     }
-    return Bundle(parameter_fields(built, models, measured=is_measured(observations.metadata)), metadata)
+    estimates = {method: PhysicalEstimate.from_json(model) for method, model in models.items()}
+    return Bundle(parameter_fields(built, estimates, measured=is_measured(observations.metadata)), metadata)
 
 
 def make_table(report: dict[str, Any]) -> pd.DataFrame:
     """The report, one row per method and parameter."""
-    from hyco.evaluation import table
+    from hyco.report import table
 
     return table(report)
 
 
-def make_profile(**models: Model) -> dict[str, Any]:
+def make_profile(**models: FinalModel) -> dict[str, Any]:
     """The content of profile.json."""
-    from hyco.evaluation import profile
+    from hyco.evaluation.models import training_of
+    from hyco.report import profile
 
-    return profile(models)
+    return profile([training_of(model) for model in models.values()])
 
 
 def make_profile_page(profile: dict[str, Any]) -> str:
     """The profile, to be read."""
-    from hyco.evaluation import profile_page
+    from hyco.report import profile_page
 
     return profile_page(profile)
 
@@ -172,8 +177,8 @@ def plot_parameter_estimates(
     """Every parameter's estimate with its 95 % interval over the epochs."""
     from hyco.config import is_measured
     from hyco.equations.registry import build_equation
-    from hyco.evaluation import true_numbers
     from hyco.plots import parameter_estimates
+    from hyco.report import true_numbers
 
     built, learnt = build_equation(equation), _learnt(physical_section, hybrid_section)
     estimates: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,14 @@
+"""Evaluation of trained models on test simulations: rollouts of every method, and the errors of learnt fields."""
+
+from hyco.evaluation.fields import field_error, parameter_fields
+from hyco.evaluation.models import METHODS, EvaluatedModel, evaluated_models
+from hyco.evaluation.rollouts import roll_out_methods
+
+__all__ = [
+    "METHODS",
+    "EvaluatedModel",
+    "evaluated_models",
+    "field_error",
+    "parameter_fields",
+    "roll_out_methods",
+]

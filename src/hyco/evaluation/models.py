@@ -1,0 +1,81 @@
+"""Final models of either kind, from the files that trainings leave to what can be rolled out and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.hybrid.correction import model_from_bundle
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.estimated_model import EstimatedModel
+from hyco.runtime.storage import Bundle
+from hyco.trained_model import TrainedModel
+from hyco.training.synthetic import synthetic_rollout
+
+METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
+
+# A final model as the catalog holds it: a network's tensors, or a physical model as JSON values.
+FinalModel = Bundle | Mapping[str, Any]
+
+
+def training_of(final: FinalModel) -> dict[str, Any]:
+    """What a final model's training was and what it cost, see `hyco.training.final.training_summary`."""
+    training: dict[str, Any] = final.metadata["training"] if isinstance(final, Bundle) else final["training"]
+    return training
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A final model with what is known of its training.
+
+    Attributes:
+        model: what predicts.
+        training: see `hyco.training.final.training_summary`.
+        hybrid: of a hybrid, its last `alpha`, `interaction` and `sequential`; else empty.
+        estimate: of a physical model, its parameters; None of a network.
+    """
+
+    model: TrainedModel
+    training: dict[str, Any]
+    hybrid: dict[str, Any]
+    estimate: PhysicalEstimate | None = None
+
+    def rollout(self, states: Tensor, steps: int) -> Tensor:
+        """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
+        return self.model.rollout(states, steps)
+
+    @classmethod
+    def of(cls, final: FinalModel, equation: Equation) -> EvaluatedModel:
+        """From its file.
+
+        Args:
+            equation: that of the data.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
+        if isinstance(final, Bundle):
+            return cls(_Network(final), training_of(final), final.metadata.get("hybrid") or {})
+        estimate = PhysicalEstimate.from_json(final)
+        model = EstimatedModel(estimate, equation)
+        return cls(model, training_of(final), final.get("hybrid") or {}, estimate)
+
+
+class _Network:
+    """A network from its file."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._model = model_from_bundle(bundle)
+
+    def rollout(self, states: Tensor, steps: int) -> Tensor:
+        """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
+        return synthetic_rollout(self._model, states, steps)
+
+
+def evaluated_models(finals: Mapping[str, FinalModel], equation: Equation) -> dict[str, EvaluatedModel]:
+    """By method; see `EvaluatedModel.of`."""
+    return {method: EvaluatedModel.of(final, equation) for method, final in finals.items()}

@@ -1,0 +1,54 @@
+"""Test rollouts of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.evaluation.models import METHODS
+from hyco.metrics import persistence
+from hyco.trained_model import TrainedModel
+
+
+def roll_out_methods(
+    trajectories: Tensor,
+    test_sim: list[int],
+    equation: Equation,
+    models: Mapping[str, TrainedModel],
+    initial_states: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Roll every model out from the initial states of the test simulations, over their whole length.
+
+    Args:
+        trajectories: the truth, `[S, T+1, C, *space]`, or what was measured of it, NaN where nothing was.
+        models: by method, any of `METHODS` but persistence.
+        initial_states: of the test simulations, as measured; None: exactly known.
+
+    Returns:
+        `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.
+
+    Raises:
+        ValueError: there is no test simulation, or not all of the state is known that one begins with.
+    """
+    if not test_sim:
+        raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
+    if max(test_sim) >= len(trajectories):
+        raise ValueError(
+            f"observation.test_sim names simulation {max(test_sim)}; there are {len(trajectories)}, from 0 on"
+        )
+    truth = trajectories[test_sim]
+    start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
+    if bool((start.isnan() & equation.layout.valid).any()):
+        raise ValueError(
+            "some states at t = 0 of observation.test_sim are not measured in every cell: a rollout begins with a "
+            "whole state, give `test_initial_states` to the Observations"
+        )
+    start = torch.where(equation.layout.valid, start, 0.0)
+    rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
+    for method in METHODS:
+        if method in models:
+            rollouts[method] = models[method].rollout(start, steps)
+    return rollouts

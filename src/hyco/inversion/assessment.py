@@ -1,0 +1,113 @@
+"""How sure an optimum is: covariance, identifiability and pull of the parameters' coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.identifiability import Identifiability, identifiability
+from hyco.inversion.linearisation import Linearisation
+from hyco.inversion.marginal import marginal_information, symmetric_root
+from hyco.inversion.uncertainty import Uncertainty, laplace
+from hyco.parameters import ParameterSpace
+
+# Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively, and, where
+# the parameters alone are more, their fields too.
+LARGEST_DENSE = 2000
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How sure the current coordinates of the parameters are.
+
+    Attributes:
+        uncertainty: of these coordinates, unknown initial states and other fields left free.
+        identifiability: what the data alone say of them.
+        kept: which coordinates all of this is of, `[p]`: all of the parameters', or, where fields have too many, those
+            of numbers alone.
+        pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
+            with sign, `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
+    """
+
+    uncertainty: Uncertainty
+    identifiability: Identifiability
+    kept: Tensor
+    pull: Tensor
+
+
+@torch.no_grad()
+def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
+    """Covariance and identifiability at one point, from the real data (and the prior) alone.
+
+    Args:
+        linear: the problem near the point.
+        space: of the parameters, whose coordinates are the first ones.
+    """
+    if len(linear.z) > LARGEST_DENSE:
+        return _assess_iteratively(linear, space)
+    residual, jacobian = (v.cpu() for v in linear.dense())
+    prior_residual, prior = (v.cpu() for v in linear.prior())
+    known_noise, p = linear.known_noise, linear.parameters
+    whole = laplace(
+        jacobian,
+        residual,
+        prior=prior if len(prior) else None,
+        known_noise=known_noise,
+        noisy=None if linear.noisy is None else linear.noisy.cpu(),
+    )
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
+    # Where σ is only a unit, the residuals tell the noise, and with it what the data determine.
+    chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
+    data = _without_initial_states(jacobian if known_noise else jacobian / chi, prior, p)
+    # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
+    plain = whole if known_noise else laplace(jacobian, residual, prior=prior if len(prior) else None)
+    slope = jacobian.T @ residual
+    if len(prior):
+        slope = slope + prior.T @ prior_residual
+    held = linear.box.held(linear.z.cpu(), slope)
+    step = torch.nan_to_num(plain.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
+    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
+    determined = identifiability(data, space.width, space.labels)
+    return Assessment(uncertainty, determined, torch.arange(p), pull)
+
+
+def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessment:
+    """The same without a matrix over all unknowns."""
+    p, z = linear.parameters, linear.z
+    kept = torch.arange(p) if p <= LARGEST_DENSE else torch.tensor(space.of_numbers)
+    marginal = marginal_information(linear, kept)
+    root = symmetric_root(marginal.information.cpu())
+    theta = z[:p].clone()
+    prior = torch.func.jacfwd(lambda c: space.prior_residuals(theta.index_copy(0, kept.to(z.device), c)))(theta[kept])
+    prior = prior.cpu()
+    scale = 1.0 if linear.known_noise else max(marginal.reduced_chi_square, 1e-300) ** 0.5
+    if len(prior):
+        scale = max(scale, 1.0)
+    whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
+    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square)
+    plain = whole if scale == 1 else laplace(root, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
+    slope = marginal.slope.cpu()
+    if len(prior):
+        slope = slope + prior.T @ space.prior_residuals(theta).cpu()
+    box = linear.box.select(kept)
+    held = box.held(theta.cpu()[kept], slope)
+    step = torch.nan_to_num(plain.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
+    pull = torch.where(held, 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
+    labels = [space.labels[i] for i in kept.tolist()]
+    return Assessment(uncertainty, identifiability(root / scale, box.width, labels), kept, pull)
+
+
+def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
+    """What is left of the parameters' columns when the initial states, with their prior, explain what they can."""
+    theta, xi = jacobian[:, :p], jacobian[:, p:]
+    if xi.shape[1] == 0:
+        return theta
+    held = prior[(prior[:, :p] == 0).all(dim=1)][:, p:] if len(prior) else prior[:, p:]
+    theta, xi = torch.cat([theta, theta.new_zeros((len(held), p))]), torch.cat([xi, held])
+    # Padding is never measured: a column of zeros would take a direction of its own out of the measurements.
+    xi = xi[:, xi.square().sum(dim=0) > 0]
+    Q, _ = torch.linalg.qr(xi)
+    rest: Tensor = theta - Q @ (Q.T @ theta)
+    return rest

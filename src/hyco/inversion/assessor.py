@@ -1,0 +1,105 @@
+"""Error bars of coordinates that move: computed where they are asked for, and kept as long as they hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.assessment import LARGEST_DENSE, Assessment, assess
+from hyco.inversion.estimate import NumberEstimate
+from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.number_estimates import alternative_minima, number_estimates
+
+log = logging.getLogger(__name__)
+
+# The covariance is computed at once for up to so many unknowns, else at the end of the training.
+_ASSESSED_ALWAYS = 64
+
+
+class Assessor:
+    """How sure the current coordinates of a problem are.
+
+    Attributes:
+        current: the assessment of the coordinates that were last asked for; None where there is none (yet).
+    """
+
+    def __init__(self, problem: InverseProblem) -> None:
+        self._problem, self._space = problem, problem.forward.space
+        self.current: Assessment | None = None
+        # The last ones: metrics and checkpoint of an epoch ask for the same.
+        self._numbers: tuple[Assessment | None, Tensor, dict[str, NumberEstimate]] | None = None
+
+    def forget(self) -> None:
+        """The coordinates, or the problem, have changed."""
+        self.current = None
+
+    def assess(self, coordinates: Tensor) -> None:
+        """Bring the covariance up to date, of numbers alone where fields have too many cells.
+
+        There is none as long as a weight is to be chosen.
+        """
+        if self.current is not None or self._space.undecided:
+            return
+        if self._problem.parameters > LARGEST_DENSE:
+            log.warning(
+                "%d coordinates of parameters are too many for a covariance (at most %d): fields have no error bars.",
+                self._problem.parameters,
+                LARGEST_DENSE,
+            )
+            if not self._space.of_numbers:
+                return
+        self.current = assess(self._problem.linearised(coordinates), self._space)
+
+    def assess_if_small(self, coordinates: Tensor) -> None:
+        """The same where it takes a moment."""
+        if len(coordinates) <= _ASSESSED_ALWAYS:
+            self.assess(coordinates)
+
+    def information(self, coordinates: Tensor) -> Tensor | None:
+        """Diagonal of the information `[q]`; None where not all coordinates have one."""
+        if self.current is None or len(self.current.uncertainty.information) != len(coordinates):
+            return None
+        return self.current.uncertainty.information.diagonal()
+
+    def covariance(self, coordinates: Tensor) -> Tensor | None:
+        """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where not all have one.
+
+        Where nothing is known the variance is that of a uniform distribution over the bounds.
+        """
+        self.assess_if_small(coordinates)
+        if self.current is None or len(self.current.kept) < self._problem.parameters:
+            return None
+        covariance = self.current.uncertainty.covariance
+        unknown = ~torch.isfinite(covariance.diagonal())
+        determined = torch.where(unknown[:, None] | unknown[None, :], torch.zeros_like(covariance), covariance)
+        return determined + torch.diag(torch.where(unknown, self._space.width.square() / 12, 0.0))
+
+    def numbers(self, coordinates: Tensor) -> dict[str, NumberEstimate]:
+        """Each learnt number with its error bar; see `number_estimates`."""
+        self.assess_if_small(coordinates)
+        theta, last = coordinates[: self._problem.parameters], self._numbers
+        if last is None or last[0] is not self.current or not torch.equal(last[1], theta):
+            numbers = number_estimates(self._space, theta, self.current)
+            self._numbers = last = self.current, theta.clone(), numbers
+        return last[2]
+
+    def warn(self, coordinates: Tensor, ends: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+        """Say in words what the data do not determine, and which other minima fit them as well, which are returned.
+
+        Args:
+            ends: where several searches on all data ended.
+        """
+        if self.current is None:
+            return []
+        for words in self.current.identifiability.words(most=4):
+            log.warning("The data do not determine %s (in units of what was known beforehand).", words)
+        theta, count = coordinates[: self._problem.parameters], self._problem.data.count(self._problem.steps)
+        minima = alternative_minima(self._space, theta, self.current, ends, count)[:8]
+        for numbers in minima:
+            text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items()) or "another field"
+            log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
+        return minima

@@ -1,0 +1,269 @@
+"""The physical model's result: coefficients with error bars, what the data determine, and how it came about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.runtime.storage import Bundle, prefixed, unprefixed
+from hyco.stepping.stepper import Path
+
+# Coordinates of which a file of JSON holds the whole covariance.
+_MOST_IN_JSON = 64
+
+
+@dataclass(frozen=True)
+class NumberEstimate:
+    """A number with its error bar.
+
+    Attributes:
+        value: the estimate, in units of the parameter.
+        std: its standard deviation, the noise's alone; None where it was not determined.
+        interval: the 95 % interval, which also reaches to where the measurements alone put the estimate.
+        identifiable: whether the data alone narrow down what was known beforehand, and the value sits on no bound.
+        pull: distance to the optimum on the measurements alone, in standard deviations.
+    """
+
+    value: float
+    std: float | None = None
+    interval: tuple[float, float] | None = None
+    identifiable: bool = False
+    pull: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As report.json has it: the value is `estimate`."""
+        entry = asdict(self)
+        interval = None if self.interval is None else list(self.interval)
+        return {"estimate": entry.pop("value"), **entry, "interval": interval}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> NumberEstimate:
+        """The inverse of `to_json`; other keys are ignored."""
+        interval = data.get("interval")
+        return cls(
+            data["estimate"],
+            data["std"],
+            None if interval is None else (interval[0], interval[1]),
+            data["identifiable"],
+            data.get("pull"),
+        )
+
+
+@dataclass(frozen=True)
+class FieldEstimate:
+    """A parameter that varies in space, with a map of its standard deviation.
+
+    Attributes:
+        value: the estimate `[*space]`, in units of the parameter.
+        std: to first order, `[*space]`; None where there are too many unknowns for a covariance.
+        identifiable: whether the data determine every direction of it.
+        pull: the largest of its coordinates' distances to the optimum on the measurements alone, in standard
+            deviations.
+    """
+
+    value: Tensor
+    std: Tensor | None = None
+    identifiable: bool = False
+    pull: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """With nested lists; the value is `estimate`."""
+        std = None if self.std is None else self.std.tolist()
+        return {"estimate": self.value.tolist(), "std": std, "identifiable": self.identifiable, "pull": self.pull}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FieldEstimate:
+        """The inverse of `to_json`."""
+        std = None if data["std"] is None else torch.tensor(data["std"], dtype=torch.float64)
+        value = torch.tensor(data["estimate"], dtype=torch.float64)
+        return cls(value, std, data["identifiable"], data["pull"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the last search ended.
+
+    Attributes:
+        status, reason: see `OptimisationResult`.
+        iterations, evaluations: of that search.
+        forward_simulations: of all searches so far, in simulations of all training data.
+        starts: where several starts ended, `{"x": …, "value": …, "status": …}`.
+    """
+
+    status: str
+    reason: str
+    iterations: int | None = None
+    evaluations: int | None = None
+    forward_simulations: float | None = None
+    starts: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """What there is of it."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class PhysicalEstimate:
+    """What an inversion, or the physical half of a hybrid, says of the unknown parameters.
+
+    `estimate["viscosity"]` is a `NumberEstimate` or a `FieldEstimate`.
+
+    Attributes:
+        numbers: learnt numbers by full name.
+        fields: learnt fields by name.
+        values: numbers by the parameter's name as the equation takes them; with `fields` they complete it.
+        covariance: of the optimiser's coordinates `labels`, `[k, k]`, from the real data and the prior alone; infinite
+            where nothing is known; None if it was not determined.
+        labels: names of those coordinates.
+        identifiability: singular values and directions, see `Identifiability.to_dict`; None likewise.
+        reduced_chi_square: squared residuals over degrees of freedom, 1 where model and noise are right; None likewise.
+        alternative_minima: numbers of other minima that fit the data as well.
+        outcome: how the last search ended; None if there was none: then all this is the first guess.
+        weights: of regularisations, as they were chosen.
+        residuals: root mean square of the whitened residuals, see `residual_summary`.
+        from_predictions: whether the estimate comes from an update with the network's predictions.
+        equation, resolution: what the physical model assumes where it differs from the data's equation and grid.
+        execution: how the equation's step was run.
+        evaluations: every evaluation of the loss `[n, 1 + numbers]`, NaN where it was not finite, then the numbers.
+    """
+
+    numbers: dict[str, NumberEstimate]
+    fields: dict[str, FieldEstimate] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    covariance: Tensor | None = None
+    labels: tuple[str, ...] = ()
+    identifiability: dict[str, Any] | None = None
+    reduced_chi_square: float | None = None
+    alternative_minima: list[dict[str, float]] = field(default_factory=list)
+    outcome: Outcome | None = None
+    weights: dict[str, float] = field(default_factory=dict)
+    residuals: dict[str, Tensor] = field(default_factory=dict)
+    from_predictions: bool = False
+    equation: dict[str, Any] = field(default_factory=dict)
+    resolution: dict[str, int] | None = None
+    execution: Path = "auto"
+    evaluations: Tensor = field(default_factory=lambda: torch.empty((0, 1), dtype=torch.float64))
+
+    def __getitem__(self, name: str) -> NumberEstimate | FieldEstimate:
+        """The estimate of a parameter, by full name.
+
+        Raises:
+            KeyError: it was not learnt; the message says what was.
+        """
+        if name in self.numbers:
+            return self.numbers[name]
+        if name in self.fields:
+            return self.fields[name]
+        raise KeyError(f"{name!r} was not learnt; there are: {', '.join([*self.numbers, *self.fields])}")
+
+    def stepper_values(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The learnt parameters as a stepper takes them: `[]`, or `[1, *space]` for a field."""
+        numbers = {name: torch.tensor(value, dtype=dtype) for name, value in self.values.items()}
+        return numbers | {name: f.value.to(dtype)[None] for name, f in self.fields.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, which know no infinity and no NaN."""
+        covariance = None
+        if self.covariance is not None and len(self.labels) <= _MOST_IN_JSON:
+            covariance = [[v if math.isfinite(v) else None for v in row] for row in self.covariance.tolist()]
+        names = ["loss", *self.numbers]
+        return {
+            "parameters": {name: number.to_json() for name, number in self.numbers.items()},
+            "fields": {name: f.to_json() for name, f in self.fields.items()},
+            "values": self.values,
+            "covariance": covariance,
+            "labels": list(self.labels),
+            "identifiability": self.identifiability,
+            "reduced_chi_square": self.reduced_chi_square,
+            "alternative_minima": self.alternative_minima,
+            "outcome": {} if self.outcome is None else self.outcome.to_json(),
+            "weights": self.weights,
+            "residuals": {name: t.tolist() for name, t in self.residuals.items()},
+            "from_predictions": self.from_predictions,
+            "assumed": {"equation": self.equation, "resolution": self.resolution},
+            "execution": self.execution,
+            "evaluations": [
+                {name: value if math.isfinite(value) else None for name, value in zip(names, row, strict=True)}
+                for row in self.evaluations.tolist()
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PhysicalEstimate:
+        """The inverse of `to_json`; other keys are ignored."""
+        covariance = data["covariance"]
+        if covariance is not None:
+            rows = [[math.inf if v is None else v for v in row] for row in covariance]
+            covariance = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(rows))
+        rows = [[math.nan if v is None else v for v in entry.values()] for entry in data["evaluations"]]
+        evaluations = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 1 + len(data["parameters"]))
+        return cls(
+            numbers={name: NumberEstimate.from_json(entry) for name, entry in data["parameters"].items()},
+            fields={name: FieldEstimate.from_json(entry) for name, entry in data["fields"].items()},
+            residuals={name: torch.tensor(v, dtype=torch.float64) for name, v in data["residuals"].items()},
+            covariance=covariance,
+            labels=tuple(data["labels"]),
+            outcome=Outcome(**data["outcome"]) if data["outcome"] else None,
+            equation=data["assumed"]["equation"],
+            resolution=data["assumed"]["resolution"],
+            evaluations=evaluations,
+            **{key: data[key] for key in _PLAIN},
+        )
+
+    def to_bundle(self) -> Bundle:
+        """Tensors and JSON values, for checkpoints: bit for bit, and in little space."""
+        tensors = {"evaluations": self.evaluations, **prefixed("residuals", self.residuals)}
+        if self.covariance is not None:
+            tensors["covariance"] = self.covariance
+        for name, f in self.fields.items():
+            tensors[f"field/{name}"] = f.value
+            if f.std is not None:
+                tensors[f"field_std/{name}"] = f.std
+        metadata = {key: getattr(self, key) for key in _PLAIN}
+        metadata |= {
+            "numbers": {name: number.to_json() for name, number in self.numbers.items()},
+            "fields": {name: {"identifiable": f.identifiable, "pull": f.pull} for name, f in self.fields.items()},
+            "labels": list(self.labels),
+            "outcome": None if self.outcome is None else self.outcome.to_json(),
+            "equation": self.equation,
+            "resolution": self.resolution,
+        }
+        return Bundle(tensors, metadata)
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> PhysicalEstimate:
+        """The inverse of `to_bundle`."""
+        tensors, meta = bundle.tensors, bundle.metadata
+        fields = {
+            name: FieldEstimate(tensors[f"field/{name}"], tensors.get(f"field_std/{name}"), **entry)
+            for name, entry in meta["fields"].items()
+        }
+        return cls(
+            numbers={name: NumberEstimate.from_json(entry) for name, entry in meta["numbers"].items()},
+            fields=fields,
+            residuals=unprefixed("residuals", tensors),
+            covariance=tensors.get("covariance"),
+            labels=tuple(meta["labels"]),
+            outcome=None if meta["outcome"] is None else Outcome(**meta["outcome"]),
+            equation=meta["equation"],
+            resolution=meta["resolution"],
+            evaluations=tensors["evaluations"],
+            **{key: meta[key] for key in _PLAIN},
+        )
+
+
+# Attributes that are JSON values as they are, under their own names.
+_PLAIN = (
+    "values",
+    "identifiability",
+    "reduced_chi_square",
+    "alternative_minima",
+    "weights",
+    "from_predictions",
+    "execution",
+)

@@ -1,0 +1,34 @@
+"""An equation with estimated parameters, which predicts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.equations.registry import model_equation
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.stepping.physical_model import PhysicalModel
+from hyco.stepping.stepper import path_after_training
+
+
+class EstimatedModel:
+    """The physical model of an estimate; where that assumes another equation or a coarser grid, so does this.
+
+    Args:
+        estimate: values of the learnt parameters; the others are the equation's.
+        equation: that of the data.
+    """
+
+    def __init__(self, estimate: PhysicalEstimate, equation: Equation) -> None:
+        self.estimate = estimate
+        self._layout = equation.layout
+        self._equation = model_equation(equation, estimate.equation, estimate.resolution)
+        self._path = path_after_training(estimate.execution)
+
+    @torch.no_grad()
+    def rollout(self, states: Tensor, steps: int) -> Tensor:
+        """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
+        parameters = self._equation.parameter_tensors(states.dtype)
+        parameters |= self.estimate.stepper_values(states.dtype)
+        return PhysicalModel(self._equation, self._layout, self._path, work=steps).rollout(states, parameters, steps)

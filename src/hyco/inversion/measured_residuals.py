@@ -1,0 +1,81 @@
+"""Residuals of the real data: what was measured of the training simulations, and the noise it is weighed with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hyco.observations import Observations
+from hyco.observations.operators import Operator
+
+
+class MeasuredResiduals:
+    """(H(u) - y)/σ, with states u, the observation operator H, measured values y and the noise σ per channel.
+
+    Args:
+        observations: of which the training simulations count.
+        steps: the longest horizon; others may be shorter.
+        first: number of the first state that counts: 0 where the initial states are unknown, else 1.
+
+    Attributes:
+        times: numbers of the states of which anything was measured; no other ones are needed.
+        targets, mask: what was measured of them, `[S, R, C, K…]`.
+        sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
+        known_noise: whether σ is the noise, not only a unit; see `Observations.noise_known`.
+    """
+
+    def __init__(self, observations: Observations, *, steps: int, first: int, device: torch.device) -> None:
+        train = observations.train
+        self.observations, self.first = observations, first
+        self.known_noise = observations.noise_known
+        self.sigma = observations.unit.to(device)
+        self._sigma_of_entries = observations.unit_of_entries.to(device)
+        measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
+        self.times = [n for n in range(first, steps + 1) if measured[n]]
+        self.targets = observations.values[train][:, self.times].to(device)
+        self.mask = observations.mask[train][:, self.times].to(device)
+        self._operators: dict[int, Operator] = {}
+
+    def read(self, steps: int) -> list[int]:
+        """The times of the data up to a horizon."""
+        return [n for n in self.times if n <= steps]
+
+    def up_to(self, steps: int) -> tuple[Tensor, Tensor]:
+        """Targets and mask up to a horizon."""
+        last = len(self.read(steps))
+        return self.targets[:, :last], self.mask[:, :last]
+
+    def count(self, steps: int) -> int:
+        """Number of residuals up to a horizon."""
+        return int(self.up_to(steps)[1].sum())
+
+    def noisy(self, steps: int) -> Tensor | None:
+        """Which residuals tell how large the noise is, a mask `[N]`; None: all."""
+        channels = self.observations.tells_noise_of_entries
+        if bool(channels.all()):
+            return None
+        mask = self.up_to(steps)[1]
+        return channels.to(mask.device).expand(mask.shape)[mask]
+
+    def operator(self, steps: int) -> Operator:
+        """H for the training simulations at the times of the data up to a horizon."""
+        if steps not in self._operators:
+            train, times = self.observations.train, torch.tensor(self.read(steps), dtype=torch.long)
+            whole = self.observations.operator(train, self.first, steps)
+            chosen = whole.select(torch.arange(len(train))[:, None], times - self.first)
+            self._operators[steps] = chosen.to(self.targets.device)
+        return self._operators[steps]
+
+    def whitened(self, starts: Tensor, states: Tensor, steps: int, copies: int) -> Tensor:
+        """The residuals `[K, N]` of K copies of all simulations.
+
+        Args:
+            starts: states at t = 0, `[K·S, C, *space]`.
+            states: those at the times of the data but t = 0, `[K·S, R, C, *space]`.
+        """
+        if self.times[:1] == [0]:
+            states = torch.cat([starts[:, None], states], dim=1)
+        targets, mask = self.up_to(steps)
+        read = self.operator(steps)(states)
+        residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_of_entries
+        return residuals[:, mask]

@@ -1,0 +1,105 @@
+"""From coordinates to numbers with standard deviations and intervals, and other minima beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.assessment import Assessment
+from hyco.inversion.estimate import NumberEstimate
+from hyco.inversion.identifiability import INTERVAL
+from hyco.parameters import ParameterSpace
+
+# Half the width of a 95 % interval, in standard deviations.
+CONFIDENCE = INTERVAL / 2
+# Standard deviations from which on another minimum is another one.
+_APART = 3.0
+# A number without bounds of which nothing is known gets this many units as its standard deviation.
+UNKNOWN = 1e6
+
+
+def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment | None) -> dict[str, NumberEstimate]:
+    """Each learnt number, with error bars where there is an assessment.
+
+    A number is identifiable if the data alone give a 95 % interval narrower than what was known beforehand (the
+    bounds, or the prior's interval), and the estimate does not sit on a bound. Where nothing is known the standard
+    deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
+    measurements alone put it, together: in a hybrid it is wider than ± 1.96 std.
+
+    Args:
+        theta: the parameters' coordinates, `[p]`.
+    """
+    estimates = {}
+    bounds = {name: number.bounds for p in space.learnable for name, number in p.scalar_parts().items()}
+    rows = {} if assessment is None else {int(i): row for row, i in enumerate(assessment.kept)}
+    numbers = space.numbers(theta)
+    for i, label in enumerate(space.labels):
+        if label not in numbers:
+            continue
+        value = float(numbers[label])
+        if assessment is None:
+            estimates[label] = NumberEstimate(value)
+            continue
+        pull = float(assessment.pull[rows[i]])
+        spread = min(float(assessment.uncertainty.std[rows[i]]), UNKNOWN)
+        moved = theta.clone().requires_grad_(True)
+        slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
+        lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(theta[i])
+        # The interval reaches to where the measurements alone put the estimate, and as far beyond.
+        alone = position - pull * spread
+        ends = [
+            max(lower, min(position, alone) - CONFIDENCE * spread),
+            min(upper, max(position, alone) + CONFIDENCE * spread),
+        ]
+        std = spread * slope
+        if (limits := bounds[label]) is not None:
+            std = min(std, (limits[1] - limits[0]) / math.sqrt(12))
+        inside = lower + 1e-6 < position < upper - 1e-6
+        first, last = sorted(_number_at(space, theta, i, end, label) for end in ends)
+        estimates[label] = NumberEstimate(
+            value,
+            std,
+            (first, last),
+            identifiable=bool(inside and assessment.identifiability.determined[rows[i]]),
+            pull=abs(pull),
+        )
+    return estimates
+
+
+def _number_at(space: ParameterSpace, theta: Tensor, i: int, position: float, label: str) -> float:
+    """A number with its coordinate elsewhere."""
+    moved = theta.clone()
+    moved[i] = position
+    value = float(space.numbers(moved)[label])
+    return value if math.isfinite(value) else math.copysign(1e300, value)
+
+
+def alternative_minima(
+    space: ParameterSpace, theta: Tensor, assessment: Assessment, ends: Sequence[Mapping[str, Any]], count: int
+) -> list[dict[str, float]]:
+    """Other minima that fit as well as the estimate: the numbers of each, one of several alike.
+
+    A search that ended elsewhere (three standard deviations off in some coordinate) is one if its χ² is not larger by
+    nine, the 99.7 % limit of one unknown.
+
+    Args:
+        theta: the parameters' coordinates, `[p]`.
+        ends: where several searches ended, `{"x": …, "value": …}` with the mean squared residual as value.
+        count: number of residuals.
+    """
+    finite = [end for end in ends if end["value"] is not None]
+    if not finite:
+        return []
+    best = min(end["value"] for end in finite)
+    std = torch.nan_to_num(assessment.uncertainty.std, posinf=UNKNOWN).clamp_min(1e-12)
+    places = [theta]
+    for end in sorted(finite, key=lambda e: float(e["value"])):
+        place = torch.tensor(end["x"], dtype=theta.dtype)
+        apart = all(float(((place - other)[assessment.kept].abs() / std).max()) > _APART for other in places)
+        if apart and (end["value"] - best) * count < _APART**2:
+            places.append(place)
+    return [{name: float(v) for name, v in space.numbers(place).items()} for place in places[1:]]

@@ -1,0 +1,71 @@
+"""What a calibration has done so far, beside where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.estimate import Outcome, PhysicalEstimate
+from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.optimisers.result import OptimisationResult
+from hyco.inversion.outcomes import evaluations_of
+
+# Ends of several starts that are recorded.
+_RECORDED_STARTS = 64
+
+
+@dataclass
+class Progress:
+    """What has been done so far.
+
+    Attributes:
+        updates: how many.
+        evaluations: every evaluation of the loss `[n, 1 + numbers]`: the loss, NaN if it was not finite, and the
+            numbers.
+        outcome: of the last update; None before the first.
+        failed: the error that the last update calls for.
+        settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
+            search of `calibrate` has converged.
+        from_predictions: whether the coordinates come from an update with the network's predictions.
+        limited_by: key that limits the iterations of the last update.
+        residuals, alternative_minima: at the end, see `PhysicalEstimate`.
+    """
+
+    evaluations: Tensor
+    updates: int = 0
+    outcome: Outcome | None = None
+    failed: str | None = None
+    settled: bool = False
+    from_predictions: bool = False
+    limited_by: str = ""
+    residuals: dict[str, Tensor] = field(default_factory=dict)
+    alternative_minima: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, estimate: PhysicalEstimate, updates: int, failed: str | None, *, settled: bool) -> Progress:
+        """Where a calibration was that was interrupted."""
+        return cls(
+            estimate.evaluations,
+            updates,
+            estimate.outcome,
+            failed,
+            settled,
+            estimate.from_predictions,
+            residuals=estimate.residuals,
+            alternative_minima=estimate.alternative_minima,
+        )
+
+    def note(self, result: OptimisationResult, problem: InverseProblem) -> None:
+        """Put an update on record."""
+        self.updates += 1
+        self.evaluations = torch.cat([self.evaluations, evaluations_of(result, problem.forward.space)])
+        self.outcome = Outcome(
+            str(result.status),
+            result.reason,
+            result.iterations,
+            result.evaluations,
+            problem.simulations,
+            [{**start, "x": start["x"][: problem.parameters]} for start in result.starts][:_RECORDED_STARTS],
+        )

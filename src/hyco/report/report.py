@@ -1,0 +1,116 @@
+"""The report of a run: errors of every method, parameters with their uncertainty, and the cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.evaluation import METHODS, EvaluatedModel
+from hyco.metrics import nrmse_per_step
+from hyco.report.cost import cost
+from hyco.report.parameters import parameter_entries
+from hyco.report.warnings import warn_of_estimate, warn_of_prior_knowledge
+
+
+def report(
+    experiment: str,
+    seed: int,
+    equation: Equation,
+    name: str,
+    rollouts: Mapping[str, Tensor],
+    models: Mapping[str, EvaluatedModel],
+    true_numbers: Mapping[str, Mapping[str, float]] | None = None,
+    *,
+    measured: bool = False,
+) -> dict[str, Any]:
+    """The content of report.json.
+
+    Args:
+        rollouts: by method, see `roll_out_methods`.
+        true_numbers: by method, true values of learnt numbers by full name, where they are known; default: the
+            equation's own.
+        measured: the rollouts' `truth` was measured, so that errors have its noise in them, and no true value is known
+            of what is learnt. Steps of which nothing was measured are left out; `nrmse.steps` then names the others.
+
+    Raises:
+        FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
+        ValueError: the physical model had no update, so that a number has no standard deviation.
+    """
+    own = {key: value for key, value in equation.parameters.items() if isinstance(value, float)}
+    methods: dict[str, Any] = {}
+    for method in METHODS:
+        if method not in rollouts:
+            continue
+        entry: dict[str, Any] = {"nrmse": _errors(method, rollouts[method], rollouts["truth"])}
+        if method in models:
+            truth = {} if measured else own if true_numbers is None else true_numbers.get(method, {})
+            entry |= _of_model(method, models[method], None if measured else equation, truth)
+        methods[method] = entry
+    warn_of_prior_knowledge(methods.values())
+    spent = cost(model.training for model in models.values())
+    content = {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": spent}
+    return content | {"measured": True} if measured else content
+
+
+def _errors(method: str, rollout: Tensor, truth: Tensor) -> dict[str, Any]:
+    """NRMSE of a rollout `[S, T, C, *space]`: `mean` and `per_step`.
+
+    Raises:
+        FloatingPointError: the rollout or its error is not finite.
+    """
+    of_all, flagged = nrmse_per_step(rollout, truth)
+    steps = _known_steps(truth)
+    per_step = [of_all[step - 1] for step in steps]
+    mean = sum(per_step) / len(per_step)
+    finite = bool(torch.isfinite(rollout).all())
+    if not (finite and math.isfinite(mean)):
+        raise FloatingPointError(
+            f"the test rollout of {method} is {'so large that its error is not finite' if finite else 'not finite'}"
+            ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
+        )
+    errors: dict[str, Any] = {"mean": mean, "per_step": per_step}
+    if len(steps) < len(of_all):
+        errors["steps"] = steps
+    if flagged:
+        errors["steps_with_truth_near_zero"] = flagged
+    return errors
+
+
+def _of_model(
+    method: str, model: EvaluatedModel, equation: Equation | None, truth: Mapping[str, float]
+) -> dict[str, Any]:
+    """What a report says of a model beside its errors, and warnings where it is not to be trusted."""
+    entry: dict[str, Any] = {"training_seconds": model.training["wall_seconds"], **model.hybrid}
+    estimate = model.estimate
+    if estimate is None:
+        return entry
+    entry["parameters"] = parameter_entries(equation, model, truth)
+    entry |= {
+        "reduced_chi_square": estimate.reduced_chi_square,
+        "outcome": {} if estimate.outcome is None else estimate.outcome.to_json(),
+        "weights": estimate.weights,
+        "execution": estimate.execution,
+    }
+    if estimate.alternative_minima:
+        entry["alternative_minima"] = estimate.alternative_minima
+    if estimate.identifiability is not None:
+        entry["undetermined"] = estimate.identifiability["undetermined"]
+    warn_of_estimate(method, estimate, entry["parameters"])
+    return entry
+
+
+def _known_steps(truth: Tensor) -> list[int]:
+    """The steps, from 1, of which anything is known.
+
+    Raises:
+        ValueError: there are none.
+    """
+    steps = [int(i) + 1 for i in (~truth.isnan()).transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten()]
+    if not steps:
+        raise ValueError("nothing was measured of observation.test_sim after t = 0: there is nothing to compare with")
+    return steps

@@ -1,0 +1,73 @@
+"""What to worry about in a report, in words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hyco.inversion.estimate import PhysicalEstimate
+
+log = logging.getLogger(__name__)
+
+# A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
+MISFIT = 1.5
+# A pull above this many standard deviations is more than the error bar says.
+PULL = 1.0
+
+
+def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say where error bars are not to be trusted.
+
+    Args:
+        parameters: entries of the report.
+    """
+    if estimate.outcome is None:
+        log.warning(
+            "%s is the first guess: the physical model had no update. Raise hybrid.epochs to at least "
+            "warmup_epochs + interleave_frequency.",
+            method,
+        )
+        return
+    chi_square = estimate.reduced_chi_square
+    if chi_square is not None and chi_square > MISFIT:
+        log.warning(
+            "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
+            "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
+            "(raise hybrid.alpha, or train longer).",
+            method,
+            chi_square**0.5,
+            chi_square,
+        )
+    for name, entry in parameters.items():
+        if (entry.get("pull") or 0.0) > PULL:
+            log.warning(
+                "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
+                "cover that%s. %s",
+                method,
+                name,
+                entry["pull"],
+                ", its interval does" if "interval" in entry else "",
+                _why_pulled(estimate),
+            )
+
+
+def _why_pulled(estimate: PhysicalEstimate) -> str:
+    """What keeps a parameter away from where the measurements alone put it, and what to do."""
+    if not estimate.from_predictions:
+        return "The optimisation ended on its way there: allow more iterations, or a smaller physical.abs_tol."
+    return "The network's predictions pull it: raise hybrid.alpha, or train longer."
+
+
+def warn_of_prior_knowledge(entries: Iterable[Mapping[str, Any]]) -> None:
+    """Say that a hybrid used more than the observations."""
+    for entry in entries:
+        interaction = entry.get("interaction", {})
+        if interaction.get("prior_knowledge"):
+            log.warning(
+                "The hybrid was trained from initial states of a known distribution (%d of them, length_scale %g, "
+                "amplitude %g): that is knowledge beyond the observations. hybrid.interaction.source=trajectories "
+                "shows the result without it.",
+                *(interaction[key] for key in ("count", "length_scale", "amplitude")),
+            )
+            return
