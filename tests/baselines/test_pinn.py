@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from hyco.baselines.pinn import PinnConfig, _Fit, train_pinn
 from hyco.equations.registry import build_equation
-from hyco.evaluation import roll_out_methods
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.metrics import nrmse_per_step
 from hyco.networks.coordinate_model import CoordinateModel
 from hyco.observations import ObservationConfig, observe
@@ -94,7 +94,9 @@ def test_it_finds_the_diffusivity_and_the_states(heat):
     assert found["std"] is None, "there is no honest one"
     assert physics["values"]["diffusivity"] == found["estimate"]
     assert physics["equation"] == "heat"
-    rollouts = roll_out_methods(truth, [1], equation, {"synthetic": network, "physical": physics})
+    rollouts = roll_out_methods(
+        truth, [1], equation, evaluated_models({"synthetic": network, "physical": physics}, equation)
+    )
     for method in ("synthetic", "physical"):
         per_step, _ = nrmse_per_step(rollouts[method], rollouts["truth"])
         assert sum(per_step) / 10 < 0.03
@@ -147,7 +149,9 @@ def test_a_static_problem_with_a_field_runs_and_its_field_is_told():
     network, physics = train_pinn(equation, observations, config, 0, device=CPU)
     assert physics["fields"]["permeability"]["std"] is None
     assert torch.tensor(physics["fields"]["permeability"]["estimate"]).shape == (10, 8)
-    rollouts = roll_out_methods(truth, [1], equation, {"synthetic": network, "physical": physics})
+    rollouts = roll_out_methods(
+        truth, [1], equation, evaluated_models({"synthetic": network, "physical": physics}, equation)
+    )
     per_step, _ = nrmse_per_step(rollouts["synthetic"], rollouts["truth"])
     assert per_step[0] < 0.1
 
@@ -157,12 +161,11 @@ def test_it_believes_in_the_equation_of_the_physical_model(heat):
     equation, truth, observations = heat
     config = PinnConfig(**CONFIG | {"updates": 3, "equation": {"boundary": "neumann"}})
     _, physics = train_pinn(equation, observations, config, 0, device=CPU)
-    assert physics["believed"] == {"equation": {"boundary": "neumann"}, "resolution": None}
+    assert physics["assumed"] == {"equation": {"boundary": "neumann"}, "resolution": None}
     own = build_equation(HEAT | {"boundary": "neumann"})
-    there = roll_out_methods(
-        truth, [1], own, {"physical": physics | {"believed": {"equation": {}, "resolution": None}}}
-    )
-    here = roll_out_methods(truth, [1], equation, {"physical": physics})
+    plain = physics | {"assumed": {"equation": {}, "resolution": None}}
+    there = roll_out_methods(truth, [1], own, evaluated_models({"physical": plain}, own))
+    here = roll_out_methods(truth, [1], equation, evaluated_models({"physical": physics}, equation))
     assert torch.equal(here["physical"], there["physical"])
     model = network_of(observations)
     steps = torch.tensor([0, 4])

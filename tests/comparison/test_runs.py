@@ -12,8 +12,9 @@ from hyco.comparison import CompareConfig, compare, runs
 from hyco.comparison.runs import LostProcessError
 from hyco.config import ConfigurationError, contenders, parse
 from hyco.equations.registry import build_equation
-from hyco.evaluation import report, roll_out_methods
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
+from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
@@ -97,7 +98,7 @@ def test_the_numbers_of_a_method_are_those_of_its_own_pipeline(whole):
     trajectories = generate(equation, c.generation, 3)
     observations = observe(trajectories, c.observation, 3)
     *_, (checkpoint, _) = train_synthetic(observations, c.synthetic, 3, configuration={}, device=torch.device("cpu"))
-    models = {"synthetic": final_synthetic_model(checkpoint)}
+    models = evaluated_models({"synthetic": final_synthetic_model(checkpoint)}, equation)
     states = trajectories.tensors["trajectories"]
     expected = report("", 3, equation, "", roll_out_methods(states, [1, 3], equation, models), models)["methods"]
     found = {r["method"]: r for r in whole["runs"] if r["seed"] == 3}

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
-from hyco.evaluation import field_error, report, roll_out_methods, table
+from hyco.evaluation import evaluated_models, field_error, roll_out_methods
+from hyco.inversion.estimate import NumberEstimate, Outcome, PhysicalEstimate
 from hyco.networks.synthetic import SyntheticModel
+from hyco.report import report, table
 from hyco.stepping.generation import GenerationConfig, generate
 
 EQUATION = build_equation(
@@ -31,19 +33,17 @@ TRAINING = {
 }
 
 
-def physical(value):
-    return {
-        "parameters": {"viscosity": {"estimate": value, "std": 0.01, "identifiable": True}},
-        "values": {"viscosity": value},
-        "fields": {},
-        "weights": {},
-        "reduced_chi_square": 1.0,
-        "identifiability": {"undetermined": []},
-        "outcome": {"status": "converged"},
-        "execution": "traced",
-        "believed": {"equation": {}, "resolution": None},
-        "training": TRAINING,
-    }
+def physical(value, *, outcome=True, std=0.01, interval=None, pull=None, **changes):
+    """A final physical model, as its file has it."""
+    estimate = PhysicalEstimate(
+        {"viscosity": NumberEstimate(value, std, interval, identifiable=True, pull=pull)},
+        values={"viscosity": value},
+        reduced_chi_square=changes.pop("reduced_chi_square", 1.0),
+        identifiability={"undetermined": []},
+        outcome=Outcome("converged", "done") if outcome else None,
+        **changes,
+    )
+    return {**estimate.to_json(), "training": TRAINING}
 
 
 def synthetic():
@@ -60,19 +60,28 @@ def test_after_a_compiled_training_nothing_is_compiled_for_a_rollout(monkeypatch
     monkeypatch.setattr(torch, "compile", None)
     states = DATA.tensors["trajectories"]
     found = [
-        roll_out_methods(states, [2], EQUATION, {"physical": physical(0.2) | {"execution": path}})["physical"]
+        roll_out_methods(states, [2], EQUATION, evaluated({"physical": physical(0.2, execution=path)}))["physical"]
         for path in ("compiled", "traced")
     ]
     assert torch.equal(*found)
 
 
+def evaluated(models):
+    return evaluated_models(models, EQUATION)
+
+
 def rollouts(models):
-    return roll_out_methods(DATA.tensors["trajectories"], [2, 1], EQUATION, models)
+    return roll_out_methods(DATA.tensors["trajectories"], [2, 1], EQUATION, evaluated(models))
+
+
+def reported(models, states=None, seed=0):
+    rolled = rollouts(models) if states is None else states
+    return report("e", seed, EQUATION, "burgers", rolled, evaluated(models), TRUE)
 
 
 def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence():
     models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1)}
-    found = report("e", 3, EQUATION, "burgers", rollouts(models), models, TRUE)
+    found = reported(models, seed=3)
     assert (found["experiment"], found["seed"], found["equation"]) == ("e", 3, "burgers")
     methods = found["methods"]
     assert list(methods) == ["persistence", "hybrid_synthetic", "hybrid_physical"]
@@ -93,27 +102,27 @@ def test_the_true_physics_has_no_error_and_an_untrained_network_is_persistence()
 
 def test_parameters_come_with_truth_estimate_std_and_error():
     models = {"physical": physical(0.12)}
-    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)["methods"]["physical"]["parameters"]
+    found = reported(models)["methods"]["physical"]["parameters"]
     assert found["viscosity"] == {
         "true": 0.1,
         "estimate": 0.12,
         "std": 0.01,
+        "interval": None,
         "identifiable": True,
+        "pull": None,
         "relative_error": pytest.approx(0.2),
     }
 
 
 def test_a_number_without_a_standard_deviation_is_refused_with_the_reason():
-    model = physical(0.1)
-    model["parameters"]["viscosity"]["std"] = None
-    models = {"hybrid_physical": model}
+    models = {"hybrid_physical": physical(0.1, std=None)}
     with pytest.raises(ValueError, match="viscosity has no standard deviation: the weight of a regularisation is"):
-        report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+        reported(models)
 
 
 def test_residuals_above_the_noise_are_warned_of(caplog):
-    models = {"hybrid_physical": physical(0.12) | {"reduced_chi_square": 4.0}}
-    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    models = {"hybrid_physical": physical(0.12, reduced_chi_square=4.0)}
+    found = reported(models)
     assert found["methods"]["hybrid_physical"]["reduced_chi_square"] == 4.0
     assert "hybrid_physical leaves residuals of 2 times the noise" in caplog.text
 
@@ -122,36 +131,30 @@ def test_residuals_above_the_noise_are_warned_of(caplog):
     ("pulled", "why"), [(True, "network's predictions pull it"), (False, "ended on its way there")]
 )
 def test_a_pull_is_warned_of_with_what_causes_it(pulled, why, caplog):
-    model = physical(0.12) | {"pulled": pulled}
-    model["parameters"]["viscosity"]["pull"] = 3.0
-    models = {"hybrid_physical": model}
-    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    models = {"hybrid_physical": physical(0.12, pull=3.0, from_predictions=pulled)}
+    reported(models)
     assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
     assert why in caplog.text
 
 
-@pytest.mark.parametrize(("more", "covered"), [({"interval": [0.05, 0.2]}, True), ({}, False)])
-def test_a_pull_is_warned_of_and_only_an_interval_said_to_cover_it(caplog, more, covered):
-    model = physical(0.12)
-    model["parameters"]["viscosity"] |= {"pull": 3.0, **more}
-    models = {"hybrid_physical": model}
-    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+@pytest.mark.parametrize("interval", [(0.05, 0.2), None])
+def test_a_pull_is_warned_of_and_only_an_interval_said_to_cover_it(caplog, interval):
+    models = {"hybrid_physical": physical(0.12, pull=3.0, interval=interval)}
+    reported(models)
     assert "viscosity is 3 standard deviations from where the measurements alone put it" in caplog.text
-    assert ("its interval does" in caplog.text) == covered
+    assert ("its interval does" in caplog.text) == (interval is not None)
 
 
 def test_a_first_guess_is_called_so_and_not_laid_to_the_network(caplog):
-    model = physical(0.5) | {"outcome": {"rivals": []}, "reduced_chi_square": 180.0}
-    model["parameters"]["viscosity"]["pull"] = 300.0
-    models = {"hybrid_physical": model}
-    report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    models = {"hybrid_physical": physical(0.5, outcome=False, pull=300.0, reduced_chi_square=180.0)}
+    reported(models)
     assert "hybrid_physical is the first guess: the physical model had no update" in caplog.text
     assert "network" not in caplog.text
 
 
 def test_the_table_has_a_row_for_each_method_and_parameter():
     models = {"physical": physical(0.12), "synthetic": synthetic()}
-    rows = table(report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE))
+    rows = table(reported(models))
     assert rows["method"].tolist() == ["persistence", "synthetic", "physical"]
     assert rows["estimate"].tolist()[-1] == 0.12
     assert math.isnan(rows["true"].tolist()[0])
@@ -162,7 +165,7 @@ def test_a_rollout_that_is_not_finite_is_an_error_and_not_a_number():
     broken = rollouts(models)
     broken["synthetic"][0, 2] = torch.inf
     with pytest.raises(FloatingPointError, match="the test rollout of synthetic is not finite: train longer"):
-        report("e", 0, EQUATION, "burgers", broken, models, TRUE)
+        reported(models, broken)
 
 
 def test_a_rollout_whose_error_overflows_is_an_error_and_not_a_number():
@@ -170,7 +173,7 @@ def test_a_rollout_whose_error_overflows_is_an_error_and_not_a_number():
     huge = rollouts(models)
     huge["physical"] = huge["physical"] * 1e200
     with pytest.raises(FloatingPointError, match="the test rollout of physical is so large that its error is not"):
-        report("e", 0, EQUATION, "burgers", huge, models, TRUE)
+        reported(models, huge)
 
 
 def test_without_a_test_simulation_there_is_nothing_to_evaluate():
@@ -203,7 +206,7 @@ def test_prior_knowledge_of_initial_states_is_in_the_report_and_warned_of_once(c
     models = {"hybrid_synthetic": synthetic(), "hybrid_physical": physical(0.1) | {"hybrid": told}}
     models["physical"] = physical(0.1)
     models["hybrid_synthetic"].metadata["hybrid"] = told
-    found = report("e", 0, EQUATION, "burgers", rollouts(models), models, TRUE)
+    found = reported(models)
     for method in ("hybrid_synthetic", "hybrid_physical"):
         assert found["methods"][method]["interaction"] == interaction
         assert found["methods"][method]["alpha"] == alpha

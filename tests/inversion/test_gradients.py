@@ -157,7 +157,7 @@ def problem(equation, entry, is_field, kind):
     built, observations, steps = data(equation)
     parameter = kinds(*entry, built.layout.grid.dimensions, field=is_field)[kind]
     config = PhysicalConfig.model_validate({"learnable_parameters": [parameter]})
-    return InverseProblem(built, observations, config.learnable_parameters, steps=steps, device=torch.device("cpu"))
+    return InverseProblem(built, observations, config, steps=steps, device=torch.device("cpu"))
 
 
 IDS = [f"{equation}-{kind}" for equation, _, _, kind in pairs()]
@@ -170,15 +170,15 @@ def test_every_equation_is_here():
 @pytest.mark.parametrize("pair", pairs(), ids=IDS)
 def test_the_gradient_passes_the_taylor_test(pair):
     p = problem(*pair)
-    direction = torch.rand(len(p.start), generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.3
+    direction = torch.rand(len(p.box.start), generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 0.3
     direction = direction / direction.abs().max()
-    z = p.start.clone().requires_grad_(True)
+    z = p.box.start.clone().requires_grad_(True)
     value = p.objective(z[None]).square().sum()
     (gradient,) = torch.autograd.grad(value, z)
     remainders = []
     with torch.no_grad():
         for h in (0.02, 0.01, 0.005):
-            moved = p.objective((p.start + h * direction)[None]).square().sum()
+            moved = p.objective((p.box.start + h * direction)[None]).square().sum()
             remainders.append(abs(float(moved - value - h * gradient @ direction)))
     slopes = torch.tensor(remainders, dtype=torch.float64).log2().diff().neg()
     assert 1.95 < float(slopes[-1]) < 2.05, slopes
@@ -189,8 +189,8 @@ def test_the_gradient_passes_the_taylor_test(pair):
 )
 def test_the_batched_jacobian_is_that_of_reverse_mode_to_a_millionth(pair):
     p = problem(*pair)
-    z = p.start.clone()
-    _, batched = central_jacobian(lambda points: p.real(points), z, p.lower, p.upper)
+    z = p.box.start.clone()
+    _, batched = central_jacobian(lambda points: p.real(points), z, p.box.lower, p.box.upper)
     rows = torch.arange(0, batched.shape[0], max(1, batched.shape[0] // 25))
     exact = reverse_jacobian(lambda point: p.real(point[None])[0, rows], z)
     assert float((batched[rows] - exact).abs().max()) < 1e-6 * float(batched.abs().max())

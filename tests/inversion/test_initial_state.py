@@ -51,12 +51,12 @@ def check(learnable, truth, section, formula, observation=None, **changes):
     """The estimate is the truth within three standard deviations, and the residuals are the noise."""
     equation, seen = measured(section, formula, observation)
     config = settings(learnable, **changes)
-    model = Calibrator(equation, seen, config, num_predict_steps=10, device=CPU)
-    model.update()
-    found = model.estimates()[learnable["name"]]
-    assert abs(found["estimate"] - truth) < 3 * found["std"]
-    assert found["std"] < 0.2 * truth
-    assert model.assessment.uncertainty.reduced_chi_square == pytest.approx(1.0, abs=0.25)
+    physics = Calibrator(equation, seen, config, num_predict_steps=10, device=CPU)
+    physics.update()
+    number = physics.model.numbers()[learnable["name"]]
+    assert abs(number.value - truth) < 3 * number.std
+    assert number.std < 0.2 * truth
+    assert physics.model.assessment.uncertainty.reduced_chi_square == pytest.approx(1.0, abs=0.25)
 
 
 WALLS = [

@@ -32,21 +32,21 @@ def trainer(regularisation=None, **physical):
     return Calibrator(equation, observations, settings, num_predict_steps=4, device=torch.device("cpu"))
 
 
-def distance(model):
-    truth = model.problem.stepper.equation.parameters["diffusivity"]
-    return float((model.space.to_values(model.theta)["diffusivity"] - truth).norm())
+def distance(physics):
+    truth = physics.problem.forward.stepper.equation.parameters["diffusivity"]
+    return float((physics.model.space.to_values(physics.model.theta)["diffusivity"] - truth).norm())
 
 
 @pytest.mark.parametrize("changes", [{"method": "L-BFGS-B"}, {"horizons": [2]}], ids=["lbfgs", "horizons"])
 def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes):
-    model = trainer(**changes)
-    before = distance(model)
-    assert model.metrics() == {}
-    assert model.assessment is None, "before the first update there is no weight, so that nothing can be said"
-    model.update()
-    assert distance(model) < 0.6 * before
-    assert model.assessment is not None
-    assert model.space.undecided == []
+    physics = trainer(**changes)
+    before = distance(physics)
+    assert physics.model.metrics() == {}
+    assert physics.model.assessment is None, "before the first update there is no weight, so that nothing can be said"
+    physics.update()
+    assert distance(physics) < 0.6 * before
+    assert physics.model.assessment is not None
+    assert physics.model.space.undecided == []
 
 
 @pytest.mark.parametrize("horizons", [[], [2]])
@@ -65,16 +65,16 @@ def test_several_starts_are_tried_by_the_first_fit_that_chooses_a_weight(weight,
 
 
 def test_the_first_update_is_kept_as_the_best_whichever_stage_found_it(monkeypatch):
-    model = trainer({"weight": 10.0}, horizons=[3], max_iterations=30, epochs=1)
-    config, observations = model.config, model.problem.observations
-    equation, cpu = model.problem.stepper.equation, torch.device("cpu")
+    physics = trainer({"weight": 10.0}, horizons=[3], max_iterations=30, epochs=1)
+    config, observations = physics.config, physics.problem.data.observations
+    equation, cpu = physics.problem.forward.stepper.equation, torch.device("cpu")
     monkeypatch.setattr(OptimisationResult, "improved", False)
     ((checkpoint, _),) = train_physical(equation, observations, config, configuration={}, device=cpu)
     assert checkpoint.metadata["is_best"]
 
 
 def test_the_penalty_of_a_weight_is_that_of_its_own_parameters():
-    model = trainer({"kind": "tikhonov"})
-    z = model.space.initial + 0.1
+    physics = trainer({"kind": "tikhonov"})
+    z = physics.model.space.initial + 0.1
     cell = 3.0 * 2.0 / 48
-    assert float(model.space.penalty(z, ["diffusivity"])) == pytest.approx(48 * cell * (0.1 * 0.85) ** 2)
+    assert float(physics.model.space.penalty(z, ["diffusivity"])) == pytest.approx(48 * cell * (0.1 * 0.85) ** 2)

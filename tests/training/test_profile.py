@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyco.evaluation import profile, profile_page
+from hyco.report import profile, profile_page
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training.final import final_synthetic_model
 from hyco.training.physical import train_physical
@@ -59,7 +59,7 @@ def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem,
 def test_the_page_has_shares_that_sum_to_one_for_phases_and_operators(recorded):
     checkpoint, _ = recorded[-1]
     model = final_synthetic_model(checkpoint)
-    found = profile({"hybrid_synthetic": model, "hybrid_physical": {"training": model.metadata["training"]}})
+    found = profile([model.metadata["training"], model.metadata["training"]])
     (entry,) = found["trainings"].values()  # two models of one training
     assert sum(row["share"] for row in entry["phases"]) == pytest.approx(1)
     assert sum(row["seconds"] for row in entry["phases"]) == pytest.approx(entry["wall_seconds"])

@@ -1,6 +1,7 @@
 """Inversion of the viscosity: what is returned, what is raised, and how sure it is."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +15,9 @@ from hyco.training.physical import PhysicalConfig, train_physical
 CPU = torch.device("cpu")
 
 
-def trainer(problem, **changes):
-    config = problem.physical(**changes)
-    return Calibrator(
-        problem.equation, problem.observations, config, num_predict_steps=config.num_predict_steps, device=CPU
-    )
+def trainer(problem, observations=None, **changes):
+    config, data = problem.physical(**changes), observations or problem.observations
+    return Calibrator(problem.equation, data, config, num_predict_steps=config.num_predict_steps, device=CPU)
 
 
 def guess(value):
@@ -27,39 +26,39 @@ def guess(value):
 
 @pytest.mark.parametrize("start", [0.5, 0.02], ids=["five_times_too_high", "five_times_too_low"])
 def test_viscosity_is_recovered_to_the_noise_floor(problem, start):
-    model = trainer(problem, num_predict_steps=8, **guess(start))
-    result = model.update()
-    estimate = model.estimates()["viscosity"]
+    physics = trainer(problem, num_predict_steps=8, **guess(start))
+    result = physics.update()
+    estimate = physics.model.numbers()["viscosity"]
     assert result.status is Status.CONVERGED
-    assert abs(estimate["estimate"] - 0.1) < 4 * estimate["std"] < 0.01
-    assert estimate["identifiable"]
-    assert model.assessment.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
+    assert abs(estimate.value - 0.1) < 4 * estimate.std < 0.01
+    assert estimate.identifiable
+    assert physics.model.assessment.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
 
 
 def test_noise_free_data_give_the_viscosity_back(make_problem):
     problem = make_problem({"noise": 0.0})
-    model = trainer(problem, abs_tol=1e-9)
-    model.update()
-    estimate = model.estimates()["viscosity"]
-    assert estimate["estimate"] == pytest.approx(0.1, rel=1e-5)
-    assert estimate["std"] < 1e-4
+    physics = trainer(problem, abs_tol=1e-9)
+    physics.update()
+    estimate = physics.model.numbers()["viscosity"]
+    assert estimate.value == pytest.approx(0.1, rel=1e-5)
+    assert estimate.std < 1e-4
 
 
 def test_the_reported_std_is_the_cramer_rao_bound(problem):
-    model = trainer(problem)
-    model.update()
-    start, sigma = model.problem.starts, model.problem.sigma
-    mask = model.problem.mask
+    physics = trainer(problem)
+    physics.update()
+    start, sigma = physics.problem.starts, physics.problem.data.sigma
+    mask = physics.problem.data.mask
 
     def predict(v):
         from hyco.stepping.rollout import rollout
 
         value = {"viscosity": torch.tensor(v, dtype=torch.float64)}
-        return (rollout(lambda s: model.problem.stepper(s, value), start, 4) / sigma)[mask]
+        return (rollout(lambda s: physics.problem.forward.stepper(s, value), start, 4) / sigma)[mask]
 
-    v, h = model.values["viscosity"], 1e-5
+    v, h = physics.model.values["viscosity"], 1e-5
     slope = (predict(v + h) - predict(v - h)) / (2 * h)
-    assert model.estimates()["viscosity"]["std"] == pytest.approx(float(slope.norm()) ** -1, rel=1e-4)
+    assert physics.model.numbers()["viscosity"].std == pytest.approx(float(slope.norm()) ** -1, rel=1e-4)
 
 
 def test_suppression_is_off_by_default_and_not_converged_leaves_with_the_best_point_attached(problem):
@@ -76,7 +75,7 @@ def test_suppression_is_off_by_default_and_not_converged_leaves_with_the_best_po
     assert error.parameters["viscosity"] != 0.5
     assert "physical.max_iterations" in str(error)
     assert "physical.suppress_convergence_errors=true" in str(error)
-    stored = checkpoint.metadata["physical"]["estimates"]["viscosity"]["estimate"]
+    stored = checkpoint.metadata["physical"]["estimate"]["numbers"]["viscosity"]["estimate"]
     assert stored == error.parameters["viscosity"], "nothing is lost"
 
 
@@ -96,61 +95,61 @@ def test_suppression_on_returns_the_best_parameters_found(problem):
 
 def test_few_iterations_give_a_changed_parameter(problem):
     for iterations in (1, 2, 3):
-        model = trainer(problem, max_iterations=iterations, abs_tol=1e-12)
-        result = model.update()
-        assert model.values["viscosity"] != 0.5
+        physics = trainer(problem, max_iterations=iterations, abs_tol=1e-12)
+        result = physics.update()
+        assert physics.model.values["viscosity"] != 0.5
         assert result.value == min(e["value"] for e in result.history if e["value"] is not None)
 
 
 def test_a_true_divergence_is_told_apart_and_the_last_good_state_survives(problem):
-    model = trainer(problem, suppress_convergence_errors=True)
-    model.update()
-    good = dict(model.values)
-    model.problem.targets = torch.full_like(model.problem.targets, torch.nan)
-    result = model.update()
+    good = trainer(problem)
+    good.update()
+    values = torch.full_like(problem.observations.values, torch.nan)
+    physics = trainer(problem, replace(problem.observations, values=values), suppress_convergence_errors=True)
+    physics.place(good.model.coordinates)
+    result = physics.update()
     assert result.status is Status.DIVERGED
-    assert model.values == good
+    assert physics.model.values == good.model.values
     with pytest.raises(Diverged, match="not finite"):
-        model.check(result)
+        physics.check(result)
 
 
 def test_a_nan_in_the_middle_of_an_update_is_a_step_back(problem, monkeypatch):
-    model = trainer(problem)
-    loss, calls = model.problem.objective, []
+    physics = trainer(problem)
+    loss, calls = physics.problem.objective, []
 
     def sometimes(*arguments):
         calls.append(1)
         return loss(*arguments) * (math.nan if len(calls) in (2, 3) else 1.0)
 
-    monkeypatch.setattr(model.problem, "objective", sometimes)
-    result = model.update()
+    monkeypatch.setattr(physics.problem, "objective", sometimes)
+    result = physics.update()
     assert result.status is Status.CONVERGED
-    assert model.values["viscosity"] == pytest.approx(0.1, abs=0.02)
+    assert physics.model.values["viscosity"] == pytest.approx(0.1, abs=0.02)
 
 
 @pytest.mark.timeout(60)
 def test_an_exception_in_the_loss_reaches_the_user_and_never_hangs(problem, monkeypatch):
-    model = trainer(problem)
-    model.estimates()
+    physics = trainer(problem)
+    physics.model.numbers()
     calls = []
 
     def failing(*_arguments):
         calls.append(1)
         raise RuntimeError("the solver failed")
 
-    monkeypatch.setattr(model.problem, "objective", failing)
+    monkeypatch.setattr(physics.problem, "objective", failing)
     with pytest.raises(RuntimeError, match="the solver failed"):
-        model.update()
+        physics.update()
     assert calls
 
 
 def test_a_constant_state_does_not_determine_the_viscosity(problem):
-    model = trainer(problem)
-    model.problem.starts = torch.ones_like(model.problem.starts)
-    model.problem.targets = torch.ones_like(model.problem.targets)
-    estimate = model.estimates()["viscosity"]
-    assert not estimate["identifiable"]
-    assert estimate["std"] == pytest.approx((1.0 - 0.005) / math.sqrt(12))
+    data = problem.observations
+    ones = {"values": torch.ones_like(data.values), "initial_states": torch.ones_like(data.initial_states)}
+    estimate = trainer(problem, replace(data, **ones)).model.numbers()["viscosity"]
+    assert not estimate.identifiable
+    assert estimate.std == pytest.approx((1.0 - 0.005) / math.sqrt(12))
 
 
 def test_updates_stop_when_nothing_better_is_found(problem):
@@ -177,44 +176,9 @@ def test_a_horizon_without_observations_is_refused(make_problem):
     problem = make_problem({"time": {"mode": "endpoints"}})
     with pytest.raises(ValueError, match="nothing is observed in the first 4 steps"):
         trainer(problem)
-    model = trainer(problem, num_predict_steps=8)
-    model.update()
-    assert model.values["viscosity"] == pytest.approx(0.1, abs=0.03)
-
-
-def test_a_prediction_is_computed_once_while_the_parameters_stay(problem, monkeypatch):
-    model = trainer(problem)
-    computed, predict = [], model._predictions._predict
-
-    def count(starts, theta, steps):
-        computed.append((len(starts), steps))
-        return predict(starts, theta, steps)
-
-    monkeypatch.setattr(model._predictions, "_predict", count)
-    starts = problem.observations.initial_states[:2].clone()
-    first = model.rollout(starts, 3)
-    assert torch.equal(model.rollout(starts.clone(), 3), first)
-    assert computed == [(2, 3)]
-    # Other steps, other starts (changed in place, too), and other parameters are other predictions.
-    model.rollout(starts, 4)
-    starts += 0.1
-    changed = model.rollout(starts, 3)
-    assert not torch.equal(changed, first)
-    model.place(model.unit * 0.9)
-    assert not torch.equal(model.rollout(starts, 3), changed)
-    assert computed == [(2, 3), (2, 4), (2, 3), (2, 3)]
-
-
-def test_predictions_that_are_kept_have_an_end(problem, monkeypatch):
-    monkeypatch.setattr("hyco.inversion.calibrator._KEPT_BYTES", 3 * 2 * 32 * 8)
-    model = trainer(problem)
-    starts = problem.observations.initial_states[:1]
-    assert starts.shape == (1, 1, 32)
-    for factor in (1.0, 0.9, 0.8, 0.7):
-        model.rollout(starts * factor, 2)
-    assert [len(states) for _, states in model._predictions._known] == [1, 1, 1]
-    model.rollout(starts.repeat(4, 1, 1), 2)
-    assert not model._predictions._known
+    physics = trainer(problem, num_predict_steps=8)
+    physics.update()
+    assert physics.model.values["viscosity"] == pytest.approx(0.1, abs=0.03)
 
 
 @pytest.mark.parametrize(

@@ -7,21 +7,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Rollouts that are kept, and their bytes in all.
-_KEPT, _KEPT_BYTES = 8, 2**28
-
 
 class PredictionCache:
     """Epochs without an update of the physical model ask for the same rollouts again.
 
     Args:
         predict: initial states `[B, C, *space]`, coordinates `[p]` and steps to states `[B, steps, C, *space]`.
+        most, most_bytes: rollouts that are kept, and their bytes in all; the last ones asked for stay.
     """
 
-    def __init__(self, predict: Callable[[Tensor, Tensor, int], Tensor]) -> None:
+    def __init__(
+        self, predict: Callable[[Tensor, Tensor, int], Tensor], *, most: int = 8, most_bytes: int = 2**28
+    ) -> None:
         self._predict = predict
+        self._most, self._most_bytes = most, most_bytes
         self._theta: Tensor | None = None
         self._rollouts: list[tuple[Tensor, Tensor]] = []
+
+    def __len__(self) -> int:
+        return len(self._rollouts)
 
     def __call__(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
         """The states `[B, steps, C, *space]` from `starts`; not to be changed in place."""
@@ -30,7 +34,7 @@ class PredictionCache:
         at = next((i for i, rollout in enumerate(self._rollouts) if _is_of(rollout, starts, steps)), None)
         states = self._predict(starts, theta, steps) if at is None else self._rollouts.pop(at)[1]
         self._rollouts.insert(0, (starts.clone(), states))
-        while len(self._rollouts) > _KEPT or sum(states.nbytes for _, states in self._rollouts) > _KEPT_BYTES:
+        while len(self) > self._most or sum(states.nbytes for _, states in self._rollouts) > self._most_bytes:
             self._rollouts.pop()
         return states
 

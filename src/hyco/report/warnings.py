@@ -47,7 +47,7 @@ def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mappin
                 method,
                 name,
                 entry["pull"],
-                ", its interval does" if "interval" in entry else "",
+                ", its interval does" if entry.get("interval") else "",
                 _why_pulled(estimate),
             )
 
