@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hyco.config import ConfigurationError, check, check_origin, contenders, merge, parse, parse_device, resolve_hybrid
+from hyco.config import ConfigurationError, check, check_origin, contenders, parse, parse_device, resolve_hybrid
 from hyco.equations.registry import build_equation
+from hyco.sections import merge
 from hyco.stepping.generation import generate
 
 CONF = Path(__file__).parents[2] / "conf"
