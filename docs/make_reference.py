@@ -48,7 +48,8 @@ report as `configuration.yaml`.
 EQUATION = """\
 The problem itself. `parameters` are the true values: they generate the data, and no training sees the values of
 those that are learnt. A parameter that is not learnt keeps its true value. What each equation is good for, and its
-scheme, is in [equations.md](equations.md).
+scheme, is in [equations.md](equations.md). `name` is one of those below, or `module:Class` of
+[a file of your own](equations.md#your-own-equation).
 
 A parameter whose type is *number or formula* may vary in space. A formula holds the coordinates x, y and z, numbers,
 `pi`, `e`, `+ - * / **`, parentheses and functions:
@@ -59,7 +60,9 @@ where an axis may have two: `{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`
 
 Every equation has
 """
-NETWORK = "`synthetic.network` names an architecture and sets its keys."
+NETWORK = """\
+`synthetic.network` names an architecture and sets its keys. `name` is one of those below, or `module:Class` of
+[a file of your own](method.md#your-own-network)."""
 OBSERVATION = """\
 What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
 simulations is used by the evaluation alone. Where the initial state is not exact, tests start from what was measured
