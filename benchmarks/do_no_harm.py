@@ -27,7 +27,8 @@ import yaml
 
 from hyco.comparison.runs import run
 from hyco.comparison.summary import ratio
-from hyco.config import contenders, merge, parse
+from hyco.config import contenders, parse
+from hyco.sections import merge
 from study import add_line, described, read_lines, write_page
 
 ROOT = Path(__file__).resolve().parents[1]

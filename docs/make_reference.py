@@ -15,12 +15,12 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hyco.config import _RULED_BY_HYBRID, Configuration
-from hyco.equations import registry
+from hyco.config import RULED_BY_HYBRID, Configuration
 from hyco.equations.equation import AxisConfig, EquationConfig
+from hyco.equations.registry import EQUATIONS
 from hyco.expressions import FUNCTIONS
 from hyco.fields import Boundary
-from hyco.networks import network
+from hyco.networks.network import NETWORKS
 from hyco.parameters import LearnableParameter, Prior
 
 DOCS = Path(__file__).parent
@@ -48,7 +48,8 @@ report as `configuration.yaml`.
 EQUATION = """\
 The problem itself. `parameters` are the true values: they generate the data, and no training sees the values of
 those that are learnt. A parameter that is not learnt keeps its true value. What each equation is good for, and its
-scheme, is in [equations.md](equations.md).
+scheme, is in [equations.md](equations.md). `name` is one of those below, or `module:Class` of
+[a file of your own](equations.md#your-own-equation).
 
 A parameter whose type is *number or formula* may vary in space. A formula holds the coordinates x, y and z, numbers,
 `pi`, `e`, `+ - * / **`, parentheses and functions:
@@ -59,7 +60,9 @@ where an axis may have two: `{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`
 
 Every equation has
 """
-NETWORK = "`synthetic.network` names an architecture and sets its keys."
+NETWORK = """\
+`synthetic.network` names an architecture and sets its keys. `name` is one of those below, or `module:Class` of
+[a file of your own](method.md#your-own-network)."""
 OBSERVATION = """\
 What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
 simulations is used by the evaluation alone. Where the initial state is not exact, tests start from what was measured
@@ -80,7 +83,7 @@ _BRIEF = {
     "observation": OBSERVATION,
     "synthetic": "Training of the network.\n",
     "physical": PHYSICAL,
-    "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in _RULED_BY_HYBRID)),
+    "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in RULED_BY_HYBRID)),
     "evaluation": "What the pictures show.\n",
     "compare": "What `kedro run --pipelines compare` does; see [comparison.md](comparison.md).\n",
 }
@@ -106,8 +109,8 @@ def reference() -> str:
     common = {"domain": EquationConfig.model_fields["domain"]}
     functions = ", ".join(f"`{name}`" for name in FUNCTIONS)
     parts += ["## equation\n", EQUATION.format(functions=functions), _table(_rows(common, "equation", {}))]
-    for name in registry.available():
-        equation = registry.equation_class(name)
+    for name in sorted(EQUATIONS.built_in):
+        equation = EQUATIONS.load(name)
         own = {k: f for k, f in equation.config_class.model_fields.items() if k not in common}
         parts += [f"### equation: {name}\n", _paragraphs(equation, 1)]
         if equation.field_parameters:
@@ -133,8 +136,8 @@ def reference() -> str:
                 parts += [f"`{name}`: {_paragraphs(model)}" for name, model in _described(kind)]
         if section == "synthetic":
             parts.append(NETWORK + "\n")
-            for name in network.available():
-                keys = _network_config(name).model_fields
+            for name in sorted(NETWORKS.built_in):
+                keys = NETWORKS.load(name).config_class.model_fields
                 parts += [f"### synthetic.network: {name}\n", _table(_rows(keys, "synthetic.network", {}))]
     return "\n".join(parts)
 
@@ -144,11 +147,6 @@ def _base() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted((DOCS.parent / "conf" / "base").glob("parameters*.yml")):
         found.update(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    return found
-
-
-def _network_config(name: str) -> type[BaseModel]:
-    found: type[BaseModel] = getattr(network.network_class(name), "config_class")  # noqa: B009
     return found
 
 

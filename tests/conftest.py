@@ -1,6 +1,11 @@
 """What every test runs with (no telemetry, no display, one thread), and a small problem that trainings share."""
 
+import importlib
+import json
 import os
+import re
+import sys
+from pathlib import Path
 
 # Before anything is imported, as these are read on import.
 os.environ.update(
@@ -22,7 +27,12 @@ from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
 from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.observations import ObservationConfig, observe
+from hyco.pipelines.evaluation import nodes as evaluation
+from hyco.pipelines.generation import nodes as generation
+from hyco.pipelines.hybrid import nodes as hybrid
+from hyco.pipelines.physical import nodes as physical
 from hyco.runtime.storage import read_bundle, write_bundle
+from hyco.sections import merge
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
 from hyco.training.synthetic import SyntheticConfig
@@ -156,3 +166,112 @@ class OnDevice(TorchDispatchMode):
 @pytest.fixture
 def on_device():
     return OnDevice
+
+
+@pytest.fixture
+def write_module(tmp_path, monkeypatch):
+    """Writes a file of a user's into a folder that is on Python's path; `forget` takes it away again."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    written = []
+
+    def write(name, text):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+        sys.modules.pop(name, None)
+        written.append(name)
+
+    def forget(name):
+        (tmp_path / f"{name}.py").unlink()
+        importlib.invalidate_caches()
+        sys.modules.pop(name, None)
+
+    write.forget = forget
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def write_example(write_module):
+    """Writes a file that stands in a page of the documentation; returns its text."""
+
+    def write(page, name):
+        text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+        (code,) = re.findall(rf"```python\n(# {name}\.py\n.*?)```", text, re.DOTALL)
+        write_module(name, code)
+        return code
+
+    write.forget = write_module.forget
+    return write
+
+
+@pytest.fixture
+def complete():
+    """All sections of an experiment on a small problem, from those that differ from it."""
+
+    def sections(**changes):
+        small = {
+            "experiment": "small",
+            "seed": 0,
+            "device": "cpu",
+            "equation": EQUATION,
+            "generation": GENERATION,
+            "observation": OBSERVATION,
+            "synthetic": SYNTHETIC,
+            "physical": PHYSICAL,
+            "hybrid": HYBRID,
+        }
+        return merge(small, changes)
+
+    return sections
+
+
+class Nodes:
+    """The nodes of the pipelines, with the sections of one experiment."""
+
+    def __init__(self, sections):
+        self.sections = sections
+        self.trajectories = generation.generate_trajectories(None, **self._given("equation", "generation", "seed"))
+        self.observations = generation.observe_trajectories(
+            self.trajectories, None, **self._given("observation", "seed")
+        )
+
+    def _given(self, *names):
+        return {name: self.sections[name] for name in names}
+
+    def _data(self):
+        return self._given("equation", "generation", "observation", "seed")
+
+    def physical(self):
+        """The estimates of the physical model alone."""
+        steps = physical.train_physical_model(
+            self.observations, None, **self._data(), **self._given("physical", "device"), resume=False, profile=False
+        )
+        *_, (checkpoint, _) = steps
+        return physical.finalise_physical_model(checkpoint)
+
+    def hybrid(self, checkpoint=None):
+        """All checkpoints of a hybrid; with a checkpoint, of one that goes on from it."""
+        steps = hybrid.train_hybrid_models(
+            self.observations,
+            checkpoint,
+            **self._data(),
+            **self._given("synthetic", "physical", "hybrid", "device"),
+            resume=checkpoint is not None,
+            profile=False,
+        )
+        return [bundle for bundle, _ in steps]
+
+    def report(self, checkpoint):
+        """The methods of report.json, for the final models of a hybrid, which have been in files."""
+        network, estimates = hybrid.finalise_hybrid_models(checkpoint)
+        models = {"hybrid_synthetic": network, "hybrid_physical": json.loads(json.dumps(estimates))}
+        rollouts = evaluation.roll_out_test_simulations(self.trajectories, self.observations, **self._data(), **models)
+        sections = {"physical_section": self.sections["physical"], "hybrid_section": self.sections["hybrid"]}
+        given = self._given("experiment", "seed", "equation")
+        return evaluation.make_report(rollouts, **given, **sections, **models)["methods"]
+
+
+@pytest.fixture
+def run_nodes():
+    return Nodes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyco.equations import registry
+from hyco.equations.registry import EQUATIONS
 from hyco.parameters.space import KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -29,7 +29,7 @@ def test_every_key_has_a_meaning(reference: str) -> None:
 
 @pytest.mark.parametrize(
     "heading",
-    [f"equation: {name}" for name in registry.available()]
+    [f"equation: {name}" for name in EQUATIONS.built_in]
     + [f"physical.learnable_parameters: {kind}" for kind in KINDS]
     + [f"observation.space: {mode}" for mode in ("full", "range", "center", "points", "samples", "moving")],
 )

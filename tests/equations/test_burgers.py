@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hyco.equations.registry import available, build_equation, equation_config
+from hyco.equations.registry import EQUATIONS, build_equation, equation_config
 from hyco.stepping.generation import simulate
 from hyco.stepping.stepper import Stepper
 
@@ -235,4 +235,4 @@ def test_speeds_beyond_the_limit_are_refused_with_the_way_out():
 def test_an_unknown_equation_says_which_exist():
     with pytest.raises(ValueError, match="unknown equation 'burger'; available: advection, "):
         equation_config({"name": "burger"})
-    assert "burgers" in available()
+    assert "burgers" in EQUATIONS.available()

@@ -8,9 +8,9 @@ import torch
 from pydantic import ValidationError
 
 from hyco.networks.coordinates import coordinate_channels
-from hyco.networks.network import available, build, network_class, network_config
+from hyco.networks.network import NETWORKS, build, network_config
 
-NAMES = [name for name in available() if network_class(name).config_class.stepping]
+NAMES = [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping]
 BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet")
 
 
@@ -31,12 +31,13 @@ def awake(module):
 
 
 def test_the_networks_that_exist_are_listed_by_name():
-    assert available() == ["dilated_resnet", "fno", "mlp", "resnet", "unet"]
+    assert NETWORKS.available() == ["dilated_resnet", "fno", "mlp", "resnet", "unet"]
 
 
 def test_an_unknown_network_says_which_exist():
     with pytest.raises(
-        ValueError, match=r"^unknown network 'transformer'; available: dilated_resnet, fno, mlp, resnet, unet$"
+        ValueError,
+        match=r"^unknown network 'transformer'; available: dilated_.*, mlp, resnet, unet; or package\.module:Class$",
     ):
         network_config({"name": "transformer"})
     with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, mlp, resnet, unet"):
@@ -44,7 +45,9 @@ def test_an_unknown_network_says_which_exist():
 
 
 def test_listing_networks_does_not_import_torch():
-    code = "import sys; from hyco.networks.network import available; available(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from hyco.networks.network import NETWORKS as n; n.available(); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -71,6 +72,17 @@ class PinnConfig(PinnTraining):
         if config.stepping:
             raise ValueError(f"{config.name} steps states; a physics-informed network is one of coordinates: mlp")
         return config.model_dump()
+
+
+def obstacle(network: Mapping[str, Any], learnable_parameters: Iterable[LearnableParameter]) -> str | None:
+    """Why there is no physics-informed network for a valid section `synthetic.network` and unknowns, or None."""
+    config = network_config(network)
+    if config.stepping:
+        return f"pinn needs a network of coordinates, synthetic.network is {config.name}: take mlp"
+    for p in learnable_parameters:
+        if p.regularised is not None and p.chooses_weight:
+            return f"pinn needs a number as regularisation.weight of {p.name}, which is {p.regularised.weight}"
+    return None
 
 
 def train_pinn(

@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from hyco.baselines.pinn import PinnTraining
-from hyco.networks.network import network_config
+from hyco.baselines.pinn import PinnTraining, obstacle
 from hyco.training.physical import PhysicalConfig
 
 Method = Literal["persistence", "synthetic", "physical", "pinn", "sequence", "hybrid", "hybrid_auto"]
@@ -130,11 +129,10 @@ class CompareConfig(BaseModel):
         }
         methods = self.methods
         if methods is None:
-            stepping = network_config(parameters["synthetic"]["network"]).stepping
             corrected = parameters["hybrid"].get("correction") not in (None, False)
             apart = {"sequence", "hybrid_auto"} if corrected else set()
             learnt = PhysicalConfig.model_validate(parameters["physical"]).learnable_parameters
-            apart |= {"pinn"} if stepping or any(p.chooses_weight for p in learnt) else set()
+            apart |= {"pinn"} if obstacle(parameters["synthetic"]["network"], learnt) else set()
             methods = [method for method in get_args(Method) if method not in apart]
         found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():

@@ -83,6 +83,7 @@ class Advection(Equation):
     """
 
     config_class: ClassVar[type[EquationConfig]] = AdvectionConfig
+    config: VelocityConfig
     field_parameters = frozenset({"velocity_x", "velocity_y", "velocity_z"})
     open_walls = True
 

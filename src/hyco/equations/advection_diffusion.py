@@ -55,6 +55,7 @@ class AdvectionDiffusion(Advection):
     """
 
     config_class = AdvectionDiffusionConfig
+    config: AdvectionDiffusionConfig
     field_parameters = Advection.field_parameters | {"diffusivity"}
     open_walls = False
 

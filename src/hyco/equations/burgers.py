@@ -90,6 +90,7 @@ class Burgers(Equation):
     """
 
     config_class = BurgersConfig
+    config: BurgersConfig
 
     def __init__(self, config: BurgersConfig) -> None:
         self.config = config

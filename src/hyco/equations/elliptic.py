@@ -28,6 +28,8 @@ class StaticConfig(EquationConfig):
     stands out from the domain by half a cell.
     """
 
+    is_static: ClassVar[bool] = True
+
     boundary: Boundary = Field(
         default=0.0,
         description="the value on the wall, neumann (no flux) or periodic; or these by axis, or {lower, upper} by axis",
@@ -132,6 +134,7 @@ class Elliptic(Equation):
     """
 
     config_class: ClassVar[type[EquationConfig]] = EllipticConfig
+    config: StaticConfig
     field_parameters = frozenset({"diffusivity", "reaction", "source"})
     unknown: ClassVar[str] = "u"
 

@@ -1,7 +1,15 @@
 """What an equation is: its grid, channels, parameters, boundary and one `step`, written with PhiFlow Fields.
 
-To add a PDE, write one file with a subclass of `EquationConfig` (its keys in YAML) and a subclass of `Equation`
-(its step), and add one line to `EQUATIONS` in `hyco.equations.registry`.
+To add a PDE, write one file anywhere on Python's path (the folder of the project is on it) with
+
+- a subclass of `EquationConfig`, its keys in YAML, which narrows `parameters` to a pydantic model of its coefficients;
+- a subclass of `Equation` that has it as `config_class`, sets `config`, `layout`, `dt` and `parameters` in `__init__`,
+  and has a `step`,
+
+and name it `equation: {name: module:Class}`. The configuration is validated by the subclass as that of any equation,
+and reports show the name as it is configured, so that `name` is left to `EquationConfig`. docs/equations.md has an
+example. A package that is installed may give its equation a short name, in the entry-point group `hyco.equations`;
+those of this package stand in `hyco.equations.registry`.
 """
 
 from __future__ import annotations
@@ -34,14 +42,20 @@ class AxisConfig(BaseModel):
 
 
 class EquationConfig(BaseModel):
-    """What every equation has; the file of each equation adds its own keys."""
+    """What every equation has; the file of each equation adds its own keys.
+
+    Attributes:
+        is_static: whether the problem has no time, and so no initial states.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    is_static: ClassVar[bool] = False
 
-    name: str = Field(description="name of the equation in the registry")
+    name: str = Field(description="name of the equation in the registry, or package.module:Class")
     domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")
     boundary: Any = Field(default="periodic", description="boundary condition of the domain")
     dt: PositiveFloat = Field(description="time between two states of a trajectory [time]")
+    parameters: BaseModel = Field(description="true coefficients, by name; each equation has a model of its own")
 
     @field_validator("domain")
     @classmethod
@@ -81,7 +95,7 @@ class EquationConfig(BaseModel):
         Raises:
             ExpressionError: a formula uses a name that is no axis of the domain.
         """
-        given: dict[str, float | str | None] = getattr(self, "parameters").model_dump()  # noqa: B009 (in subclasses)
+        given: dict[str, float | str | None] = self.parameters.model_dump()
         found: dict[str, float | Tensor] = {}
         for name, value in given.items():
             if isinstance(value, str):
@@ -95,7 +109,7 @@ class EquationConfig(BaseModel):
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """For each parameter, the closed range of values that the step is stable and meaningful for; by default all."""
-        names = type(getattr(self, "parameters")).model_fields  # noqa: B009 (in subclasses)
+        names = type(self.parameters).model_fields
         return dict.fromkeys(names, (-math.inf, math.inf))
 
 
@@ -112,6 +126,7 @@ class Equation(ABC):
     Attributes:
         field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
         up_to_a_constant: those of them of which only differences count.
+        config: what it is made from.
         open_walls: whether there may be walls at which nothing holds a state, as where a flow leaves the domain.
         layout: how the fields sit in a tensor `[B, C, *space]`.
         parameters: the true values, by name: a number, or `[*space]`.
@@ -123,10 +138,15 @@ class Equation(ABC):
     field_parameters: ClassVar[frozenset[str]] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
     open_walls: ClassVar[bool] = False
+    config: EquationConfig
     layout: Layout
     dt: float
     parameters: dict[str, float | Tensor]
     substeps: int = 1
+
+    @abstractmethod
+    def __init__(self, config: Any) -> None:
+        """Take the configuration, of `config_class`, and set the attributes."""
 
     @abstractmethod
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class GrayScott(Equation):
     """
 
     config_class = GrayScottConfig
+    config: GrayScottConfig
 
     def __init__(self, config: GrayScottConfig) -> None:
         self.config = config

@@ -85,6 +85,7 @@ class Heat(Equation):
     """
 
     config_class = HeatConfig
+    config: HeatConfig
     field_parameters = frozenset({"diffusivity"})
 
     def __init__(self, config: HeatConfig) -> None:

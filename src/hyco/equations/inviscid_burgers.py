@@ -73,6 +73,7 @@ class InviscidBurgers(Equation):
     """
 
     config_class = InviscidBurgersConfig
+    config: InviscidBurgersConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"potential"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"potential"})
 

@@ -79,6 +79,7 @@ class NavierStokes(Equation):
     """
 
     config_class = NavierStokesConfig
+    config: NavierStokesConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"forcing"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"forcing"})
 

@@ -1,56 +1,79 @@
-"""Equations by name."""
+"""Equations by name: those of this package, of installed ones, and classes of a file anywhere on Python's path."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
+from pydantic import BaseModel
+
 from hyco.equations.equation import Equation, EquationConfig
+from hyco.runtime.plugins import PluginError, Registry, in_one_line, takes
 from hyco.sections import merge
 
-EQUATIONS = {
-    "advection": "hyco.equations.advection:Advection",
-    "advection_diffusion": "hyco.equations.advection_diffusion:AdvectionDiffusion",
-    "burgers": "hyco.equations.burgers:Burgers",
-    "darcy": "hyco.equations.darcy:Darcy",
-    "elliptic": "hyco.equations.elliptic:Elliptic",
-    "gray_scott": "hyco.equations.gray_scott:GrayScott",
-    "heat": "hyco.equations.heat:Heat",
-    "inviscid_burgers": "hyco.equations.inviscid_burgers:InviscidBurgers",
-    "navier_stokes": "hyco.equations.navier_stokes:NavierStokes",
-    "smoke": "hyco.equations.smoke:Smoke",
-}
+
+def _why_unusable(found: type[Equation]) -> str | None:
+    """What is wrong with an equation from outside beside its class and its keys, or None."""
+    keys = found.config_class
+    parameters = keys.model_fields["parameters"].annotation
+    if parameters is BaseModel or not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
+        return f"{keys.__name__} has no `parameters`: a pydantic model with a number or formula for each coefficient"
+    if not takes(found, None):
+        return f"{found.__name__} is made from its configuration alone: def __init__(self, config)"
+    if not takes(found.step, None, {}, {}):
+        return f"{found.__name__}.step takes the fields and the parameters: def step(self, fields, parameters)"
+    return None
 
 
-def available() -> list[str]:
-    """The names that `equation.name` may have."""
-    return sorted(EQUATIONS)
-
-
-def equation_class(name: str) -> type[Equation]:
-    """The class of an equation.
-
-    Raises:
-        ValueError: there is no equation of this name; the message lists those that exist.
-    """
-    if name not in EQUATIONS:
-        raise ValueError(f"unknown equation {name!r}; available: {', '.join(available())}")
-    module, _, attribute = EQUATIONS[name].partition(":")
-    found: type[Equation] = getattr(import_module(module), attribute)
-    return found
+EQUATIONS: Registry[type[Equation]] = Registry(
+    kind="equation",
+    built_in={
+        "advection": "hyco.equations.advection:Advection",
+        "advection_diffusion": "hyco.equations.advection_diffusion:AdvectionDiffusion",
+        "burgers": "hyco.equations.burgers:Burgers",
+        "darcy": "hyco.equations.darcy:Darcy",
+        "elliptic": "hyco.equations.elliptic:Elliptic",
+        "gray_scott": "hyco.equations.gray_scott:GrayScott",
+        "heat": "hyco.equations.heat:Heat",
+        "inviscid_burgers": "hyco.equations.inviscid_burgers:InviscidBurgers",
+        "navier_stokes": "hyco.equations.navier_stokes:NavierStokes",
+        "smoke": "hyco.equations.smoke:Smoke",
+    },
+    group="hyco.equations",
+    base="hyco.equations.equation:Equation",
+    config="hyco.equations.equation:EquationConfig",
+    check=_why_unusable,
+)
 
 
 def equation_config(data: dict[str, Any]) -> EquationConfig:
-    """Validate the `equation` section with the model of the equation that it names."""
-    return equation_class(str(data.get("name"))).config_class.model_validate(data)
+    """Validate the `equation` section with the model of the equation that it names.
+
+    Raises:
+        PluginError: there is no equation of this name, or it cannot be used.
+        pydantic.ValidationError: a wrong key or value.
+    """
+    return EQUATIONS.load(str(data.get("name"))).config_class.model_validate(data)
 
 
 def build_equation(config: EquationConfig | dict[str, Any]) -> Equation:
-    """The equation that a configuration describes."""
+    """The equation that a configuration describes.
+
+    Raises:
+        PluginError: the class is not one of this package, and fails or leaves out an attribute.
+    """
     if isinstance(config, dict):
         config = equation_config(config)
-    return equation_class(config.name)(config)  # type: ignore[call-arg]
+    equation = EQUATIONS.load(config.name)
+    if config.name in EQUATIONS.built_in:
+        return equation(config)
+    try:
+        built = equation(config)
+    except Exception as error:  # whatever a class of the user's raises
+        raise PluginError(f"equation {config.name!r} cannot be made: {in_one_line(error)}") from error
+    if missing := [key for key in ("config", "layout", "dt", "parameters") if not hasattr(built, key)]:
+        raise PluginError(f"equation {config.name!r}: __init__ does not set self.{', self.'.join(missing)}")
+    return built
 
 
 class OtherStatesError(ValueError):
@@ -80,7 +103,7 @@ def model_equation(
         OtherStatesError: the states are others, or the grid does not fit into that of the data.
         ValueError, pydantic.ValidationError: the result is no equation.
     """
-    config: EquationConfig = getattr(equation, "config")  # noqa: B009 (in subclasses)
+    config = equation.config
     given = config.grid.resolution
     wanted = given if resolution is None else _cells(resolution, config)
     if not overrides and wanted == given:

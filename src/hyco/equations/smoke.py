@@ -115,6 +115,7 @@ class Smoke(Equation):
     """
 
     config_class = SmokeConfig
+    config: SmokeConfig
 
     def __init__(self, config: SmokeConfig) -> None:
         self.config = config

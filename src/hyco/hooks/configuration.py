@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,6 +42,7 @@ class ConfigurationHooks:
             hyco.config.ConfigurationError: one line per problem; on the command line, a `click.ClickException`.
         """
         self._project_path = context.project_path
+        _put_on_path(context.project_path)
         _use_logging(context.project_path / "conf" / "logging.yml")
         loader = cast("OmegaConfigLoader", context.config_loader)
 
@@ -117,6 +119,15 @@ def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
     if dataset is None or type(dataset)._exists is AbstractDataset._exists:
         return False
     return not dataset.exists()
+
+
+def _put_on_path(project: Path) -> None:
+    """Let the configuration name classes of files in the project's folder, whichever command runs.
+
+    Last, so that no file there stands in for an installed package.
+    """
+    if str(project) not in sys.path:
+        sys.path.append(str(project))
 
 
 def _use_logging(path: Path) -> None:

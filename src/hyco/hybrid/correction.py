@@ -88,7 +88,7 @@ class PhysicalStep(Base):
 
     def describe(self) -> dict[str, Any]:
         """The equation on its own grid, the names of its parameters, and how its step is run."""
-        config: BaseModel = getattr(self.physical.equation, "config")  # noqa: B009 (in subclasses)
+        config = self.physical.equation.config
         return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.path}
 
 

@@ -14,21 +14,18 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from hyco.networks.coordinate_config import CoordinateConfig
 from hyco.networks.layers import ACTIVATIONS
-from hyco.networks.network import NetworkConfig
 
 
-class MLPConfig(NetworkConfig):
+class MLPConfig(CoordinateConfig):
     """Keys of `network: {name: mlp}`.
 
     A coordinate network maps a place and a time to the state there; it does not step states. It is for problems of a
     single trajectory.
     """
 
-    stepping: ClassVar[bool] = False
-
     name: Literal["mlp"] = Field(default="mlp", description="name of the network in the registry")
-    coordinates: Literal[True] = Field(default=True, description="the position is the network's input")
     width: PositiveInt = Field(default=64, description="units of each hidden layer")
     depth: PositiveInt = Field(default=4, description="hidden layers")
     activation: Literal["silu", "gelu", "relu", "tanh"] = Field(default="tanh", description="activation function")

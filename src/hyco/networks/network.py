@@ -1,30 +1,57 @@
 """Networks by name, and what every network has in common.
 
-To add one, write one file with a subclass of `NetworkConfig` (its keys in YAML) and an `nn.Module` that has it as
-`config_class` and takes the arguments of `build`; then add one line to `NETWORKS`. A network maps the normalised state
-`[B, C, *space]` to its normalised change, or, where its `stepping` is false, coordinates `[N, d]` to the normalised
-state there, `[N, C]`. All weights are created in float32.
+To add one, write one file anywhere on Python's path (the folder of the project is on it) with
+
+- a subclass of `NetworkConfig`, its keys in YAML;
+- an `nn.Module` that has it as `config_class` and is made as `Network(config, in_channels, out_channels, boundaries)`,
+
+and name it `network: {name: module:Class}`. The configuration is validated by the subclass as that of any network, and
+files of trained models keep the name as it is configured, so that `name` is left to `NetworkConfig`. A package that is
+installed may give its network a short name, in the entry-point group `hyco.networks`; those of this package stand in
+`NETWORKS`.
+
+A network maps the normalised state `[B, C, *space]` to its normalised change; one whose keys are a `CoordinateConfig`
+(`hyco.networks.coordinate_config`) maps coordinates `[N, d]` to the normalised state there, `[N, C]`. All weights are
+created in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from hyco.runtime.plugins import Registry, takes
 
 if TYPE_CHECKING:
     from torch import nn
 
-# Names and where they live; a module is imported when its network is asked for.
-NETWORKS = {
-    "dilated_resnet": "hyco.networks.dilated_resnet:DilatedResNet",
-    "fno": "hyco.networks.fno:FNO",
-    "mlp": "hyco.networks.mlp:MLP",
-    "resnet": "hyco.networks.resnet:ResNet",
-    "unet": "hyco.networks.unet:UNet",
-}
+    from hyco.fields import Layout
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What a network is to be trained on, and how, as far as it may not suit a network.
+
+    Attributes:
+        equation: name of the equation.
+        layout: of its states.
+        steps: of a trajectory.
+        random_channels: channels whose initial state is random, and so another in each of several trajectories.
+        num_predict_steps: of a training window.
+        fresh_starts: initial states beside those of the data, from which the physical model's predictions teach.
+        changed: keys of the section `synthetic` that do not have their default, with that default.
+    """
+
+    equation: str
+    layout: Layout
+    steps: int
+    random_channels: Sequence[str]
+    num_predict_steps: int
+    fresh_starts: int = 0
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NetworkConfig(BaseModel):
@@ -37,7 +64,7 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     stepping: ClassVar[bool] = True
 
-    name: str = Field(description="name of the network in the registry")
+    name: str = Field(description="name of the network in the registry, or package.module:Class")
     coordinates: bool = Field(
         default=False,
         description="also feed the position, so that the network can learn a coefficient that varies in space",
@@ -51,36 +78,56 @@ class NetworkConfig(BaseModel):
             boundaries: per axis, see `build`.
         """
 
+    def problems(self, setup: TrainingSetup) -> list[tuple[str, str]]:
+        """Why this kind of network cannot be trained so: `name`, a field of the setup or a changed key, and the text.
 
-def available() -> list[str]:
-    """The names that `network.name` may have."""
-    return sorted(NETWORKS)
+        By default none.
+        """
+        return []
 
 
-def network_class(name: str) -> type[nn.Module]:
-    """The class of a network.
+class NetworkClass(Protocol):
+    """What a class of networks has."""
 
-    Raises:
-        ValueError: there is no network of this name; the message lists those that exist.
-    """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; available: {', '.join(available())}")
-    module, _, attribute = NETWORKS[name].partition(":")
-    found: type[nn.Module] = getattr(import_module(module), attribute)
-    return found
+    config_class: ClassVar[type[NetworkConfig]]
+
+    def __call__(self, config: Any, in_channels: int, out_channels: int, boundaries: Sequence[str], /) -> nn.Module:
+        """A network with random weights; see `build` for the arguments."""
+
+
+def _why_unusable(found: type[Any]) -> str | None:
+    """What is wrong with a network from outside beside its class and its keys, or None."""
+    if takes(found, None, 1, 1, ("periodic",)):
+        return None
+    return f"{found.__name__} is made as {found.__name__}(config, in_channels, out_channels, boundaries)"
+
+
+NETWORKS: Registry[NetworkClass] = Registry(
+    kind="network",
+    built_in={
+        "dilated_resnet": "hyco.networks.dilated_resnet:DilatedResNet",
+        "fno": "hyco.networks.fno:FNO",
+        "mlp": "hyco.networks.mlp:MLP",
+        "resnet": "hyco.networks.resnet:ResNet",
+        "unet": "hyco.networks.unet:UNet",
+    },
+    group="hyco.networks",
+    base="torch.nn:Module",
+    config="hyco.networks.network:NetworkConfig",
+    check=_why_unusable,
+)
 
 
 def network_config(data: Mapping[str, Any]) -> NetworkConfig:
     """Validate a `network` section with the model of the network that it names.
 
     Raises:
-        ValueError: no name, or an unknown one.
+        ValueError: no name, an unknown one, or one of a class that cannot be used.
         pydantic.ValidationError: a wrong key or value.
     """
     if "name" not in data:
-        raise ValueError(f"a network needs a name; available: {', '.join(available())}")
-    config_class: type[NetworkConfig] = getattr(network_class(str(data["name"])), "config_class")  # noqa: B009
-    return config_class.model_validate(dict(data))
+        raise ValueError(f"a network needs a name; available: {', '.join(NETWORKS.available())}")
+    return NETWORKS.load(str(data["name"])).config_class.model_validate(dict(data))
 
 
 def build(
@@ -109,4 +156,4 @@ def build(
     # On the CPU generator alone: torch.manual_seed would also reseed the accelerators.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
-        return network_class(config.name)(config, in_channels, out_channels, boundaries)
+        return NETWORKS.load(config.name)(config, in_channels, out_channels, boundaries)

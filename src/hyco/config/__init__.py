@@ -1,0 +1,26 @@
+"""The configuration: every section of the parameters, validated at once, with errors that say where and what.
+
+Each part owns its own parameter model, in its own file; this room finds them by name, puts them together, and checks
+what concerns two of them (`rules`).
+"""
+
+from hyco.config.errors import ConfigurationError
+from hyco.config.origin import check_origin, is_measured
+from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
+from hyco.config.root import Configuration, EvaluationConfig, parse_device
+from hyco.config.validation import check, parse
+
+__all__ = [
+    "RULED_BY_HYBRID",
+    "WITHOUT_EFFECT",
+    "Configuration",
+    "ConfigurationError",
+    "EvaluationConfig",
+    "check",
+    "check_origin",
+    "contenders",
+    "is_measured",
+    "parse",
+    "parse_device",
+    "resolve_hybrid",
+]

@@ -1,0 +1,17 @@
+"""What is wrong with a configuration: the error, and the parts that its text is made of."""
+
+from __future__ import annotations
+
+# The keys that lead to a value, with positions in lists.
+Path = tuple[str | int, ...]
+# Where something is wrong, and what, with what is allowed.
+Problem = tuple[Path, str]
+
+
+class ConfigurationError(ValueError):
+    """The configuration is wrong; the message has one line per problem."""
+
+
+def dotted(path: Path) -> str:
+    """A path as it is written in `--params`."""
+    return ".".join(map(str, path))

@@ -1,0 +1,49 @@
+"""Where data come from: a user's own, or simulations of a configuration, which must be the present one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from hyco.config.errors import ConfigurationError
+from hyco.equations.registry import equation_config
+from hyco.stepping.generation import GenerationConfig
+from hyco.training.checkpoints import differences
+
+
+def is_measured(metadata: Mapping[str, Any]) -> bool:
+    """Whether trajectories or observations are a user's own: those that the pipelines make have an `origin`."""
+    return "origin" not in metadata
+
+
+def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:
+    """Refuse simulations that were not made with these sections: a report would state other truths than theirs.
+
+    Args:
+        metadata: of the trajectories; what was measured has no origin to check.
+
+    Raises:
+        ConfigurationError: names each key that differs, with both values.
+    """
+    if is_measured(metadata):
+        return
+    then, now = (json.loads(json.dumps(given)) for given in (metadata["origin"], sections))  # as files have them
+    with suppress(ValueError):  # an earlier version had other keys: then what is written counts
+        then, now = _complete(then), _complete(now)
+    changed = [f"{key}: {old!r} there, {new!r} now" for key, old, new in differences(then, now)]
+    if changed:
+        raise ConfigurationError(
+            f"the simulations are of another configuration ({'; '.join(changed)}). Evaluate with its values, or run "
+            "the training too."
+        )
+
+
+def _complete(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The origin of simulations, with the default of every key that is left out."""
+    models = {
+        "equation": equation_config(origin["equation"]),
+        "generation": GenerationConfig.model_validate(origin["generation"]),
+    }
+    return {**origin, **{name: model.model_dump(mode="json") for name, model in models.items()}}

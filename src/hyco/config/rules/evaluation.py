@@ -1,0 +1,21 @@
+"""The pictures: which simulation and which channel they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hyco.config.errors import Problem
+from hyco.config.root import Configuration
+from hyco.equations.equation import Equation
+
+
+def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+    """Of the section `evaluation`."""
+    tests, channels = c.observation.test_sim, equation.layout.channels
+    if tests and c.evaluation.simulation >= len(tests):
+        text = f"{c.evaluation.simulation} is no position in observation.test_sim = {tests}"
+        yield ("evaluation", "simulation"), text
+    if c.evaluation.channel >= len(channels):
+        numbered = ", ".join(f"{i} ({channel})" for i, channel in enumerate(channels))
+        text = f"{c.evaluation.channel} is no channel of {c.equation.name}; allowed: {numbered}"
+        yield ("evaluation", "channel"), text

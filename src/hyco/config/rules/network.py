@@ -1,0 +1,59 @@
+"""The networks: whether they fit to the grid, and to how they are to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hyco.config.errors import Path, Problem
+from hyco.config.root import Configuration
+from hyco.equations.equation import Equation
+from hyco.networks.network import TrainingSetup, network_config
+from hyco.training.synthetic import SyntheticConfig
+
+
+def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+    """Of the section `synthetic`, of the hybrid's synthetic part, and of the network of a correction."""
+    layout = equation.layout
+    sections: list[tuple[Path, SyntheticConfig, int, int]] = [
+        (("synthetic",), c.synthetic, c.synthetic.num_predict_steps, 0),
+        (("hybrid", "synthetic"), c.hybrid.synthetic, c.hybrid.num_predict_steps, c.hybrid.interaction.count),
+    ]
+    for path, section, num_predict_steps, fresh_starts in sections:
+        network = network_config(section.network)
+        if problem := network.check(layout.shape, layout.boundaries):
+            key, text = problem
+            yield (*path, "network", key), text
+        setup = TrainingSetup(
+            equation=c.equation.name,
+            layout=layout,
+            steps=c.generation.steps,
+            random_channels=_random_channels(c, equation),
+            num_predict_steps=num_predict_steps,
+            fresh_starts=fresh_starts,
+            changed=_changed(section),
+        )
+        places = {
+            "name": (*path, "network", "name"),
+            "num_predict_steps": (path[0], "num_predict_steps"),
+            "fresh_starts": ("hybrid", "interaction", "count"),
+        }
+        for key, text in network.problems(setup):
+            yield places.get(key, (*path, key)), text
+    if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
+        correction = network_config(c.hybrid.correction.network)
+        if problem := correction.check(layout.shape, layout.boundaries):
+            key, text = problem
+            yield ("hybrid", "correction", "network", key), text
+
+
+def _random_channels(c: Configuration, equation: Equation) -> list[str]:
+    """Channels that start from another random state in each simulation."""
+    if c.equation.is_static or c.generation.simulations == 1:
+        return []
+    return [channel for channel in equation.layout.channels if channel not in c.generation.initial_state]
+
+
+def _changed(section: SyntheticConfig) -> dict[str, object]:
+    """The keys that do not have their default, with that default."""
+    defaults = {key: field.default for key, field in SyntheticConfig.model_fields.items()}
+    return {key: default for key, default in defaults.items() if getattr(section, key) != default}

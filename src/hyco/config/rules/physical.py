@@ -1,0 +1,70 @@
+"""The physical model: its own equation, what it learns of it, and its prior of the initial states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from hyco.config.errors import Problem
+from hyco.config.messages import explain
+from hyco.config.root import Configuration
+from hyco.equations.equation import Equation
+from hyco.equations.registry import OtherStatesError, model_equation
+from hyco.training.physical import PhysicalConfig
+
+
+def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+    """Of the section `physical`, and of the hybrid's physical part."""
+    for section, config in ((("physical",), c.physical), (("hybrid", "physical"), c.hybrid.physical)):
+        for key, text in _section_problems(c, equation, config):
+            yield (*section, *key), text
+
+
+def _section_problems(c: Configuration, equation: Equation, config: PhysicalConfig) -> Iterator[Problem]:
+    own, wrong = _own_equation(equation, config)
+    if own is None:
+        yield from wrong
+        return
+    yield from _learnable_problems(own, config)
+    layout = equation.layout
+    if c.observation.initial_state == "observed" and config.initial_state is None:
+        text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
+        yield ("initial_state",), text
+    if config.initial_state is not None and layout.shape != layout.grid.resolution:
+        text = f"a prior of initial states is for centred fields; {c.equation.name} has staggered ones: null"
+        yield ("initial_state",), text
+
+
+def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation | None, list[Problem]]:
+    """The equation that the physical model has, or what is wrong with it."""
+    try:
+        return model_equation(equation, config.equation, config.resolution), []
+    except OtherStatesError as error:
+        return None, [((error.key,), str(error))]
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, [(("equation", *d["loc"]), explain(d, ("equation", *d["loc"]))) for d in details]
+    except ValueError as error:
+        return None, [(("equation",), str(error))]
+
+
+def _learnable_problems(own: Equation, config: PhysicalConfig) -> Iterator[Problem]:
+    """Parameters that the equation does not have, and bounds that it is not stable for."""
+    limits, name = own.config.parameter_limits, own.config.name
+    seen = set()
+    for i, p in enumerate(config.learnable_parameters):
+        entry = ("learnable_parameters", i)
+        if p.name not in limits:
+            yield (*entry, "name"), f"{p.name!r} is no parameter of {name}; it has: {', '.join(limits)}"
+            continue
+        if p.name in seen:
+            yield (*entry, "name"), f"{p.name!r} is there twice"
+        seen.add(p.name)
+        if p.is_field and p.name not in own.field_parameters:
+            yield (*entry, "kind"), f"{p.name!r} of {name} is a number; it cannot be learnt as a field"
+            continue
+        problem = p.check(limits[p.name], own.layout.grid)
+        if problem is not None:
+            key, text = problem
+            yield (*entry, key), text

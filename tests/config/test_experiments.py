@@ -1,0 +1,48 @@
+"""Every experiment of the project is valid, and as it is described."""
+
+from pathlib import Path
+
+import pytest
+
+from hyco.config import parse
+from hyco.equations.registry import build_equation
+from hyco.stepping.generation import generate
+
+CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENTS = sorted(p.name for p in CONF.iterdir() if (p / "parameters.yml").exists() and p.name != "base")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_valid(experiment, parameters):
+    assert parse(parameters(experiment)).experiment == experiment
+
+
+@pytest.mark.parametrize("experiment", ["inviscid_burgers", *(e for e in EXPERIMENTS if e.startswith("scarce_"))])
+def test_the_data_of_every_default_seed_can_be_made(experiment, parameters):
+    found = parse(parameters(experiment))
+    for seed in found.compare.seeds:
+        generate(build_equation(found.equation.model_dump()), found.generation, seed)
+
+
+def test_the_two_named_examples_are_as_they_are_described(parameters):
+    minimal, full = parse(parameters("minimal")), parse(parameters("full"))
+    assert minimal.equation.grid.resolution == full.equation.grid.resolution == (128, 128)
+    assert (minimal.observation.train_sim, minimal.hybrid.epochs, minimal.hybrid.num_predict_steps) == ([0], 10, 5)
+    assert (full.observation.train_sim, full.observation.val_sim) == ([0, 1, 2, 3, 4], [5, 6])
+    h = full.hybrid
+    assert (h.epochs, h.num_predict_steps, h.alpha, h.interleave_frequency, h.warmup_epochs) == (100, 20, 0.6, 2, 10)
+    s = h.synthetic
+    assert (s.learning_rate, s.batch_size, s.optimizer, s.scheduler.name) == (1e-4, 16, "adam", "cosine")
+    assert (s.weight_decay, s.use_sliding_window) == (1e-5, False)
+    p = h.physical
+    assert (p.method, p.abs_tol, p.max_iterations, p.suppress_convergence_errors) == ("L-BFGS-B", 1e-6, 5, True)
+    assert (h.save_interval, h.save_best_only, h.validate_every, h.validation_rollout) == (10, True, 5, True)
+
+
+def test_the_users_experiment_is_as_it_is_described(parameters):
+    c = parse(parameters("burgers_2d"))
+    assert c.equation.grid.resolution == (128, 128)
+    assert (c.observation.train_sim, c.observation.val_sim, c.observation.test_sim) == ([0, 1, 2, 3, 4], [5], [6, 7])
+    h = c.hybrid
+    assert (h.epochs, h.num_predict_steps, h.alpha, h.interleave_frequency, h.warmup_epochs) == (50, 10, 0.5, 1, 5)
+    assert (h.synthetic.learning_rate, h.synthetic.batch_size) == (1e-4, 16)
