@@ -24,8 +24,8 @@ from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.observations import ObservationConfig, observe
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
-from hyco.training.synthetic import SyntheticConfig
 
 torch.set_num_threads(1)
 

@@ -37,8 +37,8 @@ from hyco.runtime.random_streams import stream
 from hyco.sections import merge
 from hyco.stepping.generation import GenerationConfig
 from hyco.training.checkpoints import differences
+from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
-from hyco.training.synthetic import SyntheticConfig
 from hyco.training.validation import StoppingConfig
 
 # Keys that the hybrid rules for both models, so that its `synthetic` and `physical` parts may not have their own.

@@ -20,7 +20,6 @@ from hyco.runtime.storage import Bundle
 from hyco.stepping.coarse import cell_means, repeated
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import path_after_training
-from hyco.training.synthetic import synthetic_rollout
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ def roll_out_methods(
     for method in METHODS:
         model = models.get(method)
         if isinstance(model, Bundle):
-            rollouts[method] = synthetic_rollout(model_from_bundle(model), start, steps)
+            rollouts[method] = model_from_bundle(model).rollout(start, steps)
         elif model is not None:
             rollouts[method] = _physical(equation, model, start, steps)
     return rollouts

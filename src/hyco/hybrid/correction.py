@@ -22,13 +22,13 @@ from hyco.fields import Layout
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.optimisers.result import OptimisationResult
 from hyco.networks import models
-from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
+from hyco.networks.network_model import NetworkModel
 from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import path_after_training
-from hyco.training.synthetic import SyntheticTrainer
+from hyco.training.trainer import SyntheticTrainer
 
 
 class CorrectionConfig(BaseModel):
@@ -124,7 +124,7 @@ class FrozenCorrection:
     def __init__(self, model: SyntheticModel) -> None:
         self.active = False
         self._model = copy.deepcopy(model)
-        self._model.base = None
+        self._model.correct(None)
         self._model.double().eval().requires_grad_(False)
 
     def take(self, model: SyntheticModel) -> None:
@@ -155,7 +155,7 @@ class Correction:
         self.frozen = FrozenCorrection(synthetic.model)
         physical.problem.correction = self.frozen
         for model in self._models():
-            model.base = _step_of(model, physical.problem.model, self._values())
+            model.correct(_step_of(model, physical.problem.model, self._values()))
 
     def _models(self) -> list[SyntheticModel]:
         """The network that trains, and the one with averaged weights if there is one."""

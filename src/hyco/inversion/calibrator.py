@@ -85,6 +85,8 @@ class Calibrator:
         own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
+    stepping = True  # it predicts from any state
+
     def __init__(
         self,
         equation: Equation,
@@ -143,6 +145,10 @@ class Calibrator:
 
     @before_update.setter
     def before_update(self, call: Callable[[], None]) -> None:
+        self.problem.before_evaluation = call
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """From now on call this before each evaluation of an update."""
         self.problem.before_evaluation = call
 
     @property
