@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from hyco.networks.network import available, network_class
-from hyco.training.averaging import AveragedWeights
-from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
+from hyco.training.checkpoints import optimizer_tensors
 from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
-from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
 from hyco.training.synthetic import train_synthetic
 from hyco.training.trainer import SyntheticTrainer
 
@@ -41,26 +39,6 @@ def runs(problem, config):
     return run
 
 
-def test_the_synthetic_rollout_has_shape_b_t_c_h_w_and_changes_over_time():
-    from hyco.fields import FieldSpec, Layout
-    from hyco.grid import Grid
-    from hyco.networks.synthetic import SyntheticModel
-
-    grid = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(2.0, 1.0), resolution=(12, 8))
-    layout = Layout(grid, (FieldSpec("velocity", ("x", "y")),))
-    one = torch.ones(2)
-    model = SyntheticModel.create({"name": "unet", "filters": 4}, layout, mean=0 * one, std=one, change_std=one, seed=0)
-    for parameter in model.network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
-    model.train()
-    start = torch.randn(3, 2, 12, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    states = model.rollout(start, 5)
-    assert states.shape == (3, 5, 2, 12, 8)
-    assert not states.requires_grad
-    assert model.training, "the mode that it was in is restored"
-    assert (states[:, 1:] - states[:, :-1]).abs().amax(dim=(2, 3, 4)).min() > 0
-
-
 def test_a_network_overfits_one_batch(make_problem):
     problem = make_problem({"train_sim": [0], "val_sim": [], "noise": 0.0})
     changes = {"num_predict_steps": 2, "batch_size": 16, "learning_rate": 1e-2, "use_sliding_window": True}
@@ -86,24 +64,6 @@ def test_every_optimiser_and_schedule_lowers_the_loss(problem, optimizer, schedu
     changes = {"optimizer": optimizer, "scheduler": scheduler, "learning_rate": rate, "weight_decay": 1e-5}
     losses = [r["metrics"]["synthetic_loss"] for _, r in train(problem, epochs=5, **changes)]
     assert losses[-1] < losses[0]
-
-
-def test_schedules_start_at_one_and_end_where_they_say():
-    cosine = SchedulerConfig(name="cosine", final=0.1)
-    assert cosine.factor(1, 10) == 1.0
-    assert cosine.factor(10, 10) == pytest.approx(0.1)
-    assert SchedulerConfig(name="exponential", decay=0.5).factor(3, 10) == 0.25
-    assert [SchedulerConfig(name="step", decay=0.5, every=2).factor(e, 9) for e in (1, 2, 3, 5)] == [1, 1, 0.5, 0.25]
-    assert SchedulerConfig(name="constant").factor(7, 10) == 1.0
-    assert cosine.factor(1, 1) == 1.0
-
-
-def test_the_interval_of_an_adaptive_schedule_doubles_and_comes_back():
-    adaptive = AdaptiveInterleave(enabled=True, min_improvement=0.1, max_frequency=5)
-    assert adaptive.next_interval(1, 1, 1.0, 0.99) == 2
-    assert adaptive.next_interval(4, 1, 1.0, 0.99) == 5
-    assert adaptive.next_interval(4, 1, 1.0, 0.5) == 1
-    assert AdaptiveInterleave().next_interval(8, 3, 1.0, 1.0) == 3
 
 
 def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
@@ -390,23 +350,6 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
         assert torch.equal(value, last.tensors[f"synthetic/average/module.{name}"]), name
 
 
-@pytest.mark.parametrize("left_out", [(), (0,), (1, 3)])
-def test_the_moving_average_is_what_it_says(left_out):
-    """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value, over the updates that were taken."""
-    model = torch.nn.Linear(1, 1, bias=False)
-    averaged, expected, count = AveragedWeights(model, 0.5), None, 0
-    for number, weight in enumerate([3.0, -1.0, 4.0, 10.0, 2.0]):
-        torch.nn.init.constant_(model.weight, weight)
-        averaged.update(model, torch.tensor(number not in left_out))
-        if number in left_out:
-            continue
-        decay = min(0.5, (1 + count) / (10 + count))
-        expected = weight if expected is None else decay * expected + (1 - decay) * weight
-        count += 1
-    assert float(averaged.module.weight.detach()) == pytest.approx(expected)
-    assert float(averaged.updates) == count
-
-
 def test_updates_that_are_left_out_do_not_move_the_average(problem):
     model = trainer(problem, ema_decay=0.5)
     begun = model.starts.fill(model.rollout)
@@ -472,16 +415,3 @@ def test_windows_that_teach_nothing_are_not_filled_for_real_data_alone(make_prob
         found.append(model.epoch(1, model.prepare(model.window_starts(predict, real_alone=real_alone))))
     assert asked == [4], "for predictions only"
     assert found[0] == found[1]
-
-
-def test_what_an_optimiser_remembers_comes_back_in_the_memory_format_of_the_weights():
-    weights = torch.nn.Parameter(torch.randn(4, 3, 5, 5).contiguous(memory_format=torch.channels_last))
-    (weights**2).sum().backward()
-    optimizers = [torch.optim.Adam([weights]) for _ in range(2)]
-    optimizers[0].step()
-    stored = {name: value.contiguous() for name, value in optimizer_tensors(optimizers[0]).items()}
-    restore_optimizer(optimizers[1], stored)
-    before, after = (optimizer.state[weights] for optimizer in optimizers)
-    for key, value in before.items():
-        assert torch.equal(after[key], value)
-        assert after[key].stride() == value.stride()
