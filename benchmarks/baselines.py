@@ -15,7 +15,8 @@ from hyco.equations.equation import Equation
 from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
 from hyco.grid import Grid
 from hyco.schemes.stencils import neighbours
-from hyco.training.synthetic import Samples, SyntheticTrainer
+from hyco.training.data import Samples
+from hyco.training.trainer import SyntheticTrainer
 
 Step = Callable[[Tensor], Tensor]
 
@@ -70,19 +71,18 @@ def bare_epoch(trainer: SyntheticTrainer, samples: Samples) -> float:
 
     For data without padding, of which everything is observed.
     """
-    model, windows = trainer.model, trainer.windows
+    model, windows, optimizer = trainer.model, trainer.windows, trainer.optimisation.optimizer
     scale, losses = (model.change_std / model.std).float(), []
-    order = torch.randperm(len(windows), generator=trainer._batches)
-    for which in torch.split(order, trainer.config.batch_size):
+    for which, _ in trainer.batches.updates(None, windows.length):
         state, predicted = samples.starts[which], []
         for _ in range(windows.length):
             state = state + scale * model.network(state)
             predicted.append(state)
-        loss = (torch.stack(predicted, dim=1) - windows.targets(trainer._values, which)).square().mean()
-        trainer.optimizer.zero_grad(set_to_none=True)
+        loss = (torch.stack(predicted, dim=1) - windows.targets(trainer.data.values, which)).square().mean()
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if trainer.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), trainer.config.gradient_clip)
-        trainer.optimizer.step()
+        optimizer.step()
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())

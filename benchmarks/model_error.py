@@ -32,9 +32,10 @@ from hyco.evaluation import report, roll_out_methods
 from hyco.hybrid.trainer import HybridConfig, HybridTrainer
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalConfig, train_physical
-from hyco.training.synthetic import SyntheticConfig, train_synthetic
+from hyco.training.synthetic import train_synthetic
 from study import add_line, described, read_lines, write_page
 
 CPU = torch.device("cpu")

@@ -52,7 +52,8 @@ from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import segment_lengths, tape_bytes
 from hyco.stepping.stepper import Path as Execution
 from hyco.stepping.stepper import Stepper
-from hyco.training.synthetic import SyntheticConfig, SyntheticTrainer
+from hyco.training.config import SyntheticConfig
+from hyco.training.trainer import SyntheticTrainer
 from performance_training import in_own_process, peak_memory, quartiles, row
 from study import described, write_page
 

@@ -34,8 +34,8 @@ from hyco.pipelines.physical import nodes as physical
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.sections import merge
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
-from hyco.training.synthetic import SyntheticConfig
 
 torch.set_num_threads(1)
 

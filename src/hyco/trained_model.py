@@ -10,6 +10,10 @@ from torch import Tensor
 class TrainedModel(Protocol):
     """Answers one question: what do you predict from these initial states?"""
 
+    @property
+    def stepping(self) -> bool:
+        """Whether it predicts from any state; else it knows one trajectory, and predicts from t = 0 alone."""
+
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """Without gradient, `[B, C, *space]` to the `steps` states after it, `[B, steps, C, *space]`.
 

@@ -15,7 +15,6 @@ from hyco.observations import ObservationConfig, observe
 from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.final import final_physical_model, final_synthetic_model
-from hyco.training.synthetic import synthetic_rollout
 
 CPU = torch.device("cpu")
 EQUATION = {
@@ -150,11 +149,11 @@ def test_the_final_model_holds_all_that_it_is_made_of(lacking, tmp_path):
     write_bundle(tmp_path / "model.safetensors", final_synthetic_model(last))
     model = model_from_bundle(read_bundle(tmp_path / "model.safetensors"))
     start = lacking.states[:, 0]
-    trainer.synthetic.predictor.load_state_dict(trainer.synthetic.best_weights)
-    assert torch.equal(synthetic_rollout(model, start, 5), trainer.synthetic.rollout(start, 5))
+    trainer.synthetic.predictor.load_state_dict(trainer.synthetic.best.weights)
+    assert torch.equal(model.rollout(start, 5), trainer.synthetic.rollout(start, 5))
     again = model.to_bundle()
     assert again.metadata["base"]["equation"]["parameters"]["diffusivity"] == 0.0
-    assert all(torch.equal(again.tensors[k], v) for k, v in trainer.synthetic.best_weights.items())
+    assert all(torch.equal(again.tensors[k], v) for k, v in trainer.synthetic.best.weights.items())
     bare = Bundle(again.tensors, {k: v for k, v in again.metadata.items() if k != "base"})
     with pytest.raises(RuntimeError, match="base"):
         model_from_bundle(bare)
@@ -180,7 +179,7 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     alone = lacking.trainer(epochs=1, warmup_epochs=0)
     alone.physical.calibrate(alone.config.calibration_iterations)
     assert trainer.physical.values == alone.physical.values
-    assert trainer.synthetic.best_epoch in (0, 1)
+    assert trainer.synthetic.best.epoch in (0, 1)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3])

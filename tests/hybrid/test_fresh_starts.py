@@ -134,13 +134,11 @@ def test_states_are_drawn_anew_every_few_epochs_and_are_those_of_the_seed(proble
 
 
 def test_fresh_windows_are_windows_of_the_trajectories(problem):
-    trainer = problem.hybrid(epochs=1).synthetic
-    trainer.fresh_batch = 3
-    samples = trainer.prepare(trainer.starts.fill(no_rollout))
+    trainer = problem.hybrid(epochs=1, interaction={"batch_size": 3}).synthetic
     # State = 100 · trajectory + time, so that one can see where a window is from.
     trajectories = 100 * torch.arange(7)[:, None] + torch.arange(10)
-    samples.fresh = trajectories[..., None, None].float().expand(7, 10, 1, 32)
-    updates = list(trainer._updates(samples, 4))
+    states = trajectories[..., None, None].float().expand(7, 10, 1, 32)
+    updates = list(trainer.batches.updates(states, 4))
     windows = torch.cat([found[:, :, 0, 0] for _, found in updates])
     # 9 steps hold two windows of 4: 14 windows in batches of 3.
     assert [len(found) for _, found in updates] == [3, 3, 3, 3, 2]

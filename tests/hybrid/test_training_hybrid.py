@@ -13,7 +13,8 @@ from hyco.training import available
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import train_physical
-from hyco.training.synthetic import SyntheticTrainer, train_synthetic
+from hyco.training.synthetic import train_synthetic
+from hyco.training.trainer import SyntheticTrainer
 
 CPU = torch.device("cpu")
 
@@ -109,7 +110,7 @@ def test_alpha_zero_uses_the_other_model_alone(problem, monkeypatch):
     trainer = problem.hybrid(alpha=0.0, epochs=2, warmup_epochs=0)
     problem_of = trainer.physical.problem
     problem_of.targets = torch.full_like(problem_of.targets, torch.nan)
-    trainer.synthetic._values = torch.full_like(trainer.synthetic._values, torch.nan)
+    trainer.synthetic.data.values.fill_(torch.nan)
     # The standard deviation comes from real data by definition; it is not what is tested here.
     known = problem.hybrid().physical
     known.assess()

@@ -212,7 +212,7 @@ def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, 
     assert record["metrics"]["alpha_physical"] == 1.0
     assert record["metrics"]["alpha"] == 0.5
     assert record["metrics"]["variance_synthetic"] is None
-    json.dumps(last.metadata["extra"], allow_nan=False)
+    json.dumps(last.metadata["hybrid"], allow_nan=False)
 
 
 def test_without_validation_simulations_the_physics_never_learns_from_the_network(make_problem):

@@ -5,7 +5,7 @@ import torch
 
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
-from hyco.networks.synthetic import SyntheticModel
+from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 
 SMALL = {
@@ -79,6 +79,40 @@ def test_a_rollout_is_the_repetition_of_single_steps():
         torch.testing.assert_close(rollout[:, t], state, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_rollout_has_no_gradient_and_leaves_the_mode_of_the_network_as_it_was(training):
+    where = layout(12, 8)
+    stepper = model(where, "unet").train(training)
+    modes = []
+    stepper.network.register_forward_pre_hook(lambda *_: modes.append(stepper.training))
+    rollout = stepper.rollout(states(where).requires_grad_(), 3)
+    assert not rollout.requires_grad
+    assert modes == [False] * 3
+    assert stepper.training == training
+    assert torch.equal(rollout, stepper.rollout_with_gradient(states(where), 3))
+
+
+class Shift(Base):
+    """Along x by a cell."""
+
+    def forward(self, z):
+        return z.roll(1, 2)
+
+    def describe(self):
+        return {"cells": 1}
+
+
+def test_a_correction_is_added_to_a_step_until_it_is_taken_back():
+    where = layout(12)
+    stepper, start = model(where, awake=False), states(where)
+    stepper.correct(Shift())
+    torch.testing.assert_close(stepper.rollout(start, 2)[:, 1], start.roll(2, 2), rtol=0, atol=1e-6)
+    assert stepper.describe()["base"] == {"cells": 1}
+    stepper.correct(None)
+    torch.testing.assert_close(stepper.rollout(start, 2)[:, 1], start, rtol=0, atol=1e-6)
+    assert "base" not in stepper.describe()
+
+
 def test_normalised_and_physical_rollouts_agree():
     where = layout(8, 12)
     stepper, state = model(where), states(where)
@@ -132,7 +166,7 @@ def test_one_batch_can_be_learnt_by_heart(name):
 def test_gradients_reach_the_weights_and_the_initial_state_through_all_steps():
     where = layout(12)
     stepper, start = model(where), states(where).requires_grad_()
-    stepper.rollout(start, 4)[:, -1].square().sum().backward()
+    stepper.rollout_with_gradient(start, 4)[:, -1].square().sum().backward()
     assert start.grad is not None
     assert bool(start.grad.abs().min() > 0)
     assert all(p.grad is not None for p in stepper.parameters())

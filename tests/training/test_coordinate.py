@@ -11,9 +11,10 @@ from hyco.networks.coordinate_model import cell_centres
 from hyco.observations import ObservationConfig, observe
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.config import SyntheticConfig
 from hyco.training.coordinate import CoordinateTrainer, Measured
 from hyco.training.final import final_synthetic_model
-from hyco.training.synthetic import SyntheticConfig, synthetic_trainer, train_synthetic
+from hyco.training.synthetic import synthetic_trainer, train_synthetic
 
 CPU = torch.device("cpu")
 HEAT = {
@@ -158,7 +159,7 @@ def test_the_loss_of_a_perfect_network_is_the_noise(heat):
         [int((trainer.measured.inputs == row).all(1).nonzero()) for row in inputs]
     ]
     samples = trainer.prepare(trainer.starts.fill(trainer.rollout))
-    losses = [float(trainer._loss_at_points(samples, 1.0)) for _ in range(40)]
+    losses = [float(trainer.loss(samples, 1.0)) for _ in range(40)]
     # A third of the points are the initial state, which is exact.
     share = 1 - 96 / len(trainer.measured)
     assert sum(losses) / 40 == pytest.approx(share * 1e-4, rel=0.25)
@@ -177,15 +178,15 @@ def test_the_loss_weighs_real_data_and_ghost_points_as_defined(heat, monkeypatch
     samples = trainer.prepare(starts, truth)
     zero = lambda inputs: torch.zeros(len(inputs), 1)  # noqa: E731
     monkeypatch.setattr(trainer.model, "at", zero)
-    generator = trainer._ghosts.get_state(), trainer._batches.get_state()
-    window, time, cell = trainer._draw_ghost_points()
+    before = trainer.batches.state()
+    window, time, cell = trainer.batches.ghosts()
     other = float(samples.physical[0].flatten(2)[time, 0, cell].square().mean())
-    which = torch.randperm(len(trainer.measured), generator=trainer._batches)[:40]
+    which = trainer.batches.measured()
+    assert len(which.unique()) == 40
     real = float(trainer.measured.values[which].square().mean())
     for alpha in (0.0, 0.3, 1.0):
-        trainer._ghosts.set_state(generator[0])
-        trainer._batches.set_state(generator[1])
-        loss = float(trainer._loss_at_points(samples, alpha))
+        trainer.batches.load(before)
+        loss = float(trainer.loss(samples, alpha))
         assert loss == pytest.approx(alpha * real + (1 - alpha) * other, rel=1e-5)
     assert not window.any()
 

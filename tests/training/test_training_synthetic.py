@@ -6,12 +6,12 @@ import re
 import pytest
 import torch
 
-from hyco.networks.network import NETWORKS
-from hyco.training.averaging import AveragedWeights
-from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
+from hyco.networks.network import available, network_class
+from hyco.training.checkpoints import optimizer_tensors
+from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
-from hyco.training.schedules import AdaptiveInterleave, SchedulerConfig
-from hyco.training.synthetic import Curriculum, SyntheticTrainer, synthetic_rollout, train_synthetic
+from hyco.training.synthetic import train_synthetic
+from hyco.training.trainer import SyntheticTrainer
 
 CPU = torch.device("cpu")
 
@@ -39,26 +39,6 @@ def runs(problem, config):
     return run
 
 
-def test_the_synthetic_rollout_has_shape_b_t_c_h_w_and_changes_over_time():
-    from hyco.fields import FieldSpec, Layout
-    from hyco.grid import Grid
-    from hyco.networks.synthetic import SyntheticModel
-
-    grid = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(2.0, 1.0), resolution=(12, 8))
-    layout = Layout(grid, (FieldSpec("velocity", ("x", "y")),))
-    one = torch.ones(2)
-    model = SyntheticModel.create({"name": "unet", "filters": 4}, layout, mean=0 * one, std=one, change_std=one, seed=0)
-    for parameter in model.network.parameters():
-        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
-    model.train()
-    start = torch.randn(3, 2, 12, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    states = synthetic_rollout(model, start, num_predict_steps=5)
-    assert states.shape == (3, 5, 2, 12, 8)
-    assert not states.requires_grad
-    assert model.training, "the mode that it was in is restored"
-    assert (states[:, 1:] - states[:, :-1]).abs().amax(dim=(2, 3, 4)).min() > 0
-
-
 def test_a_network_overfits_one_batch(make_problem):
     problem = make_problem({"train_sim": [0], "val_sim": [], "noise": 0.0})
     changes = {"num_predict_steps": 2, "batch_size": 16, "learning_rate": 1e-2, "use_sliding_window": True}
@@ -66,7 +46,7 @@ def test_a_network_overfits_one_batch(make_problem):
     assert losses[-1] < 5e-3 * losses[0]
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
+@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
 def test_every_network_trains_and_its_size_is_told_once(problem, name, caplog):
     small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
     with caplog.at_level("INFO"):
@@ -86,29 +66,10 @@ def test_every_optimiser_and_schedule_lowers_the_loss(problem, optimizer, schedu
     assert losses[-1] < losses[0]
 
 
-def test_schedules_start_at_one_and_end_where_they_say():
-    cosine = SchedulerConfig(name="cosine", final=0.1)
-    assert cosine.factor(1, 10) == 1.0
-    assert cosine.factor(10, 10) == pytest.approx(0.1)
-    assert SchedulerConfig(name="exponential", decay=0.5).factor(3, 10) == 0.25
-    assert [SchedulerConfig(name="step", decay=0.5, every=2).factor(e, 9) for e in (1, 2, 3, 5)] == [1, 1, 0.5, 0.25]
-    assert SchedulerConfig(name="constant").factor(7, 10) == 1.0
-    assert cosine.factor(1, 1) == 1.0
-
-
-def test_the_interval_of_an_adaptive_schedule_doubles_and_comes_back():
-    adaptive = AdaptiveInterleave(enabled=True, min_improvement=0.1, max_frequency=5)
-    assert adaptive.next_interval(1, 1, 1.0, 0.99) == 2
-    assert adaptive.next_interval(4, 1, 1.0, 0.99) == 5
-    assert adaptive.next_interval(4, 1, 1.0, 0.5) == 1
-    assert AdaptiveInterleave().next_interval(8, 3, 1.0, 1.0) == 3
-
-
 def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
     model = trainer(problem)
     before = [p.clone() for p in model.model.parameters()]
-    model._values = torch.full_like(model._values, torch.nan)
-    metrics = model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
+    metrics = model.epoch(1, model.prepare(torch.full_like(model.starts.fill(model.rollout), torch.nan)))
     assert math.isnan(metrics["synthetic_loss"])
     assert metrics["synthetic_skipped"] > 0
     assert "were skipped" in caplog.text
@@ -128,10 +89,10 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_n
                 square = sum(p.square().sum() for p in model.model.parameters())
                 yield part * square if math.isfinite(part) else square + (square - square.detach()).clamp_min(0).sqrt()
 
-        metrics = model._optimise(1, losses())
+        metrics = model.optimisation.epoch(1, losses())
         assert metrics["synthetic_skipped"] == len(taken) - 2
         assert math.isfinite(metrics["synthetic_loss"])
-        state = optimizer_tensors(model.optimizer)
+        state = optimizer_tensors(model.optimisation.optimizer)
         found.append([*model.model.parameters(), *(state[key] for key in sorted(state))])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
@@ -144,14 +105,15 @@ def test_no_update_waits_for_the_device(make_problem, on_device, observation, pr
     starts = model.starts.fill(model.rollout)
     physical = torch.zeros(len(starts), 4, *starts.shape[1:]) if predicted else None
     samples = model.prepare(starts, physical)
-    there = [*model.model.parameters(), *model.model.buffers(), model._values, model._mask, samples.starts]
-    there += [*model.averaged.parameters(), *model.averaged.buffers()]
+    there = [*model.model.parameters(), *model.model.buffers(), model.data.values, model.data.mask, samples.starts]
+    averaged = model.optimisation.averaged
+    there += [*averaged.parameters(), *averaged.buffers()]
     there += [] if physical is None else [samples.physical]
     with on_device(there) as device:
         assert math.isfinite(model.epoch(1, samples, 0.5)["synthetic_loss"])
         assert device.waits == 0
         # The count itself works: one read in each update.
-        model.before_update = lambda: float(next(model.model.parameters()).detach().sum())
+        model.watch(lambda: float(next(model.model.parameters()).detach().sum()))
         model.epoch(2, samples, 0.5)
         assert device.waits == math.ceil(len(starts) / model.config.batch_size) > 1
 
@@ -236,7 +198,7 @@ def test_the_loss_of_a_perfect_network_is_the_noise(make_problem, space):
     samples = model.prepare(model.starts.fill(model.rollout))
     truth = problem.trajectories.tensors["trajectories"][problem.observations.train]
     model.model.rollout_normalised = lambda starts, steps, **_: model.windows.targets(model.model.normalise(truth))
-    loss = model._loss(samples, 1.0, torch.arange(len(model.windows)))
+    loss = model.loss(samples, 1.0, torch.arange(len(model.windows)))
     _, std = problem.observations.statistics()
     expected = float((problem.observations.noise_std / std).square().mean())
     assert float(loss) == pytest.approx(expected, rel=0.35)
@@ -258,7 +220,7 @@ def test_padding_does_not_count_in_the_loss():
     from hyco.grid import Grid
     from hyco.observations import ObservationConfig, observe
     from hyco.runtime.storage import Bundle
-    from hyco.training.synthetic import SyntheticConfig
+    from hyco.training.config import SyntheticConfig
 
     where = Layout(Grid(("x", "y"), (0.0, 0.0), (1.0, 1.0), (6, 4)), (FieldSpec("u", ("x", "y"), staggered=True),))
     states = torch.randn(1, 3, 2, 7, 5, dtype=torch.float64) * where.valid
@@ -269,7 +231,7 @@ def test_padding_does_not_count_in_the_loss():
     starts = model.starts.fill(model.rollout)
     rolled = model.rollout(starts, 2)
     samples = model.prepare(starts, rolled + where.valid)
-    loss = model._loss(samples, 0.0, torch.arange(1))
+    loss = model.loss(samples, 0.0, torch.arange(1))
     _, std = seen.statistics()
     # Off by one in every entry, and in nothing else.
     assert float(loss.detach()) == pytest.approx(float(std.pow(-2).mean()), rel=1e-5)
@@ -292,17 +254,17 @@ def test_with_one_step_of_backpropagation_the_gradient_is_that_of_single_steps(p
     samples = model.prepare(model.starts.fill(model.rollout))
     which = torch.arange(len(model.windows))
     network = list(model.model.parameters())
-    found = torch.autograd.grad(model._loss(samples, 1.0, which), network)
+    found = torch.autograd.grad(model.loss(samples, 1.0, which), network)
     # The same states, each reached by one step from a state that is held fixed.
     with torch.no_grad():
         states = model.model.rollout_normalised(samples.starts, 4)
     before = torch.cat([samples.starts[:, None], states[:, :-1]], dim=1)
     single = model.model.rollout_normalised(before.flatten(0, 1), 1).reshape(states.shape)
-    expected = torch.autograd.grad((single - model.windows.targets(model._values)).square().mean(), network)
+    expected = torch.autograd.grad((single - model.windows.targets(model.data.values)).square().mean(), network)
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
     other = trainer(problem)
-    whole = torch.autograd.grad(other._loss(samples, 1.0, which), list(other.model.parameters()))
+    whole = torch.autograd.grad(other.loss(samples, 1.0, which), list(other.model.parameters()))
     assert not all(torch.allclose(one, w, rtol=1e-4) for one, w in zip(found, whole, strict=True))
 
 
@@ -317,7 +279,7 @@ def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
         return found
 
     monkeypatch.setattr(model.model.network, "forward", watch)
-    states = model._roll_out(model.normalise(model.starts.fill(model.rollout)), 2)
+    states = model.training_rollout(model.normalise(model.starts.fill(model.rollout)), 2)
     assert states.dtype == torch.float32
     assert all(p.dtype == torch.float32 for p in model.model.parameters())
     assert (torch.float32, torch.bfloat16) in seen, "the network itself works in bfloat16"
@@ -325,7 +287,7 @@ def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
+@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
 def test_every_network_has_a_gradient_in_bfloat16(problem, name):
     small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
     plain, mixed = trainer(problem, network=small), trainer(problem, network=small, precision="bfloat16")
@@ -334,7 +296,7 @@ def test_every_network_has_a_gradient_in_bfloat16(problem, name):
     for model in (plain, mixed):
         # The last layer starts at zero, and with it all other gradients.
         torch.nn.init.normal_(list(model.model.parameters())[-2], std=0.1, generator=torch.Generator().manual_seed(0))
-        loss = model._roll_out(starts, 2).square().mean()
+        loss = model.training_rollout(starts, 2).square().mean()
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.model.parameters()))]))
     assert torch.isfinite(gradients[1]).all()
     assert float((gradients[1] - gradients[0]).norm() / gradients[0].norm()) < 0.1
@@ -344,13 +306,13 @@ def test_a_curriculum_rises_from_its_start_to_the_whole_length(problem, monkeypa
     curriculum = Curriculum(start=2, epochs=5)
     assert [curriculum.length(epoch, 6) for epoch in (1, 2, 3, 4, 5, 9)] == [2, 3, 4, 5, 6, 6]
     assert Curriculum(start=9, epochs=5).length(1, 4) == 4
-    lengths, roll_out = [], SyntheticTrainer._roll_out
+    lengths, roll_out = [], SyntheticTrainer.training_rollout
 
     def watch(self, starts, length):
         lengths.append(length)
         return roll_out(self, starts, length)
 
-    monkeypatch.setattr(SyntheticTrainer, "_roll_out", watch)
+    monkeypatch.setattr(SyntheticTrainer, "training_rollout", watch)
     train(problem, epochs=3, batch_size=16, curriculum={"start": 1, "epochs": 3})
     assert lengths == [1, 2, 4]
 
@@ -368,7 +330,7 @@ def test_input_noise_has_its_standard_deviation_and_is_in_training_alone(problem
     model = trainer(problem, input_noise=0.3, batch_size=16)
     starts = model.normalise(model.starts.fill(model.rollout)).repeat(20, 1, 1)
     monkeypatch.setattr(model.model, "rollout_normalised", lambda states, steps, **_: states[:, None])
-    noise = model._roll_out(starts, 1)[:, 0] - starts
+    noise = model.training_rollout(starts, 1)[:, 0] - starts
     assert float(noise.std()) == pytest.approx(0.3, rel=0.05)
     plain, noisy = trainer(problem), trainer(problem, input_noise=0.3)
     begun = problem.observations.initial_states
@@ -380,38 +342,20 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
     averaged = torch.cat([p.detach().flatten() for p in model.predictor.parameters()])
     assert not torch.equal(averaged, current)
     begun = problem.observations.initial_states
-    assert torch.equal(model.rollout(begun, 2), synthetic_rollout(model.predictor, begun, 2))
-    assert not torch.equal(model.rollout(begun, 2), synthetic_rollout(model.model, begun, 2))
+    assert torch.equal(model.rollout(begun, 2), model.predictor.rollout(begun, 2))
+    assert not torch.equal(model.rollout(begun, 2), model.model.rollout(begun, 2))
     *_, (last, _) = train(problem, epochs=1, ema_decay=0.9)
     final = final_synthetic_model(last)
     for name, value in final.tensors.items():
         assert torch.equal(value, last.tensors[f"synthetic/average/module.{name}"]), name
 
 
-@pytest.mark.parametrize("left_out", [(), (0,), (1, 3)])
-def test_the_moving_average_is_what_it_says(left_out):
-    """a ← d a + (1 - d) w, with a decay that grows from 2/11 to its value, over the updates that were taken."""
-    model = torch.nn.Linear(1, 1, bias=False)
-    averaged, expected, count = AveragedWeights(model, 0.5), None, 0
-    for number, weight in enumerate([3.0, -1.0, 4.0, 10.0, 2.0]):
-        torch.nn.init.constant_(model.weight, weight)
-        averaged.update(model, torch.tensor(number not in left_out))
-        if number in left_out:
-            continue
-        decay = min(0.5, (1 + count) / (10 + count))
-        expected = weight if expected is None else decay * expected + (1 - decay) * weight
-        count += 1
-    assert float(averaged.module.weight.detach()) == pytest.approx(expected)
-    assert float(averaged.updates) == count
-
-
 def test_updates_that_are_left_out_do_not_move_the_average(problem):
     model = trainer(problem, ema_decay=0.5)
-    values = model._values
+    begun = model.starts.fill(model.rollout)
     for finite in (False, True, False):
         before = [p.clone() for p in model.predictor.parameters()]
-        model._values = values if finite else torch.full_like(values, torch.nan)
-        metrics = model.epoch(1, model.prepare(model.starts.fill(model.rollout)))
+        metrics = model.epoch(1, model.prepare(begun if finite else torch.full_like(begun, torch.nan)))
         assert (metrics["synthetic_skipped"] > 0) == (not finite)
         stayed = all(torch.equal(a, b) for a, b in zip(before, model.predictor.parameters(), strict=True))
         assert stayed != finite
@@ -471,16 +415,3 @@ def test_windows_that_teach_nothing_are_not_filled_for_real_data_alone(make_prob
         found.append(model.epoch(1, model.prepare(model.window_starts(predict, real_alone=real_alone))))
     assert asked == [4], "for predictions only"
     assert found[0] == found[1]
-
-
-def test_what_an_optimiser_remembers_comes_back_in_the_memory_format_of_the_weights():
-    weights = torch.nn.Parameter(torch.randn(4, 3, 5, 5).contiguous(memory_format=torch.channels_last))
-    (weights**2).sum().backward()
-    optimizers = [torch.optim.Adam([weights]) for _ in range(2)]
-    optimizers[0].step()
-    stored = {name: value.contiguous() for name, value in optimizer_tensors(optimizers[0]).items()}
-    restore_optimizer(optimizers[1], stored)
-    before, after = (optimizer.state[weights] for optimizer in optimizers)
-    for key, value in before.items():
-        assert torch.equal(after[key], value)
-        assert after[key].stride() == value.stride()

@@ -40,10 +40,11 @@ from hyco.runtime.memory import keep_freed_memory
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError, differences
+from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalConfig, train_physical
 from hyco.training.run import Step
-from hyco.training.synthetic import SyntheticConfig, train_synthetic
+from hyco.training.synthetic import train_synthetic
 
 log = logging.getLogger(__name__)
 

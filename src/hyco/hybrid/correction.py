@@ -22,13 +22,13 @@ from hyco.fields import Layout
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.optimisers.result import OptimisationResult
 from hyco.networks import models
-from hyco.networks.models import NetworkModel
 from hyco.networks.network import network_config
+from hyco.networks.network_model import NetworkModel
 from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import path_after_training
-from hyco.training.synthetic import SyntheticTrainer
+from hyco.training.trainer import SyntheticTrainer
 
 
 class CorrectionConfig(BaseModel):
@@ -88,7 +88,7 @@ class PhysicalStep(Base):
 
     def describe(self) -> dict[str, Any]:
         """The equation on its own grid, the names of its parameters, and how its step is run."""
-        config = self.physical.equation.config
+        config: BaseModel = getattr(self.physical.equation, "config")  # noqa: B009 (in subclasses)
         return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.path}
 
 
@@ -124,7 +124,7 @@ class FrozenCorrection:
     def __init__(self, model: SyntheticModel) -> None:
         self.active = False
         self._model = copy.deepcopy(model)
-        self._model.base = None
+        self._model.correct(None)
         self._model.double().eval().requires_grad_(False)
 
     def take(self, model: SyntheticModel) -> None:
@@ -153,9 +153,9 @@ class Correction:
     def __init__(self, synthetic: SyntheticTrainer, physical: Calibrator) -> None:
         self.synthetic, self.physical = synthetic, physical
         self.frozen = FrozenCorrection(synthetic.model)
-        physical.problem.forward.correction = self.frozen
+        physical.problem.correction = self.frozen
         for model in self._models():
-            model.base = _step_of(model, physical.problem.forward.model, self._values())
+            model.correct(_step_of(model, physical.problem.model, self._values()))
 
     def _models(self) -> list[SyntheticModel]:
         """The network that trains, and the one with averaged weights if there is one."""
@@ -164,7 +164,7 @@ class Correction:
 
     @torch.no_grad()
     def _values(self) -> dict[str, Tensor]:
-        return self.physical.problem.forward.values(self.physical.model.theta.to(self.physical.problem.device))
+        return self.physical.problem.values(self.physical.theta.to(self.physical.device))
 
     def follow(self) -> None:
         """The corrected model gets the physical model's present parameters."""
@@ -175,7 +175,7 @@ class Correction:
     def update(self) -> OptimisationResult:
         """Fit the parameters to real data with the present correction in each step, and let the network have them."""
         self.frozen.take(self.synthetic.predictor)
-        self.physical.model.assessor.forget()
+        self.physical.assessment = None
         result = self.physical.update()
         self.follow()
         return result

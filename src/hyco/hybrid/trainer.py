@@ -13,19 +13,23 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.hybrid.correction import Correction, CorrectionConfig
 from hyco.hybrid.fresh_starts import FreshStarts, InteractionConfig
+from hyco.hybrid.progress import HybridProgress
 from hyco.hybrid.trust import Trust, Variances, Weights
 from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.inverse_problem import Interaction
 from hyco.inversion.optimisers.result import OptimisationResult
-from hyco.inversion.targets import SyntheticTargets
 from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.runtime.storage import Bundle
-from hyco.trained_model import TrainedModel
+from hyco.training.config import SyntheticConfig
+from hyco.training.data import Samples
+from hyco.training.network_trainer import NetworkTrainer
 from hyco.training.physical import PhysicalConfig
-from hyco.training.run import Metrics, Run, Step
+from hyco.training.run import Metrics, Resumable, Run, Step
 from hyco.training.schedules import AdaptiveInterleave
-from hyco.training.synthetic import Samples, SyntheticConfig, synthetic_trainer
+from hyco.training.synthetic import synthetic_trainer
+from hyco.training.trainer import SyntheticTrainer
 from hyco.training.validation import StoppingConfig, Validation, validation_metrics
 
 log = logging.getLogger(__name__)
@@ -156,8 +160,8 @@ class HybridTrainer:
             num_predict_steps=config.num_predict_steps,
             epochs=config.epochs,
             device=device,
+            fresh_batch=config.interaction.batch_size,
         )
-        self.synthetic.fresh_batch = config.interaction.batch_size or config.synthetic.batch_size
         self.physical = Calibrator(
             equation,
             observations,
@@ -166,33 +170,28 @@ class HybridTrainer:
             device=device,
             iterations=config.iterations,
         )
-        self.correction = Correction(self.synthetic, self.physical) if config.correction is not None else None
+        self.correction = None
+        if config.correction is not None:
+            assert isinstance(self.synthetic, SyntheticTrainer)  # the configuration allows no other network
+            self.correction = Correction(self.synthetic, self.physical)
         self.fresh = FreshStarts(equation, observations, config.interaction, seed) if config.interaction.count else None
         self.validate = Validation(observations, rollout=config.validation_rollout)
         self.trust = Trust(observations, seed)
-        self.own: Tensor | None = None
         # Of the fresh starts, as long as neither they nor the physical model changes: states, trajectories normalised.
         self._fresh_known: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
-        self.run = Run(
-            "hybrid",
-            configuration,
-            config.epochs,
-            config,
-            self.synthetic,
-            self.physical,
-            self.fresh,
-            PhaseClock(memory=config.enable_memory_monitoring, operators=profile),
-            extra={
-                "interval": config.interleave_frequency,
-                "next_update": None,
-                "physics_is_better": False,
-                "told": {
-                    "alpha": {"rule": config.alpha, "synthetic": 1.0, "physical": 1.0},
-                    "interaction": config.interaction.told(),
-                    "sequential": config.sequential,
-                },
-            },
-        )
+        summary = {
+            "alpha": {"rule": config.alpha, "synthetic": 1.0, "physical": 1.0},
+            "interaction": config.interaction.told(),
+            "sequential": config.sequential,
+        }
+        self.progress = HybridProgress(summary, config.interleave_frequency)
+        parts: dict[str, Resumable] = {"synthetic": self.synthetic, "physical": self.physical, "hybrid": self.progress}
+        if self.fresh is not None:
+            parts["fresh"] = self.fresh
+        clock = PhaseClock(memory=config.enable_memory_monitoring, operators=profile)
+        self.synthetic.watch(clock.begin_update)
+        self.physical.watch(clock.begin_update)
+        self.run = Run("hybrid", configuration, config.epochs, config, parts, clock)
 
     def train(self, checkpoint: Bundle | None = None, resume: bool = False) -> Iterator[Step]:
         """Run the epochs that are left; yields `(checkpoint, metrics)` after each.
@@ -207,9 +206,9 @@ class HybridTrainer:
             metrics, result = self._epoch(epoch)
             best = self._validate(epoch, metrics)
             with self.run.clock.phase("physical"):
-                if self.run.extra.get("finished") or epoch == self.config.epochs:
+                if self.run.stopped or epoch == self.config.epochs:
                     self.physical.conclude()
-                metrics.update(self.physical.model.metrics())  # the first time, the covariance is computed
+                metrics.update(self.physical.metrics())  # the first time, the covariance is computed
             yield self.run.record(epoch, metrics, is_best=best)
             if result is not None:
                 self.physical.check(result)
@@ -233,12 +232,11 @@ class HybridTrainer:
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):
-                predicted = self._finite(self.physical.model.rollout(starts, steps), "physical")
+                predicted = self._finite(self.physical.rollout(starts, steps), "physical")
                 if predicted is not None and self.fresh is not None:
                     fresh = self._fresh_trajectories(epoch, filler)
         with clock.phase("conversion"):
-            samples = self.synthetic.prepare(starts, predicted)
-            samples.fresh = None if fresh is None else fresh[1]
+            samples = self.synthetic.prepare(starts, predicted, None if fresh is None else fresh[1])
         with clock.phase("synthetic"):
             metrics: Metrics = {**self.synthetic.epoch(epoch, samples, weights.network)}
         # A fit that failed ends the training after this epoch; no update may take its place.
@@ -254,7 +252,7 @@ class HybridTrainer:
         if self.config.alpha == "auto":
             metrics["alpha_physical"] = weights.physics
         last = {"synthetic": metrics["alpha"], "physical": 1.0 if self.config.sequential else weights.physics}
-        self.run.extra["told"] = {**self.run.extra["told"], "alpha": {"rule": self.config.alpha, **last}}
+        self.progress.summary = {**self.progress.summary, "alpha": {"rule": self.config.alpha, **last}}
         return metrics, result
 
     def _weights(self, epoch: int) -> Weights:
@@ -263,11 +261,9 @@ class HybridTrainer:
             return Weights(1.0, 1.0)
         if self.config.alpha != "auto":
             return Weights(self.config.alpha, self.config.alpha)
-        if self.run.extra.get("variances") is None:
-            self._measure()
-        return Variances.from_dict(self.run.extra["variances"]).weights
+        return (self.progress.variances or self._measure()).weights
 
-    def _fresh_trajectories(self, epoch: int, filler: TrainedModel) -> tuple[Tensor, Tensor] | None:
+    def _fresh_trajectories(self, epoch: int, filler: NetworkTrainer | Calibrator) -> tuple[Tensor, Tensor] | None:
         """The fresh states `[F, C, *space]`, and the physical model's trajectories from them, normalised.
 
         States whose trajectory is not finite are left out; None where there is no other.
@@ -275,17 +271,17 @@ class HybridTrainer:
         assert self.fresh is not None
         drawn = self.fresh.draw(epoch, filler.rollout)
         known = self._fresh_known
-        if known is not None and known[0] is drawn and torch.equal(known[1], self.physical.model.coordinates):
+        if known is not None and known[0] is drawn and torch.equal(known[1], self.physical.unit):
             return known[2], known[3]
         steps = self.config.interaction.steps or self.config.num_predict_steps
-        trajectories = torch.cat([drawn[:, None], self.physical.model.rollout(drawn, steps)], dim=1)
+        trajectories = torch.cat([drawn[:, None], self.physical.rollout(drawn, steps)], dim=1)
         finite = torch.isfinite(trajectories).flatten(1).all(dim=1)
         if not bool(finite.all()):
             log.warning("%d of the fresh starts are left out: not finite.", int((~finite).sum()))
         if not bool(finite.any()):
             return None
         states, normalised = drawn[finite], self.synthetic.normalise(trajectories[finite])
-        self._fresh_known = drawn, self.physical.model.coordinates.clone(), states, normalised
+        self._fresh_known = drawn, self.physical.unit.clone(), states, normalised
         return states, normalised
 
     def _update_physics(
@@ -301,7 +297,7 @@ class HybridTrainer:
         with self.run.clock.phase("physical"):
             return self.physical.update(alpha if interaction is not None else 1.0, interaction)
 
-    def _interaction(self, starts: Tensor, samples: Samples) -> SyntheticTargets | None:
+    def _interaction(self, starts: Tensor, samples: Samples) -> Interaction | None:
         """The updated network's predictions from these starts; None where they are not finite."""
         with self.run.clock.phase("synthetic"):
             predictions, entries = self.synthetic.targets(samples)
@@ -310,7 +306,7 @@ class HybridTrainer:
         if targets is None:
             return None
         initial = self.synthetic.windows.initial.nonzero().flatten()
-        return SyntheticTargets(starts, targets, initial, entries)
+        return Interaction(starts, targets, initial, entries)
 
     def _update_cautiously(self, starts: Tensor, samples: Samples, alpha: float) -> OptimisationResult | None:
         """On real data alone, then with the network's predictions, which are taken back where they do no good.
@@ -319,22 +315,23 @@ class HybridTrainer:
         """
         physical, result = self.physical, None
         with self.run.clock.phase("physical"):
-            if self.own is not None:
-                physical.place(self.own)
+            if physical.own is not None:
+                physical.place(physical.own)
             if not physical.settled:
                 result = physical.update(to_the_end=True)
-            self.own = physical.model.coordinates.clone()
+            physical.own = physical.unit.clone()
         # Where real data alone have just moved the parameters, the weight is that of what they were before.
         interaction = self._interaction(starts, samples) if alpha < 1 and result is None else None
         if interaction is None:
             return result
         with self.run.clock.phase("physical"):
-            snapshot, before = physical.snapshot(), self.trust.validation(physical.model)
+            outcome, failed, before = physical.outcome, physical.failed, self.trust.validation(physical)
             pulled = physical.update(alpha, interaction)
-            after = self.trust.validation(physical.model)
+            after = self.trust.validation(physical)
             if self.trust.is_better(after, than=before):
                 return pulled
-            physical.restore(snapshot)
+            physical.place(physical.own)
+            physical.outcome, physical.failed = outcome, failed
         log.info("The network's predictions do not help the physical model: its parameters stay as they were.")
         return result
 
@@ -345,7 +342,7 @@ class HybridTrainer:
         """
         learns = weights.network < 1 or self.correction is not None
         trusted = learns and self.physical.updates > 0
-        estimated = self.physical.model.initial_states if trusted else None
+        estimated = self.physical.initial_states if trusted else None
         self.synthetic.starts.set_initial(estimated)
         if self.fresh is not None:
             self.fresh.pool.set_initial(estimated)
@@ -355,21 +352,21 @@ class HybridTrainer:
         since = epoch - self.config.warmup_epochs
         if since < 1 or self.config.sequential:
             return False
-        if self.config.adaptive.enabled and self.run.extra["next_update"] is not None:
-            return bool(epoch >= self.run.extra["next_update"])
+        if self.config.adaptive.enabled and self.progress.next_update is not None:
+            return epoch >= self.progress.next_update
         return since % self.config.interleave_frequency == 0
 
     def _schedule_next(self, epoch: int, result: OptimisationResult | None) -> None:
         # An update that was left out or taken back gained nothing.
         before, after = (1.0, 1.0) if result is None else (result.initial_value, result.value)
         interval = self.config.adaptive.next_interval(
-            self.run.extra["interval"], self.config.interleave_frequency, before, after
+            self.progress.interval, self.config.interleave_frequency, before, after
         )
-        self.run.extra.update(interval=interval, next_update=epoch + interval)
+        self.progress.interval, self.progress.next_update = interval, epoch + interval
 
-    def _filler(self, weights: Weights) -> TrainedModel:
+    def _filler(self, weights: Weights) -> NetworkTrainer | Calibrator:
         """The model whose rollout fills unobserved window starts: the better one."""
-        return self.physical.model if weights.network < 1 and self.run.extra["physics_is_better"] else self.synthetic
+        return self.physical if weights.network < 1 and self.progress.physics_is_better else self.synthetic
 
     @staticmethod
     def _finite(prediction: Tensor, name: str) -> Tensor | None:
@@ -383,7 +380,7 @@ class HybridTrainer:
         """Estimate both models' error variances, and remember them."""
         with self.run.clock.phase("validation"):
             found = self.trust.variances(self.synthetic, self.physical)
-        self.run.extra.update(variances=found.to_dict(), physics_is_better=found.physics_is_better)
+        self.progress.variances, self.progress.physics_is_better = found, found.physics_is_better
         return found
 
     def _validate(self, epoch: int, metrics: Metrics) -> bool:
@@ -395,15 +392,15 @@ class HybridTrainer:
             metrics.update(variance_synthetic=found.synthetic, variance_physical=found.physical)
         elif not self.validate.available and self.needs_filling:
             with self.run.clock.phase("validation"):
-                fits = self.trust.training(self.physical.model) < self.trust.training(self.synthetic)
-            self.run.extra["physics_is_better"] = fits
+                fits = self.trust.training(self.physical) < self.trust.training(self.synthetic)
+            self.progress.physics_is_better = fits
         if not self.validate.available:
             return False
         with self.run.clock.phase("validation"):
-            synthetic, physical = self.validate(self.synthetic), self.validate(self.physical.model)
+            synthetic, physical = self.validate(self.synthetic), self.validate(self.physical)
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
         if self.config.alpha != "auto":
-            self.run.extra["physics_is_better"] = physical["score"] < synthetic["score"]
+            self.progress.physics_is_better = physical["score"] < synthetic["score"]
         best = self.synthetic.remember_if_best(epoch, synthetic["score"])
         if epoch > self.config.warmup_epochs:  # before, the physical model may not have had its turn
             self.run.watch(best, self.config.early_stopping)

@@ -55,6 +55,8 @@ class Calibrator:
         model: the physical model with its current parameters.
     """
 
+    stepping = True  # it predicts from any state
+
     def __init__(
         self,
         equation: Equation,
@@ -104,6 +106,10 @@ class Calibrator:
     def updates(self) -> int:
         """How many there were."""
         return self._progress.updates
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """From now on call this before each evaluation of an update."""
+        self.problem.before_evaluation = call
 
     @property
     def settled(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from hyco.fields import Layout
 from hyco.networks.network import NetworkConfig, build, network_config
-from hyco.networks.synthetic import check_rollout
+from hyco.networks.network_model import NetworkModel, channel_statistic, check_rollout
 from hyco.observations.interpolation import entry_coordinates
 from hyco.runtime.random_streams import stream_seed
 from hyco.runtime.storage import Bundle
@@ -20,7 +19,7 @@ from hyco.runtime.storage import Bundle
 KIND = "coordinate_model"
 
 
-class CoordinateModel(nn.Module):
+class CoordinateModel(NetworkModel):
     """u(x, t) = m + s · N(ξ(x), τ(t)), per channel, with a network N and statistics m, s.
 
     ξ is 2(x - lower)/size - 1 along an axis with walls, and sin and cos of 2π(x - lower)/size along a periodic one, so
@@ -43,8 +42,6 @@ class CoordinateModel(nn.Module):
             not positive.
     """
 
-    mean: Tensor
-    std: Tensor
     space: Tensor
 
     def __init__(
@@ -58,17 +55,11 @@ class CoordinateModel(nn.Module):
         mean: Tensor,
         std: Tensor,
     ) -> None:
-        super().__init__()
+        super().__init__(network, config, layout)
         _check_layout(layout)
-        self.network, self.config, self.layout, self.dt, self.steps = network, config, layout, dt, steps
-        channels = len(layout.channels)
+        self.dt, self.steps = dt, steps
         for name, values in (("mean", mean), ("std", std)):
-            values = torch.as_tensor(values, dtype=torch.float64).detach().cpu().flatten().clone()
-            usable = bool(torch.isfinite(values).all()) and (name == "mean" or bool((values > 0).all()))
-            if values.numel() != channels or not usable:
-                text = f"{name} needs a finite{' and positive' if name == 'std' else ''} entry for each of"
-                raise ValueError(f"{text} {', '.join(layout.channels)}, got {values.tolist()}")
-            self.register_buffer(name, values)
+            self.register_buffer(name, channel_statistic(name, values, layout))
         self.register_buffer("space", self.space_inputs(cell_centres(layout)), persistent=False)
 
     @classmethod
@@ -107,19 +98,9 @@ class CoordinateModel(nn.Module):
         return cls(module, config, layout, dt=dt, steps=steps, mean=mean, std=std)
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.mean.device
-
-    @property
     def static(self) -> bool:
         """Whether the problem has no time."""
         return self.steps == 1
-
-    @cached_property
-    def weights(self) -> int:
-        """Number of trainable weights."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def space_inputs(self, positions: Tensor) -> Tensor:
         """What the network sees of places `[N, d]`: `[N, d']`, float32."""
@@ -168,14 +149,9 @@ class CoordinateModel(nn.Module):
         states = self.states(torch.arange(1, steps + 1))
         return states.expand(len(z), *states.shape)
 
-    def rollout(self, state: Tensor, steps: int) -> Tensor:
+    def rollout_with_gradient(self, state: Tensor, steps: int) -> Tensor:
         """The same in physical units, with gradient, in the dtype of `state`."""
         return self.denormalise(self.rollout_normalised(state, steps)).to(state.dtype)
-
-    def to_bundle(self) -> Bundle:
-        """Weights and statistics as tensors; the network's configuration, layout and times as metadata."""
-        tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
-        return Bundle(tensors, self.describe())
 
     def describe(self) -> dict[str, Any]:
         """The metadata of `to_bundle`."""

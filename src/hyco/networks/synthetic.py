@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from hyco.fields import Layout
 from hyco.networks.coordinates import coordinate_channels
 from hyco.networks.network import NetworkConfig, build, network_config
+from hyco.networks.network_model import NetworkModel, channel_statistic, check_rollout
 from hyco.runtime.random_streams import stream_seed
 from hyco.runtime.storage import Bundle
 
@@ -29,7 +29,7 @@ class Base(nn.Module, ABC):
         """As plain JSON values, what it is made of beside its tensors."""
 
 
-class SyntheticModel(nn.Module):
+class SyntheticModel(NetworkModel):
     """u(t + dt) = u(t) + s_Δ · N((u(t) - m) / s), per channel, with a network N and statistics m, s, s_Δ.
 
     Inside, a state is normalised and float32: z = (u - m) / s, and a step is z ← z + (s_Δ / s) N(z). A rollout
@@ -37,7 +37,7 @@ class SyntheticModel(nn.Module):
     The padding of staggered tensors is zero in every result, and the network does not see an axis' padding if all
     channels have it.
 
-    With a `base` S, which is None at first, the network corrects it: a step is z ← S(z) + (s_Δ / s) N(S(z)).
+    With a `base` S (see `correct`; there is none at first) the network corrects it: z ← S(z) + (s_Δ / s) N(S(z)).
 
     Use `create` or `from_bundle` to make one.
 
@@ -52,8 +52,6 @@ class SyntheticModel(nn.Module):
         ValueError: a statistic is not finite, has not one entry per channel, or a scale is not positive.
     """
 
-    mean: Tensor
-    std: Tensor
     change_std: Tensor
     valid: Tensor | None
     coordinates: Tensor | None
@@ -68,11 +66,11 @@ class SyntheticModel(nn.Module):
         std: Tensor,
         change_std: Tensor,
     ) -> None:
-        super().__init__()
-        self.network, self.config, self.layout = network, config, layout
+        super().__init__(network, config, layout)
         self.base: Base | None = None
         for name, values in (("mean", mean), ("std", std), ("change_std", change_std)):
-            self.register_buffer(name, _per_channel(name, values, layout, positive=name != "mean"))
+            statistic = channel_statistic(name, values, layout)
+            self.register_buffer(name, statistic.reshape(-1, *[1] * layout.grid.dimensions))
         valid = layout.valid
         # None where there is no padding: then nothing need be multiplied or cut out.
         self.register_buffer("valid", None if bool(valid.all()) else valid, persistent=False)
@@ -120,15 +118,9 @@ class SyntheticModel(nn.Module):
         )
         return cls(module, config, layout, mean=mean, std=std, change_std=change_std)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.mean.device
-
-    @cached_property
-    def weights(self) -> int:
-        """Number of trainable weights."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+    def correct(self, base: Base | None) -> None:
+        """From now on correct this step of normalised states; None: none."""
+        self.base = base
 
     def normalise(self, x: Tensor) -> Tensor:
         """Physical states `[*batch, C, *space]`, float32 or float64, as normalised float32; padding becomes zero."""
@@ -175,7 +167,7 @@ class SyntheticModel(nn.Module):
         z = z if self.valid is None else torch.where(self.valid, z, 0.0)
         return self.change_std * self._change(z)
 
-    def rollout(self, state: Tensor, steps: int) -> Tensor:
+    def rollout_with_gradient(self, state: Tensor, steps: int) -> Tensor:
         """Repeated steps in physical units, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, dtype of `state`.
 
         Raises:
@@ -185,7 +177,7 @@ class SyntheticModel(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """One step in physical units, `[B, C, *space]`, in the dtype of `state`."""
-        return self.rollout(state, 1)[:, 0]
+        return self.rollout_with_gradient(state, 1)[:, 0]
 
     def _change(self, z: Tensor) -> Tensor:
         """What the network says, `[B, C, *space]`, in units of s_Δ."""
@@ -196,11 +188,6 @@ class SyntheticModel(nn.Module):
         if self.valid is None:
             return change
         return torch.where(self.valid, functional.pad(change, self._margins), 0.0)
-
-    def to_bundle(self) -> Bundle:
-        """Weights and statistics as tensors; the network's configuration and the layout as metadata."""
-        tensors = {name: value.detach().clone() for name, value in self.state_dict().items()}
-        return Bundle(tensors, self.describe())
 
     def describe(self) -> dict[str, Any]:
         """The metadata of `to_bundle`."""
@@ -233,32 +220,9 @@ class SyntheticModel(nn.Module):
         model = cls.create(bundle.metadata["network"], layout, **statistics, seed=0)
         if (base is None) != ("base" not in bundle.metadata):
             raise ValueError("the network corrects a physical step: hyco.hybrid.correction.model_from_bundle reads it")
-        model.base = None if base is None else base(model)
+        model.correct(None if base is None else base(model))
         model.load_state_dict(tensors)
         return model.to(tensors["mean"].device)
-
-
-def check_rollout(z: Tensor, steps: int, layout: Layout) -> None:
-    """Refuse what no rollout can begin with.
-
-    Raises:
-        ValueError: the state is not `[B, C, *space]` of the layout, or there is no step.
-    """
-    expected = (len(layout.channels), *layout.shape)
-    if z.ndim != len(expected) + 1 or tuple(z.shape[1:]) != expected:
-        raise ValueError(f"the model steps states [B] + {list(expected)}, got {list(z.shape)}")
-    if steps < 1:
-        raise ValueError(f"a rollout needs at least one step, got {steps}")
-
-
-def _per_channel(name: str, values: Tensor, layout: Layout, *, positive: bool) -> Tensor:
-    """A statistic as `[C, 1, …]`, float64."""
-    values = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
-    if values.numel() != len(layout.channels):
-        raise ValueError(f"{name} needs one entry for each of {', '.join(layout.channels)}, got {values.tolist()}")
-    if not bool(torch.isfinite(values).all()) or (positive and not bool((values > 0).all())):
-        raise ValueError(f"{name} must be finite{' and positive' if positive else ''}, got {values.flatten().tolist()}")
-    return values.reshape(-1, *[1] * layout.grid.dimensions).clone()
 
 
 def _filled(valid: Tensor) -> tuple[slice, ...]:

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from hyco.networks.synthetic import SyntheticModel
+from hyco.networks.network_model import NetworkModel
 
 
 class AveragedWeights(nn.Module):
@@ -27,7 +27,7 @@ class AveragedWeights(nn.Module):
 
     updates: Tensor
 
-    def __init__(self, model: SyntheticModel, decay: float) -> None:
+    def __init__(self, model: NetworkModel, decay: float) -> None:
         super().__init__()
         self.module, self._decay = copy.deepcopy(model), decay
         device = next(model.parameters()).device

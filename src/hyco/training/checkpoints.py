@@ -30,7 +30,7 @@ def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any]) -> Non
     Raises:
         ResumeError: names each key that differs, with both values; or says what is missing.
     """
-    missing = [key for key in ("metrics", "operators") if key not in checkpoint.metadata]
+    missing = [key for key in ("metrics", "operators", "since_best") if key not in checkpoint.metadata]
     if missing:
         raise ResumeError(
             f"cannot resume, the checkpoint is of an earlier version of hyco: it has no {' and no '.join(missing)}. "

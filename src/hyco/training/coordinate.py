@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,9 +12,10 @@ from torch import Tensor
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.coordinate_model import CoordinateModel, cell_centres
 from hyco.observations import Observations
-from hyco.runtime.random_streams import stream
-from hyco.runtime.storage import Bundle
-from hyco.training.synthetic import Samples, SyntheticTrainer
+from hyco.training.batches import PointBatches
+from hyco.training.config import SyntheticConfig
+from hyco.training.data import Samples
+from hyco.training.network_trainer import NetworkTrainer
 from hyco.training.windows import Windows, WindowStarts
 
 log = logging.getLogger(__name__)
@@ -84,7 +83,7 @@ def _entries(values: Tensor, mask: Tensor, places: Tensor) -> tuple[Tensor, Tens
     return places.flatten(0, 2), steps, values, mask
 
 
-class CoordinateTrainer(SyntheticTrainer):
+class CoordinateTrainer(NetworkTrainer):
     """A coordinate network, its optimiser and its data.
 
     Its one window per training simulation is the whole trajectory. An epoch is `updates_per_epoch` updates, each on
@@ -92,95 +91,75 @@ class CoordinateTrainer(SyntheticTrainer):
     physical model's prediction counts as data (arXiv 2509.14123 calls them ghost points). The physical model is held
     against the network at as many others.
 
-    Args: see `SyntheticTrainer`; `num_predict_steps` must be the whole trajectory.
+    Args: see `SyntheticTrainer`; `num_predict_steps` must be the whole trajectory, and there are no fresh trajectories,
+        so that `fresh_batch` has no effect.
+
+    Attributes:
+        measured: what was measured, point by point.
 
     Raises:
-        ValueError: it is not, or the equation has staggered fields.
+        ValueError: `num_predict_steps` is another number, or the equation has staggered fields.
     """
 
-    model: CoordinateModel  # type: ignore[assignment]
-    stepping = False
+    model: CoordinateModel
+    predictor: CoordinateModel
+    batches: PointBatches
 
-    def _create(self, observations: Observations, seed: int) -> CoordinateModel:  # type: ignore[override]
+    def __init__(
+        self,
+        observations: Observations,
+        config: SyntheticConfig,
+        seed: int,
+        *,
+        num_predict_steps: int,
+        epochs: int,
+        device: torch.device,
+        fresh_batch: int | None = None,
+    ) -> None:
         mean, std = observations.statistics()
-        return CoordinateModel.create(
-            self.config.network,
-            observations.layout,
-            dt=observations.dt,
-            steps=observations.steps,
-            mean=mean,
-            std=std,
-            seed=seed,
-        )
-
-    def _take(self, observations: Observations, num_predict_steps: int, seed: int) -> None:
-        if num_predict_steps != observations.steps:
+        layout, dt, steps = observations.layout, observations.dt, observations.steps
+        model = CoordinateModel.create(config.network, layout, dt=dt, steps=steps, mean=mean, std=std, seed=seed)
+        if num_predict_steps != steps:
             raise ValueError(
-                f"num_predict_steps is {num_predict_steps}; a coordinate network predicts whole trajectories: "
-                f"{observations.steps}"
+                f"num_predict_steps is {num_predict_steps}; a coordinate network predicts whole trajectories: {steps}"
             )
         simulations = torch.arange(len(observations.train))
-        self.windows = Windows(simulations, torch.zeros_like(simulations), num_predict_steps)
-        self.starts = WindowStarts(observations, self.windows)
-        self._observed = torch.ones(len(self.windows), dtype=torch.bool)  # trajectories, all from t = 0
+        windows = Windows(simulations, torch.zeros_like(simulations), steps)
+        starts = WindowStarts(observations, windows)
+        super().__init__(model, config, epochs=epochs, windows=windows, starts=starts, device=device)
         self.measured = Measured.of(observations, self.model)
-        self._ghosts = stream(seed, "ghost points")
-        log.info("%d measured points, %d of them in an update.", len(self.measured), self._batch_size)
-
-    @property
-    def _batch_size(self) -> int:
-        return min(self.config.points_per_update, len(self.measured))
+        entries = (len(windows), steps, len(self.model.space))
+        self.batches = PointBatches(len(self.measured), config.points_per_update, entries, config.ghost_points, seed)
+        log.info("%d measured points, %d of them in an update.", len(self.measured), self.batches.batch_size)
 
     def epoch(self, epoch: int, samples: Samples, alpha: float = 1.0) -> dict[str, float]:
-        """The updates of one epoch; see `SyntheticTrainer.epoch`."""
-        return self._optimise(
-            epoch, (self._loss_at_points(samples, alpha) for _ in range(self.config.updates_per_epoch))
-        )
+        """`updates_per_epoch` updates; see `NetworkTrainer.epoch`."""
+        losses = (self.loss(samples, alpha) for _ in range(self.config.updates_per_epoch))
+        return self.optimisation.epoch(epoch, losses)
 
-    def _loss_at_points(self, samples: Samples, alpha: float) -> Tensor:
-        """Weighted loss of one update, at random points."""
+    def loss(self, samples: Samples, alpha: float) -> Tensor:
+        """Weighted loss of one update, at random points, with gradient."""
         real = other = None
-        count = self._batch_size
         if alpha > 0 or samples.physical is None:
-            which = torch.arange(count)
-            if count < len(self.measured):
-                which = torch.randperm(len(self.measured), generator=self._batches)[:count]
+            which = self.batches.measured()
             prediction = self.model.at(self.measured.inputs[which])
             real = mean_square(prediction - self.measured.values[which], self.measured.mask[which])
         if samples.physical is not None:
-            window, time, cell = self._draw_ghost_points()
+            window, time, cell = self.batches.ghosts()
             inputs = self.model.with_time(self.model.space[cell], time + 1)
             other = mean_square(self.model.at(inputs) - samples.physical.flatten(3)[window, time, :, cell])
         return real if other is None and real is not None else weighted_loss(alpha, real, other)
 
-    def _draw_ghost_points(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Window, step before the state, and cell of random entries, `[n]` each."""
-        sizes = (len(self.windows), self.windows.length, len(self.model.space))
-        drawn = torch.randint(math.prod(sizes), (self.config.ghost_points,), generator=self._ghosts)
-        window, time, cell = torch.unravel_index(drawn, sizes)
-        return window, time, cell
-
     @torch.no_grad()
     def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
         """Predictions at ghost points, `[W, T, C, *space]` float64, zero elsewhere; and where these points are."""
-        window, time, cell = self._draw_ghost_points()
-        shape = (len(self.windows), self.windows.length, len(self.model.layout.channels), len(self.model.space))
+        window, time, cell = self.batches.ghosts()
+        model = self.predictor.eval()
+        shape = (len(self.windows), self.windows.length, len(model.layout.channels), len(model.space))
         predicted = torch.zeros(shape, dtype=torch.float64, device=self.device)
         entries = torch.zeros(shape, dtype=torch.bool, device=self.device)
-        model = cast("CoordinateModel", self.predictor).eval()
         values = model.at(model.with_time(model.space[cell], time + 1))
         predicted[window, time, :, cell] = model.mean + model.std * values
         entries[window, time, :, cell] = True
-        whole = (*shape[:3], *self.model.layout.shape)
+        whole = (*shape[:3], *model.layout.shape)
         return predicted.reshape(whole), entries.reshape(whole)
-
-    def state(self) -> Bundle:
-        """Everything that changes during training."""
-        state = super().state()
-        state.tensors["ghosts"] = self._ghosts.get_state()
-        return state
-
-    def load(self, state: Bundle) -> None:
-        """Go on from a `state`."""
-        super().load(state)
-        self._ghosts.set_state(state.tensors["ghosts"])

@@ -21,7 +21,7 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     metadata = {
         **meta["model"],
         "training": training_summary(checkpoint),
-        "hybrid": checkpoint.metadata["extra"].get("told"),
+        "hybrid": _hybrid_summary(checkpoint),
         "epoch": meta["best_epoch"] if best else checkpoint.metadata["epoch"],
     }
     average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "updates"}
@@ -45,8 +45,14 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
         "equation": checkpoint.metadata["configuration"]["equation"]["name"],
         **physical_estimate(checkpoint).to_json(),
         "training": training_summary(checkpoint),
-        "hybrid": checkpoint.metadata["extra"].get("told"),
+        "hybrid": _hybrid_summary(checkpoint),
     }
+
+
+def _hybrid_summary(checkpoint: Bundle) -> dict[str, Any] | None:
+    """What a hybrid says of itself; None from other trainings."""
+    state = checkpoint.metadata.get("hybrid")
+    return None if state is None else dict(state["summary"])
 
 
 def training_summary(checkpoint: Bundle) -> dict[str, Any]:

@@ -46,19 +46,21 @@ def train_physical(
     validate = Validation(observations, rollout=config.validation_rollout)
     epochs = 1 if config.max_iterations is None else config.epochs
     clock = PhaseClock(operators=profile)
-    run = Run("physical", configuration, epochs, config, physical=trainer, clock=clock)
+    trainer.watch(clock.begin_update)
+    run = Run("physical", configuration, epochs, config, {"physical": trainer}, clock)
     yield from run.resume(checkpoint, resume)
     while not run.finished:
         epoch = run.epoch + 1
         with run.clock.phase("physical"):
             result = trainer.update()
-        run.extra["finished"] = trainer.settled
+        if trainer.settled:
+            run.stop()
         metrics: Metrics = {"physical_loss": result.value, "physical_evaluations": float(result.evaluations)}
         with run.clock.phase("physical"):
-            if run.extra["finished"] or epoch == epochs:
+            if run.stopped or epoch == epochs:
                 trainer.conclude()
             metrics.update(trainer.model.metrics())
-        if validate.available and (run.extra["finished"] or config.due(epoch, epochs)):
+        if validate.available and (run.stopped or config.due(epoch, epochs)):
             with run.clock.phase("validation"):
                 metrics.update(validation_metrics("physical", validate(trainer.model)))
         # The first update may have found its point on a shorter horizon, or with the choice of a weight.

@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,21 +22,17 @@ Metrics = dict[str, float | None]
 Step = tuple[Bundle, dict[str, Any]]
 
 
-class Trainer(Protocol):
-    """A model with what its training changes."""
+class Resumable(Protocol):
+    """A part of a run whose state is in its checkpoints, so that it can go on from one."""
 
     def state(self) -> Bundle:
-        """Everything that changes during training."""
+        """Everything that changes during training.
+
+        Metadata: JSON values; `failed` is the error that ended the training, where there was one.
+        """
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`."""
-
-
-class Learner(Trainer, Protocol):
-    """A trainer that tells when an update begins."""
-
-    def watch(self, call: Callable[[], None]) -> None:
-        """Call this before each update."""
 
 
 @dataclass
@@ -47,26 +43,25 @@ class Run:
         training: "synthetic", "physical" or "hybrid".
         configuration: the sections that the result depends on; a checkpoint of another one is refused.
         epochs: how many there are in all.
+        validation: what is said of checkpoints.
+        parts: whatever a checkpoint holds the state of, by the name that it has there.
         latest: the record of the last epoch, `{"epoch": …, "metrics": {…}}`; earlier ones are in the live metrics.
+        since_best: validations in a row without a better network.
+        stopped: whether the training has ended, whatever the number of epochs.
+        resumed_from: the last epoch of the checkpoint that it went on from; 0 if it started anew.
     """
 
     training: str
     configuration: Mapping[str, Any]
     epochs: int
     validation: ValidationConfig
-    synthetic: Learner | None = None
-    physical: Learner | None = None
-    fresh: Trainer | None = None
+    parts: Mapping[str, Resumable]
     clock: PhaseClock = field(default_factory=PhaseClock)
     latest: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "metrics": {}})
-    extra: dict[str, Any] = field(default_factory=dict)
+    since_best: int = 0
+    stopped: bool = False
     resumed_from: int = 0
     _since: float = field(default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        for learner in (self.synthetic, self.physical):
-            if learner is not None:
-                learner.watch(self.clock.begin_update)
 
     @property
     def epoch(self) -> int:
@@ -86,29 +81,29 @@ class Run:
             return
         check_resumable(checkpoint, self.configuration)
         meta = checkpoint.metadata
-        for name, trainer in self._trainers():
-            trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
-        self.latest, self.extra = {"epoch": meta["epoch"], "metrics": meta["metrics"]}, meta["extra"]
+        for name, part in self.parts.items():
+            part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+        self.latest = {"epoch": meta["epoch"], "metrics": meta["metrics"]}
+        self.since_best, self.stopped = meta["since_best"], meta["stopped"]
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
         self.clock.operators.update(meta["operators"])
         self.resumed_from = self.epoch
         log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
-        failed = meta.get("physical", {}).get("failed")
-        if failed:  # in its last epoch, whichever that was
+        failed = next((meta[name]["failed"] for name in self.parts if meta[name].get("failed")), None)
+        if failed is not None:  # in its last epoch, whichever that was
             raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
             yield checkpoint, self.latest
 
-    def _trainers(self) -> list[tuple[str, Trainer]]:
-        """Whatever a checkpoint holds the state of, by name."""
-        named = {"synthetic": self.synthetic, "physical": self.physical, "fresh": self.fresh}
-        return [(name, trainer) for name, trainer in named.items() if trainer is not None]
-
     @property
     def finished(self) -> bool:
         """Whether all epochs are done."""
-        return self.epoch >= self.epochs or bool(self.extra.get("finished"))
+        return self.epoch >= self.epochs or self.stopped
+
+    def stop(self) -> None:
+        """End the training with the present epoch."""
+        self.stopped = True
 
     def watch(self, is_best: bool, patience: int | None) -> None:
         """Count validations without a better network; the run is finished where there were `patience` of them.
@@ -117,10 +112,10 @@ class Run:
             is_best: whether the network is better than at all validations before.
             patience: None: it never ends because of them.
         """
-        self.extra["since_best"] = 0 if is_best else self.extra.get("since_best", 0) + 1
-        if patience is not None and self.extra["since_best"] >= patience:
+        self.since_best = 0 if is_best else self.since_best + 1
+        if patience is not None and self.since_best >= patience:
             log.info("The network has not become better in %d validations: the training ends.", patience)
-            self.extra["finished"] = True
+            self.stop()
 
     def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
         """Close an epoch: put everything into one checkpoint."""
@@ -136,9 +131,9 @@ class Run:
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
         log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
-        for name, trainer in self._trainers():
-            state = trainer.state()
-            # A copy: the trainer goes on changing its own.
+        for name, part in self.parts.items():
+            state = part.state()
+            # A copy: the part goes on changing its own.
             tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
             metadata[name] = state.metadata
         return Bundle(
@@ -155,7 +150,8 @@ class Run:
                 "resumed_from": self.resumed_from,
                 "configuration": dict(self.configuration),
                 "metrics": clean,
-                "extra": dict(self.extra),
+                "since_best": self.since_best,
+                "stopped": self.stopped,
                 "seconds": dict(self.clock.seconds),
                 "peak": dict(self.clock.peak),
                 "operators": copy.deepcopy(self.clock.operators),

@@ -86,11 +86,10 @@ class Validation:
         if not self.available:
             return {}
         errors = {}
-        stepping = getattr(model, "stepping", True)
-        if self._one_step and stepping:
+        if self._one_step and model.stepping:
             observed, mask = self._next[:, None], self._next_mask[:, None]
             errors["one_step"] = self._error(model, self._starts, self._next_operator, observed, mask)
-        if self._rollout or not stepping:
+        if self._rollout or not model.stepping:
             errors["rollout"] = self._error(model, self._initial, self._operator, self._values, self._mask)
         errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
         return errors

@@ -27,7 +27,8 @@ def train_synthetic_model(
     """
     from hyco.config import parse_device
     from hyco.observations import Observations
-    from hyco.training.synthetic import SyntheticConfig, train_synthetic
+    from hyco.training.config import SyntheticConfig
+    from hyco.training.synthetic import train_synthetic
 
     yield from train_synthetic(
         Observations.from_bundle(observations),

@@ -1,0 +1,120 @@
+"""The updates of a network's weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from hyco.networks.network_model import NetworkModel
+from hyco.runtime.monitoring import unwatched
+from hyco.runtime.storage import prefixed, unprefixed
+from hyco.training.averaging import AveragedWeights
+from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
+from hyco.training.config import SyntheticConfig
+
+log = logging.getLogger(__name__)
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class Optimisation:
+    """A network's optimiser, its learning rate over the epochs, and the moving average of the weights if there is one.
+
+    Args:
+        model: whose weights change, on its device.
+        config: of the network's training.
+        epochs: of this run, for the learning rate.
+
+    Attributes:
+        optimizer: of torch.
+        averaged: the averaged weights; None: no average is asked for.
+    """
+
+    def __init__(self, model: NetworkModel, config: SyntheticConfig, epochs: int) -> None:
+        # Fused optimisers can leave out an update by themselves, so that no value need be read for it.
+        self.optimizer = _OPTIMIZERS[config.optimizer](
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.averaged = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
+        self._model, self._config, self._epochs = model, config, epochs
+        self._before_update: Callable[[], None] = unwatched
+
+    @property
+    def predictor(self) -> NetworkModel:
+        """The network that predicts: with averaged weights if there are any, else the one that trains."""
+        return self._model if self.averaged is None else self.averaged.module
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """From now on call this before each update."""
+        self._before_update = call
+
+    def epoch(self, epoch: int, updates: Iterable[Tensor | None]) -> dict[str, float]:
+        """One step of the optimiser for each loss, as it is computed; None: nothing to learn from.
+
+        Args:
+            epoch: 1-based, for the learning rate.
+            updates: the losses, each computed with the weights that the one before it left.
+
+        Returns:
+            `synthetic_loss`, the mean over the updates; `learning_rate`; `synthetic_skipped`, the updates left out
+            because their loss or its gradient was not finite.
+        """
+        rate = self._config.learning_rate * self._config.scheduler.factor(epoch, self._epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self._model.train()
+        limit = math.inf if self._config.gradient_clip is None else self._config.gradient_clip
+        values, taken = [], []
+        for loss in updates:
+            self._before_update()
+            if loss is None:
+                continue
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit)
+            finite = torch.isfinite(loss.detach() + norm)
+            self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
+            self.optimizer.step()
+            if self.averaged is not None:
+                self.averaged.update(self._model, finite)
+            values.append(loss.detach())
+            taken.append(finite)
+        # Read once per epoch, so that nothing waits for the device before.
+        losses = torch.where(torch.stack(taken), torch.stack(values), math.nan).tolist() if values else []
+        mean, skipped = _summary(epoch, losses)
+        return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": skipped}
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that changes during training: weights, their average, and what the optimiser remembers."""
+        tensors = prefixed("weights", self._model.state_dict())
+        tensors |= prefixed("optimizer", optimizer_tensors(self.optimizer))
+        if self.averaged is not None:
+            tensors |= prefixed("average", self.averaged.state_dict())
+        return tensors
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`; other tensors are ignored."""
+        self._model.load_state_dict(unprefixed("weights", tensors))
+        if self.averaged is not None:
+            self.averaged.load_state_dict(unprefixed("average", tensors))
+        restore_optimizer(self.optimizer, unprefixed("optimizer", tensors))
+
+
+def _summary(epoch: int, losses: list[float]) -> tuple[float, float]:
+    """Mean of the losses that are not NaN, and the number of those that are: the updates that were left out."""
+    finite = [loss for loss in losses if not math.isnan(loss)]
+    skipped = len(losses) - len(finite)
+    if skipped:
+        log.warning(
+            "Epoch %d: %d of the network's updates were skipped: the loss or its gradient is not finite.",
+            epoch,
+            skipped,
+        )
+    if not losses:
+        log.warning("Epoch %d: nothing is observed in the training rollouts: the network learnt nothing.", epoch)
+    return statistics.fmean(finite) if finite else math.nan, float(skipped)

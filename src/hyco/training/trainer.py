@@ -1,0 +1,141 @@
+"""Training of a network that steps states: multi-step rollouts against observations, and the physical model's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hyco.losses import mean_square, weighted_loss
+from hyco.networks.synthetic import SyntheticModel
+from hyco.observations import Observations
+from hyco.training.batches import WindowBatches
+from hyco.training.config import SyntheticConfig
+from hyco.training.data import Samples, WindowData
+from hyco.training.network_trainer import NetworkTrainer
+from hyco.training.windows import Predict, Windows, WindowStarts
+
+
+class SyntheticTrainer(NetworkTrainer):
+    """A network that steps states, its optimiser and its data.
+
+    Args:
+        observations: what was measured; the trainer takes its statistics, windows and targets from them.
+        config: of the network's training.
+        seed: of the run; weights and batches have streams of their own.
+        num_predict_steps, epochs: of this run, which are the hybrid's in a hybrid.
+        device: where the network trains.
+        fresh_batch: windows of fresh trajectories in each update; None: `config.batch_size`.
+
+    Attributes:
+        data: what was measured in the windows.
+    """
+
+    model: SyntheticModel
+    predictor: SyntheticModel
+    batches: WindowBatches
+
+    def __init__(
+        self,
+        observations: Observations,
+        config: SyntheticConfig,
+        seed: int,
+        *,
+        num_predict_steps: int,
+        epochs: int,
+        device: torch.device,
+        fresh_batch: int | None = None,
+    ) -> None:
+        mean, std = observations.statistics()
+        model = SyntheticModel.create(
+            config.network,
+            observations.layout,
+            mean=mean,
+            std=std,
+            change_std=observations.change_std(),
+            seed=seed,
+        )
+        windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
+        starts = WindowStarts(observations, windows)
+        super().__init__(model, config, epochs=epochs, windows=windows, starts=starts, device=device)
+        self.data = WindowData.of(observations, windows, self.model)
+        self.batches = WindowBatches(windows, config.batch_size, fresh_batch or config.batch_size, seed)
+
+    def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
+        """The windows' initial states; see `NetworkTrainer.window_starts`."""
+        return self.starts.fill(predict, self.data.observed if real_alone else None)
+
+    @torch.no_grad()
+    def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
+        """The network's rollouts from all starts; see `NetworkTrainer.targets`."""
+        starts = samples.starts if samples.fresh is None else torch.cat([samples.starts, samples.fresh[:, 0]])
+        model = self.predictor.eval()
+        return model.denormalise(model.rollout_normalised(starts, self.windows.length)), None
+
+    def epoch(self, epoch: int, samples: Samples, alpha: float = 1.0) -> dict[str, float]:
+        """One pass over all windows, in random order; see `NetworkTrainer.epoch` and `WindowBatches.updates`."""
+        curriculum, length = self.config.curriculum, self.windows.length
+        if curriculum is not None:
+            length = curriculum.length(epoch, length)
+        batches = self.batches.updates(samples.fresh, length)
+        losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
+        return self.optimisation.epoch(epoch, losses)
+
+    def loss(
+        self,
+        samples: Samples,
+        alpha: float,
+        which: Tensor,
+        fresh: Tensor | None = None,
+        length: int | None = None,
+    ) -> Tensor | None:
+        """Weighted loss of some windows, with gradient; None where there is nothing to learn from.
+
+        Windows without observations count for the physical model's predictions alone.
+
+        Args:
+            samples: see `prepare`.
+            alpha: weight of the real data.
+            which: the windows, `[w]`.
+            fresh: trajectories beside them, `[f, length + 1, C, *space]`, normalised.
+            length: of the rollouts; None: of the windows.
+        """
+        length = length or self.windows.length
+        if samples.physical is None:
+            which = which[self.data.observed[which]]
+            if not len(which) and fresh is None:
+                return None
+        starts, other = samples.starts[which], None
+        if samples.physical is not None:
+            other = samples.physical[which, :length]
+        if fresh is not None:
+            starts = torch.cat([starts, fresh[:, 0]])
+            other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
+        with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
+        prediction = self.training_rollout(starts, length)
+        real = self.data.mean_square(prediction[: len(which)], which) if with_real else None
+        if other is None:
+            return real
+        distance = prediction[len(prediction) - len(other) :] - other
+        valid = None if self.model.valid is None else self.model.valid.expand(distance.shape)
+        return weighted_loss(alpha, real, mean_square(distance, valid))
+
+    def training_rollout(self, starts: Tensor, length: int) -> Tensor:
+        """The rollout of an update, as the options of `config` say, with gradient.
+
+        Args:
+            starts: normalised states, `[B, C, *space]`.
+
+        Returns:
+            Normalised states `[B, length, C, *space]`, float32.
+        """
+        config = self.config
+        if config.input_noise > 0:
+            noise = self.batches.noise(starts) * config.input_noise
+            starts = starts + (noise if self.model.valid is None else noise * self.model.valid)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            return self.model.rollout_normalised(
+                starts,
+                length,
+                backpropagation_steps=config.backpropagation_steps,
+                checkpointing=config.gradient_checkpointing,
+            )
