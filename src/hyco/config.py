@@ -28,7 +28,7 @@ from hyco.comparison import CompareConfig, Contender
 from hyco.equations.elliptic import StaticConfig
 from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.registry import OtherStatesError, build_equation, equation_config, model_equation
-from hyco.hybrid.trainer import HybridConfig
+from hyco.hybrid.config import HybridConfig
 from hyco.networks.network import network_config
 from hyco.observations import ObservationConfig
 from hyco.observations.cells import CellsMode

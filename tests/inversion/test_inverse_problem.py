@@ -10,10 +10,10 @@ from hyco.equations.registry import build_equation
 from hyco.hybrid.trust import Misfit, Trust
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.estimates import assess
-from hyco.inversion.inverse_problem import Interaction
 from hyco.inversion.jacobian import central_jacobian, reverse_jacobian
 from hyco.inversion.optimisers.result import Status
 from hyco.inversion.residuals import residual_summary
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
@@ -282,12 +282,12 @@ def test_a_prior_pulls_and_narrows():
 
 
 def test_the_loss_is_the_weighted_mean_of_both_groups():
-    from hyco.inversion.inverse_problem import Interaction
+    from hyco.inversion.targets import SyntheticTargets
 
     problem = trainer([VISCOSITY]).problem
     starts = torch.cat([problem.starts, problem.starts + 0.1])
     targets = torch.zeros(4, 6, 1, 24, dtype=torch.float64)
-    interaction = Interaction(starts, targets, torch.tensor([0, 1]))
+    interaction = SyntheticTargets(starts, targets, torch.tensor([0, 1]))
     z = problem.start[None]
     loss = float(problem.objective(z, None, 0.7, interaction).square().sum())
     states = problem.roll_out(starts, problem.start, 6)
@@ -315,7 +315,7 @@ def test_only_measured_states_are_kept_and_they_give_the_residuals(initial):
 
 
 def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
-    from hyco.inversion.inverse_problem import Interaction
+    from hyco.inversion.targets import SyntheticTargets
 
     free = trainer([VISCOSITY], abs_tol=1e-12)
     free.update()
@@ -323,7 +323,7 @@ def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
     pulled = trainer([VISCOSITY], abs_tol=1e-12)
     starts = pulled.problem.starts
     wrong = pulled.problem.roll_out(starts, pulled.space.lower + 0.6, 6)
-    pulled.update(0.9, Interaction(starts, wrong, torch.tensor([0, 1])))
+    pulled.update(0.9, SyntheticTargets(starts, wrong, torch.tensor([0, 1])))
     entry = pulled.estimates()["viscosity"]
     distance = abs(pulled.values["viscosity"] - free.values["viscosity"]) / entry["std"]
     assert distance > 1
@@ -348,7 +348,7 @@ def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monk
 
 def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum():
     """Larger residuals do not make the prior count more for where it is."""
-    from hyco.inversion.inverse_problem import Interaction
+    from hyco.inversion.targets import SyntheticTargets
 
     options = {"observation": {"noise": 0.0, "initial_state": "full"}, "abs_tol": 1e-10, "resolution": {"x": 8}}
     number = VISCOSITY | {"prior": {"mean": 0.2, "std": 0.001}}
@@ -356,7 +356,7 @@ def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum
     free.update()
     starts = pulled.problem.starts
     wrong = pulled.problem.roll_out(starts, free.theta + 0.05, 6)
-    pulled.update(0.9, Interaction(starts, wrong, torch.tensor([0, 1])))
+    pulled.update(0.9, SyntheticTargets(starts, wrong, torch.tensor([0, 1])))
     std = pulled.assessment.uncertainty.std[0]
     assert pulled.assessment.uncertainty.reduced_chi_square > 2
     distance = float((pulled.theta[0] - free.theta[0]) / std)
@@ -478,7 +478,7 @@ def interaction_of(problem, length, entries):
     starts = torch.stack([others[0], problem.starts[0], others[1], problem.starts[1]])
     targets = torch.randn(4, length, 1, 24, generator=draws, dtype=torch.float64)
     mask = torch.rand(targets.shape, generator=draws) < 0.3 if entries else None
-    return Interaction(starts, targets, torch.tensor([1, 3]), mask)
+    return SyntheticTargets(starts, targets, torch.tensor([1, 3]), mask)
 
 
 @pytest.mark.parametrize("entries", [False, True])

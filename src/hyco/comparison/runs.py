@@ -30,7 +30,8 @@ from hyco.comparison.summary import summarise
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.evaluation import Model, report, roll_out_methods, true_numbers
-from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.trainer import HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.parameters import LearnableParameter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,10 +22,11 @@ from hyco.inversion.estimates import (
     number_estimates,
     rivals,
 )
-from hyco.inversion.inverse_problem import Interaction, InverseProblem
+from hyco.inversion.inverse_problem import InverseProblem, StepCorrection
 from hyco.inversion.optimisers.result import Diverged, NotConverged, OptimisationResult, Status
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
@@ -63,6 +65,23 @@ class _Predictions:
         return known[1].shape[1] == steps and same_kind and torch.equal(known[0], starts)
 
 
+@dataclass(frozen=True)
+class CalibratorSnapshot:
+    """Where a `Calibrator` was before an update that may be taken back.
+
+    Attributes:
+        coordinates: of the parameters and of unknown initial states, `[q]`.
+        outcome: of the last update.
+        failed: the error of the last update, None: there was none.
+        pulled: whether the coordinates come from an update with the network's predictions.
+    """
+
+    coordinates: Tensor
+    outcome: dict[str, Any]
+    failed: str | None
+    pulled: bool
+
+
 class Calibrator:
     """The equation, its current parameters and its data; `update` is the whole interface of the hybrid loop.
 
@@ -73,6 +92,7 @@ class Calibrator:
     Args:
         equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
         iterations: how many are to be expected, for the choice of a path; None: those of a training of it alone.
+        correction: what follows each physical step where real data are fitted; None: nothing.
 
     Attributes:
         problem: the residuals.
@@ -82,7 +102,6 @@ class Calibrator:
         settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
             search of `calibrate` has converged.
         pulled: whether the coordinates come from an update with the network's predictions.
-        own: coordinates `[q]` of the optimum on real data alone, where a hybrid keeps it beside `unit`.
     """
 
     def __init__(
@@ -94,6 +113,7 @@ class Calibrator:
         num_predict_steps: int,
         device: torch.device,
         iterations: int | None = None,
+        correction: StepCorrection | None = None,
     ) -> None:
         equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
@@ -109,6 +129,7 @@ class Calibrator:
             memory_budget=1e6 * config.memory_budget,
             prior=config.initial_state,
             open_walls=equation.open_walls,
+            correction=correction,
             device=device,
         )
         if config.method == "Levenberg-Marquardt" and len(self.problem.start) > _MOST_FOR_A_JACOBIAN:
@@ -125,7 +146,6 @@ class Calibrator:
         self.updates = 0
         self.failed: str | None = None
         self.settled = self.pulled = False
-        self.own: Tensor | None = None
         self._limited_by = ""  # the key that limits the last update
         self._predictions = _Predictions(self._predict)
         # The last ones: metrics and checkpoint of an epoch ask for the same.
@@ -203,7 +223,7 @@ class Calibrator:
     def update(
         self,
         alpha: float = 1.0,
-        interaction: Interaction | None = None,
+        interaction: SyntheticTargets | None = None,
         *,
         to_the_end: bool = False,
         limit: int | None = None,
@@ -375,8 +395,6 @@ class Calibrator:
         """Everything that changes during training."""
         fields = field_estimates(self.space, self.theta, self.assessment)
         tensors = {"unit": self.unit, "evaluations": self.evaluations}
-        if self.own is not None:
-            tensors["own"] = self.own
         metadata: dict[str, Any] = {
             "equation": self.config.equation,
             "resolution": self.config.resolution,
@@ -416,10 +434,23 @@ class Calibrator:
             if len(self.unit) <= _ASSESSED_ALWAYS:
                 self.assess()
 
+    def snapshot(self) -> CalibratorSnapshot:
+        """Where the model is now, for `restore`."""
+        return CalibratorSnapshot(self.unit.clone(), self.outcome, self.failed, self.pulled)
+
+    def restore(self, snapshot: CalibratorSnapshot) -> None:
+        """Take back what was updated since a `snapshot`; what it cost stays counted."""
+        self.place(snapshot.coordinates)
+        self.outcome, self.failed, self.pulled = snapshot.outcome, snapshot.failed, snapshot.pulled
+
+    def correction_changed(self) -> None:
+        """The correction is another one than before: error bars computed with the last one do not hold."""
+        self.assessment = None
+
     def load(self, state: Bundle) -> None:
         """Go on from a `state`, with the execution path that it took."""
         meta = state.metadata
-        self.unit, self.own = state.tensors["unit"], state.tensors.get("own")
+        self.unit = state.tensors["unit"]
         self.settled, self.pulled = meta["settled"], meta.get("pulled", True)
         self.evaluations = state.tensors["evaluations"]
         self.outcome, self.updates, self.failed = meta["outcome"], meta["updates"], meta["failed"]

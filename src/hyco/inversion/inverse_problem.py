@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.inversion.initial_state import InitialStatePrior, InitialStates
 from hyco.inversion.jacobian import central_jacobian, forward_jacobian
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
 from hyco.parameters import Learnable, ParameterSpace
@@ -41,28 +41,6 @@ class StepCorrection(Protocol):
         """Go on from a `state`."""
 
 
-@dataclass
-class Interaction:
-    """The synthetic model's predictions.
-
-    Attributes:
-        starts: initial states `[W, C, *space]`; those of the training simulations at t = 0 are among them.
-        targets: predictions from them, `[W, T, C, *space]`.
-        initial: which starts those are, `[S]`, so that one rollout serves real data and predictions.
-        entries: where the predictions count, a mask of their shape; None: everywhere.
-    """
-
-    starts: Tensor
-    targets: Tensor
-    initial: Tensor
-    entries: Tensor | None = None
-
-    def to(self, device: torch.device) -> Interaction:
-        """The same on a device."""
-        entries = None if self.entries is None else self.entries.to(device)
-        return Interaction(self.starts.to(device), self.targets.to(device), self.initial, entries)
-
-
 class InverseProblem:
     """What the physical model's coordinates z are held against.
 
@@ -78,13 +56,13 @@ class InverseProblem:
         memory_budget: bytes that the gradient of a rollout may take, see `PhysicalModel`.
         prior: knowledge of unknown initial states.
         open_walls: whether these need not keep the boundary conditions of the data, see `Equation`.
+        correction: of the physical step, learnt by a network; None: none.
 
     Attributes:
         times: numbers of the states of which anything was measured; no other ones are kept.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         known_noise: whether σ is the noise, not only a unit; see `Observations.noise_known`.
         start, lower, upper, width: of z, `[q]`; see `Coordinates`.
-        correction: of the physical step, learnt by a network; None: none.
         work: steps computed so far for residuals and their derivatives, summed over the batch; `simulations` is the
             same in whole simulations.
     """
@@ -101,6 +79,7 @@ class InverseProblem:
         memory_budget: float = math.inf,
         prior: InitialStatePrior | None = None,
         open_walls: bool = False,
+        correction: StepCorrection | None = None,
         device: torch.device,
     ) -> None:
         self.steps, self.device = steps, device
@@ -135,7 +114,7 @@ class InverseProblem:
         self.upper = torch.cat([self.space.upper, infinite])
         self.width = torch.cat([self.space.width, nothing + 3.92])
         self.work = 0
-        self.correction: StepCorrection | None = None
+        self.correction = correction
         self.before_evaluation: Callable[[], None] = unwatched
 
     @property
@@ -260,7 +239,7 @@ class InverseProblem:
         return torch.cat([own, self.initial_states.prior_residuals(z[:, self.parameters :])], dim=1)
 
     def objective(
-        self, z: Tensor, steps: int | None = None, alpha: float = 1.0, interaction: Interaction | None = None
+        self, z: Tensor, steps: int | None = None, alpha: float = 1.0, interaction: SyntheticTargets | None = None
     ) -> Tensor:
         """Residuals `[K, M]` whose squares sum to the loss.
 
@@ -280,7 +259,7 @@ class InverseProblem:
         ]
         return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
-    def _weighted(self, z: Tensor, steps: int, alpha: float, interaction: Interaction) -> Tensor:
+    def _weighted(self, z: Tensor, steps: int, alpha: float, interaction: SyntheticTargets) -> Tensor:
         """The residuals of `objective` with predictions."""
         copies, count = z.shape[0], len(interaction.starts)
         length = interaction.targets.shape[1]
@@ -356,7 +335,7 @@ class InverseProblem:
         found: Tensor = torch.func.jacfwd(lambda point: self.prior(point[None])[0])(z)
         return found
 
-    def objective_jacobian(self, z: Tensor, steps: int, alpha: float, interaction: Interaction | None) -> Tensor:
+    def objective_jacobian(self, z: Tensor, steps: int, alpha: float, interaction: SyntheticTargets | None) -> Tensor:
         """Jacobian `[M, q]` of `objective` at `[q]`, made of its parts: for unknown initial states."""
         weight = math.sqrt((alpha if interaction is not None else 1.0) / self.count(steps))
         parts = []

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.inversion.config import InversionConfig
-from hyco.inversion.inverse_problem import Interaction, InverseProblem
+from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.jacobian import reverse_jacobian
 from hyco.inversion.optimisers.adam import minimise_adam
 from hyco.inversion.optimisers.lbfgsb import minimise_lbfgsb
 from hyco.inversion.optimisers.levenberg_marquardt import minimise_levenberg_marquardt
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.regularisation import Fit, discrepancy, l_curve
+from hyco.inversion.targets import SyntheticTargets
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Search:
         problem: InverseProblem,
         config: InversionConfig,
         alpha: float,
-        interaction: Interaction | None,
+        interaction: SyntheticTargets | None,
         information: Tensor | None = None,
         limit: int | None = None,
     ) -> None:
@@ -131,7 +132,7 @@ class Search:
         self,
         starts: Tensor,
         steps: int,
-        interaction: Interaction | None,
+        interaction: SyntheticTargets | None,
         limit: int | None = None,
         rel_tol: float = 0.0,
     ) -> OptimisationResult:
@@ -153,7 +154,7 @@ class Search:
             )
         return self._lbfgsb(starts, steps, interaction, limit)
 
-    def _values(self, z: Tensor, steps: int, interaction: Interaction | None) -> tuple[Tensor, Tensor]:
+    def _values(self, z: Tensor, steps: int, interaction: SyntheticTargets | None) -> tuple[Tensor, Tensor]:
         """Losses `[K]` and their gradients `[K, q]`."""
         leaf = z.detach().clone().requires_grad_(True)
         loss = self.problem.objective(leaf, steps, self.alpha, interaction).square().sum(dim=1)
@@ -166,7 +167,7 @@ class Search:
         lower: Tensor,
         upper: Tensor,
         steps: int,
-        interaction: Interaction | None,
+        interaction: SyntheticTargets | None,
         limit: int,
         rel_tol: float,
     ) -> OptimisationResult:
@@ -205,7 +206,9 @@ class Search:
             jacobian=jacobian,
         )
 
-    def _lbfgsb(self, starts: Tensor, steps: int, interaction: Interaction | None, limit: int) -> OptimisationResult:
+    def _lbfgsb(
+        self, starts: Tensor, steps: int, interaction: SyntheticTargets | None, limit: int
+    ) -> OptimisationResult:
         """From the best of the starts, all evaluated in one batch."""
         problem, best = self.problem, 0
         if len(starts) > 1:

@@ -37,7 +37,8 @@ class SyntheticModel(nn.Module):
     The padding of staggered tensors is zero in every result, and the network does not see an axis' padding if all
     channels have it.
 
-    With a `base` S, which is None at first, the network corrects it: a step is z ← S(z) + (s_Δ / s) N(S(z)).
+    With a `base` S (see `correct`; at first there is none) the network corrects it: a step is
+    z ← S(z) + (s_Δ / s) N(S(z)).
 
     Use `create` or `from_bundle` to make one.
 
@@ -119,6 +120,10 @@ class SyntheticModel(nn.Module):
             seed=stream_seed(seed, "weights"),
         )
         return cls(module, config, layout, mean=mean, std=std, change_std=change_std)
+
+    def correct(self, base: Base) -> None:
+        """From now on the network corrects this step, instead of standing for it."""
+        self.base = base
 
     @property
     def device(self) -> torch.device:

@@ -21,7 +21,7 @@ def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     metadata = {
         **meta["model"],
         "training": training_summary(checkpoint),
-        "hybrid": checkpoint.metadata["extra"].get("told"),
+        "hybrid": _of_hybrid(checkpoint),
         "epoch": meta["best_epoch"] if best else checkpoint.metadata["epoch"],
     }
     average = {k.removeprefix("module."): v for k, v in unprefixed("average", tensors).items() if k != "updates"}
@@ -68,8 +68,14 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
             for row in tensors["evaluations"].tolist()
         ],
         "training": training_summary(checkpoint),
-        "hybrid": checkpoint.metadata["extra"].get("told"),
+        "hybrid": _of_hybrid(checkpoint),
     }
+
+
+def _of_hybrid(checkpoint: Bundle) -> dict[str, Any] | None:
+    """What the models of a hybrid learnt from, as its strategy says; None: it was no hybrid."""
+    summary: dict[str, Any] | None = checkpoint.metadata.get("strategy", {}).get("summary")
+    return summary
 
 
 def training_summary(checkpoint: Bundle) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def train_physical(
     validate = Validation(observations, rollout=config.validation_rollout)
     epochs = 1 if config.max_iterations is None else config.epochs
     clock = PhaseClock(operators=profile)
-    run = Run("physical", configuration, epochs, config, physical=trainer, clock=clock)
+    run = Run("physical", configuration, epochs, config, {"physical": trainer}, clock)
     yield from run.resume(checkpoint, resume)
     while not run.finished:
         epoch = run.epoch + 1

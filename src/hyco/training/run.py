@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hyco.runtime.monitoring import PhaseClock, peak_rss_bytes
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
@@ -22,8 +22,8 @@ Metrics = dict[str, float | None]
 Step = tuple[Bundle, dict[str, Any]]
 
 
-class Trainer(Protocol):
-    """A model with what its training changes."""
+class Part(Protocol):
+    """Something with a state that a training changes."""
 
     def state(self) -> Bundle:
         """Everything that changes during training."""
@@ -32,7 +32,8 @@ class Trainer(Protocol):
         """Go on from a `state`."""
 
 
-class Learner(Trainer, Protocol):
+@runtime_checkable
+class Learner(Part, Protocol):
     """A trainer that tells when an update begins."""
 
     before_update: Callable[[], None]
@@ -46,6 +47,7 @@ class Run:
         training: "synthetic", "physical" or "hybrid".
         configuration: the sections that the result depends on; a checkpoint of another one is refused.
         epochs: how many there are in all.
+        parts: whatever a checkpoint holds the state of, by name; the names are no keys of the checkpoint's own.
         latest: the record of the last epoch, `{"epoch": …, "metrics": {…}}`; earlier ones are in the live metrics.
     """
 
@@ -53,9 +55,7 @@ class Run:
     configuration: Mapping[str, Any]
     epochs: int
     validation: ValidationConfig
-    synthetic: Learner | None = None
-    physical: Learner | None = None
-    fresh: Trainer | None = None
+    parts: Mapping[str, Part]
     clock: PhaseClock = field(default_factory=PhaseClock)
     latest: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "metrics": {}})
     extra: dict[str, Any] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class Run:
     _since: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        for learner in (self.synthetic, self.physical):
-            if learner is not None:
-                learner.before_update = self.clock.begin_update
+        for part in self.parts.values():
+            if isinstance(part, Learner):
+                part.before_update = self.clock.begin_update
 
     @property
     def epoch(self) -> int:
@@ -83,10 +83,10 @@ class Run:
         if checkpoint is None:
             log.info("Nothing to resume for the %s training: starting anew.", self.training)
             return
-        check_resumable(checkpoint, self.configuration)
+        check_resumable(checkpoint, self.configuration, self.parts)
         meta = checkpoint.metadata
-        for name, trainer in self._trainers():
-            trainer.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+        for name, part in self.parts.items():
+            part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
         self.latest, self.extra = {"epoch": meta["epoch"], "metrics": meta["metrics"]}, meta["extra"]
         self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
         self.clock.operators.update(meta["operators"])
@@ -98,11 +98,6 @@ class Run:
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
             yield checkpoint, self.latest
-
-    def _trainers(self) -> list[tuple[str, Trainer]]:
-        """Whatever a checkpoint holds the state of, by name."""
-        named = {"synthetic": self.synthetic, "physical": self.physical, "fresh": self.fresh}
-        return [(name, trainer) for name, trainer in named.items() if trainer is not None]
 
     @property
     def finished(self) -> bool:
@@ -135,9 +130,9 @@ class Run:
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
         log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
-        for name, trainer in self._trainers():
-            state = trainer.state()
-            # A copy: the trainer goes on changing its own.
+        for name, part in self.parts.items():
+            state = part.state()
+            # A copy: the part goes on changing its own.
             tensors.update(prefixed(name, {k: v.detach().clone() for k, v in state.tensors.items()}))
             metadata[name] = state.metadata
         return Bundle(

@@ -124,6 +124,7 @@ class SyntheticTrainer:
         seed: of the run; weights and batches have streams of their own.
         num_predict_steps, epochs: of this run, which are the hybrid's in a hybrid.
         device: where the network trains.
+        fresh_batch: windows of fresh trajectories in an update; None: `batch_size`.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class SyntheticTrainer:
         num_predict_steps: int,
         epochs: int,
         device: torch.device,
+        fresh_batch: int | None = None,
     ) -> None:
         self.config, self.epochs, self.device = config, epochs, device
         self.model = self._create(observations, seed).to(device)
@@ -147,7 +149,7 @@ class SyntheticTrainer:
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._batches = stream(seed, "batches")
-        self.fresh_batch = config.batch_size
+        self.fresh_batch = fresh_batch or config.batch_size
         self.averaged = None
         if config.ema_decay is not None:
             self.averaged = AveragedWeights(self.model, config.ema_decay)
@@ -399,6 +401,7 @@ def synthetic_trainer(
     num_predict_steps: int,
     epochs: int,
     device: torch.device,
+    fresh_batch: int | None = None,
 ) -> SyntheticTrainer:
     """The trainer for the kind of network that is configured; see `SyntheticTrainer` for the arguments."""
     trainer = SyntheticTrainer
@@ -406,7 +409,15 @@ def synthetic_trainer(
         from hyco.training.coordinate import CoordinateTrainer
 
         trainer = CoordinateTrainer
-    return trainer(observations, config, seed, num_predict_steps=num_predict_steps, epochs=epochs, device=device)
+    return trainer(
+        observations,
+        config,
+        seed,
+        num_predict_steps=num_predict_steps,
+        epochs=epochs,
+        device=device,
+        fresh_batch=fresh_batch,
+    )
 
 
 def _normalised(entries: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -455,7 +466,7 @@ def train_synthetic(
     )
     validate = Validation(observations, rollout=config.validation_rollout)
     clock = PhaseClock(operators=profile)
-    run = Run("synthetic", configuration, config.epochs, config, synthetic=trainer, clock=clock)
+    run = Run("synthetic", configuration, config.epochs, config, {"synthetic": trainer}, clock)
     yield from run.resume(checkpoint, resume)
     while not run.finished:
         epoch = run.epoch + 1
