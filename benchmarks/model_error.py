@@ -29,7 +29,8 @@ import torch
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
 from hyco.evaluation import report, roll_out_methods
-from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.trainer import HybridTrainer
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.config import SyntheticConfig

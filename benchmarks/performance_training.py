@@ -28,7 +28,7 @@ from hyco.datasets.metrics import MetricsDataset
 from hyco.equations.registry import build_equation
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.inverse_problem import Interaction
+from hyco.inversion.targets import SyntheticTargets
 from hyco.metrics import nrmse_per_step
 from hyco.observations import Observations, observe
 from hyco.runtime.garbage import first_import
@@ -173,7 +173,7 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
     yield row(f"{experiment}: share of records, checkpoints, live metrics and MLflow [%]", "", found["saved"])
 
 
-def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], Interaction]:
+def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], SyntheticTargets]:
     """Problem A with one-step windows: the equation, new trainers, and predictions that a network may have made."""
     sections = parameters("inviscid_burgers")
     equation, states, observations = measured(sections)
@@ -182,7 +182,7 @@ def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], Int
     config = PhysicalConfig.model_validate(physical)
     starts, targets = states[0, :-1], states[0, 1:, None]
     noise = torch.randn(targets.shape, generator=torch.Generator().manual_seed(0), dtype=targets.dtype)
-    interaction = Interaction(starts, targets + 0.05 * states.std() * noise, torch.tensor([0]))
+    interaction = SyntheticTargets(starts, targets + 0.05 * states.std() * noise, torch.tensor([0]))
 
     def trainer() -> Calibrator:
         return Calibrator(equation, observations, config, num_predict_steps=1, device=torch.device("cpu"))
@@ -190,7 +190,7 @@ def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], Int
     return equation, trainer, interaction
 
 
-def potential_loss(trainer: Calibrator, hand: HandWritten, interaction: Interaction, alpha: float) -> Loss:
+def potential_loss(trainer: Calibrator, hand: HandWritten, interaction: SyntheticTargets, alpha: float) -> Loss:
     """The loss of an update as one writes it for this problem, from the coordinates `[p]`."""
     problem = trainer.problem
     observed, mask = (values[0, -1] for values in problem.data(1))
@@ -298,7 +298,7 @@ def peak_of(part: str, experiment: str, epochs: int) -> float:
     predicted = starts[:, None].repeat(1, trainer.synthetic.windows.length, *[1] * (starts.ndim - 1))
     if part == "physical":
         initial = trainer.synthetic.windows.initial.nonzero().flatten()
-        trainer.physical.update(0.5, Interaction(starts, predicted, initial))
+        trainer.physical.update(0.5, SyntheticTargets(starts, predicted, initial))
     else:
         samples = trainer.synthetic.prepare(starts, predicted)
         for epoch in range(1, epochs + 1):

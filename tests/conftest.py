@@ -25,7 +25,8 @@ from torch.utils._pytree import tree_leaves
 
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
-from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.trainer import HybridTrainer
 from hyco.observations import ObservationConfig, observe
 from hyco.pipelines.evaluation import nodes as evaluation
 from hyco.pipelines.generation import nodes as generation

@@ -1,20 +1,11 @@
-"""alpha: auto: error variances, the weights made of them, and that neither model of a hybrid harms the other."""
+"""Error variances, as they are estimated from what was measured."""
 
-import json
 import math
 
 import pytest
 import torch
 
-from hyco.hybrid.trust import Misfit, Trust, Variances, Weights, inverse_variance_alpha
-from hyco.training.final import final_synthetic_model
-from hyco.training.physical import train_physical
-from hyco.training.synthetic import train_synthetic
-
-CPU = torch.device("cpu")
-# The truth, 0.1, is out of reach: as far as a network that trained for four epochs is concerned, useless.
-USELESS = {"learnable_parameters": [{"name": "viscosity", "initial_guess": 0.9, "bounds": [0.8, 1.0]}]}
-QUICK = {"learning_rate": 1e-2, "batch_size": 1}
+from hyco.hybrid.trust import Misfit, Trust
 
 
 class Answers:
@@ -25,35 +16,6 @@ class Answers:
 
     def rollout(self, starts, steps):
         return self.states[: len(starts), :steps]
-
-
-def is_as_good(trainer, unit, alone):
-    """Whether coordinates are the optimum on real data: no worse there, and as near as an update is worth going on for.
-
-    Not to the bit: the hybrid takes over what the last update gains, however little.
-    """
-    with torch.no_grad():
-        loss = [float(trainer.problem.objective(z[None]).square().sum()) for z in (unit, alone)]
-    return loss[0] <= loss[1] < loss[0] + trainer.config.abs_tol
-
-
-def physics_alone(problem, updates=4):
-    """The physical model alone, in the same chunks as in a hybrid."""
-    config = problem.physical(epochs=updates, max_iterations=5, suppress_convergence_errors=True)
-    *_, (last, _) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    return last.tensors["physical/unit"]
-
-
-def test_alpha_weighs_each_group_by_the_inverse_of_its_variance():
-    assert inverse_variance_alpha(1.0, 1.0, 0.0) == 0.5
-    assert inverse_variance_alpha(1.0, 3.0, 0.0) == pytest.approx(0.75)
-    assert inverse_variance_alpha(1.0, 3.0, 1.0) == pytest.approx(4 / 6), "1/2 against 1/4"
-    assert inverse_variance_alpha(1.0, 4.0, 1e9) == pytest.approx(0.5, abs=1e-6), "worse than both: they count the same"
-    assert inverse_variance_alpha(1.0, math.inf, 0.0) == 1.0
-    assert inverse_variance_alpha(1.0, 1.0, math.inf) == 0.5
-    assert inverse_variance_alpha(0.0, 0.0, 0.0) == 0.5, "both exact"
-    assert inverse_variance_alpha(1.0, 1e3, 0.0) == 1.0, "what is below a hundredth is left out"
-    assert inverse_variance_alpha(1.0, 1e-3, 0.0) == 0.0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
@@ -81,12 +43,12 @@ def test_the_spread_grows_with_the_covariance(problem, monkeypatch):
     spreads = []
     for variance in (0.0, 1e-6, 4e-6, 4e-4):
         monkeypatch.setattr(physical, "covariance", lambda v=variance: torch.tensor([[v]], dtype=torch.float64))
-        spreads.append(trust._spread(physical))
+        spreads.append(trust.spread(physical))
     assert spreads[0] == 0.0
     assert spreads[2] == pytest.approx(4 * spreads[1], rel=0.02)
     assert spreads[3] > 50 * spreads[2]
     monkeypatch.setattr(physical, "covariance", lambda: None)
-    assert trust._spread(physical) == 0.0
+    assert trust.spread(physical) == 0.0
 
 
 def test_a_parameter_of_which_nothing_is_known_spreads_over_its_bounds(make_problem):
@@ -95,146 +57,3 @@ def test_a_parameter_of_which_nothing_is_known_spreads_over_its_bounds(make_prob
     physical.assess()
     physical.assessment.uncertainty.covariance.fill_(math.inf)
     assert float(physical.covariance()) == pytest.approx(float(physical.space.width) ** 2 / 12)
-
-
-def test_variances_survive_json_with_infinities():
-    found = Variances(1.0, math.inf, 0.1 + 0.2, True)
-    assert Variances.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
-
-
-@pytest.mark.parametrize(
-    ("physical", "synthetic", "validated", "expected"),
-    [
-        (0.0, 1e6, True, Weights(0.5, 1.0)),
-        (1e6, 2.0, True, Weights(1.0, inverse_variance_alpha(1.0, 2.0, 1e6))),
-        (math.inf, 2.0, True, Weights(1.0, 0.5)),
-        (2.0, math.inf, True, Weights(0.5, 1.0)),
-        (math.inf, math.inf, True, Weights(1.0, 1.0)),
-        (3.0, 26.0, True, Weights(1.0, 1.0)),
-        (3.0, 28.0, True, Weights(inverse_variance_alpha(1.0, 3.0, 28.0), 1.0)),
-        (28.0, 3.0, True, Weights(1.0, inverse_variance_alpha(1.0, 3.0, 28.0))),
-        (26.0, 3.0, True, Weights(1.0, 1.0)),
-        (3.0, 2.0, False, Weights(inverse_variance_alpha(1.0, 3.0, 2.0), 1.0)),
-    ],
-)
-def test_only_a_model_with_three_times_the_error_learns_from_the_other(physical, synthetic, validated, expected):
-    found = Variances(1.0, physical, synthetic, validated).weights
-    assert found.network == pytest.approx(expected.network, abs=1e-5)
-    assert found.physics == pytest.approx(expected.physics)
-
-
-def test_useless_physics_leaves_the_network_as_it_is_alone_to_the_bit(problem):
-    trainer = problem.hybrid(
-        alpha="auto", epochs=5, warmup_epochs=3, physical=USELESS, synthetic=QUICK, interaction={"count": 4}
-    )
-    steps = list(trainer.train())
-    assert [r["metrics"]["alpha"] for _, r in steps] == [1.0] * 5
-    alone = list(
-        train_synthetic(problem.observations, problem.synthetic(epochs=5, **QUICK), 0, configuration={}, device=CPU)
-    )
-    for name, weights in final_synthetic_model(alone[-1][0]).tensors.items():
-        assert torch.equal(final_synthetic_model(steps[-1][0]).tensors[name], weights)
-    last = steps[-1][0]
-    for name, value in alone[-1][0].tensors.items():
-        assert torch.equal(last.tensors[name], value), name
-
-
-def test_an_untrained_network_leaves_the_physics_at_its_own_optimum_and_good_physics_teaches(problem):
-    trainer = problem.hybrid(alpha="auto", epochs=4, warmup_epochs=0, synthetic={"learning_rate": 1e-12})
-    records = [r["metrics"] for _, r in trainer.train()]
-    assert is_as_good(trainer.physical, trainer.physical.unit, physics_alone(problem))
-    assert [m["alpha_physical"] for m in records] == [1.0] * 4
-    assert records[0]["alpha"] == 1.0, "the first guess of the parameters teaches nothing"
-    assert all(m["alpha"] < 0.7 for m in records[1:])
-    assert records[-1]["variance_physical"] < 1 < records[-1]["variance_synthetic"]
-    assert records[-1]["physical_loss"] is None, "nothing is left to gain"
-
-
-def trusting_the_network(problem, monkeypatch, epochs=2):
-    """A hybrid that takes its network, which knows next to nothing, for the better model."""
-    trainer = problem.hybrid(alpha="auto", epochs=epochs, warmup_epochs=0)
-    monkeypatch.setattr(trainer, "_weights", lambda epoch: Weights(1.0, 0.2))
-    return trainer
-
-
-def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, monkeypatch, caplog):
-    trainer = trusting_the_network(problem, monkeypatch, epochs=4)
-    with caplog.at_level("INFO"):
-        list(trainer.train())
-    assert "do not help the physical model" in caplog.text
-    alone = physics_alone(problem)
-    assert is_as_good(trainer.physical, trainer.physical.unit, alone)
-    assert torch.equal(trainer.physical.own, trainer.physical.unit)
-    assert not trainer.physical.pulled
-    assert not trainer.physical.state().metadata["pulled"]
-    assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
-
-
-def test_updates_that_are_taken_back_become_rarer_with_an_adaptive_interval(problem, monkeypatch):
-    adaptive = {"enabled": True, "max_frequency": 4}
-    trainer = problem.hybrid(alpha="auto", epochs=16, warmup_epochs=0, interleave_frequency=2, adaptive=adaptive)
-    monkeypatch.setattr(trainer, "_weights", lambda epoch: Weights(1.0, 0.2))
-    update, epochs = trainer._update_physics, []
-
-    def count(*arguments):
-        epochs.append(trainer.run.epoch + 1)
-        return update(*arguments)
-
-    monkeypatch.setattr(trainer, "_update_physics", count)
-    list(trainer.train())
-    assert trainer.physical.settled
-    assert torch.tensor(epochs).diff().min() >= 2
-    assert epochs[-1] - epochs[-2] == 4
-
-
-def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, monkeypatch):
-    trainer = trusting_the_network(problem, monkeypatch, epochs=4)  # first alone
-    better = iter([1.0, 0.5] * 2)
-    monkeypatch.setattr(trainer, "_validate", lambda epoch, metrics: False)
-    monkeypatch.setattr(trainer.trust, "validation", lambda model: next(better))
-    list(trainer.train())
-    assert is_as_good(trainer.physical, trainer.physical.own, physics_alone(problem))
-    assert not torch.equal(trainer.physical.unit, trainer.physical.own)
-    assert trainer.physical.pulled
-    state, resumed = trainer.physical.state(), problem.hybrid(alpha="auto").physical
-    resumed.load(state)
-    assert resumed.pulled
-    del state.metadata["pulled"]  # of an earlier version
-    resumed.load(state)
-    assert resumed.pulled
-
-
-def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, monkeypatch):
-    trainer = problem.hybrid(alpha="auto", epochs=2, warmup_epochs=0)
-    nan = lambda starts, steps: torch.full((len(starts), steps, *starts.shape[1:]), torch.nan)  # noqa: E731
-    monkeypatch.setattr(trainer.synthetic, "rollout", nan)
-    *_, (last, record) = trainer.train()
-    assert record["metrics"]["alpha_physical"] == 1.0
-    assert record["metrics"]["alpha"] == 0.5
-    assert record["metrics"]["variance_synthetic"] is None
-    json.dumps(last.metadata["hybrid"], allow_nan=False)
-
-
-def test_without_validation_simulations_the_physics_never_learns_from_the_network(make_problem):
-    trainer = make_problem({"val_sim": []}).hybrid(alpha="auto", epochs=2, warmup_epochs=0)
-    records = [r["metrics"] for _, r in trainer.train()]
-    assert [m["alpha_physical"] for m in records] == [1.0, 1.0]
-    assert all(0 < m["alpha"] < 1 for m in records)
-
-
-def test_a_killed_run_resumes_to_the_bit(problem, assert_resumable):
-    options = {"interaction": {"count": 3, "refresh_every": 2}, "adaptive": {"enabled": True}}
-
-    def run(checkpoint, resume):
-        return problem.hybrid(alpha="auto", epochs=5, warmup_epochs=1, validate_every=2, **options).train(
-            checkpoint, resume
-        )
-
-    assert_resumable(run, 2, 4)
-
-
-def test_a_killed_run_that_tries_predictions_resumes_to_the_bit(problem, assert_resumable, monkeypatch):
-    def run(checkpoint, resume):
-        return trusting_the_network(problem, monkeypatch, epochs=3).train(checkpoint, resume)
-
-    assert_resumable(run, 1)

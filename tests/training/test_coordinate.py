@@ -5,7 +5,8 @@ import torch
 
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
-from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.trainer import HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.networks.coordinate_model import cell_centres
 from hyco.observations import ObservationConfig, observe

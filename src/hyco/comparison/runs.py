@@ -31,7 +31,8 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods
 from hyco.evaluation.models import FinalModel
-from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.trainer import HybridTrainer
 from hyco.metrics import nrmse_per_step
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.parameters import LearnableParameter

@@ -13,11 +13,11 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.resolution import resolve_hybrid
 from hyco.equations.equation import EquationConfig
 from hyco.equations.registry import equation_config
-from hyco.hybrid.trainer import HybridConfig
+from hyco.hybrid.config import HybridConfig
 from hyco.observations import ObservationConfig
 from hyco.stepping.generation import GenerationConfig
+from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
-from hyco.training.synthetic import SyntheticConfig
 
 
 class EvaluationConfig(BaseModel):

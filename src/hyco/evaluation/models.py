@@ -14,7 +14,6 @@ from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimated_model import EstimatedModel
 from hyco.runtime.storage import Bundle
 from hyco.trained_model import TrainedModel
-from hyco.training.synthetic import synthetic_rollout
 
 METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
 
@@ -44,6 +43,11 @@ class EvaluatedModel:
     hybrid: dict[str, Any]
     estimate: PhysicalEstimate | None = None
 
+    @property
+    def stepping(self) -> bool:
+        """Whether it predicts from any state."""
+        return self.model.stepping
+
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
         return self.model.rollout(states, steps)
@@ -59,21 +63,10 @@ class EvaluatedModel:
             ValueError: the file holds something else.
         """
         if isinstance(final, Bundle):
-            return cls(_Network(final), training_of(final), final.metadata.get("hybrid") or {})
+            return cls(model_from_bundle(final), training_of(final), final.metadata.get("hybrid") or {})
         estimate = PhysicalEstimate.from_json(final)
         model = EstimatedModel(estimate, equation)
         return cls(model, training_of(final), final.get("hybrid") or {}, estimate)
-
-
-class _Network:
-    """A network from its file."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._model = model_from_bundle(bundle)
-
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
-        """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
-        return synthetic_rollout(self._model, states, steps)
 
 
 def evaluated_models(finals: Mapping[str, FinalModel], equation: Equation) -> dict[str, EvaluatedModel]:

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from hyco.equations.registry import build_equation
 from hyco.fields import Layout
-from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.optimisers.result import OptimisationResult
 from hyco.networks import models
 from hyco.networks.network import network_config
 from hyco.networks.network_model import NetworkModel
@@ -28,7 +26,6 @@ from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import path_after_training
-from hyco.training.trainer import SyntheticTrainer
 
 
 class CorrectionConfig(BaseModel):
@@ -71,6 +68,11 @@ class PhysicalStep(Base):
         for name, statistic in (("mean", mean), ("std", std), ("valid", valid)):
             self.register_buffer(name, statistic, persistent=False)
 
+    @classmethod
+    def of(cls, model: SyntheticModel, physical: PhysicalModel, parameters: Mapping[str, Tensor]) -> PhysicalStep:
+        """The step that a network is to correct, with its statistics, where it is."""
+        return cls(physical, parameters, model.mean, model.std, model.valid).to(model.device)
+
     def set_parameters(self, parameters: Mapping[str, Tensor]) -> None:
         """Put other values in the place of the present ones."""
         for name in self.names:
@@ -83,8 +85,8 @@ class PhysicalStep(Base):
             mean, std = self.mean.to(z.dtype), self.std.to(z.dtype)
             values = {name: self.get_buffer(f"parameter_{name}").to(z.dtype) for name in self.names}
             state = mean + std * z
-            found = (self.physical.bind(state, values)(state) - mean) / std
-            return found if self.valid is None else torch.where(self.valid, found, 0.0)
+            after = (self.physical.bind(state, values)(state) - mean) / std
+            return after if self.valid is None else torch.where(self.valid, after, 0.0)
 
     def describe(self) -> dict[str, Any]:
         """The equation on its own grid, the names of its parameters, and how its step is run."""
@@ -105,11 +107,18 @@ def model_from_bundle(bundle: Bundle) -> NetworkModel:
     physical = PhysicalModel(build_equation(described["equation"]), layout, path_after_training(described["execution"]))
     prefix = "base.parameter_"
     values = {name.removeprefix(prefix): v for name, v in bundle.tensors.items() if name.startswith(prefix)}
-    return SyntheticModel.from_bundle(bundle, lambda model: _step_of(model, physical, values))
+    return SyntheticModel.from_bundle(bundle, lambda model: PhysicalStep.of(model, physical, values))
 
 
-def _step_of(model: SyntheticModel, physical: PhysicalModel, values: Mapping[str, Tensor]) -> PhysicalStep:
-    return PhysicalStep(physical, values, model.mean, model.std, model.valid).to(model.device)
+def correctable(model: NetworkModel) -> SyntheticModel:
+    """A network as one that can correct a step.
+
+    Raises:
+        ValueError: it does not step states.
+    """
+    if not isinstance(model, SyntheticModel):
+        raise ValueError("correction needs a network that steps states")
+    return model
 
 
 class FrozenCorrection:
@@ -118,13 +127,12 @@ class FrozenCorrection:
     The precision is that of the physics, whose derivatives are differences.
 
     Args:
-        model: the corrected model; nothing is added before the first `take`.
+        model: the network, before it corrects a step; nothing is added before the first `take`.
     """
 
     def __init__(self, model: SyntheticModel) -> None:
         self.active = False
         self._model = copy.deepcopy(model)
-        self._model.correct(None)
         self._model.double().eval().requires_grad_(False)
 
     def take(self, model: SyntheticModel) -> None:
@@ -145,37 +153,3 @@ class FrozenCorrection:
         self.active = bool(state)
         if state:
             self._model.load_state_dict(dict(state))
-
-
-class Correction:
-    """What the hybrid loop does with a correction; both trainers are changed to work with it."""
-
-    def __init__(self, synthetic: SyntheticTrainer, physical: Calibrator) -> None:
-        self.synthetic, self.physical = synthetic, physical
-        self.frozen = FrozenCorrection(synthetic.model)
-        physical.problem.correction = self.frozen
-        for model in self._models():
-            model.correct(_step_of(model, physical.problem.model, self._values()))
-
-    def _models(self) -> list[SyntheticModel]:
-        """The network that trains, and the one with averaged weights if there is one."""
-        model, predictor = self.synthetic.model, self.synthetic.predictor
-        return [model] if model is predictor else [model, predictor]
-
-    @torch.no_grad()
-    def _values(self) -> dict[str, Tensor]:
-        return self.physical.problem.values(self.physical.theta.to(self.physical.device))
-
-    def follow(self) -> None:
-        """The corrected model gets the physical model's present parameters."""
-        for model in self._models():
-            assert isinstance(model.base, PhysicalStep)
-            model.base.set_parameters(self._values())
-
-    def update(self) -> OptimisationResult:
-        """Fit the parameters to real data with the present correction in each step, and let the network have them."""
-        self.frozen.take(self.synthetic.predictor)
-        self.physical.assessment = None
-        result = self.physical.update()
-        self.follow()
-        return result

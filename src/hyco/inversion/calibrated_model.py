@@ -21,6 +21,8 @@ class CalibratedModel:
         assessor: error bars of the coordinates.
     """
 
+    stepping = True
+
     def __init__(self, problem: InverseProblem) -> None:
         self._problem = problem
         self.space = problem.forward.space

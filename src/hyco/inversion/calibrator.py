@@ -107,10 +107,6 @@ class Calibrator:
         """How many there were."""
         return self._progress.updates
 
-    def watch(self, call: Callable[[], None]) -> None:
-        """From now on call this before each evaluation of an update."""
-        self.problem.before_evaluation = call
-
     @property
     def settled(self) -> bool:
         """Whether real data alone have nothing left to gain: the last update on them, or `calibrate`, converged."""

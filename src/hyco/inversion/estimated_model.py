@@ -20,6 +20,8 @@ class EstimatedModel:
         equation: that of the data.
     """
 
+    stepping = True
+
     def __init__(self, estimate: PhysicalEstimate, equation: Equation) -> None:
         self.estimate = estimate
         self._layout = equation.layout

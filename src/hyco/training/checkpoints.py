@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,24 +24,33 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, old, new
 
 
-def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any]) -> None:
+def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any], parts: Iterable[str] = ()) -> None:
     """Refuse to go on from a checkpoint of another configuration, or of a version that kept other things.
+
+    Args:
+        parts: names of what it must hold the state of.
 
     Raises:
         ResumeError: names each key that differs, with both values; or says what is missing.
     """
-    missing = [key for key in ("metrics", "operators", "since_best") if key not in checkpoint.metadata]
-    if missing:
-        raise ResumeError(
-            f"cannot resume, the checkpoint is of an earlier version of hyco: it has no {' and no '.join(missing)}. "
-            "Run with resume=false to start anew."
-        )
+    _require(checkpoint, ("metrics", "operators", "since_best", "stopped"))
     stored = checkpoint.metadata["configuration"]
     changed = [f"{key}: {old!r} in the checkpoint, {new!r} now" for key, old, new in differences(stored, configuration)]
     if changed:
         raise ResumeError(
             f"cannot resume, the configuration has changed ({'; '.join(changed)}). "
             "Run with the checkpoint's values, or with resume=false to start anew."
+        )
+    # Only then: another configuration may have other parts.
+    _require(checkpoint, parts)
+
+
+def _require(checkpoint: Bundle, keys: Iterable[str]) -> None:
+    missing = [key for key in keys if key not in checkpoint.metadata]
+    if missing:
+        raise ResumeError(
+            f"cannot resume, the checkpoint is of an earlier version of hyco: it has no {' and no '.join(missing)}. "
+            "Run with resume=false to start anew."
         )
 
 

@@ -51,7 +51,7 @@ def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
 
 def _hybrid_summary(checkpoint: Bundle) -> dict[str, Any] | None:
     """What a hybrid says of itself; None from other trainings."""
-    state = checkpoint.metadata.get("hybrid")
+    state = checkpoint.metadata.get("strategy")
     return None if state is None else dict(state["summary"])
 
 

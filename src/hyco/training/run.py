@@ -79,7 +79,7 @@ class Run:
         if checkpoint is None:
             log.info("Nothing to resume for the %s training: starting anew.", self.training)
             return
-        check_resumable(checkpoint, self.configuration)
+        check_resumable(checkpoint, self.configuration, self.parts)
         meta = checkpoint.metadata
         for name, part in self.parts.items():
             part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))

@@ -28,26 +28,3 @@ class SchedulerConfig(BaseModel):
         if self.name == "step":
             return float(self.decay ** (done // self.every))
         return 1.0
-
-
-class AdaptiveInterleave(BaseModel):
-    """Keys of `hybrid.adaptive`: physical updates become rarer while they gain little.
-
-    After a physical update that lowers its loss by less than `min_improvement` (relative), the number of epochs to the
-    next one doubles, up to `max_frequency`; after a better one it is `interleave_frequency` again.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: bool = Field(default=False, description="whether the interval adapts")
-    min_improvement: float = Field(default=1e-3, ge=0, description="relative decrease of the loss worth an update")
-    max_frequency: PositiveInt = Field(default=16, description="most epochs between two physical updates")
-
-    def next_interval(self, interval: int, shortest: int, before: float, after: float) -> int:
-        """Epochs to the next physical update, given the last one's loss before and after."""
-        if not self.enabled:
-            return shortest
-        improvement = (before - after) / before if before > 0 else 0.0
-        if improvement >= self.min_improvement:
-            return shortest
-        return max(shortest, min(2 * interval, self.max_frequency))

@@ -8,7 +8,7 @@ from hyco.config.errors import Path, Problem
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.networks.network import TrainingSetup, network_config
-from hyco.training.synthetic import SyntheticConfig
+from hyco.training.config import SyntheticConfig
 
 
 def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:

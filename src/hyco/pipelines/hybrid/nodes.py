@@ -30,7 +30,8 @@ def train_hybrid_models(
     """
     from hyco.config import WITHOUT_EFFECT, parse_device, resolve_hybrid
     from hyco.equations.registry import build_equation
-    from hyco.hybrid.trainer import HybridConfig, HybridTrainer
+    from hyco.hybrid.config import HybridConfig
+    from hyco.hybrid.trainer import HybridTrainer
     from hyco.observations import Observations
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)

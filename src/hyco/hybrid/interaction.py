@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -18,11 +21,14 @@ from pydantic import (
 from torch import Tensor
 
 from hyco.equations.equation import Equation
-from hyco.equations.initial_states import random_smooth_states
+from hyco.hybrid.mixtures import mixtures
+from hyco.inversion.calibrator import Calibrator
 from hyco.observations import Observations
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
 from hyco.training.windows import Predict, Windows, WindowStarts
+
+log = logging.getLogger(__name__)
 
 
 class InteractionConfig(BaseModel):
@@ -79,21 +85,17 @@ class InteractionConfig(BaseModel):
             raise ValueError("source: distribution needs length_scale and amplitude of the initial states")
         return self
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """What a report says of it: how many fresh states, from where, and whether that was known beforehand."""
         if self.count == 0:
             return {"count": 0}
-        found: dict[str, Any] = {"count": self.count, "source": self.source}
-        found["prior_knowledge"] = self.source == "distribution"
+        summary: dict[str, Any] = {"count": self.count, "source": self.source}
+        summary["prior_knowledge"] = self.source == "distribution"
         if self.source == "distribution":
-            found |= {"length_scale": self.length_scale, "amplitude": self.amplitude}
+            summary |= {"length_scale": self.length_scale, "amplitude": self.amplitude}
         elif self.scale != (1.0, 1.0):
-            found["scale"] = list(self.scale)
-        return found
-
-
-# Standard deviation of a weight's log-odds.
-_CONTRAST = 4.0
+            summary["scale"] = list(self.scale)
+        return summary
 
 
 class FreshStarts:
@@ -124,48 +126,16 @@ class FreshStarts:
                 scale, amplitude = config.length_scale or 1.0, config.amplitude or 1.0  # both are given: validated
                 self.states = self.equation.initial_states(config.count, scale, amplitude, self._draws)
             else:
-                self.states = self._mixtures(self.pool.fill(predict))
+                self.states = mixtures(
+                    self.pool.fill(predict),
+                    config.count,
+                    self.equation.layout,
+                    self._draws,
+                    shift=config.shift,
+                    length=config.mixing_length,
+                    scale=config.scale,
+                )
         return self.states
-
-    def _mixtures(self, pool: Tensor) -> Tensor:
-        count = self.config.count
-        which = torch.randint(0, len(pool), (2, count), generator=self._draws)
-        first, second = (pool[indices] for indices in which)
-        if self.config.shift:
-            first, second = self._shifted(first), self._shifted(second)
-        weight = self._weights(count).to(pool)
-        mixed = weight * first + (1 - weight) * second
-        lowest, highest = self.config.scale
-        if lowest == highest == 1:
-            return mixed
-        factor = torch.rand(count, generator=self._draws, dtype=mixed.dtype)
-        return (lowest + (highest - lowest) * factor).reshape(-1, *[1] * (mixed.ndim - 1)) * mixed
-
-    def _weights(self, count: int) -> Tensor:
-        """Weights of mixtures, `[count, 1, *space]` between 0 and 1; one number each for staggered fields.
-
-        A weight that varies in space would give a divergence to mixtures of incompressible flows.
-        """
-        layout = self.equation.layout
-        if layout.shape != layout.grid.resolution:
-            shape = (count, *[1] * (1 + layout.grid.dimensions))
-            return torch.rand(shape, generator=self._draws, dtype=torch.float64)
-        length = self.config.mixing_length or min(layout.grid.size) / 6
-        kinds = zip(layout.grid.axes, layout.boundaries, strict=True)
-        boundary = {axis: kind if kind == "periodic" else "neumann" for axis, kind in kinds}
-        smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, boundary)
-        return torch.sigmoid(smooth)
-
-    def _shifted(self, states: Tensor) -> Tensor:
-        """Each state moved by a random number of cells along periodic axes without padding."""
-        layout = self.equation.layout
-        for axis, (kind, n) in enumerate(zip(layout.boundaries, layout.grid.resolution, strict=True), start=2):
-            if kind == "periodic" and layout.shape[axis - 2] == n:
-                moves = torch.randint(0, n, (len(states),), generator=self._draws)
-                shape = [len(states) if i == 0 else n if i == axis else 1 for i in range(states.ndim)]
-                cells = ((torch.arange(n) - moves[:, None]) % n).reshape(shape)
-                states = states.gather(axis, cells.expand_as(states))
-        return states
 
     def state(self) -> Bundle:
         """Everything that changes during training."""
@@ -178,3 +148,53 @@ class FreshStarts:
         """Go on from a `state`."""
         self._draws.set_state(state.tensors["draws"])
         self.states, self._drawn = state.tensors.get("states"), state.metadata["drawn"]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """The physical model's trajectories from fresh states.
+
+    Attributes:
+        states: `[F, C, *space]`.
+        normalised: the trajectories, these states among them, `[F, M+1, C, *space]`, as the network takes them.
+    """
+
+    states: Tensor
+    normalised: Tensor
+
+
+class FreshTrajectories:
+    """The physical model's trajectories from fresh states, kept as long as neither these nor its parameters change.
+
+    Args:
+        starts: draws the states.
+        physical: rolls out from them.
+        normalise: from physical states to what the network takes.
+        steps: M, of each trajectory.
+    """
+
+    def __init__(
+        self, starts: FreshStarts, physical: Calibrator, normalise: Callable[[Tensor], Tensor], steps: int
+    ) -> None:
+        self.starts, self.steps = starts, steps
+        self._physical, self._normalise = physical, normalise
+        self._kept: tuple[Tensor, Tensor, Trajectories] | None = None  # states as drawn, coordinates, what came of them
+
+    def of_epoch(self, epoch: int, predict: Predict) -> Trajectories | None:
+        """Those of an epoch; states whose trajectory is not finite are left out; None where there is no other.
+
+        Args:
+            predict: see `FreshStarts.draw`.
+        """
+        states, kept = self.starts.draw(epoch, predict), self._kept
+        if kept is not None and kept[0] is states and torch.equal(kept[1], self._physical.model.coordinates):
+            return kept[2]
+        trajectories = torch.cat([states[:, None], self._physical.model.rollout(states, self.steps)], dim=1)
+        finite = torch.isfinite(trajectories).flatten(1).all(dim=1)
+        if not bool(finite.all()):
+            log.warning("%d of the fresh starts are left out: not finite.", int((~finite).sum()))
+        if not bool(finite.any()):
+            return None
+        made = Trajectories(states[finite], self._normalise(trajectories[finite]))
+        self._kept = states, self._physical.model.coordinates.clone(), made
+        return made

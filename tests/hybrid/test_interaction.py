@@ -1,16 +1,12 @@
 """Fresh initial states: what they are made of, that they are drawn as configured, and how the hybrid uses them."""
 
+from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from hyco.fields import FieldSpec, Layout
-from hyco.grid import Grid
-from hyco.hybrid.fresh_starts import FreshStarts, InteractionConfig
-from hyco.observations import ObservationConfig, observe
-from hyco.runtime.storage import Bundle
+from hyco.hybrid.interaction import FreshStarts, InteractionConfig
 
 SMALL = {"count": 5, "refresh_every": 2}
 
@@ -21,22 +17,6 @@ def fresh(problem, seed=0, **keys):
 
 def no_rollout(starts, steps):
     raise AssertionError("everything is observed: no model need fill anything")
-
-
-def layout(boundary, *, staggered=False):
-    components = ("x", "y") if staggered else ()
-    grid = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(2.0, 1.0), resolution=(6, 5))
-    return Layout(grid, (FieldSpec("u", components, staggered, boundary),))
-
-
-def of_layout(where, **keys):
-    """Fresh starts from asymmetric states on a layout: every entry is another number."""
-    shape = (2, 4, len(where.channels), *where.shape)
-    numbers = torch.randperm(torch.Size(shape).numel(), generator=torch.Generator().manual_seed(3)).reshape(shape)
-    data = Bundle({"trajectories": numbers * where.valid.double()}, {"layout": where.to_dict(), "dt": 0.1})
-    observations = observe(data, ObservationConfig(train_sim=[0, 1]), 0)
-    config = InteractionConfig(count=12, **keys)
-    return FreshStarts(SimpleNamespace(layout=where), observations, config, 0)
 
 
 def test_a_mixture_lies_in_every_cell_between_the_states_that_were_seen(problem):
@@ -62,34 +42,6 @@ def test_a_scale_multiplies_each_mixture_by_a_number_of_its_range(problem):
     factors = (scaled / plain).flatten(1)
     assert torch.allclose(factors, factors[:, :1].expand_as(factors))
     assert 0.5 <= factors.min() < 1 < factors.max() <= 2.0
-
-
-def test_states_are_moved_along_periodic_axes_only_and_all_channels_together():
-    where = layout({"x": "periodic", "y": 0.0})
-    starts = of_layout(where)
-    pool = starts.pool.fill(no_rollout)
-    moved = starts._shifted(pool)
-    amounts = []
-    for before, after in zip(pool, moved, strict=True):
-        amounts += [n for n in range(6) if torch.equal(before.roll(n, dims=1), after)]
-    assert len(amounts) == len(pool), "each is a roll along x, the same in every row"
-    assert len(set(amounts)) > 1
-
-
-def test_walls_and_padding_are_not_moved():
-    for where in (layout("neumann"), layout("periodic", staggered=True)):
-        starts = of_layout(where)
-        pool = starts.pool.fill(no_rollout)
-        assert torch.equal(starts._shifted(pool), pool)
-
-
-def test_a_staggered_mixture_has_one_weight_for_all_components_and_keeps_its_padding():
-    where = layout("neumann", staggered=True)
-    starts = of_layout(where)
-    weights = starts._weights(12)
-    assert weights.shape == (12, 1, 1, 1)
-    assert ((weights >= 0) & (weights <= 1)).all()
-    assert (starts.draw(1, no_rollout)[:, ~where.valid] == 0).all()
 
 
 def test_validation_and_test_simulations_are_never_mixed(make_problem):
@@ -135,13 +87,15 @@ def test_states_are_drawn_anew_every_few_epochs_and_are_those_of_the_seed(proble
 
 def test_fresh_windows_are_windows_of_the_trajectories(problem):
     trainer = problem.hybrid(epochs=1, interaction={"batch_size": 3}).synthetic
+    samples = trainer.prepare(trainer.starts.fill(no_rollout))
     # State = 100 · trajectory + time, so that one can see where a window is from.
     trajectories = 100 * torch.arange(7)[:, None] + torch.arange(10)
-    states = trajectories[..., None, None].float().expand(7, 10, 1, 32)
-    updates = list(trainer.batches.updates(states, 4))
-    windows = torch.cat([found[:, :, 0, 0] for _, found in updates])
+    fresh = trajectories[..., None, None].float().expand(7, 10, 1, 32)
+    samples = replace(samples, fresh=fresh)
+    updates = list(trainer._updates(samples, 4))
+    windows = torch.cat([fresh[:, :, 0, 0] for _, fresh in updates])
     # 9 steps hold two windows of 4: 14 windows in batches of 3.
-    assert [len(found) for _, found in updates] == [3, 3, 3, 3, 2]
+    assert [len(fresh) for _, fresh in updates] == [3, 3, 3, 3, 2]
     assert (windows.diff(dim=1) == 1).all(), "consecutive states of one trajectory"
     assert (windows // 100).eq(windows[:, :1] // 100).all()
     assert sorted((windows[:, 0] // 100).int().tolist()) == sorted(list(range(7)) * 2)
@@ -157,7 +111,7 @@ def test_the_network_learns_from_the_physics_rollouts_of_these_states(problem, m
     seen, epoch = [], trainer.synthetic.epoch
 
     def watch(number, samples, alpha):
-        states = trainer.fresh.states
+        states = trainer.models.fresh.starts.states
         expected = torch.cat([states[:, None], trainer.physical.rollout(states, 6)], dim=1)
         assert torch.equal(samples.fresh, trainer.synthetic.normalise(expected))
         seen.append((states, trainer.physical.values["viscosity"]))
@@ -181,7 +135,7 @@ def test_the_physics_is_held_against_the_networks_predictions_from_these_states(
     list(trainer.train())
     (interaction,) = seen
     windows = len(trainer.synthetic.windows)
-    assert torch.equal(interaction.starts[windows:], trainer.fresh.states)
+    assert torch.equal(interaction.starts[windows:], trainer.models.fresh.starts.states)
     rolled = trainer.synthetic.rollout(interaction.starts, 4)
     assert torch.allclose(interaction.targets, rolled, atol=1e-5)
 

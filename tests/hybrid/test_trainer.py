@@ -5,28 +5,21 @@ import math
 import pytest
 import torch
 
-from hyco.hybrid.trust import Weights
+from hyco.hybrid.variances import Weights
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.optimisers.result import NotConverged
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training import available
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_physical_model, final_synthetic_model
-from hyco.training.physical import train_physical
-from hyco.training.synthetic import train_synthetic
-from hyco.training.trainer import SyntheticTrainer
+from hyco.training.synthetic import SyntheticTrainer
 
 CPU = torch.device("cpu")
+HARD = {"abs_tol": 1e-12}
 
 
 def history(steps):
     return [record for _, record in steps]
-
-
-def assert_equal_bundles(one, other):
-    assert one.tensors.keys() == other.tensors.keys()
-    for name in one.tensors:
-        assert torch.equal(one.tensors[name], other.tensors[name]), name
 
 
 def test_the_list_of_available_trainings_is_synthetic_physical_hybrid():
@@ -73,53 +66,6 @@ def test_adaptive_interleaving_updates_a_settled_physics_less_often(problem):
     assert gaps.max() <= 4
 
 
-def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
-    trainer = problem.hybrid(epochs=12, synthetic={"use_sliding_window": True, "learning_rate": 1e-2})
-    records = history(trainer.train())
-    assert len(records) == 12
-    assert records[-1]["metrics"]["synthetic_loss"] < 0.5 * records[0]["metrics"]["synthetic_loss"]
-    estimate = trainer.physical.estimates()["viscosity"]
-    assert abs(estimate["estimate"] - 0.1) < 0.05 < abs(0.5 - 0.1)
-    assert estimate["identifiable"]
-
-
-@pytest.mark.parametrize("times", [{"mode": "full"}, {"mode": "custom", "indices": [0, 2, 4]}])
-def test_alpha_one_is_each_model_alone_to_the_bit(make_problem, times):
-    """Also where some windows have nothing to learn from."""
-    problem = make_problem({"time": times})
-    trainer = problem.hybrid(alpha=1.0, epochs=6, warmup_epochs=2)
-    *_, (last, _) = trainer.train()
-    configuration = {"seed": 0}
-    *_, (synthetic, _) = train_synthetic(
-        problem.observations, problem.synthetic(epochs=6), 0, configuration=configuration, device=CPU
-    )
-    *_, (physical, _) = train_physical(
-        problem.equation,
-        problem.observations,
-        problem.physical(epochs=4, max_iterations=5, suppress_convergence_errors=True),
-        configuration=configuration,
-        device=CPU,
-    )
-    last.metadata["configuration"] = physical.metadata["configuration"] = {"equation": {"name": "burgers"}}
-    assert_equal_bundles(final_synthetic_model(last), final_synthetic_model(synthetic))
-    assert final_physical_model(last)["parameters"] == final_physical_model(physical)["parameters"]
-
-
-def test_alpha_zero_uses_the_other_model_alone(problem, monkeypatch):
-    """With alpha 0 the observations after t = 0 must not be looked at once the warm-up is over."""
-    trainer = problem.hybrid(alpha=0.0, epochs=2, warmup_epochs=0)
-    problem_of = trainer.physical.problem
-    problem_of.targets = torch.full_like(problem_of.targets, torch.nan)
-    trainer.synthetic.data.values.fill_(torch.nan)
-    # The standard deviation comes from real data by definition; it is not what is tested here.
-    known = problem.hybrid().physical
-    known.assess()
-    monkeypatch.setattr(trainer.physical, "assess", lambda: setattr(trainer.physical, "assessment", known.assessment))
-    monkeypatch.setattr("hyco.inversion.calibrator.residual_summary", lambda *_: {})
-    records = history(trainer.train())
-    assert all(math.isfinite(r["metrics"][k]) for r in records for k in ("synthetic_loss", "physical_loss"))
-
-
 @pytest.mark.parametrize(
     ("network", "physics", "teaching"),
     [(0.7, 0.7, True), (1.0, 0.7, True), (0.7, 1.0, True), (1.0, 1.0, False)],
@@ -130,18 +76,21 @@ def test_every_window_is_filled_where_predictions_teach_and_only_there(
     """Nothing is measured of the windows that start at the fourth state: they serve predictions alone."""
     problem = make_problem({"time": {"mode": "custom", "indices": [0, 2]}})
     trainer = problem.hybrid(epochs=2, warmup_epochs=0)
-    monkeypatch.setattr(trainer, "_weights", lambda epoch: Weights(network, physics))
-    seen, interact = [], trainer._update_physics
-    monkeypatch.setattr(
-        trainer, "_update_physics", lambda starts, *rest: (seen.append(starts), interact(starts, *rest))[1]
-    )
+    monkeypatch.setattr(trainer.strategy, "weights", lambda epoch: Weights(network, physics))
+    seen, update = [], trainer.strategy.update
+
+    def watch(alpha, make_targets):
+        seen.append(make_targets().starts)
+        return update(alpha, make_targets)
+
+    monkeypatch.setattr(trainer.strategy, "update", watch)
     list(trainer.train())
     later = ~trainer.synthetic.windows.initial
     assert [bool((starts[later] != 0).all()) for starts in seen] == [teaching] * 2
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 5])
-def test_a_run_that_is_killed_and_resumed_equals_the_uninterrupted_one(problem, tmp_path, killed_after):
+def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(problem, assert_equal_bundles, tmp_path, killed_after):
     whole = list(problem.hybrid().train())
     interrupted = problem.hybrid().train()
     for _ in range(killed_after):
@@ -176,7 +125,7 @@ def test_resuming_from_nothing_starts_anew_and_says_so(problem, caplog):
     assert "Nothing to resume" in caplog.text
 
 
-def test_the_same_seed_gives_the_same_run_to_the_bit(problem):
+def test_the_same_seed_gives_the_same_run_to_the_bit(problem, assert_equal_bundles):
     runs = [list(problem.hybrid(epochs=3).train()) for _ in range(2)]
     assert_equal_bundles(runs[0][-1][0], runs[1][-1][0])
     assert history(runs[0]) == history(runs[1])
@@ -192,9 +141,6 @@ def test_hybrid_stops_at_not_converged_only_if_it_is_told_to(problem):
     with pytest.raises(NotConverged) as caught:
         next(steps)
     assert caught.value.parameters["viscosity"] != 0.5
-
-
-HARD = {"abs_tol": 1e-12}
 
 
 def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch, caplog):
@@ -232,16 +178,6 @@ def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally
     assert torch.equal(trainer.synthetic.model.normalise(seen["physical"][0]), seen["synthetic"][0])
 
 
-@pytest.mark.parametrize("space", [{"mode": "center", "fraction": 0.5}, {"mode": "points", "count": 12}])
-def test_masked_observations_train_both_models(make_problem, space):
-    problem = make_problem({"space": space})
-    trainer = problem.hybrid(epochs=5)
-    records = history(trainer.train())
-    assert records[-1]["metrics"]["synthetic_loss"] < records[0]["metrics"]["synthetic_loss"]
-    estimate = trainer.physical.estimates()["viscosity"]
-    assert abs(estimate["estimate"] - 0.1) < 0.05
-
-
 def test_memory_monitoring_records_each_phase(problem):
     records = history(problem.hybrid(epochs=2, warmup_epochs=0, enable_memory_monitoring=True).train())
     for phase in ("physical", "synthetic", "conversion"):
@@ -256,47 +192,6 @@ def test_the_trainers_are_usable_alone(problem):
     physical = Calibrator(problem.equation, problem.observations, problem.physical(), num_predict_steps=4, device=CPU)
     starts = problem.observations.initial_states
     assert synthetic.rollout(starts, 3).shape == physical.rollout(starts, 3).shape == (3, 3, 1, 32)
-
-
-def physics_alone(problem, **changes):
-    config = problem.physical(max_iterations=5, suppress_convergence_errors=True, **changes)
-    *_, (last, _) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    return last.tensors["physical/unit"]
-
-
-def test_in_sequence_the_physics_is_that_alone_and_is_never_updated_again(problem, monkeypatch):
-    trainer = problem.hybrid(epochs=3, warmup_epochs=1, sequential=True)
-    units, epoch = [], trainer.synthetic.epoch
-
-    def watch(number, samples, alpha):
-        units.append(trainer.physical.unit.clone())
-        assert (samples.physical is None) == (number == 1)
-        return epoch(number, samples, alpha)
-
-    monkeypatch.setattr(trainer.synthetic, "epoch", watch)
-    records = history(trainer.train())
-    expected = physics_alone(problem)
-    assert all(torch.equal(unit, trainer.physical.unit) for unit in units)
-    # Not to the bit that alone: the hybrid takes over what the last update gains, however little.
-    assert torch.allclose(trainer.physical.unit, expected, atol=1e-4)
-    assert [r["metrics"]["physical_loss"] is None for r in records] == [False, True, True]
-
-
-def test_in_sequence_the_physics_is_fitted_in_one_search(make_problem, caplog):
-    problem = make_problem({"initial_state": "full"})
-    trainer = problem.hybrid(epochs=1, warmup_epochs=1, sequential=True, calibration_iterations=200)
-    with caplog.at_level("INFO", "hyco.inversion.calibrator"):
-        (_, record), *_ = trainer.train()
-    assert trainer.physical.updates == 1, "a memory of the curvature that starts afresh takes several times as many"
-    assert trainer.physical.settled
-    config = problem.physical(epochs=200)
-    *_, (alone, expected) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    assert torch.equal(trainer.physical.unit, alone.tensors["physical/unit"])
-    for name in ("physical_loss", "physical_evaluations"):
-        assert record["metrics"][name] == expected["metrics"][name]
-    (line,) = (r for r in caplog.records if "fitted to real data alone" in r.message)
-    assert line.levelname == "INFO"
-    assert "abs_tol" in line.message
 
 
 @pytest.mark.parametrize("order", [{"sequential": True}, {"correction": True}])
@@ -329,26 +224,6 @@ def test_a_training_that_ended_with_an_error_does_not_go_on_as_if_there_were_non
         next(steps)
     with pytest.raises(ResumeError, match="the training ended with an error: physical: the limit of"):
         next(problem.hybrid(physical=physical, **options).train(checkpoint, resume=True))
-
-
-def test_observed_steps_are_the_horizon_of_the_physics_alone(problem):
-    trainer = problem.hybrid(alpha=1.0, epochs=3, warmup_epochs=0, observed_steps=8)
-    list(trainer.train())
-    assert torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=8))
-    assert not torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=4))
-    assert trainer.synthetic.windows.length == 4
-
-
-@pytest.mark.parametrize("initial", ["full", "observed"])
-def test_alpha_one_is_the_network_alone_to_the_bit_where_initial_states_are_noisy(make_problem, initial):
-    """The physical model estimates them; the network may not know."""
-    problem = make_problem({"initial_state": initial})
-    prior = {"initial_state": {"length_scale": 0.8}} if initial == "observed" else {}
-    trainer = problem.hybrid(alpha=1.0, epochs=2, warmup_epochs=0, physical=prior)
-    *_, (last, _) = trainer.train()
-    *_, (alone, _) = train_synthetic(problem.observations, problem.synthetic(epochs=2), 0, configuration={}, device=CPU)
-    assert trainer.physical.updates == 2
-    assert_equal_bundles(final_synthetic_model(last), final_synthetic_model(alone))
 
 
 def test_estimated_initial_states_reach_a_network_that_learns_from_the_physics(make_problem, assert_resumable):
@@ -419,8 +294,9 @@ def test_both_final_models_tell_what_they_learnt_from(problem, alpha, count):
     assert not network["sequential"]
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused_in_words(problem):
+@pytest.mark.parametrize("missing", ["metrics", "strategy", "schedule"])
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_words(problem, missing):
     (checkpoint, _), *_ = problem.hybrid(epochs=1).train()
-    del checkpoint.metadata["metrics"]
-    with pytest.raises(ResumeError, match=r"earlier version of hyco: it has no metrics.*resume=false"):
+    del checkpoint.metadata[missing]
+    with pytest.raises(ResumeError, match=rf"earlier version of hyco: it has no {missing}.*resume=false"):
         next(problem.hybrid(epochs=1).train(checkpoint, resume=True))

@@ -1,0 +1,91 @@
+"""From the configuration of a hybrid to its two models and its strategy."""
+
+from __future__ import annotations
+
+import torch
+
+from hyco.equations.equation import Equation
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.correction import FrozenCorrection, correctable
+from hyco.hybrid.interaction import FreshStarts, FreshTrajectories
+from hyco.hybrid.models import HybridModels
+from hyco.hybrid.strategies.auto import Auto
+from hyco.hybrid.strategies.corrected import Corrected
+from hyco.hybrid.strategies.interleaved import Interleaved
+from hyco.hybrid.strategies.sequential import Sequential
+from hyco.hybrid.strategy import HybridStrategy
+from hyco.hybrid.trust import Trust
+from hyco.hybrid.weighting import FixedAlpha, MeasuredAlpha
+from hyco.inversion.calibrator import Calibrator
+from hyco.observations import Observations
+from hyco.runtime.monitoring import PhaseClock
+from hyco.training.network_trainer import NetworkTrainer
+from hyco.training.synthetic import synthetic_trainer
+from hyco.training.validation import Validation
+
+
+def build_strategy(
+    equation: Equation,
+    observations: Observations,
+    config: HybridConfig,
+    seed: int,
+    *,
+    device: torch.device,
+    clock: PhaseClock,
+) -> HybridStrategy:
+    """The strategy that the configuration asks for, with both models; see `HybridTrainer` for the arguments."""
+    synthetic = synthetic_trainer(
+        observations,
+        config.network_training,
+        seed,
+        num_predict_steps=config.num_predict_steps,
+        epochs=config.epochs,
+        device=device,
+        fresh_batch=config.interaction.batch_size,
+    )
+    # Of the network as it is before it corrects anything.
+    correction = FrozenCorrection(correctable(synthetic.model)) if config.correction is not None else None
+    physical = Calibrator(
+        equation,
+        observations,
+        config.physical,
+        num_predict_steps=config.observed_steps or config.num_predict_steps,
+        device=device,
+        iterations=config.iterations,
+        correction=correction,
+    )
+    models = HybridModels(
+        synthetic,
+        physical,
+        _fresh(equation, observations, config, seed, synthetic, physical),
+        Validation(observations, rollout=config.validation_rollout),
+        Trust(observations, seed),
+        clock,
+    )
+    return _choose(models, config, correction)
+
+
+def _choose(models: HybridModels, config: HybridConfig, correction: FrozenCorrection | None) -> HybridStrategy:
+    if correction is not None:
+        return Corrected(models, config, correction)
+    weighting = MeasuredAlpha(models) if config.alpha == "auto" else FixedAlpha(models, config.alpha)
+    if config.sequential:
+        return Sequential(models, config, weighting)
+    kind = Auto if config.alpha == "auto" else Interleaved
+    return kind(models, config, weighting)
+
+
+def _fresh(
+    equation: Equation,
+    observations: Observations,
+    config: HybridConfig,
+    seed: int,
+    synthetic: NetworkTrainer,
+    physical: Calibrator,
+) -> FreshTrajectories | None:
+    """Trajectories from initial states beyond the observed ones, if there are to be any."""
+    interaction = config.interaction
+    if interaction.count == 0:
+        return None
+    starts = FreshStarts(equation, observations, interaction, seed)
+    return FreshTrajectories(starts, physical, synthetic.normalise, interaction.steps or config.num_predict_steps)

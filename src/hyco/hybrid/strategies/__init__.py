@@ -1,0 +1,1 @@
+"""Kinds of hybrids: one strategy per file."""

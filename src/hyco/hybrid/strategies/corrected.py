@@ -1,0 +1,74 @@
+"""The network corrects the physical step, instead of standing for it; see `hyco.hybrid.correction`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.correction import FrozenCorrection, PhysicalStep, correctable
+from hyco.hybrid.models import HybridModels
+from hyco.hybrid.strategy import HybridStrategy, MakeTargets
+from hyco.hybrid.variances import Weights
+from hyco.hybrid.weighting import FixedAlpha
+from hyco.inversion.optimisers.result import OptimisationResult
+
+
+class Corrected(HybridStrategy):
+    """Both models learn from real data alone: the physical model's error is what the network learns.
+
+    The physical model is first fitted by itself, before the first epoch, and then with the present correction in each
+    of its steps.
+
+    Args:
+        models: the physical model's residuals must have the correction in their steps.
+        config: of the hybrid.
+        correction: that one.
+    """
+
+    def __init__(self, models: HybridModels, config: HybridConfig, correction: FrozenCorrection) -> None:
+        super().__init__(models, config, FixedAlpha(models, 1.0))
+        self.correction = correction
+        model, predictor = (correctable(m) for m in (models.synthetic.model, models.synthetic.predictor))
+        self._steps = []
+        # The network that trains, and the one with averaged weights if there is one.
+        for network in [model] if model is predictor else [model, predictor]:
+            step = PhysicalStep.of(network, models.physical.problem.forward.model, self._parameters())
+            network.correct(step)
+            self._steps.append(step)
+
+    def begin(self) -> OptimisationResult | None:
+        """The fit of the physics alone; as it then is, without a correction, it counts as epoch 0 of the network."""
+        models = self.models
+        result = self._calibrate()
+        self._follow()
+        if models.validate.available:
+            with models.clock.phase("validation"):
+                score = models.validate(models.synthetic)["score"]
+            models.synthetic.remember_if_best(0, score)
+        return result
+
+    def shares_initial_states(self, weights: Weights) -> bool:
+        """Always: the network's own step is the physics."""
+        return True
+
+    def update(self, alpha: float, make_targets: MakeTargets) -> OptimisationResult | None:
+        """Fit the parameters to real data with the present correction in each step, and let the network have them."""
+        models = self.models
+        with models.clock.phase("physical"):
+            self.correction.take(correctable(models.synthetic.predictor))
+            models.physical.model.assessor.forget()
+            result = models.physical.update()
+            self._follow()
+        return result
+
+    @torch.no_grad()
+    def _parameters(self) -> dict[str, Tensor]:
+        """The physical model's, as they are."""
+        physical = self.models.physical
+        return physical.problem.forward.values(physical.model.theta.to(physical.problem.device))
+
+    def _follow(self) -> None:
+        """The corrected model gets the physical model's present parameters."""
+        for step in self._steps:
+            step.set_parameters(self._parameters())
