@@ -23,7 +23,7 @@ def test_the_gradient_through_the_corrected_rollout_passes_a_taylor_test(make_co
             p.add_(0.1 * torch.randn(p.shape, generator=generator))
     trainer.strategy.correction.take(model)
     problem = trainer.physical.problem
-    z, direction = trainer.physical.unit.clone(), torch.tensor([0.7], dtype=torch.float64)
+    z, direction = trainer.physical.model.coordinates.clone(), torch.tensor([0.7], dtype=torch.float64)
 
     def loss(point):
         return problem.real(point[None]).square().sum()

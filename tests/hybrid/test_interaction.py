@@ -114,7 +114,7 @@ def test_the_network_learns_from_the_physics_rollouts_of_these_states(problem, m
         states = trainer.models.fresh.starts.states
         expected = torch.cat([states[:, None], trainer.physical.rollout(states, 6)], dim=1)
         assert torch.equal(samples.fresh, trainer.synthetic.normalise(expected))
-        seen.append((states, trainer.physical.values["viscosity"]))
+        seen.append((states, trainer.physical.model.values["viscosity"]))
         return epoch(number, samples, alpha)
 
     monkeypatch.setattr(trainer.synthetic, "epoch", watch)

@@ -50,9 +50,9 @@ def test_the_physics_is_updated_every_interleave_frequency_epochs_after_the_warm
 def test_the_path_of_a_step_is_chosen_for_all_updates_of_the_hybrid(problem):
     """Five iterations each, of two rollouts of four steps."""
     trainer = problem.hybrid(epochs=6, warmup_epochs=1, interleave_frequency=2)
-    assert trainer.physical.problem.stepper.work == 2 * 5 * 2 * 4
+    assert trainer.physical.problem.forward.stepper.work == 2 * 5 * 2 * 4
     trainer = problem.hybrid(sequential=True, calibration_iterations=30)
-    assert trainer.physical.problem.stepper.work == 30 * 2 * 4
+    assert trainer.physical.problem.forward.stepper.work == 30 * 2 * 4
 
 
 def test_adaptive_interleaving_updates_a_settled_physics_less_often(problem):
@@ -154,7 +154,7 @@ def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch
     assert "not finite" in caplog.text
     assert all(math.isfinite(r["metrics"]["synthetic_loss"]) for r in records)
     assert all(torch.isfinite(p).all() for p in trainer.synthetic.model.parameters())
-    assert trainer.physical.values["viscosity"] == pytest.approx(0.1, abs=0.05)
+    assert trainer.physical.model.values["viscosity"] == pytest.approx(0.1, abs=0.05)
 
 
 def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally_long(problem, monkeypatch):
@@ -242,9 +242,9 @@ def test_estimated_initial_states_reach_a_network_that_learns_from_the_physics(m
 
 def test_predictions_are_no_work_of_the_inversion(problem):
     physical = problem.hybrid().physical
-    work = physical.problem.work
+    work = physical.problem.forward.work
     physical.rollout(problem.observations.initial_states, 5)
-    assert physical.problem.work == work
+    assert physical.problem.forward.work == work
 
 
 def test_early_stopping_counts_after_the_warm_up_and_leaves_a_complete_checkpoint(problem):

@@ -55,5 +55,5 @@ def test_a_parameter_of_which_nothing_is_known_spreads_over_its_bounds(make_prob
     problem = make_problem()
     physical = problem.hybrid().physical
     physical.assess()
-    physical.assessment.uncertainty.covariance.fill_(math.inf)
-    assert float(physical.covariance()) == pytest.approx(float(physical.space.width) ** 2 / 12)
+    physical.model.assessment.uncertainty.covariance.fill_(math.inf)
+    assert float(physical.model.covariance()) == pytest.approx(float(physical.model.space.width) ** 2 / 12)

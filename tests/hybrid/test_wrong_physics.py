@@ -54,7 +54,7 @@ def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     models = {"physical": model}
     rollouts = roll_out_methods(data.tensors["trajectories"], [1], equation, models)
     trainer = Calibrator(equation, seen, settings, num_predict_steps=6, device=CPU)
-    trainer.unit = last.tensors["physical/unit"]
+    trainer.model.coordinates = last.tensors["physical/unit"]
     expected = trainer.rollout(data.tensors["trajectories"][[1], 0], 6)
     assert rollouts["physical"].shape == (1, 6, 1, 64)
     assert torch.equal(rollouts["physical"], expected)
@@ -73,7 +73,7 @@ def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
     for cells in (16, 32, 64):
         trainer = Calibrator(equation, seen, config(number, resolution={"x": cells}), num_predict_steps=6, device=CPU)
         trainer.update()
-        errors[cells] = abs(trainer.values["diffusivity"] / 0.15 - 1)
+        errors[cells] = abs(trainer.model.values["diffusivity"] / 0.15 - 1)
     assert errors[64] < 1e-5
     assert errors[32] < 0.05
     assert errors[32] < 0.5 * errors[16]
@@ -82,7 +82,7 @@ def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
 def test_the_batched_jacobian_of_coarse_physics_is_that_of_reverse_mode():
     equation, _, seen = observations(HEAT, noise=0.01)
     trainer = Calibrator(equation, seen, config(FIELD, resolution={"x": 16}), num_predict_steps=6, device=CPU)
-    z = trainer.unit
+    z = trainer.model.coordinates
     _, slopes = trainer.problem.linearised(z)
     reverse = torch.autograd.functional.jacobian(lambda v: trainer.problem.real(v[None])[0], z)
     assert torch.allclose(slopes, reverse, rtol=0, atol=1e-5 * float(reverse.abs().max()))
@@ -102,6 +102,6 @@ def test_wrong_physics_is_told_by_its_residuals():
     for name, believed in (("right", {}), ("wrong", {"parameters": {"drag": 0.0}})):
         trainer = Calibrator(equation, seen, config(number, equation=believed), num_predict_steps=6, device=CPU)
         trainer.update()
-        chi[name] = trainer.assessment.uncertainty.reduced_chi_square
+        chi[name] = trainer.model.assessment.uncertainty.reduced_chi_square
     assert chi["right"] < 1.2
     assert chi["wrong"] > 10

@@ -43,7 +43,7 @@ def test_useless_physics_leaves_the_network_as_it_is_alone_to_the_bit(problem):
 def test_an_untrained_network_leaves_the_physics_at_its_own_optimum_and_good_physics_teaches(problem, physics_alone):
     trainer = problem.hybrid(alpha="auto", epochs=4, warmup_epochs=0, synthetic={"learning_rate": 1e-12})
     records = [r["metrics"] for _, r in trainer.train()]
-    assert is_as_good(trainer.physical, trainer.physical.unit, physics_alone(problem, epochs=4))
+    assert is_as_good(trainer.physical, trainer.physical.model.coordinates, physics_alone(problem, epochs=4))
     assert [m["alpha_physical"] for m in records] == [1.0] * 4
     assert records[0]["alpha"] == 1.0, "the first guess of the parameters teaches nothing"
     assert all(m["alpha"] < 0.7 for m in records[1:])
@@ -64,8 +64,8 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
         list(trainer.train())
     assert "do not help the physical model" in caplog.text
     alone = physics_alone(problem, epochs=4)
-    assert is_as_good(trainer.physical, trainer.physical.unit, alone)
-    assert torch.equal(trainer.strategy.optimum, trainer.physical.unit)
+    assert is_as_good(trainer.physical, trainer.physical.model.coordinates, alone)
+    assert torch.equal(trainer.strategy.optimum, trainer.physical.model.coordinates)
     assert not trainer.physical.pulled
     assert not trainer.physical.state().metadata["pulled"]
     assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
@@ -95,7 +95,7 @@ def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, ph
     monkeypatch.setattr(trainer.models.trust, "validation", lambda model: next(better))
     list(trainer.train())
     assert is_as_good(trainer.physical, trainer.strategy.optimum, physics_alone(problem, epochs=4))
-    assert not torch.equal(trainer.physical.unit, trainer.strategy.optimum)
+    assert not torch.equal(trainer.physical.model.coordinates, trainer.strategy.optimum)
     assert trainer.physical.pulled
     state, resumed = trainer.physical.state(), problem.hybrid(alpha="auto").physical
     resumed.load(state)

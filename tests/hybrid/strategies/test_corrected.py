@@ -33,9 +33,9 @@ def test_the_network_follows_the_parameters(lacking):
     # The prediction of the physical model is that of the physics alone.
     start = lacking.states[:, 0]
     problem = trainer.physical.problem
-    bare = problem.model.rollout(start, problem.values(trainer.physical.theta), 3)
+    bare = problem.model.rollout(start, problem.values(trainer.physical.model.theta), 3)
     assert torch.equal(trainer.physical.rollout(start, 3), bare)
-    assert not torch.equal(problem.roll_out(start, trainer.physical.theta, 3, corrected=True), bare)
+    assert not torch.equal(problem.roll_out(start, trainer.physical.model.theta, 3, corrected=True), bare)
 
 
 def test_the_first_update_is_that_of_physics_alone(lacking):
@@ -71,7 +71,7 @@ def test_a_resumed_run_takes_the_path_that_it_had_in_both_models(lacking):
     checkpoint.metadata["physical"]["execution"] = "plain"  # as on a machine that could do no other
     resumed = lacking.hybrid(epochs=3)
     last, _ = list(resumed.train(checkpoint, resume=True))[-1]
-    assert last.metadata["physical"]["execution"] == resumed.physical.problem.stepper.path == "plain"
+    assert last.metadata["physical"]["execution"] == resumed.physical.problem.forward.stepper.path == "plain"
     assert resumed.synthetic.model.base.physical.stepper.path == "plain"
 
 

@@ -19,7 +19,7 @@ def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
     records = history(trainer.train())
     assert len(records) == 12
     assert records[-1]["metrics"]["synthetic_loss"] < 0.5 * records[0]["metrics"]["synthetic_loss"]
-    estimate = trainer.physical.estimates()["viscosity"]
+    estimate = trainer.physical.model.numbers()["viscosity"]
     assert abs(estimate["estimate"] - 0.1) < 0.05 < abs(0.5 - 0.1)
     assert estimate["identifiable"]
 
@@ -68,7 +68,7 @@ def test_alpha_zero_uses_the_other_model_alone(make_problem, alpha, matters):
         trainer = problem.hybrid(alpha=alpha, epochs=4, warmup_epochs=0, synthetic={"learning_rate": 1e-2}, **options)
         list(trainer.train())
         rollouts.append(trainer.synthetic.rollout(problem.observations.initial_states, 8))
-        estimates.append(trainer.physical.theta)
+        estimates.append(trainer.physical.model.theta)
     assert torch.allclose(*rollouts, rtol=1e-4, atol=1e-6) != matters
     assert torch.allclose(*estimates, rtol=1e-4) != matters
 
@@ -88,8 +88,8 @@ def test_alpha_one_is_the_network_alone_where_initial_states_are_noisy(make_prob
 def test_observed_steps_are_the_horizon_of_the_physics_alone(problem, physics_alone):
     trainer = problem.hybrid(alpha=1.0, epochs=3, warmup_epochs=0, observed_steps=8)
     list(trainer.train())
-    assert torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=8))
-    assert not torch.equal(trainer.physical.unit, physics_alone(problem, epochs=3, num_predict_steps=4))
+    assert torch.equal(trainer.physical.model.coordinates, physics_alone(problem, epochs=3, num_predict_steps=8))
+    assert not torch.equal(trainer.physical.model.coordinates, physics_alone(problem, epochs=3, num_predict_steps=4))
     assert trainer.synthetic.windows.length == 4
 
 
@@ -99,5 +99,5 @@ def test_masked_observations_train_both_models(make_problem, space):
     trainer = problem.hybrid(epochs=5)
     records = history(trainer.train())
     assert records[-1]["metrics"]["synthetic_loss"] < records[0]["metrics"]["synthetic_loss"]
-    estimate = trainer.physical.estimates()["viscosity"]
+    estimate = trainer.physical.model.numbers()["viscosity"]
     assert abs(estimate["estimate"] - 0.1) < 0.05

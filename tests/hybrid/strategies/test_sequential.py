@@ -13,16 +13,16 @@ def test_in_sequence_the_physics_is_that_alone_and_is_never_updated_again(proble
     units, epoch = [], trainer.synthetic.epoch
 
     def watch(number, samples, alpha):
-        units.append(trainer.physical.unit.clone())
+        units.append(trainer.physical.model.coordinates.clone())
         assert (samples.physical is None) == (number == 1)
         return epoch(number, samples, alpha)
 
     monkeypatch.setattr(trainer.synthetic, "epoch", watch)
     records = [record for _, record in trainer.train()]
     expected = physics_alone(problem)
-    assert all(torch.equal(unit, trainer.physical.unit) for unit in units)
+    assert all(torch.equal(unit, trainer.physical.model.coordinates) for unit in units)
     # Not to the bit that alone: the hybrid takes over what the last update gains, however little.
-    assert torch.allclose(trainer.physical.unit, expected, atol=1e-4)
+    assert torch.allclose(trainer.physical.model.coordinates, expected, atol=1e-4)
     assert [r["metrics"]["physical_loss"] is None for r in records] == [False, True, True]
 
 
@@ -35,7 +35,7 @@ def test_in_sequence_the_physics_is_fitted_in_one_search(make_problem, caplog):
     assert trainer.physical.settled
     config = problem.physical(epochs=200)
     *_, (alone, expected) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    assert torch.equal(trainer.physical.unit, alone.tensors["physical/unit"])
+    assert torch.equal(trainer.physical.model.coordinates, alone.tensors["physical/unit"])
     for name in ("physical_loss", "physical_evaluations"):
         assert record["metrics"][name] == expected["metrics"][name]
     (line,) = (r for r in caplog.records if "fitted to real data alone" in r.message)
