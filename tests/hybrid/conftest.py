@@ -5,7 +5,7 @@ import torch
 
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
-from hyco.evaluation import roll_out_methods
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.metrics import nrmse_per_step
@@ -38,7 +38,7 @@ def _physics_alone(problem, **changes):
     """Coordinates that the physical model reaches alone, in the same chunks as in a hybrid."""
     config = problem.physical(max_iterations=5, suppress_convergence_errors=True, **changes)
     *_, (last, _) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    return last.tensors["physical/unit"]
+    return last.tensors["physical/coordinates"]
 
 
 def _assert_equal_bundles(one, other):
@@ -60,7 +60,7 @@ def physics_alone():
 class Corrections:
     """Hybrids whose network corrects a physics that may lack a term."""
 
-    def __init__(self, believed=None, resolution=None, noise=0.0):
+    def __init__(self, assumed=None, resolution=None, noise=0.0):
         self.equation = build_equation(EQUATION)
         data = generate(self.equation, GenerationConfig(simulations=4, steps=12, length_scale=0.8), 0)
         config = {"train_sim": [0, 1], "val_sim": [2], "test_sim": [3], "noise": noise}
@@ -68,7 +68,7 @@ class Corrections:
         self.observations = observe(data, ObservationConfig.model_validate(config), 0)
         self.physical = {
             "learnable_parameters": [NUMBER],
-            "equation": believed or {},
+            "equation": assumed or {},
             "resolution": resolution,
             "suppress_convergence_errors": True,
             "max_iterations": 4,
@@ -91,7 +91,8 @@ class Corrections:
             "hybrid_synthetic": final_synthetic_model(checkpoint),
             "hybrid_physical": final_physical_model(checkpoint),
         }
-        rollouts = roll_out_methods(self.states, [3], self.equation, models)
+        evaluated = evaluated_models(models, self.equation)
+        rollouts = roll_out_methods(self.states, [3], self.equation, evaluated)
         return {m: sum(nrmse_per_step(rollouts[m], rollouts["truth"])[0]) / 12 for m in models}
 
 

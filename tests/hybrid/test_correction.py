@@ -8,7 +8,6 @@ import torch
 from hyco.hybrid.correction import model_from_bundle
 from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 from hyco.training.final import final_synthetic_model
-from hyco.training.synthetic import synthetic_rollout
 
 NO_DIFFUSION = {"parameters": {"diffusivity": 0.0}}
 
@@ -31,7 +30,7 @@ def test_the_gradient_through_the_corrected_rollout_passes_a_taylor_test(make_co
     slope = torch.autograd.functional.jacobian(loss, z) @ direction
     rest = [float(loss(z + h * direction) - loss(z) - h * slope) for h in (2e-4, 1e-4)]
     assert 1.95 < math.log2(rest[0] / rest[1]) < 2.05
-    _, differences = problem.linearised(z)
+    _, differences = problem.linearised(z).dense()
     reverse = torch.autograd.functional.jacobian(lambda v: problem.real(v[None])[0], z)
     assert torch.allclose(differences, reverse, rtol=0, atol=1e-5 * float(reverse.abs().max()))
     # The weights' gradient goes through the solver: several steps, in float64 to see the order.
@@ -63,11 +62,11 @@ def test_the_final_model_holds_all_that_it_is_made_of(lacking, tmp_path):
     write_bundle(tmp_path / "model.safetensors", final_synthetic_model(last))
     model = model_from_bundle(read_bundle(tmp_path / "model.safetensors"))
     start = lacking.states[:, 0]
-    trainer.synthetic.predictor.load_state_dict(trainer.synthetic.best_weights)
-    assert torch.equal(synthetic_rollout(model, start, 5), trainer.synthetic.rollout(start, 5))
+    trainer.synthetic.predictor.load_state_dict(trainer.synthetic.best.weights)
+    assert torch.equal(model.rollout(start, 5), trainer.synthetic.rollout(start, 5))
     again = model.to_bundle()
     assert again.metadata["base"]["equation"]["parameters"]["diffusivity"] == 0.0
-    assert all(torch.equal(again.tensors[k], v) for k, v in trainer.synthetic.best_weights.items())
+    assert all(torch.equal(again.tensors[k], v) for k, v in trainer.synthetic.best.weights.items())
     bare = Bundle(again.tensors, {k: v for k, v in again.metadata.items() if k != "base"})
     with pytest.raises(RuntimeError, match="base"):
         model_from_bundle(bare)

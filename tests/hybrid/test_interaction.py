@@ -1,6 +1,5 @@
 """Fresh initial states: what they are made of, that they are drawn as configured, and how the hybrid uses them."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -87,12 +86,10 @@ def test_states_are_drawn_anew_every_few_epochs_and_are_those_of_the_seed(proble
 
 def test_fresh_windows_are_windows_of_the_trajectories(problem):
     trainer = problem.hybrid(epochs=1, interaction={"batch_size": 3}).synthetic
-    samples = trainer.prepare(trainer.starts.fill(no_rollout))
     # State = 100 · trajectory + time, so that one can see where a window is from.
     trajectories = 100 * torch.arange(7)[:, None] + torch.arange(10)
     fresh = trajectories[..., None, None].float().expand(7, 10, 1, 32)
-    samples = replace(samples, fresh=fresh)
-    updates = list(trainer._updates(samples, 4))
+    updates = list(trainer.batches.updates(fresh, 4))
     windows = torch.cat([fresh[:, :, 0, 0] for _, fresh in updates])
     # 9 steps hold two windows of 4: 14 windows in batches of 3.
     assert [len(fresh) for _, fresh in updates] == [3, 3, 3, 3, 2]
@@ -112,7 +109,7 @@ def test_the_network_learns_from_the_physics_rollouts_of_these_states(problem, m
 
     def watch(number, samples, alpha):
         states = trainer.models.fresh.starts.states
-        expected = torch.cat([states[:, None], trainer.physical.rollout(states, 6)], dim=1)
+        expected = torch.cat([states[:, None], trainer.physical.model.rollout(states, 6)], dim=1)
         assert torch.equal(samples.fresh, trainer.synthetic.normalise(expected))
         seen.append((states, trainer.physical.model.values["viscosity"]))
         return epoch(number, samples, alpha)
@@ -142,7 +139,7 @@ def test_the_physics_is_held_against_the_networks_predictions_from_these_states(
 
 def test_trajectories_that_are_not_finite_are_left_out(problem, monkeypatch, caplog):
     trainer = problem.hybrid(epochs=1, warmup_epochs=0, interaction=SMALL)
-    predict = trainer.physical.rollout
+    predict = trainer.physical.model.rollout
 
     def broken(starts, steps):
         states = predict(starts, steps)
@@ -150,7 +147,7 @@ def test_trajectories_that_are_not_finite_are_left_out(problem, monkeypatch, cap
             states[1] = torch.nan
         return states
 
-    monkeypatch.setattr(trainer.physical, "rollout", broken)
+    monkeypatch.setattr(trainer.physical.model, "rollout", broken)
     ((_, record),) = trainer.train()
     assert "1 of the fresh starts are left out" in caplog.text
     assert record["metrics"]["synthetic_skipped"] == 0

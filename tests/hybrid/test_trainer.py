@@ -146,7 +146,7 @@ def test_hybrid_stops_at_not_converged_only_if_it_is_told_to(problem):
 def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch, caplog):
     trainer = problem.hybrid(epochs=2, warmup_epochs=0)
     nan = lambda starts, steps: torch.full((starts.shape[0], steps, *starts.shape[1:]), torch.nan)  # noqa: E731
-    monkeypatch.setattr(trainer.physical, "rollout", nan)
+    monkeypatch.setattr(trainer.physical.model, "rollout", nan)
     monkeypatch.setattr(
         trainer.synthetic, "targets", lambda samples: (nan(samples.starts, trainer.config.num_predict_steps), None)
     )
@@ -160,7 +160,7 @@ def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch
 def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally_long(problem, monkeypatch):
     trainer = problem.hybrid(epochs=1, warmup_epochs=0)
     seen = {}
-    physics, network = trainer.physical.rollout, trainer.synthetic.targets
+    physics, network = trainer.physical.model.rollout, trainer.synthetic.targets
 
     def watch_physics(starts, steps):
         seen.setdefault("physical", (starts, physics(starts, steps)))
@@ -171,7 +171,7 @@ def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally
         seen["synthetic"] = (samples.starts, found[0])
         return found
 
-    monkeypatch.setattr(trainer.physical, "rollout", watch_physics)
+    monkeypatch.setattr(trainer.physical.model, "rollout", watch_physics)
     monkeypatch.setattr(trainer.synthetic, "targets", watch_network)
     next(trainer.train())
     assert seen["physical"][1].shape == seen["synthetic"][1].shape
@@ -191,7 +191,7 @@ def test_the_trainers_are_usable_alone(problem):
     )
     physical = Calibrator(problem.equation, problem.observations, problem.physical(), num_predict_steps=4, device=CPU)
     starts = problem.observations.initial_states
-    assert synthetic.rollout(starts, 3).shape == physical.rollout(starts, 3).shape == (3, 3, 1, 32)
+    assert synthetic.rollout(starts, 3).shape == physical.model.rollout(starts, 3).shape == (3, 3, 1, 32)
 
 
 @pytest.mark.parametrize("order", [{"sequential": True}, {"correction": True}])
@@ -243,7 +243,7 @@ def test_estimated_initial_states_reach_a_network_that_learns_from_the_physics(m
 def test_predictions_are_no_work_of_the_inversion(problem):
     physical = problem.hybrid().physical
     work = physical.problem.forward.work
-    physical.rollout(problem.observations.initial_states, 5)
+    physical.model.rollout(problem.observations.initial_states, 5)
     assert physical.problem.forward.work == work
 
 

@@ -42,18 +42,18 @@ def test_the_spread_grows_with_the_covariance(problem, monkeypatch):
     trust = Trust(problem.observations, 0)
     spreads = []
     for variance in (0.0, 1e-6, 4e-6, 4e-4):
-        monkeypatch.setattr(physical, "covariance", lambda v=variance: torch.tensor([[v]], dtype=torch.float64))
+        monkeypatch.setattr(physical.model, "covariance", lambda v=variance: torch.tensor([[v]], dtype=torch.float64))
         spreads.append(trust.spread(physical))
     assert spreads[0] == 0.0
     assert spreads[2] == pytest.approx(4 * spreads[1], rel=0.02)
     assert spreads[3] > 50 * spreads[2]
-    monkeypatch.setattr(physical, "covariance", lambda: None)
+    monkeypatch.setattr(physical.model, "covariance", lambda: None)
     assert trust.spread(physical) == 0.0
 
 
 def test_a_parameter_of_which_nothing_is_known_spreads_over_its_bounds(make_problem):
     problem = make_problem()
     physical = problem.hybrid().physical
-    physical.assess()
+    physical.model.assessor.assess(physical.model.coordinates)
     physical.model.assessment.uncertainty.covariance.fill_(math.inf)
     assert float(physical.model.covariance()) == pytest.approx(float(physical.model.space.width) ** 2 / 12)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
-from hyco.evaluation import parameter_fields, report, roll_out_methods
+from hyco.evaluation import evaluated_models, parameter_fields, roll_out_methods
 from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
+from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.final import final_physical_model
 from hyco.training.physical import PhysicalConfig, train_physical
@@ -45,24 +46,24 @@ def config(learnable, **changes):
 def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     """The report builds the model from what is in its file: its rollout is that of the training."""
     equation, data, seen = observations(HEAT)
-    believed = {"boundary": {"x": "neumann"}}
-    settings = config(FIELD, equation=believed, resolution={"x": 16})
+    assumed = {"boundary": {"x": "neumann"}}
+    settings = config(FIELD, equation=assumed, resolution={"x": 16})
     *_, (last, _) = train_physical(equation, seen, settings, configuration={"equation": HEAT, "seed": 0}, device=CPU)
     model = final_physical_model(last)
-    assert model["believed"] == {"equation": believed, "resolution": {"x": 16}}
+    assert model["assumed"] == {"equation": assumed, "resolution": {"x": 16}}
     assert len(model["fields"]["diffusivity"]["estimate"]) == 16
-    models = {"physical": model}
+    models = evaluated_models({"physical": model}, equation)
     rollouts = roll_out_methods(data.tensors["trajectories"], [1], equation, models)
     trainer = Calibrator(equation, seen, settings, num_predict_steps=6, device=CPU)
-    trainer.model.coordinates = last.tensors["physical/unit"]
-    expected = trainer.rollout(data.tensors["trajectories"][[1], 0], 6)
+    trainer.place(last.tensors["physical/coordinates"])
+    expected = trainer.model.rollout(data.tensors["trajectories"][[1], 0], 6)
     assert rollouts["physical"].shape == (1, 6, 1, 64)
     assert torch.equal(rollouts["physical"], expected)
     entry = report("e", 0, equation, "heat", rollouts, models)["methods"]["physical"]["parameters"]["diffusivity"]
     true = torch.as_tensor(equation.parameters["diffusivity"]).reshape(16, 4).mean(1)
     estimate = torch.tensor(model["fields"]["diffusivity"]["estimate"], dtype=torch.float64)
     assert entry["relative_error"] == pytest.approx(float((estimate - true).norm() / true.norm()))
-    fields = parameter_fields(equation, models)
+    fields = parameter_fields(equation, {"physical": models["physical"].estimate})
     assert fields["physical/diffusivity/estimate"].shape == fields["truth/diffusivity"].shape == (64,)
 
 
@@ -83,7 +84,7 @@ def test_the_batched_jacobian_of_coarse_physics_is_that_of_reverse_mode():
     equation, _, seen = observations(HEAT, noise=0.01)
     trainer = Calibrator(equation, seen, config(FIELD, resolution={"x": 16}), num_predict_steps=6, device=CPU)
     z = trainer.model.coordinates
-    _, slopes = trainer.problem.linearised(z)
+    _, slopes = trainer.problem.linearised(z).dense()
     reverse = torch.autograd.functional.jacobian(lambda v: trainer.problem.real(v[None])[0], z)
     assert torch.allclose(slopes, reverse, rtol=0, atol=1e-5 * float(reverse.abs().max()))
 
@@ -99,8 +100,8 @@ def test_wrong_physics_is_told_by_its_residuals():
     equation, _, seen = observations(drag, noise=0.01)
     number = {"name": "viscosity", "initial_guess": 0.1, "bounds": [0.005, 1.0]}
     chi = {}
-    for name, believed in (("right", {}), ("wrong", {"parameters": {"drag": 0.0}})):
-        trainer = Calibrator(equation, seen, config(number, equation=believed), num_predict_steps=6, device=CPU)
+    for name, assumed in (("right", {}), ("wrong", {"parameters": {"drag": 0.0}})):
+        trainer = Calibrator(equation, seen, config(number, equation=assumed), num_predict_steps=6, device=CPU)
         trainer.update()
         chi[name] = trainer.model.assessment.uncertainty.reduced_chi_square
     assert chi["right"] < 1.2

@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from hyco.networks.network import available, network_class
+from hyco.networks.network import NETWORKS
 from hyco.training.checkpoints import optimizer_tensors
 from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
@@ -46,7 +46,7 @@ def test_a_network_overfits_one_batch(make_problem):
     assert losses[-1] < 5e-3 * losses[0]
 
 
-@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
+@pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
 def test_every_network_trains_and_its_size_is_told_once(problem, name, caplog):
     small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
     with caplog.at_level("INFO"):
@@ -287,7 +287,7 @@ def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("name", [name for name in available() if network_class(name).config_class.stepping])
+@pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
 def test_every_network_has_a_gradient_in_bfloat16(problem, name):
     small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
     plain, mixed = trainer(problem, network=small), trainer(problem, network=small, precision="bfloat16")

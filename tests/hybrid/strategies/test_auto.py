@@ -66,9 +66,9 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
     alone = physics_alone(problem, epochs=4)
     assert is_as_good(trainer.physical, trainer.physical.model.coordinates, alone)
     assert torch.equal(trainer.strategy.optimum, trainer.physical.model.coordinates)
-    assert not trainer.physical.pulled
-    assert not trainer.physical.state().metadata["pulled"]
-    assert len(trainer.physical.evaluations) > trainer.physical.updates, "they were tried"
+    estimate = trainer.physical.estimate
+    assert not estimate.from_predictions
+    assert len(estimate.evaluations) > trainer.physical.updates, "they were tried"
 
 
 def test_updates_that_are_taken_back_become_rarer_with_an_adaptive_interval(problem, monkeypatch):
@@ -96,13 +96,10 @@ def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, ph
     list(trainer.train())
     assert is_as_good(trainer.physical, trainer.strategy.optimum, physics_alone(problem, epochs=4))
     assert not torch.equal(trainer.physical.model.coordinates, trainer.strategy.optimum)
-    assert trainer.physical.pulled
-    state, resumed = trainer.physical.state(), problem.hybrid(alpha="auto").physical
-    resumed.load(state)
-    assert resumed.pulled
-    del state.metadata["pulled"]  # of an earlier version
-    resumed.load(state)
-    assert resumed.pulled
+    assert trainer.physical.estimate.from_predictions
+    resumed = problem.hybrid(alpha="auto").physical
+    resumed.load(trainer.physical.state())
+    assert resumed.estimate.from_predictions
 
 
 def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, monkeypatch):

@@ -11,9 +11,9 @@ def test_the_corrected_model_starts_as_the_physics(make_corrections, resolution)
     problem = make_corrections(resolution=resolution)
     trainer = problem.hybrid()
     start = problem.states[:, 0]
-    physics, corrected = trainer.physical.rollout(start, 6), trainer.synthetic.rollout(start, 6)
+    physics, corrected = trainer.physical.model.rollout(start, 6), trainer.synthetic.rollout(start, 6)
     if resolution is not None:
-        transfer = trainer.physical.problem.model.transfer
+        transfer = trainer.physical.problem.forward.model.transfer
         physics, corrected = transfer.restrict(physics), transfer.restrict(corrected)
     assert torch.allclose(corrected, physics, rtol=0, atol=2e-6 * float(physics.abs().max()))
 
@@ -27,15 +27,15 @@ def test_a_missing_term_is_learnt_and_the_error_halved(lacking):
 def test_the_network_follows_the_parameters(lacking):
     trainer = lacking.hybrid(epochs=3, warmup_epochs=1)
     list(trainer.train())
-    values = trainer.physical.values
+    values = trainer.physical.model.values
     assert float(trainer.synthetic.model.base.get_buffer("parameter_velocity_x")) == values["velocity_x"]
     assert trainer.physical.updates >= 3
     # The prediction of the physical model is that of the physics alone.
     start = lacking.states[:, 0]
-    problem = trainer.physical.problem
-    bare = problem.model.rollout(start, problem.values(trainer.physical.model.theta), 3)
-    assert torch.equal(trainer.physical.rollout(start, 3), bare)
-    assert not torch.equal(problem.roll_out(start, trainer.physical.model.theta, 3, corrected=True), bare)
+    forward, theta = trainer.physical.problem.forward, trainer.physical.model.theta
+    bare = forward.model.rollout(start, forward.values(theta), 3)
+    assert torch.equal(trainer.physical.model.rollout(start, 3), bare)
+    assert not torch.equal(forward.rollout(start, theta, 3), bare)
 
 
 def test_the_first_update_is_that_of_physics_alone(lacking):
@@ -43,8 +43,8 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     list(trainer.train())
     alone = lacking.hybrid(epochs=1, warmup_epochs=0)
     alone.physical.calibrate(alone.config.calibration)
-    assert trainer.physical.values == alone.physical.values
-    assert trainer.synthetic.best_epoch in (0, 1)
+    assert trainer.physical.model.values == alone.physical.model.values
+    assert trainer.synthetic.best.epoch in (0, 1)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3])
@@ -68,10 +68,12 @@ def test_a_resumed_run_takes_the_path_that_it_had_in_both_models(lacking):
     interrupted = lacking.hybrid(epochs=3).train()
     checkpoint, _ = next(interrupted)
     interrupted.close()
-    checkpoint.metadata["physical"]["execution"] = "plain"  # as on a machine that could do no other
+    checkpoint.metadata["physical"]["estimate"]["execution"] = "plain"  # as on a machine that could do no other
     resumed = lacking.hybrid(epochs=3)
     last, _ = list(resumed.train(checkpoint, resume=True))[-1]
-    assert last.metadata["physical"]["execution"] == resumed.physical.problem.forward.stepper.path == "plain"
+    assert (
+        last.metadata["physical"]["estimate"]["execution"] == resumed.physical.problem.forward.stepper.path == "plain"
+    )
     assert resumed.synthetic.model.base.physical.stepper.path == "plain"
 
 

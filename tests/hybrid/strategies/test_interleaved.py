@@ -20,8 +20,8 @@ def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
     assert len(records) == 12
     assert records[-1]["metrics"]["synthetic_loss"] < 0.5 * records[0]["metrics"]["synthetic_loss"]
     estimate = trainer.physical.model.numbers()["viscosity"]
-    assert abs(estimate["estimate"] - 0.1) < 0.05 < abs(0.5 - 0.1)
-    assert estimate["identifiable"]
+    assert abs(estimate.value - 0.1) < 0.05 < abs(0.5 - 0.1)
+    assert estimate.identifiable
 
 
 @pytest.mark.parametrize("times", [{"mode": "full"}, {"mode": "custom", "indices": [0, 2, 4]}])
@@ -100,4 +100,4 @@ def test_masked_observations_train_both_models(make_problem, space):
     records = history(trainer.train())
     assert records[-1]["metrics"]["synthetic_loss"] < records[0]["metrics"]["synthetic_loss"]
     estimate = trainer.physical.model.numbers()["viscosity"]
-    assert abs(estimate["estimate"] - 0.1) < 0.05
+    assert abs(estimate.value - 0.1) < 0.05

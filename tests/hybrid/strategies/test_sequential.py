@@ -35,7 +35,7 @@ def test_in_sequence_the_physics_is_fitted_in_one_search(make_problem, caplog):
     assert trainer.physical.settled
     config = problem.physical(epochs=200)
     *_, (alone, expected) = train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
-    assert torch.equal(trainer.physical.model.coordinates, alone.tensors["physical/unit"])
+    assert torch.equal(trainer.physical.model.coordinates, alone.tensors["physical/coordinates"])
     for name in ("physical_loss", "physical_evaluations"):
         assert record["metrics"][name] == expected["metrics"][name]
     (line,) = (r for r in caplog.records if "fitted to real data alone" in r.message)
