@@ -19,9 +19,9 @@ from hyco.config import _RULED_BY_HYBRID, Configuration
 from hyco.equations import registry
 from hyco.equations.equation import AxisConfig, EquationConfig
 from hyco.expressions import FUNCTIONS
-from hyco.fields import Boundary
 from hyco.networks import network
 from hyco.parameters import LearnableParameter, Prior
+from hyco.walls.boundary import PlainBoundary
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "configuration.md"
@@ -221,7 +221,7 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return _type(arguments[0], [*own, *metadata])
     if origin is Literal:
         return " \\| ".join(f"`{value}`" for value in arguments)
-    if annotation in (Any, Boundary):
+    if annotation in (Any, PlainBoundary):
         return "boundary"
     if annotation == list[LearnableParameter]:
         labels = [str(get_args(kind.model_fields["kind"].annotation)[0]) for kind in _kinds()]

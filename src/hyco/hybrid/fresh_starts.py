@@ -151,16 +151,16 @@ class FreshStarts:
             shape = (count, *[1] * (1 + layout.grid.dimensions))
             return torch.rand(shape, generator=self._draws, dtype=torch.float64)
         length = self.config.mixing_length or min(layout.grid.size) / 6
-        kinds = zip(layout.grid.axes, layout.boundaries, strict=True)
-        boundary = {axis: kind if kind == "periodic" else "neumann" for axis, kind in kinds}
+        axes = zip(layout.grid.axes, layout.periodic, strict=True)
+        boundary = {axis: "periodic" if wraps else "neumann" for axis, wraps in axes}
         smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, self._draws, boundary)
         return torch.sigmoid(smooth)
 
     def _shifted(self, states: Tensor) -> Tensor:
         """Each state moved by a random number of cells along periodic axes without padding."""
         layout = self.equation.layout
-        for axis, (kind, n) in enumerate(zip(layout.boundaries, layout.grid.resolution, strict=True), start=2):
-            if kind == "periodic" and layout.shape[axis - 2] == n:
+        for axis, (wraps, n) in enumerate(zip(layout.periodic, layout.grid.resolution, strict=True), start=2):
+            if wraps and layout.shape[axis - 2] == n:
                 moves = torch.randint(0, n, (len(states),), generator=self._draws)
                 shape = [len(states) if i == 0 else n if i == axis else 1 for i in range(states.ndim)]
                 cells = ((torch.arange(n) - moves[:, None]) % n).reshape(shape)
