@@ -54,8 +54,10 @@ A parameter whose type is *number or formula* may vary in space. A formula holds
 `pi`, `e`, `+ - * / **`, parentheses and functions:
 {functions}.
 
-A *boundary* is `periodic`, `neumann` (no slope) or a number (the value on the wall), for the whole domain or by axis,
-where an axis may have two: `{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`.
+A *boundary* is a wall for the whole domain or one by axis, where an axis may have two:
+`{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`. A wall is `periodic`, `neumann` (no slope), a number (the value on
+the wall, the same as `{{value: number}}`), or a class of your own with its arguments, `{{"package.module:Class":
+{{a: 1.0}}}}`: see [equations.md](equations.md#a-wall-condition-of-your-own).
 
 Every equation has
 """

@@ -112,18 +112,35 @@ def test_advection_carries_in_what_keeps_its_condition_to_second_order():
     assert math.log2(error(20) / error(40)) == pytest.approx(2, abs=0.1)
 
 
-def test_an_elliptic_problem_with_it_has_its_exact_solution_to_second_order():
-    boundary = {"x": {"lower": robin(0.0, 1.0, -math.exp(0.0)), "upper": robin(1.0, 0.5, 1.5 * math.exp(1.0))}}
+@pytest.mark.parametrize("average", ["harmonic", "arithmetic", "cubic"])
+@pytest.mark.parametrize("lower", [1.0, (0.0, 1.0, -1.0), (2.0, 0.5, 1.5)])
+def test_an_elliptic_problem_with_it_has_its_exact_solution_to_second_order(lower, average):
+    """u = exp(x), where the diffusivity varies across the walls."""
+    lower = lower if isinstance(lower, float) else robin(*lower)
+    boundary = {"x": {"lower": lower, "upper": robin(1.0, 0.5, 1.5 * math.e)}}
 
     def error(n):
         section = {"name": "elliptic", "domain": {"x": {"size": 1.0, "resolution": n}}, "boundary": boundary}
-        parameters = {"diffusivity": 1.0, "reaction": 3.0, "source": "2*exp(x)"}
-        equation = build_equation(section | {"parameters": parameters})
+        parameters = {"diffusivity": "1 + x", "reaction": 3.0, "source": "(1 - x)*exp(x)"}
+        equation = build_equation(section | {"face_average": average, "parameters": parameters})
         x = torch.from_numpy(equation.layout.grid.centers("x"))
         found = simulate(equation, torch.zeros(1, 1, n, dtype=torch.float64), 1)[0, -1, 0]
         return float((found - torch.exp(x)).abs().max())
 
-    assert math.log2(error(20) / error(40)) == pytest.approx(2, abs=0.1)
+    assert math.log2(error(40) / error(80)) > 1.9
+
+
+def test_a_diffusivity_that_varies_across_it_keeps_the_heat_equation_of_second_order():
+    """∇·((1 + x) ∇u) = 0 for u = log(1 + x), which the temperature comes to rest in."""
+    flux, mixed = robin(0.0, 1.0, -1.0), robin(1.0, 2.0, math.log(2) + 1.0)
+
+    def error(n):
+        boundary = {"x": {"lower": flux, "upper": mixed}}
+        equation = cooled(n, 5.0, boundary=boundary, parameters={"diffusivity": "1 + x"}, max_diffusivity=2.0)
+        rest = torch.log(1 + torch.from_numpy(equation.layout.grid.centers("x")))
+        return float((simulate(equation, rest[None, None], 2)[0, -1, 0] - rest).abs().max())
+
+    assert math.log2(error(10) / error(20)) == pytest.approx(2, abs=0.1)
 
 
 def test_an_elliptic_problem_between_two_given_slopes_is_determined_up_to_a_constant():

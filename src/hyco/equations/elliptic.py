@@ -16,6 +16,7 @@ from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.schemes.linear_solve import solve_on_grid
+from hyco.schemes.stencils import cell, wall_diffusivity
 from hyco.walls.boundary import Boundary, PlainBoundary
 
 _SMALLEST = 1e-12
@@ -195,9 +196,19 @@ class Elliptic(Equation):
         inner = self._between(k, axis)
         if self._vertex:
             return inner
-        first, last = k[{axis: slice(0, 1)}], k[{axis: slice(n - 1, n)}]
+        first, last = self._at_walls(k, axis)
         lower, upper = (1 - wall.affine(self._spacing[axis])[0] for wall in walls)
         return math.concat([lower * first, inner, upper * last], axis)
+
+    def _at_walls(self, k: Any, axis: str) -> list[Any]:
+        """κ on the lower and on the upper wall: that of the cell, or extrapolated where a flux passes."""
+        n = k.shape.get_size(axis)
+        ends = []
+        for wall, at, next_to in zip(self._walls[axis], (0, n - 1), (1, n - 2), strict=True):
+            own = cell(k, axis, at)
+            passes = wall.passes_flux(self._spacing[axis])
+            ends.append(wall_diffusivity(own, cell(k, axis, next_to)) if passes else own)
+        return ends
 
     def _between(self, k: Any, axis: str) -> Any:
         """κ half-way between neighbours along an axis, one fewer than there are values."""
@@ -222,15 +233,15 @@ class Elliptic(Equation):
         ghosts = [(0.0, 0.0) if wall.periodic else wall.affine(h) for wall in self._walls[axis]]
         if not any(offset for _, offset in ghosts):
             return 0.0
-        ends = []
-        for (factor, offset), end in zip(ghosts, (0, -1), strict=True):
-            # The face has (1 - A) κ/h², from which κ/h² follows but for A = 1.
-            slope_only = factor == 1 and offset != 0
-            cells, scale = (diffusivity, h**2) if slope_only else (fluxes, 1 - factor)
-            at = end % cells.shape.get_size(axis)
-            ends.append((offset / scale if offset else 0.0) * cells[{axis: slice(at, at + 1)}])
         n = fluxes.shape.get_size(axis) - 1
+        ends = [fluxes[{axis: slice(0, 1)}], fluxes[{axis: slice(n, n + 1)}]]
         between = math.zeros_like(fluxes[{axis: slice(1, n - 1)}])
+        for i, (factor, offset) in enumerate(ghosts):
+            # The face has (1 - A) κ/h², from which κ/h² follows but for A = 1.
+            if factor == 1 and offset != 0:
+                ends[i] = (offset / h**2) * self._at_walls(diffusivity, axis)[i]
+            else:
+                ends[i] = (offset / (1 - factor) if offset else 0.0) * ends[i]
         return math.concat([ends[0], between, ends[1]], axis)
 
     def _with_walls(self, values: Any) -> Any:

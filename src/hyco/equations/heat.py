@@ -67,8 +67,7 @@ class Heat(Equation):
     little from rough states; ∫|∇u|² never grows.
 
     Boundaries: periodic, Neumann (no slope), a Dirichlet value or any other wall, per axis or side, on the faces of the
-    outermost cells. Where a slope is imposed that is not zero the fluxes have the diffusivity of the cell at the wall:
-    first order if the diffusivity varies across it.
+    outermost cells.
 
     Source: C. D. Meyer, D. S. Balsara and T. D. Aslam, J. Comput. Phys. 257 (2014) 594,
     doi:10.1016/j.jcp.2013.08.021.

@@ -82,6 +82,30 @@ def pad_coefficient(values: Any, axis: str, width: int, boundary: AnyBoundary) -
     return _pad(values, axis, width, walls if walls.periodic else _MIRRORS, 1.0)
 
 
+def pad_diffusivity(values: Any, axis: str, boundary: AnyBoundary, spacing: float) -> Any:
+    """One ghost cell of a diffusivity at both ends, so that its mean with the cell is the diffusivity on the wall.
+
+    Periodic, or that of the cell; where a flux passes (`Wall.passes_flux`) that of two cells, extrapolated to the wall
+    and never negative: second order.
+    """
+    walls = Boundary.of(boundary)[axis]
+    if walls.periodic or not any(wall.passes_flux(spacing) for wall in walls):
+        return pad_coefficient(values, axis, 1, boundary)
+    n = values.shape.get_size(axis)
+    ghosts = []
+    for wall, at, next_to in ((walls.lower, 0, 1), (walls.upper, n - 1, n - 2)):
+        own = cell(values, axis, at)
+        if wall.passes_flux(spacing):
+            own = 2 * wall_diffusivity(own, cell(values, axis, next_to)) - own
+        ghosts.append(own)
+    return math.concat([ghosts[0], values, ghosts[1]], axis)
+
+
+def wall_diffusivity(first: Any, second: Any) -> Any:
+    """A diffusivity on a wall from those of the two cells there: extrapolated, never negative."""
+    return math.maximum(1.5 * first - 0.5 * second, 0.0)
+
+
 def pad_flow(
     values: Any, axis: str, boundary: AnyBoundary, spacing: float, velocity: Any, *, at_rest: bool = False
 ) -> Any:

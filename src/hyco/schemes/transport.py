@@ -18,6 +18,7 @@ from hyco.schemes.stencils import (
     neighbours,
     pad,
     pad_coefficient,
+    pad_diffusivity,
     pad_flow,
     pad_open,
     shifted,
@@ -56,8 +57,8 @@ def diffusion(
 ) -> Rate:
     """∇·(a∇u) or a Δu by central differences, in flux form where a varies.
 
-    The diffusivity on a face is the mean of its two cells, on a wall that of the cell there: never negative if a is
-    not, and second order.
+    The diffusivity on a face is the mean of its two cells, on a wall see `pad_diffusivity`: never negative if a is not,
+    and second order.
 
     Args:
         order: 2 or 4; 4 in the form a Δu only.
@@ -67,7 +68,7 @@ def diffusion(
         return lambda u: diffusivity * (_laplacian if order == 2 else _laplacian_4)(u, boundary, spacing)
     faces = {}
     for axis, h in spacing.items():
-        left, right = between(pad_coefficient(diffusivity, axis, 1, boundary), axis)
+        left, right = between(pad_diffusivity(diffusivity, axis, boundary, h), axis)
         faces[axis] = (left + right) / (2 * h**2)
 
     def rate(u: Any) -> Any:

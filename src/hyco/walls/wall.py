@@ -76,6 +76,15 @@ class Wall(BaseModel, ABC):
         scaled = mirrored if factor == 1 else factor * mirrored
         return scaled if offset == 0 else scaled + offset
 
+    def passes_flux(self, spacing: float) -> bool:
+        """Whether a diffusivity at the wall has to be second order there, as a slope other than zero holds.
+
+        Without slope it does not count, and beside a fixed value the cell's own is as good. A wall that is nearly one
+        of a value on these cells counts as such: there an extrapolated diffusivity would make steps unstable.
+        """
+        factor, offset = self.affine(spacing)
+        return factor > -1 / 3 and (factor, offset) != (1, 0)
+
     def flow_ghosts(self, first: Any, second: Any, spacing: float, *, at_rest: bool) -> tuple[Any, Any]:
         """The inner and the outer ghost value where a flow enters: on the parabola through the condition and two cells.
 
