@@ -35,7 +35,7 @@ class CentralBurgers(Equation):
         u = fields["velocity"].values
         rate: Any = 0.0
         for axis in ("x", "y"):
-            left, _, right = neighbours(u, axis, "periodic")
+            left, _, right = neighbours(u, axis, "periodic", self._h)
             second = (left + right - 2 * u) * (parameters["viscosity"] / self._h**2)
             rate = rate + second - u[{"vector": axis}] * (right - left) / (2 * self._h)
         return {"velocity": fields["velocity"].with_values(u + self.dt * rate)}

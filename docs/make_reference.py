@@ -19,9 +19,9 @@ from hyco.config import RULED_BY_HYBRID, Configuration
 from hyco.equations.equation import AxisConfig, EquationConfig
 from hyco.equations.registry import EQUATIONS
 from hyco.expressions import FUNCTIONS
-from hyco.fields import Boundary
 from hyco.networks.network import NETWORKS
 from hyco.parameters import LearnableParameter, Prior
+from hyco.walls.boundary import PlainBoundary
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "configuration.md"
@@ -55,8 +55,10 @@ A parameter whose type is *number or formula* may vary in space. A formula holds
 `pi`, `e`, `+ - * / **`, parentheses and functions:
 {functions}.
 
-A *boundary* is `periodic`, `neumann` (no slope) or a number (the value on the wall), for the whole domain or by axis,
-where an axis may have two: `{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`.
+A *boundary* is a wall for the whole domain or one by axis, where an axis may have two:
+`{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`. A wall is `periodic`, `neumann` (no slope), a number (the value on
+the wall, the same as `{{value: number}}`), or a class of your own with its arguments, `{{"package.module:Class":
+{{a: 1.0}}}}`: see [equations.md](equations.md#a-wall-condition-of-your-own).
 
 Every equation has
 """
@@ -219,7 +221,7 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return _type(arguments[0], [*own, *metadata])
     if origin is Literal:
         return " \\| ".join(f"`{value}`" for value in arguments)
-    if annotation in (Any, Boundary):
+    if annotation in (Any, PlainBoundary):
         return "boundary"
     if annotation == list[LearnableParameter]:
         labels = [str(get_args(kind.model_fields["kind"].annotation)[0]) for kind in _kinds()]

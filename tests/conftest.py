@@ -76,7 +76,8 @@ class Problem:
 
     def __init__(self, observation=None, seed=0, equation=None):
         self.seed = seed
-        self.equation = build_equation(EQUATION | (equation or {}))
+        # An equation with a name of its own replaces the whole section.
+        self.equation = build_equation(equation if "name" in (equation or {}) else EQUATION | (equation or {}))
         self.trajectories = generate(self.equation, GenerationConfig(**GENERATION), seed)
         config = ObservationConfig.model_validate(OBSERVATION | (observation or {}))
         self.observations = observe(self.trajectories, config, seed)

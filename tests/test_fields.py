@@ -9,8 +9,9 @@ from phi.field import CenteredGrid, StaggeredGrid
 from phi.geom import Box
 from phi.math import batch, channel, extrapolation, spatial
 
-from hyco.fields import FieldSpec, Layout, from_extrapolation, layout_of, to_extrapolation, to_fields, to_tensor
+from hyco.fields import FieldSpec, Layout, layout_of, to_fields, to_tensor
 from hyco.grid import Grid
+from hyco.walls.phiflow import to_extrapolation
 
 PLANE = Grid(axes=("x", "y"), lower=(-1.0, 2.0), size=(3.0, 2.0), resolution=(6, 4))
 LINE = Grid(axes=("x",), lower=(0.5,), size=(2.0,), resolution=(7,))
@@ -155,14 +156,9 @@ def test_a_tensor_of_another_shape_is_refused():
         to_fields(torch.zeros(2, 1, 4, 6), layout)
 
 
-def test_boundaries_have_names_both_ways():
-    for boundary in BOUNDARIES:
-        assert from_extrapolation(to_extrapolation(boundary)) == boundary
-    with pytest.raises(ValueError, match="unknown boundary 'open'"):
-        to_extrapolation("open")
-    with pytest.raises(ValueError, match="no counterpart"):
-        from_extrapolation(extrapolation.SYMMETRIC)
+def test_the_kinds_of_an_axis_name_both_walls_where_they_differ():
     mixed = Layout(PLANE, (FieldSpec("s", boundary={"x": "neumann", "y": 0.0}),))
     assert mixed.boundaries == ("neumann", "dirichlet")
     sides = {"x": {"lower": 1.5, "upper": "neumann"}, "y": {"lower": 0.0, "upper": 2.0}}
     assert Layout(PLANE, (FieldSpec("s", boundary=sides),)).boundaries == ("dirichlet-neumann", "dirichlet")
+    assert Layout(PLANE, (FieldSpec("s", boundary={"x": "periodic", "y": 0.0}),)).periodic == (True, False)

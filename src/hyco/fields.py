@@ -14,20 +14,12 @@ import torch
 from phi import math
 from phi.field import CenteredGrid, StaggeredGrid
 from phi.geom import Box
-from phi.math import batch, channel, dual, extrapolation, spatial
+from phi.math import batch, channel, dual, spatial
 from torch import Tensor
 
 from hyco.grid import Grid
-
-# "periodic", "neumann" (zero gradient), a number (Dirichlet), or per axis one of these or {"lower": …, "upper": …}.
-Boundary = str | float | dict[str, Any]
-Side = str | float
-
-
-def sides(boundary: Boundary, axis: str) -> tuple[Side, Side]:
-    """What holds at the lower and at the upper end of an axis: "periodic", "neumann", or a Dirichlet value."""
-    spec = boundary[axis] if isinstance(boundary, dict) else boundary
-    return (spec["lower"], spec["upper"]) if isinstance(spec, dict) else (spec, spec)
+from hyco.walls.boundary import Boundary, PlainBoundary
+from hyco.walls.phiflow import from_extrapolation, to_extrapolation
 
 
 @dataclass(frozen=True)
@@ -38,21 +30,30 @@ class FieldSpec:
         name: e.g. "velocity".
         components: names of the vector's components, one per axis; empty for a scalar.
         staggered: components on the faces of the cells instead of their centres.
-        boundary: "periodic", "neumann", a number (Dirichlet value), or a dictionary of these by axis, where an axis
-            may again have {"lower": …, "upper": …}.
+        boundary: "periodic", "neumann", a number (Dirichlet value), {wall: arguments}, or a dictionary of these by
+            axis, where an axis may again have {"lower": …, "upper": …}.
         vertex: the outermost values stand on the walls, half a cell inside the grid's edge, and have their values.
     """
 
     name: str
     components: tuple[str, ...] = ()
     staggered: bool = False
-    boundary: Boundary = "periodic"
+    boundary: PlainBoundary = "periodic"
     vertex: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of its channels in a tensor."""
         return tuple(f"{self.name}_{c}" for c in self.components) or (self.name,)
+
+    @cached_property
+    def walls(self) -> Boundary:
+        """The boundary as walls: `field.walls["x"].lower`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return Boundary.of(self.boundary)
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,13 @@ class Layout:
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """Kind of boundary along each axis, of the first field.
+        """Kind of boundary along each axis, of the first field; see `AxisWalls.kind`."""
+        return tuple(self.fields[0].walls[axis].kind for axis in self.grid.axes)
 
-        "periodic", "neumann", "dirichlet", or where the walls differ the lower and the upper one, "dirichlet-neumann".
-        """
-        kinds = []
-        for axis in self.grid.axes:
-            ends = sides(self.fields[0].boundary, axis)
-            lower, upper = (end if isinstance(end, str) else "dirichlet" for end in ends)
-            kinds.append(lower if lower == upper else f"{lower}-{upper}")
-        return tuple(kinds)
+    @property
+    def periodic(self) -> tuple[bool, ...]:
+        """Which axes go round, for the first field."""
+        return tuple(self.fields[0].walls[axis].periodic for axis in self.grid.axes)
 
     @property
     def valid(self) -> Tensor:
@@ -103,13 +101,15 @@ class Layout:
         """For each channel the part of the tensor that it fills."""
         extents: list[tuple[slice, ...]] = []
         for field in self.fields:
-            outer = to_extrapolation(field.boundary)
             for component in field.components or ("",):
                 extent = []
                 for axis, n in zip(self.grid.axes, self.grid.resolution, strict=True):
                     if field.staggered and axis == component:
-                        lower, upper = outer.valid_outer_faces(axis)
-                        extent.append(slice(0 if lower else 1, n + 1 if upper else n))
+                        walls = field.walls[axis]
+                        # Faces on a wall that fixes the value are not stored, nor the last one of a periodic axis.
+                        first = 0 if walls.lower.fixed_value is None else 1
+                        last = n + 1 if walls.upper.fixed_value is None and not walls.periodic else n
+                        extent.append(slice(first, last))
                     else:
                         extent.append(slice(0, n))
                 extents.append(tuple(extent))
@@ -144,59 +144,6 @@ class Layout:
         return cls(Grid.from_dict(data["grid"]), fields)
 
 
-def to_extrapolation(boundary: Boundary) -> Any:
-    """A boundary as PhiFlow's extrapolation.
-
-    Raises:
-        ValueError: it is none that is known.
-    """
-    if boundary == "periodic":
-        return extrapolation.PERIODIC
-    if boundary == "neumann":
-        return extrapolation.ZERO_GRADIENT
-    if isinstance(boundary, int | float) and not isinstance(boundary, bool):
-        return extrapolation.ConstantExtrapolation(float(boundary))
-    if isinstance(boundary, dict):
-        sides = {}
-        for axis, spec in boundary.items():
-            if isinstance(spec, dict):
-                sides[axis] = (to_extrapolation(spec["lower"]), to_extrapolation(spec["upper"]))
-            else:
-                sides[axis] = to_extrapolation(spec)
-        return extrapolation.combine_sides(**sides)
-    raise ValueError(f"unknown boundary {boundary!r}; allowed: periodic, neumann, a number, or these by axis")
-
-
-def from_extrapolation(outer: Any) -> Boundary:
-    """The inverse of `to_extrapolation`.
-
-    Raises:
-        ValueError: a PhiFlow extrapolation that hyco has no name for.
-    """
-    if outer == extrapolation.PERIODIC:
-        return "periodic"
-    if outer == extrapolation.ZERO_GRADIENT:
-        return "neumann"
-    if isinstance(outer, extrapolation.ConstantExtrapolation):
-        return float(outer.value)
-    if hasattr(outer, "ext"):
-        axes = dict.fromkeys(key.rstrip("+-") for key in outer.ext)
-        found: dict[str, Any] = {}
-        for axis in axes:
-            lower, upper = (from_extrapolation(_side(outer, axis, upper=up)) for up in (False, True))
-            found[axis] = lower if lower == upper else {"lower": lower, "upper": upper}
-        return found
-    raise ValueError(f"the extrapolation {outer} has no counterpart here; allowed: periodic, zero-gradient, constant")
-
-
-def _side(outer: Any, axis: str, *, upper: bool) -> Any:
-    """What holds on one side, of an extrapolation that may differ from side to side."""
-    sides = getattr(outer, "ext", None)
-    if sides is None:
-        return outer
-    return sides[axis] if axis in sides else sides[f"{axis}{'+' if upper else '-'}"]
-
-
 def to_fields(tensor: Tensor, layout: Layout, batch_dims: Sequence[str] = ("batch",)) -> dict[str, Any]:
     """PhiFlow Fields by name from `[*batch, C, *space]`; a centred field shares the tensor's memory.
 
@@ -226,7 +173,7 @@ def to_fields(tensor: Tensor, layout: Layout, batch_dims: Sequence[str] = ("batc
 
 def _to_field(tensor: Tensor, layout: Layout, field: FieldSpec, first: int, dims: list[Any], box: Any) -> Any:
     """One field, whose channels begin at `first`."""
-    outer, space = to_extrapolation(field.boundary), spatial(",".join(layout.grid.axes))
+    outer, space = to_extrapolation(field.walls), spatial(",".join(layout.grid.axes))
     if field.staggered:
         parts = {c: math.wrap(_part(tensor, layout, first + i), *dims, space) for i, c in enumerate(field.components)}
         return StaggeredGrid(math.stack(parts, dual("vector")), outer, box)

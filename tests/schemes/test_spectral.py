@@ -40,7 +40,7 @@ def native(values, grid):
 def laplacian(values, grid, boundary):
     total = 0.0
     for axis, h in zip(grid.axes, grid.spacing, strict=True):
-        left, middle, right = neighbours(values, axis, boundary)
+        left, middle, right = neighbours(values, axis, boundary, h)
         total = total + (left + right - 2 * middle) / h**2
     return total
 

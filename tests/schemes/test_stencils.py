@@ -7,9 +7,8 @@ import pytest
 from phi import math as phimath
 from phi.math import spatial
 
-from hyco.fields import sides
 from hyco.schemes.integrators import RK3_IMAGINARY, RK3_REAL, rkl2, rkl2_reach, rkl2_stages, ssp_rk3
-from hyco.schemes.stencils import checked_boundary, neighbours, pad, pad_flow, shifted
+from hyco.schemes.stencils import neighbours, pad, pad_flow, shifted
 from hyco.schemes.transport import roughness, upwind
 
 H = 0.25
@@ -30,48 +29,16 @@ def numbers(tensor):
     return np.asarray(tensor.numpy("x"))
 
 
-def test_the_sides_of_every_way_to_write_a_boundary():
-    assert sides("periodic", "x") == ("periodic", "periodic")
-    assert sides({"x": 2.0, "y": "neumann"}, "x") == (2.0, 2.0)
-    assert sides({"x": {"lower": "neumann", "upper": 1.0}}, "x") == ("neumann", 1.0)
-
-
-@pytest.mark.parametrize(
-    "boundary", ["periodic", "neumann", 0.0, -2, {"x": "periodic", "y": {"lower": 0.0, "upper": "neumann"}}]
-)
-def test_boundaries_that_are_allowed(boundary):
-    assert checked_boundary(boundary, ("x", "y")) == boundary
-
-
-@pytest.mark.parametrize(
-    ("boundary", "message"),
-    [
-        ("open", "'open' is not allowed; allowed: periodic, neumann, a number"),
-        (True, "True is not allowed"),
-        (math.nan, "nan is not allowed"),
-        (None, "None is not allowed"),
-        (["periodic"], "not allowed"),
-        ({"x": 0.0}, r"one entry per axis \(x, y\), got x"),
-        ({"x": 0.0, "y": 0.0, "z": 0.0}, "one entry per axis"),
-        ({"x": {"lower": 0.0}, "y": 0.0}, "boundary.x needs lower and upper, got lower"),
-        ({"x": {"lower": "periodic", "upper": 0.0}, "y": 0.0}, "both ends of an axis must be periodic"),
-    ],
-)
-def test_boundaries_that_are_not_allowed_say_what_is(boundary, message):
-    with pytest.raises(ValueError, match=message):
-        checked_boundary(boundary, ("x", "y"))
-
-
 def test_ghost_cells_mirror_the_cells_at_the_wall():
     values = line([1.0, 2.0, 4.0, 8.0])
-    assert numbers(pad(values, "x", 2, "periodic")).tolist() == [4, 8, 1, 2, 4, 8, 1, 2]
-    assert numbers(pad(values, "x", 2, "neumann")).tolist() == [2, 1, 1, 2, 4, 8, 8, 4]
+    assert numbers(pad(values, "x", 2, "periodic", H)).tolist() == [4, 8, 1, 2, 4, 8, 1, 2]
+    assert numbers(pad(values, "x", 2, "neumann", H)).tolist() == [2, 1, 1, 2, 4, 8, 8, 4]
     mixed = {"x": {"lower": 3.0, "upper": "neumann"}}
-    assert numbers(pad(values, "x", 1, mixed)).tolist() == [5, 1, 2, 4, 8, 8]
+    assert numbers(pad(values, "x", 1, mixed, H)).tolist() == [5, 1, 2, 4, 8, 8]
 
 
 def test_neighbours_are_the_shifted_values():
-    left, middle, right = (numbers(v).tolist() for v in neighbours(line([1.0, 2.0, 4.0, 8.0]), "x", "periodic"))
+    left, middle, right = (numbers(v).tolist() for v in neighbours(line([1.0, 2.0, 4.0, 8.0]), "x", "periodic", H))
     assert (left, middle, right) == ([8, 1, 2, 4], [1, 2, 4, 8], [2, 4, 8, 1])
 
 
@@ -83,24 +50,25 @@ def parabola(x):
 def test_ghost_cells_of_a_flow_continue_a_parabola(speed):
     ends = {"x": {"lower": parabola(0.0), "upper": parabola(8 * H)}}
     wide = (np.arange(-2, 10) + 0.5) * H
-    found = numbers(pad_flow(line(parabola(CENTERS)), "x", ends, line(np.full(8, speed))))
+    found = numbers(pad_flow(line(parabola(CENTERS)), "x", ends, H, line(np.full(8, speed))))
     assert np.allclose(found, parabola(wide), rtol=0, atol=1e-12)
 
 
 def test_a_wall_that_the_flow_leaves_by_imposes_nothing():
     values = line(parabola(CENTERS))
     one, other = (
-        numbers(pad_flow(values, "x", {"x": {"lower": 0.0, "upper": g}}, line(np.ones(8)))) for g in (-7.0, "neumann")
+        numbers(pad_flow(values, "x", {"x": {"lower": 0.0, "upper": g}}, H, line(np.ones(8))))
+        for g in (-7.0, "neumann")
     )
     assert (one == other).all()
-    inward = numbers(pad_flow(values, "x", "neumann", line(np.ones(8))))
+    inward = numbers(pad_flow(values, "x", "neumann", H, line(np.ones(8))))
     assert inward[:2].tolist() == [*numbers(values)[1::-1]]
 
 
 @pytest.mark.parametrize(("speed", "cell"), [(1.0, 0), (-1.0, -1)])
 def test_at_a_wall_without_slope_that_the_flow_enters_by_the_first_cell_may_be_at_rest(speed, cell):
     velocity = line(np.full(8, speed))
-    wide = pad_flow(line(parabola(CENTERS)), "x", "neumann", velocity, at_rest=True)
+    wide = pad_flow(line(parabola(CENTERS)), "x", "neumann", H, velocity, at_rest=True)
     rate = numbers(upwind(shifted(wide, "x", 2), velocity, H))
     assert abs(rate[cell]) < 1e-12
     assert abs(rate[3]) > 0.1

@@ -10,6 +10,7 @@ from hyco.equations.registry import build_equation
 from hyco.grid import Grid
 from hyco.runtime.random_streams import stream, stream_seed
 from hyco.stepping.generation import GenerationConfig, generate, simulate
+from hyco.walls.boundary import Boundary
 
 GRID = Grid(axes=("x", "y"), lower=(0.0, 0.0), size=(8.0, 4.0), resolution=(64, 32))
 
@@ -68,7 +69,8 @@ def test_random_states_vanish_at_walls_with_a_value_and_have_no_slope_at_the_oth
 @pytest.mark.parametrize("n", [2, 5, 8])
 @pytest.mark.parametrize("ends", [("periodic", "periodic"), *WALLS])
 def test_waves_are_orthogonal_on_the_cells(ends, n):
-    numbers, shapes = waves(*ends, 3.0, n)
+    walls = Boundary.of({"x": {"lower": ends[0], "upper": ends[1]}})["x"]
+    numbers, shapes = waves(walls, 3.0, n)
     assert len(numbers) == len(shapes)
     assert torch.equal(numbers, numbers.sort().values)
     assert torch.allclose(shapes @ shapes.T / n, torch.eye(len(shapes), dtype=torch.float64), atol=1e-12)

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import ssp_rk3
-from hyco.schemes.stencils import checked_boundary
 from hyco.schemes.transport import advection, stable_rate
 
 
@@ -35,8 +34,7 @@ class VelocityConfig(EquationConfig):
     )
 
     @model_validator(mode="after")
-    def _boundary_and_velocity_fit_the_domain(self) -> VelocityConfig:
-        checked_boundary(self.boundary, tuple(self.domain))
+    def _velocity_fits_the_domain(self) -> VelocityConfig:
         for axis in "xyz":
             given = getattr(self.parameters, f"velocity_{axis}") is not None
             if given and axis not in self.domain:
@@ -70,9 +68,9 @@ class Advection(Equation):
     changes within less than some ten cells. In the conservative form a concentration grows as fast as the flow
     converges on the grid: the velocity should be smooth over ten cells.
 
-    Boundaries: periodic, Neumann (no slope) or a Dirichlet value, per axis or side, on the faces of the outermost
-    cells. They hold where the velocity points into the domain, Neumann ones to second order; where it points out
-    nothing is imposed.
+    Boundaries: periodic, Neumann (no slope), a Dirichlet value or any other wall, per axis or side, on the faces of the
+    outermost cells. They hold where the velocity points into the domain, Neumann ones to second order; where it points
+    out nothing is imposed.
 
     Source: C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439, doi:10.1016/0021-9991(88)90177-5.
 
@@ -105,4 +103,4 @@ class Advection(Equation):
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         """The rate of change as a function of the concentration."""
         velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
-        return advection(velocity, self.config.boundary, self._spacing, self.config.max_speed, self.config.form)
+        return advection(velocity, self.layout.fields[0].walls, self._spacing, self.config.max_speed, self.config.form)

@@ -64,5 +64,5 @@ class AdvectionDiffusion(Advection):
 
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         carried = super()._rate(parameters)
-        spread = diffusion(parameters["diffusivity"], self.config.boundary, self._spacing)
+        spread = diffusion(parameters["diffusivity"], self.layout.fields[0].walls, self._spacing)
         return lambda u: carried(u) + spread(u)

@@ -108,6 +108,7 @@ class Burgers(Equation):
             # Its sub-steps are alike, so that the stepper repeats one of them; those of the splitting share diffusion.
             self.substeps = self.convection_steps
         self._axes = grid.axes
+        self._walls = self.layout.fields[0].walls
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
         wavenumbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
         squared = sum(k**2 for k in np.meshgrid(*wavenumbers, indexing="ij"))
@@ -150,7 +151,7 @@ class Burgers(Equation):
         """-λ(u·∇)u by third-order upwind-biased differences."""
         total, speeds = 0.0, coefficient * u
         for axis in self._axes:
-            cells = neighbours(u, axis, "periodic", width=2)
+            cells = neighbours(u, axis, self._walls, self._spacing[axis], 2)
             total = total - upwind(cells, speeds[{"vector": axis}], self._spacing[axis])
         return total
 

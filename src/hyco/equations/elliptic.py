@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validato
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
-from hyco.fields import Boundary, FieldSpec, Layout, sides
+from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.schemes.linear_solve import solve_on_grid
+from hyco.schemes.stencils import cell, wall_diffusivity
+from hyco.walls.boundary import Boundary, PlainBoundary
 
 _SMALLEST = 1e-12
 
@@ -30,7 +32,7 @@ class StaticConfig(EquationConfig):
 
     is_static: ClassVar[bool] = True
 
-    boundary: Boundary = Field(
+    boundary: PlainBoundary = Field(
         default=0.0,
         description="the value on the wall, neumann (no flux) or periodic; or these by axis, or {lower, upper} by axis",
     )
@@ -60,23 +62,12 @@ class StaticConfig(EquationConfig):
 
     @model_validator(mode="after")
     def _boundary_makes_sense(self) -> StaticConfig:
-        if isinstance(self.boundary, dict) and set(self.boundary) != set(self.domain):
-            raise ValueError(f"boundary needs one entry for each axis of the domain: {', '.join(self.domain)}")
-        numbers = 0
-        for axis in self.domain:
-            spec = self.boundary[axis] if isinstance(self.boundary, dict) else self.boundary
-            if isinstance(spec, dict) and set(spec) != {"lower", "upper"}:
-                raise ValueError(f"boundary.{axis} needs both lower and upper")
-            both = sides(self.boundary, axis)
-            for side in both:
-                if isinstance(side, bool) or not (side in ("neumann", "periodic") or isinstance(side, int | float)):
-                    raise ValueError(f"boundary.{axis} is {side!r}; allowed: a number, neumann, periodic")
-            if both.count("periodic") == 1:
-                raise ValueError(f"boundary.{axis}: if one end is periodic, both are")
-            numbers += sum(not isinstance(side, str) for side in both)
-        if self.nodes == "vertex" and numbers < 2 * len(self.domain):
+        boundary = Boundary.of(self.boundary, tuple(self.domain))
+        walls = [wall for axis in self.domain for wall in boundary[axis]]
+        if self.nodes == "vertex" and any(wall.fixed_value is None for wall in walls):
             raise ValueError("nodes: vertex needs a value on every wall; use nodes: cell with neumann and periodic")
-        if not numbers and not self._reacts():
+        determined = any(not wall.periodic and wall.condition[0] != 0 for wall in walls)
+        if not determined and not self._reacts():
             raise ValueError(
                 "the solution is determined up to a constant only: give boundary a number on at least one side, "
                 "or the reaction a positive value"
@@ -148,8 +139,8 @@ class Elliptic(Equation):
         self.layout = Layout(grid=grid, fields=(field,))
         self._axes = grid.axes
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
-        self._sides = {axis: sides(config.boundary, axis) for axis in grid.axes}
-        self._wraps = [self._sides[axis][0] == "periodic" for axis in grid.axes]
+        self._walls = field.walls
+        self._wraps = [self._walls[axis].periodic for axis in grid.axes]
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Zero, `[count, C, *space]` float64: a static problem has no initial state."""
@@ -177,7 +168,7 @@ class Elliptic(Equation):
             lower, upper = fluxes[{axis: slice(0, n)}], fluxes[{axis: slice(1, n + 1)}]
             diagonal = diagonal + lower + upper
             couplings.append(-upper)
-            right = right + self._from_walls(fluxes, axis)
+            right = right + self._from_walls(fluxes, across, axis)
         leading, space = batch(diagonal), spatial(diagonal).only(self._axes, reorder=True)
 
         def native(values: Any) -> Tensor:
@@ -197,18 +188,30 @@ class Elliptic(Equation):
     def _face_diffusivity(self, k: Any, axis: str) -> Any:
         """κ on the faces along an axis, one more than there are unknowns, in units of the distance of two unknowns.
 
-        A wall with a value is half a cell away, which counts twice; a wall without flux counts nothing.
+        A wall with a value is half a cell away, which counts twice; a wall without flux counts nothing; in general it
+        is what the ghost value A u + B differs by from u, 1 - A.
         """
         n = k.shape.get_size(axis)
-        lower, upper = self._sides[axis]
-        if lower == "periodic":
+        walls = self._walls[axis]
+        if walls.periodic:
             wrapped = math.concat([k[{axis: slice(n - 2, n)}], k, k[{axis: slice(0, 2)}]], axis)
             return self._between(wrapped, axis)[{axis: slice(1, n + 2)}]
         inner = self._between(k, axis)
         if self._vertex:
             return inner
-        first, last = k[{axis: slice(0, 1)}], k[{axis: slice(n - 1, n)}]
-        return math.concat([_wall_factor(lower) * first, inner, _wall_factor(upper) * last], axis)
+        first, last = self._at_walls(k, axis)
+        lower, upper = (1 - wall.affine(self._spacing[axis])[0] for wall in walls)
+        return math.concat([lower * first, inner, upper * last], axis)
+
+    def _at_walls(self, k: Any, axis: str) -> list[Any]:
+        """κ on the lower and on the upper wall: that of the cell, or extrapolated where a flux passes."""
+        n = k.shape.get_size(axis)
+        ends = []
+        for wall, at, next_to in zip(self._walls[axis], (0, n - 1), (1, n - 2), strict=True):
+            own = cell(k, axis, at)
+            passes = wall.passes_flux(self._spacing[axis])
+            ends.append(wall_diffusivity(own, cell(k, axis, next_to)) if passes else own)
+        return ends
 
     def _between(self, k: Any, axis: str) -> Any:
         """κ half-way between neighbours along an axis, one fewer than there are values."""
@@ -227,26 +230,29 @@ class Elliptic(Equation):
         last = ((q - 5 * r + 15 * s + 5 * t) / 16)[{axis: slice(n - 4, n - 3)}]
         return math.exp(math.concat([first, (9 * (r + s) - q - t) / 16, last], axis))
 
-    def _from_walls(self, fluxes: Any, axis: str) -> Any:
-        """What the values on the walls of an axis add to the right-hand side, where it is not zero everywhere."""
-        lower, upper = (side if not isinstance(side, str) else 0.0 for side in self._sides[axis])
-        if not lower and not upper:
+    def _from_walls(self, fluxes: Any, diffusivity: Any, axis: str) -> Any:
+        """What the walls of an axis add to the right-hand side, where it is not zero everywhere: κB/h²."""
+        h = self._spacing[axis]
+        ghosts = [(0.0, 0.0) if wall.periodic else wall.affine(h) for wall in self._walls[axis]]
+        if not any(offset for _, offset in ghosts):
             return 0.0
         n = fluxes.shape.get_size(axis) - 1
-        first, last = fluxes[{axis: slice(0, 1)}], fluxes[{axis: slice(n, n + 1)}]
+        ends = [fluxes[{axis: slice(0, 1)}], fluxes[{axis: slice(n, n + 1)}]]
         between = math.zeros_like(fluxes[{axis: slice(1, n - 1)}])
-        return math.concat([lower * first, between, upper * last], axis)
+        for i, (factor, offset) in enumerate(ghosts):
+            # The face has (1 - A) κ/h², from which κ/h² follows but for A = 1.
+            if factor == 1 and offset != 0:
+                ends[i] = (offset / h**2) * self._at_walls(diffusivity, axis)[i]
+            else:
+                ends[i] = (offset / (1 - factor) if offset else 0.0) * ends[i]
+        return math.concat([ends[0], between, ends[1]], axis)
 
     def _with_walls(self, values: Any) -> Any:
         """Put the values on the walls around the unknowns, if they are nodes."""
         if not self._vertex:
             return values
         for axis in self._axes:
-            lower, upper = self._sides[axis]
+            lower, upper = (wall.fixed_value for wall in self._walls[axis])
             wall = math.zeros_like(values[{axis: slice(0, 1)}])
-            values = math.concat([wall + float(lower), values, wall + float(upper)], axis)
+            values = math.concat([wall + lower, values, wall + upper], axis)
         return values
-
-
-def _wall_factor(side: str | float) -> float:
-    return 0.0 if side == "neumann" else 2.0

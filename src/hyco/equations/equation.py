@@ -27,6 +27,7 @@ from hyco.equations.initial_states import random_smooth_states
 from hyco.expressions import Expression
 from hyco.fields import Layout
 from hyco.grid import Grid
+from hyco.walls.boundary import Boundary
 
 AXES = ("x", "y", "z")
 
@@ -86,6 +87,12 @@ class EquationConfig(BaseModel):
                 raise ValueError(f"parameters.{name} is not finite{where}; allowed: finite numbers")
             if not bool(((values >= lower) & (values <= upper)).all()):
                 raise ValueError(f"parameters.{name} leaves what is stable; allowed: {lower:g} to {upper:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _boundary_fits_the_domain(self) -> EquationConfig:
+        """To be overridden where `boundary` is something else than walls."""
+        Boundary.of(self.boundary, tuple(self.domain))
         return self
 
     @property
@@ -189,7 +196,7 @@ class Equation(ABC):
         """
         layout = self.layout
         return random_smooth_states(
-            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.fields[0].boundary
+            layout.grid, len(layout.channels), count, length_scale, amplitude, generator, layout.fields[0].walls
         )
 
     def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:

@@ -119,7 +119,7 @@ class GrayScott(Equation):
         both = math.stack([u, v], substances)
         diffusivity = math.stack([parameters["diffusivity_u"], parameters["diffusivity_v"]], substances) * self._tau
         # Few operations on whole fields: this step runs thousands of times.
-        sides, center = around(both, self.config.boundary, self._spacing)
+        sides, center = around(both, self.layout.fields[0].walls, self._spacing)
         kept = 1 - diffusivity * center - math.stack([feed, feed + kill], substances)
         linear = math.stack([feed, 0 * feed], substances) + both * kept + sides * diffusivity
         largest = self._largest_reaction(parameters["diffusivity_u"], parameters["feed"])
@@ -144,9 +144,10 @@ class GrayScott(Equation):
                 draws = torch.rand(grid.dimensions + 1, generator=generator, dtype=torch.float64)
                 radius = length_scale * (0.6 + 0.8 * float(draws[-1]))
                 squared: Tensor = torch.zeros((), dtype=torch.float64)
-                for x, low, size, draw in zip(points, grid.lower, grid.size, draws[:-1], strict=True):
+                axes = zip(points, grid.lower, grid.size, draws[:-1], self.layout.periodic, strict=True)
+                for x, low, size, draw, wraps in axes:
                     away = (x - low - size * draw).abs()
-                    if self.config.boundary == "periodic":
+                    if wraps:
                         away = torch.minimum(away, size - away)
                     squared = squared + away**2
                 simulation |= squared <= radius**2

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import rkl2, rkl2_reach, rkl2_stages
-from hyco.schemes.stencils import checked_boundary
 from hyco.schemes.transport import diffusion, diffusion_stiffness
 
 # A step with more stages is cut into shorter ones: a traced step has about ten operations per stage and axis.
@@ -37,11 +36,6 @@ class HeatConfig(EquationConfig):
         description="largest diffusivity that the step must be stable for; sets its stages [length²/time]"
     )
     substeps: PositiveInt = Field(default=1, description="time steps from one state to the next, at least")
-
-    @model_validator(mode="after")
-    def _boundary_is_known(self) -> HeatConfig:
-        checked_boundary(self.boundary, tuple(self.domain))
-        return self
 
     @model_validator(mode="after")
     def _order_has_a_form(self) -> HeatConfig:
@@ -72,8 +66,8 @@ class Heat(Equation):
     zero there, which mirrored cells take it to be, and the order is 2. These differences may let extremes grow a
     little from rough states; ∫|∇u|² never grows.
 
-    Boundaries: periodic, Neumann (no slope) or a Dirichlet value, per axis or side, on the faces of the outermost
-    cells.
+    Boundaries: periodic, Neumann (no slope), a Dirichlet value or any other wall, per axis or side, on the faces of the
+    outermost cells.
 
     Source: C. D. Meyer, D. S. Balsara and T. D. Aslam, J. Comput. Phys. 257 (2014) 594,
     doi:10.1016/j.jcp.2013.08.021.
@@ -103,6 +97,7 @@ class Heat(Equation):
         """Advance the field `temperature` by `dt / substeps`; see the class for the scheme."""
         temperature = fields["temperature"]
         config = self.config
-        rate = diffusion(parameters["diffusivity"], config.boundary, self._spacing, config.form, config.order)
+        walls = self.layout.fields[0].walls
+        rate = diffusion(parameters["diffusivity"], walls, self._spacing, config.form, config.order)
         values = rkl2(temperature.values, self.dt / self.substeps, rate, self.stages)
         return {"temperature": temperature.with_values(values)}

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyco.fields import Boundary, Side, sides
 from hyco.grid import Grid
-from hyco.schemes.spectral import laplacian_matrix
+from hyco.schemes.spectral import ZERO_EIGENVALUE, laplacian_matrix
+from hyco.walls.boundary import AnyBoundary, AxisWalls, Boundary
 
 
 def random_smooth_states(
@@ -20,7 +20,7 @@ def random_smooth_states(
     length_scale: float,
     amplitude: float,
     generator: torch.Generator,
-    boundary: Boundary = "periodic",
+    boundary: AnyBoundary = "periodic",
 ) -> Tensor:
     """Gaussian random fields `[count, channels, *space]`, float64, about zero.
 
@@ -33,14 +33,15 @@ def random_smooth_states(
     Args:
         length_scale: l, in units of length.
         amplitude: a, in units of the field.
-        boundary: periodic, neumann or a value, or these by axis and side. The fields vanish at a wall with a value,
-            whatever it is: what is beyond the wall then enters.
+        boundary: walls of any kind, by axis and side. The fields vanish at a wall with a value, whatever it is, and
+            have no slope at others: what is beyond the wall then enters.
     """
-    walls = [sides(boundary, axis) for axis in grid.axes]
-    periodic = [pair[0] == "periodic" for pair in walls]
-    mixed = [(pair[0] == "neumann") != (pair[1] == "neumann") for pair in walls]
+    read = Boundary.of(boundary)
+    walls = [read[axis] for axis in grid.axes]
+    periodic = [pair.periodic for pair in walls]
+    mixed = [(pair.lower.fixed_value is None) != (pair.upper.fixed_value is None) for pair in walls]
     shape = [n if wraps or halves else 2 * n for n, wraps, halves in zip(grid.resolution, periodic, mixed, strict=True)]
-    halfway = {i: waves(*walls[i], grid.size[i], grid.resolution[i]) for i in range(grid.dimensions) if mixed[i]}
+    halfway = {i: waves(walls[i], grid.size[i], grid.resolution[i]) for i in range(grid.dimensions) if mixed[i]}
     wavenumbers = [
         halfway[i][0].numpy() if i in halfway else 2 * np.pi * np.fft.fftfreq(n, h)
         for i, (n, h) in enumerate(zip(shape, grid.spacing, strict=True))
@@ -65,13 +66,13 @@ def random_smooth_states(
             states = (states.movedim(axis, -1) @ (halfway[i][1] / math.sqrt(n))).movedim(-1, axis)
         elif not periodic[i]:
             mirrored = states.flip(axis)
-            states = (states + mirrored if pair[0] == "neumann" else states - mirrored) / np.sqrt(2)
+            states = (states + mirrored if pair.lower.fixed_value is None else states - mirrored) / np.sqrt(2)
             states = states.narrow(axis, 0, n)
     return states
 
 
-def waves(lower: Side, upper: Side, size: float, n: int) -> tuple[Tensor, Tensor]:
-    """Waves on an axis that keep its boundary conditions: zero where a wall has a value, no slope where it has none.
+def waves(walls: AxisWalls, size: float, n: int) -> tuple[Tensor, Tensor]:
+    """Waves on an axis that keep its boundary conditions: zero where a wall has a value, no slope at others.
 
     Between x = 0 and L, with k = 0, 1, …: periodic 1, cos and sin 2πkx/L; two values sin π(k + 1)x/L; two Neumann
     walls cos πkx/L; a value and Neumann sin π(k + ½)x/L; Neumann and a value cos π(k + ½)x/L. The highest that n
@@ -82,11 +83,11 @@ def waves(lower: Side, upper: Side, size: float, n: int) -> tuple[Tensor, Tensor
         a mean square of one.
     """
     x = (torch.arange(n, dtype=torch.float64) + 0.5) * (size / n)
-    if lower == "periodic":
+    if walls.periodic:
         numbers = [0.0] + [2 * math.pi * k / size for k in range(1, (n + 1) // 2) for _ in range(2)]
         functions = [torch.cos] + [torch.cos, torch.sin] * (len(numbers) // 2)
     else:
-        slopes = (lower == "neumann", upper == "neumann")
+        slopes = (walls.lower.fixed_value is None, walls.upper.fixed_value is None)
         first = {(True, True): 0.0, (False, False): 1.0}.get(slopes, 0.5)
         numbers = [math.pi * (k + first) / size for k in range(n - int(first))]
         functions = [torch.cos if slopes[0] else torch.sin] * len(numbers)
@@ -94,27 +95,31 @@ def waves(lower: Side, upper: Side, size: float, n: int) -> tuple[Tensor, Tensor
     return torch.tensor(numbers, dtype=torch.float64), torch.stack(shapes)
 
 
-def wall_field(grid: Grid, boundary: Boundary) -> Tensor:
-    """The field `[*space]` with the walls' values and Δu = 0 between them: what is left of a state keeps zero walls.
+def wall_field(grid: Grid, boundary: AnyBoundary) -> Tensor:
+    """The field `[*space]` with the walls' conditions and Δu = 0 between: what is left of a state keeps zero walls.
 
     Between two walls it is linear; where all values are equal it is that value. Values that differ from one axis to
     another meet in corners with a jump, which is then in this field and not in the rest. No slope at Neumann walls;
-    zero where no wall has a value other than zero.
+    zero where all conditions are homogeneous.
     """
+    walls = Boundary.of(boundary)
     right = np.zeros(grid.resolution)
     parts = []
     for i, (axis, n, h) in enumerate(zip(grid.axes, grid.resolution, grid.spacing, strict=True)):
-        ends = sides(boundary, axis)
-        parts.append(np.linalg.eigh(laplacian_matrix(n, h, *ends)))
-        for at, side in zip((0, n - 1), ends, strict=True):
-            if not isinstance(side, str):
-                # The ghost cell behind a wall is 2 g - u; the matrix has its -u.
-                np.moveaxis(right, i, 0)[at] -= 2 * side / h**2
+        pair = walls[axis]
+        parts.append(np.linalg.eigh(laplacian_matrix(n, h, pair)))
+        for at, wall in zip((0, n - 1), pair, strict=True):
+            if not wall.periodic:
+                # The ghost value behind a wall is A u + B; the matrix has its A u.
+                np.moveaxis(right, i, 0)[at] -= wall.affine(h)[1] / h**2
     if not right.any():
         return torch.zeros(grid.resolution, dtype=torch.float64)
     for i, (_, vectors) in enumerate(parts):
         right = np.moveaxis(np.tensordot(vectors.T, right, (1, i)), 0, i)
-    right = right / np.asarray(sum(np.meshgrid(*[values for values, _ in parts], indexing="ij")))
+    total = np.asarray(sum(np.meshgrid(*[values for values, _ in parts], indexing="ij")))
+    # Where no wall fixes the value, the constant is left at zero: then slopes that contradict each other give Δu ≠ 0.
+    singular = np.abs(total) < ZERO_EIGENVALUE * np.abs(total).max()
+    right = np.where(singular, 0.0, right / np.where(singular, 1.0, total))
     for i, (_, vectors) in enumerate(parts):
         right = np.moveaxis(np.tensordot(vectors, right, (1, i)), 0, i)
     return torch.from_numpy(np.ascontiguousarray(right))

@@ -84,6 +84,7 @@ class InviscidBurgers(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=("x",), boundary="periodic"),))
         self._h = grid.spacing[0]
+        self._walls = self.layout.fields[0].walls
         self._negligible = config.max_speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
         self.substeps = ceil(config.dt * config.max_speed / self._h / _COURANT)
 
@@ -102,7 +103,7 @@ class InviscidBurgers(Equation):
         u, h = velocity.values, self.dt / self.substeps
         push: Any = 0.0
         if varies(parameters["potential"]):
-            left, _, right = neighbours(parameters["potential"], "x", "periodic")
+            left, _, right = neighbours(parameters["potential"], "x", self._walls, self._h)
             push = (left - right) * (h / (2 * self._h))
         first = u + self._flow(u, h) + push
         second = 0.75 * u + 0.25 * (first + self._flow(first, h) + push)
@@ -110,7 +111,7 @@ class InviscidBurgers(Equation):
 
     def _flow(self, u: Any, h: float) -> Any:
         """What flows into each cell through its faces in a time `h`."""
-        padded = pad(u, "x", 2, "periodic")
+        padded = pad(u, "x", 2, self._walls, self._h)
         before, after = between(padded, "x")
         a, b = between(after - before, "x")
         half = (a * b + self._negligible) * (a + b) / (2 * (a * a + b * b + 2 * self._negligible))

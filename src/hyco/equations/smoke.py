@@ -64,7 +64,7 @@ class SmokeConfig(EquationConfig):
         return formula
 
     @model_validator(mode="after")
-    def _box(self) -> SmokeConfig:
+    def _boundary_fits_the_domain(self) -> SmokeConfig:
         if len(self.domain) == 1:
             raise ValueError("smoke needs two or three dimensions (domain: x and y, or x, y and z)")
         if self.inflow is not None:
@@ -126,8 +126,8 @@ class Smoke(Equation):
         self.layout = Layout(
             grid=grid,
             fields=(
-                FieldSpec("smoke", boundary=self.box.scalar_boundary),
-                FieldSpec("velocity", components=grid.axes, staggered=True, boundary=self.box.velocity_boundary),
+                FieldSpec("smoke", boundary=self.box.scalar_boundary.plain),
+                FieldSpec("velocity", components=grid.axes, staggered=True, boundary=self.box.velocity_boundary.plain),
             ),
         )
         convection = config.max_speed * sum(UPWIND_STEPS / h for h in grid.spacing)
@@ -165,7 +165,7 @@ class Smoke(Equation):
             part = _LOWER_PART if axis == self._up else 1.0
             middle = grid.lower[i] + part * size * random[..., i].reshape(count, _PUFFS, *ones)
             distance = (place - middle).abs()
-            if self.box.sides[axis][0] == "periodic":
+            if self.box.wraps(axis):
                 distance = torch.minimum(distance, size - distance)
             squared = squared + distance**2
         puffs = strength.reshape(count, _PUFFS, *ones) * torch.exp(

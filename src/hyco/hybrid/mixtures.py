@@ -54,16 +54,16 @@ def mixing_weights(count: int, layout: Layout, length: float | None, generator: 
         shape = (count, *[1] * (1 + layout.grid.dimensions))
         return torch.rand(shape, generator=generator, dtype=torch.float64)
     length = length or min(layout.grid.size) / 6
-    kinds = zip(layout.grid.axes, layout.boundaries, strict=True)
-    boundary = {axis: kind if kind == "periodic" else "neumann" for axis, kind in kinds}
+    axes = zip(layout.grid.axes, layout.periodic, strict=True)
+    boundary = {axis: "periodic" if wraps else "neumann" for axis, wraps in axes}
     smooth = random_smooth_states(layout.grid, 1, count, length, _CONTRAST, generator, boundary)
     return torch.sigmoid(smooth)
 
 
 def shifted(states: Tensor, layout: Layout, generator: torch.Generator) -> Tensor:
     """Each state `[N, C, *space]` moved by a random number of cells along periodic axes without padding."""
-    for axis, (kind, n) in enumerate(zip(layout.boundaries, layout.grid.resolution, strict=True), start=2):
-        if kind == "periodic" and layout.shape[axis - 2] == n:
+    for axis, (wraps, n) in enumerate(zip(layout.periodic, layout.grid.resolution, strict=True), start=2):
+        if wraps and layout.shape[axis - 2] == n:
             moves = torch.randint(0, n, (len(states),), generator=generator)
             shape = [len(states) if i == 0 else n if i == axis else 1 for i in range(states.ndim)]
             cells = ((torch.arange(n) - moves[:, None]) % n).reshape(shape)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 
 from hyco.equations.initial_states import wall_field, waves
-from hyco.fields import Layout, sides
+from hyco.fields import Layout
 
 # Modes whose prior standard deviation is below this part of the largest are left out.
 _NEGLIGIBLE = 1e-3
@@ -75,7 +75,7 @@ class InitialStates:
             raise ValueError("physical.initial_state is for fields with one boundary; here they differ: set null")
         basis = _modes(layout, prior, open_walls=open_walls).to(observed)
         self._basis = basis.flatten(1)
-        self._mean = wall_field(layout.grid, layout.fields[0].boundary).to(observed)
+        self._mean = wall_field(layout.grid, layout.fields[0].walls).to(observed)
         self.per_simulation = channels * len(basis)
         deviation = (observed - self._mean).reshape(-1, self._basis.shape[1])
         # The modes are orthogonal: each coordinate is a projection of its own.
@@ -105,11 +105,11 @@ def _modes(layout: Layout, prior: InitialStatePrior, *, open_walls: bool) -> Ten
     grid = layout.grid
     fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
     for i, (axis, size, n) in enumerate(zip(grid.axes, grid.size, grid.resolution, strict=True)):
-        lower, upper = sides(layout.fields[0].boundary, axis)
-        if open_walls and lower != "periodic":
+        walls = layout.fields[0].walls[axis]
+        if open_walls and not walls.periodic:
             stds, shapes = _free_modes(n, grid.spacing[i], prior.length_scale)
         else:
-            numbers, shapes = waves(lower, upper, size, n)
+            numbers, shapes = waves(walls, size, n)
             # Relative to the first: those of a long correlation length would all be rounded to zero.
             stds = torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * prior.length_scale**2)
         keep = stds > _NEGLIGIBLE * stds.max()

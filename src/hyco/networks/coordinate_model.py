@@ -87,7 +87,7 @@ class CoordinateModel(NetworkModel):
         if config.stepping:
             raise ValueError(f"network.name: {config.name} steps states; a coordinate model needs one such as mlp")
         _check_layout(layout)
-        inputs = sum(2 if kind == "periodic" else 1 for kind in layout.boundaries) + int(steps > 1)
+        inputs = sum(2 if wraps else 1 for wraps in layout.periodic) + int(steps > 1)
         module = build(
             config,
             in_channels=inputs,
@@ -105,9 +105,9 @@ class CoordinateModel(NetworkModel):
     def space_inputs(self, positions: Tensor) -> Tensor:
         """What the network sees of places `[N, d]`: `[N, d']`, float32."""
         grid, inputs = self.layout.grid, []
-        for i, kind in enumerate(self.layout.boundaries):
+        for i, wraps in enumerate(self.layout.periodic):
             part = (positions[:, i].double() - grid.lower[i]) / grid.size[i]
-            if kind == "periodic":
+            if wraps:
                 inputs += [(2 * math.pi * part).sin(), (2 * math.pi * part).cos()]
             else:
                 inputs.append(2 * part - 1)

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from hyco.networks.layers import ConvolutionalConfig, activation, normalisation
-from hyco.networks.padding import Convolution
+from hyco.networks.padding import Convolution, mirrored_sides
 
 
 class FNOConfig(ConvolutionalConfig):
@@ -70,8 +70,8 @@ class SpectralConvolution(nn.Module):
         lengths = _lengths(shape, self.boundaries)
         modes = [min(self.modes, _held(length)) for length in lengths]
         for axis, boundary in enumerate(self.boundaries):
-            if boundary != "periodic":
-                x = torch.cat([x, *_behind(x, boundary, 2 + axis)], 2 + axis)
+            if behind := _behind(x, boundary, 2 + axis):
+                x = torch.cat([x, *behind], 2 + axis)
         weight = torch.view_as_complex(self.weight).narrow(-1, 0, modes[-1])
         # Axis by axis, so that modes cut from one axis need no transform along the next.
         # In float32, also in mixed precision: there is no transform in bfloat16.
@@ -128,13 +128,18 @@ class FNO(nn.Module):
 
 def _lengths(shape: Sequence[int], boundaries: Sequence[str]) -> list[int]:
     """Cells of each axis in the transform."""
-    parts = {"periodic": 1, "neumann": 2, "dirichlet": 2}
-    return [n * parts.get(boundary, 3) for n, boundary in zip(shape, boundaries, strict=True)]
+    return [n * (1 + len(_sides(boundary))) for n, boundary in zip(shape, boundaries, strict=True)]
+
+
+def _sides(boundary: str) -> list[bool]:
+    """Which walls mirror, the upper one first; one for both where they are alike, none where the axis goes round."""
+    lower, upper = mirrored_sides(boundary) or (None, None)
+    return [side for side in dict.fromkeys((upper, lower)) if side is not None]
 
 
 def _behind(x: Tensor, boundary: str, axis: int) -> list[Tensor]:
     """What follows an axis with walls in the transform, which goes round: what is behind the lower wall comes last."""
-    return [x.flip(axis) if side == "neumann" else torch.zeros_like(x) for side in reversed(boundary.split("-"))]
+    return [x.flip(axis) if mirrored else torch.zeros_like(x) for mirrored in _sides(boundary)]
 
 
 def _held(length: int) -> int:

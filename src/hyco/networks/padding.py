@@ -18,6 +18,14 @@ _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
 _SMALL = 2**15
 
 
+def mirrored_sides(boundary: str) -> tuple[bool, bool] | None:
+    """Whether the lower and the upper wall of an axis mirror values (else zeros are behind them); None: periodic."""
+    if boundary == "periodic":
+        return None
+    lower, _, upper = boundary.partition("-")
+    return lower == "neumann", (upper or lower) == "neumann"
+
+
 def pad(x: Tensor, width: int, boundary: str, axis: int) -> Tensor:
     """Add `width` cells on both sides of one axis.
 
@@ -28,17 +36,17 @@ def pad(x: Tensor, width: int, boundary: str, axis: int) -> Tensor:
     if width == 0:
         return x
     n = x.shape[axis]
-    if boundary == "periodic":
+    mirrors = mirrored_sides(boundary)
+    if mirrors is None:
         if width > n:
             return x.index_select(axis, torch.arange(-width, n + width, device=x.device) % n)
         # Faster than F.pad(mode="circular"), forward and backward.
         return torch.cat([x.narrow(axis, n - width, width), x, x.narrow(axis, 0, width)], axis)
     shape = list(x.shape)
     shape[axis] = width
-    lower, upper = boundary.split("-") if "-" in boundary else (boundary, boundary)
     ends = [
-        x.narrow(axis, at, 1).expand(shape) if side == "neumann" else x.new_zeros(shape)
-        for side, at in ((lower, 0), (upper, n - 1))
+        x.narrow(axis, at, 1).expand(shape) if mirrored else x.new_zeros(shape)
+        for mirrored, at in zip(mirrors, (0, n - 1), strict=True)
     ]
     return torch.cat([ends[0], x, ends[1]], axis)
 

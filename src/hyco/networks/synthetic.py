@@ -77,7 +77,7 @@ class SyntheticModel(NetworkModel):
         self._inner = _filled(valid)
         self._margins = _margins(self._inner, layout.shape)
         inner_shape = [s.stop - s.start for s in self._inner]
-        channels = coordinate_channels(inner_shape, layout.boundaries) if config.coordinates else None
+        channels = coordinate_channels(inner_shape, layout.periodic) if config.coordinates else None
         self.register_buffer("coordinates", channels, persistent=False)
 
     @classmethod
@@ -108,7 +108,7 @@ class SyntheticModel(NetworkModel):
         if problem is not None:
             key, text = problem
             raise ValueError(f"network.{key}: {text}")
-        extra = len(coordinate_channels([1] * len(boundaries), boundaries)) if config.coordinates else 0
+        extra = len(coordinate_channels([1] * len(boundaries), layout.periodic)) if config.coordinates else 0
         module = build(
             config,
             in_channels=channels + extra,

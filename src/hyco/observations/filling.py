@@ -30,9 +30,8 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
         state[valid] = fallback
         return state
     lower = np.array(layout.grid.lower)
-    kinds = zip(layout.boundaries, layout.grid.size, strict=True)
     # No size: that axis is not periodic.
-    period = np.array([size if kind == "periodic" else 0.0 for kind, size in kinds])
+    period = np.array([size if wraps else 0.0 for wraps, size in zip(layout.periodic, layout.grid.size, strict=True)])
 
     def wrapped(places: Tensor) -> NDArray[np.float64]:
         inside = places.numpy() - lower

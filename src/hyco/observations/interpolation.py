@@ -8,14 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from hyco.fields import FieldSpec, Layout, sides
+from hyco.fields import FieldSpec, Layout
 
 Method = Literal["linear", "cubic"]
-
-# A value one half cell beyond a wall, on a cubic through what holds there and three cells: weights of these cells, and
-# of the wall's value. It takes the value (Dirichlet), or has no slope there (Neumann).
-_BEYOND_VALUE, _OF_VALUE = (-3.0, 1.0, -0.2), 3.2
-_BEYOND_SLOPE = (21 / 23, 3 / 23, -1 / 23)
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,9 @@ def entry_coordinates(layout: Layout, channel: int) -> dict[str, Tensor]:
 def stencil(layout: Layout, positions: Tensor, method: Method = "linear") -> Stencil:
     """The stencil of places in the domain.
 
-    Between a wall and the nearest entry the wall's value takes part (Dirichlet) or the field is constant (Neumann),
-    for cubic without slope at the wall; along a periodic axis the first entry follows the last. Each staggered
-    component is read from its own faces.
+    Between a wall and the nearest entry the wall takes part: its value (Dirichlet), no slope (Neumann; for linear the
+    field is constant there), or what follows from its condition (`Wall.affine`, `Wall.cubic_ghost`); along a periodic
+    axis the first entry follows the last. Each staggered component is read from its own faces.
 
     Args:
         positions: coordinates in the domain, `[*places, d]` float64.
@@ -94,19 +89,17 @@ def _linear(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Te
     after = (place - first).clamp(0, 1)
     index = torch.stack([first, first + 1], dim=-1)
     weight = torch.stack([1 - after, after], dim=-1)
-    lower, upper = sides(field.boundary, axis)
-    if lower == "periodic":
+    walls = field.walls[axis]
+    if walls.periodic:
         return index % n, weight, torch.zeros_like(x)
     stored = layout.extent(channel)[i]
-    wall = torch.zeros_like(x)
-    for side, outside in ((lower, index < stored.start), (upper, index >= stored.stop)):
-        if side == "neumann":
-            continue
-        # A face on the wall has the wall's value g. A cell beyond it mirrors the nearest one: 2 g - u.
-        value = float(side) if on_faces else 2 * float(side)
-        wall = wall + torch.where(outside, weight * value, 0.0).sum(dim=-1)
-        weight = torch.where(outside, torch.zeros_like(weight) if on_faces else -weight, weight)
-    return index.clamp(stored.start, stored.stop - 1), weight, wall
+    offset = torch.zeros_like(x)
+    for wall, outside in ((walls.lower, index < stored.start), (walls.upper, index >= stored.stop)):
+        # A face beyond the stored ones has the wall's value. A cell beyond a wall is its ghost cell.
+        factor, value = (0.0, wall.fixed_value or 0.0) if on_faces else wall.affine(grid.spacing[i])
+        offset = offset + torch.where(outside, weight * value, 0.0).sum(dim=-1)
+        weight = torch.where(outside, factor * weight, weight)
+    return index.clamp(stored.start, stored.stop - 1), weight, offset
 
 
 def _cubic(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,30 +108,29 @@ def _cubic(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Ten
     axis, n = grid.axes[i], grid.resolution[i]
     on_faces = axis == component
     place = (x - grid.lower[i]) / grid.spacing[i] - (0.0 if on_faces else 0.5)
-    lower, upper = sides(field.boundary, axis)
+    walls = field.walls[axis]
     first = place.floor().long() - 1
-    if lower != "periodic":
+    if not walls.periodic:
         # Where nodes stand on the walls, four of them serve up to there.
         first = first.clamp(0, n - 4) if field.vertex else first.clamp(0 if on_faces else -1, n - 3)
     index = first[..., None] + torch.arange(4)
     t = (place - first)[..., None] - torch.arange(4)
     a, b, c, d = t.unbind(-1)
     weight = torch.stack([-b * c * d / 6, a * c * d / 2, -a * b * d / 2, a * b * c / 6], dim=-1)
-    if lower == "periodic":
+    if walls.periodic:
         return index % n, weight, torch.zeros_like(x)
     stored = layout.extent(channel)[i]
-    wall = torch.zeros_like(x)
-    for side, end, order in ((lower, 0, (1, 2, 3)), (upper, 3, (2, 1, 0))):
+    offset = torch.zeros_like(x)
+    for wall, end, order in ((walls.lower, 0, (1, 2, 3)), (walls.upper, 3, (2, 1, 0))):
         outside = index[..., end] < stored.start if end == 0 else index[..., end] >= stored.stop
-        if on_faces and side == "neumann":
-            continue
         share = torch.where(outside, weight[..., end], 0.0)
         spread = torch.zeros(4, dtype=torch.float64)
-        if not on_faces:
-            beyond = _BEYOND_SLOPE if side == "neumann" else _BEYOND_VALUE
+        if on_faces:
+            offset = offset + share * (wall.fixed_value or 0.0)
+        else:
+            beyond, factor = wall.cubic_ghost(grid.spacing[i])
             spread[list(order)] = torch.tensor(beyond, dtype=torch.float64)
-        if side != "neumann":
-            wall = wall + share * float(side) * (1.0 if on_faces else _OF_VALUE)
+            offset = offset + share * wall.condition[2] * factor
         spread[end] = -1.0
         weight = weight + share[..., None] * spread
-    return index.clamp(stored.start, stored.stop - 1), weight, wall
+    return index.clamp(stored.start, stored.stop - 1), weight, offset

@@ -9,23 +9,24 @@ from numpy.typing import NDArray
 from phi import math
 from phi.math import spatial
 
-from hyco.fields import Boundary, Side, sides
 from hyco.grid import Grid
+from hyco.walls.boundary import AnyBoundary, AxisWalls, Boundary
 
 Array = NDArray[np.float64]
 
 # Eigenvalues below this fraction of the largest are zero: the constant, where no side fixes the value.
-_ZERO = 1e-10
+ZERO_EIGENVALUE = 1e-10
 
 
-def laplacian_matrix(n: int, spacing: float, lower: Side, upper: Side) -> Array:
+def laplacian_matrix(n: int, spacing: float, walls: AxisWalls) -> Array:
     """The second difference `[n, n]` along one axis, with the ghost cells of `stencils.pad`; symmetric."""
     matrix = np.diag(np.full(n, -2.0)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)
-    for at, other, side in ((0, n - 1, lower), (n - 1, 0, upper)):
-        if side == "periodic":
+    for at, other, wall in ((0, n - 1, walls.lower), (n - 1, 0, walls.upper)):
+        if wall.periodic:
             matrix[at, other] += 1
         else:
-            matrix[at, at] += 1 if side == "neumann" else -1
+            # Of the ghost value A u + B; B is for the right-hand side.
+            matrix[at, at] += wall.affine(spacing)[0]
     return matrix / spacing**2
 
 
@@ -40,12 +41,13 @@ class Poisson:
 
     Args:
         grid: any number of axes, any cell widths.
-        boundary: per axis and side "periodic", "neumann" (no slope at the wall) or 0.0 (p = 0 on the wall).
+        boundary: any walls, of which only the homogeneous part counts: a p + b ∂p/∂n = 0.
     """
 
-    def __init__(self, grid: Grid, boundary: Boundary) -> None:
+    def __init__(self, grid: Grid, boundary: AnyBoundary) -> None:
         self._axes = grid.axes
-        self.periodic = all(sides(boundary, axis)[0] == "periodic" for axis in grid.axes)
+        walls = Boundary.of(boundary)
+        self.periodic = all(walls[axis].periodic for axis in grid.axes)
         self._forward: dict[str, Any] = {}
         self._backward: dict[str, Any] = {}
         eigenvalues = []
@@ -53,12 +55,12 @@ class Poisson:
             if self.periodic:
                 eigenvalues.append((2 * np.cos(2 * np.pi * np.fft.fftfreq(n)) - 2) / h**2)
                 continue
-            values, vectors = np.linalg.eigh(laplacian_matrix(n, h, *sides(boundary, axis)))
+            values, vectors = np.linalg.eigh(laplacian_matrix(n, h, walls[axis]))
             eigenvalues.append(values)
             self._forward[axis] = math.wrap(vectors, spatial("cell,mode"))
             self._backward[axis] = math.wrap(vectors.T.copy(), spatial("cell,mode"))
         total = np.asarray(sum(np.meshgrid(*eigenvalues, indexing="ij")))
-        zero = np.abs(total) < _ZERO * np.abs(total).max()
+        zero = np.abs(total) < ZERO_EIGENVALUE * np.abs(total).max()
         inverse = np.where(zero, 0.0, 1 / np.where(zero, 1.0, total))
         self._inverse = math.wrap(inverse, spatial(",".join(grid.axes)))
 

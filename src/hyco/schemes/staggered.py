@@ -12,13 +12,13 @@ from typing import Any, Literal
 from phi import math
 from pydantic import BaseModel, ConfigDict, Field
 
-from hyco.fields import Boundary
 from hyco.grid import Grid
 from hyco.schemes.spectral import Poisson
 from hyco.schemes.stencils import pad
 from hyco.schemes.transport import upwind
+from hyco.walls.boundary import Boundary
 
-Wall = Literal["closed", "open"]
+Side = Literal["closed", "open"]
 Velocity = Mapping[str, Any]
 
 
@@ -27,8 +27,8 @@ class Walls(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lower: Wall = Field(description="closed or open")
-    upper: Wall = Field(description="closed or open")
+    lower: Side = Field(description="closed or open")
+    upper: Side = Field(description="closed or open")
 
 
 AxisSides = Literal["periodic", "closed", "open"] | Walls
@@ -74,13 +74,17 @@ class StaggeredBox:
             found[axis] = names[lower]
             if names[lower] != names[upper]:
                 found[axis] = {"lower": names[lower], "upper": names[upper]}
-        return found
+        return Boundary.of(found)
+
+    def wraps(self, axis: str) -> bool:
+        """Whether an axis is periodic."""
+        return self.velocity_boundary[axis].periodic
 
     def faces(self, component: Any, axis: str) -> Any:
         """All n + 1 faces along the component's own axis, walls and the repeated periodic face among them."""
         lower, upper = self.sides[axis]
         first = component[{axis: slice(0, 1)}]
-        if lower == "periodic":
+        if self.wraps(axis):
             return math.concat([component, first], axis)
         wall = {"closed": [0 * first], "open": []}
         return math.concat([*wall[lower], component, *wall[upper]], axis)
@@ -104,14 +108,14 @@ class StaggeredBox:
         pressure = self._poisson.solve(self.divergence(velocity))
         projected = {}
         for axis in self.axes:
-            padded = pad(pressure, axis, 1, self._pressure_boundary)
+            padded = pad(pressure, axis, 1, self._pressure_boundary, self.spacing[axis])
             gradient = self.stored(_difference(padded, axis) / self.spacing[axis], axis)
             projected[axis] = velocity[axis] - gradient
         return projected
 
     def to_faces(self, scalar: Any, axis: str) -> Any:
         """A scalar at cell centres, averaged to the faces that the component along `axis` has."""
-        return self.stored(_mean(pad(scalar, axis, 1, self.scalar_boundary), axis), axis)
+        return self.stored(_mean(pad(scalar, axis, 1, self.scalar_boundary, self.spacing[axis]), axis), axis)
 
     def speed(self, velocity: Velocity, axis: str, component: str) -> Any:
         """The component along `axis`, averaged to where `component` sits."""
@@ -127,8 +131,8 @@ class StaggeredBox:
         same one.
         """
         n = component.shape.get_size(axis)
-        if axis != own or self.sides[axis][0] == "periodic":
-            padded = pad(component, axis, 2, self.velocity_boundary)
+        if axis != own or self.wraps(axis):
+            padded = pad(component, axis, 2, self.velocity_boundary, self.spacing[axis])
         else:
             cells = {i: component[{axis: slice(i, i + 1)}] for i in (0, 1, 2, n - 3, n - 2, n - 1)}
             lower, upper = self.sides[axis]
@@ -176,16 +180,16 @@ class StaggeredBox:
         """What passes the n + 1 faces along an axis."""
         n = s.shape.get_size(axis)
         lower, upper = self.sides[axis]
-        padded = pad(s, axis, 2, self.scalar_boundary)
+        padded = pad(s, axis, 2, self.scalar_boundary, self.spacing[axis])
         # Faces 0 to n - 1 of a periodic axis, 1 to n - 1 of another.
-        first = 0 if lower == "periodic" else 1
+        first = 0 if self.wraps(axis) else 1
         left2, left, right, right2 = (padded[{axis: slice(first + i, n + i)}] for i in range(4))
         start = 1 if lower == "open" else 0
         inner = normal[{axis: slice(start, start + n - first)}]
         middle, bias = 7 * (left + right) - (left2 + right2), right2 - left2 - 3 * (right - left)
         flux = (inner * middle + math.abs(inner) * bias) / 12 - (right - left) * conductance
         edge = flux[{axis: slice(0, 1)}]
-        if lower == "periodic":
+        if self.wraps(axis):
             return math.concat([flux, edge], axis)
         ends = {}
         for side, sign, at, next_to in ((lower, -1, 0, 1), (upper, 1, n - 1, n - 2)):

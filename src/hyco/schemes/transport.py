@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from phi import math
 
-from hyco.fields import Boundary
 from hyco.schemes.integrators import RK3_IMAGINARY, RK3_REAL
 from hyco.schemes.stencils import (
     around,
@@ -19,11 +18,13 @@ from hyco.schemes.stencils import (
     neighbours,
     pad,
     pad_coefficient,
+    pad_diffusivity,
     pad_flow,
     pad_open,
     shifted,
     varies,
 )
+from hyco.walls.boundary import AnyBoundary, Boundary
 
 Rate = Callable[[Any], Any]
 Spacing = Mapping[str, float]
@@ -49,30 +50,31 @@ def stable_rate(spacing: Sequence[float], max_speed: float, max_diffusivity: flo
 
 def diffusion(
     diffusivity: Any,
-    boundary: Boundary,
+    boundary: AnyBoundary,
     spacing: Spacing,
     form: Literal["divergence", "nondivergence"] = "divergence",
     order: int = 2,
 ) -> Rate:
     """∇·(a∇u) or a Δu by central differences, in flux form where a varies.
 
-    The diffusivity on a face is the mean of its two cells, on a wall that of the cell there: never negative if a is
-    not, and second order.
+    The diffusivity on a face is the mean of its two cells, on a wall see `pad_diffusivity`: never negative if a is not,
+    and second order.
 
     Args:
         order: 2 or 4; 4 in the form a Δu only.
     """
+    boundary = Boundary.of(boundary)
     if form == "nondivergence" or not varies(diffusivity):
         return lambda u: diffusivity * (_laplacian if order == 2 else _laplacian_4)(u, boundary, spacing)
     faces = {}
     for axis, h in spacing.items():
-        left, right = between(pad_coefficient(diffusivity, axis, 1, boundary), axis)
+        left, right = between(pad_diffusivity(diffusivity, axis, boundary, h), axis)
         faces[axis] = (left + right) / (2 * h**2)
 
     def rate(u: Any) -> Any:
         total = 0.0
         for axis, face in faces.items():
-            left, right = between(pad(u, axis, 1, boundary), axis)
+            left, right = between(pad(u, axis, 1, boundary, spacing[axis]), axis)
             total = total + difference(face * (right - left), axis)
         return total
 
@@ -88,7 +90,7 @@ def _laplacian_4(u: Any, boundary: Boundary, spacing: Spacing) -> Any:
     """Fourth order; mirrored at walls this is as symmetric as the other: real eigenvalues, none above zero."""
     total: Any = 0.0
     for axis, h in spacing.items():
-        left2, left, _, right, right2 = neighbours(u, axis, boundary, 2)
+        left2, left, _, right, right2 = neighbours(u, axis, boundary, h, 2)
         total = total + (16 * (left + right) - (left2 + right2) - 30 * u) / (12 * h**2)
     return total
 
@@ -101,7 +103,7 @@ def difference(faces: Any, axis: str) -> Any:
 
 def advection(
     velocity: Mapping[str, Any],
-    boundary: Boundary,
+    boundary: AnyBoundary,
     spacing: Spacing,
     max_speed: float,
     form: Literal["advective", "conservative"] = "advective",
@@ -117,6 +119,7 @@ def advection(
         velocity: its component along each axis, each varying in space or a number.
         max_speed: the largest |component|.
     """
+    boundary = Boundary.of(boundary)
     if form == "conservative":
         terms = [_conservative(v, axis, boundary, spacing[axis]) for axis, v in velocity.items()]
     else:
@@ -125,12 +128,13 @@ def advection(
     return lambda u: -sum(term(u) for term in terms)
 
 
-def roughness(velocity: Mapping[str, Any], boundary: Boundary, max_speed: float) -> Any:
+def roughness(velocity: Mapping[str, Any], boundary: AnyBoundary, max_speed: float) -> Any:
     """How far a velocity is from smooth, cell by cell: from 0, with waves longer than 20 cells, to 1, below 8 cells.
 
     Second differences are compared with the velocity itself, over a cell and its neighbours. With cells of width h
     the result is of the order h⁸, or h⁴ where the velocity vanishes: too small to change the order of a scheme.
     """
+    boundary = Boundary.of(boundary)
     differences, size = 0.0, (1e-6 * max_speed) ** 2
     for v in velocity.values():
         size = size + v * v
@@ -152,7 +156,7 @@ def _both_sides(coefficient: Any, axis: str, boundary: Boundary) -> tuple[Any, A
 def _advective(velocity: Any, axis: str, boundary: Boundary, spacing: float, rough: Any) -> Rate:
     at_rest = varies(velocity)  # a flow that is the same everywhere stagnates nowhere
     return lambda u: upwind(
-        shifted(pad_flow(u, axis, boundary, velocity, at_rest=at_rest), axis, 2), velocity, spacing, rough
+        shifted(pad_flow(u, axis, boundary, spacing, velocity, at_rest=at_rest), axis, 2), velocity, spacing, rough
     )
 
 
@@ -188,7 +192,7 @@ def _conservative(velocity: Any, axis: str, boundary: Boundary, spacing: float) 
     speed = math.abs(left + right) / 2
 
     def rate(u: Any) -> Any:
-        padded = pad_flow(u, axis, boundary, velocity)
+        padded = pad_flow(u, axis, boundary, spacing, velocity)
         flux = wide * padded
         f, g = ([values[{axis: slice(i, i + n + 1)}] for i in range(4)] for values in (flux, padded))
         face = 7 * (f[1] + f[2]) - (f[0] + f[3]) + speed * (g[3] - g[0] - 3 * (g[2] - g[1]))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hyco.fields import FieldSpec, Layout, sides
+from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations.interpolation import stencil
 
@@ -78,12 +78,12 @@ def _way_back(fine: Grid, coarse: Grid, field: FieldSpec, i: int) -> tuple[Tenso
     """
     axis, n, m = coarse.axes[i], coarse.resolution[i], fine.resolution[i]
     places = torch.from_numpy(fine.centers(axis))
-    lower, upper = sides(field.boundary, axis)
-    if lower == "periodic":
+    walls = field.walls[axis]
+    if walls.periodic:
         matrix, offset = _trigonometric(places, torch.from_numpy(coarse.centers(axis)), coarse.size[i]), None
     else:
         line = Grid((axis,), coarse.lower[i : i + 1], coarse.size[i : i + 1], (n,))
-        layout = Layout(line, (FieldSpec("line", boundary={axis: {"lower": lower, "upper": upper}}),))
+        layout = Layout(line, (FieldSpec("line", boundary={axis: walls.plain}),))
         found = stencil(layout, places[:, None], "cubic")
         matrix = torch.zeros((m, n), dtype=torch.float64).scatter_add_(1, found.indices[:, 0], found.weights[:, 0])
         offset = found.offset[:, 0]

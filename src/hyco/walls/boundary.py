@@ -1,0 +1,138 @@
+"""The walls of all axes, and the plain value that describes them in a configuration and in files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, NamedTuple
+
+from hyco.walls.registry import build_wall, names_a_wall
+from hyco.walls.value import Value
+from hyco.walls.wall import Wall
+
+# A wall is "periodic", "neumann" (no slope), a number (the value on it), or {name: arguments}. A boundary is one wall,
+# or a dictionary of walls by axis, where an axis may also have {"lower": wall, "upper": wall}.
+PlainBoundary = str | float | dict[str, Any]
+
+_ALLOWED = "allowed: periodic, neumann, a number, or per axis; a wall of your own is {package.module:Class: arguments}"
+
+
+class AxisWalls(NamedTuple):
+    """The two ends of an axis: both periodic, or none."""
+
+    lower: Wall
+    upper: Wall
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the axis goes round."""
+        return self.lower.periodic
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Both as plain JSON values, as they stand in a configuration."""
+        return {"lower": self.lower.plain, "upper": self.upper.plain}
+
+    @property
+    def kind(self) -> str:
+        """What networks take it for.
+
+        "periodic", "neumann", "dirichlet", or where the walls differ the lower and the upper one, "dirichlet-neumann".
+        """
+        if self.periodic:
+            return "periodic"
+        lower, upper = self.lower.kind, self.upper.kind
+        return lower if lower == upper else f"{lower}-{upper}"
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The walls of each axis: `boundary["x"].lower`. Use `of` to make one.
+
+    Attributes:
+        plain: as it was configured.
+    """
+
+    plain: PlainBoundary
+    _everywhere: AxisWalls | None
+    _by_axis: Mapping[str, AxisWalls]
+
+    @classmethod
+    def of(cls, plain: AnyBoundary, axes: Sequence[str] | None = None) -> Boundary:
+        """Read a plain value; a boundary that was read before is returned as it is.
+
+        Args:
+            plain: one wall, or walls by axis.
+            axes: those that it must have walls for; None: whatever it names.
+
+        Raises:
+            ValueError: it is none, or not for these axes; the message says what is allowed.
+        """
+        if isinstance(plain, Boundary):
+            return plain
+        if not isinstance(plain, dict) or (_is_wall(plain) and set(plain) != set(axes or ())):
+            return cls(plain, _axis_walls(plain, "boundary"), {})
+        if axes is not None and set(plain) != set(axes):
+            raise ValueError(
+                f"boundary needs one entry per axis ({', '.join(axes)}) or one wall, got {_names(plain)}; {_ALLOWED}"
+            )
+        return cls(plain, None, {axis: _axis_walls(spec, f"boundary.{axis}") for axis, spec in plain.items()})
+
+    @property
+    def axes(self) -> tuple[str, ...] | None:
+        """The axes that it names; None: it is the same for all."""
+        return None if self._everywhere is not None else tuple(self._by_axis)
+
+    def __getitem__(self, axis: str) -> AxisWalls:
+        """The walls of an axis.
+
+        Raises:
+            ValueError: the boundary names axes, and this is none of them.
+        """
+        if self._everywhere is not None:
+            return self._everywhere
+        if axis not in self._by_axis:
+            raise ValueError(f"boundary has no entry for the axis {axis}, only for {', '.join(self._by_axis)}")
+        return self._by_axis[axis]
+
+
+# What a function takes that asks for walls.
+AnyBoundary = Boundary | PlainBoundary
+
+
+def _is_wall(spec: dict[str, Any]) -> bool:
+    return len(spec) == 1 and names_a_wall(next(iter(spec)))
+
+
+def _axis_walls(spec: Any, where: str) -> AxisWalls:
+    """The two ends of an axis."""
+    if isinstance(spec, dict) and not _is_wall(spec):
+        if set(spec) != {"lower", "upper"}:
+            raise ValueError(f"{where} needs lower and upper, got {_names(spec)}; {_ALLOWED}")
+        walls = AxisWalls(_wall(spec["lower"], f"{where}.lower"), _wall(spec["upper"], f"{where}.upper"))
+    else:
+        walls = AxisWalls(*[_wall(spec, where)] * 2)
+    if walls.lower.periodic != walls.upper.periodic:
+        raise ValueError(f"{where}: both ends of an axis must be periodic, or none")
+    return walls
+
+
+def _wall(spec: Any, where: str) -> Wall:
+    """One wall."""
+    if isinstance(spec, int | float) and not isinstance(spec, bool) and isfinite(spec):
+        return Value(value=spec)
+    if isinstance(spec, str) and names_a_wall(spec):
+        name, arguments = spec, None
+    elif isinstance(spec, dict) and len(spec) == 1:
+        ((name, arguments),) = spec.items()
+    else:
+        raise ValueError(f"{where} {spec!r} is not allowed; {_ALLOWED}")
+    try:
+        return build_wall(name, arguments)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _names(spec: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, spec)) or "nothing"
