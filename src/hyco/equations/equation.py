@@ -91,9 +91,16 @@ class EquationConfig(BaseModel):
 
     @model_validator(mode="after")
     def _boundary_fits_the_domain(self) -> EquationConfig:
-        """To be overridden where `boundary` is something else than walls."""
-        Boundary.of(self.boundary, tuple(self.domain))
+        self.check_boundary()
         return self
+
+    def check_boundary(self) -> None:
+        """Refuse a boundary that is none for this domain; to be overridden where `boundary` is other than walls.
+
+        Raises:
+            ValueError: with what is allowed.
+        """
+        Boundary.of(self.boundary, tuple(self.domain))
 
     @property
     def true_parameters(self) -> dict[str, float | Tensor]:

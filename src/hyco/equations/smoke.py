@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from phi import math
 from phi.math import dual, spatial
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, field_validator
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig
@@ -63,14 +63,13 @@ class SmokeConfig(EquationConfig):
             Expression(formula)
         return formula
 
-    @model_validator(mode="after")
-    def _boundary_fits_the_domain(self) -> SmokeConfig:
+    def check_boundary(self) -> None:
+        """The sides of a box, in two or three dimensions; and the inflow is a formula of its axes."""
         if len(self.domain) == 1:
             raise ValueError("smoke needs two or three dimensions (domain: x and y, or x, y and z)")
         if self.inflow is not None:
             Expression(self.inflow).require(tuple(self.domain))
         StaggeredBox(self.grid, self.boundary)
-        return self
 
     @property
     def largest_viscosity(self) -> float:
