@@ -211,12 +211,12 @@ def test_a_constant_channel_changes_no_error_variance():
     trusts = [Trust(s, 0) for s in seen]
     assert trusts[0].real == 1.0, "the noise is known"
     entries = both.problem.data.sigma.shape
-    spread = trusts[0]._spread(both)
+    spread = trusts[0].spread(both)
     offset = torch.ones(entries, dtype=torch.float64) * both.problem.data.sigma
     both.model.rollout_draws = lambda starts, steps, theta: both.model.rollout(starts, steps) + offset
-    assert trusts[0]._spread(both) == pytest.approx(1.0)
+    assert trusts[0].spread(both) == pytest.approx(1.0)
     offset[1] *= 100
-    assert trusts[0]._spread(both) == pytest.approx(1.0), "in a constant channel σ is no noise to measure errors with"
+    assert trusts[0].spread(both) == pytest.approx(1.0), "in a constant channel σ is no noise to measure errors with"
     assert spread > 0
 
 

@@ -36,6 +36,7 @@ class CalibratorSnapshot:
     coordinates: Tensor
     outcome: Outcome | None
     failed: str | None
+    from_predictions: bool
 
 
 class Calibrator:
@@ -199,12 +200,16 @@ class Calibrator:
 
     def snapshot(self) -> CalibratorSnapshot:
         """Where it is now."""
-        return CalibratorSnapshot(self.model.coordinates.clone(), self._progress.outcome, self._progress.failed)
+        progress = self._progress
+        return CalibratorSnapshot(
+            self.model.coordinates.clone(), progress.outcome, progress.failed, progress.from_predictions
+        )
 
     def restore(self, snapshot: CalibratorSnapshot) -> None:
         """Go back to where it was; what has been evaluated and computed since stays on record."""
         self.place(snapshot.coordinates)
         self._progress.outcome, self._progress.failed = snapshot.outcome, snapshot.failed
+        self._progress.from_predictions = snapshot.from_predictions
 
     def _information(self) -> Tensor | None:
         """Diagonal of the information `[q]`, for the scale of a first step."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 
 from hyco.inversion.initial_state import InitialStatePrior
 from hyco.inversion.optimisers.minimiser import OptimiserConfig
-from hyco.inversion.optimisers.registry import optimiser_class, optimiser_config
+from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
 from hyco.stepping.stepper import Path
 
@@ -77,7 +77,7 @@ class InversionConfig(BaseModel):
     def optimiser(self) -> OptimiserConfig:
         """The optimiser with its settings, those of the short keys among them."""
         given = {"name": self.method} if isinstance(self.method, str) else self.method
-        keys = optimiser_class(str(given["name"])).config_class.model_fields
+        keys = OPTIMISERS.load(str(given["name"])).config_class.model_fields
         short = {key: value for key, value in self._short_keys.items() if key in keys}
         return optimiser_config({**short, **given})
 
