@@ -86,7 +86,7 @@ def test_boundaries_that_are_allowed(boundary):
         ({"x": {"lower": "periodic", "upper": 0.0}, "y": 0.0}, "boundary.x: both ends of an axis must be periodic"),
         (
             {"x": {"lower": {"robbin": 1.0}, "upper": 0.0}, "y": 0.0},
-            "boundary.x.lower: there is no wall 'robbin'",
+            "boundary.x.lower: unknown wall 'robbin'; available: neumann, periodic, value; or package.module:Class",
         ),
         ({"value": "1.0"}, "value: value: Input should be a valid number"),
         ({"value": True}, "value: value: Input should be a valid number"),
@@ -97,12 +97,15 @@ def test_boundaries_that_are_allowed(boundary):
         ({"their_walls:Robin": {"a": 1, "b": "hot"}}, "their_walls:Robin: b: Input should be a valid number"),
         ({"their_walls:Robin": {"a": 1, "b": 2, "d": 3}}, "their_walls:Robin: d: Extra inputs are not permitted"),
         ({"their_walls:Robin": {"a": 0, "b": 0}}, "their_walls:Robin: with a = b = 0 .* says nothing"),
-        ("their_walls:Missing", "their_walls:Missing: the module 'their_walls' has no 'Missing'"),
-        ("their_walls:number", "their_walls:number: the module 'their_walls' is no class: its 'number'"),
-        ("their_walls:Other", "their_walls:Other: Other is no wall; derive it from hyco.walls.wall.Wall"),
-        ("their_walls:Forgotten", "their_walls:Forgotten: Forgotten does not say its condition"),
-        ("no_such_walls:Robin", "the module 'no_such_walls' cannot be imported .*No module named 'no_such_walls'"),
-        ("broken_walls:Robin", "the module 'broken_walls' cannot be imported .*no_such_module_at_all"),
+        (
+            "their_walls:Missing",
+            "wall 'their_walls:Missing': their_walls has no Missing; its classes are: Robin, Forgotten, Other",
+        ),
+        ("their_walls:number", "wall 'their_walls:number': 3 is no class"),
+        ("their_walls:Other", "wall 'their_walls:Other': Other is no subclass of hyco.walls.wall.Wall"),
+        ("their_walls:Forgotten", "wall 'their_walls:Forgotten': Forgotten has no condition"),
+        ("no_such_walls:Robin", "there is no module 'no_such_walls'"),
+        ("broken_walls:Robin", "importing broken_walls fails: .*no_such_module_at_all"),
     ],
 )
 def test_boundaries_that_are_not_allowed_say_what_is(theirs, boundary, message):
