@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+import hyco
 from hyco.config import parse
 from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.hybrid.nodes import train_hybrid_models
@@ -74,6 +75,21 @@ def test_own_measurements_train_both_models(tmp_path: Path, monkeypatch: pytest.
     epochs = train_hybrid_models(observations, None, **given, seed=0, device="cpu", resume=False, profile=False)
     *_, (_, last) = epochs
     assert last["metrics"]["estimate.viscosity"] != 0.5
+
+
+def test_the_script_of_the_front_door_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text(), re.DOTALL)
+    assert script.count('"epochs": 100') == 2
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(script.replace('"epochs": 100', '"epochs": 6'), "python.md", "exec"), names)
+    assert names["states"].shape == (1, 50, 1, 128)
+    assert abs(names["both"].physics.estimate["viscosity"].value - 0.1) < 0.01
+
+
+def test_the_front_doors_names_are_all_in_its_page() -> None:
+    page = (PROJECT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert not [name for name in hyco.__all__ if name != "__version__" and name not in page]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -8,7 +8,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, is_measured
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, parse
+from hyco.config.validation import check, parse, problems_of
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -22,5 +22,6 @@ __all__ = [
     "is_measured",
     "parse",
     "parse_device",
+    "problems_of",
     "resolve_hybrid",
 ]

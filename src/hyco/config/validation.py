@@ -22,7 +22,7 @@ def parse(parameters: Mapping[str, Any]) -> Configuration:
     Raises:
         ConfigurationError: something is wrong; one line per problem.
     """
-    problems = _problems(parameters)
+    problems = problems_of(parameters)
     if problems:
         raise ConfigurationError("\n".join(f"{dotted(path)}: {text}" for path, text in problems))
     return build(parameters)
@@ -38,13 +38,13 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
     Raises:
         ConfigurationError: one line per problem: file, key, value and what is allowed.
     """
-    lines = [f"{source(path, sources)}: {dotted(path)}: {text}" for path, text in _problems(parameters)]
+    lines = [f"{source(path, sources)}: {dotted(path)}: {text}" for path, text in problems_of(parameters)]
     if lines:
         raise ConfigurationError("\n".join(lines))
 
 
-def _problems(parameters: Mapping[str, Any]) -> list[Problem]:
-    """Where the configuration is wrong, and why."""
+def problems_of(parameters: Mapping[str, Any]) -> list[Problem]:
+    """Where a configuration is wrong, and why, in the order of its sections; empty if it is right."""
     ruled = _ruled_keys(parameters)
     try:
         configuration = build(parameters)
@@ -80,7 +80,7 @@ def _variant_problems(parameters: Mapping[str, Any], c: Configuration) -> list[P
         variant: Path = ("compare", "variants", name)
         # Without a list the methods are those that apply.
         chosen = name in c.compare.variants or c.compare.methods is not None
-        problems = _problems({**sections, "compare": {}}) if chosen else []
+        problems = problems_of({**sections, "compare": {}}) if chosen else []
         if name in c.compare.variants:
             found += [((*variant, "overrides", *path), text) for path, text in problems]
         else:

@@ -31,6 +31,7 @@ class EstimatedModel:
     @torch.no_grad()
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
-        parameters = self._equation.parameter_tensors(states.dtype)
-        parameters |= self.estimate.stepper_values(states.dtype)
+        parameters = self._equation.parameter_tensors(states.dtype, states.device)
+        learnt = self.estimate.stepper_values(states.dtype)
+        parameters |= {name: value.to(states.device) for name, value in learnt.items()}
         return PhysicalModel(self._equation, self._layout, self._path, work=steps).rollout(states, parameters, steps)

@@ -5,7 +5,7 @@ Every function takes plain numbers and returns a `matplotlib.figure.Figure`; not
 
 from hyco.plots.animation import animate
 from hyco.plots.comparison import comparison
-from hyco.plots.fields import channel_part, middle_plane
+from hyco.plots.fields import channel_part, middle_plane, pictured
 from hyco.plots.identifiability import identifiability
 from hyco.plots.parameter_estimates import parameter_estimates
 from hyco.plots.parameter_fields import parameter_fields
@@ -24,6 +24,7 @@ __all__ = [
     "middle_plane",
     "parameter_estimates",
     "parameter_fields",
+    "pictured",
     "predictions",
     "residuals",
     "rollout_error",

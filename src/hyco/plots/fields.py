@@ -80,6 +80,34 @@ def middle_plane(values: ArrayLike, grid: Grid) -> tuple[Array, Grid, str]:
     return array[..., middle], plane, f"${grid.axes[-1]}$ = {short(grid.centers(grid.axes[-1])[middle], 3)}"
 
 
+def pictured(
+    rollouts: Mapping[str, ArrayLike], layout: Layout, dt: float, channel: int, *, measured: bool = False
+) -> dict[str, Any]:
+    """One channel of a simulation as the arguments of `predictions` and `animate`; in 3-D its middle plane.
+
+    Args:
+        rollouts: `truth` and the methods, `[T, C, *space]` each.
+        layout: of the states.
+        dt: time between two states.
+        channel: which channel.
+        measured: whether the truth was measured.
+    """
+    arrays = {}
+    for name, states in rollouts.items():
+        part, faces = channel_part(states, layout, channel)
+        plane, grid, where = middle_plane(part, faces)
+        arrays[name] = plane[:, None]
+    label = layout.channels[channel] + (f" at {where}" if where else "")
+    return {
+        "truth": arrays.pop("truth"),
+        "predictions": arrays,
+        "grid": grid,
+        "dt": dt,
+        "channels": (label,),
+        "measured": measured,
+    }
+
+
 def same_shape(truth: Array, predicted: Mapping[str, Array]) -> None:
     """Check that predictions and truth are about the same states.
 

@@ -37,12 +37,17 @@ def physical_estimate(checkpoint: Bundle) -> PhysicalEstimate:
 def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
     """The physical model as JSON values: its `PhysicalEstimate`, and how it came about.
 
-    Further keys: `equation`, the name of the data's; `training`, see `training_summary`; `hybrid`, see
-    `final_synthetic_model`.
+    Further keys: `equation`, the name of the data's; `equation_section`, all of it, and `learnable_parameters`, the
+    section's list, so that the file is enough to predict and to judge; `training`, see `training_summary`; `hybrid`,
+    see `final_synthetic_model`.
     """
+    configuration = checkpoint.metadata["configuration"]
+    physical = configuration.get("physical") or configuration.get("hybrid", {}).get("physical", {})
     return {
         "kind": "physical_model",
-        "equation": checkpoint.metadata["configuration"]["equation"]["name"],
+        "equation": configuration["equation"]["name"],
+        "equation_section": configuration["equation"],
+        "learnable_parameters": physical.get("learnable_parameters", []),
         **physical_estimate(checkpoint).to_json(),
         "training": training_summary(checkpoint),
         "hybrid": _hybrid_summary(checkpoint),

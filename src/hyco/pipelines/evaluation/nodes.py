@@ -292,21 +292,13 @@ def _learnt(physical: dict[str, Any], hybrid: dict[str, Any]) -> dict[str, list[
 def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
     """What the pictures show: one simulation and channel of all methods."""
     from hyco.fields import Layout
-    from hyco.plots import channel_part, middle_plane
+    from hyco.plots import pictured
 
-    layout = Layout.from_dict(rollouts.metadata["layout"])
-    which, channel = evaluation["simulation"], evaluation["channel"]
-    arrays = {}
-    for name, tensor in rollouts.tensors.items():
-        part, faces = channel_part(tensor[which].numpy(), layout, channel)
-        plane, grid, where = middle_plane(part, faces)
-        arrays[name] = plane[:, None]
-    label = layout.channels[channel] + (f" at {where}" if where else "")
-    return {
-        "truth": arrays.pop("truth"),
-        "predictions": arrays,
-        "grid": grid,
-        "dt": rollouts.metadata["dt"],
-        "channels": (label,),
-        "measured": rollouts.metadata.get("measured", False),
-    }
+    meta = rollouts.metadata
+    return pictured(
+        {name: tensor[evaluation["simulation"]].numpy() for name, tensor in rollouts.tensors.items()},
+        Layout.from_dict(meta["layout"]),
+        meta["dt"],
+        evaluation["channel"],
+        measured=meta.get("measured", False),
+    )

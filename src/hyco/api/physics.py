@@ -1,0 +1,211 @@
+"""A physical model alone: an equation whose unknown coefficients are fitted to observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from hyco.api import files, pictures
+from hyco.api.arrays import States, rolled_out
+from hyco.api.progress import History, run
+from hyco.api.sections import last_measured_step, plain, require_sound
+from hyco.config import parse_device
+from hyco.equations.equation import Equation
+from hyco.evaluation import EvaluatedModel
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.estimated_model import EstimatedModel
+from hyco.observations import Observations
+from hyco.parameters import LearnableParameter
+from hyco.runtime.storage import Bundle
+from hyco.training.final import final_physical_model, physical_estimate
+from hyco.training.physical import PhysicalConfig, train_physical
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+# Unknown coefficients, as the section `physical.learnable_parameters` lists them.
+Learn = Sequence[Mapping[str, Any] | BaseModel]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedPhysics:
+    """An equation with estimated coefficients, which predicts; a `hyco.TrainedModel`.
+
+    `hyco.fit` makes one, and `hyco.train_hybrid` another.
+
+    Attributes:
+        equation: that of the data; the coefficients that were not learnt are its own.
+        estimate: `estimate["viscosity"]` has `.value`, `.std`, `.interval` (95 %) and `.identifiable`.
+        history: one dictionary per update (of a hybrid: per epoch) with `epoch`, `physical_loss` and the estimates.
+        final: the model as JSON values, as `kedro run` leaves it.
+    """
+
+    equation: Equation
+    estimate: PhysicalEstimate
+    history: History = field(default_factory=list)
+    final: Mapping[str, Any] = field(default_factory=dict)
+
+    stepping = True  # it predicts from any state
+
+    def rollout(self, states: States, steps: int) -> States:
+        """Predict with the estimated coefficients.
+
+        Args:
+            states: initial states `[B, C, *space]`, an array or a tensor, float32 or float64, in units of the channels.
+            steps: states to predict, each `equation.dt` later.
+
+        Returns:
+            `[B, steps, C, *space]`, without the initial states, of the kind, dtype and device of `states`.
+
+        Raises:
+            ValueError: the states have another shape or type, or there is no step.
+        """
+        return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model into a folder, for `hyco.load`: physical_model.json and its history.
+
+        Args:
+            folder: where to; it is made if it is not there, and files of an earlier model are replaced.
+
+        Raises:
+            ValueError: the folder is that of a run of the pipelines.
+        """
+        folder = Path(folder)
+        files.write_physics(folder, self.method, self.final, self.estimate.covariance)
+        files.write_history(folder, self.method, self.history)
+
+    def plot_estimates(self, true: Mapping[str, Any] | None = None) -> Figure:
+        """Every learnt number with its 95 % interval over the epochs, as a figure of matplotlib.
+
+        Args:
+            true: true values by name, where they are known, such as `equation.parameters`.
+
+        Raises:
+            ValueError: there is no history, as the model comes from the folder of a run.
+        """
+        return pictures.estimates(self.method, self.history, self.learnt, true)
+
+    @property
+    def method(self) -> str:
+        """Its name in reports: `physical`, or `hybrid_physical`."""
+        return "hybrid_physical" if self.final["training"]["training"] == "hybrid" else "physical"
+
+    @property
+    def learnt(self) -> list[LearnableParameter]:
+        """What was learnt, and what was known of it beforehand."""
+        learnt: list[LearnableParameter] = _LEARNT.validate_python(self.final["learnable_parameters"])
+        return learnt
+
+    @cached_property
+    def evaluated(self) -> EvaluatedModel:
+        """The model as evaluations take it."""
+        model = EstimatedModel(self.estimate, self.equation)
+        return EvaluatedModel(model, self.final["training"], self.final["hybrid"] or {}, self.estimate)
+
+    def __repr__(self) -> str:
+        numbers = self.estimate.numbers.items()
+        parts = [f"{name} = {n.value:.5g}" + ("" if n.std is None else f" ± {n.std:.2g}") for name, n in numbers]
+        parts += [f"{name}: a field" for name in self.estimate.fields]
+        return f"FittedPhysics({self.equation.config.name}: {', '.join(parts)})"
+
+
+_LEARNT: TypeAdapter[list[LearnableParameter]] = TypeAdapter(list[LearnableParameter])
+
+
+def fit(
+    equation: Equation,
+    observations: Observations,
+    learn: Learn,
+    *,
+    method: str | Mapping[str, Any] = "L-BFGS-B",
+    device: str = "auto",
+    progress: bool = False,
+    **options: Any,
+) -> FittedPhysics:
+    """Fit unknown coefficients of an equation to observations, with error bars.
+
+    Minimises the mean of ((prediction - measured)/σ)² over what was measured, with σ the noise of each channel; the
+    prediction is one rollout from t = 0. Where initial states are not known exactly they are estimated too.
+
+    Args:
+        equation: from `hyco.equation`; its own values of what is learnt have no effect.
+        observations: from `hyco.observe`, of states of this equation.
+        learn: the unknowns, a dictionary each: `name`, `initial_guess` and `bounds` in units of the coefficient, or
+            another `kind` than a number: docs/inversion.md.
+        method: the optimiser, one of `hyco.available()["optimisers"]` or a dictionary of its `name` and keys;
+            Levenberg-Marquardt is the fastest for a few unknown numbers.
+        device: `auto`, `cpu` or `cuda`.
+        progress: whether to print a line on stderr after each update; by default there is one.
+        **options: further keys of the section `physical` (docs/configuration.md), such as `epochs` (iterations allowed,
+            default 50), `starts`, `horizons`, `resolution`, `suppress_convergence_errors`. `num_predict_steps`, the
+            length of the rollout, has another default here: up to the last step of which anything was measured, so
+            that all measurements count.
+
+    Returns:
+        `FittedPhysics`: `.estimate["viscosity"].value`, `.rollout(states, steps)`.
+
+    Raises:
+        ConfigurationError: a key is wrong, or a coefficient that the equation does not have; one line per problem.
+        ValueError: the observations are of other states than the equation's.
+        NotConverged: the iterations were not enough; the message says what to change, `.parameters` has the best
+            values. Not with `suppress_convergence_errors=True`.
+        Diverged: the loss is not finite at the initial guess.
+
+    Example:
+        >>> import hyco
+        >>> heat = hyco.equation({"name": "heat", "domain": {"x": {"size": 1.0, "resolution": 8}}, "dt": 0.1,
+        ...                       "max_diffusivity": 0.1, "parameters": {"diffusivity": 0.02}})
+        >>> trajectories = hyco.simulate(heat, simulations=2, steps=4, length_scale=0.2)
+        >>> observations = hyco.observe(trajectories, {"train_sim": [0, 1], "noise": 0.01})
+        >>> learn = [{"name": "diffusivity", "initial_guess": 0.08, "bounds": [0.001, 0.1]}]
+        >>> physics = hyco.fit(heat, observations, learn, method="Levenberg-Marquardt")
+        >>> low, high = physics.estimate["diffusivity"].interval
+        >>> low < 0.02 < high and physics.estimate["diffusivity"].identifiable
+        True
+        >>> physics.rollout(trajectories.states[:, 0], steps=10).shape
+        torch.Size([2, 10, 1, 8])
+    """
+    section = {
+        "num_predict_steps": last_measured_step(observations),
+        **options,
+        "method": method if isinstance(method, str) else dict(method),
+        "learnable_parameters": unknowns(learn),
+    }
+    equation.require_states(observations.layout, observations.dt)
+    require_sound({"physical": section}, equation, observations)
+    config = PhysicalConfig.model_validate(section)
+    steps = train_physical(
+        equation,
+        observations,
+        config,
+        configuration={"equation": plain(equation.config), "physical": plain(config)},
+        device=parse_device(device),
+    )
+    return fitted(equation, *run(steps, progress=progress))
+
+
+def unknowns(learn: Learn) -> list[Any]:
+    """The argument `learn` as the list of a section."""
+    return [p.model_dump() if isinstance(p, BaseModel) else p for p in learn]
+
+
+def fitted(equation: Equation, checkpoint: Bundle, history: History) -> FittedPhysics:
+    """The physical model of a training's last checkpoint."""
+    return FittedPhysics(equation, physical_estimate(checkpoint), history, final_physical_model(checkpoint))
+
+
+def restored(
+    final: Mapping[str, Any], covariance: Tensor | None, history: Iterable[dict[str, Any]], equation: Equation
+) -> FittedPhysics:
+    """The physical model of a file."""
+    estimate = PhysicalEstimate.from_json(final)
+    if covariance is not None:
+        estimate = replace(estimate, covariance=covariance)
+    return FittedPhysics(equation, estimate, list(history), final)

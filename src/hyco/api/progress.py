@@ -1,0 +1,62 @@
+"""How a training is told on the terminal while it runs: a few plain lines."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from hyco.runtime.storage import Bundle
+from hyco.training.run import Step
+
+# Lines that a training prints, at most.
+_LINES = 20
+_SHOWN = {
+    "synthetic_loss": "network loss",
+    "physical_loss": "physics loss",
+    "validation_synthetic": "network error",
+    "validation_physical": "physics error",
+}
+
+# One dictionary per epoch: `epoch`, losses, validation errors, estimates.
+History = list[dict[str, Any]]
+
+
+def run(steps: Iterable[Step], *, progress: bool) -> tuple[Bundle, History]:
+    """Run a training to its end.
+
+    Args:
+        steps: what it yields.
+        progress: whether to print lines on stderr.
+
+    Returns:
+        Its last checkpoint, and one dictionary per epoch.
+    """
+    history: History = []
+    # Not a list of checkpoints: each is a copy of all weights.
+    last = deque(_followed(steps, history, progress=progress), maxlen=1)
+    return last.pop(), history
+
+
+def _followed(steps: Iterable[Step], history: History, *, progress: bool) -> Iterator[Bundle]:
+    for checkpoint, record in steps:
+        entry = {"epoch": record["epoch"], **record["metrics"]}
+        history.append(entry)
+        meta = checkpoint.metadata
+        every = max(1, meta["epochs"] // _LINES)
+        if progress and (meta["finished"] or entry["epoch"] % every == 0):
+            sys.stderr.write(_line(meta["training"], meta["epochs"], entry))
+            sys.stderr.flush()
+        yield checkpoint
+
+
+def _line(training: str, epochs: int, entry: dict[str, Any]) -> str:
+    """One epoch in one line: losses, validation errors, and the estimates with their standard deviations."""
+    parts = [f"{label} {entry[key]:.4g}" for key, label in _SHOWN.items() if entry.get(key) is not None]
+    for key, value in entry.items():
+        if key.startswith("estimate.") and value is not None:
+            name = key.removeprefix("estimate.")
+            std = entry.get(f"std.{name}")
+            parts.append(f"{name} {value:.5g}" + ("" if std is None else f" ± {std:.2g}"))
+    return f"{training} {entry['epoch']}/{epochs}: {', '.join(parts)}\n"
