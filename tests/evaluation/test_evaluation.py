@@ -181,6 +181,12 @@ def test_without_a_test_simulation_there_is_nothing_to_evaluate():
         roll_out_methods(DATA.tensors["trajectories"], [], EQUATION, {})
 
 
+def test_initial_states_of_other_simulations_than_those_tested_are_refused():
+    states = DATA.tensors["trajectories"]
+    with pytest.raises(ValueError, match=r"one state for each of observation.test_sim = \[2\].*got \[3, 2, 16, 12\]"):
+        roll_out_methods(states, [2], EQUATION, {}, states[:, 0])
+
+
 @pytest.mark.parametrize(
     ("true", "differences_only", "expected"),
     [

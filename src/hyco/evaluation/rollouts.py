@@ -31,7 +31,7 @@ def roll_out_methods(
         `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.
 
     Raises:
-        ValueError: there is no test simulation, or not all of the state is known that one begins with.
+        ValueError: there is no test simulation, there is not one initial state for each, or one is not known in full.
     """
     if not test_sim:
         raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
@@ -40,6 +40,11 @@ def roll_out_methods(
             f"observation.test_sim names simulation {max(test_sim)}; there are {len(trajectories)}, from 0 on"
         )
     truth = trajectories[test_sim]
+    if initial_states is not None and initial_states.shape != truth[:, 0].shape:
+        raise ValueError(
+            f"test_initial_states must be one state for each of observation.test_sim = {test_sim}, "
+            f"{list(truth[:, 0].shape)}, got {list(initial_states.shape)}"
+        )
     start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
     if bool((start.isnan() & equation.layout.valid).any()):
         raise ValueError(

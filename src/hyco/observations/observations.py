@@ -10,6 +10,18 @@ import torch
 from torch import Tensor
 
 from hyco.fields import Layout
+from hyco.observations.checks import (
+    as_mask,
+    as_numbers,
+    as_positions,
+    as_states,
+    check_entries,
+    check_finite,
+    check_like,
+    check_noise,
+    check_simulations,
+    check_words,
+)
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
@@ -43,6 +55,12 @@ class Observations:
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
         interpolation: how a state is read at points.
+
+    Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
+    beyond the end of a periodic axis are wrapped.
+
+    Raises:
+        MeasurementError: a shape, a value or a word that cannot be meant; see `hyco.observations.checks`.
     """
 
     values: Tensor
@@ -58,6 +76,27 @@ class Observations:
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
     interpolation: Method = "linear"
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        check_words(self.initial_state, self.interpolation, self.dt)
+        self.values, self.mask = as_numbers("values", self.values), as_mask("mask", self.mask)
+        check_entries(self.values, layout, on_grid=self.on_grid)
+        check_like("mask", self.mask, self.values.shape, "as values")
+        check_finite("values", self.values, self.mask, "mask says that they were measured; make it false there")
+        self.values = torch.where(self.mask, self.values, 0.0)
+        self.noise_std = as_numbers("noise_std", self.noise_std)
+        check_noise(self.noise_std, layout)
+        simulations, times = self.values.shape[:2]
+        check_simulations(self.train, self.val, simulations)
+        self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
+        if self.window_states is not None:
+            self.window_states = as_states("window_states", self.window_states, (simulations, times), layout)
+        if self.test_initial_states is not None:
+            tests = (len(self.test_initial_states),)
+            self.test_initial_states = as_states("test_initial_states", self.test_initial_states, tests, layout)
+        if self.positions is not None:
+            self.positions = as_positions(self.positions, self.mask, layout, whole_start=self.initial_state == "full")
 
     @property
     def steps(self) -> int:
