@@ -9,7 +9,7 @@ from hyco.api.sections import as_dictionary, validated
 from hyco.config import ConfigurationError
 from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.registry import EQUATIONS, build_equation
-from hyco.inversion.optimisers import registry as optimisers
+from hyco.inversion.optimisers.registry import OPTIMISERS
 from hyco.networks.network import NETWORKS
 from hyco.runtime.plugins import PluginError
 
@@ -79,5 +79,5 @@ def available() -> dict[str, list[str]]:
     return {
         "equations": EQUATIONS.available(),
         "networks": NETWORKS.available(),
-        "optimisers": optimisers.available(),
+        "optimisers": OPTIMISERS.available(),
     }
