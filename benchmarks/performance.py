@@ -50,8 +50,7 @@ from hyco.stepping.generation import GenerationConfig, generate
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import segment_lengths, tape_bytes
-from hyco.stepping.stepper import Path as Execution
-from hyco.stepping.stepper import Stepper
+from hyco.stepping.stepper import Execution, Stepper
 from hyco.training.config import SyntheticConfig
 from hyco.training.trainer import SyntheticTrainer
 from performance_training import in_own_process, peak_memory, quartiles, row
@@ -178,7 +177,7 @@ def start_of(equation: Any, count: int = 1) -> Tensor:
     return equation.initial_states(count, 8 * grid.spacing[0], 0.5, torch.Generator().manual_seed(0))
 
 
-def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -> list[Row]:
+def step_rows(name: str, cells: int, repetitions: int, executions: list[Execution]) -> list[Row]:
     """Our step against the hand-written one and, where there is one, PhiFlow's."""
     torch._dynamo.reset()  # else the hand-written step is compiled for a few sizes only, and runs eager beyond
     equation, hand = equation_of(name, cells), HAND_WRITTEN[name]
@@ -189,11 +188,11 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
     values = equation.parameter_tensors(dtype)
     leaf = values[parameter].requires_grad_(True)
     rows = []
-    for path in paths:
-        own = Stepper(equation, path)
-        other = hand(equation).compiled() if path == "compiled" else hand(equation)
+    for execution in executions:
+        own = Stepper(equation, execution)
+        other = hand(equation).compiled() if execution == "compiled" else hand(equation)
         others: dict[str, Bind] = {
-            f"hand-written, {'compiled' if path == 'compiled' else 'eager'}": partial(other.bind, start, values)
+            f"hand-written, {'compiled' if execution == 'compiled' else 'eager'}": partial(other.bind, start, values)
         }
         ours = partial(own.bind, start, values)
         for against, theirs in others.items():
@@ -201,23 +200,23 @@ def step_rows(name: str, cells: int, repetitions: int, paths: list[Execution]) -
                 ("forward", forward_of(ours, start, steps), forward_of(theirs, start, steps)),
                 (f"d/d {parameter}", gradient_of(ours, start, steps, leaf), gradient_of(theirs, start, steps, leaf)),
             ):
-                what = f"{name} {cells}², {kind}: {path} step"
+                what = f"{name} {cells}², {kind}: {execution} step"
                 rows.append({"what": what, "against": against, **ratio(work, their_work, repetitions)})
     return rows
 
 
-def phiflow_rows(cells: int, repetitions: int, paths: list[Execution]) -> Iterator[Row]:
+def phiflow_rows(cells: int, repetitions: int, executions: list[Execution]) -> Iterator[Row]:
     """The last of 20 states of the benchmark's own Burgers, four samples, against PhiFlow.
 
     With its own differences PhiFlow keeps its Fields from step to step; a step of ours that PhiFlow compiles goes from
-    tensor to tensor, as on the path `jit`.
+    tensor to tensor, as with execution `jit`.
     """
     steps, equation = 20, CentralBurgers(cells)
     start = start_of(equation, 4).float()
     viscosity = torch.tensor(equation.parameters["viscosity"], requires_grad=True)
 
-    def end_of(path: Execution) -> Callable[[], Tensor]:
-        stepper = Stepper(equation, path)
+    def end_of(execution: Execution) -> Callable[[], Tensor]:
+        stepper = Stepper(equation, execution)
         return lambda: rollout(stepper.bind(start, {"viscosity": viscosity}), start, steps, [steps])
 
     others = {
@@ -225,9 +224,9 @@ def phiflow_rows(cells: int, repetitions: int, paths: list[Execution]) -> Iterat
         "PhiFlow jit": partial(phiflow_end(equation, viscosity, steps, jit=True), start),
         "PhiFlow jit of the same step": end_of("jit"),
     }
-    for path in paths:
+    for execution in executions:
         for against, theirs in others.items():
-            ours, what = end_of(path), f"central_burgers {cells}², last state, {{}}: {path} step"
+            ours, what = end_of(execution), f"central_burgers {cells}², last state, {{}}: {execution} step"
             times = ratio(torch.no_grad()(ours), torch.no_grad()(theirs), repetitions)
             yield {"what": what.format("forward"), "against": against, **times}
             times = ratio(slope_of(ours, viscosity), slope_of(theirs, viscosity), repetitions)
@@ -453,7 +452,7 @@ def copy_bandwidth(size: int = 2**28) -> float:
 
 def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     """All rows, as they are measured."""
-    paths: list[Execution] = ["traced", "compiled"] if compiled else ["traced"]
+    executions: list[Execution] = ["traced", "compiled"] if compiled else ["traced"]
     yield start_row(2 if quick else min(repetitions, 5))
     yield epoch_row(repetitions)
     yield batch_size_row(min(repetitions, 5))
@@ -462,9 +461,9 @@ def measure(*, quick: bool, compiled: bool, repetitions: int) -> Iterator[Row]:
     yield segments_row(*((16, 40) if quick else (128, 200)), repetitions)
     for name in HAND_WRITTEN:
         for cells in (16,) if quick else (64, 256):
-            yield from step_rows(name, cells, repetitions, paths)
+            yield from step_rows(name, cells, repetitions, executions)
     for cells in (16,) if quick else (64, 256):
-        yield from phiflow_rows(cells, repetitions, paths)
+        yield from phiflow_rows(cells, repetitions, executions)
     if compiled:
         yield from step_rows("heat", 12 if quick else 100, repetitions, ["compiled"])
     yield from scaling_rows(*((16, [32]) if quick else (64, [128, 256, 512])), repetitions)

@@ -104,8 +104,8 @@ class Expression:
     def names(self) -> frozenset[str]:
         """The names that need a value."""
         called = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
-        found = {n.id for n in ast.walk(self._tree) if isinstance(n, ast.Name) and id(n) not in called}
-        return frozenset(found - CONSTANTS.keys())
+        names = {n.id for n in ast.walk(self._tree) if isinstance(n, ast.Name) and id(n) not in called}
+        return frozenset(names - CONSTANTS.keys())
 
     def require(self, allowed: Collection[str]) -> None:
         """Refuse names other than these.
@@ -115,8 +115,8 @@ class Expression:
         """
         unknown = sorted(self.names - set(allowed))
         if unknown:
-            known = ", ".join([*allowed, *CONSTANTS])
-            raise ExpressionError(f"{self.text!r}: unknown name {', '.join(unknown)}; allowed: {known}")
+            names = ", ".join([*allowed, *CONSTANTS])
+            raise ExpressionError(f"{self.text!r}: unknown name {', '.join(unknown)}; allowed: {names}")
 
     def __call__(self, values: Mapping[str, Tensor]) -> Tensor:
         """The value, by the broadcasting rules of torch, differentiable.
@@ -129,10 +129,10 @@ class Expression:
         """
         self.require(values.keys())
         try:
-            found = self._evaluate(self._tree, values)
+            value = self._evaluate(self._tree, values)
         except (OverflowError, ZeroDivisionError, RecursionError) as error:
             raise ExpressionError(f"{self.text!r}: {error}") from error
-        return torch.as_tensor(found, dtype=torch.float64)
+        return torch.as_tensor(value, dtype=torch.float64)
 
     def _evaluate(self, node: ast.expr, values: Mapping[str, Tensor]) -> Any:
         if isinstance(node, ast.Constant):
@@ -142,10 +142,10 @@ class Expression:
         if isinstance(node, ast.UnaryOp):
             return _UNARY[type(node.op)](self._evaluate(node.operand, values))
         if isinstance(node, ast.BinOp):
-            found = _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
-            if isinstance(found, complex):
+            value = _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
+            if isinstance(value, complex):
                 raise ExpressionError(f"{self.text!r}: a root of a negative number")
-            return found
+            return value
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)
         arguments = [torch.as_tensor(self._evaluate(a, values), dtype=torch.float64) for a in node.args]
@@ -161,16 +161,16 @@ class Expression:
         ones = (1,) * grid.dimensions
         scalars = {name: v.reshape(*v.shape, *ones) for name, v in (values or {}).items()}
         device = next(iter(scalars.values())).device if scalars else None
-        found = self({axis: x.to(device) for axis, x in coordinates(grid).items()} | scalars)
+        values_on_grid = self({axis: x.to(device) for axis, x in coordinates(grid).items()} | scalars)
         leading = torch.broadcast_shapes(*(v.shape for v in (values or {}).values()))  # type: ignore[no-untyped-call]
-        return found.expand(*leading, *grid.resolution)
+        return values_on_grid.expand(*leading, *grid.resolution)
 
 
 def coordinates(grid: Grid) -> dict[str, Tensor]:
     """The coordinates of the cell centres by axis, each `[*space]` with extent 1 along the other axes."""
-    found = {}
+    by_axis = {}
     for i, axis in enumerate(grid.axes):
         shape = [1] * grid.dimensions
         shape[i] = -1
-        found[axis] = torch.from_numpy(grid.centers(axis)).reshape(shape)
-    return found
+        by_axis[axis] = torch.from_numpy(grid.centers(axis)).reshape(shape)
+    return by_axis

@@ -85,7 +85,7 @@ class Layout:
 
     @property
     def periodic(self) -> tuple[bool, ...]:
-        """Which axes go round, for the first field."""
+        """Which axes are periodic, for the first field."""
         return tuple(self.fields[0].walls[axis].periodic for axis in self.grid.axes)
 
     @property

@@ -12,18 +12,18 @@ def nrmse_per_step(prediction: Tensor, truth: Tensor) -> tuple[list[float], list
     """‖prediction - truth‖₂ / ‖truth‖₂ over channels and space, averaged over simulations, for each step.
 
     Args:
-        prediction, truth: `[S, T, C, *space]`; what is NaN of the truth is not known, and left out of both norms.
+        prediction, truth: `[S, T, C, *space]`; NaN in the truth is missing, and left out of both norms.
 
     Returns:
-        The error of each step, NaN where nothing of the truth is known, and the steps (from 1) in which some truth is
+        The error of each step, NaN where all of the truth is missing, and the steps (from 1) in which some truth is
         so near zero (below 1e-12 of the largest) that the ratio says nothing: such simulations are left out of that
         step's mean.
     """
     axes = tuple(range(2, truth.ndim))
-    known = ~truth.isnan()
-    size = torch.linalg.vector_norm(torch.where(known, truth, 0.0), dim=axes)
-    error = torch.linalg.vector_norm(torch.where(known, prediction.to(truth.dtype) - truth, 0.0), dim=axes)
-    seen = known.flatten(2).any(dim=2)
+    given = ~truth.isnan()
+    size = torch.linalg.vector_norm(torch.where(given, truth, 0.0), dim=axes)
+    error = torch.linalg.vector_norm(torch.where(given, prediction.to(truth.dtype) - truth, 0.0), dim=axes)
+    seen = given.flatten(2).any(dim=2)
     usable = size > 1e-12 * size.max()
     ratio = torch.where(usable, error / torch.where(usable, size, torch.ones_like(size)), torch.zeros_like(error))
     mean = ratio.sum(dim=0) / usable.sum(dim=0).clamp_min(1)

@@ -1,4 +1,4 @@
-"""What training, validation and evaluation ask of any model, physical, synthetic or both in one."""
+"""What training, validation and evaluation need of a model, physical, synthetic or corrected physics."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class TrainedModel(Protocol):
-    """Answers one question: what do you predict from these initial states?"""
+    """Something that predicts: from initial states to the states after them."""
 
     @property
     def stepping(self) -> bool:
-        """Whether it predicts from any state; else it knows one trajectory, and predicts from t = 0 alone."""
+        """Whether it predicts from any state; else it represents one trajectory, and predicts from t = 0 alone."""
 
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """Without gradient, `[B, C, *space]` to the `steps` states after it, `[B, steps, C, *space]`.

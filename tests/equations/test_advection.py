@@ -227,7 +227,7 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     for values in (fields, {k: v.flatten(1)[:, 0] for k, v in fields.items()}):
         traced = Stepper(equation, "traced")
         found = traced(start, values)
-        assert traced.path == "traced"
+        assert traced.execution == "traced"
         assert torch.allclose(found, Stepper(equation, "plain")(start, values), rtol=0, atol=1e-13)
         # Each sample has its own velocity.
         alone = Stepper(equation, "plain")(start[1:2], {k: v[1:2] for k, v in values.items()})

@@ -157,7 +157,7 @@ def test_the_traced_step_of_a_batch_equals_the_plain_steps(scheme, shape):
     values = {name: torch.tensor(v, dtype=torch.float64) for name, v in PAIR.items()}
     traced = Stepper(equation, "traced")
     found = traced(start, values)
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     for i in range(2):
         expected = Stepper(equation, "plain")(start[i : i + 1], {k: v[i] for k, v in values.items()})
         assert torch.allclose(found[i], expected[0], rtol=0, atol=1e-14)

@@ -25,10 +25,10 @@ def darcy(n, nodes="cell", permeability=PERMEABILITY, **keys):
     return build_equation({"name": "darcy", "domain": domain, "nodes": nodes, "parameters": parameters} | keys)
 
 
-def solve(equation, parameters=None, path="plain"):
+def solve(equation, parameters=None, execution="plain"):
     values = equation.parameter_tensors(torch.float64) | (parameters or {})
     zero = torch.zeros(1, 1, *equation.layout.grid.resolution, dtype=torch.float64)
-    return Stepper(equation, path)(zero, values)[0, 0]
+    return Stepper(equation, execution)(zero, values)[0, 0]
 
 
 @pytest.mark.parametrize("average", ["harmonic", "arithmetic"])
@@ -99,7 +99,7 @@ def test_the_gradient_passes_the_taylor_test(name, nodes):
 @pytest.mark.parametrize("nodes", ["cell", "vertex"])
 def test_the_traced_step_equals_the_plain_step(nodes):
     equation = darcy(10, nodes)
-    assert torch.allclose(solve(equation, path="traced"), solve(equation), rtol=0, atol=1e-15)
+    assert torch.allclose(solve(equation, execution="traced"), solve(equation), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])

@@ -81,9 +81,9 @@ def manufactured(equation, kinds, offset=0.0):
     return {k: v.detach()[None] for k, v in parameters.items()}, u.detach()
 
 
-def solve(equation, parameters, path="plain", batch=1):
+def solve(equation, parameters, execution="plain", batch=1):
     zero = torch.zeros(batch, 1, *equation.layout.grid.resolution, dtype=torch.float64)
-    return Stepper(equation, path)(zero, parameters)[:, 0]
+    return Stepper(equation, execution)(zero, parameters)[:, 0]
 
 
 def error(n, kinds, nodes, average, offset):
@@ -189,14 +189,14 @@ def test_nodes_begin_and_end_on_the_walls():
     assert u[0].abs().max() == u[-1].abs().max() == u[:, 0].abs().max() == u[:, -1].abs().max() == 0
 
 
-@pytest.mark.parametrize("path", ["plain", "traced"])
+@pytest.mark.parametrize("execution", ["plain", "traced"])
 @pytest.mark.parametrize("name", ["diffusivity", "reaction", "source"])
 @pytest.mark.parametrize("nodes", ["cell", "vertex"])
-def test_the_gradient_with_respect_to_each_field_passes_the_taylor_test(name, path, nodes):
+def test_the_gradient_with_respect_to_each_field_passes_the_taylor_test(name, execution, nodes):
     boundary = 0.3 if nodes == "vertex" else {"x": "periodic", "y": {"lower": 0.3, "upper": "neumann"}}
     equation = elliptic((12, 9), boundary, nodes)
     parameters, _ = manufactured(equation, ("periodic", "mixed"))
-    stepper = Stepper(equation, path)
+    stepper = Stepper(equation, execution)
     zero = torch.zeros(1, 1, 12, 9, dtype=torch.float64)
 
     def loss(values):
@@ -249,7 +249,7 @@ def test_the_traced_step_equals_the_plain_step_and_the_fields_do_not_matter(node
     traced = Stepper(equation, "traced")
     other = torch.full((2, 1, 8, 7), torch.nan, dtype=torch.float64)
     found = traced(other, parameters)
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     assert torch.allclose(found[1, 0], solve(equation, parameters)[0], rtol=0, atol=1e-15)
 
 

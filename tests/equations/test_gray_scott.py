@@ -217,7 +217,7 @@ def test_the_traced_step_of_a_batch_equals_the_plain_steps(resolution):
     values = {name: torch.tensor([v, 1.3 * v], dtype=torch.float64) for name, v in TRUE.items()}
     traced = Stepper(equation, "traced")
     found = traced(states, values)
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     for i in range(2):
         one = {k: v[i] for k, v in values.items()}
         expected = Stepper(equation, "plain")(states[i : i + 1], one)

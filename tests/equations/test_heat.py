@@ -303,7 +303,7 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution, ord
     for values in (field, field[:1], field.flatten(1)[:, 0]):
         traced = Stepper(equation, "traced")
         found = traced(start, {"diffusivity": values})
-        assert traced.path == "traced"
+        assert traced.execution == "traced"
         assert torch.allclose(found, plain_step(equation, start, values), rtol=0, atol=1e-13)
         # Each sample has its own diffusivity.
         alone = plain_step(equation, start[1:2], values[1:2] if len(values) == 3 else values)

@@ -164,7 +164,7 @@ def test_the_traced_step_of_a_batch_equals_the_plain_steps():
     potentials = torch.stack([torch.sin(x), 0.4 * torch.cos(x + 0.3)])
     traced = Stepper(equation, "traced")
     found = traced(states, {"potential": potentials})
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     for i in range(2):
         expected = Stepper(equation, "plain")(states[i : i + 1], {"potential": potentials[i : i + 1]})
         assert torch.allclose(found[i], expected[0], rtol=0, atol=1e-14)

@@ -161,7 +161,7 @@ def test_the_traced_step_equals_the_plain_step(forcing):
     parameters["viscosity"] = torch.tensor([0.01, 0.1], dtype=torch.float64)
     stepper = Stepper(equation)
     found = stepper(start, parameters)
-    assert stepper.path == "traced"
+    assert stepper.execution == "traced"
     assert torch.allclose(found, Stepper(equation, "plain")(start, parameters), rtol=0, atol=1e-13)
     assert (found[0] - found[1]).abs().max() > 1e-3
 

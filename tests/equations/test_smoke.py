@@ -261,7 +261,7 @@ def test_the_traced_step_equals_the_plain_step_and_keeps_the_padding_zero(bounda
     parameters["buoyancy"] = torch.tensor([0.5, 2.0], dtype=torch.float64)
     stepper = Stepper(equation)
     found = stepper(start, parameters)
-    assert stepper.path == "traced"
+    assert stepper.execution == "traced"
     assert torch.allclose(found, Stepper(equation, "plain")(start, parameters), rtol=0, atol=1e-14)
     assert found[:, ~equation.layout.valid].abs().max() == 0
     assert torch.equal(to_tensor(to_fields(found, equation.layout), equation.layout), found)

@@ -60,8 +60,8 @@ def test_after_a_compiled_training_nothing_is_compiled_for_a_rollout(monkeypatch
     monkeypatch.setattr(torch, "compile", None)
     states = DATA.tensors["trajectories"]
     found = [
-        roll_out_methods(states, [2], EQUATION, evaluated({"physical": physical(0.2, execution=path)}))["physical"]
-        for path in ("compiled", "traced")
+        roll_out_methods(states, [2], EQUATION, evaluated({"physical": physical(0.2, execution=execution)}))["physical"]
+        for execution in ("compiled", "traced")
     ]
     assert torch.equal(*found)
 

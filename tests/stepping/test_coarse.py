@@ -91,9 +91,9 @@ BURGERS = {
 }
 
 
-def model(section, resolution, path="plain", **overrides):
+def model(section, resolution, execution="plain", **overrides):
     data = build_equation(section)
-    return PhysicalModel(model_equation(data, overrides, resolution), data.layout, path), data
+    return PhysicalModel(model_equation(data, overrides, resolution), data.layout, execution), data
 
 
 def test_heat_between_walls_on_coarser_grids_is_of_second_order():

@@ -49,7 +49,7 @@ def test_one_graph_gives_the_plain_step_for_every_batch_size(experiment, own):
             }
         found, expected = traced(states[:count], values), plain(states[:count], values)
         assert torch.allclose(found, expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     assert len(traced._programs) == (2 if own else 1)
 
 
@@ -58,10 +58,10 @@ def test_gradients_are_those_of_the_plain_step(experiment):
     equation = equation_of(experiment)
     states = starts(equation, 2)
     gradients = []
-    for path in ("plain", "traced"):
+    for execution in ("plain", "traced"):
         values = equation.parameter_tensors(torch.float64)
         leaves = [states.clone().requires_grad_(True), *(v.requires_grad_(True) for v in values.values())]
-        end = Stepper(equation, path)(leaves[0], values)
+        end = Stepper(equation, execution)(leaves[0], values)
         gradients.append(
             torch.autograd.grad((end * torch.linspace(-1, 1, end.numel()).reshape(end.shape)).sum(), leaves)
         )

@@ -51,7 +51,7 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(dimensions, batch):
     viscosity = {"viscosity": torch.linspace(0.05, 0.3, batch, dtype=torch.float64)}
     plain, traced = Stepper(equation, "plain"), Stepper(equation, "traced")
     expected, found = plain(start, viscosity), traced(start, viscosity)
-    assert traced.path == "traced"
+    assert traced.execution == "traced"
     assert found.dtype == torch.float64
     assert torch.allclose(found, expected, rtol=0, atol=1e-14)
     assert not torch.allclose(found, start, atol=1e-3)
@@ -63,7 +63,7 @@ def test_the_compiled_step_equals_the_plain_step_to_rounding():
     start = states(equation, 2)
     viscosity = {"viscosity": torch.tensor([0.1, 0.2], dtype=torch.float64)}
     stepper = Stepper(equation, "compiled")
-    assert stepper.path == ("traced" if shutil.which(os.environ.get("CXX", "g++")) is None else "compiled")
+    assert stepper.execution == ("traced" if shutil.which(os.environ.get("CXX", "g++")) is None else "compiled")
     found = stepper(start, viscosity)
     assert torch.allclose(found, Stepper(equation, "plain")(start, viscosity), rtol=0, atol=1e-13)
 
@@ -78,8 +78,8 @@ def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
     values = equation.parameter_tensors(torch.float64)
     speed = values["velocity_x"].requires_grad_(True)
     found = []
-    for path in ("traced", "compiled"):
-        end = Stepper(equation, path)(start, values)
+    for execution in ("traced", "compiled"):
+        end = Stepper(equation, execution)(start, values)
         found.append([end, *torch.autograd.grad((end**2)[..., 1:, 2:].sum(), [start, speed])])
     for traced, compiled in zip(*found, strict=True):
         assert torch.allclose(compiled, traced, rtol=1e-12, atol=1e-13)
@@ -100,8 +100,8 @@ def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch
     monkeypatch.setattr(torch, "compile", recorded)
     equation = burgers(1)
     start, slopes = states(equation, 2), []
-    for path in ("traced", "compiled"):
-        model = PhysicalModel(equation, equation.layout, path)
+    for execution in ("traced", "compiled"):
+        model = PhysicalModel(equation, equation.layout, execution)
         viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
         end = model.rollout(start, {"viscosity": viscosity}, 3)
         slopes.append(torch.autograd.grad(end.square().sum(), viscosity)[0])
@@ -153,7 +153,7 @@ def test_without_a_compiler_the_step_runs_traced_and_says_so(monkeypatch, caplog
     monkeypatch.setenv("CXX", "no-such-compiler")
     with caplog.at_level(logging.WARNING):
         stepper = Stepper(burgers(1), "compiled")
-    assert stepper.path == "traced"
+    assert stepper.execution == "traced"
     assert "compiler" in caplog.text
 
 
@@ -168,11 +168,11 @@ def test_each_sample_of_a_batch_has_its_own_parameter():
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
-@pytest.mark.parametrize("path", ["plain", "traced"])
-def test_the_gradient_passes_the_taylor_test(dimensions, path):
+@pytest.mark.parametrize("execution", ["plain", "traced"])
+def test_the_gradient_passes_the_taylor_test(dimensions, execution):
     equation = burgers(dimensions)
     start = states(equation, 2)
-    stepper = Stepper(equation, path)
+    stepper = Stepper(equation, execution)
 
     def loss(viscosity):
         return rollout(lambda state: stepper(state, {"viscosity": viscosity}), start, 4).square().mean()
@@ -220,7 +220,7 @@ def test_a_step_that_cannot_be_traced_falls_back_to_phiflow_and_says_so(caplog):
     start = states(burgers(1), 2)
     with caplog.at_level(logging.WARNING), contextlib.suppress(Exception):
         stepper(start, {"viscosity": torch.tensor(0.1, dtype=torch.float64)})
-    assert stepper.path == "jit"
+    assert stepper.execution == "jit"
     assert "cannot be traced" in caplog.text
 
 
@@ -232,15 +232,15 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
     monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
     equation = burgers(1)
     start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
-    for work, path in ((100, "traced"), (10**9, "compiled")):
+    for work, execution in ((100, "traced"), (10**9, "compiled")):
         stepper = Stepper(equation, "auto", work)
         stepper.bind(start, viscosity)
-        assert stepper.path == path
+        assert stepper.execution == execution
     monkeypatch.setattr(stepper_module, "_has_compiler", lambda: False)
     for work, warned in ((100, False), (10**9, True)):
         stepper = Stepper(equation, "auto", work)
         stepper.bind(start, viscosity)
-        assert stepper.path == "traced"
+        assert stepper.execution == "traced"
         assert ("No C++ compiler" in caplog.text) == warned
 
 
@@ -271,7 +271,7 @@ def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch
         steppers = [Stepper(equation, "compiled") for _ in range(2)]
         found = [stepper(start, viscosity) for stepper in steppers]
         assert torch.equal(steppers[0](start, viscosity), found[0])
-    assert [stepper.path for stepper in steppers] == ["traced", "traced"]
+    assert [stepper.execution for stepper in steppers] == ["traced", "traced"]
     expected = Stepper(equation, "traced")(start, viscosity)
     assert torch.equal(found[0], expected)
     assert torch.equal(found[1], expected)

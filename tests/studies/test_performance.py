@@ -37,16 +37,16 @@ def test_phiflow_has_the_burgers_step(baselines, jit):
     assert torch.allclose(*slopes, rtol=1e-9)
 
 
-@pytest.mark.parametrize("path", ["plain", "traced"])
+@pytest.mark.parametrize("execution", ["plain", "traced"])
 @pytest.mark.parametrize("name", list(HAND_WRITTEN))
-def test_a_gpu_that_is_not_asked_for_plays_no_part(benchmark, monkeypatch, name, path):
+def test_a_gpu_that_is_not_asked_for_plays_no_part(benchmark, monkeypatch, name, execution):
     """PhiML would put constants there; a device without memory stands for it."""
     equation = benchmark.equation_of(name, 8)
     start, values = benchmark.start_of(equation, 2), equation.parameter_tensors(torch.float64)
     expected = Stepper(equation, "plain")(start, values)
     gpu = ComputeDevice(TORCH, "another", "GPU", -1, -1, "", ref="meta")
     monkeypatch.setattr(TORCH, "_default_device", gpu)
-    found = Stepper(benchmark.equation_of(name, 8), path)(start, values)
+    found = Stepper(benchmark.equation_of(name, 8), execution)(start, values)
     assert torch.allclose(found, expected, rtol=1e-9, atol=1e-12)
     assert TORCH.get_default_device() is gpu
 

@@ -29,7 +29,7 @@ from hyco.parameters import LearnableParameter, ParameterSpace
 from hyco.runtime.monitoring import peak_rss_bytes
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
-from hyco.stepping.stepper import Path, Stepper
+from hyco.stepping.stepper import Execution, Stepper
 from hyco.training.coordinate import Measured
 from hyco.training.schedules import SchedulerConfig
 
@@ -53,7 +53,7 @@ class PinnTraining(BaseModel):
     )
     points_per_update: PositiveInt = Field(default=1000, description="measured points per update")
     times_per_update: PositiveInt = Field(default=4, description="random times per update where the equation is tested")
-    execution: Path = Field(default="auto", description="how the equation's step is run")
+    execution: Execution = Field(default="auto", description="how the equation's step is run")
 
 
 class PinnConfig(PinnTraining):
@@ -236,6 +236,6 @@ class _Fit:
             outcome=Outcome("finished", f"{self.config.updates} updates"),
             weights=dict(self.space.weights),
             equation=self.config.equation,
-            execution=self.stepper.path,
+            execution=self.stepper.execution,
             evaluations=torch.empty((0, 1 + len(numbers)), dtype=torch.float64),
         )

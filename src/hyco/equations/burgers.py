@@ -117,7 +117,7 @@ class Burgers(Equation):
         self._kept = math.wrap(kept.astype(np.float64), spatial("x"))
         self._derivative = math.wrap(1j * wavenumbers[0] * kept, spatial("x"))
 
-    def problem(self, largest: float) -> str | None:
+    def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not covered by the sub-steps."""
         if largest <= self.config.max_speed:
             return None

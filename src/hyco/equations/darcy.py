@@ -40,7 +40,7 @@ class Darcy(Elliptic):
 
     The pressure is highest where the fluid cannot get out: far from the boundary, and where κ is small. κ appears in
     p through an average: details of κ finer than its distance to the boundary leave hardly a trace, so that they
-    cannot be found from noisy values of p without a prior.
+    cannot be estimated from noisy values of p without a prior.
 
     Scheme, order, walls and what `nodes` and `face_average` mean: see `Elliptic`; second order.
 

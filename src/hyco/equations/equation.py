@@ -110,15 +110,15 @@ class EquationConfig(BaseModel):
             ExpressionError: a formula uses a name that is no axis of the domain.
         """
         given: dict[str, float | str | None] = self.parameters.model_dump()
-        found: dict[str, float | Tensor] = {}
+        values: dict[str, float | Tensor] = {}
         for name, value in given.items():
             if isinstance(value, str):
                 expression = Expression(value)
                 expression.require(tuple(self.domain))
-                found[name] = expression.on_grid(self.grid).clone()
+                values[name] = expression.on_grid(self.grid).clone()
             elif value is not None:
-                found[name] = float(value)
-        return found
+                values[name] = float(value)
+        return values
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
@@ -186,13 +186,13 @@ class Equation(ABC):
                 f"the data have {theirs}, the section equation has {own}: make the data anew, or change the section"
             )
 
-    def problem(self, largest: float) -> str | None:
-        """Why states with values up to `largest` (absolute) are outside what the step is made for, or None."""
+    def exceeded(self, largest: float) -> str | None:
+        """Why states with values up to `largest` (absolute) exceed what the step is made for, or None."""
         return None
 
     def unsuitable(self, states: Tensor) -> str | None:
-        """Why states `[…, C, *space]` are outside what the step is made for, or None; by default asks `problem`."""
-        return self.problem(float(states.abs().max()))
+        """Why states `[…, C, *space]` are outside what the step is made for, or None; by default by `exceeded`."""
+        return self.exceeded(float(states.abs().max()))
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Initial states for simulations, `[count, C, *space]` float64; by default random and smooth in every channel.
@@ -208,11 +208,11 @@ class Equation(ABC):
 
     def parameter_tensors(self, dtype: torch.dtype, device: torch.device | None = None) -> dict[str, Tensor]:
         """The true values as the stepper takes them: `[]`, or `[1, *space]` for one that varies in space."""
-        found = {}
+        tensors = {}
         for name, value in self.parameters.items():
             tensor = torch.as_tensor(value, dtype=dtype, device=device)
-            found[name] = tensor[None] if tensor.ndim else tensor
-        return found
+            tensors[name] = tensor[None] if tensor.ndim else tensor
+        return tensors
 
 
 def _states(layout: Layout, dt: float) -> str:

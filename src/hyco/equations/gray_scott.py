@@ -100,10 +100,10 @@ class GrayScott(Equation):
         """The largest τv² that leaves all rates of the step for u within 2."""
         return 2 - self._tau * (sum(4 / h**2 for h in self._spacing.values()) * diffusivity_u + feed)
 
-    def problem(self, largest: float) -> str | None:
+    def exceeded(self, largest: float) -> str | None:
         """Concentrations so large that the reaction is too fast for the Euler step."""
         bound = (self._largest_reaction(self.parameters["diffusivity_u"], self.parameters["feed"]) / self._tau) ** 0.5
-        # u rests at 1, whatever the bound: only more than that tells.
+        # u rests at 1, whatever the bound: only values above it count.
         if largest <= max(bound, 1.0 + 1e-9):
             return None
         return (

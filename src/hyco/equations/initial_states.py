@@ -75,8 +75,8 @@ def waves(walls: AxisWalls, size: float, n: int) -> tuple[Tensor, Tensor]:
     """Waves on an axis that keep its boundary conditions: zero where a wall has a value, no slope at others.
 
     Between x = 0 and L, with k = 0, 1, …: periodic 1, cos and sin 2πkx/L; two values sin π(k + 1)x/L; two Neumann
-    walls cos πkx/L; a value and Neumann sin π(k + ½)x/L; Neumann and a value cos π(k + ½)x/L. The highest that n
-    cells would not tell from a lower one or from zero are left out.
+    walls cos πkx/L; a value and Neumann sin π(k + ½)x/L; Neumann and a value cos π(k + ½)x/L. The highest, which on n
+    cells are the same as a lower one or zero, are left out.
 
     Returns:
         The wavenumbers `[m]` [1/length], rising, and the waves at the centres of the cells `[m, n]`: orthogonal, with

@@ -88,7 +88,7 @@ class InviscidBurgers(Equation):
         self._negligible = config.max_speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
         self.substeps = ceil(config.dt * config.max_speed / self._h / _COURANT)
 
-    def problem(self, largest: float) -> str | None:
+    def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not described."""
         if largest <= self.config.max_speed:
             return None

@@ -12,16 +12,16 @@ from hyco.runtime.plugins import PluginError, Registry, in_one_line, takes
 from hyco.sections import merge
 
 
-def _why_unusable(found: type[Equation]) -> str | None:
+def _why_unusable(equation: type[Equation]) -> str | None:
     """What is wrong with an equation from outside beside its class and its keys, or None."""
-    keys = found.config_class
+    keys = equation.config_class
     parameters = keys.model_fields["parameters"].annotation
     if parameters is BaseModel or not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
         return f"{keys.__name__} has no `parameters`: a pydantic model with a number or formula for each coefficient"
-    if not takes(found, None):
-        return f"{found.__name__} is made from its configuration alone: def __init__(self, config)"
-    if not takes(found.step, None, {}, {}):
-        return f"{found.__name__}.step takes the fields and the parameters: def step(self, fields, parameters)"
+    if not takes(equation, None):
+        return f"{equation.__name__} is made from its configuration alone: def __init__(self, config)"
+    if not takes(equation.step, None, {}, {}):
+        return f"{equation.__name__}.step takes the fields and the parameters: def step(self, fields, parameters)"
     return None
 
 
@@ -91,7 +91,7 @@ class OtherStatesError(ValueError):
 def model_equation(
     equation: Equation, overrides: Mapping[str, Any], resolution: Mapping[str, int] | None = None
 ) -> Equation:
-    """The equation that a physical model believes in: that of the data with other keys, or on a coarser grid.
+    """The equation that a physical model assumes: that of the data with other keys, or on a coarser grid.
 
     Args:
         equation: that of the data; returned as it is if nothing differs.

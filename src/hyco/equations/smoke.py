@@ -206,11 +206,11 @@ class Smoke(Equation):
         rates[self._up] = rates[self._up] + lift
         rates["smoke"] = self.box.transport(state["smoke"], velocity, parameters["diffusivity"], limit)
         rates["smoke"] = rates["smoke"] + self._inflow * parameters["inflow_rate"]
-        found = {name: new * (state[name] + h * rate) for name, rate in rates.items()}
+        updated = {name: new * (state[name] + h * rate) for name, rate in rates.items()}
         if old:
-            found = {name: value + old * start[name] for name, value in found.items()}
-        smoke = found.pop("smoke")
-        return {**self.box.project(found), "smoke": smoke}
+            updated = {name: value + old * start[name] for name, value in updated.items()}
+        smoke = updated.pop("smoke")
+        return {**self.box.project(updated), "smoke": smoke}
 
 
 def _inflow(config: SmokeConfig) -> Tensor:

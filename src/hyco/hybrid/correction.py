@@ -25,7 +25,7 @@ from hyco.networks.network_model import NetworkModel
 from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle
 from hyco.stepping.physical_model import PhysicalModel
-from hyco.stepping.stepper import path_after_training
+from hyco.stepping.stepper import execution_after_training
 
 
 class CorrectionConfig(BaseModel):
@@ -91,7 +91,7 @@ class PhysicalStep(Base):
     def describe(self) -> dict[str, Any]:
         """The equation on its own grid, the names of its parameters, and how its step is run."""
         config: BaseModel = getattr(self.physical.equation, "config")  # noqa: B009 (in subclasses)
-        return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.path}
+        return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.execution}
 
 
 def model_from_bundle(bundle: Bundle) -> NetworkModel:
@@ -104,7 +104,9 @@ def model_from_bundle(bundle: Bundle) -> NetworkModel:
     if described is None:
         return models.model_from_bundle(bundle)
     layout = Layout.from_dict(bundle.metadata["layout"])
-    physical = PhysicalModel(build_equation(described["equation"]), layout, path_after_training(described["execution"]))
+    physical = PhysicalModel(
+        build_equation(described["equation"]), layout, execution_after_training(described["execution"])
+    )
     prefix = "base.parameter_"
     values = {name.removeprefix(prefix): v for name, v in bundle.tensors.items() if name.startswith(prefix)}
     return SyntheticModel.from_bundle(bundle, lambda model: PhysicalStep.of(model, physical, values))

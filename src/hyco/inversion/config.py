@@ -10,7 +10,7 @@ from hyco.inversion.initial_state import InitialStatePrior
 from hyco.inversion.optimisers.minimiser import OptimiserConfig
 from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
-from hyco.stepping.stepper import Path
+from hyco.stepping.stepper import Execution
 
 
 class InversionConfig(BaseModel):
@@ -56,7 +56,7 @@ class InversionConfig(BaseModel):
         default=None,
         description="cells of the physical model's own grid, by axis; they divide the data's; null: the same",
     )
-    execution: Path = Field(
+    execution: Execution = Field(
         default="auto",
         description="how the equation's step is run; auto: compiled where `epochs` iterations of the configured size "
         "take much longer than a compilation and there is a C++ compiler, else traced",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
-from hyco.stepping.stepper import Path
+from hyco.stepping.stepper import Execution
 
 # Coordinates of which a file of JSON holds the whole covariance.
 _MOST_IN_JSON = 64
@@ -146,7 +146,7 @@ class PhysicalEstimate:
     from_predictions: bool = False
     equation: dict[str, Any] = field(default_factory=dict)
     resolution: dict[str, int] | None = None
-    execution: Path = "auto"
+    execution: Execution = "auto"
     evaluations: Tensor = field(default_factory=lambda: torch.empty((0, 1), dtype=torch.float64))
 
     def __getitem__(self, name: str) -> NumberEstimate | FieldEstimate:

@@ -9,7 +9,7 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.stepping.physical_model import PhysicalModel
-from hyco.stepping.stepper import path_after_training
+from hyco.stepping.stepper import execution_after_training
 
 
 class EstimatedModel:
@@ -26,7 +26,7 @@ class EstimatedModel:
         self.estimate = estimate
         self._layout = equation.layout
         self._equation = model_equation(equation, estimate.equation, estimate.resolution)
-        self._path = path_after_training(estimate.execution)
+        self._execution = execution_after_training(estimate.execution)
 
     @torch.no_grad()
     def rollout(self, states: Tensor, steps: int) -> Tensor:
@@ -34,4 +34,6 @@ class EstimatedModel:
         parameters = self._equation.parameter_tensors(states.dtype, states.device)
         learnt = self.estimate.stepper_values(states.dtype)
         parameters |= {name: value.to(states.device) for name, value in learnt.items()}
-        return PhysicalModel(self._equation, self._layout, self._path, work=steps).rollout(states, parameters, steps)
+        return PhysicalModel(self._equation, self._layout, self._execution, work=steps).rollout(
+            states, parameters, steps
+        )

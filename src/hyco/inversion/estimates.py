@@ -30,7 +30,7 @@ def current_estimate(
         from_predictions=progress.from_predictions,
         equation=config.equation,
         resolution=config.resolution,
-        execution=problem.forward.stepper.path,
+        execution=problem.forward.stepper.execution,
         evaluations=progress.evaluations,
     )
     if assessment is None:

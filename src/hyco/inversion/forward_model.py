@@ -13,7 +13,7 @@ from hyco.equations.equation import Equation
 from hyco.fields import Layout
 from hyco.parameters import Learnable, ParameterSpace
 from hyco.stepping.physical_model import PhysicalModel
-from hyco.stepping.stepper import Path, Stepper
+from hyco.stepping.stepper import Execution, Stepper
 
 
 class StepCorrection(Protocol):
@@ -54,7 +54,7 @@ class ForwardModel:
         layout: Layout,
         learnable: Sequence[Learnable],
         *,
-        execution: Path = "auto",
+        execution: Execution = "auto",
         work: int = 0,
         memory_budget: float = math.inf,
         correction: StepCorrection | None = None,
@@ -105,7 +105,7 @@ class ForwardModel:
             count: starts of one copy.
         """
         size = len(starts)
-        fill = (_next_size(size // count) * count - size) if self.stepper.path == "compiled" else 0
+        fill = (_next_size(size // count) * count - size) if self.stepper.execution == "compiled" else 0
         if fill == 0:
             return self.rollout(starts, theta, steps, read)
         self.work += size * steps

@@ -73,9 +73,9 @@ class ExpressionParameter(Learnable):
         return {f"{self.name}.{s.name}": s.true_value for s in self.scalars if s.true_value is not None}
 
     def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
-        """The first guess against the equation's limits; what the optimiser tries later is not known yet."""
+        """The first guess against the equation's limits; not what the optimiser tries later."""
         try:
-            start = self.value(self.coordinates(grid).start, grid)
+            guess = self.value(self.coordinates(grid).guess, grid)
         except ExpressionError as error:
             return "expression", str(error)
-        return ("scalars", beyond("the first guess", limits)) if field_outside(start, limits) else None
+        return ("scalars", beyond("the first guess", limits)) if field_outside(guess, limits) else None

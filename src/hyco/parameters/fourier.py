@@ -83,9 +83,9 @@ class FourierField(Learnable):
         for k in self.wavevectors(grid):
             suffix = "_".join(map(str, k))
             labels += [f"{self.name}.cos_{suffix}", f"{self.name}.sin_{suffix}"]
-        start = torch.zeros(len(labels), dtype=torch.float64)
-        infinite = torch.full_like(start, math.inf)
-        return Coordinates(start, -infinite, infinite, torch.full_like(start, _WIDTH), tuple(labels))
+        guess = torch.zeros(len(labels), dtype=torch.float64)
+        infinite = torch.full_like(guess, math.inf)
+        return Coordinates(guess, -infinite, infinite, torch.full_like(guess, _WIDTH), tuple(labels))
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""
@@ -106,5 +106,5 @@ class FourierField(Learnable):
         """Whether the grid resolves the modes, and the first guess is allowed."""
         if 2 * self.modes >= min(grid.resolution):
             return "modes", f"{self.modes} modes are more than a grid of {min(grid.resolution)} cells resolves"
-        start = self.value(self.coordinates(grid).start, grid)
-        return ("offset", beyond("the first guess", limits)) if field_outside(start, limits) else None
+        guess = self.value(self.coordinates(grid).guess, grid)
+        return ("offset", beyond("the first guess", limits)) if field_outside(guess, limits) else None

@@ -60,7 +60,7 @@ class GaussiansField(Learnable):
     @property
     def _scalars(self) -> list[Scalar]:
         """The unknown numbers."""
-        found = []
+        scalars = []
         for i, term in enumerate(self.terms, start=1):
             options: dict[str, list[tuple[str, float, Range | None, Prior | None]]] = {
                 "amplitude": [(f"amplitude_{i}", term.amplitude, self.amplitude_bounds, self.amplitude_prior)],
@@ -75,10 +75,10 @@ class GaussiansField(Learnable):
                     free_width = kind == "width" and bounds is None
                     logarithmic = free_width or (kind == "amplitude" and self.amplitude_transform == "log")
                     transform: Literal["log", "none"] = "log" if logarithmic else "none"
-                    found.append(
+                    scalars.append(
                         Scalar(name=name, initial_guess=guess, bounds=bounds, prior=prior, transform=transform)
                     )
-        return found
+        return scalars
 
     @property
     def is_field(self) -> bool:
@@ -126,5 +126,5 @@ class GaussiansField(Learnable):
         """Dimensions, and the first guess against the equation's limits."""
         if len(self.terms[0].center) != grid.dimensions:
             return "terms", f"the centres have {len(self.terms[0].center)} coordinates, the domain {grid.dimensions}"
-        start = self.value(self.coordinates(grid).start, grid)
-        return ("terms", beyond("the first guess", limits)) if field_outside(start, limits) else None
+        guess = self.value(self.coordinates(grid).guess, grid)
+        return ("terms", beyond("the first guess", limits)) if field_outside(guess, limits) else None

@@ -72,18 +72,18 @@ class GridField(Learnable):
 
     def coordinates(self, grid: Grid) -> Coordinates:
         """One per cell."""
-        guess = self._guess(grid).flatten()
+        values = self._guess(grid).flatten()
         if self.bounds is None:
-            start = torch.zeros_like(guess)
-            infinite = torch.full_like(start, math.inf)
-            lower, upper, width = -infinite, infinite, torch.full_like(start, 3.92)
+            guess = torch.zeros_like(values)
+            infinite = torch.full_like(guess, math.inf)
+            lower, upper, width = -infinite, infinite, torch.full_like(guess, 3.92)
         else:
             cell = self._cell(sum(self.bounds) / 2)
             one = cell.coordinates(grid)
-            start = torch.tensor([cell.coordinate(float(g)) for g in guess], dtype=torch.float64)
-            lower, upper, width = (v.expand(len(start)).clone() for v in (one.lower, one.upper, one.width))
-        labels = tuple(f"{self.name}[{i}]" for i in range(len(start)))
-        return Coordinates(start, lower, upper, width, labels)
+            guess = torch.tensor([cell.coordinate(float(v)) for v in values], dtype=torch.float64)
+            lower, upper, width = (v.expand(len(guess)).clone() for v in (one.lower, one.upper, one.width))
+        labels = tuple(f"{self.name}[{i}]" for i in range(len(guess)))
+        return Coordinates(guess, lower, upper, width, labels)
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""

@@ -1,4 +1,4 @@
-"""What every learnable parameter is: coordinates that an optimiser moves, and the value that they stand for."""
+"""What every learnable parameter is: coordinates that an optimiser changes, and the value that they stand for."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Coordinates:
     """The coordinates of a learnable parameter, which the optimisers work in.
 
     Attributes:
-        start: those of the initial guess, `[k]`.
+        guess: those of the initial guess, `[k]`.
         lower, upper: the smallest and largest allowed, `[k]`; infinite where there is no bound.
         width: how far each may be off beforehand, `[k]`: the width of the bounds, or 3.92 prior standard deviations
-            (95 %); for scaling, and to judge whether data say more than was known.
+            (95 %); for scaling, and to judge whether data say more than the prior.
         labels: a name for each.
     """
 
-    start: Tensor
+    guess: Tensor
     lower: Tensor
     upper: Tensor
     width: Tensor
@@ -66,7 +66,7 @@ class Coordinates:
     def joined(cls, parts: Sequence[Coordinates], labels: Sequence[str]) -> Coordinates:
         """Several, one after the other."""
         return cls(
-            start=torch.cat([p.start for p in parts]),
+            guess=torch.cat([p.guess for p in parts]),
             lower=torch.cat([p.lower for p in parts]),
             upper=torch.cat([p.upper for p in parts]),
             width=torch.cat([p.width for p in parts]),
@@ -113,7 +113,7 @@ class Learnable(BaseModel):
 
     @abstractmethod
     def coordinates(self, grid: Grid) -> Coordinates:
-        """Start, bounds and names of the coordinates."""
+        """First guess, bounds and names of the coordinates."""
 
     @abstractmethod
     def value(self, z: Tensor, grid: Grid) -> Tensor:

@@ -60,13 +60,13 @@ class Scalar(Learnable):
         return self.transform == "log" or (self.transform == "auto" and self.bounds is not None and self.bounds[0] > 0)
 
     @property
-    def _unit(self) -> float:
+    def _scale(self) -> float:
         return self.prior.std if self.prior else abs(self.initial_guess) or 1.0
 
     def number(self, z: Tensor) -> Tensor:
         """θ for coordinates `[...]`."""
         if self.bounds is None:
-            return self.initial_guess * torch.exp(z) if self.logarithmic else self.initial_guess + self._unit * z
+            return self.initial_guess * torch.exp(z) if self.logarithmic else self.initial_guess + self._scale * z
         a, b = self.bounds
         if self.transform == "logit":
             return a + (b - a) * torch.sigmoid(z)
@@ -76,7 +76,7 @@ class Scalar(Learnable):
         """The inverse of `number`."""
         if self.bounds is None:
             return (
-                math.log(value / self.initial_guess) if self.logarithmic else (value - self.initial_guess) / self._unit
+                math.log(value / self.initial_guess) if self.logarithmic else (value - self.initial_guess) / self._scale
             )
         a, b = self.bounds
         if self.transform == "logit":
@@ -86,7 +86,7 @@ class Scalar(Learnable):
     def slope(self, z: Tensor) -> Tensor:
         """dθ/dz for coordinates `[...]`."""
         if self.bounds is None:
-            return self.number(z) if self.logarithmic else torch.full_like(z, self._unit)
+            return self.number(z) if self.logarithmic else torch.full_like(z, self._scale)
         a, b = self.bounds
         if self.transform == "logit":
             return (b - a) * torch.sigmoid(z) * torch.sigmoid(-z)
@@ -94,14 +94,14 @@ class Scalar(Learnable):
 
     def coordinates(self, grid: Grid) -> Coordinates:
         """One coordinate, named after the parameter."""
-        start = torch.tensor([self.coordinate(self.initial_guess)], dtype=torch.float64)
+        guess = torch.tensor([self.coordinate(self.initial_guess)], dtype=torch.float64)
         boxed = self.bounds is not None and self.transform != "logit"
         lower = torch.tensor([0.0 if boxed else -math.inf], dtype=torch.float64)
         upper = torch.tensor([1.0 if boxed else math.inf], dtype=torch.float64)
-        width = 1.0 if boxed else self._free_width(start)
+        width = 1.0 if boxed else self._free_width()
         if self.prior is not None:
             width = min(width, self._prior_width(self.prior))
-        return Coordinates(start, lower, upper, torch.tensor([width], dtype=torch.float64), (self.name,))
+        return Coordinates(guess, lower, upper, torch.tensor([width], dtype=torch.float64), (self.name,))
 
     def _prior_width(self, prior: Prior) -> float:
         """The prior's 95 % interval in the coordinate, to first order at its mean (not where the search starts)."""
@@ -116,8 +116,8 @@ class Scalar(Learnable):
         slope = self.slope(torch.tensor(self.coordinate(mean), dtype=torch.float64))
         return _WIDTH * prior.std / max(float(slope), 1e-300)
 
-    def _free_width(self, start: Tensor) -> float:
-        """The width of what is known without a box, in the coordinate."""
+    def _free_width(self) -> float:
+        """The width of the coordinate where it is not limited."""
         if self.bounds is not None:  # logit: 95 % of a uniform distribution over the bounds
             return 2 * math.log(0.975 / 0.025)
         return _WIDTH

@@ -54,7 +54,7 @@ class ParameterSpace:
         self.names = tuple(p.name for p in learnable)
         parts = [p.coordinates(grid) for p in learnable]
         self.initial, self.lower, self.upper, self.width = (
-            torch.cat([getattr(c, key) for c in parts]) for key in ("start", "lower", "upper", "width")
+            torch.cat([getattr(c, key) for c in parts]) for key in ("guess", "lower", "upper", "width")
         )
         self.labels = tuple(label for c in parts for label in c.labels)
         self.weights: dict[str, float] = {}
@@ -83,34 +83,36 @@ class ParameterSpace:
         parts = zip(self.learnable, self._slices, strict=True)
         return [i for p, part in parts if p.scalar_parts() for i in range(part.start, part.stop)]
 
-    def penalty(self, z: Tensor, names: Sequence[str]) -> Tensor:
+    def penalty(self, theta: Tensor, names: Sequence[str]) -> Tensor:
         """The sum of some parameters' regularisations at coordinates `[p]`, with weight 1."""
         chosen = [(p, part) for p, part in zip(self.learnable, self._slices, strict=True) if p.name in names]
-        return torch.stack([p.prior_residuals(z[part], self.grid, 1.0).square().sum() for p, part in chosen]).sum()
+        return torch.stack([p.prior_residuals(theta[part], self.grid, 1.0).square().sum() for p, part in chosen]).sum()
 
     def slice_of(self, name: str) -> slice:
         """Where the coordinates of a parameter stand."""
         return self._slices[self.names.index(name)]
 
-    def to_values(self, z: Tensor) -> dict[str, Tensor]:
+    def to_values(self, theta: Tensor) -> dict[str, Tensor]:
         """Coordinates `[..., p]` to values by name, differentiable: `[...]`, or `[..., *space]` for a field."""
-        return {p.name: p.value(z[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)}
+        return {
+            p.name: p.value(theta[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)
+        }
 
-    def for_stepper(self, z: Tensor) -> dict[str, Tensor]:
+    def for_stepper(self, theta: Tensor) -> dict[str, Tensor]:
         """The values as a stepper takes them, from `[p]` or `[B, p]`: fields always have a batch dimension."""
-        values = self.to_values(z)
-        fields = {p.name for p in self.learnable if values[p.name].ndim > z.ndim - 1}
-        return {name: v[None] if name in fields and z.ndim == 1 else v for name, v in values.items()}
+        values = self.to_values(theta)
+        fields = {p.name for p in self.learnable if values[p.name].ndim > theta.ndim - 1}
+        return {name: v[None] if name in fields and theta.ndim == 1 else v for name, v in values.items()}
 
-    def prior_residuals(self, z: Tensor) -> Tensor:
+    def prior_residuals(self, theta: Tensor) -> Tensor:
         """Residuals of all priors and regularisations, `[..., m]`."""
         parts = zip(self.learnable, self._slices, strict=True)
-        found = [p.prior_residuals(z[..., part], self.grid, self.weights.get(p.name)) for p, part in parts]
-        return torch.cat(found, dim=-1)
+        residuals = [p.prior_residuals(theta[..., part], self.grid, self.weights.get(p.name)) for p, part in parts]
+        return torch.cat(residuals, dim=-1)
 
-    def numbers(self, z: Tensor) -> dict[str, Tensor]:
+    def numbers(self, theta: Tensor) -> dict[str, Tensor]:
         """The numbers to report, by full name, `[...]` each."""
-        found: dict[str, Tensor] = {}
+        numbers: dict[str, Tensor] = {}
         for p, part in zip(self.learnable, self._slices, strict=True):
-            found.update(p.numbers(z[..., part]))
-        return found
+            numbers.update(p.numbers(theta[..., part]))
+        return numbers

@@ -49,8 +49,8 @@ def solve_on_grid(diagonal: Tensor, couplings: Tensor, right: Tensor, wraps: Seq
             f"diagonal and right need one shape [B, *space], couplings [B, axes, *space], got {list(diagonal.shape)}, "
             f"{list(right.shape)}, {list(couplings.shape)}"
         )
-    found: Tensor = _solve(diagonal, couplings, right, [bool(w) for w in wraps])
-    return found
+    solution: Tensor = _solve(diagonal, couplings, right, [bool(w) for w in wraps])
+    return solution
 
 
 @torch.library.custom_op("hyco::solve_on_grid", mutates_args=())
@@ -58,8 +58,8 @@ def _solve(diagonal: Tensor, couplings: Tensor, right: Tensor, wraps: Sequence[b
     band = _band(tuple(diagonal.shape[1:]), tuple(wraps))
     count = diagonal.shape[0]
     d, c, b = (t.detach().to("cpu", torch.float64).reshape(count, -1).numpy() for t in (diagonal, couplings, right))
-    found = np.stack([_solve_one(band, d[i], c[i], b[i]) for i in range(count)])
-    return torch.from_numpy(found).reshape(right.shape).to(right)
+    solutions = np.stack([_solve_one(band, d[i], c[i], b[i]) for i in range(count)])
+    return torch.from_numpy(solutions).reshape(right.shape).to(right)
 
 
 @_solve.register_fake
@@ -117,10 +117,10 @@ def _band(space: tuple[int, ...], wraps: tuple[bool, ...]) -> _Band:
     axes = range(len(space))
 
     def strides(slowest_first: Sequence[int]) -> dict[int, int]:
-        found, stride = {}, 1
+        by_axis, stride = {}, 1
         for axis in reversed(slowest_first):
-            found[axis], stride = stride, stride * space[axis]
-        return found
+            by_axis[axis], stride = stride, stride * space[axis]
+        return by_axis
 
     def width(slowest_first: Sequence[int]) -> int:
         return max(stride * (2 if wraps[a] else 1) for a, stride in strides(slowest_first).items())

@@ -69,12 +69,12 @@ class StaggeredBox:
         self._poisson = Poisson(grid, self._pressure_boundary)
 
     def _translate(self, names: Mapping[str, Any]) -> Boundary:
-        found: dict[str, Any] = {}
+        walls: dict[str, Any] = {}
         for axis, (lower, upper) in self.sides.items():
-            found[axis] = names[lower]
+            walls[axis] = names[lower]
             if names[lower] != names[upper]:
-                found[axis] = {"lower": names[lower], "upper": names[upper]}
-        return Boundary.of(found)
+                walls[axis] = {"lower": names[lower], "upper": names[upper]}
+        return Boundary.of(walls)
 
     def wraps(self, axis: str) -> bool:
         """Whether an axis is periodic."""
@@ -147,7 +147,7 @@ class StaggeredBox:
         Args:
             max_speed: a faster component moves things at this speed.
         """
-        found = {}
+        rates = {}
         for component in self.axes:
             total = 0.0
             u = velocity[component]
@@ -157,8 +157,8 @@ class StaggeredBox:
                 cells = self.neighbours(u, component, axis)
                 total = total - upwind(cells, speed, h)
                 total = total + (cells[1] + cells[3] - 2 * u) * (viscosity / h**2)
-            found[component] = total
-        return found
+            rates[component] = total
+        return rates
 
     def transport(self, scalar: Any, velocity: Velocity, diffusivity: Any, max_speed: float) -> Any:
         """-∇·(u s) + κ Δs, in fluxes, so that what leaves one cell enters the next.

@@ -84,9 +84,10 @@ def _way_back(fine: Grid, coarse: Grid, field: FieldSpec, i: int) -> tuple[Tenso
     else:
         line = Grid((axis,), coarse.lower[i : i + 1], coarse.size[i : i + 1], (n,))
         layout = Layout(line, (FieldSpec("line", boundary={axis: walls.plain}),))
-        found = stencil(layout, places[:, None], "cubic")
-        matrix = torch.zeros((m, n), dtype=torch.float64).scatter_add_(1, found.indices[:, 0], found.weights[:, 0])
-        offset = found.offset[:, 0]
+        interpolation = stencil(layout, places[:, None], "cubic")
+        indices, weights = interpolation.indices[:, 0], interpolation.weights[:, 0]
+        matrix = torch.zeros((m, n), dtype=torch.float64).scatter_add_(1, indices, weights)
+        offset = interpolation.offset[:, 0]
     means = torch.zeros((n, m), dtype=torch.float64)
     for cell in range(n):
         means[cell, cell * (m // n) : (cell + 1) * (m // n)] = n / m

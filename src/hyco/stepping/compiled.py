@@ -45,10 +45,10 @@ class Compiled:
         try:
             return self._run(state, *inputs)
         except Exception as error:  # a compiler can fail in as many ways as there are machines
-            found = self._recorded(state, *inputs)  # what is wrong with the step itself is raised here
+            next_state = self._recorded(state, *inputs)  # an error of the step itself is raised here
             log.warning("The step cannot be compiled (%s): it runs traced.", str(error).split("\n")[0])
             self.failed = True
-            return found
+            return next_state
 
 
 def scale_coefficients(graph: fx.Graph) -> Callable[..., Tensor]:

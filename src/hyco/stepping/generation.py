@@ -13,7 +13,7 @@ from hyco.expressions import Expression
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
 from hyco.stepping.rollout import rollout
-from hyco.stepping.stepper import Path, Stepper
+from hyco.stepping.stepper import Execution, Stepper
 
 
 class GenerationConfig(BaseModel):
@@ -30,7 +30,7 @@ class GenerationConfig(BaseModel):
     initial_state: dict[str, str | float] = Field(
         default={}, description="formula (of x, y, z) by channel that replaces the random initial state"
     )
-    execution: Path = Field(default="auto", description="how the equation's step is run")
+    execution: Execution = Field(default="auto", description="how the equation's step is run")
 
     @field_validator("initial_state")
     @classmethod
@@ -60,7 +60,7 @@ def initial_states(equation: Equation, config: GenerationConfig, seed: int) -> T
 
 
 @torch.no_grad()
-def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "auto") -> Tensor:
+def simulate(equation: Equation, starts: Tensor, steps: int, execution: Execution = "auto") -> Tensor:
     """Trajectories `[S, steps + 1, C, *space]` from initial states `[S, C, *space]`, true parameters.
 
     Raises:
@@ -73,9 +73,9 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Path = "
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
         raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
-    problem = equation.unsuitable(trajectories)
-    if problem is not None:
-        raise ValueError(problem)
+    reason = equation.unsuitable(trajectories)
+    if reason is not None:
+        raise ValueError(reason)
     return trajectories
 
 

@@ -20,16 +20,16 @@ class GhostCells(CustomGraphPass):
     """
 
     def uuid(self) -> Any:
-        """What the cache of compiled steps knows this by: the code of this file."""
+        """Its key in the cache of compiled steps: the code of this file."""
         return get_hash_for_files((__file__,))
 
     def __call__(self, graph: fx.Graph) -> None:
         """Change a graph."""
         shifts: dict[fx.Node, dict[fx.Node, int]] = {}
         for node in graph.nodes:
-            found = _shift(node)
-            if found is not None:
-                field, distance = found
+            shift = _shift(node)
+            if shift is not None:
+                field, distance = shift
                 shifts.setdefault(field, {})[node] = distance
         for field, distances in shifts.items():
             _widen(field, distances)

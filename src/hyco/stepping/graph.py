@@ -82,7 +82,7 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
     graph = _record(run, inputs)
     try:
         simplify(graph.graph)
-    except Exception as error:  # an operation of an equation that the rewrites do not know
+    except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
         graph = _record(run, inputs)
     return _split(graph, size)
@@ -161,9 +161,9 @@ def _split(whole: fx.GraphModule, size: int) -> Program:
             if i not in part.nodes:
                 part.nodes[i] = constant(part, i) if i in constants else every.graph.placeholder(i.name)
         part.nodes[node] = part.graph.node_copy(node, part.nodes.__getitem__)
-    handed = [node for node in needed if node not in constants]
-    handed.sort(key=list(every.nodes).index)
-    once.graph.output(tuple(once.nodes[node] for node in handed))
+    passed = [node for node in needed if node not in constants]
+    passed.sort(key=list(every.nodes).index)
+    once.graph.output(tuple(once.nodes[node] for node in passed))
     every.graph.output(every.nodes[result])
     _free_size(once.graph, size, lambda: count)
     _free_size(every.graph, size, lambda: _first_size(every))
@@ -192,14 +192,14 @@ def _placeholders_first(graph: fx.Graph) -> None:
 
 def _depends_on(node: fx.Node, size: int) -> bool:
     """Whether an argument is a multiple of the batch size."""
-    found = []
+    multiples = []
 
     def look(value: Any) -> Any:
-        found.append(_multiple(value, size))
+        multiples.append(_multiple(value, size))
         return value
 
     fx.node.map_aggregate((node.args, node.kwargs), look)
-    return any(found)
+    return any(multiples)
 
 
 def _multiple(value: Any, size: int) -> bool:

@@ -14,7 +14,7 @@ from hyco.fields import Layout
 from hyco.stepping.coarse import Transfer
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import rollout_in_segments, segment_lengths, tape_bytes
-from hyco.stepping.stepper import BoundStep, Path, Stepper
+from hyco.stepping.stepper import BoundStep, Execution, Stepper
 
 
 class PhysicalModel:
@@ -26,12 +26,12 @@ class PhysicalModel:
     Args:
         equation: that of the physical model, on its own grid.
         layout: of the data's states.
-        path, work: how a step is run, and how many are to be expected, see `Stepper`.
+        execution, work: how a step is run, and how many are to be expected, see `Stepper`.
     """
 
-    def __init__(self, equation: Equation, layout: Layout, path: Path = "auto", work: int = 0) -> None:
+    def __init__(self, equation: Equation, layout: Layout, execution: Execution = "auto", work: int = 0) -> None:
         self.equation = equation
-        self.stepper = Stepper(equation, path, work)
+        self.stepper = Stepper(equation, execution, work)
         coarser = equation.layout.grid != layout.grid
         self.transfer = Transfer(layout, equation.layout) if coarser else None
         self._tapes: dict[Any, int] = {}
@@ -39,9 +39,9 @@ class PhysicalModel:
     def __deepcopy__(self, memo: dict[int, Any]) -> PhysicalModel:
         return self  # copies of a network share the physics that they correct
 
-    def take(self, path: Path) -> None:
-        """Run the steps on another path from now on, for all who have this model."""
-        self.stepper, self._tapes = Stepper(self.equation, path, self.stepper.work), {}
+    def take(self, execution: Execution) -> None:
+        """Change the execution of the steps from now on, for all who have this model."""
+        self.stepper, self._tapes = Stepper(self.equation, execution, self.stepper.work), {}
 
     def bind(self, states: Tensor, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
         """One step of states of the data's grid like these, `[B, C, *space]`, with gradient.
@@ -85,7 +85,7 @@ class PhysicalModel:
         step = self.stepper.bind(own, parameters)
         if read is not None:
             steps = max(read, default=0)
-        if steps > 1 and self.stepper.path == "compiled" and torch.is_grad_enabled():
+        if steps > 1 and self.stepper.execution == "compiled" and torch.is_grad_enabled():
             # The first step then has a gradient by the state as the others have, and is compiled with them.
             own = own if own.requires_grad else own.detach().requires_grad_(any(v.requires_grad for v in step.inputs))
         lengths = self._segment_lengths(step, own, steps, memory_budget)

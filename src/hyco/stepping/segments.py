@@ -28,8 +28,8 @@ def rollout_in_segments(
         read: see `rollout`.
     """
     read = tuple(range(1, steps + 1) if read is None else read)
-    found: Tensor = _Segments.apply(step, steps, tuple(lengths), read, start, *step.inputs)[0]  # type: ignore[no-untyped-call]
-    return found
+    states: Tensor = _Segments.apply(step, steps, tuple(lengths), read, start, *step.inputs)[0]  # type: ignore[no-untyped-call]
+    return states
 
 
 class _Segments(torch.autograd.Function):
@@ -48,8 +48,8 @@ class _Segments(torch.autograd.Function):
         states, begun, state = [], [], start
         for first, count, inside in _segments(steps, lengths[0], read):
             begun.append(state)
-            found, state = read_states(lambda s: step(s, inputs), state, count, [n - first for n in inside])
-            states.extend(found)
+            states_read, state = read_states(lambda s: step(s, inputs), state, count, [n - first for n in inside])
+            states.extend(states_read)
         ctx.save_for_backward(*begun, *inputs)
         ctx.plan = (step, steps, lengths, read, len(begun))
         ctx.set_materialize_grads(False)
@@ -72,8 +72,8 @@ class _Segments(torch.autograd.Function):
             numbers = [n - first for n in inside]
             with torch.enable_grad():
                 if len(lengths) > 1 and length > lengths[1]:
-                    found, end = _Segments.apply(step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
-                    states = list(found.unbind(1))
+                    states_read, end = _Segments.apply(step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
+                    states = list(states_read.unbind(1))
                 else:
                     states, end = read_states(partial(_with, step, own), leaf, length, numbers)
             slopes = [] if of_read is None else list(of_read[:, last - len(inside) : last].unbind(1))
@@ -97,13 +97,13 @@ def _with(step: BoundStep, inputs: Sequence[Tensor], state: Tensor) -> Tensor:
 
 def _segments(steps: int, length: int, read: Sequence[int]) -> list[tuple[int, int, list[int]]]:
     """For each segment the steps before it, its own steps, and the numbers of the states read in it."""
-    found, position = [], 0
+    segments, position = [], 0
     for first in range(0, steps, length):
         count, begin = min(length, steps - first), position
         while position < len(read) and read[position] <= first + count:
             position += 1
-        found.append((first, count, list(read[begin:position])))
-    return found
+        segments.append((first, count, list(read[begin:position])))
+    return segments
 
 
 # Steps of a segment beside which its own overhead does not count.

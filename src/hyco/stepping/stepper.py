@@ -4,8 +4,8 @@
 - `traced`: the step is recorded once as a graph of tensor operations; PhiFlow leaves the loop.
 - `compiled`: the recorded graph goes through `torch.compile` (needs a C++ compiler on the CPU).
 
-If a step cannot be traced (it looks at the values of tensors), PhiFlow's own just-in-time compilation runs it, path
-`jit`. `path` says which way is taken in the end; every fallback is logged.
+If a step cannot be traced (it looks at the values of tensors), PhiFlow's own just-in-time compilation runs it:
+execution `jit`. `execution` says what runs in the end; every fallback is logged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hyco.stepping.graph import Program, TracingError, trace
 
 log = logging.getLogger(__name__)
 
-Path = Literal["auto", "plain", "jit", "traced", "compiled"]
+Execution = Literal["auto", "plain", "jit", "traced", "compiled"]
 
 # Traced steps by equation: all steppers of one equation share them.
 _PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Program]] = WeakKeyDictionary()
@@ -69,27 +69,27 @@ class BoundStep:
 class Stepper:
     """One `dt` of an equation as a function of tensors.
 
-    The path `auto` is `compiled` where `worth_compiling` says so and there is a compiler, else `traced`. It is decided
-    at the first step, from numbers of the configuration alone: the same configuration takes the same path.
+    Execution `auto` is `compiled` where `worth_compiling` says so and there is a compiler, else `traced`. It is decided
+    at the first step, from numbers of the configuration alone: the same configuration runs in the same way.
 
     Args:
         equation: the PDE.
-        path: how to run it.
+        execution: how to run it.
         work: steps of `dt` that are to be expected, each of all samples; with 0, `auto` is `traced`.
     """
 
-    def __init__(self, equation: Equation, path: Path = "auto", work: int = 0) -> None:
+    def __init__(self, equation: Equation, execution: Execution = "auto", work: int = 0) -> None:
         self.equation = equation
         self.names = tuple(sorted(equation.parameters))
-        self.path: Path = path
+        self.execution: Execution = execution
         self.work = work
-        if path == "compiled" and not _has_compiler():
+        if execution == "compiled" and not _has_compiler():
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
-            self.path = "traced"
-        if path == "auto" and work == 0:
-            self.path = "traced"
+            self.execution = "traced"
+        if execution == "auto" and work == 0:
+            self.execution = "traced"
         self._programs = _PROGRAMS.setdefault(equation, {})
-        self._jit = math.jit_compile(equation.step) if self.path == "jit" else None
+        self._jit = math.jit_compile(equation.step) if self.execution == "jit" else None
 
     def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """Advance `state` `[B, C, *space]` by one `dt`. For many steps, `bind` the parameters once."""
@@ -110,7 +110,7 @@ class Stepper:
         # What all samples share has no batch dimension: it is not computed with for each of them.
         batched = tuple(v.ndim > 0 and len(v) > 1 for v in given)
         values = [v[0] if v.ndim and not own else v for v, own in zip(given, batched, strict=True)]
-        program = None if self.path in ("plain", "jit") else self._program(state, values, batched)
+        program = None if self.execution in ("plain", "jit") else self._program(state, values, batched)
         substeps = self.equation.substeps
         if program is None:
             return BoundStep(lambda s, *v: self._run_fields(batched, s, *v), tuple(values), substeps)
@@ -125,20 +125,20 @@ class Stepper:
                 return None
             self._programs["traced", kind] = program
         program = self._programs["traced", kind]
-        if self.path == "auto":
+        if self.execution == "auto":
             worth = worth_compiling(program.real_operations, state.numel(), self.work * self.equation.substeps)
-            self.path = "compiled" if worth and _has_compiler() else "traced"
-            if worth and self.path == "traced":
+            self.execution = "compiled" if worth and _has_compiler() else "traced"
+            if worth and self.execution == "traced":
                 log.warning(
                     "No C++ compiler found: the step runs traced, though a compilation would be worth its time."
                 )
-            log.info("The step runs %s (%d operations).", self.path, program.operations)
-        if self.path == "compiled" and ("compiled", kind) not in self._programs:
+            log.info("The step runs %s (%d operations).", self.execution, program.operations)
+        if self.execution == "compiled" and ("compiled", kind) not in self._programs:
             self._programs["compiled", kind] = replace(program, step=Compiled(program))
-        step = self._programs[self.path, kind].step
+        step = self._programs[self.execution, kind].step
         if isinstance(step, Compiled) and step.failed:
-            self.path = "traced"  # so that the report says what ran
-        return self._programs[self.path, kind]
+            self.execution = "traced"  # so that the report says what ran
+        return self._programs[self.execution, kind]
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
         """The step as PhiFlow runs it, from tensor to tensor."""
@@ -162,18 +162,18 @@ class Stepper:
 
         try:
             program = trace(run, state, values, batched)
-            found, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
+            traced, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
             tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
             largest = float(expected.abs().nan_to_num(posinf=0.0).max())
-            same_kind = (found.dtype, found.shape) == (expected.dtype, expected.shape)
-            if not same_kind or not torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True):
+            same_kind = (traced.dtype, traced.shape) == (expected.dtype, expected.shape)
+            if not same_kind or not torch.allclose(traced, expected, tolerance, tolerance * largest, equal_nan=True):
                 raise TracingError("its graph gives other values than the step itself")
         except TracingError as error:
             log.warning(
                 "The step cannot be traced (%s); PhiFlow's jit runs it, several times slower: see docs/performance.md.",
                 error,
             )
-            self.path, self._jit = "jit", math.jit_compile(self.equation.step)
+            self.execution, self._jit = "jit", math.jit_compile(self.equation.step)
             return None
         log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
         return program
@@ -190,9 +190,9 @@ def _constants_beside(state: Tensor) -> Iterator[None]:
         TORCH.set_default_device(before)
 
 
-def path_after_training(path: Path) -> Path:
-    """For rollouts with what was trained on a path: a compilation that paid for the training need not pay for them."""
-    return "auto" if path == "compiled" else path
+def execution_after_training(execution: Execution) -> Execution:
+    """For rollouts after a training with this execution: a compilation that paid for it need not pay for them."""
+    return "auto" if execution == "compiled" else execution
 
 
 def worth_compiling(operations: int, numbers: int, steps: int) -> bool:

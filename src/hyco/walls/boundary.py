@@ -26,7 +26,7 @@ class AxisWalls(NamedTuple):
 
     @property
     def periodic(self) -> bool:
-        """Whether the axis goes round."""
+        """Whether the axis is periodic."""
         return self.lower.periodic
 
     @property
@@ -97,7 +97,7 @@ class Boundary:
         return self._by_axis[axis]
 
 
-# What a function takes that asks for walls.
+# What functions that need walls take.
 AnyBoundary = Boundary | PlainBoundary
 
 

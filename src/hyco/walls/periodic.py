@@ -1,4 +1,4 @@
-"""An axis that goes round."""
+"""The ends of a periodic axis."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def to_extrapolation(boundary: AnyBoundary) -> Any:
     """A boundary as PhiFlow's extrapolation.
 
     Raises:
-        ValueError: it is none that is known.
+        ValueError: it is no boundary.
     """
     walls = Boundary.of(boundary)
     if walls.axes is None:

@@ -1,4 +1,4 @@
-"""What a boundary condition is: one class, from which everything follows that anyone asks of a wall.
+"""What a boundary condition is: one class, from which all properties of a wall follow.
 
 To add one, write one file with a subclass of `Wall`: its arguments as fields, and its `condition`. Name it in a
 configuration as `package.module:Class`, or add one line to `WALLS` in `hyco.walls.registry`.
@@ -23,7 +23,7 @@ class Wall(BaseModel, ABC):
     subclass gives `condition`; whoever has better ghost values than those that follow from it overrides their method.
 
     Attributes:
-        periodic: whether the axis goes round, so that there is no wall at all.
+        periodic: whether the axis is periodic, so that there is no wall at all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -54,7 +54,7 @@ class Wall(BaseModel, ABC):
         """The numbers A and B of the ghost value A u + B behind the wall, of the value u mirrored at it.
 
         The mean of both values and their difference over the distance fulfil the condition: second order. Everything
-        that has to agree with finite differences to rounding (Laplacians, linear systems, interpolation) asks this.
+        that has to agree with finite differences to rounding (Laplacians, linear systems, interpolation) uses this.
 
         Args:
             distance: between the ghost and its mirror image: h, 3h, … [length].

@@ -72,9 +72,11 @@ def test_a_resumed_run_takes_the_path_that_it_had_in_both_models(lacking):
     resumed = lacking.hybrid(epochs=3)
     last, _ = list(resumed.train(checkpoint, resume=True))[-1]
     assert (
-        last.metadata["physical"]["estimate"]["execution"] == resumed.physical.problem.forward.stepper.path == "plain"
+        last.metadata["physical"]["estimate"]["execution"]
+        == resumed.physical.problem.forward.stepper.execution
+        == "plain"
     )
-    assert resumed.synthetic.model.base.physical.stepper.path == "plain"
+    assert resumed.synthetic.model.base.physical.stepper.execution == "plain"
 
 
 @pytest.mark.parametrize("others", [{"alpha": "auto"}, {"sequential": True}, {"interaction": {"count": 4}}])

@@ -35,10 +35,10 @@ def halve_spectra(graph: fx.Graph) -> None:
     """
     moving = moving_nodes(graph)
     for node in list(graph.nodes):
-        found = _real_part(node)
-        if found is None:
+        inverted = _real_part(node)
+        if inverted is None:
             continue
-        product, norm = found
+        product, norm = inverted
         one, other = arguments(product)
         spectrum, factor = (one, other) if one in moving else (other, one)
         whole = spectrum.target is aten._fft_r2c.default and len(spectrum.users) == 1 and not arguments(spectrum)[3]

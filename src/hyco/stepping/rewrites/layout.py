@@ -40,12 +40,12 @@ def keep_selected(graph: fx.Graph) -> None:
             continue
         source, selected, index = arguments(value)
         index %= source.meta["val"].shape[selected]
-        found = new(node, aten.slice.Tensor, source, selected, index, index + 1)
+        kept = new(node, aten.slice.Tensor, source, selected, index, index + 1)
         for step in reversed(steps):
-            found = new(node, step.target, found)
+            kept = new(node, step.target, kept)
         order = [i for i in range(node.meta["val"].ndim) if i != selected]
         order.insert(dim, selected)
-        _permute(node, found, order)
+        _permute(node, kept, order)
     graph.eliminate_dead_code()
 
 
@@ -110,8 +110,8 @@ def keep_scalars(graph: fx.Graph) -> None:
 
 
 def _one_number(value: fx.Node) -> bool:
-    found = value.meta["val"]
-    return isinstance(found, Tensor) and found.ndim > 0 and found.numel() == 1
+    tensor = value.meta["val"]
+    return isinstance(tensor, Tensor) and tensor.ndim > 0 and tensor.numel() == 1
 
 
 def _restack(node: fx.Node, parts: list[fx.Node], dim: int) -> None:

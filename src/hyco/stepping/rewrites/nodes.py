@@ -42,8 +42,8 @@ def is_product(value: Any) -> bool:
 
 def is_complex(value: Any) -> bool:
     """Whether a value is a tensor of complex numbers."""
-    found = value.meta.get("val") if isinstance(value, fx.Node) else None
-    return isinstance(found, Tensor) and found.is_complex()
+    tensor = value.meta.get("val") if isinstance(value, fx.Node) else None
+    return isinstance(tensor, Tensor) and tensor.is_complex()
 
 
 def real_of(value: fx.Node) -> fx.Node | None:

@@ -59,9 +59,9 @@ def carry_numbers(graph: fx.Graph) -> None:
         if numbers.moving.isdisjoint(inputs):
             continue
         numbers.moving.add(node)
-        found = _carried(node, numbers) if node.op == "call_function" and exact(node) else None
-        if found is not None and 1e-9 < abs(found[0]) < 1e9:
-            numbers.of[node] = found
+        carried = _carried(node, numbers) if node.op == "call_function" and exact(node) else None
+        if carried is not None and 1e-9 < abs(carried[0]) < 1e9:
+            numbers.of[node] = carried
             continue
         for value in inputs:
             node.replace_input_with(value, numbers.multiplied(value, node))

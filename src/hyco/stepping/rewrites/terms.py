@@ -75,28 +75,28 @@ def _is_summand(value: fx.Node, moving: set[fx.Node]) -> bool:
 def _terms(value: fx.Node, number: float, moving: set[fx.Node]) -> list[_Term]:
     """What a sum, times a number, is the sum of."""
     first, second = arguments(value)
-    found = []
+    terms = []
     for summand, weight in ((first, number), (second, number * weight_of(value))):
         if _is_sum(summand, moving) and len(summand.users) == 1:
-            found += _terms(summand, weight, moving)
+            terms += _terms(summand, weight, moving)
             continue
         factor = fixed_factor(summand, moving) if is_product(summand) else None
-        found.append(_Term(weight, None, summand) if factor is None else _Term(weight, *factor))
-    return found
+        terms.append(_Term(weight, None, summand) if factor is None else _Term(weight, *factor))
+    return terms
 
 
 def _multiplied_out(terms: list[_Term], moving: set[fx.Node]) -> list[_Term]:
     """`a (x + y)` as `a x + a y` where x and y are multiplied by other factors anyway."""
-    found = list(terms)
+    expanded = list(terms)
     for term in terms:
         if term.factor is None or not _is_sum(term.value, moving) or len(term.value.users) > 1:
             continue
         parts = _terms(term.value, term.number, moving)
-        others = {other.value for other in found if other is not term and other.factor is not None}
+        others = {other.value for other in expanded if other is not term and other.factor is not None}
         if all(part.factor is None and part.value in others for part in parts):
-            found.remove(term)
-            found += [_Term(part.number, term.factor, part.value) for part in parts]
-    return found
+            expanded.remove(term)
+            expanded += [_Term(part.number, term.factor, part.value) for part in parts]
+    return expanded
 
 
 def _groups(terms: Iterable[_Term], key: Callable[[_Term], Hashable]) -> list[list[_Term]]:
@@ -109,7 +109,7 @@ def _groups(terms: Iterable[_Term], key: Callable[[_Term], Hashable]) -> list[li
 
 def _add_factors(terms: list[_Term], before: fx.Node) -> list[_Term]:
     """One term for all with the same value."""
-    found = []
+    collected = []
     for group in _groups(terms, lambda term: term.value):
         plain = _sum([term.number for term in group if term.factor is None])
         # In one order and rounded, so that factors that are the same but for a number are seen to be so.
@@ -126,26 +126,26 @@ def _add_factors(terms: list[_Term], before: fx.Node) -> list[_Term]:
             if plain:
                 factor = new(before, aten.add.Tensor, factor, 1.0)
         if number:
-            found.append(_Term(number, factor, group[0].value))
-    return found
+            collected.append(_Term(number, factor, group[0].value))
+    return collected
 
 
 def _sum(numbers: list[float]) -> float:
     """Their sum; 0 where all that is left of it is rounding."""
-    found = sum(numbers)
-    return found if abs(found) > 1e-15 * sum(map(abs, numbers)) else 0.0
+    total = sum(numbers)
+    return total if abs(total) > 1e-15 * sum(map(abs, numbers)) else 0.0
 
 
 def _add_values(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> list[_Term]:
     """One term for all with the same factor whose values have the same shape."""
-    found = []
+    collected = []
     for first, *others in _groups(terms, lambda term: (term.factor or term.value, term.value.meta["val"].shape)):
         value = first.value
         for term in others:
             value = new(before, aten.add.Tensor, value, term.value, **alpha_of(term.number / first.number))
             moving.add(value)
-        found.append(_Term(first.number, first.factor, value))
-    return found
+        collected.append(_Term(first.number, first.factor, value))
+    return collected
 
 
 def _summed(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> fx.Node:
