@@ -1,4 +1,4 @@
-"""The configuration: every section of the parameters, validated at once, with errors that say where and what.
+"""The configuration: all sections are checked together before anything runs, and each mistake is named with its key.
 
 Each part owns its own parameter model, in its own file; this room finds them by name, puts them together, and checks
 what concerns two of them (`rules`).
