@@ -41,7 +41,7 @@ def test_operators_are_counted_with_the_self_times_that_torch_finds():
     for _ in range(3):
         torch.roll(x, 1, 0).square().sum().backward()
     recorder.stop()
-    found = recorder.found["work"]["operators"]["cpu"]
+    found = recorder.operators["work"]["operators"]["cpu"]
     for event in profiler.key_averages():
         assert found[event.key][1] == pytest.approx(event.self_cpu_time_total * 1e-6, rel=1e-6)
     assert found["aten::roll"][0] == 6  # and as many backward
@@ -71,8 +71,8 @@ def test_recording_ends_when_there_is_enough_of_a_part_also_within_a_block():
             torch.ones(10).cumsum(0)
             time.sleep(0.02)
         recorder.stop()
-    assert recorder.found["work"]["operators"]["cpu"]["aten::cumsum"][0] <= 3
-    assert recorder.found["work"]["seconds"] >= 0.05
+    assert recorder.operators["work"]["operators"]["cpu"]["aten::cumsum"][0] <= 3
+    assert recorder.operators["work"]["seconds"] >= 0.05
 
 
 def test_an_error_within_a_phase_leaves_no_profiler_running():

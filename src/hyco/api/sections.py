@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import torch
 from pydantic import BaseModel, ValidationError, create_model
 
-from hyco.config import ConfigurationError, problems_of
-from hyco.config.errors import Problem, dotted
-from hyco.config.messages import own_problems
+from hyco.config import ConfigurationError, mistakes_in
+from hyco.config.errors import Mistake, dotted
+from hyco.config.messages import own_mistakes
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
 
@@ -51,7 +51,7 @@ def validated(model: type[M], section: Section, name: str) -> M:
     try:
         return getattr(root.model_validate(given), name)  # type: ignore[no-any-return]
     except ValidationError as error:
-        raise _refusal(own_problems(error, root, given)) from error
+        raise _refusal(own_mistakes(error, root, given)) from error
 
 
 def require_sound(sections: Mapping[str, Any], equation: Equation, observations: Observations) -> None:
@@ -85,7 +85,7 @@ def require_sound(sections: Mapping[str, Any], equation: Equation, observations:
         "hybrid": {"num_predict_steps": steps},
         **sections,
     }
-    wrong = [(path, text) for path, text in problems_of(every) if path and path[0] in sections]
+    wrong = [(path, text) for path, text in mistakes_in(every) if path and path[0] in sections]
     if wrong:
         raise _refusal(wrong)
 
@@ -108,7 +108,7 @@ def last_measured_step(observations: Observations) -> int:
     return max(int(torch.nonzero(seen).max()) if bool(seen.any()) else 0, 1)
 
 
-def _refusal(wrong: Iterable[Problem]) -> ConfigurationError:
+def _refusal(wrong: Iterable[Mistake]) -> ConfigurationError:
     """Each problem once; unknown parameters are an argument here."""
     wrong = [(("learn", *path[2:]) if path[:2] == _LEARN else path, text) for path, text in wrong]
     return ConfigurationError("\n".join(dict.fromkeys(f"{dotted(path)}: {text}" for path, text in wrong)))

@@ -1,1 +1,1 @@
-"""What every model is held against: persistence, and a physics-informed network."""
+"""Simpler methods that a hybrid has to beat: here a physics-informed network."""

@@ -1,4 +1,4 @@
-"""The comparison: several methods, each trained anew for several seeds on the same data, and what they have in common.
+"""Comparison of methods: each is trained for several seeds on the same data, and their errors stand in one table.
 
 `config.py` says what is compared, `runs.py` trains and evaluates, `summary.py` makes statistics and tables of it.
 """

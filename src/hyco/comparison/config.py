@@ -1,4 +1,4 @@
-"""What is compared: the `compare` section, and what becomes of it."""
+"""What is compared: the `compare` section, and the parameters that each method is trained with."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class CompareConfig(BaseModel):
         if isinstance(value, int):
             return [value]
         if isinstance(value, str):
-            found = _SEEDS.fullmatch(value)
-            if found is None:
+            match = _SEEDS.fullmatch(value)
+            if match is None:
                 raise ValueError(f"{value!r} is neither a list nor a text like 0-4")
-            return list(range(int(found[1]), int(found[2]) + 1))
+            return list(range(int(match[1]), int(match[2]) + 1))
         return value
 
     @field_validator("methods", mode="before")
@@ -105,14 +105,14 @@ class CompareConfig(BaseModel):
             raise ValueError("seeds is empty; give at least one")
         if self.methods == [] and not self.variants:
             raise ValueError("methods is empty and there are no variants: nothing to compare; null takes all methods")
-        known: dict[str, str] = {result: method for method in _PARTS for result in results(method, method)}
+        owners: dict[str, str] = {result: method for method in _PARTS for result in results(method, method)}
         for name, variant in self.variants.items():
             if _NAME.fullmatch(name) is None or name in _PARTS:
                 raise ValueError(f"variants: {name!r} is no name; take letters, digits and _, and none of a method")
             for result in results(name, variant.method):
-                if result in known:
-                    raise ValueError(f"variants: {name!r} and {known[result]!r} would both be called {result!r}")
-                known[result] = name
+                if result in owners:
+                    raise ValueError(f"variants: {name!r} and {owners[result]!r} would both be called {result!r}")
+                owners[result] = name
         return self
 
     def overrides(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, list[Mapping[str, Any]]]]:
@@ -134,10 +134,10 @@ class CompareConfig(BaseModel):
             learnt = PhysicalConfig.model_validate(parameters["physical"]).learnable_parameters
             apart |= {"pinn"} if obstacle(parameters["synthetic"]["network"], learnt) else set()
             methods = [method for method in get_args(Method) if method not in apart]
-        found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
+        layers: dict[str, tuple[str, list[Mapping[str, Any]]]] = {m: (m, [makes.get(m, {})]) for m in methods}
         for name, variant in self.variants.items():
-            found[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]
-        return found
+            layers[name] = variant.method, [makes.get(variant.method, {}), variant.overrides]
+        return layers
 
 
 def results(name: str, method: str) -> dict[str, str]:

@@ -99,7 +99,7 @@ def compare(
 
     def state() -> Comparison:
         runs.sort(key=lambda run: (order[run["training"]], run["seed"]))  # stable: the models of one training
-        found: Comparison = {
+        content: Comparison = {
             "experiment": experiment,
             "equation": shared["equation"]["name"],
             "seeds": sorted({run["seed"] for run in runs} | set(config.seeds)),
@@ -109,9 +109,9 @@ def compare(
             "runs": list(runs),
             "summary": summarise(runs, trainings, draws=config.draws, confidence=config.confidence, seed=seed),
         }
-        return found
+        return content
 
-    # Simulations take a moment, trainings hours: the last seed's mistake is told before the first training.
+    # Simulations take a moment, trainings hours: the last seed's mistake is reported before the first training.
     with _quiet():
         for contender, s in pending:
             _data(contender, s)
@@ -332,7 +332,7 @@ def _evaluate(
         "nrmse_all": sum(per_step) / len(per_step),
         "per_step": entry["nrmse"]["per_step"],
         "parameters": {
-            name: {key: found.get(key) for key in _KEPT} for name, found in entry.get("parameters", {}).items()
+            name: {key: values.get(key) for key in _KEPT} for name, values in entry.get("parameters", {}).items()
         },
         "training_seconds": entry.get("training_seconds", 0.0),
     }

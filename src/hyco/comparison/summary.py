@@ -43,18 +43,18 @@ def summarise(
 
 def statistics(values: Mapping[int, float | None]) -> dict[str, Any] | None:
     """Median, quartiles and worst (largest) of values by seed, those that are missing left out; None without any."""
-    known = {seed: value for seed, value in values.items() if value is not None}
-    if not known:
+    present = {seed: value for seed, value in values.items() if value is not None}
+    if not present:
         return None
-    lower, median, upper = (float(q) for q in np.quantile(list(known.values()), (0.25, 0.5, 0.75)))
-    worst = max(known, key=lambda seed: known[seed])
+    lower, median, upper = (float(q) for q in np.quantile(list(present.values()), (0.25, 0.5, 0.75)))
+    worst = max(present, key=lambda seed: present[seed])
     return {
         "median": median,
         "lower_quartile": lower,
         "upper_quartile": upper,
-        "worst": known[worst],
+        "worst": present[worst],
         "worst_seed": worst,
-        "count": len(known),
+        "count": len(present),
     }
 
 
@@ -68,13 +68,13 @@ def ratio(pairs: Sequence[tuple[float, float]], *, draws: int, confidence: float
         seed: of the resampling.
     """
     logs = np.log([a / b for a, b in pairs])
-    found: dict[str, Any] = {"geometric_mean": float(np.exp(logs.mean())), "low": None, "high": None}
+    entry: dict[str, Any] = {"geometric_mean": float(np.exp(logs.mean())), "low": None, "high": None}
     if len(logs) > 1:
         generator = np.random.default_rng(stream_seed(seed, "bootstrap"))
         means = logs[generator.integers(len(logs), size=(draws, len(logs)))].mean(axis=1)
         low, high = np.quantile(means, ((1 - confidence) / 2, (1 + confidence) / 2))
-        found |= {"low": float(np.exp(low)), "high": float(np.exp(high))}
-    return found
+        entry |= {"low": float(np.exp(low)), "high": float(np.exp(high))}
+    return entry
 
 
 def table(comparison: Mapping[str, Any]) -> pd.DataFrame:
@@ -154,10 +154,10 @@ def _pairs(trainings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if training["method"] not in _HYBRIDS:
             continue
         for method, part in results(name, training["method"]).items():
-            for other, found in trainings.items():
-                other_way = found["method"] in ("sequence", "pinn") and training["method"] != "sequence"
-                if found["method"] == part or other_way:
-                    yield method, next(m for m, p in results(other, found["method"]).items() if p == part)
+            for other, opponent in trainings.items():
+                other_way = opponent["method"] in ("sequence", "pinn") and training["method"] != "sequence"
+                if opponent["method"] == part or other_way:
+                    yield method, next(m for m, p in results(other, opponent["method"]).items() if p == part)
 
 
 def _of_method(records: Sequence[Record]) -> dict[str, Any]:
@@ -175,12 +175,12 @@ def _of_method(records: Sequence[Record]) -> dict[str, Any]:
 
 def _of_parameter(name: str, records: Sequence[Record]) -> dict[str, Any]:
     """Errors of one parameter, and how many of its intervals hold the truth."""
-    found = {r["seed"]: r["parameters"][name] for r in records if name in r["parameters"]}
-    known = [p for p in found.values() if p["true"] is not None and p["interval"] is not None]
+    estimates = {r["seed"]: r["parameters"][name] for r in records if name in r["parameters"]}
+    with_truth = [p for p in estimates.values() if p["true"] is not None and p["interval"] is not None]
     return {
-        "relative_error": statistics({seed: p["relative_error"] for seed, p in found.items()}),
-        "covered": sum(p["interval"][0] <= p["true"] <= p["interval"][1] for p in known),
-        "intervals": len(known),
+        "relative_error": statistics({seed: p["relative_error"] for seed, p in estimates.items()}),
+        "covered": sum(p["interval"][0] <= p["true"] <= p["interval"][1] for p in with_truth),
+        "intervals": len(with_truth),
     }
 
 
@@ -209,13 +209,13 @@ def _ratio(
 ) -> dict[str, Any]:
     """One ratio; seeds for which it does not exist (a run failed, a value is missing or zero) are named."""
     usable = {seed: (a, b) for seed, (a, b) in pairs.items() if a and b}
-    found: dict[str, Any] = {"quantity": quantity, "pairs": len(usable)}
-    found["left_out"] = [seed for seed in asked if seed not in usable]
+    entry: dict[str, Any] = {"quantity": quantity, "pairs": len(usable)}
+    entry["left_out"] = [seed for seed in asked if seed not in usable]
     if not usable:
-        return found | {"geometric_mean": None, "low": None, "high": None, "worst": None, "worst_seed": None}
+        return entry | {"geometric_mean": None, "low": None, "high": None, "worst": None, "worst_seed": None}
     each = {seed: a / b for seed, (a, b) in usable.items()}
     worst = max(each, key=lambda seed: each[seed])
-    return found | ratio(list(usable.values()), **bootstrap) | {"worst": each[worst], "worst_seed": worst}
+    return entry | ratio(list(usable.values()), **bootstrap) | {"worst": each[worst], "worst_seed": worst}
 
 
 def _ratio_row(entry: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -239,19 +239,19 @@ def _rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _three(found: Mapping[str, Any] | None, how: str = ".4g") -> tuple[str, str, str]:
+def _three(entry: Mapping[str, Any] | None, how: str = ".4g") -> tuple[str, str, str]:
     """Median, interquartile range and worst."""
-    if found is None:
+    if entry is None:
         return "", "", ""
-    return _median(found, how), _range(found["lower_quartile"], found["upper_quartile"], how), _worst(found, how)
+    return _median(entry, how), _range(entry["lower_quartile"], entry["upper_quartile"], how), _worst(entry, how)
 
 
-def _median(found: Mapping[str, Any] | None, how: str = ".4g") -> str:
-    return "" if found is None else _number(found["median"], how)
+def _median(entry: Mapping[str, Any] | None, how: str = ".4g") -> str:
+    return "" if entry is None else _number(entry["median"], how)
 
 
-def _worst(found: Mapping[str, Any] | None, how: str = ".4g") -> str:
-    return "" if found is None or found["worst"] is None else f"{found['worst']:{how}} ({found['worst_seed']})"
+def _worst(entry: Mapping[str, Any] | None, how: str = ".4g") -> str:
+    return "" if entry is None or entry["worst"] is None else f"{entry['worst']:{how}} ({entry['worst_seed']})"
 
 
 def _range(low: float | None, high: float | None, how: str = ".4g") -> str:

@@ -1,4 +1,4 @@
-"""The configuration: every section of the parameters, validated at once, with errors that say where and what.
+"""The configuration: all sections are checked together before anything runs, and each mistake is named with its key.
 
 Each part owns its own parameter model, in its own file; this room finds them by name, puts them together, and checks
 what concerns two of them (`rules`).
@@ -8,7 +8,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, is_measured
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, parse, problems_of
+from hyco.config.validation import check, mistakes_in, parse
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -20,8 +20,8 @@ __all__ = [
     "check_origin",
     "contenders",
     "is_measured",
+    "mistakes_in",
     "parse",
     "parse_device",
-    "problems_of",
     "resolve_hybrid",
 ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 # The keys that lead to a value, with positions in lists.
-Path = tuple[str | int, ...]
+Key = tuple[str | int, ...]
 # Where something is wrong, and what, with what is allowed.
-Problem = tuple[Path, str]
+Mistake = tuple[Key, str]
 
 
 class ConfigurationError(ValueError):
-    """The configuration is wrong; the message has one line per problem."""
+    """The configuration is wrong; the message has one line per mistake."""
 
 
-def dotted(path: Path) -> str:
-    """A path as it is written in `--params`."""
-    return ".".join(map(str, path))
+def dotted(key: Key) -> str:
+    """A key as it is written in `--params`."""
+    return ".".join(map(str, key))

@@ -1,1 +1,1 @@
-"""Catalog datasets: tensors, PhiFlow Fields, checkpoints, live metrics and animations; no pickle anywhere."""
+"""How Kedro loads and saves what a run makes: tensors, fields, checkpoints, live metrics, animations; no pickle."""

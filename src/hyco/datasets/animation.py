@@ -40,9 +40,9 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
             for frame in ImageSequence.Iterator(file):
                 frames.append(np.asarray(frame.convert("RGB"), dtype=np.uint8))
                 durations.append(int(frame.info.get("duration", 100)) or 100)
-        fps, starts = _ours(info.get("comment", b""))
+        fps, firsts = _ours(info.get("comment", b""))
         # Pillow joins equal frames into a longer one.
-        counts = [b - a for a, b in pairwise(starts)] if len(starts) == len(frames) + 1 else [1] * len(frames)
+        counts = [b - a for a, b in pairwise(firsts)] if len(firsts) == len(frames) + 1 else [1] * len(frames)
         repeated = [frame for frame, count in zip(frames, counts, strict=True) for _ in range(count)]
         return {"frames": np.stack(repeated), "fps": fps or 1000.0 / min(durations)}
 
@@ -61,17 +61,17 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
         # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
         codes = [i.tobytes() for i in images]
-        starts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]
+        firsts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]
         duration = max(20, round(100 / fps) * 10)
         buffer = BytesIO()
         images[0].save(
             buffer,
             format="GIF",
             save_all=True,
-            append_images=[images[i] for i in starts[1:-1]],
-            duration=[duration * (b - a) for a, b in pairwise(starts)],
+            append_images=[images[i] for i in firsts[1:-1]],
+            duration=[duration * (b - a) for a, b in pairwise(firsts)],
             loop=0,
-            comment=json.dumps({"fps": fps, "starts": starts}).encode(),
+            comment=json.dumps({"fps": fps, "starts": firsts}).encode(),
         )
         write_atomically(self._filepath, buffer.getvalue())
 
@@ -89,7 +89,7 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 def _ours(comment: bytes) -> tuple[float | None, list[int]]:
     """Frames per second and where equal frames begin, from the comment of a file that was written here."""
     try:
-        found = json.loads(comment)
-        return float(found["fps"]), [int(i) for i in found["starts"]]
+        values = json.loads(comment)
+        return float(values["fps"]), [int(i) for i in values["starts"]]
     except (ValueError, TypeError, KeyError):
         return None, []

@@ -38,8 +38,8 @@ class GrowingJSONDataset(AbstractDataset[dict[str, Any], dict[str, Any] | None])
         """The values, or None where there may be no file."""
         if not self._must_exist and not self._filepath.exists():
             return None
-        found: dict[str, Any] = json.loads(self._filepath.read_text(encoding="utf-8"))
-        return found
+        values: dict[str, Any] = json.loads(self._filepath.read_text(encoding="utf-8"))
+        return values
 
     def save(self, data: dict[str, Any]) -> None:
         """Write the values.

@@ -110,8 +110,8 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        found = [Metric(self._prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
-        self._pending.setdefault(run_id, []).extend(found)
+        entries = [Metric(self._prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
+        self._pending.setdefault(run_id, []).extend(entries)
 
     def _release(self) -> None:
         self.flush()

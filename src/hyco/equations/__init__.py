@@ -1,1 +1,1 @@
-"""Physical models: one PDE per file, what is common to all (`equation.py`), their registry and their initial states."""
+"""The partial differential equations: one per file, with what all have in common in `equation.py`."""

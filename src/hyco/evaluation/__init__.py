@@ -1,4 +1,4 @@
-"""Evaluation of trained models on test simulations: rollouts of every method, and the errors of learnt fields."""
+"""How good trained models are: their rollouts on simulations that no training saw, and the errors of learnt fields."""
 
 from hyco.evaluation.fields import field_error, parameter_fields
 from hyco.evaluation.models import METHODS, EvaluatedModel, evaluated_models

@@ -29,7 +29,7 @@ def training_of(final: FinalModel) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A final model with what is known of its training.
+    """A final model with the record of its training.
 
     Attributes:
         model: what predicts.

@@ -1,4 +1,4 @@
-"""What happens around a run: the configuration is checked, MLflow follows, the report is named."""
+"""What happens around a Kedro run: the configuration is checked first, MLflow records, the report's path comes last."""
 
 from hyco.hooks.configuration import ConfigurationHooks
 from hyco.hooks.reporting import ReportHooks

@@ -166,11 +166,11 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
 def _sources(loader: OmegaConfigLoader) -> dict[str, dict[str, Any]]:
     """The content of every file that parameters come from, by its path, in the order in which later ones win."""
     conf = Path(loader.conf_source)
-    found = {}
+    contents = {}
     for env in dict.fromkeys((loader.base_env, loader.env or loader.default_run_env)):
         folder = conf / env
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml", ".json")):
             if any(part.startswith("parameters") for part in path.relative_to(folder).parts):
                 content = yaml.safe_load(path.read_text(encoding="utf-8"))
-                found[path.relative_to(conf.parent).as_posix()] = content or {}
-    return {**found, "--params": loader.runtime_params or {}}
+                contents[path.relative_to(conf.parent).as_posix()] = content or {}
+    return {**contents, "--params": loader.runtime_params or {}}

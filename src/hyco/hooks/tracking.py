@@ -186,14 +186,14 @@ class MlflowHooks:
             if name.endswith(_MODEL) and model is not None and model.exists():
                 client.log_artifact(self._run_id, str(model), "models")
         if REPORT in outputs and report is not None and report.exists():
-            found = report_metrics(json.loads(report.read_text(encoding="utf-8")))
+            metrics = report_metrics(json.loads(report.read_text(encoding="utf-8")))
             now = int(time.time() * 1000)
-            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in found.items()])
+            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
         comparison = self._filepath(COMPARISON)
         if COMPARISON in outputs and comparison is not None and comparison.exists():
-            found = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
+            metrics = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
             now = int(time.time() * 1000)
-            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in found.items()])
+            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
@@ -288,30 +288,30 @@ def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:
     `nrmse/METHOD`, `training_seconds/METHOD`, `estimate|std|relative_error/METHOD/PARAMETER` and `cost/KEY`; what is
     missing or not finite is left out.
     """
-    found: dict[str, Any] = {f"cost/{key}": value for key, value in report.get("cost", {}).items()}
+    metrics: dict[str, Any] = {f"cost/{key}": value for key, value in report.get("cost", {}).items()}
     for method, entry in report.get("methods", {}).items():
-        found[f"nrmse/{method}"] = entry.get("nrmse", {}).get("mean")
-        found[f"training_seconds/{method}"] = entry.get("training_seconds")
+        metrics[f"nrmse/{method}"] = entry.get("nrmse", {}).get("mean")
+        metrics[f"training_seconds/{method}"] = entry.get("training_seconds")
         for parameter, values in entry.get("parameters", {}).items():
             for key in ("estimate", "std", "relative_error"):
-                found[f"{key}/{method}/{parameter}"] = values.get(key)
-    return {key: float(value) for key, value in found.items() if _is_finite_number(value)}
+                metrics[f"{key}/{method}/{parameter}"] = values.get(key)
+    return {key: float(value) for key, value in metrics.items() if _is_finite_number(value)}
 
 
 def compared_metrics(record: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of one run of a comparison: `nrmse`, `nrmse_all`, seconds and `estimate|std|relative_error/NAME`."""
-    found = {key: record[key] for key in ("nrmse", "nrmse_all", "training_seconds", "wall_seconds")}
+    metrics = {key: record[key] for key in ("nrmse", "nrmse_all", "training_seconds", "wall_seconds")}
     for name, values in record["parameters"].items():
         for key in ("estimate", "std", "relative_error"):
-            found[f"{key}/{name}"] = values.get(key)
-    return {key: float(value) for key, value in found.items() if _is_finite_number(value)}
+            metrics[f"{key}/{name}"] = values.get(key)
+    return {key: float(value) for key, value in metrics.items() if _is_finite_number(value)}
 
 
 def summary_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
     """The medians of a comparison, `median_nrmse/METHOD`, and how many of its runs failed."""
     methods = comparison["summary"]["methods"]
-    found = {f"median_nrmse/{name}": entry["nrmse"]["median"] for name, entry in methods.items() if entry["nrmse"]}
-    return {**found, "failed_runs": float(sum(entry["failed"] for entry in methods.values()))}
+    metrics = {f"median_nrmse/{name}": entry["nrmse"]["median"] for name, entry in methods.items() if entry["nrmse"]}
+    return {**metrics, "failed_runs": float(sum(entry["failed"] for entry in methods.values()))}
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:

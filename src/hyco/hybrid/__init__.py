@@ -1,1 +1,1 @@
-"""HYCO: both models train each other; the loop, how much each trusts the other, and what each shows the other."""
+"""Training of both models together (HYCO): each learns from the data and from the predictions of the other."""

@@ -1,1 +1,1 @@
-"""Optimisers for the physical model's parameters, and how sure their estimates are."""
+"""The inverse problem: which parameter values explain the measurements best (least squares), and how sure they are."""

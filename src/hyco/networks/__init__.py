@@ -1,1 +1,1 @@
-"""The synthetic models: one network per file, and the model that steps a state forward with any of them."""
+"""The synthetic model: a neural network that learns how a state changes in one step, one architecture per file."""

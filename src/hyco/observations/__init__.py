@@ -1,4 +1,4 @@
-"""Observations y = H(trajectory) + noise: what was measured, and nothing else, reaches the training."""
+"""What is measured of a trajectory: y = H(trajectory) + noise, which is all that a training sees of it."""
 
 from hyco.observations.config import ObservationConfig
 from hyco.observations.measure import observe

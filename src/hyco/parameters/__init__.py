@@ -1,4 +1,4 @@
-"""What can be learnt: numbers, and fields in several representations. One kind per file.
+"""What can be learnt of an equation: numbers and fields, one representation per file.
 
 To add a kind, write one file with a subclass of `Learnable` and add it to `LearnableParameter` in `space.py`.
 """

@@ -1,1 +1,1 @@
-"""Kedro pipelines: pure nodes, and their wiring. Heavy libraries are imported inside the nodes, when they run."""
+"""What `kedro run` executes: each folder is a pipeline of pure functions; they import heavy libraries when they run."""

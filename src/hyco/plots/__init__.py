@@ -1,4 +1,4 @@
-"""Figures and animations of a run: one figure per file, one look for all of them (`style.py`).
+"""Pictures of a run: one figure or animation per file, all in the same style (`style.py`).
 
 Every function takes plain numbers and returns a `matplotlib.figure.Figure`; nothing here touches pyplot's global state.
 """

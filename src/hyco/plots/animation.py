@@ -75,7 +75,7 @@ def animate(
         scene = _Scene(true, states, styles, grid, label, units, "measured" if measured else "truth")
         figure, update = (_lines if grid.dimensions == 1 else _planes)(scene)
         clock = figure.suptitle(" ", x=0.02, ha="left", fontsize=9)
-        # The layout is found once and kept: a picture that shifts from frame to frame is hard to watch.
+        # The layout is computed once and kept: a picture that shifts from frame to frame is hard to watch.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         digits = int(np.clip(-int(Decimal(f"{dt:.3g}").as_tuple().exponent), 0, 6))

@@ -35,8 +35,8 @@ def comparison(errors: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Fi
     Args:
         errors: by quantity and method the values over the seeds; those missing or not finite are counted as failed.
     """
-    styles = method_styles(dict.fromkeys(method for found in errors.values() for method in found))
-    panels = {quantity: {m: numbers(found[m]) for m in styles if m in found} for quantity, found in errors.items()}
+    styles = method_styles(dict.fromkeys(method for values in errors.values() for method in values))
+    panels = {quantity: {m: numbers(values[m]) for m in styles if m in values} for quantity, values in errors.items()}
     columns = min(_COLUMNS, max(len(panels), 1))
     rows = -(-len(panels) // columns)
     heights = [
@@ -62,16 +62,16 @@ def _draw(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodSt
         axis.xaxis.set_major_locator(few_ticks(4))
     axis.grid(True, axis="x")
     labels = []
-    for row, (method, found) in enumerate(values.items()):
+    for row, (method, errors) in enumerate(values.items()):
         style = styles[method]
         # In the order of the seeds from top to bottom, so that equal values do not hide each other.
-        heights = row + _BAND * (np.arange(found.size) - (found.size - 1) / 2) / max(found.size - 1, 1)
+        heights = row + _BAND * (np.arange(errors.size) - (errors.size - 1) / 2) / max(errors.size - 1, 1)
         face = style.colour if style.filled else "white"
         # A zero has no place on a logarithmic axis: it stands at the end.
-        places = np.maximum(found, axis.get_xlim()[0]) if log else found
+        places = np.maximum(errors, axis.get_xlim()[0]) if log else errors
         axis.plot(
-            places[np.isfinite(found)],
-            heights[np.isfinite(found)],
+            places[np.isfinite(errors)],
+            heights[np.isfinite(errors)],
             linestyle="none",
             marker=style.marker,
             markersize=3.5,
@@ -80,11 +80,11 @@ def _draw(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodSt
             alpha=0.75,
             clip_on=False,
         )
-        known = places[np.isfinite(found)]
-        middle = [np.median(known)] * 2 if known.size else []
+        finite = places[np.isfinite(errors)]
+        middle = [np.median(finite)] * 2 if finite.size else []
         axis.plot(middle, [row - 0.36, row + 0.36][: len(middle)], color="black", linewidth=1.5, zorder=1.9)
-        missing = found.size - known.size
-        labels.append(style.label + (f" ({missing} of {found.size} failed)" if missing else ""))
+        missing = errors.size - finite.size
+        labels.append(style.label + (f" ({missing} of {errors.size} failed)" if missing else ""))
     axis.set_yticks(range(len(values)), labels)
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(max(len(values), 1) - 0.5, -0.5)

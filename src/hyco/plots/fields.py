@@ -129,10 +129,10 @@ def channel_label(channel: str | int, channels: Sequence[str] | None, units: Uni
 
 def state_limits(truth: Array) -> tuple[float, float]:
     """The range of the truth, widened where it is constant; a prediction that diverges does not change it."""
-    known = truth[np.isfinite(truth)]
-    if not known.size:
+    finite = truth[np.isfinite(truth)]
+    if not finite.size:
         return -1.0, 1.0
-    low, high = float(known.min()), float(known.max())
+    low, high = float(finite.min()), float(finite.max())
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         room = 0.1 * abs(high) or 1.0
         return low - room, high + room
@@ -140,7 +140,7 @@ def state_limits(truth: Array) -> tuple[float, float]:
 
 
 def reference_line(truth: Array) -> dict[str, Any]:
-    """How what predictions are compared with is drawn in one dimension: dots where only a part of it is known."""
+    """How what predictions are compared with is drawn in one dimension: dots where only a part of it was measured."""
     dots = {"linestyle": "", "marker": ".", "markersize": 4}
     return {"color": "black", **(dots if bool(np.isnan(truth).any()) else {"linewidth": 2.2})}
 

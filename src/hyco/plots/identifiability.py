@@ -53,27 +53,27 @@ def identifiability(reports: Mapping[str, _Report | None]) -> Figure:
             were too many unknowns, or no update of the physical model.
     """
     styles = method_styles(reports)
-    known: dict[str, _Report] = {
-        name: found for name in styles if (found := reports[name]) and found["singular_values"]
+    assessed: dict[str, _Report] = {
+        name: report for name in styles if (report := reports[name]) and report["singular_values"]
     }
-    if not known:
+    if not assessed:
         reason = "what the data determine is not known: too many unknowns, or no update of the physical model"
         reason = reason if reports else "no physical model"
         return figure_of_words(reason)
-    most = max(len(report["labels"]) for report in known.values())
-    mapped = {n: r for n, r in known.items() if r["directions"] is not None} if most > 1 else {}
+    most = max(len(report["labels"]) for report in assessed.values())
+    mapped = {n: r for n, r in assessed.items() if r["directions"] is not None} if most > 1 else {}
     rows = max((len(r["labels"]) for r in mapped.values()), default=0)
     row_height = 0.19 if rows <= _ALL else 0.125
     height = max(2.5, 0.75 + row_height * rows)
-    panels = 1 if most == 1 else 1 + len(known) if mapped else 2
+    panels = 1 if most == 1 else 1 + len(assessed) if mapped else 2
     with in_style():
         figure = new_figure(TWO_COLUMNS if panels > 1 else 3.6, height)
         axes = figure.subplots(1, panels, squeeze=False, width_ratios=[1.15, *[1.0] * (panels - 1)])[0]
-        _draw_values(axes[0], known)
+        _draw_values(axes[0], assessed)
         image = None
-        for axis, (name, report) in zip(axes[1:], known.items(), strict=False):
+        for axis, (name, report) in zip(axes[1:], assessed.items(), strict=False):
             if name in mapped:
-                image = _draw_directions(axis, report, named=axis is axes[1] or not _same_labels(known))
+                image = _draw_directions(axis, report, named=axis is axes[1] or not _same_labels(assessed))
                 axis.set_title(styles[name].label)
             elif mapped:
                 _write(axis, {styles[name].label: report["undetermined"]})
@@ -82,11 +82,11 @@ def identifiability(reports: Mapping[str, _Report | None]) -> Figure:
             bar.set_label("share in the direction", labelpad=0)
             bar.outline.set_linewidth(0.4)
         elif panels > 1:
-            _write(axes[1], {styles[name].label: report["undetermined"] for name, report in known.items()})
-        handles = [Line2D([], [], label=styles[name].label, **_look(styles[name].line_options())) for name in known]
-        if any(_weak(report).any() for report in known.values()):
+            _write(axes[1], {styles[name].label: report["undetermined"] for name, report in assessed.items()})
+        handles = [Line2D([], [], label=styles[name].label, **_look(styles[name].line_options())) for name in assessed]
+        if any(_weak(report).any() for report in assessed.values()):
             handles.append(Line2D([], [], label="not determined", color="0.4", linestyle="", marker="o", **_OPEN))
-        if any(_at_edge(report).any() for report in known.values()):
+        if any(_at_edge(report).any() for report in assessed.values()):
             handles.append(Line2D([], [], label="smaller still", color="0.4", linestyle="", marker="v", **_OPEN))
         figure.legend(handles=handles, loc="outside upper left", ncols=2 if panels == 1 else 4)
     return figure
@@ -111,18 +111,18 @@ def _look(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "markerfacecolor": options["color"]}
 
 
-def _same_labels(known: Mapping[str, _Report]) -> bool:
-    return len({tuple(report["labels"]) for report in known.values()}) == 1
+def _same_labels(assessed: Mapping[str, _Report]) -> bool:
+    return len({tuple(report["labels"]) for report in assessed.values()}) == 1
 
 
-def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
+def _draw_values(axis: Axes, assessed: Mapping[str, _Report]) -> None:
     """Singular values of all methods; filled where the data determine the direction."""
-    threshold = float(next(iter(known.values()))["threshold"])
-    values = {name: numbers(report["singular_values"]) for name, report in known.items()}
+    threshold = float(next(iter(assessed.values()))["threshold"])
+    values = {name: numbers(report["singular_values"]) for name, report in assessed.items()}
     positive = np.concatenate([v[v > _LOWEST * threshold] for v in values.values()])
     low = min([*positive, 0.3 * threshold])
     high = max([*positive, 3.0 * threshold])
-    small = any(_at_edge(report).any() for report in known.values())
+    small = any(_at_edge(report).any() for report in assessed.values())
     high *= 1.8
     # Below the threshold there must be room for what it means.
     low = min(low / (4.0 if small else 1.6), threshold * (threshold / high) ** 0.3)
@@ -135,7 +135,7 @@ def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
     axis.axhline(threshold, color="black", linestyle="--", linewidth=0.9)
     words = "95% interval as wide as\nwhat was known beforehand"
     # Values fall to the right: the lower left is empty, unless most of many are below the threshold.
-    determined = max(int((~_weak(report)).sum()) for report in known.values())
+    determined = max(int((~_weak(report)).sum()) for report in assessed.values())
     x, side = (0.98, "right") if count > _ALL and determined < 0.5 * count else (0.02, "left")
     place: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "xytext": (0, -3), "textcoords": "offset points"}
     axis.annotate(words, (x, threshold), ha=side, va="top", fontsize=6.5, **place)
@@ -143,13 +143,13 @@ def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
     for on_top, (name, style) in enumerate(styles.items(), 1):
         # Values of two methods are often the same: the lower mark is larger, to be seen.
         size = 4.0 + 3.0 * (len(styles) - on_top)
-        found = values[name]
-        index = np.arange(1, found.size + 1)
-        shown = np.maximum(found, low * 1.25)
-        weak, edge = _weak(known[name]), _at_edge(known[name])
+        spectrum = values[name]
+        index = np.arange(1, spectrum.size + 1)
+        shown = np.maximum(spectrum, low * 1.25)
+        weak, edge = _weak(assessed[name]), _at_edge(assessed[name])
         options = _look(style.line_options())
         axis.plot(index, shown, color=style.colour, linestyle=style.line, linewidth=0.9)
-        step = marker_step(found.size, 60)
+        step = marker_step(spectrum.size, 60)
         for which, marker, face in (
             (~weak, options["marker"], style.colour),
             (weak & ~edge, options["marker"], "white"),
@@ -162,7 +162,7 @@ def _draw_values(axis: Axes, known: Mapping[str, _Report]) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axis.set_ylabel("singular value")
     if count == 1:
-        axis.set_xticks([1], [shortened(next(iter(known.values()))["labels"][0], 40)])
+        axis.set_xticks([1], [shortened(next(iter(assessed.values()))["labels"][0], 40)])
     else:
         axis.set_xlabel("direction, best determined first")
 

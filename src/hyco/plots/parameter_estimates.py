@@ -47,10 +47,10 @@ class _History(NamedTuple):
     upper: Array
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def has_interval(self) -> NDArray[np.bool_]:
         """Where there is an interval."""
-        found: NDArray[np.bool_] = np.isfinite(self.estimate) & np.isfinite(self.lower) & np.isfinite(self.upper)
-        return found
+        complete: NDArray[np.bool_] = np.isfinite(self.estimate) & np.isfinite(self.lower) & np.isfinite(self.upper)
+        return complete
 
 
 class _Window(NamedTuple):
@@ -117,7 +117,7 @@ def parameter_estimates(
                 bounded |= _draw_bounds(panel, bounds.get(name, ()))
                 panel.set_ylabel(with_unit(shortened(name, 26), units.get(name, "")))
         handles: list[Line2D | Patch] = [Line2D([], [], label=s.label, **s.line_options()) for s in styles.values()]
-        if any(history.known.any() for methods in histories.values() for history in methods.values()):
+        if any(history.has_interval.any() for methods in histories.values() for history in methods.values()):
             handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
         if any(true.get(name) is not None for name in names):
             handles.append(Line2D([], [], label="truth", **_TRUTH))
@@ -142,9 +142,9 @@ def _scale(histories: Mapping[str, _History], true: float | None, initial: Mappi
     centres = np.concatenate([marks, *(history.estimate for history in histories.values())])
     # The last interval must be visible; earlier ones may be so wide that they would hide everything else.
     ends = [edge for history in histories.values() for edge in _last_interval(history)[1:]]
-    known = centres[np.isfinite(centres)]
-    wide = known.size > 0 and known.min() > 0 and known.max() / known.min() > _WIDE
-    return np.concatenate([known, numbers(ends)]), bool(wide)
+    finite = centres[np.isfinite(centres)]
+    wide = finite.size > 0 and finite.min() > 0 and finite.max() / finite.min() > _WIDE
+    return np.concatenate([finite, numbers(ends)]), bool(wide)
 
 
 def _window(histories: Mapping[str, _History], true: float | None, values: Array, log: bool) -> _Window | None:
@@ -163,11 +163,11 @@ def _window(histories: Mapping[str, _History], true: float | None, values: Array
     edges = np.log(values) if log else values
     whole = float(np.ptp(edges)) if edges.size else 0.0
     # On a logarithmic axis a small interval is as high as its width relative to the value.
-    unit = 0.5 * (lower + upper) if log else 1.0
-    if not 0 < smallest / unit < _SMALL * whole or not (high - low) / unit < 0.5 * whole:
+    scale = 0.5 * (lower + upper) if log else 1.0
+    if not 0 < smallest / scale < _SMALL * whole or not (high - low) / scale < 0.5 * whole:
         return None
-    starts = [_settled(history, low, high) for history in histories.values() if _last_interval(history)]
-    return _Window(min(starts), low, high)
+    settled = [_settled(history, low, high) for history in histories.values() if _last_interval(history)]
+    return _Window(min(settled), low, high)
 
 
 def _settled(history: _History, low: float, high: float) -> float:
@@ -198,7 +198,7 @@ def _draw(
         span = high - low
         lower = np.maximum(lower, low / 10 if log else low - span)
         upper = np.minimum(upper, high + span)
-        shown = histories[name].known
+        shown = histories[name].has_interval
         if shown.sum() == 1 and not capped:
             axis.vlines(epochs[shown], lower[shown], upper[shown], color=style.colour, alpha=0.45, linewidth=3)
         elif shown.sum() > 1:
@@ -255,9 +255,9 @@ def _history(data: Mapping[str, Sequence[float | None] | None]) -> _History:
 
 
 def _last_interval(history: _History) -> tuple[float, float, float] | tuple[()]:
-    """Epoch, lower and upper end of the last interval that is known."""
-    known = np.flatnonzero(history.known)
-    if not known.size:
+    """Epoch, lower and upper end of the last interval that there is."""
+    complete = np.flatnonzero(history.has_interval)
+    if not complete.size:
         return ()
-    last = known[-1]
+    last = complete[-1]
     return float(history.epochs[last]), float(history.lower[last]), float(history.upper[last])

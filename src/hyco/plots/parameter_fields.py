@@ -102,7 +102,7 @@ def _collect(
 ) -> tuple[list[_Field], Grid, str]:
     """The fields as they are drawn, in the plane that is drawn."""
     plane, where = grid, ""
-    found: dict[str, tuple[dict[str, Array], dict[str, Array], list[Array]]] = {}
+    parts: dict[str, tuple[dict[str, Array], dict[str, Array], list[Array]]] = {}
     for key, values in fields.items():
         first, _, rest = key.partition("/")
         name, kind = (rest, "truth") if first == "truth" else tuple(rest.rsplit("/", 1))
@@ -110,12 +110,12 @@ def _collect(
         if kind != "std" and name in up_to_a_constant:
             array = array - np.nanmean(array)
         array, plane, where = middle_plane(array, grid)
-        estimates, stds, truths = found.setdefault(name, ({}, {}, []))
+        estimates, stds, truths = parts.setdefault(name, ({}, {}, []))
         if kind == "truth":
             truths.append(array)
         else:
             (stds if kind == "std" else estimates)[first] = array
-    drawn = [_Field(n, e, s, t[0] if t else None) for n, (e, s, t) in found.items() if e]
+    drawn = [_Field(n, e, s, t[0] if t else None) for n, (e, s, t) in parts.items() if e]
     return drawn, plane, where
 
 
@@ -166,8 +166,8 @@ def _draw_lines(axis: Axes, field: _Field, grid: Grid, points: Array | None) -> 
         if std is not None:
             lower, upper = estimate - _INTERVAL * std, estimate + _INTERVAL * std
             axis.fill_between(x, lower, upper, color=style.colour, alpha=0.22, linewidth=0)
-            known = np.isfinite(std)
-            ends += [*np.maximum(lower[known], low - room), *np.minimum(upper[known], high + room)]
+            finite = np.isfinite(std)
+            ends += [*np.maximum(lower[finite], low - room), *np.minimum(upper[finite], high + room)]
         axis.plot(x, estimate, color=style.colour, linestyle=style.line)
     if field.truth is not None:
         axis.plot(x, field.truth, **_TRUTH)
@@ -242,9 +242,9 @@ def _maps(
 
 
 def _widest(field: _Field, span: float) -> float:
-    """The end of the standard deviations' colours: where nothing is known they would hide all else."""
-    found = np.concatenate([np.zeros(0), *(s[np.isfinite(s)] for s in field.stds.values())])
-    largest = float(found.max()) if found.size else 0.0
+    """The end of the standard deviations' colours: where the data say nothing they would hide all else."""
+    finite = np.concatenate([np.zeros(0), *(s[np.isfinite(s)] for s in field.stds.values())])
+    largest = float(finite.max()) if finite.size else 0.0
     return min(largest, span) or span
 
 

@@ -204,8 +204,8 @@ class _Drawing:
 
     def snapshots(self) -> Figure:
         """2-D: a row per method; on the left the states, on the right the errors, one column per time."""
-        known = np.flatnonzero((~np.isnan(self.truth)).any(axis=(1, 2)))
-        of = known if known.size else np.arange(len(self.times))
+        measured = np.flatnonzero((~np.isnan(self.truth)).any(axis=(1, 2)))
+        of = measured if measured.size else np.arange(len(self.times))
         shots = min(of.size, _SNAPSHOTS)
         chosen = of[np.linspace(0, of.size - 1, shots + (of.size > shots)).round().astype(int)[-shots:]]
         sheet = Sheet(self.grid, shots, 1 + len(self.states))
@@ -256,8 +256,8 @@ class _Drawing:
 
     def _relative_error(self, name: str) -> str:
         """Relative L2 error of the panel; nothing where the truth is zero or the prediction is not finite."""
-        known = ~np.isnan(self.truth)
-        size, error = (float(np.linalg.norm(values[known])) for values in (self.truth, self.errors[name]))
+        present = ~np.isnan(self.truth)
+        size, error = (float(np.linalg.norm(values[present])) for values in (self.truth, self.errors[name]))
         return f"rel. error {short(error / size)}" if size > 0 and np.isfinite(error) else ""
 
 

@@ -57,7 +57,7 @@ def residuals(
     noise_free: bool = False,
     units: Units | None = None,
 ) -> Figure:
-    """Root mean square of the residuals in units of the noise, over time and, where it is known, over space.
+    """Root mean square of the residuals in units of the noise, over time and, where the summaries have it, over space.
 
     It is 1 where the equation and the noise level are right, less what the fit takes up of the noise. The grey band is
     where 95% of such values lie, for the number of residuals in each; where these numbers are not given there is no
@@ -117,8 +117,8 @@ def _observed(values: ArrayLike) -> Array:
 
 def _channels(spaces: Mapping[str, Array], layout: Layout) -> list[int]:
     """The channels of which something was observed."""
-    found = [i for i in range(len(layout.channels)) if any(np.isfinite(v[i]).any() for v in spaces.values())]
-    return found[:_MOST_CHANNELS]
+    observed = [i for i in range(len(layout.channels)) if any(np.isfinite(v[i]).any() for v in spaces.values())]
+    return observed[:_MOST_CHANNELS]
 
 
 def _gaps(spaces: Mapping[str, Array], channels: Sequence[int], layout: Layout) -> bool:
@@ -191,21 +191,21 @@ class _Look:
             shown.append(np.ones(1))
             if counts is not None and (counts > 0).any():
                 lower, upper = noise_band(counts, self.free)
-                known = np.isfinite(lower)
-                x = max(places.values(), key=len)[: len(counts)][known]
-                axis.fill_between(x, lower[known], upper[known], color="0.88", linewidth=0, zorder=0)
+                finite = np.isfinite(lower)
+                x = max(places.values(), key=len)[: len(counts)][finite]
+                axis.fill_between(x, lower[finite], upper[finite], color="0.88", linewidth=0, zorder=0)
                 shown += [lower, upper]
         for name, style in method_styles(values).items():
             x, y = places[name], values[name]
-            known = np.isfinite(y)
-            axis.plot(x[known], y[known], markevery=marker_step(int(known.sum()), 25), **style.line_options())
+            finite = np.isfinite(y)
+            axis.plot(x[finite], y[finite], markevery=marker_step(int(finite.sum()), 25), **style.line_options())
         scale_values(axis, shown, log=_wide(shown))
 
 
 def _wide(values: Sequence[Array]) -> bool:
-    known = np.concatenate([v.ravel() for v in values])
-    known = known[np.isfinite(known) & (known > 0)]
-    return bool(known.max() / known.min() > _WIDE)
+    finite = np.concatenate([v.ravel() for v in values])
+    finite = finite[np.isfinite(finite) & (finite > 0)]
+    return bool(finite.max() / finite.min() > _WIDE)
 
 
 def _with_profiles(
@@ -261,8 +261,8 @@ def _with_maps(
     heights = [2.6, height - 2.6] if height > 3.2 else [1.0]
     look.over_time(left.add_subplot(left.add_gridspec(len(heights), 1, height_ratios=heights)[0]), times, counts)
     axes = right.subplots(rows, columns, squeeze=False)
-    known = np.concatenate([v[np.isfinite(v)] for v in spaces.values()])
-    largest = float(np.percentile(known, 99.5))
+    finite = np.concatenate([v[np.isfinite(v)] for v in spaces.values()])
+    largest = float(np.percentile(finite, 99.5))
     norm: Normalize = Normalize(0.0, largest)
     if not look.noise_free:
         norm = TwoSlopeNorm(1.0, 0.0, float(np.clip(largest, 2.0, _MOST_COLOUR)))
@@ -286,7 +286,7 @@ def _with_maps(
                 title = readable(layout.channels[channel])
                 axis.set_title(f"{title}, {where}" if where else title)
     bar = right.colorbar(
-        image, ax=axes, aspect=22, pad=0.03, extend="max" if (known > (norm.vmax or 0)).any() else "neither"
+        image, ax=axes, aspect=22, pad=0.03, extend="max" if (finite > (norm.vmax or 0)).any() else "neither"
     )
     if not look.noise_free:
         most = float(norm.vmax or 2.0)

@@ -77,13 +77,13 @@ def _draw_lines(
     for name, style in styles.items():
         shown = np.where(values[name] > 0, values[name], np.nan) if log else values[name]
         axis.plot(times[: shown.size], shown, markevery=marker_step(steps, 20), clip_on=False, **style.line_options())
-        known = np.flatnonzero(np.isfinite(shown))
-        if not known.size:
+        finite = np.flatnonzero(np.isfinite(shown))
+        if not finite.size:
             reason = "zero" if np.isfinite(values[name]).any() else "not finite"
             labels.append(_Label(f"{style.label} ({reason})", style.colour, 0.0))
             continue
-        end = (float(times[known[-1]]), float(shown[known[-1]]))
-        early = f" (until $t$ = {end[0]:.3g})" if known[-1] + 1 < steps else ""
+        end = (float(times[finite[-1]]), float(shown[finite[-1]]))
+        early = f" (until $t$ = {end[0]:.3g})" if finite[-1] + 1 < steps else ""
         height = axis.transAxes.inverted().transform(axis.transData.transform(end))[1]
         labels.append(_Label(style.label + early, style.colour, float(height), end))
     _write_labels(axis, labels)

@@ -102,7 +102,7 @@ class MapPage:
         self.pitch_y = max(self.height, 0.3) + self.gap
         self.x_axis = 0.34
         blocks = [self.top + n * self.pitch_y + self.x_axis + self.bar_height for n in rows]
-        self.starts = [sum(blocks[:i]) + i * self.between for i in range(len(rows))]
+        self.tops = [sum(blocks[:i]) + i * self.between for i in range(len(rows))]
         self.rows = rows
         self.total_x = self.left + columns * self.pitch_x + self.right
         self.total_y = sum(blocks) + self.between * (len(rows) - 1) + (0.2 if legend else 0.0)
@@ -117,15 +117,15 @@ class MapPage:
     def panel(self, block: int, row: int, column: int) -> Axes:
         """The axes of one map."""
         x = self.left + column * self.pitch_x + (self.pitch_x - self.gap - self.width) / 2
-        return self.axes(x, self.starts[block] + self.top + row * self.pitch_y, self.width, self.height)
+        return self.axes(x, self.tops[block] + self.top + row * self.pitch_y, self.width, self.height)
 
     def bar(self, block: int, first: int, count: int) -> Axes:
         """The axes of the colour bar below some columns."""
         whole = count * self.pitch_x - self.gap
-        y = self.starts[block] + self.top + self.rows[block] * self.pitch_y + self.x_axis
+        y = self.tops[block] + self.top + self.rows[block] * self.pitch_y + self.x_axis
         return self.axes(self.left + first * self.pitch_x + 0.08 * whole, y, 0.84 * whole, 0.08)
 
     def name(self, block: int, row: int, words: str) -> None:
         """A name to the left of a row."""
-        y = self.starts[block] + self.top + row * self.pitch_y + self.height / 2
+        y = self.tops[block] + self.top + row * self.pitch_y + self.height / 2
         self.figure.text(0.06 / self.total_x, 1 - y / self.total_y, words, ha="left", va="center", fontsize=7.5)

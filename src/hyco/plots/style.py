@@ -93,7 +93,7 @@ _OTHERS = (("#000000", "D"), ("#AA4499", "v"), ("#44AA99", "P"), ("#DDCC77", "X"
 
 
 def method_styles(names: Iterable[str]) -> dict[str, MethodStyle]:
-    """The styles of some methods, the known ones first and in their usual order, others by their own name."""
+    """The styles of some methods, those of `METHODS` first and in its order, others by their own name."""
     names = list(names)
     others = [name for name in names if name not in METHODS]
     styles = {name: style for name, style in METHODS.items() if name in names}

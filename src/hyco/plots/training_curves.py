@@ -93,8 +93,8 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], key: str) -> l
 def _series(records: Sequence[Mapping[str, Any]], key: str) -> tuple[Array, Array]:
     values = numbers(record["metrics"].get(key) for record in records)
     epochs = numbers(record["epoch"] for record in records)
-    known = np.isfinite(values)
-    return epochs[known], values[known]
+    finite = np.isfinite(values)
+    return epochs[finite], values[finite]
 
 
 def _warmup(records: Sequence[Mapping[str, Any]]) -> int:

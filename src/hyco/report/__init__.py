@@ -1,4 +1,4 @@
-"""The report of a run: its content, its table, what it cost, and what to worry about in words."""
+"""The report of a run: errors, estimates and cost as JSON values and tables, and warnings where numbers may mislead."""
 
 from hyco.report.cost import profile, profile_page
 from hyco.report.parameters import FIELDS_FILE, true_numbers

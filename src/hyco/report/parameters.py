@@ -34,21 +34,21 @@ def parameter_entries(
     estimate = model.estimate
     if estimate is None:
         return {}
-    return _numbers(estimate, truth, honest=model.training["training"] != "pinn") | _fields(equation, estimate)
+    return _numbers(estimate, truth, with_std=model.training["training"] != "pinn") | _fields(equation, estimate)
 
 
-def _numbers(estimate: PhysicalEstimate, truth: Mapping[str, float], *, honest: bool) -> dict[str, dict[str, Any]]:
+def _numbers(estimate: PhysicalEstimate, truth: Mapping[str, float], *, with_std: bool) -> dict[str, dict[str, Any]]:
     """Entries of numbers.
 
     Args:
-        honest: whether there are standard deviations; a physics-informed network has none.
+        with_std: whether there are standard deviations; a physics-informed network has none.
     """
     entries = {}
     for name, number in estimate.numbers.items():
         true = truth.get(name)
         error = None if true is None else abs(number.value - true) / abs(true) if true else abs(number.value)
         entries[name] = {"true": true, **number.to_json(), "relative_error": error}
-        if number.std is None and honest:
+        if number.std is None and with_std:
             raise ValueError(
                 f"{name} has no standard deviation: the weight of a regularisation is chosen at the first update of "
                 "the physical model, and there was none; raise hybrid.epochs to at least warmup_epochs + "

@@ -64,7 +64,7 @@ def _errors(method: str, rollout: Tensor, truth: Tensor) -> dict[str, Any]:
         FloatingPointError: the rollout or its error is not finite.
     """
     of_all, flagged = nrmse_per_step(rollout, truth)
-    steps = _known_steps(truth)
+    steps = _steps_with_truth(truth)
     per_step = [of_all[step - 1] for step in steps]
     mean = sum(per_step) / len(per_step)
     finite = bool(torch.isfinite(rollout).all())
@@ -104,8 +104,8 @@ def _of_model(
     return entry
 
 
-def _known_steps(truth: Tensor) -> list[int]:
-    """The steps, from 1, of which anything is known.
+def _steps_with_truth(truth: Tensor) -> list[int]:
+    """The steps, from 1, of which the truth has any value.
 
     Raises:
         ValueError: there are none.

@@ -1,1 +1,1 @@
-"""What a run needs of the machine: memory, garbage collection, monitoring, random streams and files of tensors."""
+"""What every part needs of the machine: memory, timing, random numbers, files of tensors, classes by their name."""

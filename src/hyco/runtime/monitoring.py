@@ -90,12 +90,12 @@ class OperatorRecorder:
     Only the first seconds of each part: an event takes about half a kB of memory until the recording is stopped.
 
     Args:
-        found: where to add what is recorded.
+        operators: where to add what is recorded.
         limit: how much of each part is recorded, in seconds.
     """
 
-    def __init__(self, found: Operators, limit: float = 3.0) -> None:
-        self.found, self.limit = found, limit
+    def __init__(self, operators: Operators, limit: float = 3.0) -> None:
+        self.operators, self.limit = operators, limit
         self._part = ""
         self._since = self._taken = 0.0
         self._profiler: Any = None
@@ -126,13 +126,13 @@ class OperatorRecorder:
             self.stop()
 
     def stop(self) -> None:
-        """End the recording, and add it to what was found."""
+        """End the recording, and add it to what was recorded."""
         if self._profiler is None:
             return
         now = time.perf_counter()
         profiler, self._profiler = self._profiler, None
         profiler.stop()
-        part = self.found.setdefault(self._part, {"seconds": 0.0, "operators": {}})
+        part = self.operators.setdefault(self._part, {"seconds": 0.0, "operators": {}})
         part["seconds"] += now - self._since
         # Not `key_averages`, which takes many times as long as the work that was recorded.
         for device, name, seconds in _self_seconds(profiler.profiler.kineto_results.events()):
@@ -148,10 +148,10 @@ class OperatorRecorder:
 
     @property
     def _recorded(self) -> float:
-        return float(self.found[self._part]["seconds"]) if self._part in self.found else 0.0
+        return float(self.operators[self._part]["seconds"]) if self._part in self.operators else 0.0
 
 
-def top_operators(found: Operators, most: int = 12) -> dict[str, dict[str, Any]]:
+def top_operators(recorded: Operators, most: int = 12) -> dict[str, dict[str, Any]]:
     """The operators with the largest self time in each part.
 
     Returns:
@@ -159,8 +159,8 @@ def top_operators(found: Operators, most: int = 12) -> dict[str, dict[str, Any]]
         seconds, and their share of the recorded ones. Two further entries without calls hold what remains on the CPU:
         "other operators", and "outside operators", which is Python.
     """
-    result = {}
-    for part, entry in found.items():
+    tops = {}
+    for part, entry in recorded.items():
         total = entry["seconds"]
         rows = [
             {"name": name, "device": device, "calls": calls, "seconds": seconds}
@@ -172,8 +172,8 @@ def top_operators(found: Operators, most: int = 12) -> dict[str, dict[str, Any]]
         shown, on_cpu = (sum(row["seconds"] for row in some if row["device"] == "cpu") for some in (top, rows))
         for name, seconds in (("other operators", on_cpu - shown), ("outside operators", max(0.0, total - on_cpu))):
             top.append({"name": name, "device": "cpu", "calls": None, "seconds": seconds})
-        result[part] = {"seconds": total, "top": [row | {"share": row["seconds"] / total} for row in top]}
-    return result
+        tops[part] = {"seconds": total, "top": [row | {"share": row["seconds"] / total} for row in top]}
+    return tops
 
 
 def _self_seconds(events: Iterable[Any]) -> Iterator[tuple[str, str, float]]:

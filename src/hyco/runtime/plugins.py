@@ -62,10 +62,10 @@ class Registry(Generic[T]):
         """
         if name in self.built_in:
             return cast("T", _located(self.built_in[name]))
-        found = self._import(name, name if ":" in name else self._entry_point(name))
-        if problem := self._problem(found, name):
-            raise PluginError(f"{self.kind} {name!r}: {problem}")
-        return cast("T", found)
+        candidate = self._import(name, name if ":" in name else self._entry_point(name))
+        if mistake := self._mistake(candidate, name):
+            raise PluginError(f"{self.kind} {name!r}: {mistake}")
+        return cast("T", candidate)
 
     def _entry_point(self, name: str) -> str:
         """Where the class of an installed package lives."""
@@ -100,27 +100,27 @@ class Registry(Generic[T]):
             raise PluginError(f"{self.kind} {name!r}: {module} has no {attribute}; its classes are: {classes}")
         return getattr(imported, attribute)
 
-    def _problem(self, found: Any, name: str) -> str | None:
+    def _mistake(self, candidate: Any, name: str) -> str | None:
         """Why something from outside is no class of this kind, or None."""
-        if not isinstance(found, type):
-            return f"{found!r:.60} is no class"
-        if self.base is not None and not issubclass(found, base := _located(self.base)):
-            return f"{found.__name__} is no subclass of {base.__module__}.{base.__qualname__}"
-        if missing := sorted(getattr(found, "__abstractmethods__", ())):
-            return f"{found.__name__} has no {', '.join(missing)}"
-        return self._config_problem(found, name) or self.check(found)
+        if not isinstance(candidate, type):
+            return f"{candidate!r:.60} is no class"
+        if self.base is not None and not issubclass(candidate, base := _located(self.base)):
+            return f"{candidate.__name__} is no subclass of {base.__module__}.{base.__qualname__}"
+        if missing := sorted(getattr(candidate, "__abstractmethods__", ())):
+            return f"{candidate.__name__} has no {', '.join(missing)}"
+        return self._config_mistake(candidate, name) or self.check(candidate)
 
-    def _config_problem(self, found: type[Any], name: str) -> str | None:
+    def _config_mistake(self, candidate: type[Any], name: str) -> str | None:
         """What is wrong with the model of its keys, or None."""
         if self.config is None:
             return None
         base: type[BaseModel] = _located(self.config)
-        config = getattr(found, "config_class", None)
+        config = getattr(candidate, "config_class", None)
         wanted = f"a subclass of {base.__module__}.{base.__qualname__} with its keys"
         if config is None:
-            return f"{found.__name__} has no config_class: {wanted}"
+            return f"{candidate.__name__} has no config_class: {wanted}"
         if not isinstance(config, type) or not issubclass(config, base):
-            return f"the config_class of {found.__name__} is {config!r}, not {wanted}"
+            return f"the config_class of {candidate.__name__} is {config!r}, not {wanted}"
         field = config.model_fields.get("name")
         if field is not None and get_origin(field.annotation) is Literal and name not in get_args(field.annotation):
             return f"{config.__name__} does not take this name: leave `name` to {base.__name__}"

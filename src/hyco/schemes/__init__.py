@@ -1,1 +1,1 @@
-"""Discretisation: differences, transport, staggered grids, Fourier, time integrators and linear solves."""
+"""How derivatives become sums over cells: differences, transport, staggered grids, Fourier, time steps, solvers."""

@@ -1,1 +1,1 @@
-"""The physical model on its grid: steps on plain tensors, recorded and compiled, and rollouts of them."""
+"""The physical model as a program on tensors: an equation's step is recorded, compiled and repeated to a rollout."""

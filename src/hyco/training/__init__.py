@@ -1,4 +1,4 @@
-"""Training on data: networks, windows of trajectories, schedules, checkpoints, and the loop around each model alone."""
+"""Training of either model alone, on data: epochs, windows of trajectories, learning rates, validation, checkpoints."""
 
 TRAININGS = ("synthetic", "physical", "hybrid")
 

@@ -1,1 +1,1 @@
-"""Boundary conditions: one per file, what is common to all (`wall.py`), the pairs of all axes (`boundary.py`)."""
+"""What holds at the edges of the domain: one boundary condition per file (`wall.py`: what a new one has to say)."""

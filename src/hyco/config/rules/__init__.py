@@ -1,4 +1,4 @@
-"""What one section demands of another, one file for each thing that is ruled.
+"""What sections of the configuration demand of each other: one file of checks for each section that is checked.
 
 A rule takes the configuration and its equation, and gives where something is wrong and what. To add one, write it in
 the file of what it rules, or a new one, and add it to `RULES`.
@@ -8,34 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.config.rules import evaluation, generation, hybrid, interaction, network, observation, physical
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 
-Rule = Callable[[Configuration, Equation], Iterable[Problem]]
+Rule = Callable[[Configuration, Equation], Iterable[Mistake]]
 
 RULES: tuple[Rule, ...] = (
-    physical.problems,
-    network.problems,
-    generation.problems,
-    observation.problems,
-    interaction.problems,
-    hybrid.problems,
-    evaluation.problems,
+    physical.mistakes,
+    network.mistakes,
+    generation.mistakes,
+    observation.mistakes,
+    interaction.mistakes,
+    hybrid.mistakes,
+    evaluation.mistakes,
 )
 
 
-def cross_problems(c: Configuration) -> list[Problem]:
+def cross_mistakes(c: Configuration) -> list[Mistake]:
     """What is wrong with sections that are right by themselves.
 
-    The hybrid's parts take over the sections of their names: a problem that both have is told once.
+    The hybrid's parts take over the sections of their names: a mistake that both have is reported once.
     """
     try:
         equation = build_equation(c.equation)
     except ValueError as error:
         return [(("equation",), str(error))]
-    found = [problem for rule in RULES for problem in rule(c, equation)]
-    echoes = {(("hybrid", *path), text) for path, text in found}
-    return [problem for problem in found if problem not in echoes]
+    mistakes = [mistake for rule in RULES for mistake in rule(c, equation)]
+    echoes = {(("hybrid", *key), text) for key, text in mistakes}
+    return [mistake for mistake in mistakes if mistake not in echoes]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `evaluation`."""
     tests, channels = c.observation.test_sim, equation.layout.channels
     if tests and c.evaluation.simulation >= len(tests):

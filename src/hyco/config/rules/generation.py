@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of `generation.initial_state`, and of `num_predict_steps` and `observed_steps` wherever they are."""
     channels = equation.layout.channels
     for channel in c.generation.initial_state:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.training.validation import StoppingConfig
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the hybrid's epochs and warm-up, and of `early_stopping`."""
     if not c.observation.val_sim:
         sections: dict[str, StoppingConfig] = {"synthetic": c.synthetic, "hybrid": c.hybrid}

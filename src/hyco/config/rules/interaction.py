@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `hybrid.interaction`."""
     h = c.hybrid
     if h.interaction.count and equation.config.is_static:

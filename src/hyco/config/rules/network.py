@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyco.config.errors import Path, Problem
+from hyco.config.errors import Key, Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.networks.network import TrainingSetup, network_config
 from hyco.training.config import SyntheticConfig
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `synthetic`, of the hybrid's synthetic part, and of the network of a correction."""
     layout = equation.layout
-    sections: list[tuple[Path, SyntheticConfig, int, int]] = [
+    sections: list[tuple[Key, SyntheticConfig, int, int]] = [
         (("synthetic",), c.synthetic, c.synthetic.num_predict_steps, 0),
         (("hybrid", "synthetic"), c.hybrid.synthetic, c.hybrid.num_predict_steps, c.hybrid.interaction.count),
     ]
-    for path, section, num_predict_steps, fresh_starts in sections:
+    for prefix, section, num_predict_steps, fresh_starts in sections:
         network = network_config(section.network)
-        if problem := network.check(layout.shape, layout.boundaries):
-            key, text = problem
-            yield (*path, "network", key), text
+        if mistake := network.check(layout.shape, layout.boundaries):
+            key, text = mistake
+            yield (*prefix, "network", key), text
         setup = TrainingSetup(
             equation=c.equation.name,
             layout=layout,
@@ -33,16 +33,16 @@ def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
             changed=_changed(section),
         )
         places = {
-            "name": (*path, "network", "name"),
-            "num_predict_steps": (path[0], "num_predict_steps"),
+            "name": (*prefix, "network", "name"),
+            "num_predict_steps": (prefix[0], "num_predict_steps"),
             "fresh_starts": ("hybrid", "interaction", "count"),
         }
         for key, text in network.problems(setup):
-            yield places.get(key, (*path, key)), text
+            yield places.get(key, (*prefix, key)), text
     if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
         correction = network_config(c.hybrid.correction.network)
-        if problem := correction.check(layout.shape, layout.boundaries):
-            key, text = problem
+        if mistake := correction.check(layout.shape, layout.boundaries):
+            key, text = mistake
             yield ("hybrid", "correction", "network", key), text
 
 

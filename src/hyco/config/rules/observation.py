@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.observations.cells import CellsMode
 from hyco.runtime.random_streams import stream
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `observation`, and of trainings too short to reach what it observes."""
     simulations = c.generation.simulations
     for key, indices in (
@@ -32,7 +32,7 @@ def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
     yield from _too_short(c, times)
 
 
-def _places(c: Configuration, equation: Equation, times: int) -> Iterator[Problem]:
+def _places(c: Configuration, equation: Equation, times: int) -> Iterator[Mistake]:
     """Sensors outside the domain."""
     space, layout = c.observation.space, equation.layout
     try:
@@ -47,7 +47,7 @@ def _places(c: Configuration, equation: Equation, times: int) -> Iterator[Proble
         yield ("observation", "space"), f"no cell lies there; the domain is {domain}"
 
 
-def _too_short(c: Configuration, times: Sequence[int]) -> Iterator[Problem]:
+def _too_short(c: Configuration, times: Sequence[int]) -> Iterator[Mistake]:
     """Trainings of the physical model that nothing observed falls into."""
     h = c.hybrid
     own = "num_predict_steps" if h.observed_steps is None else "observed_steps"

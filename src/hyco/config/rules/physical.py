@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from hyco.config.errors import Problem
+from hyco.config.errors import Mistake
 from hyco.config.messages import explain
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
@@ -14,19 +14,19 @@ from hyco.equations.registry import OtherStatesError, model_equation
 from hyco.training.physical import PhysicalConfig
 
 
-def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `physical`, and of the hybrid's physical part."""
     for section, config in ((("physical",), c.physical), (("hybrid", "physical"), c.hybrid.physical)):
-        for key, text in _section_problems(c, equation, config):
+        for key, text in _section_mistakes(c, equation, config):
             yield (*section, *key), text
 
 
-def _section_problems(c: Configuration, equation: Equation, config: PhysicalConfig) -> Iterator[Problem]:
+def _section_mistakes(c: Configuration, equation: Equation, config: PhysicalConfig) -> Iterator[Mistake]:
     own, wrong = _own_equation(equation, config)
     if own is None:
         yield from wrong
         return
-    yield from _learnable_problems(own, config)
+    yield from _learnable_mistakes(own, config)
     layout = equation.layout
     if c.observation.initial_state == "observed" and config.initial_state is None:
         text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
@@ -36,7 +36,7 @@ def _section_problems(c: Configuration, equation: Equation, config: PhysicalConf
         yield ("initial_state",), text
 
 
-def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation | None, list[Problem]]:
+def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation | None, list[Mistake]]:
     """The equation that the physical model has, or what is wrong with it."""
     try:
         return model_equation(equation, config.equation, config.resolution), []
@@ -49,7 +49,7 @@ def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation 
         return None, [(("equation",), str(error))]
 
 
-def _learnable_problems(own: Equation, config: PhysicalConfig) -> Iterator[Problem]:
+def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mistake]:
     """Parameters that the equation does not have, and bounds that it is not stable for."""
     limits, name = own.config.parameter_limits, own.config.name
     seen = set()
@@ -64,7 +64,7 @@ def _learnable_problems(own: Equation, config: PhysicalConfig) -> Iterator[Probl
         if p.is_field and p.name not in own.field_parameters:
             yield (*entry, "kind"), f"{p.name!r} of {name} is a number; it cannot be learnt as a field"
             continue
-        problem = p.check(limits[p.name], own.layout.grid)
-        if problem is not None:
-            key, text = problem
+        mistake = p.check(limits[p.name], own.layout.grid)
+        if mistake is not None:
+            key, text = mistake
             yield (*entry, key), text

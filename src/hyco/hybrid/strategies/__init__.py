@@ -1,1 +1,1 @@
-"""Kinds of hybrids: one strategy per file."""
+"""Ways to train both models together, one per file: in turns, one after the other, or the network as correction."""

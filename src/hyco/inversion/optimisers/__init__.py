@@ -1,1 +1,1 @@
-"""Optimisers: one per file, all with the same result."""
+"""Ways to minimise the residuals over the unknown parameters: one optimiser per file, all with one kind of result."""

@@ -1,1 +1,1 @@
-"""Several methods over several seeds."""
+"""Pipeline that trains several methods with several seeds, and tables their errors."""

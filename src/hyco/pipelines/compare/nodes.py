@@ -75,14 +75,14 @@ def plot_comparison(comparison: dict[str, Any]) -> Figure:
     errors: dict[str, dict[str, list[float | None]]] = {"nRMSE": {}}
     for run in runs:
         errors["nRMSE"].setdefault(run["method"], []).append(run["nrmse"])
-    known = {(run["method"], name) for run in runs for name in run["parameters"]}
+    learnt = {(run["method"], name) for run in runs for name in run["parameters"]}
     for name in dict.fromkeys(name for run in runs for name in run["parameters"]):
-        found: dict[str, list[float | None]] = {}
+        by_method: dict[str, list[float | None]] = {}
         for run in runs:
-            if (run["method"], name) in known:
+            if (run["method"], name) in learnt:
                 error = run["parameters"].get(name, {}).get("relative_error")
-                found.setdefault(run["method"], []).append(error)
-        # Of a user's own data the truth is not known.
-        if any(error is not None for values in found.values() for error in values):
-            errors[f"relative error of {name}"] = found
+                by_method.setdefault(run["method"], []).append(error)
+        # A user's own data have no truth.
+        if any(error is not None for values in by_method.values() for error in values):
+            errors[f"relative error of {name}"] = by_method
     return draw(errors)

@@ -1,1 +1,1 @@
-"""Evaluation of whatever a pipeline has trained."""
+"""Pipeline from trained models to the report and its pictures."""

@@ -148,8 +148,8 @@ def plot_rollout_error(report: dict[str, Any], equation: dict[str, Any]) -> Figu
     from hyco.plots import rollout_error
 
     errors = {method: entry["nrmse"] for method, entry in report["methods"].items()}
-    per_step = {method: found["per_step"] for method, found in errors.items()}
-    steps = next((found["steps"] for found in errors.values() if "steps" in found), None)
+    per_step = {method: error["per_step"] for method, error in errors.items()}
+    steps = next((error["steps"] for error in errors.values() if "steps" in error), None)
     return rollout_error(per_step, build_equation(equation).dt, steps=steps)
 
 
@@ -235,13 +235,13 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     seen = Observations.from_bundle(observations)
     summaries = {method: model["residuals"] for method, model in models.items()}
     # The training may have used the first steps alone.
-    used = max((len(found["time"]) for found in summaries.values() if found), default=0)
+    used = max((len(summary["time"]) for summary in summaries.values() if summary), default=0)
     mask = seen.mask[seen.train, :used] & seen.tells_noise_of_entries
     if seen.initial_known:
         mask = mask[:, 1:]
     per_step = mask.sum([0, *range(2, mask.ndim)])
     counts = [0] * (used - len(per_step)) + per_step.tolist()
-    # Estimated initial states take up the noise of their own measurements above all, which no even share tells.
+    # Estimated initial states take up the noise of their own measurements above all, which no even share describes.
     shares = [_free_share(model, counts) for model in models.values() if model["residuals"] and seen.initial_known]
     return residuals(
         summaries,

@@ -1,1 +1,1 @@
-"""Simulations and what is observed of them."""
+"""Pipeline that makes the data: trajectories of the equation, and noisy observations of them."""

@@ -1,1 +1,1 @@
-"""Both models, trained together."""
+"""Pipeline that trains the network and the physical model together."""

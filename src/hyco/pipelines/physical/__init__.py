@@ -1,1 +1,1 @@
-"""The physical model alone."""
+"""Pipeline that estimates the physical model's parameters alone, from observations."""

@@ -1,1 +1,1 @@
-"""The synthetic model alone."""
+"""Pipeline that trains the network alone, on observations."""

@@ -23,7 +23,7 @@ def train_synthetic_model(
 ) -> Iterator[tuple[Bundle, dict[str, Any]]]:
     """Yield a checkpoint and live metrics after each epoch.
 
-    `equation`, `generation` and `observation` only tell whether a checkpoint may be resumed.
+    `equation`, `generation` and `observation` only decide whether a checkpoint may be resumed.
     """
     from hyco.config import parse_device
     from hyco.observations import Observations

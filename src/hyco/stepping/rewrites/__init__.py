@@ -1,4 +1,4 @@
-"""Cheaper forms of the operations in a recorded graph, with the same values but for rounding."""
+"""Rules that make a recorded step cheaper: each replaces tensor operations by cheaper ones, equal up to rounding."""
 
 from __future__ import annotations
 
