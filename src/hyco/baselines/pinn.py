@@ -188,8 +188,8 @@ class _Fit:
         wide = (-1, *[1] * equation.layout.grid.dimensions)
         self.change_std = observations.change_std().to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
-        told = observations.tells_noise.to(device)
-        noise = (observations.unit.flatten().to(device) / model.std)[told]
+        has_noise = observations.has_noise.to(device)
+        noise = (observations.sigma.flatten().to(device) / model.std)[has_noise]
         self.prior_weight = float(noise.square().mean()) / int(self.measured.mask.sum())
 
     @property

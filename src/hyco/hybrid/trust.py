@@ -30,20 +30,20 @@ class Misfit:
     """Error variance of a model on some simulations."""
 
     def __init__(self, observations: Observations, simulations: list[int]) -> None:
-        mask = observations.mask[simulations, 1:] & observations.tells_noise_of_entries
+        mask = observations.mask[simulations, 1:] & observations.has_noise_of_entries
         self.available = bool(simulations) and bool(mask.any())
         if not self.available:
             return
         self._starts = observations.initial_states[simulations]
         self._values, self._mask = observations.values[simulations, 1:], mask
         self._operator = observations.operator(simulations, 1, observations.steps)
-        self._unit = observations.unit_of_entries
+        self._sigma = observations.sigma_of_entries
         self._noise = 1.0 if observations.noise_known else 0.0
 
     @torch.no_grad()
     def __call__(self, model: TrainedModel) -> float:
         """The variance; infinity where a prediction is not finite."""
-        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._unit
+        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._sigma
         excess = torch.where(self._mask, error.square() - self._noise, torch.zeros_like(error))
         found = float(excess.sum() / self._mask.sum())
         return max(found, 0.0) if math.isfinite(found) else math.inf
@@ -64,8 +64,8 @@ class Trust:
         self.validation = Misfit(observations, observations.val)
         self.real = 1.0 if observations.noise_known else 0.0
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
-        told = observations.tells_noise.reshape(observations.unit.shape)
-        self._counted = observations.layout.valid & told
+        has_noise = observations.has_noise.reshape(observations.sigma.shape)
+        self._counted = observations.layout.valid & has_noise
         self._known: tuple[Tensor, float] | None = None
 
     def is_better(self, variance: float, than: float) -> bool:

@@ -28,8 +28,8 @@ class MeasuredResiduals:
         train = observations.train
         self.observations, self.first = observations, first
         self.known_noise = observations.noise_known
-        self.sigma = observations.unit.to(device)
-        self._sigma_of_entries = observations.unit_of_entries.to(device)
+        self.sigma = observations.sigma.to(device)
+        self._sigma_of_entries = observations.sigma_of_entries.to(device)
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
@@ -51,7 +51,7 @@ class MeasuredResiduals:
 
     def noisy(self, steps: int) -> Tensor | None:
         """Which residuals tell how large the noise is, a mask `[N]`; None: all."""
-        channels = self.observations.tells_noise_of_entries
+        channels = self.observations.has_noise_of_entries
         if bool(channels.all()):
             return None
         mask = self.up_to(steps)[1]
