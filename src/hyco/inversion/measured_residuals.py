@@ -21,7 +21,7 @@ class MeasuredResiduals:
         times: numbers of the states of which anything was measured; no other ones are needed.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
-        known_noise: whether σ is the noise, not only a unit; see `Observations.noise_known`.
+        known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
     """
 
     def __init__(self, observations: Observations, *, steps: int, first: int, device: torch.device) -> None:
@@ -50,7 +50,7 @@ class MeasuredResiduals:
         return int(self.up_to(steps)[1].sum())
 
     def noisy(self, steps: int) -> Tensor | None:
-        """Which residuals tell how large the noise is, a mask `[N]`; None: all."""
+        """Which residuals have noise, a mask `[N]`; None: all."""
         channels = self.observations.has_noise_of_entries
         if bool(channels.all()):
             return None
