@@ -37,7 +37,7 @@ def problems(c: Configuration, equation: Equation) -> Iterator[Problem]:
             "num_predict_steps": (path[0], "num_predict_steps"),
             "fresh_starts": ("hybrid", "interaction", "count"),
         }
-        for key, text in network.problems(setup):
+        for key, text in network.mistakes(setup):
             yield places.get(key, (*path, key)), text
     if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
         correction = network_config(c.hybrid.correction.network)
