@@ -149,7 +149,9 @@ def fit(seed: int, place: str, nodes: int = problem.NODES, starts: int = STARTS)
 
 def rivals(first: Calibrator, error: float, estimates: dict[str, dict[str, Any]]) -> int:
     """How many first guesses end outside the intervals with a fit that the data cannot tell from the best."""
-    ends = first.outcome["starts"]
+    outcome = first.estimate.outcome
+    assert outcome is not None
+    ends = outcome.ends
     best = min(end["value"] for end in ends)
     squares = first.problem.count(1) * float(first.problem.sigma.max() / error) ** 2
     found = 0

@@ -156,7 +156,7 @@ def test_a_static_problem_with_a_field_runs_and_its_field_is_told():
     assert per_step[0] < 0.1
 
 
-def test_it_believes_in_the_equation_of_the_physical_model(heat):
+def test_it_assumes_the_equation_of_the_physical_model(heat):
     """Walls that hold no value: its residual, its report and the rollouts of its parameters are theirs."""
     equation, truth, observations = heat
     config = PinnConfig(**CONFIG | {"updates": 3, "equation": {"boundary": "neumann"}})
@@ -175,7 +175,7 @@ def test_it_believes_in_the_equation_of_the_physical_model(heat):
     assert torch.allclose(found, change / observations.change_std().reshape(-1, 1), rtol=1e-10)
 
 
-def test_what_is_not_learnt_has_the_value_that_the_physical_model_believes_in():
+def test_what_is_not_learnt_has_the_value_that_the_physical_model_assumes():
     section = HEAT | {"name": "advection_diffusion", "boundary": "periodic", "max_speed": 1.0}
     section["parameters"] = {"velocity_x": 0.5, "diffusivity": 0.08}
     equation, _, observations = data(section, 6, {"concentration": "sin(pi*x)"})

@@ -196,7 +196,7 @@ def test_the_trainers_are_usable_alone(problem):
 
 @pytest.mark.parametrize("order", [{"sequential": True}, {"correction": True}])
 @pytest.mark.parametrize("suppressed", [True, False])
-def test_the_fit_before_the_network_has_a_limit_that_is_told(problem, order, suppressed, caplog):
+def test_the_fit_before_the_network_has_a_limit_that_is_reported(problem, order, suppressed, caplog):
     physical = HARD | {"max_iterations": 1, "suppress_convergence_errors": suppressed}
     trainer = problem.hybrid(epochs=2, warmup_epochs=0, calibration_iterations=2, physical=physical, **order)
     steps = trainer.train()

@@ -27,7 +27,7 @@ def test_the_truth_has_no_error_variance_and_an_offset_has_its_square(make_probl
     entries = truth.numel()
     scatter = 0.0 if noise == 0 else 4 * math.sqrt(2 / entries)
     assert misfit(Answers(truth)) <= scatter
-    assert misfit(Answers(truth + 3 * seen.unit)) == pytest.approx(9.0, abs=1e-6 if noise == 0 else 1.0)
+    assert misfit(Answers(truth + 3 * seen.sigma)) == pytest.approx(9.0, abs=1e-6 if noise == 0 else 1.0)
     broken = truth.clone()
     broken[0, 0] = math.nan
     assert misfit(Answers(broken)) == math.inf

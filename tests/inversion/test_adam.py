@@ -35,8 +35,8 @@ def test_the_box_is_kept():
 def test_the_best_of_several_starts_is_returned_and_all_are_reported():
     found = minimise(start=((0.9, 0.1), (0.31, 0.79)), max_iterations=3)
     assert found.status is Status.ITERATION_LIMIT
-    assert len(found.starts) == 2
-    assert found.value == min(s["value"] for s in found.starts)
+    assert len(found.ends) == 2
+    assert found.value == min(s["value"] for s in found.ends)
 
 
 def test_a_value_that_is_not_finite_sends_it_back_to_the_best_point():
@@ -56,7 +56,7 @@ def test_a_start_that_is_given_up_has_no_value():
         return torch.where(z[:, 0] > 0.5, math.nan, value), gradient
 
     found = minimise(half, start=((0.9, 0.1), (0.2, 0.7)), max_iterations=3)
-    assert [s["value"] is None for s in found.starts] == [True, False]
+    assert [s["value"] is None for s in found.ends] == [True, False]
 
 
 def test_a_start_that_is_not_finite_is_a_divergence():

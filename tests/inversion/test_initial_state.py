@@ -111,7 +111,7 @@ def test_a_flow_may_carry_anything_out_of_the_domain(boundary, formula):
     check(SPEED, 0.7, FLOW | {"domain": LINE, "boundary": {"x": boundary}}, formula)
 
 
-def test_the_initial_state_is_one_of_the_data_whatever_the_physical_model_believes():
+def test_the_initial_state_is_one_of_the_data_whatever_the_physical_model_assumes():
     """Diffusion so weak that it changes nothing would hold a state at the wall where the flow leaves."""
     section = FLOW | {"domain": LINE, "boundary": {"x": 0.0}}
     believed = {

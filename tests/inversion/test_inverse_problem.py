@@ -112,9 +112,9 @@ def test_growing_horizons_and_many_starts_find_the_same_minimum():
     staged = trainer([VISCOSITY], abs_tol=1e-10, horizons=[1, 3], starts=5)
     result = staged.update()
     assert staged.model.values["viscosity"] == pytest.approx(plain.model.values["viscosity"], rel=1e-5)
-    assert len(result.starts) == 5
+    assert len(result.ends) == 5
     many = trainer([VISCOSITY], abs_tol=1e-10, starts=5)
-    assert len(many.update().starts) == 5
+    assert len(many.update().ends) == 5
 
 
 def test_a_horizon_of_which_only_the_start_is_measured_is_left_out():
@@ -123,7 +123,7 @@ def test_a_horizon_of_which_only_the_start_is_measured_is_left_out():
     plain, staged = (trainer([VISCOSITY], observation=times, starts=3, horizons=h) for h in ([], [2]))
     plain.update()
     staged.update()
-    assert staged.estimate.outcome.starts == plain.estimate.outcome.starts
+    assert staged.estimate.outcome.ends == plain.estimate.outcome.ends
     assert torch.equal(staged.model.coordinates, plain.model.coordinates)
 
 
@@ -306,7 +306,7 @@ def test_only_measured_states_are_kept_and_they_give_the_residuals(initial):
     data, z = problem.data.observations, problem.box.start[None]
     starts = problem.initial(z)[0]
     states = torch.cat(
-        [starts[:, None], problem.forward.rollout(starts, problem.box.start[: problem.parameters], 8)], dim=1
+        [starts[:, None], problem.forward.rollout(starts, problem.box.start[: problem.parameter_count], 8)], dim=1
     )
     for steps in (8, 4):
         first = problem.data.first
@@ -445,7 +445,7 @@ def test_a_constant_channel_does_not_count_without_that_matrix_either(monkeypatc
     assert iterative.uncertainty.reduced_chi_square == pytest.approx(1, abs=0.2)
 
 
-def test_another_minimum_that_fits_as_well_is_told(caplog):
+def test_another_minimum_that_fits_as_well_is_reported(caplog):
     """The viscosity is a square: both signs of its root fit."""
     root = {"name": "a", "initial_guess": 0.5, "bounds": [-0.9, 0.9]}
     square = {"name": "viscosity", "kind": "expression", "expression": "0.01 + a**2", "scalars": [root]}

@@ -51,12 +51,12 @@ def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes)
 
 @pytest.mark.parametrize("horizons", [[], [2]])
 @pytest.mark.parametrize("weight", ["discrepancy", "l_curve"])
-def test_several_starts_are_tried_by_the_first_fit_that_chooses_a_weight(weight, horizons, monkeypatch):
+def test_several_guesses_are_tried_by_the_first_fit_that_chooses_a_weight(weight, horizons, monkeypatch):
     counts, minimise = [], Search._minimise
 
-    def count(search, starts, *arguments, **options):
-        counts.append(len(starts))
-        return minimise(search, starts, *arguments, **options)
+    def count(search, guesses, *arguments, **options):
+        counts.append(len(guesses))
+        return minimise(search, guesses, *arguments, **options)
 
     monkeypatch.setattr(Search, "_minimise", count)
     trainer({"weight": weight}, starts=3, horizons=horizons, epochs=2).update()

@@ -56,7 +56,7 @@ def test_full_initial_states_are_measured_everywhere_with_noise(tools, space, st
     states, seen = tools.measure(where, space=space, initial_state="full", time={"mode": "custom", "indices": [2, 5]})
     assert not seen.initial_known
     assert torch.equal(seen.initial_mask, where.valid.expand(3, *where.valid.shape))
-    left = (seen.initial_states - states[[2, 0, 1], 0]) / seen.unit
+    left = (seen.initial_states - states[[2, 0, 1], 0]) / seen.sigma
     assert float(left[:, where.valid].std()) == pytest.approx(1.0, abs=0.12)
     assert (left[:, ~where.valid] == 0).all()
     operator = seen.operator([0, 1, 2], 0, 6)
@@ -66,7 +66,7 @@ def test_full_initial_states_are_measured_everywhere_with_noise(tools, space, st
     assert torch.equal(seen.values[:, 0].flatten(2)[..., :cells], seen.initial_states.flatten(2))
     assert torch.equal(seen.mask[:, 0].flatten(2)[..., :cells], seen.initial_mask.flatten(2))
     assert torch.equal(entries[:, 0].flatten(2)[..., :cells], states[[2, 0, 1], 0].flatten(2))
-    left = ((entries - seen.values) / seen.unit_of_entries)[:, 1:][seen.mask[:, 1:]]
+    left = ((entries - seen.values) / seen.sigma_of_entries)[:, 1:][seen.mask[:, 1:]]
     assert len(left) > 30
     assert float(left.square().mean()) == pytest.approx(1.0, abs=5 * (2 / len(left)) ** 0.5)
 

@@ -5,7 +5,7 @@ import torch
 
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
-from hyco.observations import NOISE_FREE_UNIT, ObservationConfig, Observations, observe
+from hyco.observations import NOISE_FREE_SIGMA, ObservationConfig, Observations, observe
 from hyco.observations.cells import CenterSpace, RangeSpace
 from hyco.runtime.storage import Bundle
 
@@ -147,10 +147,10 @@ def test_statistics_are_those_of_what_was_observed_of_the_training_simulations()
         assert std[channel] == pytest.approx(float(chosen.std(correction=0)))
 
 
-def test_the_unit_of_residuals_is_the_noise_or_a_small_part_of_the_spread():
+def test_sigma_is_the_noise_or_a_small_part_of_the_spread():
     noisy, free = (observe(trajectories(), config(noise=n), seed=0) for n in (0.1, 0.0))
-    assert torch.equal(noisy.unit.flatten(), noisy.noise_std)
-    assert torch.allclose(free.unit.flatten(), NOISE_FREE_UNIT * free.statistics()[1])
+    assert torch.equal(noisy.sigma.flatten(), noisy.noise_std)
+    assert torch.allclose(free.sigma.flatten(), NOISE_FREE_SIGMA * free.statistics()[1])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3])
@@ -162,9 +162,9 @@ def test_a_constant_channel_has_no_noise_and_says_nothing_of_it(value):
     assert noisy.noise_std[1] == 0, "nor that of rounding"
     assert noisy.statistics()[1][1] == free.statistics()[1][1] == 1
     assert noisy.noise_known
-    assert noisy.tells_noise.tolist() == [True, False]
+    assert noisy.has_noise.tolist() == [True, False]
     assert not free.noise_known
-    assert free.tells_noise.tolist() == [True, True], "where none has noise all tell how well the model fits"
+    assert free.has_noise.tolist() == [True, True], "where none has noise all tell how well the model fits"
 
 
 def test_the_size_of_changes_is_freed_of_noise():

@@ -317,7 +317,7 @@ def test_a_curriculum_rises_from_its_start_to_the_whole_length(problem, monkeypa
     assert lengths == [1, 2, 4]
 
 
-def test_rollouts_too_short_to_see_anything_are_told(make_problem, caplog):
+def test_rollouts_too_short_to_see_anything_are_reported(make_problem, caplog):
     problem = make_problem({"time": {"mode": "endpoints"}})
     changes = {"num_predict_steps": 8, "curriculum": {"start": 2, "epochs": 2}}
     first, second = (r["metrics"] for _, r in train(problem, epochs=2, **changes))

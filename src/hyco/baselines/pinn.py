@@ -62,7 +62,7 @@ class PinnConfig(PinnTraining):
     learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
     network: dict[str, Any] = Field(default={"name": "mlp"}, description="a coordinate network: `name` and its keys")
     equation: dict[str, Any] = Field(
-        default={}, description="what it believes of the equation, where it differs: `physical.equation`"
+        default={}, description="what it assumes of the equation, where it differs: `physical.equation`"
     )
 
     @field_validator("network")
@@ -93,7 +93,7 @@ def train_pinn(
     The loss is the mean of ((N - y)/s)² over measured points plus `residual_weight` times the mean of
     ((N(·, t + dt) - S_θ(N(·, t)))/s_Δ)² over all cells at random times t, with the statistics s, s_Δ of the states and
     of their changes. Residuals of priors count as further data, with the noise that the measurements have. A static
-    problem has no t: N - S_θ. S is the step of the equation that the physical model believes in, on the grid of the
+    problem has no t: N - S_θ. S is the step of the equation that the physical model assumes, on the grid of the
     data: a network has no grid of its own.
 
     Args:
@@ -188,8 +188,8 @@ class _Fit:
         wide = (-1, *[1] * equation.layout.grid.dimensions)
         self.change_std = observations.change_std().to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
-        told = observations.tells_noise.to(device)
-        noise = (observations.unit.flatten().to(device) / model.std)[told]
+        has_noise = observations.has_noise.to(device)
+        noise = (observations.sigma.flatten().to(device) / model.std)[has_noise]
         self.prior_weight = float(noise.square().mean()) / int(self.measured.mask.sum())
 
     @property

@@ -26,7 +26,7 @@ class HybridConfig(StoppingConfig):
     )
     observed_steps: PositiveInt | None = Field(
         default=None,
-        description="steps of the rollouts that the physical model is held against real data; null: num_predict_steps",
+        description="steps of the rollouts that fit the physical model to real data; null: num_predict_steps",
     )
     interleave_frequency: PositiveInt = Field(default=1, description="epochs from one physical update to the next")
     warmup_epochs: NonNegativeInt = Field(default=5, description="first epochs, of the synthetic model alone")

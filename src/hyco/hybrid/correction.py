@@ -39,7 +39,7 @@ class CorrectionConfig(BaseModel):
 
     @field_validator("network")
     @classmethod
-    def _known_network(cls, data: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _validated_network(cls, data: dict[str, Any] | None) -> dict[str, Any] | None:
         return None if data is None else network_config(data).model_dump()
 
 

@@ -47,7 +47,7 @@ class InteractionConfig(BaseModel):
 
     count: NonNegativeInt = Field(default=0, description="fresh initial states; 0: the observed ones alone")
     source: Literal["trajectories", "distribution"] = Field(
-        default="trajectories", description="mixtures of training states, or draws from a known distribution"
+        default="trajectories", description="mixtures of training states, or draws from a given distribution"
     )
     steps: PositiveInt | None = Field(
         default=None, description="steps of the physical model's rollouts from them; null: num_predict_steps"
@@ -80,13 +80,13 @@ class InteractionConfig(BaseModel):
         return scale
 
     @model_validator(mode="after")
-    def _known_distribution(self) -> InteractionConfig:
+    def _complete_distribution(self) -> InteractionConfig:
         if self.source == "distribution" and (self.length_scale is None or self.amplitude is None):
             raise ValueError("source: distribution needs length_scale and amplitude of the initial states")
         return self
 
     def summary(self) -> dict[str, Any]:
-        """What a report says of it: how many fresh states, from where, and whether that was known beforehand."""
+        """What a report says of it: how many fresh states, from where, and whether that is prior knowledge."""
         if self.count == 0:
             return {"count": 0}
         summary: dict[str, Any] = {"count": self.count, "source": self.source}

@@ -1,9 +1,9 @@
 """How far each model of a hybrid is to be trusted: how their error variances are estimated from what was measured.
 
 All variances are mean squares of (H(u) - y)/σ over measured entries, along rollouts from t = 0 over whole simulations,
-in units of the noise variance σ² per channel (for noise-free data of the unit that replaces it). Known noise is taken
-off, so that a perfect model has 0. Where some channels have noise, the others (constant ones) are left out: σ there is
-not the noise.
+in units of the noise variance σ² per channel (for noise-free data see `Observations.sigma`). Noise of known size is
+taken off, so that a perfect model has 0. Where some channels have noise, the others (constant ones) are left out: σ
+there is not the noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hyco.trained_model import TrainedModel
 
 # A model whose mean square on validation data is lower by less than this part is not better.
 _WORTHWHILE = 0.01
-# Draws of the parameters that tell how far their uncertainty spreads the predictions.
+# Draws of the parameters, for the spread of the predictions that their uncertainty brings.
 _DRAWS = 8
 
 
@@ -30,23 +30,23 @@ class Misfit:
     """Error variance of a model on some simulations."""
 
     def __init__(self, observations: Observations, simulations: list[int]) -> None:
-        mask = observations.mask[simulations, 1:] & observations.tells_noise_of_entries
+        mask = observations.mask[simulations, 1:] & observations.has_noise_of_entries
         self.available = bool(simulations) and bool(mask.any())
         if not self.available:
             return
         self._starts = observations.initial_states[simulations]
         self._values, self._mask = observations.values[simulations, 1:], mask
         self._operator = observations.operator(simulations, 1, observations.steps)
-        self._unit = observations.unit_of_entries
+        self._sigma = observations.sigma_of_entries
         self._noise = 1.0 if observations.noise_known else 0.0
 
     @torch.no_grad()
     def __call__(self, model: TrainedModel) -> float:
         """The variance; infinity where a prediction is not finite."""
-        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._unit
+        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._sigma
         excess = torch.where(self._mask, error.square() - self._noise, torch.zeros_like(error))
-        found = float(excess.sum() / self._mask.sum())
-        return max(found, 0.0) if math.isfinite(found) else math.inf
+        variance = float(excess.sum() / self._mask.sum())
+        return max(variance, 0.0) if math.isfinite(variance) else math.inf
 
 
 class Trust:
@@ -64,9 +64,9 @@ class Trust:
         self.validation = Misfit(observations, observations.val)
         self.real = 1.0 if observations.noise_known else 0.0
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
-        told = observations.tells_noise.reshape(observations.unit.shape)
-        self._counted = observations.layout.valid & told
-        self._known: tuple[Tensor, float] | None = None
+        has_noise = observations.has_noise.reshape(observations.sigma.shape)
+        self._counted = observations.layout.valid & has_noise
+        self._last: tuple[Tensor, float] | None = None
 
     def is_better(self, variance: float, than: float) -> bool:
         """Whether one validation variance is below another by more than the noise in it lets happen."""
@@ -81,24 +81,24 @@ class Trust:
 
     def _physical(self, physical: Calibrator) -> float:
         """The physical model's; computed again only when its coordinates have changed."""
-        if self._known is None or not torch.equal(self._known[0], physical.model.coordinates):
-            found = self.training(physical.model)
+        if self._last is None or not torch.equal(self._last[0], physical.model.coordinates):
+            variance = self.training(physical.model)
             if self.validation.available:
-                found = max(found, self.validation(physical.model))
-            self._known = physical.model.coordinates.clone(), found + self.spread(physical)
-        return self._known[1]
+                variance = max(variance, self.validation(physical.model))
+            self._last = physical.model.coordinates.clone(), variance + self.spread(physical)
+        return self._last[1]
 
     def spread(self, physical: Calibrator) -> float:
         """Variance of the predictions over draws of the parameters from their covariance; 0 where there is none."""
         covariance = physical.model.covariance()
         if covariance is None:
             return 0.0
-        # Eigenvalues, not Cholesky: a direction may be known exactly.
+        # Eigenvalues, not Cholesky: a direction may have no variance.
         values, vectors = torch.linalg.eigh(covariance)
         root = vectors * values.clamp_min(0).sqrt()
         noise = torch.randn((_DRAWS, len(root)), generator=stream(self.seed, "trust"), dtype=root.dtype)
         draws = physical.model.theta + noise @ root.T
         best = physical.model.rollout(self._starts, self._steps)
         spread = physical.model.rollout_draws(self._starts, self._steps, draws) - best
-        found = float(mean_square(spread / physical.problem.data.sigma.cpu(), self._counted.expand(spread.shape)))
-        return found if math.isfinite(found) else math.inf
+        variance = float(mean_square(spread / physical.problem.data.sigma.cpu(), self._counted.expand(spread.shape)))
+        return variance if math.isfinite(variance) else math.inf

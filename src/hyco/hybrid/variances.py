@@ -19,7 +19,7 @@ def inverse_variance_alpha(real: float, other: float, own: float) -> float:
     Real data have the error variance `real`, the other model's predictions `other`. Each target is as precise as the
     sum of its own variance and of what the model itself is off by: α = p_r / (p_r + p_o), p = 1 / (variance + own).
     As long as the model is worse than both, they count the same; in the end the more precise counts more. A weight
-    below a hundredth becomes zero, and where the other variance is not known, α is 1.
+    below a hundredth becomes zero, and where the other variance is not finite, α is 1.
     """
     if not math.isfinite(other):
         return 1.0
@@ -42,7 +42,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Variances:
-    """What is known of both models' error variances, and of the real data's."""
+    """Estimates of both models' error variances, and the real data's."""
 
     real: float
     physical: float

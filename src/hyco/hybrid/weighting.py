@@ -22,7 +22,7 @@ class Scores:
 
 @dataclass
 class WeightingState:
-    """What validations have told so far.
+    """Results of the validations so far.
 
     Attributes:
         physics_is_better: whether the physical model predicts better than the network.

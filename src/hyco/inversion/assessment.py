@@ -28,7 +28,7 @@ class Assessment:
         kept: which coordinates all of this is of, `[p]`: all of the parameters', or, where fields have too many, those
             of numbers alone.
         pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
-            with sign, `[p]`: about 0 for physics alone; in a hybrid what the network's predictions pull.
+            with sign, `[p]`: about 0 for physics alone; in a hybrid the bias that the network's predictions bring.
     """
 
     uncertainty: Uncertainty
@@ -49,7 +49,7 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         return _assess_iteratively(linear, space)
     residual, jacobian = (v.cpu() for v in linear.dense())
     prior_residual, prior = (v.cpu() for v in linear.prior())
-    known_noise, p = linear.known_noise, linear.parameters
+    known_noise, p = linear.known_noise, linear.parameter_count
     whole = laplace(
         jacobian,
         residual,
@@ -58,7 +58,7 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         noisy=None if linear.noisy is None else linear.noisy.cpu(),
     )
     uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
-    # Where σ is only a unit, the residuals tell the noise, and with it what the data determine.
+    # Where σ is not the noise, the residuals estimate it, and with it what the data determine.
     chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
     data = _without_initial_states(jacobian if known_noise else jacobian / chi, prior, p)
     # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
@@ -75,7 +75,7 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
 
 def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessment:
     """The same without a matrix over all unknowns."""
-    p, z = linear.parameters, linear.z
+    p, z = linear.parameter_count, linear.z
     kept = torch.arange(p) if p <= LARGEST_DENSE else torch.tensor(space.of_numbers)
     marginal = marginal_information(linear, kept)
     root = symmetric_root(marginal.information.cpu())

@@ -44,10 +44,10 @@ class Assessor:
         """
         if self.current is not None or self._space.undecided:
             return
-        if self._problem.parameters > LARGEST_DENSE:
+        if self._problem.parameter_count > LARGEST_DENSE:
             log.warning(
                 "%d coordinates of parameters are too many for a covariance (at most %d): fields have no error bars.",
-                self._problem.parameters,
+                self._problem.parameter_count,
                 LARGEST_DENSE,
             )
             if not self._space.of_numbers:
@@ -68,10 +68,10 @@ class Assessor:
     def covariance(self, coordinates: Tensor) -> Tensor | None:
         """Covariance `[p, p]` of the parameters' coordinates, from real data and prior; None where not all have one.
 
-        Where nothing is known the variance is that of a uniform distribution over the bounds.
+        Where there is no information the variance is that of a uniform distribution over the bounds.
         """
         self.assess_if_small(coordinates)
-        if self.current is None or len(self.current.kept) < self._problem.parameters:
+        if self.current is None or len(self.current.kept) < self._problem.parameter_count:
             return None
         covariance = self.current.uncertainty.covariance
         unknown = ~torch.isfinite(covariance.diagonal())
@@ -81,7 +81,7 @@ class Assessor:
     def numbers(self, coordinates: Tensor) -> dict[str, NumberEstimate]:
         """Each learnt number with its error bar; see `number_estimates`."""
         self.assess_if_small(coordinates)
-        theta, last = coordinates[: self._problem.parameters], self._numbers
+        theta, last = coordinates[: self._problem.parameter_count], self._numbers
         if last is None or last[0] is not self.current or not torch.equal(last[1], theta):
             numbers = number_estimates(self._space, theta, self.current)
             self._numbers = last = self.current, theta.clone(), numbers
@@ -97,7 +97,7 @@ class Assessor:
             return []
         for words in self.current.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)
-        theta, count = coordinates[: self._problem.parameters], self._problem.data.count(self._problem.steps)
+        theta, count = coordinates[: self._problem.parameter_count], self._problem.data.count(self._problem.steps)
         minima = alternative_minima(self._space, theta, self.current, ends, count)[:8]
         for numbers in minima:
             text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items()) or "another field"

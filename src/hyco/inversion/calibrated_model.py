@@ -33,7 +33,7 @@ class CalibratedModel:
     @property
     def theta(self) -> Tensor:
         """Coordinates of the parameters alone, `[p]`."""
-        return self.coordinates[: self._problem.parameters]
+        return self.coordinates[: self._problem.parameter_count]
 
     @property
     def values(self) -> dict[str, float]:

@@ -48,7 +48,7 @@ class Calibrator:
 
     Args:
         equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
-        iterations: how many are to be expected, for the choice of a path; None: those of a training of it alone.
+        iterations: how many are to be expected, for the choice of an execution; None: those of a training of it alone.
         correction: of the physical step, learnt by a network; None: none.
 
     Attributes:
@@ -224,7 +224,7 @@ class Calibrator:
         progress.residuals = residual_summary(self.problem, coordinates)
         assessor.assess(coordinates)
         # With horizons the searches ended on a part of the data.
-        ends = [] if self.config.horizons or progress.outcome is None else progress.outcome.starts
+        ends = [] if self.config.horizons or progress.outcome is None else progress.outcome.ends
         progress.alternative_minima = assessor.warn(coordinates, ends)
 
     @property
@@ -243,7 +243,7 @@ class Calibrator:
         return Bundle(tensors, metadata | {"estimate": estimate.metadata})
 
     def load(self, state: Bundle) -> None:
-        """Go on from a `state`, with the execution path that it took."""
+        """Go on from a `state`, with the execution that it was run with."""
         meta, forward = state.metadata, self.problem.forward
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
         self._progress = Progress.of(estimate, meta["updates"], meta["failed"], settled=meta["settled"])

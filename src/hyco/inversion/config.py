@@ -1,4 +1,4 @@
-"""Keys of an inversion: what is unknown, what is known of it beforehand, and how it is looked for."""
+"""Keys of an inversion: what is unknown, the prior knowledge of it, and how it is estimated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hyco.stepping.stepper import Execution
 
 
 class InversionConfig(BaseModel):
-    """Keys of the `physical` section: what is unknown, and how it is looked for."""
+    """Keys of the `physical` section: what is unknown, and how it is estimated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class InversionConfig(BaseModel):
     )
     equation: dict[str, Any] = Field(
         default={},
-        description="what the physical model believes of the equation, where it differs: keys laid over `equation`, "
+        description="what the physical model assumes of the equation, where it differs: keys laid over `equation`, "
         "which the data keep; another `name` replaces it",
     )
     resolution: dict[str, PositiveInt] | None = Field(
@@ -69,7 +69,7 @@ class InversionConfig(BaseModel):
 
     @field_validator("method")
     @classmethod
-    def _known_optimiser(cls, method: str | dict[str, Any]) -> str | dict[str, Any]:
+    def _optimiser_exists(cls, method: str | dict[str, Any]) -> str | dict[str, Any]:
         optimiser_config({"name": method} if isinstance(method, str) else method)
         return method
 

@@ -25,7 +25,7 @@ class NumberEstimate:
         value: the estimate, in units of the parameter.
         std: its standard deviation, the noise's alone; None where it was not determined.
         interval: the 95 % interval, which also reaches to where the measurements alone put the estimate.
-        identifiable: whether the data alone narrow down what was known beforehand, and the value sits on no bound.
+        identifiable: whether the data alone narrow down the prior knowledge, and the value sits on no bound.
         pull: distance to the optimum on the measurements alone, in standard deviations.
     """
 
@@ -92,7 +92,7 @@ class Outcome:
         status, reason: see `OptimisationResult`.
         iterations, evaluations: of that search.
         forward_simulations: of all searches so far, in simulations of all training data.
-        starts: where several starts ended, `{"x": …, "value": …, "status": …}`.
+        ends: where the search from each guess ended, `{"x": …, "value": …, "status": …}`.
     """
 
     status: str
@@ -100,7 +100,7 @@ class Outcome:
     iterations: int | None = None
     evaluations: int | None = None
     forward_simulations: float | None = None
-    starts: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """What there is of it."""
@@ -118,7 +118,7 @@ class PhysicalEstimate:
         fields: learnt fields by name.
         values: numbers by the parameter's name as the equation takes them; with `fields` they complete it.
         covariance: of the optimiser's coordinates `labels`, `[k, k]`, from the real data and the prior alone; infinite
-            where nothing is known; None if it was not determined.
+            where there is no information; None if it was not determined.
         labels: names of those coordinates.
         identifiability: singular values and directions, see `Identifiability.to_dict`; None likewise.
         reduced_chi_square: squared residuals over degrees of freedom, 1 where model and noise are right; None likewise.

@@ -16,7 +16,7 @@ from hyco.inversion.progress import Progress
 def current_estimate(
     problem: InverseProblem, model: CalibratedModel, progress: Progress, config: InversionConfig
 ) -> PhysicalEstimate:
-    """What is known of the parameters now: with error bars where these have been worked out."""
+    """The estimates of the parameters now: with error bars where these have been worked out."""
     numbers, assessment = model.numbers(), model.assessment
     fields = field_estimates(model.space, model.theta, assessment)
     estimate = PhysicalEstimate(

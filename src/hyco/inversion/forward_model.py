@@ -1,4 +1,4 @@
-"""From coordinates of the unknown parameters to states: the physical model as a function of what is looked for."""
+"""From coordinates of the unknown parameters to states: the physical model as a function of the unknowns."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ INTERVAL = 3.92
 class Identifiability:
     """What the real data alone say of the coordinates.
 
-    Every coordinate is scaled by the width of what was known beforehand (bounds, or the prior's 95 % interval), so
+    Every coordinate is scaled by the width of the prior knowledge (bounds, or the prior's 95 % interval), so
     that the data determine a direction if its 95 % interval is narrower than 1: if its singular value exceeds 3.92.
 
     Attributes:
         singular_values: `[p]`, largest first.
         directions: the right singular vectors, `[p, p]`, a row each.
         labels: names of the coordinates.
-        determined: for each coordinate, whether its own 95 % interval is narrower than what was known, `[p]`.
+        determined: for each coordinate, whether its own 95 % interval is narrower than that width, `[p]`.
     """
 
     singular_values: Tensor
@@ -43,10 +43,10 @@ class Identifiability:
 
     def words(self, most: int = 8) -> list[str]:
         """The directions that the data do not determine, the weakest first, as combinations of coordinates."""
-        found = [describe(v, self.labels) for v, weak in zip(self.directions, self.weak, strict=True) if weak][::-1]
-        if len(found) > most:
-            found = [*found[:most], f"{len(found) - most} more directions"]
-        return found
+        lines = [describe(v, self.labels) for v, weak in zip(self.directions, self.weak, strict=True) if weak][::-1]
+        if len(lines) > most:
+            lines = [*lines[:most], f"{len(lines) - most} more directions"]
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values; directions of up to 40 coordinates only, as many as a picture shows."""
@@ -82,7 +82,7 @@ def identifiability(jacobian: Tensor, width: Tensor, labels: Sequence[str]) -> I
 
     Args:
         jacobian: of the real data alone, without any prior.
-        width: what was known of each coordinate beforehand, `[p]`.
+        width: of the prior knowledge of each coordinate, `[p]`; see `Box`.
     """
     n, p = jacobian.shape
     scaled = jacobian * width

@@ -40,7 +40,7 @@ class InitialStates:
     Args:
         observed: measured or guessed initial states, `[S, C, *space]`, where ξ = 0 without a prior; with one, ξ starts
             at their projection.
-        unit: σ per channel, `[C, 1, …]`.
+        sigma: standard deviation of the noise per channel, `[C, 1, …]`.
         layout: of the states.
         prior: knowledge beforehand.
         open_walls: whether states need not keep the boundary conditions; see `Equation`.
@@ -52,7 +52,7 @@ class InitialStates:
     def __init__(
         self,
         observed: Tensor,
-        unit: Tensor,
+        sigma: Tensor,
         layout: Layout,
         prior: InitialStatePrior | None,
         *,
@@ -65,8 +65,8 @@ class InitialStates:
         if prior is None:
             self._observed = observed
             self._valid = layout.valid.to(observed.device)
-            self._unit = unit.expand(self._shape)[self._valid]
-            self.per_simulation = len(self._unit)
+            self._sigma = sigma.expand(self._shape)[self._valid]
+            self.per_simulation = len(self._sigma)
             self.initial = observed.new_zeros(self.simulations * self.per_simulation)
             return
         if layout.shape != layout.grid.resolution:
@@ -90,7 +90,7 @@ class InitialStates:
         parts = xi.reshape(xi.shape[0], self.simulations, self.per_simulation)
         if self.prior is None:
             states = self._observed.repeat(len(xi), *[1] * (self._observed.ndim - 1)).reshape(-1, *self._observed.shape)
-            moved = self._observed[:, self._valid] + self._unit * parts
+            moved = self._observed[:, self._valid] + self._sigma * parts
             return states.masked_scatter(self._valid, moved)
         coefficients = parts.reshape(*parts.shape[:2], self._shape[0], -1)
         return self._mean + (coefficients @ self._basis).reshape(*parts.shape[:2], *self._shape)

@@ -24,7 +24,7 @@ _LARGEST_BATCH = 5e7
 
 
 class InverseProblem:
-    """What the physical model's coordinates z are held against.
+    """The residuals of the physical model as functions of its coordinates z.
 
     z `[q]` are the coordinates θ of the learnable parameters, `[p]`, and, where the initial states of the training
     simulations are not known exactly, those of the initial states, ξ. The real residuals are (H(u) - y)/σ with the
@@ -41,8 +41,8 @@ class InverseProblem:
         forward: from parameters to states.
         data: what was measured.
         initial_states: the unknown initial states; None where they are known.
-        starts: initial states of the training simulations as measured or known, `[S, C, *space]`.
-        box: start, bounds and width of z; see `Coordinates`.
+        starts: initial states of the training simulations as measured, or exact, `[S, C, *space]`.
+        box: start, bounds and width of z.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class InverseProblem:
         self._before_evaluation = call
 
     @property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """Number p of coordinates of the parameters."""
         return len(self.forward.space)
 
@@ -100,7 +100,7 @@ class InverseProblem:
         """Initial states of the training simulations for coordinates `[K, q]`, `[K, S, C, *space]`."""
         if self.initial_states is None:
             return self.starts.expand(z.shape[0], *self.starts.shape)
-        return self.initial_states.states(z[:, self.parameters :])
+        return self.initial_states.states(z[:, self.parameter_count :])
 
     def real(self, z: Tensor, steps: int | None = None) -> Tensor:
         """Whitened residuals of the real data `[K, N]` for `[K, q]`, with gradient where z has one."""
@@ -114,18 +114,18 @@ class InverseProblem:
         count = starts.shape[1]
         flat, read = starts.flatten(0, 1), [n for n in self.data.read(steps) if n > 0]
         if len(z) == 1:  # then no start needs parameters of its own
-            states = self.forward.rollout(flat, z[0, : self.parameters], steps, read)
+            states = self.forward.rollout(flat, z[0, : self.parameter_count], steps, read)
         else:
-            theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
+            theta = z[:, : self.parameter_count].repeat_interleave(count, dim=0)
             states = self.forward.rollout_copies(flat, theta, steps, count, read)
         return self.data.whitened(flat, states, steps, z.shape[0])
 
     def prior(self, z: Tensor) -> Tensor:
         """Residuals of all priors and regularisations `[K, M]` for `[K, q]`."""
-        own = self.forward.space.prior_residuals(z[:, : self.parameters])
+        own = self.forward.space.prior_residuals(z[:, : self.parameter_count])
         if self.initial_states is None:
             return own
-        return torch.cat([own, self.initial_states.prior_residuals(z[:, self.parameters :])], dim=1)
+        return torch.cat([own, self.initial_states.prior_residuals(z[:, self.parameter_count :])], dim=1)
 
     def objective(
         self, z: Tensor, steps: int | None = None, alpha: float = 1.0, synthetic: SyntheticTargets | None = None
@@ -152,10 +152,10 @@ class InverseProblem:
         copies, count = z.shape[0], len(synthetic.starts)
         length = synthetic.targets.shape[1]
         if copies == 1:  # then no start needs parameters of its own
-            states = self.forward.rollout(synthetic.starts, z[0, : self.parameters], length)[None]
+            states = self.forward.rollout(synthetic.starts, z[0, : self.parameter_count], length)[None]
         else:
             starts = synthetic.starts.repeat(copies, *[1] * (synthetic.starts.ndim - 1))
-            theta = z[:, : self.parameters].repeat_interleave(count, dim=0)
+            theta = z[:, : self.parameter_count].repeat_interleave(count, dim=0)
             flat = self.forward.rollout_copies(starts, theta, length, count)
             states = flat.reshape(copies, count, *flat.shape[1:])
         parts = []
@@ -183,7 +183,7 @@ class InverseProblem:
             linear = self.linearised(z, steps)
             parts.append(weight * torch.cat([linear.dense()[1], linear.prior()[1]]))
         if synthetic is not None:
-            p = self.parameters
+            p = self.parameter_count
 
             def other(theta: Tensor) -> Tensor:
                 rest = z[None, p:].expand(theta.shape[0], -1)
@@ -205,7 +205,7 @@ class InverseProblem:
         return Linearisation(
             z,
             self.box,
-            self.parameters,
+            self.parameter_count,
             real=real,
             prior=self.prior,
             known_noise=self.data.known_noise,
@@ -221,7 +221,7 @@ class InverseProblem:
         assert self.initial_states is not None
         n, count, h = self.initial_states.per_simulation, self.initial_states.simulations, 1e-3
         together = torch.eye(n, dtype=z.dtype, device=z.device).repeat(1, count)
-        moved = torch.cat([torch.zeros(n, self.parameters, dtype=z.dtype, device=z.device), together], dim=1)
+        moved = torch.cat([torch.zeros(n, self.parameter_count, dtype=z.dtype, device=z.device), together], dim=1)
         slopes = ((self.real(z + h * moved, steps) - self.real(z - h * moved, steps)) / (2 * h)).T
         owner = self.data.up_to(steps)[1].nonzero()[:, 0]
         columns = slopes.new_zeros((slopes.shape[0], count, n))

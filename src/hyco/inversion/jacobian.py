@@ -29,7 +29,7 @@ def forward_jacobian(
 
     Args:
         residuals: `[M, p]` to `[M, N]`.
-        r: the residuals at the points, `[K, N]`, if they are known.
+        r: the residuals at the points, `[K, N]`, if they are there already.
     """
     count, p = z.shape
     signs = torch.where(z + step > upper, -1.0, 1.0).to(z)
@@ -37,12 +37,12 @@ def forward_jacobian(
     batch = copies.reshape(count * p, p)
     if r is None:
         both = residuals(torch.cat([z, batch]))
-        found, rest = both[:count], both[count:]
+        at_points, moved = both[:count], both[count:]
     else:
-        found, rest = r, residuals(batch)
-    quotients = (rest.reshape(count, p, -1) - found[:, None]) / (step * signs[:, :, None])
+        at_points, moved = r, residuals(batch)
+    quotients = (moved.reshape(count, p, -1) - at_points[:, None]) / (step * signs[:, :, None])
     jacobian = quotients.transpose(1, 2)
-    return (found, jacobian) if r is None else jacobian
+    return (at_points, jacobian) if r is None else jacobian
 
 
 def central_jacobian(
@@ -59,10 +59,10 @@ def central_jacobian(
     first, second = torch.where(above, -2 * step, first), torch.where(above, -step, second)
     copies = torch.cat([point[None], point + torch.diag(first), point + torch.diag(second)])
     values = residuals(copies)
-    found = values[0]
-    rises = [(v - found) / offset[:, None] for v, offset in ((values[1 : p + 1], first), (values[p + 1 :], second))]
+    residual = values[0]
+    rises = [(v - residual) / offset[:, None] for v, offset in ((values[1 : p + 1], first), (values[p + 1 :], second))]
     share = (first / (first - second))[:, None]
-    return found, (share * rises[1] + (1 - share) * rises[0]).T
+    return residual, (share * rises[1] + (1 - share) * rises[0]).T
 
 
 def reverse_jacobian(residuals: Callable[[Tensor], Tensor], point: Tensor) -> Tensor:

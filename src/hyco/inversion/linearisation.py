@@ -59,23 +59,23 @@ class Linearisation:
     Args:
         z: the point, `[q]`.
         box: of all coordinates.
-        parameters: their number p.
+        parameter_count: number p of those of the parameters.
         real: residuals of the real data.
         prior: residuals of all priors and regularisations.
         known_noise: whether σ is the noise: then the residuals have unit variance, and one-sided differences will do;
-            else it is a unit that the noise is far below, and central ones are taken.
-        noisy: which residuals tell how large the noise is, a mask `[N]`; None: all.
+            else the noise is far below it, and central ones are taken.
+        noisy: which residuals have noise, a mask `[N]`; None: all.
         initial_columns: the columns of J for initial states, cheaper than one by one; None: there are none.
 
     Attributes:
-        z, box, parameters, known_noise, noisy: as given.
+        z, box, parameter_count, known_noise, noisy: as given.
     """
 
     def __init__(
         self,
         z: Tensor,
         box: Box,
-        parameters: int,
+        parameter_count: int,
         *,
         real: Residuals,
         prior: Residuals,
@@ -83,7 +83,7 @@ class Linearisation:
         noisy: Tensor | None = None,
         initial_columns: InitialColumns | None = None,
     ) -> None:
-        self.z, self.box, self.parameters = z, box, parameters
+        self.z, self.box, self.parameter_count = z, box, parameter_count
         self.known_noise, self.noisy = known_noise, noisy
         self._real, self._prior, self._initial_columns = real, prior, initial_columns
 
@@ -94,7 +94,7 @@ class Linearisation:
 
     def columns(self, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """R `[N]` and some columns of J `[N, k]`, by differences in one batch; None: those of the parameters."""
-        which = torch.arange(self.parameters) if which is None else which
+        which = torch.arange(self.parameter_count) if which is None else which
 
         def of_some(values: Tensor) -> Tensor:
             points = self.z.repeat(len(values), 1)

@@ -34,7 +34,7 @@ class MarginalInformation:
 
     Attributes:
         information: S `[k, k]`; not finite where the iteration did not converge.
-        slope: Aᵀr less what the others explain of it, `[k]`; NaN where that was not found.
+        slope: Aᵀr less what the others explain of it, `[k]`; NaN where the iteration did not converge.
         reduced_chi_square: squared residuals that have noise over their degrees of freedom, which are estimated with a
             random vector.
     """
@@ -61,9 +61,9 @@ def marginal_information(linear: Linearisation, kept: Tensor) -> MarginalInforma
     whole[k] = torch.nan  # with the prior's part, and without what bounds hold, it is part of no square
     solved, converged = _conjugate_gradients(others, right, whole)
     if not bool(converged[~whole.isnan()].all()):
-        log.warning("The information of the other unknowns was not inverted: nothing is known of the error bars.")
-        unknown = columns.new_full((k, k), torch.nan)
-        return MarginalInformation(unknown, columns.new_zeros(k), torch.inf)
+        log.warning("The information of the other unknowns was not inverted: there are no error bars.")
+        undetermined = columns.new_full((k, k), torch.nan)
+        return MarginalInformation(undetermined, columns.new_zeros(k), torch.inf)
     product = right @ solved.T
     information = columns.T @ columns - product[:k, :k]
     slope = columns.T @ residual - (product[:k, k] if bool(converged[k]) else torch.nan)
@@ -115,7 +115,7 @@ def _conjugate_gradients(others: _Others, right: Tensor, whole: Tensor) -> tuple
     """Solve (BᵀB + PᵀP) x = b for rows b `[k, n]`; which of them converged, `[k]`.
 
     What is asked for is `whole` - b·x, `[k]`, or b·x itself where that is NaN. Iteration j adds a positive part to b·x,
-    so that the parts of the last few tell how much is still to come; the residual does not, where some directions are
+    so that the parts of the last few show how much is still to come; the residual does not, where some directions are
     hardly determined. Rows of the second kind may hold such directions: they have twice the iterations of the others.
     """
     x, r = torch.zeros_like(right), right.clone()

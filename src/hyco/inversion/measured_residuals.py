@@ -21,15 +21,15 @@ class MeasuredResiduals:
         times: numbers of the states of which anything was measured; no other ones are needed.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
-        known_noise: whether σ is the noise, not only a unit; see `Observations.noise_known`.
+        known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
     """
 
     def __init__(self, observations: Observations, *, steps: int, first: int, device: torch.device) -> None:
         train = observations.train
         self.observations, self.first = observations, first
         self.known_noise = observations.noise_known
-        self.sigma = observations.unit.to(device)
-        self._sigma_of_entries = observations.unit_of_entries.to(device)
+        self.sigma = observations.sigma.to(device)
+        self._sigma_of_entries = observations.sigma_of_entries.to(device)
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
@@ -50,8 +50,8 @@ class MeasuredResiduals:
         return int(self.up_to(steps)[1].sum())
 
     def noisy(self, steps: int) -> Tensor | None:
-        """Which residuals tell how large the noise is, a mask `[N]`; None: all."""
-        channels = self.observations.tells_noise_of_entries
+        """Which residuals have noise, a mask `[N]`; None: all."""
+        channels = self.observations.has_noise_of_entries
         if bool(channels.all()):
             return None
         mask = self.up_to(steps)[1]

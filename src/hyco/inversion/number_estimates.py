@@ -18,15 +18,15 @@ from hyco.parameters import ParameterSpace
 CONFIDENCE = INTERVAL / 2
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
-# A number without bounds of which nothing is known gets this many units as its standard deviation.
+# Standard deviation, in coordinates, of a number without bounds of which the data say nothing.
 UNKNOWN = 1e6
 
 
 def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment | None) -> dict[str, NumberEstimate]:
     """Each learnt number, with error bars where there is an assessment.
 
-    A number is identifiable if the data alone give a 95 % interval narrower than what was known beforehand (the
-    bounds, or the prior's interval), and the estimate does not sit on a bound. Where nothing is known the standard
+    A number is identifiable if the data alone give a 95 % interval narrower than the prior knowledge (the bounds, or
+    the prior's interval), and the estimate does not sit on a bound. Where there is no information the standard
     deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
     measurements alone put it, together: in a hybrid it is wider than ± 1.96 std.
 

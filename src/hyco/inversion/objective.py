@@ -22,7 +22,7 @@ class LeastSquaresObjective:
         steps: horizon of the data.
         alpha: weight of the real data.
         synthetic: the network's predictions; None: real data alone.
-        information: diagonal of the information of all coordinates, `[q]`; None: not known.
+        information: diagonal of the information of all coordinates, `[q]`; None: not computed.
 
     Attributes:
         lower, upper, width: of the coordinates, `[q]`, on the problem's device.
@@ -57,9 +57,9 @@ class LeastSquaresObjective:
         return loss.detach(), gradient
 
     @torch.no_grad()
-    def first_values(self, starts: Tensor) -> Tensor:
-        """F on real data alone, `[K]`, to choose one of several starts `[K, q]`."""
-        return self._problem.objective(starts, self._steps, self._alpha, None).square().sum(dim=1)
+    def first_values(self, guesses: Tensor) -> Tensor:
+        """F on real data alone, `[K]`, to choose one of several guesses `[K, q]`."""
+        return self._problem.objective(guesses, self._steps, self._alpha, None).square().sum(dim=1)
 
     def jacobian(self, method: Literal["auto", "differences", "reverse"]) -> Jacobian | None:
         """How r is differentiated where there is a better way than forward differences in one batch; None: there isn't.
@@ -68,7 +68,7 @@ class LeastSquaresObjective:
         states are unknown.
         """
         problem = self._problem
-        few = problem.data.count(self._steps) < problem.parameters / 3 and self._synthetic is None
+        few = problem.data.count(self._steps) < problem.parameter_count / 3 and self._synthetic is None
         if method == "reverse" or (method == "auto" and few):
             return self._by_rows
         return None if problem.initial_states is None else self._by_parts
@@ -84,7 +84,7 @@ class LeastSquaresObjective:
         )
 
     def curvature_scale(self) -> NDArray[np.float64] | None:
-        """1/√(∂²f/∂z²) for each coordinate, `[q]`, in the Gauss-Newton approximation; None where it is not known."""
+        """1/√(∂²f/∂z²) for each coordinate, `[q]`, in the Gauss-Newton approximation; None where there is none."""
         if self._information is None:
             return None
         curvature = 2 * self._information.numpy() / self._problem.data.count(self._steps)

@@ -12,8 +12,8 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.optimisers.result import OptimisationResult
 from hyco.inversion.outcomes import evaluations_of
 
-# Ends of several starts that are recorded.
-_RECORDED_STARTS = 64
+# Ends of several searches that are recorded.
+_RECORDED_ENDS = 64
 
 
 @dataclass
@@ -67,5 +67,5 @@ class Progress:
             result.iterations,
             result.evaluations,
             problem.simulations,
-            [{**start, "x": start["x"][: problem.parameters]} for start in result.starts][:_RECORDED_STARTS],
+            [{**end, "x": end["x"][: problem.parameter_count]} for end in result.ends][:_RECORDED_ENDS],
         )

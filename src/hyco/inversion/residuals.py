@@ -25,7 +25,7 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     _, mask = data.up_to(problem.steps)
     r = problem.real(z[None].to(problem.device))[0]
     if (noisy := data.noisy(problem.steps)) is not None:
-        mask = mask & data.observations.tells_noise_of_entries.to(mask.device)
+        mask = mask & data.observations.has_noise_of_entries.to(mask.device)
         r = r[noisy]
     squares = torch.zeros(mask.shape, dtype=r.dtype, device=r.device)
     squares[mask] = r.square()

@@ -1,4 +1,4 @@
-"""One update of the physical model: stages of growing horizon, several starts, the weight of a regularisation."""
+"""One update of the physical model: stages of growing horizon, several guesses, the weight of a regularisation."""
 
 from __future__ import annotations
 
@@ -42,53 +42,53 @@ class Search:
         self.alpha, self.synthetic, self.information = alpha, synthetic, information
         self.limit = limit or config.max_iterations or config.epochs
 
-    def run(self, start: Tensor, *, first: bool) -> OptimisationResult:
-        """From coordinates `[q]`; the first update also has the shorter horizons, starts and the choice of a weight."""
+    def run(self, guess: Tensor, *, first: bool) -> OptimisationResult:
+        """From coordinates `[q]`; the first update has shorter horizons, more guesses and the choice of a weight."""
         problem = self.problem
-        # The states at t = 0 may be measured, but they tell nothing of the parameters.
+        # The states at t = 0 may be measured, but they say nothing of the parameters.
         data, steps = problem.data, problem.steps
         informative = [h for h in self.config.horizons if h < steps and max(data.read(h), default=0) > 0]
         earlier = informative if first else []
-        starts = self._starts(start) if first else start[None]
+        guesses = self._guesses(guess) if first else guess[None]
         before: list[OptimisationResult] = []
         undecided = problem.forward.space.undecided
         if undecided and earlier:
             # A first choice for the way; the whole horizon decides.
-            starts = self._choose_weight(undecided, starts, earlier[0])[None]
+            guesses = self._choose_weight(undecided, guesses, earlier[0])[None]
         for horizon in earlier:
-            stage = self._minimise(starts, horizon, None, rel_tol=_STAGE_TOLERANCE)
+            stage = self._minimise(guesses, horizon, None, rel_tol=_STAGE_TOLERANCE)
             log.info("Horizon of %d steps: %s after %d evaluations.", horizon, stage.reason, stage.evaluations)
             before.append(stage)
             if stage.status is not Status.DIVERGED:
-                starts = torch.from_numpy(stage.x.copy())[None]
+                guesses = torch.from_numpy(stage.x.copy())[None]
         if undecided:
-            starts = self._choose_weight(undecided, starts, problem.steps)[None]
-        result = self._minimise(starts, problem.steps, self.synthetic)
+            guesses = self._choose_weight(undecided, guesses, problem.steps)[None]
+        result = self._minimise(guesses, problem.steps, self.synthetic)
         result.history = [entry for stage in before for entry in stage.history] + result.history
         result.evaluations += sum(stage.evaluations for stage in before)
-        if before:  # where the several starts ended, before the best went on
-            result.starts = before[0].starts
+        if before:  # of the searches from all guesses, before the best went on
+            result.ends = before[0].ends
         return result
 
-    def _starts(self, start: Tensor) -> Tensor:
+    def _guesses(self, guess: Tensor) -> Tensor:
         """The first guess, and further ones that fill the bounds evenly (a Sobol sequence), `[K, q]`."""
         count = self.config.starts
-        starts = start.repeat(count, 1)
+        guesses = guess.repeat(count, 1)
         if count > 1:
-            p = self.problem.parameters
+            p = self.problem.parameter_count
             engine = torch.quasirandom.SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]
-            even = engine.draw(count - 1).to(start.dtype)
+            even = engine.draw(count - 1).to(guess.dtype)
             space = self.problem.forward.space
             boxed = torch.isfinite(space.lower) & torch.isfinite(space.upper)
             inside = torch.where(boxed, space.lower, space.initial - space.width / 2)
-            starts[1:, :p] = inside + even * torch.where(boxed, space.upper - inside, space.width)
-        return starts
+            guesses[1:, :p] = inside + even * torch.where(boxed, space.upper - inside, space.width)
+        return guesses
 
-    def _choose_weight(self, names: list[str], starts: Tensor, steps: int) -> Tensor:
-        """Choose one weight for the regularisations of these parameters on real data; coordinates `[q]` found with it.
+    def _choose_weight(self, names: list[str], guesses: Tensor, steps: int) -> Tensor:
+        """Choose one weight for the regularisations of these parameters on real data; coordinates `[q]` of that fit.
 
         Args:
-            starts: of the first fit, `[K, q]`; the others go on from it.
+            guesses: of the first fit, `[K, q]`; the others go on from it.
             steps: horizon of the data.
         """
         problem = self.problem
@@ -103,14 +103,14 @@ class Search:
             best = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else several[0]
             with torch.no_grad():
                 misfit = float(problem.real(best[None].to(problem.device), steps)[:, noisy].square().mean())
-                penalty = float(problem.forward.space.penalty(best[: problem.parameters], names))
+                penalty = float(problem.forward.space.penalty(best[: problem.parameter_count], names))
             return Fit(weight, best, misfit, penalty)
 
         if how == "discrepancy":
             count = problem.data.count(steps) if mask is None else int(mask.sum())
-            fit, fits = discrepancy(solve, starts, residuals=count)
+            fit, fits = discrepancy(solve, guesses, residuals=count)
         else:
-            fit, fits = l_curve(solve, starts)
+            fit, fits = l_curve(solve, guesses)
         problem.forward.space.choose(names, fit.weight)
         log.info(
             "Regularisation weight %.3g by %s (%d fits, misfit %.4g of the noise).",
@@ -123,7 +123,7 @@ class Search:
 
     def _minimise(
         self,
-        starts: Tensor,
+        guesses: Tensor,
         steps: int,
         synthetic: SyntheticTargets | None,
         limit: int | None = None,
@@ -133,7 +133,7 @@ class Search:
         objective = LeastSquaresObjective(self.problem, steps, self.alpha, synthetic, self.information)
         return build(self.config.optimiser).minimise(
             objective,
-            starts.to(self.problem.device),
+            guesses.to(self.problem.device),
             abs_tol=self.config.abs_tol,
             rel_tol=rel_tol,
             max_iterations=limit or self.limit,

@@ -1,4 +1,4 @@
-"""What the synthetic model predicts, for the physical model to be held against."""
+"""Predictions of the synthetic model that the physical model is fitted to."""
 
 from __future__ import annotations
 

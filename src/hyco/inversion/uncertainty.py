@@ -18,7 +18,7 @@ class Uncertainty:
     Attributes:
         information: JᵀJ `[p, p]` in units of σ, with that of the prior if there is one: half the curvature of the sum
             of squares. Where σ is the noise it is the Fisher information.
-        covariance: `[p, p]` in the coordinates of the optimiser; infinite where nothing is known.
+        covariance: `[p, p]` in the coordinates of the optimiser; infinite where there is no information.
         reduced_chi_square: sum of the squared whitened residuals that have noise over their degrees of freedom: their
             number less the parameters, of which one that a prior holds counts in part. About 1 where the model and the
             noise level are right.
@@ -48,14 +48,14 @@ def laplace(
         jacobian: of the whitened residuals (residual/σ), `[N, p]`.
         residual: the whitened residuals at the estimate, `[N]`.
         prior: Jacobian of the prior's residuals, `[M, p]`: they are further observations.
-        known_noise: False scales the covariance with the reduced χ²: σ is only a unit, the residuals tell the noise.
+        known_noise: False scales the covariance with the reduced χ²: the residuals estimate the noise.
         noisy: which residuals count in the reduced χ², a mask `[N]`; None: all. Those without noise, of a channel that
             is constant, say, are about zero, and would make it too small.
     """
     p = jacobian.shape[1]
     if not bool(torch.isfinite(jacobian).all() and torch.isfinite(residual).all()):
-        unknown = torch.full((p, p), torch.inf, dtype=jacobian.dtype)
-        return Uncertainty(torch.zeros_like(unknown), unknown, torch.inf)
+        undetermined = torch.full((p, p), torch.inf, dtype=jacobian.dtype)
+        return Uncertainty(torch.zeros_like(undetermined), undetermined, torch.inf)
     stacked = jacobian if prior is None else torch.cat([jacobian, prior])
     inverse, loose = _inverse_root(stacked)
     # The residuals are (1 - H) times the noise, H = J (JᵀJ + PᵀP)⁻¹ Jᵀ: on average they sum to n - trace H.

@@ -26,30 +26,30 @@ class CoordinateConfig(NetworkConfig):
 
     coordinates: Literal[True] = Field(default=True, description="the position is the network's input")
 
-    def problems(self, setup: TrainingSetup) -> list[tuple[str, str]]:
+    def mistakes(self, setup: TrainingSetup) -> list[tuple[str, str]]:
         """It knows one trajectory, as a whole, and nothing of steps."""
-        found = []
+        mistakes = []
         if setup.layout.shape != setup.layout.grid.resolution:
-            found.append(("name", f"{self.name} is for centred fields; {setup.equation} has staggered ones"))
+            mistakes.append(("name", f"{self.name} is for centred fields; {setup.equation} has staggered ones"))
         if setup.random_channels:
             text = (
                 f"{self.name} maps (x, t) to one trajectory, but the simulations start from random states: give "
                 f"{', '.join(setup.random_channels)} in generation.initial_state, or use a network that steps states"
             )
-            found.append(("name", text))
+            mistakes.append(("name", text))
         for key in _OF_STEPPING:
             if key in setup.changed:
                 default = setup.changed[key]
                 allowed = "null" if default is None else str(default).lower()
                 text = f"is for networks that step states, not for {self.name}; allowed: {allowed}"
-                found.append((key, text))
+                mistakes.append((key, text))
         if setup.num_predict_steps < setup.steps:
             text = (
                 f"{setup.num_predict_steps} is a part of the trajectory, of which {self.name} predicts all: set it to "
                 f"generation.steps = {setup.steps}"
             )
-            found.append(("num_predict_steps", text))
+            mistakes.append(("num_predict_steps", text))
         if setup.fresh_starts:
             text = f"{setup.fresh_starts} fresh starts are for networks that step states; allowed: 0 (see ghost_points)"
-            found.append(("fresh_starts", text))
-        return found
+            mistakes.append(("fresh_starts", text))
+        return mistakes

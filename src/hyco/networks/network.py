@@ -41,7 +41,7 @@ class TrainingSetup:
         steps: of a trajectory.
         random_channels: channels whose initial state is random, and so another in each of several trajectories.
         num_predict_steps: of a training window.
-        fresh_starts: initial states beside those of the data, from which the physical model's predictions teach.
+        fresh_starts: initial states beside those of the data, from which it learns the physical model's predictions.
         changed: keys of the section `synthetic` that do not have their default, with that default.
     """
 
@@ -78,7 +78,7 @@ class NetworkConfig(BaseModel):
             boundaries: per axis, see `build`.
         """
 
-    def problems(self, setup: TrainingSetup) -> list[tuple[str, str]]:
+    def mistakes(self, setup: TrainingSetup) -> list[tuple[str, str]]:
         """Why this kind of network cannot be trained so: `name`, a field of the setup or a changed key, and the text.
 
         By default none.
@@ -95,11 +95,11 @@ class NetworkClass(Protocol):
         """A network with random weights; see `build` for the arguments."""
 
 
-def _why_unusable(found: type[Any]) -> str | None:
+def _why_unusable(network: type[Any]) -> str | None:
     """What is wrong with a network from outside beside its class and its keys, or None."""
-    if takes(found, None, 1, 1, ("periodic",)):
+    if takes(network, None, 1, 1, ("periodic",)):
         return None
-    return f"{found.__name__} is made as {found.__name__}(config, in_channels, out_channels, boundaries)"
+    return f"{network.__name__} is made as {network.__name__}(config, in_channels, out_channels, boundaries)"
 
 
 NETWORKS: Registry[NetworkClass] = Registry(

@@ -22,7 +22,7 @@ KIND = "synthetic_model"
 
 
 class Base(nn.Module, ABC):
-    """A step of normalised states `[B, C, *space]` that is known without a network."""
+    """A step of normalised states `[B, C, *space]` that a network corrects."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -104,9 +104,9 @@ class SyntheticModel(NetworkModel):
         if not config.stepping:
             raise ValueError(f"network.name: {config.name} maps coordinates; here the network must step states")
         channels, boundaries = len(layout.channels), layout.boundaries
-        problem = config.check([s.stop - s.start for s in _filled(layout.valid)], boundaries)
-        if problem is not None:
-            key, text = problem
+        mistake = config.check([s.stop - s.start for s in _filled(layout.valid)], boundaries)
+        if mistake is not None:
+            key, text = mistake
             raise ValueError(f"network.{key}: {text}")
         extra = len(coordinate_channels([1] * len(boundaries), layout.periodic)) if config.coordinates else 0
         module = build(
@@ -180,7 +180,7 @@ class SyntheticModel(NetworkModel):
         return self.rollout_with_gradient(state, 1)[:, 0]
 
     def _change(self, z: Tensor) -> Tensor:
-        """What the network says, `[B, C, *space]`, in units of s_Δ."""
+        """The network's output, `[B, C, *space]`, in units of s_Δ."""
         x = z if self.valid is None else z[(slice(None), slice(None), *self._inner)]
         if self.coordinates is not None:
             x = torch.cat([x, self.coordinates.expand(x.shape[0], *self.coordinates.shape)], dim=1)

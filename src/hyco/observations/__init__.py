@@ -2,11 +2,11 @@
 
 from hyco.observations.config import ObservationConfig
 from hyco.observations.measure import observe
-from hyco.observations.observations import NOISE_FREE_UNIT, Observations
+from hyco.observations.observations import NOISE_FREE_SIGMA, Observations
 from hyco.observations.operators import GridOperator, Operator, PointOperator
 
 __all__ = [
-    "NOISE_FREE_UNIT",
+    "NOISE_FREE_SIGMA",
     "GridOperator",
     "ObservationConfig",
     "Observations",

@@ -41,8 +41,8 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
 
     count = min(len(values), 2**layout.grid.dimensions + 1)
     entries = wrapped(positions_of_entries(layout, channel)[valid])
-    found = cKDTree(wrapped(positions), boxsize=period).query(entries, k=[*range(1, count + 1)])
-    distance, nearest = np.asarray(found[0]), np.asarray(found[1])
+    neighbours = cKDTree(wrapped(positions), boxsize=period).query(entries, k=[*range(1, count + 1)])
+    distance, nearest = np.asarray(neighbours[0]), np.asarray(neighbours[1])
     here = distance[:, :1] < 1e-9 * min(layout.grid.spacing)
     with np.errstate(divide="ignore"):
         weights = np.where(here, np.arange(count) == 0, 1 / distance**2)

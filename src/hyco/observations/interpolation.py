@@ -33,13 +33,13 @@ class Stencil:
 def entry_coordinates(layout: Layout, channel: int) -> dict[str, Tensor]:
     """Where the entries of a channel lie along each axis, `[n]` by axis, padding included [length]."""
     component = _components(layout)[channel][1]
-    found = {}
+    coordinates = {}
     for axis, extent, lower, h in zip(
         layout.grid.axes, layout.shape, layout.grid.lower, layout.grid.spacing, strict=True
     ):
         shift = 0.0 if axis == component else 0.5
-        found[axis] = lower + (torch.arange(extent, dtype=torch.float64) + shift) * h
-    return found
+        coordinates[axis] = lower + (torch.arange(extent, dtype=torch.float64) + shift) * h
+    return coordinates
 
 
 def stencil(layout: Layout, positions: Tensor, method: Method = "linear") -> Stencil:

@@ -159,11 +159,11 @@ def _together(placed: list[tuple[Tensor, Tensor]], grid: Grid, states: int) -> t
     middle = torch.tensor([low + size / 2 for low, size in zip(grid.lower, grid.size, strict=True)])
     positions = middle.double().expand(len(placed), states, largest, -1).clone()
     mask = torch.zeros(positions.shape[:-1], dtype=torch.bool)
-    for s, (found, present) in enumerate(placed):
+    for s, (places, present) in enumerate(placed):
         mask[s, :, : present.shape[1]] = present[:states]
         chosen = mask[s, :, : present.shape[1], None]
         part = positions[s, :, : present.shape[1]]
-        positions[s, :, : present.shape[1]] = torch.where(chosen, found[:states], part)
+        positions[s, :, : present.shape[1]] = torch.where(chosen, places[:states], part)
     return positions, mask
 
 

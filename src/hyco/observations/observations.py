@@ -27,8 +27,8 @@ from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
 from hyco.runtime.storage import Bundle
 
-# Where the data are free of noise, residuals are measured in this fraction of a channel's standard deviation.
-NOISE_FREE_UNIT = 1e-3
+# σ of data free of noise: this fraction of a channel's standard deviation.
+NOISE_FREE_SIGMA = 1e-3
 # A standard deviation below this part of a channel's values is rounding: the channel is constant.
 ROUNDING = 1e-12
 
@@ -43,7 +43,7 @@ class Observations:
     Attributes:
         values: `[S, T+1, C, K…]` float64, 0 where nothing was measured.
         mask: the same shape, True where measured.
-        initial_states: `[S, C, *space]`, the best that is known of the states at t = 0: the truth if `initial_state`
+        initial_states: `[S, C, *space]`, the best estimate of the states at t = 0: the truth if `initial_state`
             is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
             and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
             are `values[:, 0]`, too.
@@ -126,31 +126,31 @@ class Observations:
 
     @property
     def noise_known(self) -> bool:
-        """Whether σ of the residuals is the noise: where a channel has any. Else it is a unit that stands for it.
+        """Whether σ of the residuals is the noise: where a channel has any. Else it is a scale that stands for it.
 
         A constant channel has no noise where the noise is a part of the standard deviation.
         """
         return bool((self.noise_std > 0).any())
 
     @property
-    def tells_noise(self) -> Tensor:
-        """Channels whose residuals tell how large the noise is, `[C]`: those with noise; all where none has any."""
+    def has_noise(self) -> Tensor:
+        """Channels whose residuals measure the noise, `[C]`: those with noise; all where none has any."""
         return (self.noise_std > 0) if self.noise_known else torch.ones_like(self.noise_std, dtype=torch.bool)
 
     @property
-    def tells_noise_of_entries(self) -> Tensor:
+    def has_noise_of_entries(self) -> Tensor:
         """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return self.tells_noise.reshape(self._per_channel)
+        return self.has_noise.reshape(self._per_channel)
 
     @property
-    def unit(self) -> Tensor:
-        """Unit of the physical residuals per channel, `[C, 1, …]`: σ, or a thousandth of the std if noise-free."""
-        return self._unit().reshape(-1, *[1] * self.layout.grid.dimensions)
+    def sigma(self) -> Tensor:
+        """σ per channel, `[C, 1, …]`: the standard deviation of the noise; noise-free, a thousandth of the data's."""
+        return self._sigma().reshape(-1, *[1] * self.layout.grid.dimensions)
 
     @property
-    def unit_of_entries(self) -> Tensor:
+    def sigma_of_entries(self) -> Tensor:
         """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return self._unit().reshape(self._per_channel)
+        return self._sigma().reshape(self._per_channel)
 
     @property
     def channel_of_entries(self) -> Tensor:
@@ -193,19 +193,20 @@ class Observations:
         return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
 
     def training_states(self) -> tuple[Tensor, Tensor]:
-        """What is known of the training simulations' states `[S, T+1, C, *space]`, and where: initial states, too.
+        """Measured states of the training simulations `[S, T+1, C, *space]`, and where: initial states, too.
 
         Measurements at points say nothing of an entry: then that is the initial states alone.
         """
-        initial, known = self.initial_states[self.train], self.initial_mask[self.train]
+        initial, initial_mask = self.initial_states[self.train], self.initial_mask[self.train]
         if self.on_grid:
             values, mask = self.values[self.train].clone(), self.mask[self.train].clone()
             if not self.initial_known:  # then what was measured at t = 0 is among the values
                 return values, mask
         else:
             shape = (len(self.train), self.steps + 1, *initial.shape[1:])
-            values, mask = initial.new_zeros(shape), known.new_zeros(shape)
-        values[:, 0], mask[:, 0] = torch.where(known, initial, torch.zeros_like(initial)), known
+            values, mask = initial.new_zeros(shape), initial_mask.new_zeros(shape)
+        values[:, 0] = torch.where(initial_mask, initial, torch.zeros_like(initial))
+        mask[:, 0] = initial_mask
         return values, mask
 
     def change_std(self) -> Tensor:
@@ -274,9 +275,9 @@ class Observations:
     def _per_channel(self) -> tuple[int, ...]:
         return (-1, *[1] * (self.values.ndim - 3))
 
-    def _unit(self) -> Tensor:
+    def _sigma(self) -> Tensor:
         _mean, std = self.statistics()
-        return torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_UNIT * std)
+        return torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_SIGMA * std)
 
     def _measured(self) -> list[tuple[Tensor, Tensor]]:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
@@ -284,8 +285,8 @@ class Observations:
             return [self.training_states()]
         if not self.initial_known:
             return [(self.values[self.train], self.mask[self.train])]
-        initial, known = self.initial_states[self.train], self.initial_mask[self.train]
-        return [(initial[:, None], known[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
+        initial, initial_mask = self.initial_states[self.train], self.initial_mask[self.train]
+        return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
 _OPTIONAL = ("window_states", "positions", "test_initial_states")

@@ -16,8 +16,8 @@ from hyco.grid import Grid
 from hyco.observations.cells import AxisName, Interval, Mode, box, check_axes, entries_of_cells
 from hyco.runtime.random_streams import stream
 
-# Names in the formulas of a path, beside the time t.
-_STARTS = {"x": "x0", "y": "y0", "z": "z0"}
+# Initial coordinates, as the formulas of a path name them beside the time t.
+_ORIGINS = {"x": "x0", "y": "y0", "z": "z0"}
 
 
 class _RegionMode(Mode):
@@ -97,10 +97,10 @@ class SamplesSpace(_RegionMode):
         each = torch.bincount(drawn, minlength=len(times))
         slot = torch.arange(self.count) - (each.cumsum(0) - each)[drawn]
         shape = (len(times), int(each.max()))
-        found = torch.zeros(*shape, grid.dimensions, dtype=torch.float64)
+        places = torch.zeros(*shape, grid.dimensions, dtype=torch.float64)
         present = torch.zeros(shape, dtype=torch.bool)
-        found[drawn, slot], present[drawn, slot] = positions, True
-        return found, present
+        places[drawn, slot], present[drawn, slot] = positions, True
+        return places, present
 
 
 class MovingSpace(_RegionMode):
@@ -118,7 +118,7 @@ class MovingSpace(_RegionMode):
     @classmethod
     def _formulas(cls, path: dict[AxisName, str | float]) -> dict[AxisName, str | float]:
         for formula in path.values():
-            Expression(str(formula)).require(("t", *_STARTS.values()))
+            Expression(str(formula)).require(("t", *_ORIGINS.values()))
         return path
 
     def check(self, grid: Grid, states: int) -> None:
@@ -129,14 +129,14 @@ class MovingSpace(_RegionMode):
                 raise ValueError(
                     f"observation.space.path names the axis {axis!r}; the domain has {', '.join(grid.axes)}"
                 )
-            Expression(str(formula)).require(("t", *(_STARTS[a] for a in grid.axes)))
+            Expression(str(formula)).require(("t", *(_ORIGINS[a] for a in grid.axes)))
 
     def places(self, grid: Grid, times: Tensor, dt: float, seed: int, simulation: int) -> tuple[Tensor, Tensor]:
         """Positions `[T+1, P, d]` in one simulation, and which of them are measured, `[T+1, P]`."""
-        starts = self._grid(grid) if self.start == "grid" else self._draw(grid, self.count, stream(seed, "sensors"))
+        origins = self._grid(grid) if self.start == "grid" else self._draw(grid, self.count, stream(seed, "sensors"))
         t = dt * torch.arange(len(times), dtype=torch.float64)[:, None]
-        names = {"t": t, **{_STARTS[axis]: starts[:, i] for i, axis in enumerate(grid.axes)}}
-        paths = {**_STARTS, **{str(axis): str(formula) for axis, formula in self.path.items()}}
+        names = {"t": t, **{_ORIGINS[axis]: origins[:, i] for i, axis in enumerate(grid.axes)}}
+        paths = {**_ORIGINS, **{str(axis): str(formula) for axis, formula in self.path.items()}}
         along = [Expression(paths[axis])(names) for axis in grid.axes]
         positions = torch.stack([p.expand(len(times), self.count) for p in along], dim=-1)
         lower = torch.tensor(grid.lower, dtype=torch.float64)

@@ -15,13 +15,13 @@ class ResumeError(ValueError):
     """A checkpoint belongs to another configuration."""
 
 
-def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The leaves in which two nested configurations differ: key, old value, new value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted({*old, *new}, key=str):
-            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        for name in sorted({*old, *new}, key=str):
+            yield from differences(old.get(name), new.get(name), f"{key}.{name}" if key else str(name))
     elif old != new:
-        yield path, old, new
+        yield key, old, new
 
 
 def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any], parts: Iterable[str] = ()) -> None:

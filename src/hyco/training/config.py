@@ -66,7 +66,7 @@ class SyntheticConfig(StoppingConfig):
 
     @field_validator("network")
     @classmethod
-    def _known_network(cls, data: dict[str, Any]) -> dict[str, Any]:
+    def _validated_network(cls, data: dict[str, Any]) -> dict[str, Any]:
         return network_config(data).model_dump()
 
     @field_validator("scheduler", mode="before")

@@ -42,8 +42,8 @@ class Measured:
     def of(cls, observations: Observations, model: CoordinateModel) -> Measured:
         """All measured points, those at t = 0 among them.
 
-        Measurements on the grid are at cell centres, others where the sensors were: nothing is interpolated. What is
-        known of the initial state counts as measured at t = 0; a static problem has none.
+        Measurements on the grid are at cell centres, others where the sensors were: nothing is interpolated. The
+        initial state, as far as it was measured, counts as measured at t = 0; a static problem has none.
         """
         columns = zip(*_parts(observations), strict=True)
         positions, steps, values, mask = (torch.cat(column) for column in columns)
@@ -64,9 +64,9 @@ def _parts(observations: Observations) -> Iterator[tuple[Tensor, Tensor, Tensor,
     first = 0
     if observations.initial_state != "observed":
         # The whole state at t = 0 is known, exactly or with noise.
-        known = observations.initial_states[train, None]
-        everywhere = torch.ones_like(known, dtype=torch.bool)
-        yield _entries(known, everywhere, centres.expand(len(train), 1, -1, -1))
+        initial = observations.initial_states[train, None]
+        everywhere = torch.ones_like(initial, dtype=torch.bool)
+        yield _entries(initial, everywhere, centres.expand(len(train), 1, -1, -1))
         first = 1
     places = observations.positions[train, first:]
     points = places.shape[2]
@@ -88,8 +88,8 @@ class CoordinateTrainer(NetworkTrainer):
 
     Its one window per training simulation is the whole trajectory. An epoch is `updates_per_epoch` updates, each on
     `points_per_update` random measured points and, in a hybrid, on `ghost_points` random places and times where the
-    physical model's prediction counts as data (arXiv 2509.14123 calls them ghost points). The physical model is held
-    against the network at as many others.
+    physical model's prediction counts as data (arXiv 2509.14123 calls them ghost points). The physical model is
+    fitted to the network at as many others.
 
     Args: see `SyntheticTrainer`; `num_predict_steps` must be the whole trajectory, and there are no fresh trajectories,
         so that `fresh_batch` has no effect.

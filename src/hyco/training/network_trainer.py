@@ -106,7 +106,7 @@ class NetworkTrainer(ABC):
 
     @abstractmethod
     def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
-        """What the physical model is held against, from the windows' starts and, behind them, the fresh ones.
+        """What the physical model is fitted to, from the windows' starts and, behind them, the fresh ones.
 
         Returns:
             Predictions in physical units `[W (+ F), T, C, *space]`, float64; a mask of this shape that says where they

@@ -40,8 +40,8 @@ class StoppingConfig(ValidationConfig):
 class Validation:
     """Relative errors of a model on the validation simulations.
 
-    One step: ahead of every state that is known in full (the initial one, and those observed in every cell). Rollout:
-    from t = 0 over the whole trajectory, from the best that is known of the initial state. Both are
+    One step: ahead of every state that was observed in full (the initial one, and those observed in every cell).
+    Rollout: from t = 0 over the whole trajectory, from the best estimate of the initial state. Both are
     ‖prediction - observed‖ / ‖observed‖ over observed entries, where the operator looks, so a perfect model shows the
     noise level if the initial state is exact.
     """
@@ -55,13 +55,13 @@ class Validation:
         self._initial = observations.initial_states[val]
         self._values, self._mask = values[:, 1:], mask[:, 1:]
         self._operator = observations.operator(val, 1, observations.steps)
-        known = self._known(observations)
+        complete = self._complete(observations)
         if observations.on_grid:
             states = values.clone()
             states[:, 0] = self._initial
         else:
             states = self._initial[:, None]
-        simulation, time = (known & mask[:, 1:].flatten(2).any(dim=2)).nonzero(as_tuple=True)
+        simulation, time = (complete & mask[:, 1:].flatten(2).any(dim=2)).nonzero(as_tuple=True)
         self._starts = states[simulation, time]
         self._next, self._next_mask = values[simulation, time + 1], mask[simulation, time + 1]
         # The operator's first state is the one at step 1.
@@ -70,16 +70,16 @@ class Validation:
         self._rollout = rollout or not self._one_step
 
     @staticmethod
-    def _known(observations: Observations) -> Tensor:
-        """Which states but the last are known in full, `[S_val, T]`."""
+    def _complete(observations: Observations) -> Tensor:
+        """Which states but the last were observed in full, `[S_val, T]`."""
         mask = observations.mask[observations.val, :-1]
         if observations.on_grid:
-            known = (mask | ~observations.layout.valid).flatten(2).all(dim=2)
+            complete = (mask | ~observations.layout.valid).flatten(2).all(dim=2)
         else:
-            known = torch.zeros(mask.shape[:2], dtype=torch.bool)
+            complete = torch.zeros(mask.shape[:2], dtype=torch.bool)
         if observations.initial_state != "observed":
-            known[:, 0] = True
-        return known
+            complete[:, 0] = True
+        return complete
 
     def __call__(self, model: TrainedModel) -> dict[str, float]:
         """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one."""

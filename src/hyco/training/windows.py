@@ -71,9 +71,9 @@ class Windows:
 
 
 class WindowStarts:
-    """The initial states of the windows, from what is known: observed values, and a model's rollout elsewhere.
+    """The initial states of the windows: observed values, and a model's rollout elsewhere.
 
-    At t = 0 the initial state: the exact one, or the best that is known of it (see `set_initial`). Later, by
+    At t = 0 the initial state: the exact one, or the best estimate of it (see `set_initial`). Later, by
     `observation.window_start`: observed values where there are any and a model's own rollout from t = 0 elsewhere; or
     the hidden truth, for comparison. Measurements at points are no values of a state: there all later starts are a
     rollout.
@@ -87,13 +87,13 @@ class WindowStarts:
             self._values = windows.starts(observations.window_states[observations.train])
         else:
             values, mask = observations.training_states()
-            # The best that is known of the initial state counts as observed, and padding needs no filling.
+            # The best estimate of the initial state counts as observed, and padding needs no filling.
             values[:, 0], mask[:, 0] = self.initial_states, True
             self._values, self._mask = windows.starts(values), windows.starts(mask | ~observations.layout.valid)
-        none_lacks = torch.zeros(len(windows), dtype=torch.bool)
+        nowhere = torch.zeros(len(windows), dtype=torch.bool)
         # Windows whose start was not observed as a whole.
-        self._lacking = none_lacks if self._mask is None else ~self._mask.flatten(1).all(dim=1)
-        self.complete = not bool(self._lacking.any())
+        self._incomplete = nowhere if self._mask is None else ~self._mask.flatten(1).all(dim=1)
+        self.complete = not bool(self._incomplete.any())
         self._given = self.initial_states, self._values
 
     def set_initial(self, states: Tensor | None) -> None:
@@ -118,12 +118,12 @@ class WindowStarts:
             which: a mask of the windows that matter, `[W]`; None: all. The starts of the others hold what was observed,
                 and zeros elsewhere.
         """
-        lacking = self._lacking if which is None else self._lacking & which
-        if self._mask is None or not bool(lacking.any()):
+        incomplete = self._incomplete if which is None else self._incomplete & which
+        if self._mask is None or not bool(incomplete.any()):
             return self._values
-        simulation, time = self._windows.simulation[lacking], self._windows.time[lacking]
+        simulation, time = self._windows.simulation[incomplete], self._windows.time[incomplete]
         rolled = predict(self.initial_states, int(time.max()))
         states = torch.cat([self.initial_states[:, None], rolled.to(self._values.dtype)], dim=1)
         filled = self._values.clone()
-        filled[lacking] = torch.where(self._mask[lacking], filled[lacking], states[simulation, time])
+        filled[incomplete] = torch.where(self._mask[incomplete], filled[incomplete], states[simulation, time])
         return filled

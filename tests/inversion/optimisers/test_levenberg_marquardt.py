@@ -81,7 +81,7 @@ def test_many_starts_in_one_batch_find_the_best_of_two_minima():
     assert single.x[0] > 0.5
     found = minimise(counted, start=[(2.0, 1.0), (-3.0, 1.0), (0.5, 0.5)])
     assert found.x == pytest.approx([-1.0, 0.0], abs=1e-5)
-    assert len(found.starts) == 3
+    assert len(found.ends) == 3
     assert max(calls) == 9
 
 

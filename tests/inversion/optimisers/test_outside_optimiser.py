@@ -26,9 +26,9 @@ class DescentConfig(OptimiserConfig):
 class Descent(Minimiser[DescentConfig]):
     config_class = DescentConfig
 
-    def minimise(self, objective, starts, *, abs_tol, rel_tol, max_iterations):
+    def minimise(self, objective, guesses, *, abs_tol, rel_tol, max_iterations):
         record = Record()
-        z = starts[[int(objective.first_values(starts).argmin())]]
+        z = guesses[[int(objective.first_values(guesses).argmin())]]
         value, gradient = objective.values_and_gradients(z)
         record.add(z, value)
         step = self.config.first_step / float(gradient.norm())

@@ -37,7 +37,7 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
             "num_predict_steps": (prefix[0], "num_predict_steps"),
             "fresh_starts": ("hybrid", "interaction", "count"),
         }
-        for key, text in network.problems(setup):
+        for key, text in network.mistakes(setup):
             yield places.get(key, (*prefix, key)), text
     if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
         correction = network_config(c.hybrid.correction.network)

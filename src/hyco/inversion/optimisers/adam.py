@@ -1,4 +1,4 @@
-"""Adam in a box, for one start or many at once; the best point seen is returned.
+"""Adam in a box, for one guess or many at once; the best point seen is returned.
 
 Source: D. Kingma and J. Ba, arXiv 1412.6980, algorithm 1.
 """
@@ -29,17 +29,17 @@ class AdamConfig(OptimiserConfig):
 
 
 class Adam(Minimiser[AdamConfig]):
-    """Adam in the box, from all starts at once; `rel_tol` is ignored. See `minimise_adam`."""
+    """Adam in the box, from all guesses at once; `rel_tol` is ignored. See `minimise_adam`."""
 
     config_class = AdamConfig
 
     def minimise(
-        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+        self, objective: Objective, guesses: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
     ) -> OptimisationResult:
         """Minimise from `[K, q]`."""
         return minimise_adam(
             objective.values_and_gradients,
-            starts,
+            guesses,
             objective.lower,
             objective.upper,
             abs_tol=abs_tol,
@@ -50,7 +50,7 @@ class Adam(Minimiser[AdamConfig]):
 
 def minimise_adam(
     objective: Callable[[Tensor], tuple[Tensor, Tensor]],
-    starts: Tensor,
+    guesses: Tensor,
     lower: Tensor,
     upper: Tensor,
     *,
@@ -58,18 +58,18 @@ def minimise_adam(
     max_iterations: int,
     learning_rate: float,
 ) -> OptimisationResult:
-    """Minimise f(z) from every start, projected onto the box.
+    """Minimise f(z) from every guess, projected onto the box.
 
     Args:
         objective: `[K, p]` to values `[K]` and gradients `[K, p]`; where one is not finite the search goes back to
             its best point, with half the rate.
-        starts: `[K, p]`.
+        guesses: `[K, p]`.
         lower, upper: the box, `[p]`.
         abs_tol: stop when fifty iterations lower the best value by less than this.
         max_iterations: iterations allowed.
         learning_rate: size of a step, in units of z.
     """
-    z = torch.maximum(torch.minimum(starts, upper), lower).clone()
+    z = torch.maximum(torch.minimum(guesses, upper), lower).clone()
     first, slope, rate = torch.zeros_like(z), torch.zeros_like(z), torch.full_like(z[:, :1], learning_rate)
     best_z, best = z.clone(), torch.full_like(z[:, 0], torch.inf)
     history: list[dict[str, object]] = []
@@ -106,17 +106,17 @@ def minimise_adam(
         step = (first / (1 - _BETA1**count)) / ((slope / (1 - _BETA2**count)).sqrt() + _EPSILON)
         z = torch.maximum(torch.minimum(z - rate * step, upper), lower)
     which = int(best.argmin())
-    value_found = float(best[which])
+    lowest = float(best[which])
     return OptimisationResult(
         x=best_z[which].cpu().numpy().copy(),
-        value=value_found if np.isfinite(value_found) else np.nan,
+        value=lowest if np.isfinite(lowest) else np.nan,
         initial_value=initial,
         status=status,
         reason=reason,
         iterations=iterations,
         evaluations=len(history),
         history=history,
-        starts=[
+        ends=[
             {"x": x.tolist(), "value": float(v) if np.isfinite(float(v)) else None, "status": str(status)}
             for x, v in zip(best_z, best, strict=True)
         ],

@@ -31,27 +31,27 @@ class LBFGSBConfig(OptimiserConfig):
 
 
 class LBFGSB(Minimiser[LBFGSBConfig]):
-    """L-BFGS-B from the best of the starts, all evaluated in one batch; `rel_tol` is ignored. See `minimise_lbfgsb`."""
+    """L-BFGS-B from the best guess, all evaluated in one batch; `rel_tol` is ignored. See `minimise_lbfgsb`."""
 
     config_class = LBFGSBConfig
 
     def minimise(
-        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+        self, objective: Objective, guesses: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
     ) -> OptimisationResult:
         """Minimise from the best of `[K, q]`."""
         best = 0
-        if len(starts) > 1:
-            best = int(torch.nan_to_num(objective.first_values(starts), nan=math.inf).argmin())
+        if len(guesses) > 1:
+            best = int(torch.nan_to_num(objective.first_values(guesses), nan=math.inf).argmin())
 
         def value_and_gradient(point: Array) -> tuple[float, Array]:
-            loss, gradient = objective.values_and_gradients(torch.tensor(point, device=starts.device)[None])
+            loss, gradient = objective.values_and_gradients(torch.tensor(point, device=guesses.device)[None])
             if not bool(torch.isfinite(loss).all()):
                 return math.nan, np.full_like(point, math.nan)
             return float(loss[0]), gradient[0].cpu().numpy()
 
         return minimise_lbfgsb(
             value_and_gradient,
-            starts[best].cpu().numpy(),
+            guesses[best].cpu().numpy(),
             torch.stack([objective.lower, objective.upper], dim=1).cpu().numpy(),
             abs_tol=abs_tol,
             max_iterations=max_iterations,

@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt in a box, for one start or many at once.
+"""Levenberg-Marquardt in a box, for one guess or many at once.
 
 Each iteration solves min over δ of ‖r + Jδ‖² + λ‖Dδ‖², with D the largest column norms of J so far. It is solved
 through a QR factorisation of J, not through JᵀJ, whose condition number is the square of J's. The damping λ follows the
@@ -43,17 +43,17 @@ class LevenbergMarquardtConfig(OptimiserConfig):
 
 
 class LevenbergMarquardt(Minimiser[LevenbergMarquardtConfig]):
-    """Levenberg-Marquardt in the box, from all starts at once. See `minimise_levenberg_marquardt`."""
+    """Levenberg-Marquardt in the box, from all guesses at once. See `minimise_levenberg_marquardt`."""
 
     config_class = LevenbergMarquardtConfig
 
     def minimise(
-        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+        self, objective: Objective, guesses: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
     ) -> OptimisationResult:
         """Minimise from `[K, q]`."""
         return minimise_levenberg_marquardt(
             objective.residuals,
-            starts,
+            guesses,
             objective.lower,
             objective.upper,
             abs_tol=abs_tol,
@@ -82,7 +82,7 @@ class _State:
 
 def minimise_levenberg_marquardt(
     residuals: Residuals,
-    starts: Tensor,
+    guesses: Tensor,
     lower: Tensor,
     upper: Tensor,
     *,
@@ -92,11 +92,11 @@ def minimise_levenberg_marquardt(
     difference: float = 1e-6,
     jacobian: Jacobian | None = None,
 ) -> OptimisationResult:
-    """Minimise ‖r(z)‖² over a box, from every start, and return the best.
+    """Minimise ‖r(z)‖² over a box, from every guess, and return the best.
 
     Args:
         residuals: `[K, p]` to `[K, N]`, without gradient; not finite means "too far, step back".
-        starts: `[K, p]`, K independent searches that share every batch of evaluations.
+        guesses: `[K, p]`, K independent searches that share every batch of evaluations.
         lower, upper: the box, `[p]`, infinite where there is none.
         abs_tol: stop when an iteration lowers ‖r‖² by less than this, or promises to.
         max_iterations: iterations allowed, each with one Jacobian.
@@ -105,22 +105,22 @@ def minimise_levenberg_marquardt(
         jacobian: points `[K, p]` and their residuals to J `[K, N, p]`; default: forward differences in one batch.
     """
     search = _Search(residuals, lower, upper, difference, jacobian)
-    starts = torch.maximum(torch.minimum(starts, upper), lower)
-    r = search.evaluate(starts)
+    guesses = torch.maximum(torch.minimum(guesses, upper), lower)
+    r = search.evaluate(guesses)
     first = torch.nan_to_num(r.square().sum(dim=1), nan=torch.inf, posinf=torch.inf)
     if not bool(torch.isfinite(first).any()):
-        return _diverged(starts, search)
-    # A start that is not finite is given up.
+        return _diverged(guesses, search)
+    # A guess where it is not finite is given up.
     keep = torch.isfinite(first)
-    starts, r = starts[keep], r[keep]
-    count = len(starts)
+    guesses, r = guesses[keep], r[keep]
+    count = len(guesses)
     state = _State(
-        starts.clone(),
+        guesses.clone(),
         r,
-        search.differentiate(starts, r),
-        torch.full((count,), _FIRST_DAMPING, dtype=starts.dtype, device=starts.device),
-        torch.full((count,), 2.0, dtype=starts.dtype, device=starts.device),
-        torch.zeros_like(starts),
+        search.differentiate(guesses, r),
+        torch.full((count,), _FIRST_DAMPING, dtype=guesses.dtype, device=guesses.device),
+        torch.full((count,), 2.0, dtype=guesses.dtype, device=guesses.device),
+        torch.zeros_like(guesses),
     )
     sloped = torch.isfinite(state.J).flatten(1).all(dim=1)
     statuses: list[tuple[Status, str] | None] = [None if ok else _SLOPELESS for ok in sloped.tolist()]
@@ -130,20 +130,20 @@ def minimise_levenberg_marquardt(
         active = torch.tensor([i for i, s in enumerate(statuses) if s is None])
         search.iterate(state, active, statuses, abs_tol, rel_tol)
     limit = (Status.ITERATION_LIMIT, f"the limit of {max_iterations} iterations was reached")
-    ends = [limit if s is None else s for s in statuses]
+    final = [limit if s is None else s for s in statuses]
     best = int(state.value.argmin())
     return OptimisationResult(
         x=state.z[best].cpu().numpy().copy(),
         value=float(state.value[best]),
         initial_value=float(first[0]) if bool(torch.isfinite(first[0])) else np.nan,
-        status=ends[best][0],
-        reason=ends[best][1],
+        status=final[best][0],
+        reason=final[best][1],
         iterations=iterations,
         evaluations=search.evaluations,
         history=search.history,
-        starts=[
-            {"x": z.tolist(), "value": float(v), "status": str(end[0])}
-            for z, v, end in zip(state.z, state.value, ends, strict=True)
+        ends=[
+            {"x": z.tolist(), "value": float(v), "status": str(status)}
+            for z, v, (status, _) in zip(state.z, state.value, final, strict=True)
         ],
     )
 
@@ -171,7 +171,7 @@ class _Search:
             self.history.append({"x": point, "value": value if np.isfinite(value) else None})
 
     def differentiate(self, z: Tensor, r: Tensor) -> Tensor:
-        """J `[K, N, p]` at points whose residuals are known."""
+        """J `[K, N, p]` at points with their residuals."""
         self.evaluations += z.numel()
         if self.own_jacobian is not None:
             return self.own_jacobian(z, r)
@@ -321,9 +321,9 @@ def _stuck(f: _Factor, abs_tol: float) -> tuple[Status, str]:
     return _converged(abs_tol)
 
 
-def _diverged(starts: Tensor, search: _Search) -> OptimisationResult:
+def _diverged(guesses: Tensor, search: _Search) -> OptimisationResult:
     return OptimisationResult(
-        x=starts[0].cpu().numpy().copy(),
+        x=guesses[0].cpu().numpy().copy(),
         value=np.nan,
         initial_value=np.nan,
         status=Status.DIVERGED,

@@ -61,8 +61,8 @@ class Objective(Protocol):
     def values_and_gradients(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """F `[K]` and ∇f `[K, q]` at `[K, q]`."""
 
-    def first_values(self, starts: Tensor) -> Tensor:
-        """F on real data alone, `[K]`, to choose one of several starts `[K, q]`."""
+    def first_values(self, guesses: Tensor) -> Tensor:
+        """F on real data alone, `[K]`, to choose one of several guesses `[K, q]`."""
 
     def jacobian(self, method: Literal["auto", "differences", "reverse"]) -> Jacobian | None:
         """How r is differentiated where there is a better way than forward differences in one batch; None: there isn't.
@@ -72,7 +72,7 @@ class Objective(Protocol):
         """
 
     def curvature_scale(self) -> NDArray[np.float64] | None:
-        """1/√(∂²f/∂z²) for each coordinate, `[q]`, in the Gauss-Newton approximation; None where it is not known."""
+        """1/√(∂²f/∂z²) for each coordinate, `[q]`, in the Gauss-Newton approximation; None where there is none."""
 
 
 C = TypeVar("C", bound=OptimiserConfig)
@@ -88,12 +88,12 @@ class Minimiser(ABC, Generic[C]):
 
     @abstractmethod
     def minimise(
-        self, objective: Objective, starts: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
+        self, objective: Objective, guesses: Tensor, *, abs_tol: float, rel_tol: float, max_iterations: int
     ) -> OptimisationResult:
         """Minimise f in its box, and return the best point that was evaluated, with a status: it does not raise.
 
         Args:
-            starts: points to begin from, `[K, q]`, K >= 1.
+            guesses: points to begin from, `[K, q]`, K >= 1.
             abs_tol: smallest decrease of f worth going on for.
             rel_tol: the same relative to f, where the larger of both counts; an optimiser may ignore it.
             max_iterations: iterations allowed.

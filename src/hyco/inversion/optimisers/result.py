@@ -32,7 +32,8 @@ class OptimisationResult:
         reason: the same in words.
         iterations, evaluations: how much work it was.
         history: one entry per evaluation: `{"x": [...], "value": float or None}`, None where it was not finite.
-        starts: of a multi-start the end of each, `{"x": [...], "value": float or None, "status": …}`.
+        ends: where the search from each guess ended, `{"x": [...], "value": float or None, "status": …}`; empty where
+            the optimiser follows one.
     """
 
     x: NDArray[np.float64]
@@ -43,7 +44,7 @@ class OptimisationResult:
     iterations: int
     evaluations: int
     history: list[dict[str, Any]] = field(default_factory=list)
-    starts: list[dict[str, Any]] = field(default_factory=list)
+    ends: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def improved(self) -> bool:

@@ -236,7 +236,7 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     summaries = {method: model["residuals"] for method, model in models.items()}
     # The training may have used the first steps alone.
     used = max((len(summary["time"]) for summary in summaries.values() if summary), default=0)
-    mask = seen.mask[seen.train, :used] & seen.tells_noise_of_entries
+    mask = seen.mask[seen.train, :used] & seen.has_noise_of_entries
     if seen.initial_known:
         mask = mask[:, 1:]
     per_step = mask.sum([0, *range(2, mask.ndim)])
