@@ -116,7 +116,7 @@ def test_the_residual_of_the_true_solution_is_zero_only_for_the_true_parameter(h
     with torch.no_grad():
         target = fit.space.learnable[0]
         # The coordinate of a positive number is its logarithm.
-        fit.moved.copy_(fit.start * 0 + _coordinate(fit, 0.08))
+        fit.moved.copy_(fit.box.start * 0 + _coordinate(fit, 0.08))
     assert target.name == "diffusivity"
     assert fit.space.to_values(fit.z)["diffusivity"].item() == pytest.approx(0.08, rel=1e-6)
     assert float(fit._residual(steps).square().mean()) < 1e-8
@@ -124,10 +124,10 @@ def test_the_residual_of_the_true_solution_is_zero_only_for_the_true_parameter(h
 
 def _coordinate(fit, value):
     """Where the parameter has a value, by bisection."""
-    low, high = (fit.lower - fit.start) / fit.width, (fit.upper - fit.start) / fit.width
+    low, high = (fit.box.lower - fit.box.start) / fit.box.width, (fit.box.upper - fit.box.start) / fit.box.width
     for _ in range(60):
         middle = (low + high) / 2
-        found = fit.space.to_values(fit.start + fit.width * middle)["diffusivity"]
+        found = fit.space.to_values(fit.box.start + fit.box.width * middle)["diffusivity"]
         low, high = (middle, high) if float(found) < value else (low, middle)
     return (low + high) / 2
 

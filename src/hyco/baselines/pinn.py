@@ -20,6 +20,7 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
 from hyco.inversion.estimate import Outcome, PhysicalEstimate
 from hyco.inversion.field_estimates import field_estimates
+from hyco.inversion.linearisation import Box
 from hyco.inversion.number_estimates import number_estimates
 from hyco.losses import mean_square
 from hyco.networks.coordinate_model import CoordinateModel
@@ -150,8 +151,12 @@ def train_pinn(
     }
     log.info("Physics-informed network: loss %.4g after %d updates.", float(loss.detach()), config.updates)
     network = model.to("cpu").to_bundle()
-    name = equation.config_class.model_fields["name"].default
-    physical = {"kind": "physical_model", "equation": name, **fit.estimate().to_json(), "training": training}
+    physical = {
+        "kind": "physical_model",
+        "equation": equation.config.name,
+        **fit.estimate().to_json(),
+        "training": training,
+    }
     return Bundle(network.tensors, {**network.metadata, "training": training, "epoch": config.updates}), physical
 
 
@@ -171,7 +176,7 @@ class _Fit:
         device: torch.device,
     ) -> None:
         own = model_equation(equation, config.equation)
-        self.config, self.model, self.equation = config, model, equation
+        self.config, self.model = config, model
         self.measured = Measured.of(observations, model)
         self.space = ParameterSpace(config.learnable_parameters, own.layout.grid)
         if self.space.undecided:
@@ -179,12 +184,12 @@ class _Fit:
         self.stepper = Stepper(own, config.execution, work=config.updates)
         fixed = own.parameter_tensors(torch.float64, device)
         self.fixed = {name: value for name, value in fixed.items() if name not in self.space.names}
-        self.start = self.space.initial.to(device)
-        self.lower, self.upper = self.space.lower.to(device), self.space.upper.to(device)
+        space = self.space
         # Steps of the bounds' width, even where a prior knows more: its mean may be far from the first guess.
-        box = self.upper - self.lower
-        self.width = torch.where(torch.isfinite(box), box, self.space.width.to(device))
-        self.moved = torch.zeros_like(self.start, requires_grad=True)
+        between = space.upper - space.lower
+        width = torch.where(torch.isfinite(between), between, space.width)
+        self.box = Box(space.initial, space.lower, space.upper, width).to(device)
+        self.moved = torch.zeros_like(self.box.start, requires_grad=True)
         wide = (-1, *[1] * equation.layout.grid.dimensions)
         self.change_std = observations.change_std().to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
@@ -195,7 +200,7 @@ class _Fit:
     @property
     def z(self) -> Tensor:
         """The parameters' coordinates, `[p]`."""
-        return self.start + self.width * self.moved
+        return self.box.start + self.box.width * self.moved
 
     def loss(self, batches: torch.Generator, times: torch.Generator) -> Tensor:
         """The loss at random points and times."""
@@ -221,8 +226,8 @@ class _Fit:
     @torch.no_grad()
     def project(self) -> None:
         """Put the parameters back into their bounds."""
-        z = torch.maximum(torch.minimum(self.z, self.upper), self.lower)
-        self.moved.copy_((z - self.start) / self.width)
+        z = torch.maximum(torch.minimum(self.z, self.box.upper), self.box.lower)
+        self.moved.copy_((z - self.box.start) / self.box.width)
 
     @torch.no_grad()
     def estimate(self) -> PhysicalEstimate:

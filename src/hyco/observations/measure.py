@@ -14,9 +14,10 @@ from hyco.observations.cells import CellsMode
 from hyco.observations.config import ObservationConfig
 from hyco.observations.filling import fill, positions_of_entries
 from hyco.observations.interpolation import stencil
-from hyco.observations.observations import ROUNDING, Observations
+from hyco.observations.observations import Observations
 from hyco.observations.operators import PointOperator
 from hyco.observations.points import SamplesSpace
+from hyco.observations.statistics import ROUNDING
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,11 @@ from hyco.observations.checks import (
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
+from hyco.observations.statistics import all_but_channels, mean_and_std
 from hyco.runtime.storage import Bundle
 
 # σ of data free of noise: this fraction of a channel's standard deviation.
 NOISE_FREE_SIGMA = 1e-3
-# A standard deviation below this part of a channel's values is rounding: the channel is constant.
-ROUNDING = 1e-12
 
 
 @dataclass
@@ -178,19 +177,7 @@ class Observations:
         Raises:
             ValueError: nothing was observed.
         """
-        groups = self._measured()
-        count = _total(mask.sum(_all_but_channels(mask)) for _, mask in groups)
-        if not bool((count > 1).all()):
-            raise ValueError(
-                "observation.space and observation.time leave nothing observed in the training simulations"
-            )
-        mean = _total((values * mask).sum(_all_but_channels(mask)) for values, mask in groups) / count
-        squares = []
-        for values, mask in groups:
-            deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
-            squares.append(deviation.square().sum(_all_but_channels(mask)))
-        std = (_total(squares) / count).sqrt()
-        return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
+        return mean_and_std(self._measured())
 
     def training_states(self) -> tuple[Tensor, Tensor]:
         """Measured states of the training simulations `[S, T+1, C, *space]`, and where: initial states, too.
@@ -225,9 +212,9 @@ class Observations:
                 start = self.operator(self.train, k, k)(self.initial_states[self.train][:, None])
                 pairs, change = mask[:, k : k + 1], values[:, k : k + 1] - start
                 noise = 1.0 if self.initial_known else 2.0
-            count = pairs.sum(_all_but_channels(pairs))
+            count = pairs.sum(all_but_channels(pairs))
             if bool((count > 0).all()):
-                variance = (change * pairs).square().sum(_all_but_channels(pairs)) / count - noise * self.noise_std**2
+                variance = (change * pairs).square().sum(all_but_channels(pairs)) / count - noise * self.noise_std**2
                 return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
         return std
 
@@ -290,14 +277,3 @@ class Observations:
 
 
 _OPTIONAL = ("window_states", "positions", "test_initial_states")
-
-
-def _all_but_channels(states: Tensor) -> tuple[int, ...]:
-    return (0, 1, *range(3, states.ndim))
-
-
-def _total(parts: Iterable[Tensor]) -> Tensor:
-    first, *others = parts
-    for part in others:
-        first = first + part
-    return first

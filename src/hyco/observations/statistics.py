@@ -1,0 +1,44 @@
+"""Mean and spread of what was measured, channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+# A standard deviation below this part of a channel's values is rounding: the channel is constant.
+ROUNDING = 1e-12
+
+
+def mean_and_std(groups: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation `[C]` of values `[S, T, C, …]` where their masks are true; 1 for a constant channel.
+
+    Args:
+        groups: values and masks, over which both are taken together.
+
+    Raises:
+        ValueError: a channel has less than two values.
+    """
+    count = _total(mask.sum(all_but_channels(mask)) for _, mask in groups)
+    if not bool((count > 1).all()):
+        raise ValueError("observation.space and observation.time leave nothing observed in the training simulations")
+    mean = _total((values * mask).sum(all_but_channels(mask)) for values, mask in groups) / count
+    squares = []
+    for values, mask in groups:
+        deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
+        squares.append(deviation.square().sum(all_but_channels(mask)))
+    std = (_total(squares) / count).sqrt()
+    return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
+
+
+def all_but_channels(entries: Tensor) -> tuple[int, ...]:
+    """The dimensions of `[S, T, C, …]` that a sum for each channel goes over."""
+    return (0, 1, *range(3, entries.ndim))
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    first, *others = parts
+    for part in others:
+        first = first + part
+    return first
