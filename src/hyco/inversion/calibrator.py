@@ -13,6 +13,7 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
+from hyco.inversion.data_range import require_range
 from hyco.inversion.estimate import Outcome, PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
@@ -73,8 +74,11 @@ class Calibrator:
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config = config
+        own = model_equation(equation, config.equation, config.resolution)
+        # Its states may be on a coarser grid, which the data are not on.
+        require_range(own if own.layout.grid == observations.layout.grid else equation, observations)
         self.problem = InverseProblem(
-            model_equation(equation, config.equation, config.resolution),
+            own,
             observations,
             config,
             steps=num_predict_steps,

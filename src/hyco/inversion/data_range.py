@@ -1,0 +1,40 @@
+"""Whether measurements leave what an equation's step is made for: then no coefficient could be right."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.observations import Observations
+
+# Standard deviations of the noise that a measurement may exceed the range by.
+_NOISE = 4.0
+
+
+def require_range(equation: Equation, observations: Observations) -> None:
+    """Refuse training data with values that the step is not stable or right for, noise allowed for.
+
+    Asked are `Equation.unsuitable`, of the states that were measured in full, and `Equation.exceeded`, of all that was
+    measured.
+
+    Raises:
+        ValueError: says which value is too large, and what to change.
+    """
+    train, valid = observations.train, equation.layout.valid
+    sigma = observations.noise_std.reshape(-1, *[1] * (observations.values.ndim - 3))
+    values = _less_noise(observations.values[train], _NOISE * sigma)
+    mask = observations.mask[train]
+    largest = float(values[mask].abs().max()) if bool(mask.any()) else 0.0
+    reason = equation.exceeded(largest)
+    if reason is None and observations.initial_known:
+        reason = equation.unsuitable(observations.initial_states[train])
+    if reason is None and observations.on_grid:
+        whole = (mask | ~valid).flatten(2).all(dim=2)
+        reason = equation.unsuitable(values[whole]) if bool(whole.any()) else None
+    if reason is not None:
+        raise ValueError(f"the measurements leave what the equation's step is made for: {reason}")
+
+
+def _less_noise(values: Tensor, allowance: Tensor) -> Tensor:
+    """Values nearer to zero by what noise may have added."""
+    return values.sign() * (values.abs() - allowance).clamp_min(0.0)

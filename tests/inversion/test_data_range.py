@@ -1,0 +1,69 @@
+"""Data that the equation's step is not made for are refused before anything is fitted."""
+
+import pytest
+import torch
+
+from hyco.equations.registry import build_equation
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.data_range import require_range
+from hyco.observations import ObservationConfig, observe
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
+
+BURGERS = {
+    "name": "burgers",
+    "domain": {"x": {"size": 4.0, "resolution": 32}},
+    "dt": 0.05,
+    "max_speed": 6.0,
+    "parameters": {"viscosity": 0.1},
+}
+FLOW = {
+    "name": "navier_stokes",
+    "domain": {"x": {"size": 6.0, "resolution": 16}, "y": {"size": 6.0, "resolution": 12}},
+    "dt": 0.1,
+    "max_speed": 3.0,
+    "parameters": {"viscosity": 0.05, "drag": 0.05},
+}
+
+
+def observed(section, noise=0.01, **observation):
+    equation = build_equation(section)
+    data = generate(equation, GenerationConfig(simulations=2, steps=4, length_scale=0.8), 0)
+    config = ObservationConfig.model_validate({"train_sim": [0, 1], "noise": noise} | observation)
+    return equation, data.tensors["trajectories"], observe(data, config, 0)
+
+
+SEEN = [{}, {"space": {"mode": "points", "count": 20}}, {"space": {"mode": "samples", "count": 150}}]
+
+
+@pytest.mark.parametrize("observation", SEEN, ids=["everywhere", "at sensors", "samples"])
+def test_speeds_above_the_limit_of_the_step_are_refused_with_speed_and_key(observation):
+    _, states, observations = observed(BURGERS, **observation)
+    slow = build_equation(BURGERS | {"max_speed": 0.5 * float(states.abs().max())})
+    with pytest.raises(ValueError, match=r"the velocity reaches [\d.]+, but equation.max_speed is [\d.]+"):
+        require_range(slow, observations)
+
+
+def test_they_are_refused_before_the_first_rollout():
+    _, states, observations = observed(BURGERS)
+    slow = build_equation(BURGERS | {"max_speed": 0.5 * float(states.abs().max())})
+    learn = [{"name": "viscosity", "initial_guess": 0.5, "bounds": [0.005, 1.0]}]
+    config = PhysicalConfig.model_validate({"learnable_parameters": learn, "num_predict_steps": 4})
+    with pytest.raises(ValueError, match="the measurements leave what the equation's step is made for"):
+        Calibrator(slow, observations, config, num_predict_steps=4, device=torch.device("cpu"))
+
+
+def test_noise_alone_is_no_reason():
+    equation, states, observations = observed(BURGERS, noise=0.3)
+    largest = float(states[:2].abs().max())
+    assert float(observations.values.abs().max()) > 1.1 * largest
+    require_range(build_equation(BURGERS | {"max_speed": 1.01 * largest}), observations)
+    require_range(equation, observations)
+
+
+def test_a_speed_that_is_worked_out_from_whole_states_is_seen_too():
+    equation, states, observations = observed(FLOW)
+    speed = float(equation.velocity(states).abs().max())
+    with pytest.raises(ValueError, match="the velocity reaches"):
+        require_range(build_equation(FLOW | {"max_speed": 0.5 * speed}), observations)
+    require_range(equation, observations)
