@@ -82,8 +82,8 @@ def test_its_diffusivity_is_recovered_within_the_error_bars(fisher, run_nodes):
 
 
 def test_a_hybrid_goes_on_from_its_checkpoint_and_its_models_are_read_back(fisher, run_nodes, tmp_path):
-    believed = {"name": "my_equation:FisherKPP", "max_diffusivity": 2.0}
-    sections = fisher(hybrid={"alpha": "auto", "physical": {"equation": believed}})
+    assumed = {"name": "my_equation:FisherKPP", "max_diffusivity": 2.0}
+    sections = fisher(hybrid={"alpha": "auto", "physical": {"equation": assumed}})
     parse(sections)
     nodes = run_nodes(sections)
     checkpoints = nodes.hybrid()
@@ -92,7 +92,7 @@ def test_a_hybrid_goes_on_from_its_checkpoint_and_its_models_are_read_back(fishe
     for name, tensor in checkpoints[-1].tensors.items():
         assert torch.equal(last.tensors[name], tensor), name
     _, physical = finalise_hybrid_models(last)
-    assert physical["believed"]["equation"] == believed
+    assert physical["assumed"]["equation"] == assumed
     methods = nodes.report(last)
     assert methods["hybrid_physical"]["parameters"]["D"]["relative_error"] < 0.1
     assert methods["hybrid_physical"]["nrmse"]["mean"] < methods["persistence"]["nrmse"]["mean"]
