@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint format viz mlflow clean
+.PHONY: help setup run test test-fast bench lint format viz mlflow clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.hyco ## make the virtual environment, or bring it up to date
 
@@ -25,14 +25,18 @@ run: setup ## train a physical and a synthetic model together, and say where the
 test: lint ## lint, types, import contract, tests and coverage
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
 
+test-fast: setup ## the tests that are not marked slow, in under two minutes
+	$(PY) -m pytest -q -n 2 --dist worksteal -m "not slow"
+
 bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py --compiled --repetitions 5
 
-lint: setup ## check style, types and the direction of imports
+lint: setup ## check style, types, the direction of imports, and the sizes of files and classes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(PY) tests/house.py
 
 format: setup ## format the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix

@@ -20,10 +20,11 @@ import torch
 
 from hyco.config import parse
 from hyco.equations.registry import build_equation
-from hyco.evaluation import report, roll_out_methods
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.hybrid.trainer import HybridTrainer
-from hyco.inversion.estimates import CONFIDENCE
+from hyco.inversion.number_estimates import CONFIDENCE
 from hyco.observations import observe
+from hyco.report import report
 from hyco.stepping.generation import generate
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import train_physical
@@ -52,8 +53,9 @@ def run(values: dict, seed: int, methods: list[str]) -> dict:
         *_, (last, _) = HybridTrainer(equation, observations, c.hybrid, seed, **common).train()
         models["hybrid_synthetic"], models["hybrid_physical"] = final_synthetic_model(last), final_physical_model(last)
     states = trajectories.tensors["trajectories"]
-    rollouts = roll_out_methods(states, c.observation.test_sim, equation, models)
-    return report("burgers_1d", seed, equation, c.equation.name, rollouts, models)["methods"]
+    evaluated = evaluated_models(models, equation)
+    rollouts = roll_out_methods(states, c.observation.test_sim, equation, evaluated)
+    return report("burgers_1d", seed, equation, c.equation.name, rollouts, evaluated)["methods"]
 
 
 def summary(lines: list[dict]) -> str:

@@ -33,6 +33,7 @@ from hyco.observations import ObservationConfig, observe
 from hyco.parameters import ParameterSpace
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
+from study import assessed
 
 Sections = dict[str, Any]
 
@@ -175,17 +176,17 @@ class Experiment:
             device=torch.device("cpu"),
         )
         result = trainer.update()
-        trainer.assess()
+        assessment = assessed(trainer)
         numbers = {}
-        for label, e in trainer.estimates().items():
-            lower, upper = e["interval"]
+        for label, e in trainer.model.numbers().items():
+            lower, upper = e.interval
             true = self.true[label]
-            numbers[label] = {**e, "true": true, "covered": lower <= true <= upper}
+            numbers[label] = {**e.to_json(), "true": true, "covered": lower <= true <= upper}
         return {
             "problem": self.name,
             "seed": seed,
             "status": str(result.status),
-            "chi_square": None if trainer.assessment is None else trainer.assessment.uncertainty.reduced_chi_square,
+            "chi_square": assessment.uncertainty.reduced_chi_square,
             "numbers": numbers,
             "seconds": time.process_time() - begin,
         }

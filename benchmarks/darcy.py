@@ -40,6 +40,7 @@ from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
 from hyco.training.physical import PhysicalConfig
 from problems import darcy as problem
+from study import assessed
 
 CPU = torch.device("cpu")
 STARTS, REFINEMENTS = 4, 2
@@ -98,7 +99,7 @@ def trainer(draw: problem.Draw, sigma: float, guess: dict[str, float], nodes: in
 
 def numbers(model: Calibrator) -> dict[str, float]:
     """The numbers found, by their own names."""
-    return {name.removeprefix("permeability."): value for name, value in model.values.items()}
+    return {name.removeprefix("permeability."): value for name, value in model.model.values.items()}
 
 
 def at_sensors(found: dict[str, float], nodes: int, points: Tensor) -> Tensor:
@@ -125,11 +126,11 @@ def fit(seed: int, noise: float, nodes: int = problem.NODES, starts: int = START
         model = trainer(draw, math.hypot(draw.noise_std, error), numbers(model), nodes, 1)
         outcomes.append(model.update())
         errors.append(problem.parameter_error(numbers(model)))
-    model.assess()
+    assessment = assessed(model)
     found, names = numbers(model), problem.NAMES
-    estimates = {n: model.estimates()[f"permeability.{n}"] for n in names}
+    entries = model.model.numbers()
+    estimates = {n: entries[f"permeability.{n}"].to_json() for n in names}
     state = problem.solve(build_equation(problem.equation(nodes, found)))
-    assert model.assessment is not None
     return {
         "seed": seed,
         "noise": noise,
@@ -137,14 +138,14 @@ def fit(seed: int, noise: float, nodes: int = problem.NODES, starts: int = START
         "starts": starts,
         "parameter_error": errors[-1],
         "parameter_errors": errors,
-        "solution_error": problem.solution_error(state, model.problem.stepper.equation.layout),
+        "solution_error": problem.solution_error(state, model.problem.forward.stepper.equation.layout),
         "diverged": any(o.status is Status.DIVERGED for o in outcomes),
         "converged": all(o.status is Status.CONVERGED for o in outcomes),
         "own_error": error / float(problem.truth()[0].max()),
         "covered": {n: covers(estimates[n]["interval"], n) for n in names},
         "identifiable": {n: estimates[n]["identifiable"] for n in names},
-        "undetermined": model.assessment.identifiability.words(),
-        "reduced_chi_square": model.assessment.uncertainty.reduced_chi_square,
+        "undetermined": assessment.identifiability.words(),
+        "reduced_chi_square": assessment.uncertainty.reduced_chi_square,
         "seconds": time.process_time() - begin,
         "numbers": found,
     }

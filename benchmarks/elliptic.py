@@ -30,12 +30,13 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.fields import Layout
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.optimisers.result import Status
+from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
 from hyco.stepping.stepper import Stepper
 from hyco.training.physical import PhysicalConfig
 from problems import elliptic as problem
+from study import assessed
 
 CPU = torch.device("cpu")
 STARTS, SUCCESS = 64, 0.1
@@ -96,7 +97,7 @@ def trainer(points: Tensor, sigma: float, guess: dict[str, float], nodes: int, s
 
 def numbers(model: Calibrator) -> dict[str, float]:
     """The numbers found, by their own names."""
-    return {name.split(".")[1]: value for name, value in model.values.items()}
+    return {name.split(".")[1]: value for name, value in model.model.values.items()}
 
 
 def solve(equation: Equation) -> Tensor:
@@ -123,40 +124,37 @@ def fit(seed: int, place: str, nodes: int = problem.NODES, starts: int = STARTS)
     error = own_error(numbers(first), nodes, points)
     model = trainer(points, error, numbers(first), nodes, 1)
     outcomes = [result, model.update()]
-    model.assess()
+    assessment = assessed(model)
     found = numbers(model)
-    estimates = {name.split(".")[1]: e for name, e in model.estimates().items()}
+    estimates = {name.split(".")[1]: e.to_json() for name, e in model.model.numbers().items()}
     state = solve(model_equation(nodes, found))
-    assert model.assessment is not None
     return {
         "seed": seed,
         "place": place,
         "nodes": nodes,
         "starts": starts,
         "parameter_error": problem.parameter_error(found),
-        "solution_error": problem.solution_error(state, model.problem.stepper.equation.layout),
+        "solution_error": problem.solution_error(state, model.problem.forward.stepper.equation.layout),
         "diverged": any(o.status is Status.DIVERGED for o in outcomes),
         "own_error": error,
         "covered": {n: e["interval"][0] <= problem.TRUE[n] <= e["interval"][1] for n, e in estimates.items()},
         "identifiable": {n: e["identifiable"] for n, e in estimates.items()},
-        "rivals": rivals(first, error, estimates),
-        "undetermined": model.assessment.identifiability.words(),
-        "reduced_chi_square": model.assessment.uncertainty.reduced_chi_square,
+        "rivals": rivals(first, result, error, estimates),
+        "undetermined": assessment.identifiability.words(),
+        "reduced_chi_square": assessment.uncertainty.reduced_chi_square,
         "seconds": time.process_time() - begin,
         "numbers": found,
     }
 
 
-def rivals(first: Calibrator, error: float, estimates: dict[str, dict[str, Any]]) -> int:
+def rivals(first: Calibrator, result: OptimisationResult, error: float, estimates: dict[str, dict[str, Any]]) -> int:
     """How many first guesses end outside the intervals with a fit that the data cannot tell from the best."""
-    outcome = first.estimate.outcome
-    assert outcome is not None
-    ends = outcome.ends
+    ends = result.ends
     best = min(end["value"] for end in ends)
-    squares = first.problem.count(1) * float(first.problem.sigma.max() / error) ** 2
+    squares = first.problem.data.count(1) * float(first.problem.data.sigma.max() / error) ** 2
     found = 0
     for end in ends:
-        place = first.space.numbers(torch.tensor(end["x"], dtype=torch.float64))
+        place = first.model.space.numbers(torch.tensor(end["x"], dtype=torch.float64))
         intervals = {name: estimates[name.split(".")[1]]["interval"] for name in place}
         outside = any(not intervals[n][0] <= float(v) <= intervals[n][1] for n, v in place.items())
         found += outside and (end["value"] - best) * squares < AS_GOOD

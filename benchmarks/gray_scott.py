@@ -86,17 +86,17 @@ def run(draw: int, noise: float, steps: int = 50, samples: int = 5000, asymmetri
     start = time.perf_counter()
     trainer = Calibrator(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
     result = trainer.update()
-    estimates = trainer.estimates()
+    estimates = trainer.model.numbers()
     line: dict[str, Any] = {"draw": draw, "noise": noise, "steps": steps, "asymmetric": asymmetric}
     for name, true in TRUE.items():
         entry = estimates[name]
-        line[f"error_{name}"] = entry["estimate"] / true - 1
-        line[f"std_{name}"] = entry["std"] / true
+        line[f"error_{name}"] = entry.value / true - 1
+        line[f"std_{name}"] = entry.std / true
     line |= {
         "status": str(result.status),
         "iterations": result.iterations,
         "simulations": trainer.problem.simulations,
-        "chi_square": trainer.assessment.uncertainty.reduced_chi_square,
+        "chi_square": trainer.model.assessment.uncertainty.reduced_chi_square,
         "seconds": time.perf_counter() - start,
     }
     return line

@@ -25,6 +25,7 @@ from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.training.physical import PhysicalConfig
 from problems import heat as problem
+from study import assessed
 
 # Published for 18×18, e_s and e_p: of the hybrid's physical model, and of physics alone.
 PUBLISHED = {
@@ -89,11 +90,11 @@ class Fits:
             self.equation, observations, config, num_predict_steps=problem.STATES, device=torch.device("cpu")
         )
         result = trainer.update()
-        assert trainer.assessment is not None
-        swap = problem.swapped(tuple(trainer.values.values()), self.truth)
-        estimates = problem.order(list(trainer.estimates().values()), swap)
+        assessment = assessed(trainer)
+        swap = problem.swapped(tuple(trainer.model.values.values()), self.truth)
+        estimates = problem.order([e.to_json() for e in trainer.model.numbers().values()], swap)
         numbers = tuple(e["estimate"] for e in estimates)
-        states = trainer.rollout(observations.initial_states, problem.STATES)[0, :, 0]
+        states = trainer.model.rollout(observations.initial_states, problem.STATES)[0, :, 0]
         true = problem.TRUTHS[self.truth]
         return {
             "cells": self.cells,
@@ -108,11 +109,11 @@ class Fits:
             "seconds": time.process_time() - begin,
             "e_s": problem.solution_error(states, layout, self.truth, self.read),
             "e_p": problem.parameter_error(numbers, self.truth),
-            "chi_square": trainer.assessment.uncertainty.reduced_chi_square,
+            "chi_square": assessment.uncertainty.reduced_chi_square,
             "numbers": dict(zip(problem.NAMES, estimates, strict=True)),
             "inside": [e["interval"][0] <= t <= e["interval"][1] for e, t in zip(estimates, true, strict=True)],
             "flagged": not all(e["identifiable"] for e in estimates),
-            "undetermined": [_renamed(w, swap) for w in trainer.assessment.identifiability.words()],
+            "undetermined": [_renamed(w, swap) for w in assessment.identifiability.words()],
         }
 
 

@@ -20,7 +20,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import described, write_page
+from study import assessed, described, write_page
 
 STEPS = 8
 
@@ -212,9 +212,8 @@ def flags(
     observations = observe(generate(built, generation, seed), observation, seed)
     trainer = Calibrator(built, observations, physical, num_predict_steps=steps, device=torch.device("cpu"))
     trainer.update()
-    trainer.assess()
-    words = trainer.assessment.identifiability.words(most=3) if trainer.assessment else ["not assessed"]
-    numbers = [name for name, entry in trainer.estimates().items() if not entry["identifiable"]]
+    words = assessed(trainer).identifiability.words(most=3)
+    numbers = [name for name, entry in trainer.model.numbers().items() if not entry.identifiable]
     return bool(words or numbers), [*words, *(f"{name} not identifiable" for name in numbers)]
 
 

@@ -28,10 +28,11 @@ import torch
 
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
-from hyco.evaluation import report, roll_out_methods
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.observations import ObservationConfig, observe
+from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
@@ -146,8 +147,9 @@ def run(case: str, seed: int, epochs: int | None = None) -> dict:
     *_, (last, _) = HybridTrainer(equation, seen, hybrid, seed, **common).train()
     models["hybrid_synthetic"], seconds["hybrid_synthetic"] = final_synthetic_model(last), time.perf_counter() - start
     models["hybrid_physical"] = final_physical_model(last)
-    rollouts = roll_out_methods(data.tensors["trajectories"], OBSERVATION["test_sim"], equation, models)
-    found = report(case, seed, equation, equation.config.name, rollouts, models)["methods"]
+    evaluated = evaluated_models(models, equation)
+    rollouts = roll_out_methods(data.tensors["trajectories"], OBSERVATION["test_sim"], equation, evaluated)
+    found = report(case, seed, equation, equation.config.name, rollouts, evaluated)["methods"]
     return {
         "case": case,
         "seed": seed,

@@ -34,7 +34,7 @@ from hyco.observations import Observations, observe
 from hyco.runtime.garbage import first_import
 from hyco.stepping.generation import generate
 from hyco.training.physical import PhysicalConfig
-from study import parameters
+from study import assessed, parameters
 
 Row = dict[str, Any]
 Loss = Callable[[Tensor], Tensor]
@@ -137,12 +137,11 @@ def hybrid_rows(experiment: str, epochs: int, repetitions: int) -> Iterator[Row]
         clock.watch("network", trainer.synthetic, "epoch")
         for owner, method in (
             (trainer.physical, "update"),
-            (trainer.physical, "assess"),
-            (trainer.physical.problem.stepper, "_trace"),
+            (trainer.physical.model.assessor, "assess"),
+            (trainer.physical.problem.forward.stepper, "_trace"),
         ):
             clock.watch("physics", owner, method)
-        clock.watch("rollouts", trainer.physical, "_predict")
-        trainer.physical._predictions._predict = trainer.physical._predict
+        clock.watch("rollouts", trainer.physical.problem.forward, "predict")
         clock.watch("rollouts", trainer.synthetic, "targets")
         with tempfile.TemporaryDirectory() as folder, followed_in(folder):
             checkpoints = CheckpointDataset(folder, share=0.0025)
@@ -193,13 +192,13 @@ def hidden_potential(execution: str) -> tuple[Any, Callable[[], Calibrator], Syn
 def potential_loss(trainer: Calibrator, hand: HandWritten, interaction: SyntheticTargets, alpha: float) -> Loss:
     """The loss of an update as one writes it for this problem, from the coordinates `[p]`."""
     problem = trainer.problem
-    observed, mask = (values[0, -1] for values in problem.data(1))
+    observed, mask = (values[0, -1] for values in problem.data.up_to(1))
     starts, targets = interaction.starts, interaction.targets[:, 0]
 
     def loss(theta: Tensor) -> Tensor:
-        found = hand.bind(starts, problem.values(theta))(starts)
-        real = ((found[0] - observed) / problem.unit[0, 0])[mask].square().sum() + theta.square().sum()
-        return alpha * real / mask.sum() + (1 - alpha) * ((found - targets) / problem.sigma).square().mean()
+        found = hand.bind(starts, problem.forward.values(theta))(starts)
+        real = ((found[0] - observed) / problem.data.sigma)[mask].square().sum() + theta.square().sum()
+        return alpha * real / mask.sum() + (1 - alpha) * ((found - targets) / problem.data.sigma).square().mean()
 
     return loss
 
@@ -210,7 +209,7 @@ def update_row(repetitions: int, *, compiled: bool) -> Row:
     equation, trainer, interaction = hidden_potential(execution)
     hand = inviscid_burgers(equation)
     loss = potential_loss(trainer(), hand.compiled() if compiled else hand, interaction, 0.5)
-    start = trainer().unit
+    start = trainer().model.coordinates
 
     def evaluations(count: int) -> None:
         for _ in range(count):
@@ -222,7 +221,7 @@ def update_row(repetitions: int, *, compiled: bool) -> Row:
     evaluations(2)
     for _ in range(repetitions):
         ours = trainer()
-        ours.assess()  # in a hybrid the error bars of the last update are there
+        assessed(ours)  # in a hybrid the error bars of the last update are there
         begin = time.process_time()
         result = ours.update(0.5, interaction)
         middle = time.process_time()

@@ -20,11 +20,11 @@ import torch
 from hyco.equations.registry import build_equation
 from hyco.evaluation import field_error
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.estimates import field_estimates
+from hyco.inversion.field_estimates import field_estimates
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import add_line, described, read_lines, write_page
+from study import add_line, assessed, described, read_lines, write_page
 
 EQUATION = {
     "name": "inviscid_burgers",
@@ -60,23 +60,23 @@ def run(modes: int, noise: float, seed: int, potential: str | None = None) -> di
         device=torch.device("cpu"),
     )
     result = trainer.update()
-    trainer.assess()
-    field = field_estimates(trainer.space, trainer.theta, trainer.assessment)["potential"]
+    assessment = assessed(trainer)
+    field = field_estimates(trainer.model.space, trainer.model.theta, assessment)["potential"]
     true = torch.as_tensor(equation.parameters["potential"])
-    deviation = (field.estimate - field.estimate.mean() - true + true.mean()).abs()
+    deviation = (field.value - field.value.mean() - true + true.mean()).abs()
     return {
         "modes": modes,
         "noise": noise,
         "seed": seed,
-        "error": field_error(equation, "potential", field.estimate),
+        "error": field_error(equation, "potential", field.value),
         "std_seen": float(field.std[:128].mean()),
         "std_hidden": float(field.std[128:].mean()),
         "inside": float((deviation < 1.96 * field.std).double().mean()),
         "identifiable": field.identifiable,
-        "undetermined": len(trainer.assessment.identifiability.weak.nonzero()),
+        "undetermined": len(assessment.identifiability.weak.nonzero()),
         "status": str(result.status),
         "iterations": result.iterations,
-        "simulations": trainer.outcome["forward_simulations"],
+        "simulations": trainer.problem.simulations,
         "seconds": time.perf_counter() - start,
     }
 

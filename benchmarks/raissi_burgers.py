@@ -116,12 +116,12 @@ def run(cells: int, noise: float, draw: int) -> dict[str, Any]:
         device=torch.device("cpu"),
     )
     result = trainer.update()
-    estimates = trainer.estimates()
+    estimates = trainer.model.numbers()
     line: dict[str, Any] = {"cells": cells, "noise": noise, "draw": draw, "status": str(result.status)}
     for name, true in TRUE.items():
-        line[f"error_{name}"] = estimates[name]["estimate"] / true - 1
-        line[f"std_{name}"] = estimates[name]["std"] / true
-        low, high = estimates[name]["interval"]
+        line[f"error_{name}"] = estimates[name].value / true - 1
+        line[f"std_{name}"] = estimates[name].std / true
+        low, high = estimates[name].interval
         line[f"inside_{name}"] = low <= true <= high
     return line | {"simulations": trainer.problem.simulations, "seconds": time.perf_counter() - start}
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.config import OmegaConfigLoader
+
+if TYPE_CHECKING:
+    from hyco.inversion.assessment import Assessment
+    from hyco.inversion.calibrator import Calibrator
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -23,6 +27,14 @@ def parameters(environment: str, overrides: Mapping[str, Any] | None = None) -> 
     )
     found: dict[str, Any] = loader["parameters"]
     return found
+
+
+def assessed(trainer: Calibrator) -> Assessment:
+    """How sure the current coordinates of a physical model are, worked out if need be."""
+    model = trainer.model
+    model.assessor.assess(model.coordinates)
+    assert model.assessment is not None
+    return model.assessment
 
 
 def read_lines(paths: Iterable[Path | None]) -> list[dict[str, Any]]:

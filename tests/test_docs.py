@@ -15,7 +15,7 @@ from hyco.pipelines.hybrid.nodes import train_hybrid_models
 from hyco.runtime.storage import read_bundle
 
 PROJECT = Path(__file__).parents[1]
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"```yaml\n# over conf/(\w+)\n(.*?)```", re.DOTALL)
 EXAMPLES = [(page, *found) for page in PAGES for found in EXAMPLE.findall(page.read_text(encoding="utf-8"))]
 # Written by the benchmarks, which take hours.

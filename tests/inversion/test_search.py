@@ -5,8 +5,8 @@ import torch
 
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.levenberg_marquardt import LevenbergMarquardt
 from hyco.inversion.optimisers.result import OptimisationResult
-from hyco.inversion.search import Search
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig, train_physical
@@ -52,13 +52,13 @@ def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes)
 @pytest.mark.parametrize("horizons", [[], [2]])
 @pytest.mark.parametrize("weight", ["discrepancy", "l_curve"])
 def test_several_guesses_are_tried_by_the_first_fit_that_chooses_a_weight(weight, horizons, monkeypatch):
-    counts, minimise = [], Search._minimise
+    counts, minimise = [], LevenbergMarquardt.minimise
 
-    def count(search, guesses, *arguments, **options):
+    def count(optimiser, objective, guesses, **options):
         counts.append(len(guesses))
-        return minimise(search, guesses, *arguments, **options)
+        return minimise(optimiser, objective, guesses, **options)
 
-    monkeypatch.setattr(Search, "_minimise", count)
+    monkeypatch.setattr(LevenbergMarquardt, "minimise", count)
     trainer({"weight": weight}, starts=3, horizons=horizons, epochs=2).update()
     assert counts[0] == 3
     assert set(counts[1:]) == {1}

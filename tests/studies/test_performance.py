@@ -121,7 +121,8 @@ def test_the_hand_written_loss_is_that_of_an_update():
 
     equation, trainer, interaction = performance_training.hidden_potential("traced")
     ours = trainer()
-    theta = ours.unit + 0.1 * torch.arange(len(ours.unit))
+    start = ours.model.coordinates
+    theta = start + 0.1 * torch.arange(len(start))
     loss = performance_training.potential_loss(ours, hand_written.inviscid_burgers(equation), interaction, 0.3)
     expected = ours.problem.objective(theta[None], 1, 0.3, interaction).square().sum()
     assert float(loss(theta)) == pytest.approx(float(expected), rel=1e-12)
