@@ -59,6 +59,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert path.exists() or path.parent == STUDIES, target
 
 
+@pytest.mark.slow
 def test_own_measurements_train_both_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "inversion.md").read_text(), re.DOTALL)
     waves = np.sin(np.linspace(0, 2 * np.pi, 128, endpoint=False)) * np.linspace(1.0, 0.9, 13)[:, None]

@@ -141,6 +141,7 @@ def test_a_process_that_is_killed_is_told_and_ends_the_others():
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_goes_on_where_it_was_and_runs_nothing_twice(whole, monkeypatch):
     begun = steps(section(seeds=[0, 3]))
     for _ in range(5):  # the first is there before any training

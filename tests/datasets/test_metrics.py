@@ -163,6 +163,7 @@ def test_a_server_that_fails_does_not_end_a_training(dataset, monkeypatch, caplo
     assert epochs(dataset) == [1]
 
 
+@pytest.mark.slow
 def test_metrics_arrive_in_a_real_store(dataset, monkeypatch, tmp_path):
     monkeypatch.undo()
     import mlflow

@@ -50,6 +50,7 @@ def test_the_catalog_makes_it_and_keeps_its_metadata(tmp_path):
     assert catalog["a"].metadata == entry["metadata"]
 
 
+@pytest.mark.slow
 def test_the_preview_is_a_picture_of_the_first_simulation(tmp_path, trajectories, decode, shows_something):
     dataset = TensorDataset(str(tmp_path / "a.safetensors"))
     dataset.save(trajectories)
@@ -58,6 +59,7 @@ def test_the_preview_is_a_picture_of_the_first_simulation(tmp_path, trajectories
     assert shows_something(image)
 
 
+@pytest.mark.slow
 def test_observations_and_rollouts_have_pictures_too(tmp_path, trajectories, decode, shows_something):
     states, dataset = trajectories.tensors["trajectories"], TensorDataset(str(tmp_path / "a.safetensors"))
     mask = torch.zeros(states.shape, dtype=torch.bool)
@@ -70,7 +72,7 @@ def test_observations_and_rollouts_have_pictures_too(tmp_path, trajectories, dec
         assert shows_something(decode(dataset.preview())), kind
 
 
-@pytest.mark.parametrize("at", ["cells", "anywhere"])
+@pytest.mark.parametrize("at", ["cells", pytest.param("anywhere", marks=pytest.mark.slow)])
 def test_measurements_at_points_have_a_picture_of_the_cells_they_lie_in(
     tmp_path, trajectories, decode, shows_something, at
 ):

@@ -82,7 +82,7 @@ def test_a_uniform_flow_is_third_order_in_three_dimensions():
     assert order((24, 20, 16), speeds, exact, time=0.8, max_speed=1.0) == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("form", ["advective", "conservative"])
+@pytest.mark.parametrize("form", ["advective", pytest.param("conservative", marks=pytest.mark.slow)])
 def test_a_varying_flow_is_third_order_in_both_forms(form):
     def exact(x, t):
         a, b = tau_x(x[0]) - t, tau_y(x[1]) - t
@@ -96,7 +96,7 @@ def test_a_varying_flow_is_third_order_in_both_forms(form):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("form", ["advective", "conservative"])
+@pytest.mark.parametrize("form", [pytest.param("advective", marks=pytest.mark.slow), "conservative"])
 def test_a_flow_that_changes_direction_is_third_order(form):
     # dx/dt = sin x: tan(x/2) grows as exp(t).
     def exact(x, t):
@@ -109,8 +109,8 @@ def test_a_flow_that_changes_direction_is_third_order(form):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("direction", [1, -1])
-@pytest.mark.parametrize("boundary", [0.2, "neumann"])
+@pytest.mark.parametrize("direction", [1, pytest.param(-1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("boundary", [0.2, pytest.param("neumann", marks=pytest.mark.slow)])
 def test_what_flows_out_leaves_the_domain_to_third_order(direction, boundary):
     # A bump from the middle, half of it outside in the end.
     def exact(x, t):
@@ -121,7 +121,7 @@ def test_what_flows_out_leaves_the_domain_to_third_order(direction, boundary):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("direction", [pytest.param(1, marks=pytest.mark.slow), -1])
 def test_what_flows_in_has_the_boundary_value_to_third_order(direction):
     # In the steady state of the conservative form vu is the same everywhere: that of the wall where it enters.
     def exact(x, t):
@@ -133,7 +133,7 @@ def test_what_flows_in_has_the_boundary_value_to_third_order(direction):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("form", ["advective", "conservative"])
+@pytest.mark.parametrize("form", [pytest.param("advective", marks=pytest.mark.slow), "conservative"])
 def test_a_boundary_value_fills_the_domain(form):
     equation = advection((20, 6), 1.0, (0.8, 0.0), OPEN, form=form)
     end = simulate(equation, torch.zeros(1, 1, 20, 6, dtype=torch.float64), 30)[0, -1, 0]
@@ -146,7 +146,10 @@ def test_a_uniform_concentration_stays():
     assert torch.allclose(simulate(equation, start, 5)[:, -1], start, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("resolution", [(32,), (20, 14), (8, 6, 7)])
+@pytest.mark.parametrize(
+    "resolution",
+    [(32,), pytest.param((20, 14), marks=pytest.mark.slow), pytest.param((8, 6, 7), marks=pytest.mark.slow)],
+)
 def test_the_conservative_form_keeps_the_mean_to_rounding(resolution):
     flow = ("sin(x) + 0.4", "0.5 * cos(y - 1)", "0.3 * sin(z)")[: len(resolution)]
     equation = advection(resolution, 0.2, flow, form="conservative")
@@ -156,7 +159,14 @@ def test_the_conservative_form_keeps_the_mean_to_rounding(resolution):
     assert float((trajectory[:, 5] - trajectory[:, 0]).abs().max()) > 0.1
 
 
-@pytest.mark.parametrize("boundary", ["periodic", 0.0, {"x": {"lower": 0.0, "upper": "neumann"}, "y": "neumann"}])
+@pytest.mark.parametrize(
+    "boundary",
+    [
+        "periodic",
+        pytest.param(0.0, marks=pytest.mark.slow),
+        pytest.param({"x": {"lower": 0.0, "upper": "neumann"}, "y": "neumann"}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_step_is_stable_for_every_velocity_up_to_the_limit(boundary):
     equation = advection((20, 12), 0.3, (0.0, 0.0), boundary)
     generator = torch.Generator().manual_seed(0)
@@ -170,7 +180,11 @@ def test_the_step_is_stable_for_every_velocity_up_to_the_limit(boundary):
     assert (size[:, -1] <= 1.001 * size[:, 30]).all()
 
 
-@pytest.mark.parametrize("boundary", ["periodic", {**OPEN, "x": {"lower": 0.0, "upper": "neumann"}}], ids=str)
+@pytest.mark.parametrize(
+    "boundary",
+    ["periodic", pytest.param({**OPEN, "x": {"lower": 0.0, "upper": "neumann"}}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_the_advective_form_is_stable_for_every_velocity_field(boundary):
     equation = advection((24, 16), 0.3, (0.0, 0.0), boundary)
     generator = torch.Generator().manual_seed(0)
@@ -218,7 +232,9 @@ def test_a_constant_field_gives_what_its_number_gives(form):
     assert torch.allclose(one, both, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize(("form", "resolution"), [("advective", (5, 6, 7)), ("conservative", (14, 10))])
+@pytest.mark.parametrize(
+    ("form", "resolution"), [pytest.param("advective", (5, 6, 7), marks=pytest.mark.slow), ("conservative", (14, 10))]
+)
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     equation = advection(resolution, 0.2, (0.0,) * len(resolution), OPEN, form=form)
     generator = torch.Generator().manual_seed(3)
@@ -236,7 +252,11 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
 
 @pytest.mark.parametrize(
     ("form", "boundary", "kind"),
-    [("advective", OPEN, "field"), ("conservative", "periodic", "field"), ("advective", OPEN, "scalar")],
+    [
+        pytest.param("advective", OPEN, "field", marks=pytest.mark.slow),
+        ("conservative", "periodic", "field"),
+        pytest.param("advective", OPEN, "scalar", marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_the_gradient_passes_the_taylor_test_for_each_component(form, boundary, kind):

@@ -84,10 +84,12 @@ def mode_error(resolution, kinds, speeds, diffusivity, form):
 @pytest.mark.parametrize(
     ("kinds", "resolution", "speeds", "form"),
     [
-        (("periodic", "dirichlet"), (32, 26), (0.9, -0.5), "advective"),
-        (("dirichlet", "neumann"), (32, 26), (0.6, -0.7), "conservative"),
+        pytest.param(("periodic", "dirichlet"), (32, 26), (0.9, -0.5), "advective", marks=pytest.mark.slow),
+        pytest.param(("dirichlet", "neumann"), (32, 26), (0.6, -0.7), "conservative", marks=pytest.mark.slow),
         (("neumann", "periodic"), (32, 26), (0.3, 0.3), "advective"),
-        (("neumann", "periodic", "dirichlet"), (18, 14, 16), (-0.2, 0.1, 0.15), "advective"),
+        pytest.param(
+            ("neumann", "periodic", "dirichlet"), (18, 14, 16), (-0.2, 0.1, 0.15), "advective", marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )
@@ -97,7 +99,7 @@ def test_the_scheme_is_second_order_for_every_boundary(kinds, resolution, speeds
     assert math.log2(coarse / fine) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("direction", [pytest.param(1, marks=pytest.mark.slow), -1])
 def test_a_flow_against_a_wall_has_its_steady_layer_to_second_order(direction):
     errors = []
     for n in (24, 48):
@@ -112,6 +114,7 @@ def test_a_flow_against_a_wall_has_its_steady_layer_to_second_order(direction):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_varying_velocity_and_diffusivity_are_second_order():
     # Each grid has three times the cells of the one before, so that it has cells with the same centres.
     results = []
@@ -127,7 +130,11 @@ def test_varying_velocity_and_diffusivity_are_second_order():
     assert math.log(ratio, 3) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("boundary", ["periodic", {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "boundary",
+    [pytest.param("periodic", marks=pytest.mark.slow), {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}],
+    ids=str,
+)
 def test_the_step_is_stable_for_all_parameters_up_to_the_limits(boundary):
     equation = transport((20, 12), 0.2, (0.0, 0.0), 0.0, boundary)
     generator = torch.Generator().manual_seed(0)
@@ -154,6 +161,7 @@ def test_the_conservative_form_keeps_the_mean_to_rounding():
     assert float((trajectory[:, 5] - trajectory[:, 0]).abs().max()) > 0.1
 
 
+@pytest.mark.slow
 def test_without_one_part_it_is_the_other_equation():
     common = {
         "domain": {"x": {"size": 3.0, "resolution": 16}, "y": {"size": 2.0, "resolution": 12}},
@@ -175,7 +183,9 @@ def test_without_one_part_it_is_the_other_equation():
         assert not torch.allclose(found, start, atol=1e-2)
 
 
-@pytest.mark.parametrize(("form", "resolution"), [("advective", (14, 10)), ("conservative", (5, 6, 7))])
+@pytest.mark.parametrize(
+    ("form", "resolution"), [("advective", (14, 10)), pytest.param("conservative", (5, 6, 7), marks=pytest.mark.slow)]
+)
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     equation = transport(resolution, 0.05, (0.0,) * len(resolution), 0.1, MIXED, form=form)
     generator = torch.Generator().manual_seed(3)
@@ -193,7 +203,9 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
 
 
 # Steps between rounding, which is near where the loss curves little, and the third order of a rough velocity.
-@pytest.mark.parametrize(("kind", "largest"), [("field", 1.2e-4), ("scalar", 1.2e-3)])
+@pytest.mark.parametrize(
+    ("kind", "largest"), [pytest.param("field", 1.2e-4, marks=pytest.mark.slow), ("scalar", 1.2e-3)]
+)
 def test_the_gradient_passes_the_taylor_test_for_each_parameter(kind, largest):
     equation = transport((12, 9), 0.1, (0.5, -0.5), 0.3, MIXED)
     generator = torch.Generator().manual_seed(4)

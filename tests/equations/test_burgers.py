@@ -61,7 +61,7 @@ def error(resolution, steps, time=1.0, convection=1.0, max_speed=0.6, **keys):
     return float((end - exact(equation, time, convection=convection)).abs().max())
 
 
-@pytest.mark.parametrize("shape", [(1,), (1, 1)], ids=["1d", "2d"])
+@pytest.mark.parametrize("shape", [(1,), pytest.param((1, 1), marks=pytest.mark.slow)], ids=["1d", "2d"])
 def test_time_splitting_is_second_order(shape):
     # One sub-step in each run, and the same grid: differences of results show the error of time alone.
     resolution = tuple(n for n, _ in zip((24, 20), shape, strict=False))
@@ -74,14 +74,20 @@ def test_time_splitting_is_second_order(shape):
     assert math.log2(ratio) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("convection", [1.0, -1.7])
-@pytest.mark.parametrize("resolutions", [[(32,), (64,)], [(32, 28), (64, 56)]], ids=["1d", "2d"])
+@pytest.mark.parametrize("convection", [1.0, pytest.param(-1.7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "resolutions", [[(32,), (64,)], pytest.param([(32, 28), (64, 56)], marks=pytest.mark.slow)], ids=["1d", "2d"]
+)
 def test_upwind_differences_are_third_order(resolutions, convection):
     coarse, fine = (error(r, 100, convection=convection) for r in resolutions)
     assert math.log2(coarse / fine) == pytest.approx(3, abs=0.35)
 
 
-@pytest.mark.parametrize(("resolution", "bound"), [((64, 48), 2e-4), ((24, 22, 20), 5e-3)], ids=["2d", "3d"])
+@pytest.mark.parametrize(
+    ("resolution", "bound"),
+    [((64, 48), 2e-4), pytest.param((24, 22, 20), 5e-3, marks=pytest.mark.slow)],
+    ids=["2d", "3d"],
+)
 def test_a_non_square_grid_follows_the_exact_solution(resolution, bound):
     assert error(resolution, 20) < bound
 
@@ -94,7 +100,7 @@ def test_the_spectral_scheme_is_exact_but_for_fourth_order_in_time(convection):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.1)
 
 
-@pytest.mark.parametrize("scheme", ["upwind", "spectral"])
+@pytest.mark.parametrize("scheme", [pytest.param("upwind", marks=pytest.mark.slow), "spectral"])
 def test_the_step_is_stable_for_every_viscosity_and_convection(scheme):
     shape = (48,) if scheme == "spectral" else (48, 30)
     equation = burgers(shape, 0.1, max_speed=3.0, max_convection=1.5, scheme=scheme)
@@ -129,8 +135,8 @@ def test_the_spectral_scheme_conserves_the_mean_in_one_dimension():
     assert states.mean(dim=3).diff(dim=1).abs().max() < 1e-12
 
 
-@pytest.mark.parametrize("scheme", ["upwind", "spectral"])
-@pytest.mark.parametrize("name", ["viscosity", "convection"])
+@pytest.mark.parametrize("scheme", ["upwind", pytest.param("spectral", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["viscosity", pytest.param("convection", marks=pytest.mark.slow)])
 def test_the_gradient_passes_the_taylor_test(scheme, name):
     equation = burgers((32,), 0.1, scheme=scheme)
     start, stepper = exact(equation, 0.0), Stepper(equation)
@@ -150,7 +156,9 @@ def test_the_gradient_passes_the_taylor_test(scheme, name):
     assert ((orders > 1.95) & (orders < 2.05)).all()
 
 
-@pytest.mark.parametrize(("scheme", "shape"), [("upwind", (10, 8, 9)), ("spectral", (32,))])
+@pytest.mark.parametrize(
+    ("scheme", "shape"), [pytest.param("upwind", (10, 8, 9), marks=pytest.mark.slow), ("spectral", (32,))]
+)
 def test_the_traced_step_of_a_batch_equals_the_plain_steps(scheme, shape):
     equation = burgers(shape, 0.2, scheme=scheme)
     start = torch.cat([exact(equation, 0.0), exact(equation, 0.5)])
@@ -206,6 +214,7 @@ def test_the_cole_hopf_truth_solves_the_equation_and_starts_and_ends_as_it_shoul
     assert [len(v) for v in problem["points"]()] == [256, 100]
 
 
+@pytest.mark.slow
 def test_one_dimensional_flow_in_two_dimensions_equals_the_one_dimensional_solver():
     line, plane = burgers((48,), 0.05), burgers((48, 10), 0.05)
     start = exact(line, 0.0)
@@ -218,6 +227,7 @@ def test_one_dimensional_flow_in_two_dimensions_equals_the_one_dimensional_solve
     assert two[1].abs().max() == 0
 
 
+@pytest.mark.slow
 def test_swapping_the_axes_swaps_the_solution():
     equation, swapped = burgers((32, 24), 0.05), burgers((24, 32), 0.05)
     start = exact(equation, 0.0)

@@ -104,16 +104,16 @@ def error(n, kinds, nodes, average, offset):
     ("kinds", "nodes"),
     [
         (("dirichlet",), "cell"),
-        (("dirichlet",), "vertex"),
-        (("periodic",), "cell"),
-        (("mixed",), "cell"),
-        (("dirichlet", "dirichlet"), "cell"),
-        (("dirichlet", "dirichlet"), "vertex"),
-        (("neumann", "neumann"), "cell"),
-        (("periodic", "periodic"), "cell"),
-        (("periodic", "dirichlet"), "cell"),
-        (("mixed", "periodic"), "cell"),
-        (("neumann", "mixed"), "cell"),
+        pytest.param(("dirichlet",), "vertex", marks=pytest.mark.slow),
+        pytest.param(("periodic",), "cell", marks=pytest.mark.slow),
+        pytest.param(("mixed",), "cell", marks=pytest.mark.slow),
+        pytest.param(("dirichlet", "dirichlet"), "cell", marks=pytest.mark.slow),
+        pytest.param(("dirichlet", "dirichlet"), "vertex", marks=pytest.mark.slow),
+        pytest.param(("neumann", "neumann"), "cell", marks=pytest.mark.slow),
+        pytest.param(("periodic", "periodic"), "cell", marks=pytest.mark.slow),
+        pytest.param(("periodic", "dirichlet"), "cell", marks=pytest.mark.slow),
+        pytest.param(("mixed", "periodic"), "cell", marks=pytest.mark.slow),
+        pytest.param(("neumann", "mixed"), "cell", marks=pytest.mark.slow),
     ],
     ids=lambda v: "-".join(v) if isinstance(v, tuple) else v,
 )
@@ -189,9 +189,12 @@ def test_nodes_begin_and_end_on_the_walls():
     assert u[0].abs().max() == u[-1].abs().max() == u[:, 0].abs().max() == u[:, -1].abs().max() == 0
 
 
-@pytest.mark.parametrize("execution", ["plain", "traced"])
-@pytest.mark.parametrize("name", ["diffusivity", "reaction", "source"])
-@pytest.mark.parametrize("nodes", ["cell", "vertex"])
+@pytest.mark.parametrize("execution", ["plain", pytest.param("traced", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["diffusivity", pytest.param("reaction", marks=pytest.mark.slow), pytest.param("source", marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("nodes", ["cell", pytest.param("vertex", marks=pytest.mark.slow)])
 def test_the_gradient_with_respect_to_each_field_passes_the_taylor_test(name, execution, nodes):
     boundary = 0.3 if nodes == "vertex" else {"x": "periodic", "y": {"lower": 0.3, "upper": "neumann"}}
     equation = elliptic((12, 9), boundary, nodes)

@@ -57,7 +57,11 @@ def test_time_is_first_order():
 
 @pytest.mark.parametrize(
     ("resolution", "formulas", "boundary"),
-    [((20,), START, "periodic"), ((14, 12), START_2D, "periodic"), ((14, 12), WALLS, "neumann")],
+    [
+        pytest.param((20,), START, "periodic", marks=pytest.mark.slow),
+        pytest.param((14, 12), START_2D, "periodic", marks=pytest.mark.slow),
+        ((14, 12), WALLS, "neumann"),
+    ],
     ids=["1d", "2d", "walls"],
 )
 def test_space_is_second_order(resolution, formulas, boundary):
@@ -163,6 +167,7 @@ def test_concentrations_too_large_for_the_step_are_refused_with_the_way_out():
         simulate(equation, start(equation, {"v": 2.5}), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(TRUE))
 def test_the_gradient_passes_the_taylor_test(name):
     equation = reaction((16, 12), 3.0, 4)
@@ -210,7 +215,11 @@ def test_all_four_parameters_come_back_from_noisy_states_within_their_standard_d
     assert ((guess - true).abs() < 3 * std).all()
 
 
-@pytest.mark.parametrize("resolution", [(20,), (12, 10), (8, 6, 7)], ids=["1d", "2d", "3d"])
+@pytest.mark.parametrize(
+    "resolution",
+    [(20,), pytest.param((12, 10), marks=pytest.mark.slow), pytest.param((8, 6, 7), marks=pytest.mark.slow)],
+    ids=["1d", "2d", "3d"],
+)
 def test_the_traced_step_of_a_batch_equals_the_plain_steps(resolution):
     equation = reaction(resolution, 0.5, 2, boundary="neumann")
     states = start(equation, simulations=2)

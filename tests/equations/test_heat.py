@@ -85,10 +85,10 @@ def mode_error(resolution, kinds, diffusivity=0.3, form="divergence", order=2):
     ("kinds", "resolution"),
     [
         (("dirichlet-neumann",), (24,)),
-        (("periodic", "dirichlet"), (20, 16)),
-        (("dirichlet-neumann", "periodic"), (20, 16)),
-        (("neumann-dirichlet", "neumann"), (20, 16)),
-        (("neumann", "periodic", "dirichlet-neumann"), (12, 10, 8)),
+        pytest.param(("periodic", "dirichlet"), (20, 16), marks=pytest.mark.slow),
+        pytest.param(("dirichlet-neumann", "periodic"), (20, 16), marks=pytest.mark.slow),
+        pytest.param(("neumann-dirichlet", "neumann"), (20, 16), marks=pytest.mark.slow),
+        pytest.param(("neumann", "periodic", "dirichlet-neumann"), (12, 10, 8), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -100,11 +100,11 @@ def test_differences_are_second_order_for_every_boundary(kinds, resolution):
 @pytest.mark.parametrize(
     ("kinds", "resolution"),
     [
-        (("dirichlet",), (12,)),
+        pytest.param(("dirichlet",), (12,), marks=pytest.mark.slow),
         (("neumann",), (16,)),
-        (("periodic", "dirichlet-neumann"), (20, 18)),
-        (("neumann-dirichlet", "neumann"), (14, 16)),
-        (("dirichlet", "periodic", "neumann-dirichlet"), (8, 12, 7)),
+        pytest.param(("periodic", "dirichlet-neumann"), (20, 18), marks=pytest.mark.slow),
+        pytest.param(("neumann-dirichlet", "neumann"), (14, 16), marks=pytest.mark.slow),
+        pytest.param(("dirichlet", "periodic", "neumann-dirichlet"), (8, 12, 7), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -161,11 +161,13 @@ def legendre(n, x):
 @pytest.mark.parametrize(
     ("form", "lower", "upper", "boundary"),
     [
-        ("divergence-2", 0.0, 3**-0.5, {"x": {"lower": "neumann", "upper": 0.0}}),
-        ("divergence-3", -(5**-0.5), 5**-0.5, "neumann"),
-        ("divergence-3", 0.0, 0.6**0.5, 0.0),
+        pytest.param("divergence-2", 0.0, 3**-0.5, {"x": {"lower": "neumann", "upper": 0.0}}, marks=pytest.mark.slow),
+        pytest.param("divergence-3", -(5**-0.5), 5**-0.5, "neumann", marks=pytest.mark.slow),
+        pytest.param("divergence-3", 0.0, 0.6**0.5, 0.0, marks=pytest.mark.slow),
         ("nondivergence", 0.0, 2 * math.pi, "periodic"),
-        ("nondivergence", 0.0, math.pi / 2, {"x": {"lower": 0.0, "upper": "neumann"}}),
+        pytest.param(
+            "nondivergence", 0.0, math.pi / 2, {"x": {"lower": 0.0, "upper": "neumann"}}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_varying_diffusivity_has_its_exact_solution_to_second_order(form, lower, upper, boundary):
@@ -195,7 +197,12 @@ def smooth_start(equation):
 
 
 @pytest.mark.parametrize(
-    ("form", "boundary"), [("divergence", MIXED), ("nondivergence", MIXED), ("divergence", "periodic")]
+    ("form", "boundary"),
+    [
+        pytest.param("divergence", MIXED, marks=pytest.mark.slow),
+        ("nondivergence", MIXED),
+        pytest.param("divergence", "periodic", marks=pytest.mark.slow),
+    ],
 )
 def test_a_diffusivity_that_varies_along_all_axes_is_second_order(form, boundary):
     # Each grid has three times the cells of the one before, so that it has cells with the same centres.
@@ -209,6 +216,7 @@ def test_a_diffusivity_that_varies_along_all_axes_is_second_order(form, boundary
     assert math.log(ratio, 3) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_time_stepping_is_second_order():
     results = []
     for steps in (6, 12, 24):
@@ -221,8 +229,10 @@ def test_time_stepping_is_second_order():
     assert math.log2(ratio) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("form", ["divergence", "nondivergence"])
-@pytest.mark.parametrize("boundary", ["periodic", {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}])
+@pytest.mark.parametrize("form", ["divergence", pytest.param("nondivergence", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "boundary", ["periodic", pytest.param({"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}, marks=pytest.mark.slow)]
+)
 def test_the_step_is_stable_for_every_diffusivity_up_to_the_limit(form, boundary):
     equation = heat((20, 12), 0.1, 1.0, boundary, maximum=30.0, form=form)
     generator = torch.Generator().manual_seed(0)
@@ -236,7 +246,9 @@ def test_the_step_is_stable_for_every_diffusivity_up_to_the_limit(form, boundary
     assert torch.allclose(end[0], start[0], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("boundary", ["periodic", {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}])
+@pytest.mark.parametrize(
+    "boundary", ["periodic", pytest.param({"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}, marks=pytest.mark.slow)]
+)
 def test_with_order_4_slopes_never_grow_for_any_diffusivity_up_to_the_limit(boundary):
     """-Δ is symmetric, and with it the step, in the product <u, -Δv>: its norm does not grow if the step is stable."""
     equation = heat((20, 12), 0.1, 1.0, boundary, maximum=30.0, form="nondivergence", order=4)
@@ -265,8 +277,8 @@ def test_with_order_4_slopes_never_grow_for_any_diffusivity_up_to_the_limit(boun
 @pytest.mark.parametrize(
     ("boundary", "resolution"),
     [
-        ("periodic", (20, 14)),
-        ("neumann", (20, 14)),
+        pytest.param("periodic", (20, 14), marks=pytest.mark.slow),
+        pytest.param("neumann", (20, 14), marks=pytest.mark.slow),
         ({"x": "periodic", "y": "neumann", "z": "periodic"}, (8, 6, 7)),
     ],
 )
@@ -293,7 +305,11 @@ def test_a_constant_field_gives_what_its_number_gives():
 
 @pytest.mark.parametrize(
     ("form", "resolution", "order"),
-    [("nondivergence", (24,), 2), ("divergence", (6, 5, 7), 2), ("nondivergence", (12, 9), 4)],
+    [
+        ("nondivergence", (24,), 2),
+        pytest.param("divergence", (6, 5, 7), 2, marks=pytest.mark.slow),
+        pytest.param("nondivergence", (12, 9), 4, marks=pytest.mark.slow),
+    ],
 )
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution, order):
     equation = heat(resolution, 0.1, VARYING[len(resolution)], MIXED, form=form, order=order)
@@ -313,11 +329,11 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution, ord
 @pytest.mark.parametrize(
     ("form", "boundary", "kind", "order"),
     [
-        ("divergence", MIXED, "field", 2),
+        pytest.param("divergence", MIXED, "field", 2, marks=pytest.mark.slow),
         ("nondivergence", "periodic", "field", 2),
-        ("divergence", MIXED, "scalar", 2),
-        ("nondivergence", MIXED, "field", 4),
-        ("nondivergence", MIXED, "scalar", 4),
+        pytest.param("divergence", MIXED, "scalar", 2, marks=pytest.mark.slow),
+        pytest.param("nondivergence", MIXED, "field", 4, marks=pytest.mark.slow),
+        pytest.param("nondivergence", MIXED, "scalar", 4, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -342,6 +358,7 @@ def test_the_gradient_passes_the_taylor_test(form, boundary, kind, order):
     assert ((orders > 1.95) & (orders < 2.05)).all()
 
 
+@pytest.mark.slow
 def test_swapping_the_axes_swaps_the_solution():
     boundary = {"x": {"lower": 0.4, "upper": "neumann"}, "y": "periodic"}
     other = {"x": "periodic", "y": {"lower": 0.4, "upper": "neumann"}}
@@ -353,6 +370,7 @@ def test_swapping_the_axes_swaps_the_solution():
     assert torch.allclose(second.transpose(2, 3), first, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_walls_of_different_temperature_end_in_the_straight_line_between_them():
     equation = heat((15,), 1.0, 0.8, {"x": {"lower": 2.0, "upper": -1.0}}, size=(1.5,))
     (s,) = points(equation)

@@ -60,6 +60,7 @@ def test_steady_flow_in_a_potential_stays_steady_with_second_order():
     assert order(errors) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_time_is_third_order():
     results = []
     for steps in (4, 8, 16):
@@ -121,7 +122,9 @@ def test_a_potential_that_is_a_number_is_no_force():
     assert torch.allclose(number, field, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("size", [0.1, 10.0, 1e4])
+@pytest.mark.parametrize(
+    "size", [pytest.param(0.1, marks=pytest.mark.slow), pytest.param(10.0, marks=pytest.mark.slow), 1e4]
+)
 def test_the_step_is_stable_for_every_potential_and_state(size):
     equation, _ = flow(64, 0.1, max_speed=3.0)
     assert equation.config.parameter_limits == {"potential": (-math.inf, math.inf)}

@@ -140,8 +140,16 @@ def test_the_mean_of_the_vorticity_stays_whatever_the_mean_of_the_force():
     assert torch.allclose(*ends, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("viscosity", [0.0, 1e-3, 1.0, 1e4])
-@pytest.mark.parametrize("drag", [0.0, 50.0])
+@pytest.mark.parametrize(
+    "viscosity",
+    [
+        0.0,
+        pytest.param(1e-3, marks=pytest.mark.slow),
+        pytest.param(1.0, marks=pytest.mark.slow),
+        pytest.param(1e4, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("drag", [0.0, pytest.param(50.0, marks=pytest.mark.slow)])
 def test_the_step_is_stable_for_every_viscosity_and_drag(viscosity, drag):
     equation = flow(dt=0.3, max_speed=1.0, viscosity=viscosity, drag=drag)
     noise = torch.randn(1, 1, 24, 20, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

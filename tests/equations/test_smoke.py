@@ -220,8 +220,12 @@ def test_smoke_that_leaves_through_an_open_side_is_gone_and_clean_air_follows():
     assert states[:, -1, 0].abs().max() < 1e-4
 
 
-@pytest.mark.parametrize("boundary", ["closed", "periodic", CHANNEL], ids=["closed", "periodic", "channel"])
-@pytest.mark.parametrize("inflow_rate", [0.0, 1.5])
+@pytest.mark.parametrize(
+    "boundary",
+    ["closed", pytest.param("periodic", marks=pytest.mark.slow), pytest.param(CHANNEL, marks=pytest.mark.slow)],
+    ids=["closed", "periodic", "channel"],
+)
+@pytest.mark.parametrize("inflow_rate", [0.0, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_smoke_in_a_box_changes_by_what_enters_to_rounding(boundary, inflow_rate):
     equation = smoke(boundary=boundary, inflow_rate=inflow_rate, inflow="exp(-20*((x-0.4)**2 + (y-0.3)**2))")
     amounts = [total(equation, s) for s in simulate(equation, random_state(equation, 2), 3).unbind(1)]
@@ -232,6 +236,7 @@ def test_smoke_in_a_box_changes_by_what_enters_to_rounding(boundary, inflow_rate
         assert torch.allclose(after - before, torch.full_like(before, entering), rtol=0, atol=1e-12 * float(before[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", BOXES.values(), ids=BOXES)
 def test_the_velocity_has_no_divergence_after_each_step_even_if_it_had_before(boundary):
     equation = smoke(boundary=boundary)
@@ -245,6 +250,7 @@ def test_the_velocity_has_no_divergence_after_each_step_even_if_it_had_before(bo
         assert divergence(equation, start).abs().max() < 1e-12 * largest
 
 
+@pytest.mark.slow
 def test_layered_smoke_is_in_equilibrium():
     equation = smoke(inflow_rate=0.0, diffusivity=0.0)
     start = state(equation, smoke=lambda x, y: 1.5 - y + 0.3 * y**2)
@@ -253,6 +259,7 @@ def test_layered_smoke_is_in_equilibrium():
     assert torch.allclose(end, start, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", BOXES.values(), ids=BOXES)
 def test_the_traced_step_equals_the_plain_step_and_keeps_the_padding_zero(boundary):
     equation = smoke(boundary=boundary)
@@ -267,7 +274,15 @@ def test_the_traced_step_equals_the_plain_step_and_keeps_the_padding_zero(bounda
     assert torch.equal(to_tensor(to_fields(found, equation.layout), equation.layout), found)
 
 
-@pytest.mark.parametrize("name", ["buoyancy", "inflow_rate", "viscosity", "diffusivity"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("buoyancy", marks=pytest.mark.slow),
+        "inflow_rate",
+        pytest.param("viscosity", marks=pytest.mark.slow),
+        pytest.param("diffusivity", marks=pytest.mark.slow),
+    ],
+)
 def test_the_gradient_passes_the_taylor_test(name):
     equation = smoke(boundary=OPEN_TOP, max_viscosity=0.02)
     start = random_state(equation, 2)
@@ -284,7 +299,11 @@ def test_the_gradient_passes_the_taylor_test(name):
     assert ((orders(remainders) > 1.95) & (orders(remainders) < 2.05)).all()
 
 
-@pytest.mark.parametrize("boundary", ["closed", OPEN_TOP, "periodic"], ids=["closed", "open top", "periodic"])
+@pytest.mark.parametrize(
+    "boundary",
+    [pytest.param("closed", marks=pytest.mark.slow), OPEN_TOP, pytest.param("periodic", marks=pytest.mark.slow)],
+    ids=["closed", "open top", "periodic"],
+)
 def test_the_step_is_stable_over_the_whole_range_of_its_parameters(boundary):
     equation = smoke(boundary=boundary)
     most = equation.config.largest_viscosity
@@ -317,6 +336,7 @@ def test_a_mirrored_start_gives_the_mirrored_flow():
     assert torch.allclose(other[sideways], -one[sideways].flip(1), atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_flow_in_a_plane_is_the_same_in_three_dimensions():
     plane = smoke((8, 9), 0.06, size=(1.0, 1.25), inflow="exp(-20*((x-0.4)**2 + (y-0.3)**2))")
     inflow = "exp(-20*((x-0.4)**2 + (z-0.3)**2))"

@@ -12,7 +12,7 @@ from hyco.training.final import final_synthetic_model
 NO_DIFFUSION = {"parameters": {"diffusivity": 0.0}}
 
 
-@pytest.mark.parametrize("resolution", [None, {"x": 16}])
+@pytest.mark.parametrize("resolution", [None, pytest.param({"x": 16}, marks=pytest.mark.slow)])
 def test_the_gradient_through_the_corrected_rollout_passes_a_taylor_test(make_corrections, resolution):
     trainer = make_corrections(NO_DIFFUSION, resolution).hybrid()
     model = trainer.synthetic.model
@@ -55,6 +55,7 @@ def test_the_gradient_through_the_corrected_rollout_passes_a_taylor_test(make_co
     assert 1.9 < math.log2(rest[0] / rest[1]) < 2.1
 
 
+@pytest.mark.slow
 def test_the_final_model_holds_all_that_it_is_made_of(lacking, tmp_path):
     """Equation, parameters and network come from the file alone, and give the same rollout to the bit."""
     trainer = lacking.hybrid(synthetic={"ema_decay": 0.9}, epochs=3, warmup_epochs=1)

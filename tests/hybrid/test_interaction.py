@@ -154,7 +154,7 @@ def test_trajectories_that_are_not_finite_are_left_out(problem, monkeypatch, cap
     assert record["metrics"]["synthetic_loss"] is not None
 
 
-@pytest.mark.parametrize("source", ["trajectories", "distribution"])
+@pytest.mark.parametrize("source", [pytest.param("trajectories", marks=pytest.mark.slow), "distribution"])
 def test_a_killed_run_with_fresh_states_resumes_to_the_bit(problem, assert_resumable, source):
     known = {"length_scale": 0.8, "amplitude": 1.0} if source == "distribution" else {}
     interaction = SMALL | {"source": source, "steps": 5} | known

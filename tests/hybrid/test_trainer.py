@@ -68,7 +68,12 @@ def test_adaptive_interleaving_updates_a_settled_physics_less_often(problem):
 
 @pytest.mark.parametrize(
     ("network", "physics", "teaching"),
-    [(0.7, 0.7, True), (1.0, 0.7, True), (0.7, 1.0, True), (1.0, 1.0, False)],
+    [
+        pytest.param(0.7, 0.7, True, marks=pytest.mark.slow),
+        (1.0, 0.7, True),
+        pytest.param(0.7, 1.0, True, marks=pytest.mark.slow),
+        pytest.param(1.0, 1.0, False, marks=pytest.mark.slow),
+    ],
 )
 def test_every_window_is_filled_where_predictions_teach_and_only_there(
     make_problem, monkeypatch, network, physics, teaching
@@ -89,7 +94,9 @@ def test_every_window_is_filled_where_predictions_teach_and_only_there(
     assert [bool((starts[later] != 0).all()) for starts in seen] == [teaching] * 2
 
 
-@pytest.mark.parametrize("killed_after", [1, 3, 5])
+@pytest.mark.parametrize(
+    "killed_after", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(problem, assert_equal_bundles, tmp_path, killed_after):
     whole = list(problem.hybrid().train())
     interrupted = problem.hybrid().train()
@@ -194,8 +201,8 @@ def test_the_trainers_are_usable_alone(problem):
     assert synthetic.rollout(starts, 3).shape == physical.model.rollout(starts, 3).shape == (3, 3, 1, 32)
 
 
-@pytest.mark.parametrize("order", [{"sequential": True}, {"correction": True}])
-@pytest.mark.parametrize("suppressed", [True, False])
+@pytest.mark.parametrize("order", [{"sequential": True}, pytest.param({"correction": True}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("suppressed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_fit_before_the_network_has_a_limit_that_is_reported(problem, order, suppressed, caplog):
     physical = HARD | {"max_iterations": 1, "suppress_convergence_errors": suppressed}
     trainer = problem.hybrid(epochs=2, warmup_epochs=0, calibration_iterations=2, physical=physical, **order)
@@ -226,6 +233,7 @@ def test_a_training_that_ended_with_an_error_does_not_go_on_as_if_there_were_non
         next(problem.hybrid(physical=physical, **options).train(checkpoint, resume=True))
 
 
+@pytest.mark.slow
 def test_estimated_initial_states_reach_a_network_that_learns_from_the_physics(make_problem, assert_resumable):
     problem = make_problem({"initial_state": "full", "noise": 0.05})
     trainers = []

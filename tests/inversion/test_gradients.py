@@ -167,6 +167,7 @@ def test_every_equation_is_here():
     assert sorted(CASES) == sorted(EQUATIONS.built_in)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", pairs(), ids=IDS)
 def test_the_gradient_passes_the_taylor_test(pair):
     p = problem(*pair)
@@ -184,6 +185,7 @@ def test_the_gradient_passes_the_taylor_test(pair):
     assert 1.95 < float(slopes[-1]) < 2.05, slopes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pair", [p for p in pairs() if p[3] != "field"], ids=[i for i in IDS if not i.endswith("field")]
 )

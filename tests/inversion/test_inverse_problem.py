@@ -69,8 +69,12 @@ LINEAR = {
     ("parameters", "equation"),
     [
         ([VISCOSITY], LINE),
-        ([LINEAR], HEAT),
-        ([{"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.4, "prior_std": 0.05}], HEAT),
+        pytest.param([LINEAR], HEAT, marks=pytest.mark.slow),
+        pytest.param(
+            [{"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.4, "prior_std": 0.05}],
+            HEAT,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["number", "formula", "fourier"],
 )
@@ -82,6 +86,7 @@ def test_the_batched_jacobian_equals_reverse_mode_to_a_millionth(parameters, equ
     assert float((batched - exact).abs().max() / exact.abs().max()) < 1e-6
 
 
+@pytest.mark.slow
 def test_levenberg_marquardt_and_lbfgs_find_the_same_minimum_and_the_first_needs_few_simulations():
     found = {}
     for method in ("Levenberg-Marquardt", "L-BFGS-B", "Adam"):
@@ -106,6 +111,7 @@ def test_two_numbers_of_a_formula_are_recovered_within_their_intervals():
         assert entry.identifiable
 
 
+@pytest.mark.slow
 def test_growing_horizons_and_many_starts_find_the_same_minimum():
     plain = trainer([VISCOSITY], abs_tol=1e-10)
     plain.update()
@@ -117,6 +123,7 @@ def test_growing_horizons_and_many_starts_find_the_same_minimum():
     assert len(many.update().ends) == 5
 
 
+@pytest.mark.slow
 def test_a_horizon_of_which_only_the_start_is_measured_is_left_out():
     """Measured states at t = 0 do not tell which of several starts is the best."""
     times = {"initial_state": "full", "time": {"mode": "uniform", "every": 3}}
@@ -142,7 +149,7 @@ def test_two_parameters_that_enter_as_a_product_are_told():
     assert physics.model.values["viscosity.a"] * physics.model.values["viscosity.b"] == pytest.approx(0.1, abs=0.02)
 
 
-@pytest.mark.parametrize("prior", [None, {"length_scale": 0.8, "amplitude": 1.0}])
+@pytest.mark.parametrize("prior", [pytest.param(None, marks=pytest.mark.slow), {"length_scale": 0.8, "amplitude": 1.0}])
 def test_noisy_initial_states_are_estimated_and_widen_the_error_bars(prior):
     exact = trainer([VISCOSITY], observation={"noise": 0.05})
     exact.update()
@@ -158,6 +165,7 @@ def test_noisy_initial_states_are_estimated_and_widen_the_error_bars(prior):
     assert float((noisy.model.initial_states - truth).norm()) < float((measured - truth).norm())
 
 
+@pytest.mark.slow
 def test_the_std_with_noisy_initial_states_is_that_of_the_whole_covariance():
     physics = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"})
     physics.update()

@@ -138,6 +138,7 @@ def test_weights_depend_on_the_seed_and_on_nothing_else(name):
     assert not all(torch.equal(first[k], other[k]) for k in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_learns_one_batch_of_changes(name):
     """Of Burgers' equation: -u u_x + u_xx / 10, on 32 cells."""

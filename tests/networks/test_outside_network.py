@@ -27,6 +27,7 @@ def test_its_keys_are_checked_like_those_of_any_network(write_example, complete)
             parse(complete(synthetic={"network": STENCIL["network"] | changes}))
 
 
+@pytest.mark.slow
 def test_it_trains_in_a_hybrid_which_goes_on_and_is_read_back(write_example, complete, run_nodes, tmp_path):
     write_example("method.md", "my_network")
     sections = complete(synthetic=STENCIL)

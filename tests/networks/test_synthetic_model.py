@@ -144,6 +144,7 @@ def test_a_constant_that_is_large_beside_the_variation_is_taken_off_in_double_pr
     torch.testing.assert_close(stepper.denormalise(stepper.normalise(x)), x, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_one_batch_can_be_learnt_by_heart(name):
     torch.manual_seed(0)

@@ -84,7 +84,7 @@ def catalog(parameters=PARAMETERS):
     return DataCatalog(datasets)
 
 
-@pytest.mark.parametrize("name", [*available(), "__default__"])
+@pytest.mark.parametrize("name", [*available(), pytest.param("__default__", marks=pytest.mark.slow)])
 def test_a_pipeline_runs_from_parameters_to_a_report(name):
     data = catalog(PARAMETERS | {"profile": name == "hybrid"})
     if name in ("hybrid", "__default__"):
@@ -116,6 +116,7 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert data.exists(figure) == (name != "synthetic")
 
 
+@pytest.mark.slow
 def test_the_report_knows_what_the_hybrid_alone_learns():
     """Its own numbers with their truths, of which some have the same name as those of the physics alone."""
 
@@ -280,6 +281,7 @@ def own_measurements():
     return data
 
 
+@pytest.mark.slow
 def test_own_measurements_have_a_report_without_a_truth():
     data = own_measurements()
     pipeline = register_pipelines()["hybrid"].from_nodes("train_hybrid_models")

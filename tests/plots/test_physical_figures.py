@@ -138,8 +138,17 @@ def report(p: int, smallest: float = -2.0) -> dict[str, Any]:
     return judge(torch.diag(values.double()), torch.ones(p, dtype=torch.float64), names).to_dict()
 
 
-@pytest.mark.parametrize("p", [1, 2, 10, 40, 256])
-@pytest.mark.parametrize("methods", [1, 2])
+@pytest.mark.parametrize(
+    "p",
+    [
+        1,
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param(10, marks=pytest.mark.slow),
+        pytest.param(40, marks=pytest.mark.slow),
+        pytest.param(256, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("methods", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_singular_values_are_compared_with_the_threshold_on_a_logarithmic_axis(p: int, methods: int) -> None:
     figure = identifiability(dict.fromkeys(["physical", "hybrid_physical"][:methods], report(p)))
     axis = figure.axes[0]
@@ -245,6 +254,7 @@ def test_the_band_is_drawn_only_for_known_numbers_of_residuals() -> None:
     assert not residuals({"physical": summary}, ONE, 0.5).axes[0].collections
 
 
+@pytest.mark.slow
 def test_in_two_dimensions_one_is_white_and_what_was_not_observed_grey() -> None:
     space = np.zeros((3, *STAGGERED.shape))
     for channel in range(3):

@@ -168,8 +168,10 @@ def test_rollout_error_without_values_says_so(per_step: dict[str, Any]) -> None:
 # --- predictions
 
 
-@pytest.mark.parametrize("grid", [LINE, PLANE])
-@pytest.mark.parametrize("methods", [0, 1, 5])
+@pytest.mark.parametrize("grid", [LINE, pytest.param(PLANE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "methods", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_predictions_share_one_colour_scale_for_states_and_one_for_errors(grid: Grid, methods: int) -> None:
     truth, predicted = rollouts(grid, methods=methods)
     figure = predictions(truth, predicted, grid, dt=0.1, channels=("u", "v"), units=UNITS)
@@ -242,7 +244,7 @@ def test_errors_of_some_steps_stand_at_their_times() -> None:
     assert axis.lines[0].get_xdata() == pytest.approx([1.5, 4.0])
 
 
-@pytest.mark.parametrize("grid", [LINE, PLANE])
+@pytest.mark.parametrize("grid", [pytest.param(LINE, marks=pytest.mark.slow), PLANE])
 def test_a_prediction_that_diverges_neither_breaks_nor_dominates_the_figure(grid: Grid) -> None:
     truth, predicted = rollouts(grid)
     predicted["synthetic"][2:] = np.nan
@@ -254,8 +256,10 @@ def test_a_prediction_that_diverges_neither_breaks_nor_dominates_the_figure(grid
     to_array(figure)
 
 
-@pytest.mark.parametrize("grid", [LINE, PLANE])
-@pytest.mark.parametrize("value", [0.0, 3.0, 1e-12])
+@pytest.mark.parametrize("grid", [LINE, pytest.param(PLANE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "value", [0.0, pytest.param(3.0, marks=pytest.mark.slow), pytest.param(1e-12, marks=pytest.mark.slow)]
+)
 def test_constant_fields_without_error_have_a_colour_scale(grid: Grid, value: float) -> None:
     truth = np.full((1, 1, *grid.resolution), value)
     figure = predictions(truth, {"synthetic": truth}, grid, dt=1.0)
@@ -293,8 +297,8 @@ def test_a_single_state_on_a_line_is_drawn_as_lines_without_a_time(methods: int)
     assert not any("$t$" in text for text in texts(figure))
 
 
-@pytest.mark.parametrize("height", [3.0, 1.0])
-@pytest.mark.parametrize("methods", [0, 2])
+@pytest.mark.parametrize("height", [3.0, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("methods", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_single_state_in_a_plane_is_an_image_per_method_without_a_time(height: float, methods: int) -> None:
     grid = Grid(("x", "y"), (0.0, -1.0), (4.0, height), (8, 6))
     truth, predicted = rollouts(grid, steps=1, methods=methods)
@@ -441,7 +445,7 @@ def test_short_constant_or_missing_estimates_can_be_drawn(run: dict[str, Any]) -
 # --- animation
 
 
-@pytest.mark.parametrize("grid", [LINE, PLANE])
+@pytest.mark.parametrize("grid", [LINE, pytest.param(PLANE, marks=pytest.mark.slow)])
 def test_an_animation_has_few_frames_of_one_size_that_move(grid: Grid) -> None:
     truth, predicted = rollouts(grid, steps=4, methods=2)
     result = animate(truth, predicted, grid, dt=0.1, units=UNITS)
@@ -455,6 +459,7 @@ def test_an_animation_has_few_frames_of_one_size_that_move(grid: Grid) -> None:
     assert all((a != b).any() for a, b in pairwise(frames))
 
 
+@pytest.mark.slow
 def test_a_long_rollout_is_shortened_to_sixty_frames() -> None:
     truth = np.zeros((150, 1, 16))
     assert len(animate(truth, {}, LINE, dt=0.1)["frames"]) == 60

@@ -110,6 +110,7 @@ def test_heat_between_walls_on_coarser_grids_is_of_second_order():
     assert errors[2] < errors[1] / 3
 
 
+@pytest.mark.slow
 def test_burgers_on_coarser_grids_converges_to_the_fine_one():
     whole, data = model(BURGERS, None)
     x = torch.from_numpy(data.layout.grid.centers("x"))
@@ -123,6 +124,7 @@ def test_burgers_on_coarser_grids_converges_to_the_fine_one():
     assert min(orders) > 1.8, (errors, orders)
 
 
+@pytest.mark.slow
 def test_the_gradient_through_a_coarse_model_passes_a_taylor_test():
     """Errors of the linear prediction fall as h², for the viscosity and for the initial state."""
     coarse, data = model(BURGERS, {"x": 24}, "traced")

@@ -22,6 +22,7 @@ from hyco.stepping.stepper import Stepper
 
 CONF = Path(__file__).parents[2] / "conf"
 EXPERIMENTS = ["advection", "burgers_1d", "darcy", "gray_scott", "heat", "inviscid_burgers", "navier_stokes", "smoke"]
+QUICK = ("darcy", "heat", "inviscid_burgers")
 
 
 def equation_of(experiment):
@@ -33,7 +34,9 @@ def starts(equation, count):
     return equation.initial_states(count, 0.3 * size, 1.0, torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in EXPERIMENTS]
+)
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
 def test_one_graph_gives_the_plain_step_for_every_batch_size(experiment, own):
     """Shared parameters, or different ones for each sample."""
@@ -53,7 +56,10 @@ def test_one_graph_gives_the_plain_step_for_every_batch_size(experiment, own):
     assert len(traced._programs) == (2 if own else 1)
 
 
-@pytest.mark.parametrize("experiment", ["gray_scott", "heat", "navier_stokes"])
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param("gray_scott", marks=pytest.mark.slow), "heat", pytest.param("navier_stokes", marks=pytest.mark.slow)],
+)
 def test_gradients_are_those_of_the_plain_step(experiment):
     equation = equation_of(experiment)
     states = starts(equation, 2)
@@ -313,6 +319,7 @@ def test_a_selected_component_that_keeps_its_dimension_is_a_slice():
     assert called == ["narrow", "mul"]
 
 
+@pytest.mark.slow
 def test_transforms_take_memory_as_it_lies():
     """Nothing is transposed between the transforms of one step."""
     assert "permute" not in functions(equation_of("burgers_2d"))

@@ -35,8 +35,26 @@ def leaves(equation, count=2):
     return [v.clone().requires_grad_(True) for v in (start, *values.values())], list(values)
 
 
-@pytest.mark.parametrize("lengths", [(1,), (3,), (4, 2), (10,), (6, 3, 1), (50,)])
-@pytest.mark.parametrize("read", [None, (1, 4, 5, 10), (3,), (10,)])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        pytest.param((1,), marks=pytest.mark.slow),
+        pytest.param((3,), marks=pytest.mark.slow),
+        (4, 2),
+        pytest.param((10,), marks=pytest.mark.slow),
+        pytest.param((6, 3, 1), marks=pytest.mark.slow),
+        pytest.param((50,), marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        None,
+        pytest.param((1, 4, 5, 10), marks=pytest.mark.slow),
+        pytest.param((3,), marks=pytest.mark.slow),
+        pytest.param((10,), marks=pytest.mark.slow),
+    ],
+)
 def test_the_gradient_in_segments_is_that_of_the_whole_rollout(lengths, read):
     equation = heat()
     stepper, found = Stepper(equation), []
@@ -51,6 +69,7 @@ def test_the_gradient_in_segments_is_that_of_the_whole_rollout(lengths, read):
         assert torch.allclose(gradient, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
 
 
+@pytest.mark.slow
 def test_only_the_states_at_the_starts_of_segments_are_alive():
     alive, most = set(), 0
 

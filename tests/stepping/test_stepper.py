@@ -43,8 +43,8 @@ def states(equation, count):
     return random_smooth_states(grid, len(equation.layout.channels), count, 0.8, 1.0, torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("dimensions", [1, 2])
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("dimensions", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("batch", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_traced_step_equals_the_plain_step_to_rounding(dimensions, batch):
     equation = burgers(dimensions)
     start = states(equation, batch)
@@ -57,6 +57,7 @@ def test_the_traced_step_equals_the_plain_step_to_rounding(dimensions, batch):
     assert not torch.allclose(found, start, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_compiled_step_equals_the_plain_step_to_rounding():
     """Where there is no C++ compiler, `compiled` is the traced step; that must be equal, too."""
     equation = burgers(1)
@@ -68,7 +69,9 @@ def test_the_compiled_step_equals_the_plain_step_to_rounding():
     assert torch.allclose(found, Stepper(equation, "plain")(start, viscosity), rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("cells", [8, 12])  # by remainders of indices, and by slices of a wider field
+@pytest.mark.parametrize(
+    "cells", [8, pytest.param(12, marks=pytest.mark.slow)]
+)  # by remainders of indices, and by slices of a wider field
 def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
     domain = {"x": {"size": 0.2 * cells, "resolution": cells}, "y": {"size": 0.15 * cells, "resolution": cells}}
     velocity = {"velocity_x": 0.8, "velocity_y": -0.4}
@@ -115,6 +118,7 @@ def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch
     assert needed[3:] == [False] * 5
 
 
+@pytest.mark.slow
 def test_compiled_code_is_kept_in_the_users_cache(tmp_path):
     """The compiler must not have chosen a place of its own when it is told."""
     code = (
@@ -167,8 +171,8 @@ def test_each_sample_of_a_batch_has_its_own_parameter():
         assert torch.allclose(together[i], stepper(start, {"viscosity": value})[0], rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2])
-@pytest.mark.parametrize("execution", ["plain", "traced"])
+@pytest.mark.parametrize("dimensions", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("execution", ["plain", pytest.param("traced", marks=pytest.mark.slow)])
 def test_the_gradient_passes_the_taylor_test(dimensions, execution):
     equation = burgers(dimensions)
     start = states(equation, 2)

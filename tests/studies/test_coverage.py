@@ -16,7 +16,7 @@ def study():
     return module
 
 
-@pytest.mark.parametrize("name", ["heat", "burgers"])
+@pytest.mark.parametrize("name", ["heat", pytest.param("burgers", marks=pytest.mark.slow)])
 def test_twelve_intervals_cover_the_truth_as_often_as_95_percent_would(study, name):
     lines = study.run(name, range(12), None)
     assert all(line["status"] == "converged" for line in lines)
@@ -26,6 +26,7 @@ def test_twelve_intervals_cover_the_truth_as_often_as_95_percent_would(study, na
     assert f"| {name} |" in study.table(lines)
 
 
+@pytest.mark.slow
 def test_gray_scott_is_determined_to_a_thousandth(study):
     for line in study.run("gray_scott", range(2), None):
         assert line["status"] == "converged"
@@ -34,6 +35,7 @@ def test_gray_scott_is_determined_to_a_thousandth(study):
             assert abs(number["estimate"] - number["true"]) < 4 * number["std"], label
 
 
+@pytest.mark.slow
 def test_an_unknown_initial_state_widens_the_interval(study):
     (known,), (unknown,) = (study.run(name, [0], None) for name in ("burgers", "burgers_noisy_start"))
     for label, number in known["numbers"].items():

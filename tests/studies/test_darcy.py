@@ -24,6 +24,7 @@ def lines(study):
     return [study.fit(seed, noise, starts=1) for noise in (0.0, 0.05) for seed in (0, 1)]
 
 
+@pytest.mark.slow
 def test_physics_alone_with_a_prior_finds_the_numbers_better_than_the_published_pinn(study, lines):
     for noise in (0.0, 0.05):
         error = statistics.median(line["parameter_error"] for line in lines if line["noise"] == noise)
@@ -31,12 +32,14 @@ def test_physics_alone_with_a_prior_finds_the_numbers_better_than_the_published_
     assert not any(line["diverged"] for line in lines)
 
 
+@pytest.mark.slow
 def test_without_noise_the_error_of_the_model_is_seen_and_the_numbers_are_found(lines):
     for line in lines[:2]:
         assert 0.002 < line["own_error"] < 0.02
         assert line["parameter_error"] < 0.15
 
 
+@pytest.mark.slow
 def test_intervals_hold_most_true_numbers_and_with_noise_m0_is_named_as_undetermined(lines):
     inside = [covered for line in lines for covered in line["covered"].values()]
     assert sum(inside) >= 0.9 * len(inside)

@@ -18,6 +18,7 @@ def study():
     return module
 
 
+@pytest.mark.slow
 def test_sensors_in_the_whole_domain_determine_both_bumps(study):
     line = study.fit(0, "whole", starts=16)
     assert line["parameter_error"] < study.SUCCESS

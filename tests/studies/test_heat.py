@@ -45,7 +45,7 @@ def test_the_truth_changes_little_with_its_grid_and_step(study):
     assert np.linalg.norm(a - b) < 3e-3 * np.linalg.norm(a)
 
 
-@pytest.mark.parametrize("region", ["full", "half"])
+@pytest.mark.parametrize("region", ["full", pytest.param("half", marks=pytest.mark.slow)])
 def test_one_draw_finds_the_diffusivity_on_18_cells(study, fits, region):
     bar = study.BARS[18, region]
     found = fits.fit(region, 0.0, 0)
@@ -55,6 +55,7 @@ def test_one_draw_finds_the_diffusivity_on_18_cells(study, fits, region):
     assert not found["flagged"]
 
 
+@pytest.mark.slow
 def test_from_a_quarter_the_far_amplitude_is_flagged_and_its_interval_holds_the_truth(study, fits):
     found = fits.fit("quarter", 0.01, 0)
     assert found["flagged"]

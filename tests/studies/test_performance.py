@@ -100,12 +100,14 @@ def test_a_ratio_tells_what_takes_longer(benchmark):
     assert 5 < found["median"] < 20
 
 
+@pytest.mark.slow
 def test_rows_make_a_table(benchmark):
     rows = [benchmark.segments_row(8, 12, 2), benchmark.epoch_row(2)]
     assert all(row["median"] > 0 for row in rows)
     assert benchmark.table(rows).count("\n") == 3
 
 
+@pytest.mark.slow
 def test_a_hybrid_costs_more_than_its_halves_but_less_than_the_rest_of_the_run():
     import performance_training
 
@@ -128,6 +130,7 @@ def test_the_hand_written_loss_is_that_of_an_update():
     assert float(loss(theta)) == pytest.approx(float(expected), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_what_is_kept_after_each_epoch_is_found():
     """Also in a process that keeps what it frees, whose resident set need not grow."""
     from performance_training import in_own_process

@@ -18,6 +18,7 @@ def recorded(problem):
     return list(problem.hybrid(profile=True, **SHORT).train())
 
 
+@pytest.mark.slow
 def test_results_are_the_same_to_the_bit_and_nothing_is_recorded_unless_asked(problem, recorded):
     plain = list(problem.hybrid(**SHORT).train())
     assert [entry for _, entry in plain] == [entry for _, entry in recorded]

@@ -97,8 +97,12 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_n
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize("observation", [{}, {"space": {"mode": "points", "count": 9}}], ids=["grid", "points"])
-@pytest.mark.parametrize("predicted", [True, False])
+@pytest.mark.parametrize(
+    "observation",
+    [{}, pytest.param({"space": {"mode": "points", "count": 9}}, marks=pytest.mark.slow)],
+    ids=["grid", "points"],
+)
+@pytest.mark.parametrize("predicted", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_no_update_waits_for_the_device(make_problem, on_device, observation, predicted):
     problem = make_problem(observation)
     model = trainer(problem, curriculum={"start": 2, "epochs": 3}, num_predict_steps=4, ema_decay=0.9)
@@ -183,6 +187,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", POINTS)
 def test_samples_and_moving_sensors_train_the_network_where_they_look(make_problem, space):
     problem = make_problem({"space": space})
@@ -204,8 +209,8 @@ def test_the_loss_of_a_perfect_network_is_the_noise(make_problem, space):
     assert float(loss) == pytest.approx(expected, rel=0.35)
 
 
-@pytest.mark.parametrize("initial", ["full", "observed"])
-@pytest.mark.parametrize("space", [{"mode": "points", "count": 12}, POINTS[1]])
+@pytest.mark.parametrize("initial", ["full", pytest.param("observed", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("space", [{"mode": "points", "count": 12}, pytest.param(POINTS[1], marks=pytest.mark.slow)])
 def test_the_network_trains_without_knowing_the_initial_states(make_problem, space, initial):
     problem = make_problem({"space": space, "initial_state": initial})
     history = [r["metrics"] for _, r in train(problem, epochs=20, learning_rate=1e-2)]
@@ -390,7 +395,13 @@ def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_
     assert_resumable(runs(problem, config), 1, 2)
 
 
-@pytest.mark.parametrize("network", [{"name": "resnet", "filters": 6, "blocks": 1}, {"name": "unet", "filters": 4}])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"name": "resnet", "filters": 6, "blocks": 1},
+        pytest.param({"name": "unet", "filters": 4}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, assert_resumable, network):
     """The weights, and the optimiser's state, are not in the order of their dimensions in memory."""
     domain = {"x": {"size": 4.0, "resolution": 16}, "y": {"size": 3.0, "resolution": 12}}

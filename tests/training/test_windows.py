@@ -100,8 +100,15 @@ def test_windows_of_point_measurements_start_from_the_initial_state_and_a_rollou
     assert (filled[1] == 77.0).all()
 
 
-@pytest.mark.parametrize("space", [{"mode": "full"}, {"mode": "points", "count": 10}, ANYWHERE])
-@pytest.mark.parametrize("initial", ["full", "observed"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"mode": "full"},
+        pytest.param({"mode": "points", "count": 10}, marks=pytest.mark.slow),
+        pytest.param(ANYWHERE, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("initial", ["full", pytest.param("observed", marks=pytest.mark.slow)])
 def test_windows_start_from_what_is_known_of_the_initial_state_until_it_is_known_better(make_problem, space, initial):
     problem = make_problem({"space": space, "initial_state": initial})
     windows = Windows.of(problem.observations, 4, sliding=False)

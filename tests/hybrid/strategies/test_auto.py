@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from hyco.hybrid.variances import Weights
@@ -58,6 +59,7 @@ def trusting_the_network(problem, monkeypatch, epochs=2):
     return trainer
 
 
+@pytest.mark.slow
 def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, physics_alone, monkeypatch, caplog):
     trainer = trusting_the_network(problem, monkeypatch, epochs=4)
     with caplog.at_level("INFO"):
@@ -71,6 +73,7 @@ def test_predictions_that_do_not_improve_the_validation_are_taken_back(problem, 
     assert len(estimate.evaluations) > trainer.physical.updates, "they were tried"
 
 
+@pytest.mark.slow
 def test_updates_that_are_taken_back_become_rarer_with_an_adaptive_interval(problem, monkeypatch):
     adaptive = {"enabled": True, "max_frequency": 4}
     trainer = problem.hybrid(alpha="auto", epochs=16, warmup_epochs=0, interleave_frequency=2, adaptive=adaptive)
@@ -113,6 +116,7 @@ def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, 
     json.dumps(last.metadata["strategy"], allow_nan=False)
 
 
+@pytest.mark.slow
 def test_without_validation_simulations_the_physics_never_learns_from_the_network(make_problem):
     trainer = make_problem({"val_sim": []}).hybrid(alpha="auto", epochs=2, warmup_epochs=0)
     records = [r["metrics"] for _, r in trainer.train()]
@@ -120,6 +124,7 @@ def test_without_validation_simulations_the_physics_never_learns_from_the_networ
     assert all(0 < m["alpha"] < 1 for m in records)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_bit(problem, assert_resumable):
     options = {"interaction": {"count": 3, "refresh_every": 2}, "adaptive": {"enabled": True}}
 
@@ -131,6 +136,7 @@ def test_a_killed_run_resumes_to_the_bit(problem, assert_resumable):
     assert_resumable(run, 2, 4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_tries_predictions_resumes_to_the_bit(problem, assert_resumable, monkeypatch):
     def run(checkpoint, resume):
         return trusting_the_network(problem, monkeypatch, epochs=3).train(checkpoint, resume)

@@ -6,7 +6,7 @@ import torch
 from hyco.runtime.storage import read_bundle, write_bundle
 
 
-@pytest.mark.parametrize("resolution", [None, {"x": 16}])
+@pytest.mark.parametrize("resolution", [None, pytest.param({"x": 16}, marks=pytest.mark.slow)])
 def test_the_corrected_model_starts_as_the_physics(make_corrections, resolution):
     problem = make_corrections(resolution=resolution)
     trainer = problem.hybrid()
@@ -18,12 +18,14 @@ def test_the_corrected_model_starts_as_the_physics(make_corrections, resolution)
     assert torch.allclose(corrected, physics, rtol=0, atol=2e-6 * float(physics.abs().max()))
 
 
+@pytest.mark.slow
 def test_a_missing_term_is_learnt_and_the_error_halved(lacking):
     *_, (last, _) = lacking.hybrid(epochs=30, interleave_frequency=10, warmup_epochs=10).train()
     errors = lacking.errors(last)
     assert errors["hybrid_synthetic"] < 0.5 * errors["hybrid_physical"], errors
 
 
+@pytest.mark.slow
 def test_the_network_follows_the_parameters(lacking):
     trainer = lacking.hybrid(epochs=3, warmup_epochs=1)
     list(trainer.train())
@@ -38,6 +40,7 @@ def test_the_network_follows_the_parameters(lacking):
     assert not torch.equal(forward.rollout(start, theta, 3), bare)
 
 
+@pytest.mark.slow
 def test_the_first_update_is_that_of_physics_alone(lacking):
     trainer = lacking.hybrid(epochs=1, warmup_epochs=1)
     list(trainer.train())
@@ -47,7 +50,7 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     assert trainer.synthetic.best.epoch in (0, 1)
 
 
-@pytest.mark.parametrize("killed_after", [1, 3])
+@pytest.mark.parametrize("killed_after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after):
     changes = {"epochs": 5, "warmup_epochs": 1, "interleave_frequency": 2, "synthetic": {"ema_decay": 0.9}}
     whole = list(lacking.hybrid(**changes).train())
@@ -64,6 +67,7 @@ def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after
     assert resumed[-1][0].metadata["physical"] == whole[-1][0].metadata["physical"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_the_path_that_it_had_in_both_models(lacking):
     interrupted = lacking.hybrid(epochs=3).train()
     checkpoint, _ = next(interrupted)

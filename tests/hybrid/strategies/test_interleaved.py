@@ -24,7 +24,9 @@ def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
     assert estimate.identifiable
 
 
-@pytest.mark.parametrize("times", [{"mode": "full"}, {"mode": "custom", "indices": [0, 2, 4]}])
+@pytest.mark.parametrize(
+    "times", [{"mode": "full"}, pytest.param({"mode": "custom", "indices": [0, 2, 4]}, marks=pytest.mark.slow)]
+)
 def test_alpha_one_is_each_model_alone_to_the_bit(make_problem, assert_equal_bundles, times):
     """Also where some windows have nothing to learn from."""
     problem = make_problem({"time": times})
@@ -55,7 +57,7 @@ def mirrored(observations):
     return values
 
 
-@pytest.mark.parametrize(("alpha", "matters"), [(0.0, False), (0.5, True)])
+@pytest.mark.parametrize(("alpha", "matters"), [pytest.param(0.0, False, marks=pytest.mark.slow), (0.5, True)])
 def test_alpha_zero_uses_the_other_model_alone(make_problem, alpha, matters):
     """What is measured after t = 0 then changes nothing but error bars."""
     rollouts, estimates = [], []
@@ -73,7 +75,7 @@ def test_alpha_zero_uses_the_other_model_alone(make_problem, alpha, matters):
     assert torch.allclose(*estimates, rtol=1e-4) != matters
 
 
-@pytest.mark.parametrize("initial", ["full", "observed"])
+@pytest.mark.parametrize("initial", [pytest.param("full", marks=pytest.mark.slow), "observed"])
 def test_alpha_one_is_the_network_alone_where_initial_states_are_noisy(make_problem, assert_equal_bundles, initial):
     """The physical model estimates them; the network may not know."""
     problem = make_problem({"initial_state": initial})
@@ -93,7 +95,10 @@ def test_observed_steps_are_the_horizon_of_the_physics_alone(problem, physics_al
     assert trainer.synthetic.windows.length == 4
 
 
-@pytest.mark.parametrize("space", [{"mode": "center", "fraction": 0.5}, {"mode": "points", "count": 12}])
+@pytest.mark.parametrize(
+    "space",
+    [pytest.param({"mode": "center", "fraction": 0.5}, marks=pytest.mark.slow), {"mode": "points", "count": 12}],
+)
 def test_masked_observations_train_both_models(make_problem, space):
     problem = make_problem({"space": space})
     trainer = problem.hybrid(epochs=5)

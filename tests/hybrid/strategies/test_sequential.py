@@ -26,6 +26,7 @@ def test_in_sequence_the_physics_is_that_alone_and_is_never_updated_again(proble
     assert [r["metrics"]["physical_loss"] is None for r in records] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_in_sequence_the_physics_is_fitted_in_one_search(make_problem, caplog):
     problem = make_problem({"initial_state": "full"})
     trainer = problem.hybrid(epochs=1, warmup_epochs=1, sequential=True, calibration_iterations=200)
@@ -52,7 +53,7 @@ def test_with_measured_weights_the_network_alone_learns_from_the_other(problem):
     assert trainer.strategy.summary()["sequential"]
 
 
-@pytest.mark.parametrize("alpha", [0.7, "auto"])
+@pytest.mark.parametrize("alpha", [0.7, pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_killed_run_resumes_to_the_bit(problem, assert_resumable, alpha):
     def run(checkpoint, resume):
         return problem.hybrid(epochs=3, warmup_epochs=1, sequential=True, alpha=alpha).train(checkpoint, resume)
