@@ -100,7 +100,7 @@ def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
         return None
     flat = pd.Series(values.ravel()).astype(object).map(_blank_to_missing)
     given = flat.dropna()
-    if not len(given) or pd.to_numeric(given.iloc[:1], errors="coerce").notna().all():
+    if not len(given) or _is_number(given.iloc[0]):
         return None
     dates = pd.to_datetime(flat, errors="coerce", utc=True, format=None if _are_dates(given) else "ISO8601")
     wrong = np.flatnonzero((dates.isna() & flat.notna()).to_numpy())
@@ -121,6 +121,11 @@ def _number(start: float | str | None) -> float:
         return 0.0 if start is None else float(start)
     except ValueError as error:
         raise MeasurementError(f"start: {start!r} is no number, but the times of the file are") from error
+
+
+def _is_number(entry: object) -> bool:
+    """Whether an entry is a number, or was meant to be one."""
+    return bool(pd.notna(pd.to_numeric(entry, errors="coerce"))) or _with_comma(str(entry))  # type: ignore[call-overload]
 
 
 def _blank_to_missing(value: object) -> object:

@@ -54,26 +54,25 @@ def _read(path: Path, wanted: Wanted) -> xr.Dataset:
     for name in wanted.names:
         if names.count(name) > 1:
             raise MeasurementError(f"{names.count(name)} columns have the name {name!r}: rename all but one")
-    columns = [names.index(name) for name in wanted.names]
+    # All columns, and those asked for afterwards: pandas counts the fields of a row only where it reads them all.
     try:
         frame = pd.read_csv(
             path,
             sep=separator,
             encoding=_ENCODING,
             header=None,
+            names=range(len(names)),
             skiprows=1,
-            usecols=columns,
             skipinitialspace=True,
             skip_blank_lines=False,  # so that rows keep their numbers
-            float_precision="round_trip",
             low_memory=False,
         )
-    except pd.errors.EmptyDataError:
-        frame = pd.DataFrame({column: pd.Series(dtype=float) for column in columns})
     except (pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         raise MeasurementError(f"it is no table: {' '.join(str(error).split())}") from error
-    frame = frame.rename(columns=dict(zip(columns, wanted.names, strict=True)))
-    return dataset_of(frame, wanted.names, _FIRST_ROW)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise MeasurementError(f"row {_FIRST_ROW} has more fields than the first line has names ({len(names)})")
+    columns = {names.index(name): name for name in wanted.names}
+    return dataset_of(frame[list(columns)].rename(columns=columns), wanted.names, _FIRST_ROW)
 
 
 CSV = Format(kind="table", names=_names, read=_read)
