@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.fields import Layout
+from hyco.measurements.places import cells_of
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
 
@@ -58,15 +59,16 @@ class Placed:
 
     def whole_start(self) -> Tensor | None:
         """The states at t = 0, `[S, C, *space]`, where each cell of each was measured once in all channels."""
-        start = self.at_start()
-        shape = (self.count, len(self.layout.channels), self.layout.grid.cells)
-        if self.cell is None or int(start.sum()) != shape[0] * shape[2]:
+        start = self.rows.of(self.at_start())
+        channels, cells = len(self.layout.channels), self.layout.grid.cells
+        cell = cells_of(start, self.layout) if len(start.time) == self.count * cells else None
+        if cell is None:
             return None
-        states = np.full((shape[0], shape[2], shape[1]), np.nan)
-        states[self.rows.simulation[start], self.cell[start]] = self.rows.values[start]
+        states = np.full((self.count, cells, channels), np.nan)
+        states[start.simulation, cell] = start.values
         if not np.isfinite(states).all():
             return None
-        return torch.from_numpy(states.transpose(0, 2, 1).reshape(*shape[:2], *self.layout.shape).copy())
+        return torch.from_numpy(states.transpose(0, 2, 1).reshape(self.count, channels, *self.layout.shape).copy())
 
     def entries(self, whole: Tensor | None) -> Entries:
         """All measurements.
