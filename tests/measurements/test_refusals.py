@@ -23,6 +23,7 @@ ROWS = "0.0,1.0,0.5\n0.1,1.0,0.6\n0.2,2.5,0.7\n"
         (HEAD + "0.0,1.0,\n0.1,1.0,\n", "u: there is no value at all"),
         (HEAD, "u: there is no value at all"),
         (HEAD + "0.0,1.0,0.5\n0.0,2.0,0.5\n", "nothing was measured after t = 0"),
+        (HEAD + "0.0,1.0,\n0.1,2.0,0.5\n", "u: 1 value in the simulations of train_sim, at least 2 are needed"),
         ("0.0,1.0,0.5\n0.1,1.0,0.6\n", "the first line has to name the columns, it has numbers: 0.0,1.0,0.5"),
         ("", "the first line has to name the columns, it is empty"),
         ("t,x,u,u\n" + "0.0,1.0,0.5,1\n", "2 columns have the name 'u'"),
@@ -97,7 +98,7 @@ def test_a_wrong_key_is_an_error_of_the_configuration(changes, message, read):
     [
         ({"train_sim": [0], "noise": 0.1}, "observation.noise is for simulations: measurements.std says it"),
         ({"train_sim": [0], "space": {"mode": "full"}}, "observation.space is for simulations: the file says where"),
-        ({"train_sim": [1]}, "observation asks for simulation 1, but simulation is null, so that there is one"),
+        ({"train_sim": [1]}, "observation asks for simulation 1, but measurements.simulation is null"),
         ({"train_sim": [0], "initial_state": "exact"}, "initial_state: exact needs measurements.initial"),
         ({"train_sim": [0], "initial_state": "full"}, "full needs one value of each channel in every cell at t = 0"),
     ],
@@ -195,6 +196,15 @@ def test_a_test_trajectory_needs_a_beginning(refusal):
     text = "run,t,x,u\n0,0.0,1,1\n0,0.1,1,2\n1,0.1,1,1\n"
     assert "nothing of simulation 1 was measured at t = 0" in refusal(
         text, {"train_sim": [0], "test_sim": [1]}, simulation="run"
+    )
+
+
+def test_trajectories_that_nobody_asked_for_are_told(read, refusal, caplog):
+    text = "run,t,x,u\nA,0.0,1,1\nA,0.1,1,2\na,0.1,1,1\n"
+    read(text, {"train_sim": [0]}, simulation="run")
+    assert "run: 1 measurements of 1 of 2 simulations are in none of train_sim, val_sim and test_sim" in caplog.text
+    assert "asks for simulation 2, but the file has 2, counted from 0" in refusal(
+        text, {"train_sim": [0], "val_sim": [2]}, simulation="run"
     )
 
 

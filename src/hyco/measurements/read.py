@@ -116,7 +116,7 @@ def _mistakes(config: MeasurementsConfig, target: Target, observation: Observati
 def _read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
     layout, simulations = target.layout, [*observation.train_sim, *observation.val_sim]
     rows = rows_of(load(Path(config.file), config), config, layout)
-    _check_simulations([*simulations, *observation.test_sim], rows.simulations)
+    _check_simulations([*simulations, *observation.test_sim], rows, config)
     tested = of_simulations(rows, observation.test_sim)
     rows = of_simulations(rows, simulations)
     for part in (rows, tested):
@@ -125,8 +125,7 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
     sigma = noise_std(rows, config, layout)
     warn_of_oddities(rows, config, layout)
     placed = _placed(rows, len(simulations), config, target)
-    if not (placed.step > 0).any():
-        raise MeasurementError("nothing was measured after t = 0 in the simulations of train_sim and val_sim")
+    _check_training(placed, len(observation.train_sim), config, layout)
     tests = _placed(tested, len(observation.test_sim), config, target) if observation.test_sim else None
     start = _start(placed, tests, config, target, observation)
     entries = placed.entries(start.whole)
@@ -155,10 +154,44 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
     )
 
 
-def _check_simulations(asked: list[int], count: int) -> None:
-    if max(asked) >= count:
-        few = "simulation is null, so that there is one" if count == 1 else f"the file has {count}, counted from 0"
+def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig) -> None:
+    """Whether the trajectories that are asked for are there, and something was measured of each; warns of the others.
+
+    Raises:
+        MeasurementError: one is not.
+    """
+    if max(asked) >= rows.simulations:
+        few = (
+            f"the file has {rows.simulations}, counted from 0"
+            if config.simulation
+            else "measurements.simulation is null"
+        )
         raise MeasurementError(f"observation asks for simulation {max(asked)}, but {few}")
+    for simulation in asked:
+        if not (rows.simulation == simulation).any():
+            raise MeasurementError(f"observation asks for simulation {simulation}, of which nothing was measured")
+    unused = sorted(set(range(rows.simulations)) - set(asked))
+    if unused:
+        count = int(np.isin(rows.simulation, unused).sum())
+        text = "%s: %s: %d measurements of %d of %d simulations are in none of train_sim, val_sim and test_sim"
+        log.warning(text, config.file, config.simulation, count, len(unused), rows.simulations)
+
+
+def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layout: Layout) -> None:
+    """Whether there is something to train on in the first trajectories.
+
+    Raises:
+        MeasurementError: there is not.
+    """
+    training = placed.rows.simulation < count
+    if not (placed.step[training] > 0).any():
+        raise MeasurementError("nothing was measured after t = 0 in the simulations of train_sim")
+    for c, channel in enumerate(layout.channels):
+        values = int(np.isfinite(placed.rows.values[training, c]).sum())
+        if channel in config.fields and values < 2:
+            raise MeasurementError(
+                f"{config.fields[channel]}: {values} value in the simulations of train_sim, at least 2 are needed"
+            )
 
 
 def _placed(rows: Rows, count: int, config: MeasurementsConfig, target: Target) -> Placed:

@@ -126,9 +126,9 @@ def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
     for name in config.quantities:
         dims = set(dataset[name].dims)
         text = f"{name} has the dimensions ({', '.join(str(dim).strip() for dim in dataset[name].dims)})"
-        for other in dims - every:
+        for other in sorted(map(str, dims - every)):
             raise MeasurementError(
-                f"{text}, but neither time nor axes depend on {str(other).strip()}: name it as simulation, or choose "
+                f"{text}, but neither time nor axes depend on {other.strip()}: name it as simulation, or choose "
                 "a part of the file"
             )
         for coordinate, needed in known.items():
