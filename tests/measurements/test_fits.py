@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.io
 
 import hyco
@@ -11,6 +12,12 @@ import hyco
 LEARN = [{"name": "viscosity", "initial_guess": 0.3, "bounds": [0.005, 1.0]}]
 DATA = Path(__file__).parents[3] / "shared" / "data"
 RAISSI = DATA / "raissi_burgers" / "burgers_shock.mat"
+SCRATCH = DATA / "scratch_assay" / "CellDensity_10.csv"
+TRACER = DATA / "tracer_column" / "breakthrough.csv"
+
+
+def needs(path):
+    return pytest.mark.skipif(not path.exists(), reason=f"needs {path}, which is not part of the project")
 
 
 def fitted(equation, observations, learn=LEARN, **options):
@@ -42,7 +49,80 @@ def test_viscosity_is_recovered_from_a_table_of_points_and_replicates(tools, run
     assert viscosity.std < 0.05 * tools.VISCOSITY
 
 
-@pytest.mark.skipif(not RAISSI.exists(), reason=f"needs {RAISSI}, which is not part of the project")
+def test_rates_are_recovered_where_one_of_two_channels_was_never_measured(tmp_path):
+    n, diffusivity = 32, {"u": 1.5e-4, "v": 1e-4}
+    equation = hyco.equation(
+        {
+            "name": "gray_scott",
+            "domain": {"x": {"size": 1.0, "resolution": n}},
+            "dt": 1.0,
+            "substeps": 4,
+            "parameters": {"feed": 0.03, "kill": 0.05} | {f"diffusivity_{k}": d for k, d in diffusivity.items()},
+        }
+    )
+    x, t = equation.layout.grid.centers("x"), np.arange(21.0)
+    wave = 2 * np.pi * np.fft.rfftfreq(n, 1 / n)
+
+    def rate(_, state):
+        u, v = np.split(state, 2)
+        bend_u, bend_v = (np.fft.irfft(-(wave**2) * np.fft.rfft(part), n) for part in (u, v))
+        growth = u * v**2
+        return np.append(
+            diffusivity["u"] * bend_u - growth + 0.04 * (1 - u), diffusivity["v"] * bend_v + growth - 0.1 * v
+        )
+
+    start = np.append(0.6 + 0.2 * np.cos(2 * np.pi * x), 0.3 + 0.1 * np.sin(2 * np.pi * x))
+    u = scipy.integrate.solve_ivp(rate, (0, 20), start, "LSODA", t, rtol=1e-9, atol=1e-11).y.T[:, :n]
+    np.savez(tmp_path / "mine.npz", t=t, x=x, u=u + 0.01 * np.random.default_rng(0).standard_normal(u.shape))
+    section = {
+        "time": "t",
+        "axes": {"x": "x"},
+        "fields": {"u": "u"},
+        "std": 0.01,
+        "initial": {"u": "0.6 + 0.2*cos(2*pi*x)", "v": "0.3 + 0.1*sin(2*pi*x)"},
+    }
+    observations = hyco.read_measurements(tmp_path / "mine.npz", equation, section, {"train_sim": [0]})
+    learn = [
+        {"name": "feed", "initial_guess": 0.03, "bounds": [0.01, 0.1]},
+        {"name": "kill", "initial_guess": 0.05, "bounds": [0.01, 0.1]},
+    ]
+    estimate = fitted(equation, observations, learn)
+    for name, value in {"feed": 0.04, "kill": 0.06}.items():
+        assert abs(estimate[name].value - value) < 3 * estimate[name].std
+        assert estimate[name].identifiable
+
+
+def heat(size, cells, dt):
+    return hyco.equation(
+        {
+            "name": "heat",
+            "domain": {"x": {"size": size, "resolution": cells}},
+            "boundary": "neumann",
+            "dt": dt,
+            "max_diffusivity": 1.0,
+            "parameters": {"diffusivity": 0.1},
+        }
+    )
+
+
+@needs(SCRATCH)
+def test_an_experiments_table_with_a_byte_order_mark_is_read():
+    section = {"time": "Time", "axes": {"x": "Position"}, "fields": {"temperature": "Dens1"}}
+    observations = hyco.read_measurements(SCRATCH, heat(1900.0, 38, 12.0), section, {"train_sim": [0]})
+    assert observations.values.shape == (1, 5, 1, 38)
+    assert observations.mask.all()
+    assert observations.values[0, 0, 0, 0] == 2.94e-4
+    assert not observations.noise_known
+
+
+@needs(TRACER)
+def test_a_step_for_the_irregular_times_of_an_experiment_is_named():
+    section = {"axes": {"x": "x"}, "fields": {"temperature": "concentration"}, "start": 0.0}
+    with pytest.raises(ValueError, match=r"time, row 2: t = 2.52 .* equation.dt: 0.01 would fit all times"):
+        hyco.read_measurements(TRACER, heat(40.0, 80, 0.5), section, {"train_sim": [0]})
+
+
+@needs(RAISSI)
 def test_both_coefficients_of_the_published_burgers_data_are_recovered(tmp_path):
     cells = 510
     equation = hyco.equation(

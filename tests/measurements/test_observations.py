@@ -117,3 +117,51 @@ def test_a_static_problem_has_no_time(tmp_path):
     assert observations.mask[0, :, 0].tolist() == [[False, False], [True, True]]
     with pytest.raises(ValueError, match="time: the problem is static: set it to null"):
         hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"time": "x"}, {"train_sim": [0]})
+    with pytest.raises(ValueError, match="start: a static problem has neither time nor a state at t = 0"):
+        hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"start": 0.0}, {"train_sim": [0]})
+
+
+def test_single_precision_may_round_a_place_beyond_its_wall(tmp_path):
+    rod = hyco.equation(
+        {
+            "name": "heat",
+            "domain": {"x": {"size": 0.3, "resolution": 8}},
+            "boundary": "neumann",
+            "dt": 0.1,
+            "max_diffusivity": 0.01,
+            "parameters": {"diffusivity": 0.001},
+        }
+    )
+    x = np.array([0.1, 0.3], dtype=np.float32)
+    assert float(x[1]) > 0.3
+    np.savez(tmp_path / "mine.npz", time=[0.0, 0.1], x=x, T=np.eye(2))
+    section = {"axes": {"x": "x"}, "fields": {"temperature": "T"}, "std": 0.1}
+    observations = hyco.read_measurements(tmp_path / "mine.npz", rod, section, {"train_sim": [0]})
+    assert observations.positions.max() == 0.3
+
+
+def test_velocities_on_faces_are_measured_at_points(tmp_path):
+    room = hyco.equation(
+        {
+            "name": "smoke",
+            "domain": {"x": {"size": 1.0, "resolution": 8}, "y": {"size": 1.0, "resolution": 8}},
+            "boundary": {"x": "closed", "y": {"lower": "closed", "upper": "open"}},
+            "dt": 0.1,
+            "max_speed": 1.0,
+            "max_viscosity": 0.002,
+            "parameters": {"buoyancy": 0.5, "inflow_rate": 1.0, "viscosity": 0.001, "diffusivity": 0.0005},
+        }
+    )
+    channels = room.layout.channels
+    known = dict.fromkeys(channels, 0.0) | {"velocity_x": "x*(1 - x)"}
+    section = {"axes": {"x": "x", "y": "y"}, "fields": {"velocity x": "u"}, "std": 0.1, "initial": known}
+    centres = room.layout.grid.centers("x")
+    u = np.random.default_rng(0).random((2, 8, 8))
+    np.savez(tmp_path / "mine.npz", time=[0.0, 0.1], x=centres, y=centres, u=u)
+    observations = hyco.read_measurements(tmp_path / "mine.npz", room, section, {"train_sim": [0]})
+    assert not observations.on_grid
+    velocity = channels.index("velocity_x")
+    assert observations.mask.sum(dim=(0, 1, 3)).tolist() == [128 * (c == velocity) for c in range(len(channels))]
+    read_back = observations.operator([0], 0, 0)(observations.initial_states[:, None])[0, 0, velocity]
+    expected = 0.5 * sum((centres + side / 16) * (1 - centres - side / 16) for side in (-1, 1))
+    np.testing.assert_allclose(read_back.reshape(8, 8).numpy(), np.repeat(expected[:, None], 8, axis=1))

@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hyco
@@ -186,6 +187,12 @@ def test_a_constant_channel_and_a_narrow_range_are_told(read, caplog):
     read(HEAD + "0.0,1.00,3\n0.1,1.01,3\n")
     assert "u: all 2 values are 3" in caplog.text
     assert "positions reach over 0.01 only, the domain over 6: is scale.x right?" in caplog.text
+
+
+def test_rows_that_are_there_twice_are_told(tools, run, read, caplog):
+    frame = tools.table(*run)
+    read(pd.concat([frame, frame[3:5]]))
+    assert "row 706: 2 measurements repeat earlier ones to the last digit" in caplog.text
 
 
 def test_times_of_another_unit_do_not_fill_the_memory(refusal):

@@ -1,6 +1,7 @@
 """Measurements from files that people have: one format per file, all to observations."""
 
 from hyco.measurements.config import MeasurementsConfig
-from hyco.measurements.read import Target, read
+from hyco.measurements.read import read
+from hyco.measurements.sections import Target
 
 __all__ = ["MeasurementsConfig", "Target", "read"]

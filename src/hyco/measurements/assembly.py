@@ -115,11 +115,19 @@ class Placed:
         values = torch.full(shape, torch.nan, dtype=torch.float64)
         s, t = (torch.from_numpy(part) for part in np.divmod(state, self.last + 1))
         k = torch.from_numpy(slot)
-        positions[s, t, k] = torch.from_numpy(place)
+        positions[s, t, k] = torch.from_numpy(self._within_walls(place))
         values[s, t, :, k] = torch.from_numpy(measured)
         if whole is not None:
             values[:, 0, :, :cells] = whole.flatten(2)
         return Entries(values.nan_to_num(), values.isfinite(), positions)
+
+    def _within_walls(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions `[n, d]` that rounding has put beyond a wall, on the wall."""
+        inside = place.copy()
+        for i, (low, size) in enumerate(zip(self.layout.grid.lower, self.layout.grid.size, strict=True)):
+            if not self.layout.periodic[i]:
+                inside[:, i] = place[:, i].clip(low, low + size)
+        return inside
 
     def _checked(self, *shape: int) -> tuple[int, ...]:
         if np.prod([float(n) for n in shape]) > _MOST_ENTRIES:

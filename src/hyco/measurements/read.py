@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from hyco.measurements.initial_states import from_formulas, guessed
 from hyco.measurements.noise import noise_std
 from hyco.measurements.places import cells_of, check_inside
 from hyco.measurements.rows import Rows, rows_of
-from hyco.measurements.source import load, suggestion
+from hyco.measurements.sections import Target, mistakes
+from hyco.measurements.source import load
 from hyco.measurements.steps import steps_of
 from hyco.measurements.suspicions import warn_of_oddities
 from hyco.observations import ObservationConfig, Observations
@@ -26,30 +26,6 @@ from hyco.observations.checks import MeasurementError
 from hyco.observations.config import InitialState
 
 log = logging.getLogger(__name__)
-
-# Keys of `observation` that say how simulations are measured.
-_OF_SIMULATIONS = {
-    "noise": "measurements.std says it",
-    "noise_reference": "measurements.std says it",
-    "space": "the file says where",
-    "time": "the file says when",
-    "window_start": "the truth is not known",
-}
-
-
-@dataclass(frozen=True)
-class Target:
-    """What measurements are of.
-
-    Attributes:
-        layout: of the states.
-        dt: between two states.
-        static: whether the problem has no time.
-    """
-
-    layout: Layout
-    dt: float
-    static: bool = False
 
 
 def read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
@@ -65,52 +41,11 @@ def read(config: MeasurementsConfig, target: Target, observation: ObservationCon
         MeasurementError: something is wrong, a line for each; names the file, the column and the row.
     """
     try:
-        if lines := list(_mistakes(config, target, observation)):
+        if lines := list(mistakes(config, target, observation)):
             raise MeasurementError("\n".join(lines))
         return _read(config, target, observation)
     except MeasurementError as error:
         raise MeasurementError("\n".join(f"{config.file}: {line}" for line in str(error).splitlines())) from error
-
-
-def _mistakes(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Iterator[str]:
-    """What is wrong with the sections, before the file is opened: a line for each problem."""
-    axes, channels = target.layout.grid.axes, target.layout.channels
-    for axis in config.axes:
-        if axis not in axes:
-            yield f"axes: the domain has no axis {axis!r}; it has {suggestion(axis, axes)}"
-    for axis in axes:
-        if axis not in config.axes:
-            yield f"axes: {axis} is missing; name the column or variable of its coordinates"
-    named = {"fields": list(config.fields), "initial": list(config.initial or {})}
-    if isinstance(config.std, dict):
-        named["std"] = list(config.std)
-    for key, names in named.items():
-        for channel in names:
-            if channel not in channels:
-                yield f"{key}: the equation has no channel {channel!r}; it has {suggestion(channel, channels)}"
-    scalable = ("time", *axes, *channels)
-    for name in config.scale:
-        if name not in scalable:
-            yield f"scale: {name!r} is no time, axis or channel; allowed: {suggestion(name, scalable)}"
-    if target.static != (config.time is None):
-        yield (
-            "time: the problem is static: set it to null (None)" if target.static else "time: name what holds the times"
-        )
-    for key, reason in _OF_SIMULATIONS.items():
-        if key in observation.model_fields_set:
-            yield f"observation.{key} is for simulations: {reason}; leave it out"
-    hidden = [channel for channel in channels if channel not in config.fields]
-    if hidden and config.initial is None and not target.static:
-        yield (
-            f"fields: {', '.join(hidden)} is not measured; a channel that is never measured can be used only where "
-            "the state at t = 0 is known (initial)"
-        )
-    if "initial_state" in observation.model_fields_set and not target.static:
-        exact = observation.initial_state == "exact"
-        if exact and config.initial is None:
-            yield "observation.initial_state: exact needs measurements.initial, the formulas of that state"
-        if not exact and config.initial is not None:
-            yield f"observation.initial_state is {observation.initial_state}, but measurements.initial says the state"
 
 
 def _read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
@@ -223,7 +158,7 @@ def _start(
     if target.static or config.initial is not None:
         shape = (len(layout.channels), *layout.shape)
         state = torch.zeros(shape, dtype=torch.float64)
-        if config.initial is not None and not target.static:
+        if config.initial is not None:
             state = from_formulas(config.initial, layout)
         return _Start("exact", state.repeat(placed.count, *[1] * state.ndim))
     whole = placed.whole_start()

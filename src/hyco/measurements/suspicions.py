@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
@@ -20,12 +21,18 @@ _SHARE, _COUNT, _RATIO, _SMALL = 0.01, 5, 10, 1e-3
 
 
 def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None:
-    """Log a line for each constant channel, and for zeros that look like missing values."""
+    """Log a line for each constant channel, for zeros that look like missing values, and for repeated measurements."""
     for c, channel in enumerate(layout.channels):
         if channel in config.fields:
             values = rows.values[:, c]
             for text in _oddities(values[np.isfinite(values)]):
                 log.warning("%s: %s: %s", config.file, config.fields[channel], text)
+
+    table = np.column_stack([rows.simulation, rows.time, rows.position, rows.values])
+    again = np.flatnonzero(pd.DataFrame(table).duplicated().to_numpy())
+    if len(again):
+        text = "%s: %s: %d measurements repeat earlier ones to the last digit, the first here: are they copies?"
+        log.warning(text, config.file, rows.place(int(again[0])), len(again))
 
 
 def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[str]:
