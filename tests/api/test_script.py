@@ -1,6 +1,7 @@
 """The script that others rely on runs as written, and has the numbers of the pipelines."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def assert_same_network(final, expected):
     assert all(torch.equal(value, expected.tensors[name]) for name, value in final.tensors.items())
 
 
+@pytest.fixture
+def without_log():
+    """Another test of this process may have set a log up."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("without_log")
 def test_the_script_runs_as_written(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     equation = hyco.equation(
