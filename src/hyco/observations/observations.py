@@ -151,11 +151,6 @@ class Observations:
         """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
         return self._sigma().reshape(self._per_channel)
 
-    @property
-    def channel_of_entries(self) -> Tensor:
-        """Index of the channel that entries belong to, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return torch.arange(len(self.layout.channels)).reshape(self._per_channel)
-
     def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
         """H for some simulations, at the states from `first` to `last`, both among them.
 
