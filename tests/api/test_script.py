@@ -188,6 +188,6 @@ def test_results_draw_themselves(door, physics, network, both):
 
 def test_results_show_themselves_in_a_line(door, physics, network, both):
     assert repr(physics).startswith("FittedPhysics(burgers: viscosity = 0.1")
-    assert repr(network) == f"TrainedNetwork(resnet: {network.model.weights} weights, of epoch 3)"
+    assert repr(network) == f"TrainedNetwork(resnet: {network.model.weight_count} weights, of epoch 3)"
     assert repr(door.trajectories) == "Trajectories(4 of burgers: 8 steps of 0.05, velocity_x on 32 cells)"
     assert repr(hyco.evaluate(both, door.trajectories, [3])).startswith("Evaluation(nrmse: persistence 0.")

@@ -34,7 +34,7 @@ class Evaluation:
     Attributes:
         methods: by name, as report.json has them: `nrmse` (`mean`, `per_step`), and of physical models `parameters`.
         rollouts: by name `[S_test, T, C, *space]`, and `truth`.
-        trajectories: what the models are held against.
+        trajectories: what the models are compared with.
     """
 
     methods: dict[str, Any]

@@ -13,7 +13,7 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.objective import LeastSquaresObjective
 from hyco.inversion.optimisers.registry import build
 from hyco.inversion.optimisers.result import OptimisationResult, Status
-from hyco.inversion.regularisation import Fit, discrepancy, l_curve
+from hyco.inversion.regularisation import Fit, discrepancy_principle, l_curve
 from hyco.inversion.targets import SyntheticTargets
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Search:
 
         if how == "discrepancy":
             count = problem.data.count(steps) if mask is None else int(mask.sum())
-            fit, fits = discrepancy(solve, guesses, residuals=count)
+            fit, fits = discrepancy_principle(solve, guesses, residuals=count)
         else:
             fit, fits = l_curve(solve, guesses)
         problem.forward.space.choose(names, fit.weight)

@@ -104,7 +104,7 @@ class Run:
         """End the training with the present epoch."""
         self.stopped = True
 
-    def watch(self, is_best: bool, patience: int | None) -> None:
+    def note_validation(self, is_best: bool, patience: int | None) -> None:
         """Count validations without a better network; the run is finished where there were `patience` of them.
 
         Args:
