@@ -14,12 +14,14 @@ from hyco.observations.checks import (
     as_mask,
     as_numbers,
     as_positions,
+    as_simulations,
     as_states,
     check_entries,
     check_finite,
+    check_full_start,
+    check_layout,
     check_like,
     check_noise,
-    check_simulations,
     check_words,
 )
 from hyco.observations.config import InitialState
@@ -77,6 +79,7 @@ class Observations:
     interpolation: Method = "linear"
 
     def __post_init__(self) -> None:
+        check_layout(self.layout)
         layout = self.layout
         check_words(self.initial_state, self.interpolation, self.dt)
         self.values, self.mask = as_numbers("values", self.values), as_mask("mask", self.mask)
@@ -87,13 +90,15 @@ class Observations:
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
         simulations, times = self.values.shape[:2]
-        check_simulations(self.train, self.val, simulations)
+        self.train, self.val = as_simulations(self.train, self.val, simulations)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
+        if self.on_grid and self.initial_state == "full":
+            check_full_start(self.mask, layout)
         if self.window_states is not None:
             self.window_states = as_states("window_states", self.window_states, (simulations, times), layout)
         if self.test_initial_states is not None:
-            tests = (len(self.test_initial_states),)
-            self.test_initial_states = as_states("test_initial_states", self.test_initial_states, tests, layout)
+            starts = as_numbers("test_initial_states", self.test_initial_states)
+            self.test_initial_states = as_states("test_initial_states", starts, starts.shape[:1], layout)
         if self.positions is not None:
             self.positions = as_positions(self.positions, self.mask, layout, whole_start=self.initial_state == "full")
 
