@@ -55,7 +55,7 @@ class Observations:
             use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
-        interpolation: how a state is read at points.
+        interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
