@@ -79,13 +79,31 @@ def test_own_measurements_train_both_models(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_script_of_the_front_door_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text(), re.DOTALL)
+    script, _ = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text(), re.DOTALL)
     assert script.count('"epochs": 100') == 2
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(script.replace('"epochs": 100', '"epochs": 6'), "python.md", "exec"), names)
     assert names["states"].shape == (1, 50, 1, 128)
     assert abs(names["both"].physics.estimate["viscosity"].value - 0.1) < 0.01
+
+
+def test_measurements_of_ones_own_are_read_and_fitted_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, script = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    minutes, mm = np.meshgrid(0.5 * np.arange(11), 25.0 * (np.arange(16) + 0.5), indexing="ij")
+    wave = np.pi / 400
+    temperature = 21 + np.exp(-2e-4 * (1000 * wave) ** 2 * 60 * minutes) * np.cos(wave * mm)
+    temperature += 0.05 * np.random.default_rng(0).standard_normal(mm.shape)
+    columns = np.stack([minutes, mm, temperature], axis=-1).reshape(-1, 3)
+    np.savetxt("mine.csv", columns, delimiter=",", header="minutes,mm,temperature", comments="")
+    names: dict[str, Any] = {}
+    exec(compile(script, "python.md", "exec"), names)
+    low, high = names["fitted"].estimate["diffusivity"].interval
+    assert low < 2e-4 < high
+    assert high - low < 1e-4
 
 
 def test_the_front_doors_names_are_all_in_its_page() -> None:

@@ -5,6 +5,7 @@ A PDE solver with unknown coefficients and a neural network learn from the same 
     equation = hyco.equation(section)                      # a PDE on its grid
     trajectories = hyco.simulate(equation, simulations=6, steps=40)
     observations = hyco.observe(trajectories, section)     # noisy, partial measurements
+    observations = hyco.read_measurements(file, equation, section, section)  # or those of a file
     physics = hyco.fit(equation, observations, learn)      # coefficients with error bars
     network = hyco.train_network(observations, section)    # a network that steps the state forward
     both = hyco.train_hybrid(equation, observations, learn, section)
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hyco.api.evaluation import Evaluation, evaluate
     from hyco.api.hybrid import TrainedHybrid, train_hybrid
     from hyco.api.loading import load
+    from hyco.api.measurements import read_measurements
     from hyco.api.networks import TrainedNetwork, train_network
     from hyco.api.physics import FittedPhysics, fit
     from hyco.config.errors import ConfigurationError
@@ -60,6 +62,7 @@ __all__ = [
     "fit",
     "load",
     "observe",
+    "read_measurements",
     "simulate",
     "train_hybrid",
     "train_network",
@@ -90,6 +93,7 @@ _HOMES = {
     "fit": "hyco.api.physics",
     "load": "hyco.api.loading",
     "observe": "hyco.api.data",
+    "read_measurements": "hyco.api.measurements",
     "simulate": "hyco.api.data",
     "train_hybrid": "hyco.api.hybrid",
     "train_network": "hyco.api.networks",

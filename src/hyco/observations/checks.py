@@ -247,22 +247,26 @@ def as_positions(values: Any, mask: Tensor, layout: Layout, *, whole_start: bool
         slack = _ROUNDING * length
         beyond = (along < low - slack) | (along > low + length + slack)
         if not wraps and bool((beyond & measured).any()):
-            raise MeasurementError(_beyond(along[measured], grid, axis))
+            raise MeasurementError(f"positions: {beyond_walls(along[measured], grid, axis)}")
         inside = low + torch.remainder(along - low, length) if wraps else torch.full_like(along, low + length / 2)
         positions[..., axis] = torch.where(beyond, inside, along)
     return positions
 
 
-def _beyond(along: Tensor, grid: Grid, axis: int) -> str:
+def beyond_walls(along: Tensor, grid: Grid, axis: int) -> str:
     """That measurements at coordinates `[n]` lie beyond the walls of an axis, and which unit would explain it."""
     name, low, high = grid.axes[axis], grid.lower[axis], grid.lower[axis] + grid.size[axis]
     beyond = along[(along < low) | (along > high)]
-    text = (
-        f"positions: {len(beyond)} lie outside of {name} = {low:g} to {high:g}, for instance {name} = "
-        f"{float(beyond[0]):g}"
-    )
+    text = f"{len(beyond)} lie outside of {name} = {low:g} to {high:g}, for instance {name} = {float(beyond[0]):g}"
+    guess = other_unit(along, grid, axis)
+    return text if guess is None else f"{text}; {guess}"
+
+
+def other_unit(along: Tensor, grid: Grid, axis: int) -> str | None:
+    """Which unit would put coordinates `[n]` inside the domain, where one would."""
+    low, high = grid.lower[axis], grid.lower[axis] + grid.size[axis]
     for factor, guess in _UNITS:
         scaled = along * factor
         if bool(((scaled >= low) & (scaled <= high)).all()) and float(scaled.max() - scaled.min()) > 0.1 * (high - low):
-            return f"{text}; multiplied by {factor:g} all lie inside: {guess}?"
-    return text
+            return f"multiplied by {factor:g} all lie inside: {guess}?"
+    return None

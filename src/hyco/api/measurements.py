@@ -1,0 +1,68 @@
+"""Measurements of one's own, from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hyco.api.sections import as_dictionary, validated
+from hyco.config import ConfigurationError
+from hyco.equations.equation import Equation
+from hyco.measurements import MeasurementsConfig, Target, read
+from hyco.observations import ObservationConfig, Observations
+
+
+def read_measurements(
+    file: str | Path,
+    equation: Equation,
+    measurements: Mapping[str, Any] | MeasurementsConfig,
+    observation: Mapping[str, Any] | ObservationConfig,
+) -> Observations:
+    """Read measurements from a file, and check them before anything is computed.
+
+    Measurements in the centres of cells become observations on the grid, all others, and several in one cell at one
+    time, observations at points. Missing values (empty cells, NaN, fill values) were not measured.
+
+    Args:
+        file: a table (.csv, .parquet: a row for each time and place) or arrays (.nc, .h5, .hdf5, .mat, .npz: values on
+            times and positions, or lists of equal length; .npy with named columns). Pickled objects are not read.
+        equation: from `hyco.equation`, on the grid that the measurements are compared on. Times have to be multiples of
+            its `dt`.
+        measurements: the section `measurements`, as a dictionary or its model: `time` (column or variable; default
+            time; None for a static problem), `axes` and `fields` (for each axis and each measured channel the column or
+            variable), `std` (of the noise, in units of the channel: a number, a column or variable that is the same
+            everywhere, or `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
+            one), `scale` (factors to the units of the equation), `start` (time of t = 0; default: the earliest) and
+            `initial` (formulas of the position, where the state at t = 0 is known).
+        observation: the section `observation`: `train_sim`, `val_sim` and `test_sim` (indices of trajectories, in the
+            order of their labels; a single one is `train_sim: [0]`), `interpolation` (linear or cubic, between cells)
+            and `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
+            t = 0, else observed, which needs `initial_state={"length_scale": …}` in `hyco.fit`.
+
+    Returns:
+        `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
+        and `.noise_std` `[C]`, which is 0 for `estimate`: the residuals then tell the noise.
+
+    Raises:
+        ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
+        ValueError: the file cannot be meant: the message names the file, the column, the row and what to do.
+
+    Example:
+        >>> import hyco, numpy, pathlib, tempfile
+        >>> heat = hyco.equation({"name": "heat", "domain": {"x": {"size": 1.0, "resolution": 8}}, "dt": 0.1,
+        ...                       "max_diffusivity": 0.1, "parameters": {"diffusivity": 0.1}})
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.npz"
+        >>> T = [[20.1, 22.0], [20.4, 21.8], [20.6, numpy.nan]]  # NaN: not measured
+        >>> numpy.savez(file, t=[0.0, 0.1, 0.2], x=[0.2, 0.7], T=T)
+        >>> section = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "T"}, "std": 0.1}
+        >>> observations = hyco.read_measurements(file, heat, section, {"train_sim": [0]})
+        >>> observations.values.shape, int(observations.mask.sum()), observations.initial_state
+        (torch.Size([1, 3, 1, 2]), 5, 'observed')
+    """
+    section = as_dictionary(measurements, "measurements")
+    if section.get("file", str(file)) != str(file):
+        raise ConfigurationError(f"measurements.file: {section['file']!r} is not the file {str(file)!r}; leave it out")
+    config = validated(MeasurementsConfig, section | {"file": str(file)}, "measurements")
+    target = Target(equation.layout, equation.dt, equation.config.is_static)
+    return read(config, target, validated(ObservationConfig, observation, "observation"))

@@ -1,0 +1,139 @@
+"""Measurements as entries of states: on the grid where all are centres of cells, else at points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hyco.fields import Layout
+from hyco.measurements.places import cells_of
+from hyco.measurements.rows import Rows
+from hyco.observations.checks import MeasurementError
+
+# Entries of all states together, 8 bytes each.
+_MOST_ENTRIES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Entries of the states of S trajectories, as `Observations` has them.
+
+    Attributes:
+        values, mask: `[S, T+1, C, K…]`.
+        positions: of points, `[S, T+1, P, d]`; None on the grid.
+    """
+
+    values: Tensor
+    mask: Tensor
+    positions: Tensor | None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Measurements of S trajectories, with the state and the cell that each is of.
+
+    Attributes:
+        rows: n measurements, with `simulation` from 0 to S - 1.
+        count: S.
+        step: of each, `[n]`.
+        last: the last state, T.
+        cell: of each, `[n]`; None if one is between centres.
+        layout: of the states.
+    """
+
+    rows: Rows
+    count: int
+    step: NDArray[np.int64]
+    last: int
+    cell: NDArray[np.int64] | None
+    layout: Layout
+
+    def at_start(self) -> NDArray[np.bool_]:
+        """Which measurements are of t = 0, `[n]`."""
+        return np.equal(self.step, 0)
+
+    def whole_start(self) -> Tensor | None:
+        """The states at t = 0, `[S, C, *space]`, where each cell of each was measured once in all channels."""
+        start = self.rows.of(self.at_start())
+        channels, cells = len(self.layout.channels), self.layout.grid.cells
+        cell = cells_of(start, self.layout) if len(start.time) == self.count * cells else None
+        if cell is None:
+            return None
+        states = np.full((self.count, cells, channels), np.nan)
+        states[start.simulation, cell] = start.values
+        if not np.isfinite(states).all():
+            return None
+        return torch.from_numpy(states.transpose(0, 2, 1).reshape(self.count, channels, *self.layout.shape).copy())
+
+    def entries(self, whole: Tensor | None) -> Entries:
+        """All measurements.
+
+        Args:
+            whole: states at t = 0 that were measured in every cell, which then are those entries.
+
+        Raises:
+            MeasurementError: they are too many for the memory.
+        """
+        if self.cell is None or self._twice(self.cell):
+            return self._at_points(whole)
+        shape = self._checked(self.count, self.last + 1, self.layout.grid.cells, len(self.layout.channels))
+        values = np.full(shape, np.nan)
+        for c in range(values.shape[-1]):
+            measured = np.isfinite(self.rows.values[:, c])
+            where = (self.rows.simulation[measured], self.step[measured], self.cell[measured])
+            values[(*where, c)] = self.rows.values[measured, c]
+        by_channel = values.swapaxes(2, 3).reshape(*shape[:2], shape[-1], *self.layout.shape)
+        tensor = torch.from_numpy(by_channel.copy())
+        return Entries(tensor.nan_to_num(), tensor.isfinite(), None)
+
+    def _twice(self, cell: NDArray[np.int64]) -> bool:
+        """Whether a channel was measured twice in one cell of one state."""
+        key = (self.rows.simulation * (self.last + 1) + self.step) * self.layout.grid.cells + cell
+        measured = np.isfinite(self.rows.values)
+        return any(len(np.unique(key[m])) < int(m.sum()) for m in measured.T)
+
+    def _at_points(self, whole: Tensor | None) -> Entries:
+        used = np.ones(len(self.step), dtype=bool) if whole is None else ~self.at_start()
+        rows, step = self.rows.of(used), self.step[used]
+        state = rows.simulation * (self.last + 1) + step
+        # In one order, whatever that of the file: by state, then by position.
+        order = np.lexsort((*rows.position.T[::-1], state))
+        state, place, measured = state[order], rows.position[order], rows.values[order]
+        _, first, each = np.unique(state, return_index=True, return_counts=True)
+        slot = np.arange(len(state)) - np.repeat(first, each)
+        points = int(each.max())
+        channels, cells = len(self.layout.channels), 0 if whole is None else self.layout.grid.cells
+        shape = self._checked(self.count, self.last + 1, channels, max(points, cells))
+        grid = self.layout.grid
+        middle = torch.tensor([low + size / 2 for low, size in zip(grid.lower, grid.size, strict=True)])
+        positions = middle.double().repeat(*shape[:2], points, 1)
+        values = torch.full(shape, torch.nan, dtype=torch.float64)
+        s, t = (torch.from_numpy(part) for part in np.divmod(state, self.last + 1))
+        k = torch.from_numpy(slot)
+        positions[s, t, k] = torch.from_numpy(place)
+        values[s, t, :, k] = torch.from_numpy(measured)
+        if whole is not None:
+            values[:, 0, :, :cells] = whole.flatten(2)
+        return Entries(values.nan_to_num(), values.isfinite(), positions)
+
+    def _checked(self, *shape: int) -> tuple[int, ...]:
+        if np.prod([float(n) for n in shape]) > _MOST_ENTRIES:
+            raise MeasurementError(
+                f"the measurements span {self.last} steps of equation.dt, too many to hold all states in memory: is "
+                "scale.time right?"
+            )
+        return shape
+
+
+def of_simulations(rows: Rows, chosen: Sequence[int]) -> Rows:
+    """The measurements of some trajectories, renumbered in their order."""
+    number = np.full(rows.simulations, -1)
+    number[list(chosen)] = np.arange(len(chosen))
+    new = number[rows.simulation]
+    kept = rows.of(new >= 0)
+    return Rows(**{**vars(kept), "simulation": new[new >= 0], "simulations": len(chosen)})

@@ -1,0 +1,60 @@
+"""What a format is: how the names in a file are listed, and how some of them are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import xarray as xr
+
+ROW = "row"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The names that are asked for in a file.
+
+    Attributes:
+        simulation: of what tells trajectories apart, or None.
+        coordinates: of times, then positions in the order of the axes.
+        quantities: of values and standard deviations.
+    """
+
+    simulation: str | None
+    coordinates: tuple[str, ...]
+    quantities: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        first = () if self.simulation is None else (self.simulation,)
+        return tuple(dict.fromkeys([*first, *self.coordinates, *self.quantities]))
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        kind: table (a measurement is a row) or array (values on a grid of times and positions, or lists of equal
+            length).
+        names: lists columns, or variables and dimensions, of a file.
+        read: reads what is wanted, and nothing else; missing values are NaN. Of a table the one dimension is `row`,
+            and the attribute `first_row` says which number the first row has in the file.
+        free_simulation: whether `simulation` may be a name that the file does not have, of the axis of the arrays
+            that neither times nor positions explain.
+    """
+
+    kind: Literal["table", "array"]
+    names: Callable[[Path], tuple[str, ...]]
+    read: Callable[[Path, Wanted], xr.Dataset]
+    free_simulation: bool = False
+
+
+def dataset_of(frame: pd.DataFrame, names: Iterable[str], first_row: int) -> xr.Dataset:
+    """Columns of a table as a dataset."""
+    columns = {name: (ROW, frame[name].to_numpy()) for name in names}
+    return xr.Dataset(columns, attrs={"first_row": first_row})

@@ -1,0 +1,34 @@
+"""Files of MATLAB: version 5 to 7, and 7.3, which is HDF5 with the axes in opposite order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.io
+import xarray as xr
+
+from hyco.measurements.formats.dimensions import named
+from hyco.measurements.formats.format import Format, Wanted
+from hyco.measurements.formats.hdf5 import names_of_datasets, read_datasets
+from hyco.observations.checks import MeasurementError
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    if h5py.is_hdf5(path):
+        return names_of_datasets(path)
+    try:
+        return tuple(name for name, _, _ in scipy.io.whosmat(path, appendmat=False))
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise MeasurementError(f"it cannot be read as a file of MATLAB: {error}") from error
+
+
+def _read(path: Path, wanted: Wanted) -> xr.Dataset:
+    if h5py.is_hdf5(path):
+        return read_datasets(path, wanted, np.transpose)
+    arrays = scipy.io.loadmat(path, variable_names=list(wanted.names), appendmat=False)
+    return named({name: np.asarray(arrays[name]) for name in wanted.names if name in arrays}, wanted)
+
+
+MATLAB = Format(kind="array", names=_names, read=_read, free_simulation=True)

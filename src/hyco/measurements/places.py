@@ -1,0 +1,69 @@
+"""Positions as cells of the grid, where they are the centres of cells."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hyco.fields import Layout
+from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.rows import Rows
+from hyco.observations.checks import MeasurementError, beyond_walls, other_unit
+
+log = logging.getLogger(__name__)
+
+# Part of a cell's width that a position may be off its centre.
+_TOLERANCE = 1e-6
+# Part of the domain that may lie beyond a wall by rounding.
+_SLACK = 1e-9
+# Measurements that fill less than this part of an axis are probably in another unit.
+_NARROW = 0.01
+
+
+def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None:
+    """Whether the domain holds the measurements: beyond walls they are refused, along periodic axes they are wrapped.
+
+    Raises:
+        MeasurementError: a position is beyond a wall, or another unit explains why periods are exceeded.
+    """
+    for i, (axis, low, size) in enumerate(zip(layout.grid.axes, layout.grid.lower, layout.grid.size, strict=True)):
+        along, name = rows.position[:, i], config.axes[axis]
+        slack = _SLACK * size + rows.position_rounding[i]
+        beyond = np.flatnonzero((along < low - slack) | (along > low + size + slack))
+        if len(beyond) and not layout.periodic[i]:
+            text = beyond_walls(torch.from_numpy(along), layout.grid, i)
+            raise MeasurementError(f"{name}, {rows.place(beyond[0])}: positions: {text}")
+        extent = float(np.ptp(along))
+        if extent > size + 2 * slack:
+            guess = other_unit(torch.from_numpy(along), layout.grid, i)
+            text = f"{name}: positions reach over {extent:g}, the period of {axis} is {size:g}"
+            if guess is not None:
+                raise MeasurementError(f"{text}; {guess} (scale.{axis}, or equation.domain.{axis})")
+            log.warning("%s: %s; they are wrapped", config.file, text)
+        elif 0 < extent < _NARROW * size:
+            text = "%s: %s: positions reach over %g only, the domain over %g: is scale.%s right?"
+            log.warning(text, config.file, name, extent, size, axis)
+
+
+def cells_of(rows: Rows, layout: Layout) -> NDArray[np.int64] | None:
+    """The cell that each measurement is of `[n]`, counted in the order of a tensor; None if one is between centres.
+
+    Staggered fields have no values in the centres of cells.
+    """
+    grid = layout.grid
+    if layout.shape != grid.resolution:
+        return None
+    flat = np.zeros(len(rows.time), dtype=np.int64)
+    for i, (lower, h, n) in enumerate(zip(grid.lower, grid.spacing, grid.resolution, strict=True)):
+        place = (rows.position[:, i] - lower) / h - 0.5
+        cell = np.rint(place)
+        if (np.abs(place - cell) > _TOLERANCE + rows.position_rounding[i] / h).any():
+            return None
+        cell = np.mod(cell, n) if layout.periodic[i] else cell
+        if (cell < 0).any() or (cell >= n).any():
+            return None
+        flat = flat * n + cell.astype(np.int64)
+    return flat

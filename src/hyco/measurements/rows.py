@@ -1,0 +1,161 @@
+"""Measurements one by one: when, where, of which trajectory, and what was measured there of each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hyco.fields import Layout
+from hyco.measurements import columns
+from hyco.measurements.columns import Numbers
+from hyco.measurements.config import ESTIMATE, MeasurementsConfig
+from hyco.observations.checks import MeasurementError
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n measurements, each of one or more channels at one place and time, in the units of the equation.
+
+    Attributes:
+        simulation: index of the trajectory, `[n]`.
+        simulations: how many trajectories the file has.
+        time: since t = 0, `[n]`; 0 for a static problem.
+        position: `[n, d]`.
+        values: `[n, C]`, NaN where a channel was not measured.
+        sigma: standard deviation of the noise of each value, `[n, C]`; NaN where no number is known.
+        entry: which entry of the file each is, `[n]`.
+        time_rounding, position_rounding: by how much times and positions `[d]` are rounded in the file.
+        source: the file's dimensions, which tell the place of an entry.
+    """
+
+    simulation: NDArray[np.int64]
+    simulations: int
+    time: Numbers
+    position: Numbers
+    values: Numbers
+    sigma: Numbers
+    entry: NDArray[np.int64]
+    time_rounding: float
+    position_rounding: tuple[float, ...]
+    source: xr.DataArray
+
+    def place(self, index: int) -> str:
+        """Where a measurement stands in the file."""
+        dims = tuple(map(str, self.source.dims))
+        return columns.place(self.source, dims, self.source.shape, int(self.entry[index]))
+
+    def of(self, chosen: NDArray[np.bool_]) -> Rows:
+        """Some of the measurements."""
+        parts = {
+            name: getattr(self, name)[chosen] for name in ("simulation", "time", "position", "values", "sigma", "entry")
+        }
+        return replace(self, **parts)
+
+
+def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> Rows:
+    """What was measured, in the units of the equation; entries without any value are left out.
+
+    Raises:
+        MeasurementError: the dimensions do not fit, an entry is no number, or a value has no time, position or
+            simulation.
+    """
+    first_row = dataset.attrs.get("first_row")
+    dataset = dataset.squeeze() if first_row is None else dataset
+    _check_dimensions(dataset, config)
+    read = _variables(dataset, config, layout)
+    simulations = 1
+    if config.simulation is not None:
+        codes, simulations = columns.labels(dataset[config.simulation])
+        read["simulation"] = dataset[config.simulation].copy(data=codes)
+    together = dict(zip(read, xr.broadcast(*read.values()), strict=True))
+    source = next(iter(together.values()))
+    source.attrs = {} if first_row is None else {"first_row": first_row}
+    flat = {key: variable.to_numpy().ravel() for key, variable in together.items()}
+    size = source.size
+    nowhere = np.full(size, np.nan)
+    rows = Rows(
+        simulation=flat.get("simulation", np.zeros(size)).astype(np.int64),
+        simulations=simulations,
+        time=flat.get("time", np.zeros(size)),
+        position=np.stack([flat[f"axes.{axis}"] for axis in layout.grid.axes], axis=-1),
+        values=np.stack([flat.get(f"fields.{c}", nowhere) for c in layout.channels], axis=-1),
+        sigma=np.stack([flat.get(f"std.{c}", nowhere) for c in layout.channels], axis=-1),
+        entry=np.arange(size),
+        time_rounding=_rounding(dataset, config, "time", config.time),
+        position_rounding=tuple(_rounding(dataset, config, a, config.axes[a]) for a in layout.grid.axes),
+        source=source,
+    )
+    rows = rows.of(np.asarray(np.isfinite(rows.values).any(axis=1)))
+    _check_coordinates(rows, config, layout)
+    return rows
+
+
+def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> dict[str, xr.DataArray]:
+    """Times, positions, values and standard deviations in the units of the equation."""
+    read: dict[str, xr.DataArray] = {}
+    if config.time is not None:
+        read["time"] = config.scale.get("time", 1.0) * columns.times(dataset, config.time, config.start)
+    for axis in layout.grid.axes:
+        read[f"axes.{axis}"] = config.scale.get(axis, 1.0) * columns.numbers(dataset, config.axes[axis])
+    for channel, name in config.fields.items():
+        values = columns.numbers(dataset, name)
+        if not np.isfinite(values.to_numpy()).any():
+            raise MeasurementError(
+                f"{name}: there is no value at all, so that {channel} was not measured: leave it out"
+            )
+        read[f"fields.{channel}"] = config.scale.get(channel, 1.0) * values
+        std = config.stds.get(channel, ESTIMATE)
+        if isinstance(std, str) and std != ESTIMATE:
+            read[f"std.{channel}"] = abs(config.scale.get(channel, 1.0)) * columns.numbers(dataset, std)
+    return read
+
+
+def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
+    """Whether values have the dimensions of times, positions and simulations, and no other.
+
+    Raises:
+        MeasurementError: they have not.
+    """
+    known = {} if config.simulation is None else {config.simulation: dataset[config.simulation].dims}
+    known |= {name: dataset[name].dims for name in config.coordinates}
+    every = {dim for dims in known.values() for dim in dims}
+    for name in config.quantities:
+        dims = set(dataset[name].dims)
+        text = f"{name} has the dimensions ({', '.join(str(dim).strip() for dim in dataset[name].dims)})"
+        for other in sorted(map(str, dims - every)):
+            raise MeasurementError(
+                f"{text}, but neither time nor axes depend on {other.strip()}: name it as simulation, or choose "
+                "a part of the file"
+            )
+        for coordinate, needed in known.items():
+            if name in config.fields.values() and not set(needed) <= dims:
+                lacking = ", ".join(str(dim).strip() for dim in needed if dim not in dims)
+                raise MeasurementError(f"{text}, but {coordinate} depends on {lacking}")
+
+
+def _rounding(dataset: xr.Dataset, config: MeasurementsConfig, key: str, name: str | None) -> float:
+    return 0.0 if name is None else config.scale.get(key, 1.0) * columns.resolution(dataset, name)
+
+
+def _check_coordinates(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None:
+    """Whether every value has its time, position and simulation.
+
+    Raises:
+        MeasurementError: one has not.
+    """
+    lacking: Mapping[str, NDArray[np.bool_]] = {
+        str(config.simulation): rows.simulation < 0,
+        str(config.time): ~np.isfinite(rows.time),
+        **{config.axes[axis]: ~np.isfinite(rows.position[:, i]) for i, axis in enumerate(layout.grid.axes)},
+    }
+    for name, missing in lacking.items():
+        if missing.any():
+            first = int(np.flatnonzero(missing)[0])
+            raise MeasurementError(
+                f"{name}, {rows.place(first)}: a value was measured, but {name} is missing; fill it in, or leave the "
+                f"value empty ({int(missing.sum())} such)"
+            )

@@ -1,0 +1,119 @@
+"""What becomes of measurements: places, times, replicates, noise, and the state at t = 0."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import hyco
+
+HEAD = "t,x,u\n"
+
+
+def test_a_missing_row_and_an_empty_cell_are_the_same(tools, run, read):
+    frame = tools.table(*run)
+    empty, left_out = read(frame), read(frame.dropna())
+    assert torch.equal(empty.values, left_out.values)
+    assert torch.equal(empty.mask, left_out.mask)
+
+
+def test_places_between_cells_are_points_of_each_time(read):
+    rows = "0.0,1.0,0.5\n0.0,2.2,0.6\n0.2,4.1,0.7\n0.2,3.3,0.8\n0.2,0.1,0.9\n"
+    observations = read(HEAD + rows, {"train_sim": [0], "interpolation": "cubic"})
+    assert observations.interpolation == "cubic"
+    assert observations.initial_state == "observed"
+    assert observations.values.shape == (1, 3, 1, 3)
+    assert observations.values[0, :, 0].tolist() == [[0.5, 0.6, 0.0], [0.0, 0.0, 0.0], [0.9, 0.8, 0.7]]
+    assert observations.mask.sum(dim=-1).flatten().tolist() == [2, 0, 3]
+    assert observations.positions[0, 2, :, 0].tolist() == [0.1, 3.3, 4.1]
+
+
+def test_replicates_are_several_measurements(tools, run, read):
+    x, t, u = run
+    single = tools.table(x, t, u)
+    twice = read(pd.concat([single, single]))
+    assert not twice.on_grid
+    assert twice.mask.sum() == 2 * np.isfinite(u).sum()
+    state = torch.from_numpy(tools.burgers(x, t))[None, :, None]
+    read_back = twice.operator([0], 0, tools.STEPS)(state)
+    residuals = (read_back - twice.values)[twice.mask]
+    assert residuals.std() == pytest.approx(tools.NOISE, rel=0.1)
+
+
+def test_a_start_measured_whole_is_whole_beside_points_between_cells(tools, run, read):
+    x, t, u = run
+    later = tools.table(x, t[1:], u[1:]).dropna().sample(50, random_state=0).assign(x=lambda rows: rows.x + 0.01)
+    observations = read(pd.concat([tools.table(x, t[:1], u[:1]), later]))
+    assert observations.initial_state == "full"
+    assert torch.equal(observations.initial_states[0, 0], torch.from_numpy(u[0]))
+    state = torch.from_numpy(tools.burgers(x, t))[None, :, None]
+    difference = (observations.operator([0], 0, tools.STEPS)(state) - observations.values)[observations.mask]
+    assert len(difference) == 114
+    assert difference.std() < 2 * tools.NOISE
+
+
+def test_an_observed_start_is_filled_from_its_neighbours(tools, run, read):
+    x, t, u = run
+    frame = tools.table(x, t, u)
+    observations = read(frame[(frame.t > 0) | (frame.index % 2 == 0)])
+    assert observations.initial_state == "observed"
+    assert observations.on_grid
+    assert observations.initial_mask[0, 0].tolist() == [True, False] * 32
+    np.testing.assert_allclose(observations.initial_states[0, 0].numpy(), u[0], atol=0.15)
+
+
+def test_a_known_start_is_exact(tools, run, read, equation):
+    observations = read(tools.table(*run), initial={"velocity x": "0.5 + sin(pi*x/3)"})
+    expected = 0.5 + np.sin(np.pi * equation.layout.grid.centers("x") / 3)
+    assert observations.initial_state == "exact"
+    np.testing.assert_allclose(observations.initial_states[0, 0].numpy(), expected)
+
+
+def test_units_and_the_start_are_those_of_the_section(tools, run, read):
+    x, t, u = run
+    plain = read(tools.table(x, t, u))
+    scale = {"time": 60.0, "x": 0.01, "velocity x": 0.5}
+    other = read(tools.table(100 * x, (t + 7) / 60, 2 * u), scale=scale, start=7 / 60)
+    assert torch.equal(plain.mask, other.mask)
+    torch.testing.assert_close(plain.values, other.values, rtol=1e-14, atol=0)
+
+
+def test_a_column_of_equal_standard_deviations_is_their_number_in_the_same_units(tools, run, read):
+    frame = tools.table(*run).assign(s=0.2)
+    assert read(frame, std="s", scale={"velocity x": 0.1}).noise_std.tolist() == pytest.approx([0.02])
+    assert read(frame, std={"velocity x": 0.3}).noise_std.tolist() == [0.3]
+
+
+def test_noise_to_be_estimated_is_not_known(tools, run, read):
+    assert not read(tools.table(*run), std="estimate").noise_known
+
+
+def test_a_test_trajectory_begins_where_it_was_measured(tools, run, read):
+    x, t, u = run
+    frames = [tools.table(x, t, u + shift).assign(run=shift) for shift in (0, 1)]
+    observations = read(pd.concat(frames), {"train_sim": [0], "test_sim": [1]}, simulation="run")
+    assert observations.values.shape[0] == 1
+    assert torch.equal(observations.test_initial_states[0, 0], torch.from_numpy(u[0] + 1))
+
+
+def test_dates_are_seconds_and_time_zones_do_not_matter(read):
+    rows = "2024-05-31T13:00:00+02:00,1.0,0.5\n2024-05-31T11:06:00Z,1.0,0.6\n2024-05-31T11:12:00Z,1.1,0.7\n"
+    assert read(HEAD + rows, scale={"time": 1 / 3600}).steps == 2
+
+
+def test_a_static_problem_has_no_time(tmp_path):
+    darcy = hyco.equation(
+        {
+            "name": "darcy",
+            "domain": {"x": {"size": 1.0, "resolution": 8}, "y": {"size": 1.0, "resolution": 8}},
+            "dt": 1.0,
+            "parameters": {"permeability": 1.0, "source": 1.0},
+        }
+    )
+    (channel,) = darcy.layout.channels
+    section = {"time": None, "axes": {"x": "x", "y": "y"}, "fields": {channel: "p"}, "std": 0.01}
+    (tmp_path / "mine.csv").write_text("x,y,p\n0.3,0.4,0.1\n0.6,0.2,0.2\n")
+    observations = hyco.read_measurements(tmp_path / "mine.csv", darcy, section, {"train_sim": [0]})
+    assert observations.mask[0, :, 0].tolist() == [[False, False], [True, True]]
+    with pytest.raises(ValueError, match="time: the problem is static: set it to null"):
+        hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"time": "x"}, {"train_sim": [0]})
