@@ -139,7 +139,7 @@ def fit(seed: int, place: str, nodes: int = problem.NODES, starts: int = STARTS)
         "own_error": error,
         "covered": {n: e["interval"][0] <= problem.TRUE[n] <= e["interval"][1] for n, e in estimates.items()},
         "identifiable": {n: e["identifiable"] for n, e in estimates.items()},
-        "rivals": rivals(first, result, error, estimates),
+        "alternative_minima": alternative_minima(first, result, error, estimates),
         "undetermined": assessment.identifiability.words(),
         "reduced_chi_square": assessment.uncertainty.reduced_chi_square,
         "seconds": time.process_time() - begin,
@@ -147,7 +147,9 @@ def fit(seed: int, place: str, nodes: int = problem.NODES, starts: int = STARTS)
     }
 
 
-def rivals(first: Calibrator, result: OptimisationResult, error: float, estimates: dict[str, dict[str, Any]]) -> int:
+def alternative_minima(
+    first: Calibrator, result: OptimisationResult, error: float, estimates: dict[str, dict[str, Any]]
+) -> int:
     """How many first guesses end outside the intervals with a fit that the data cannot tell from the best."""
     ends = result.ends
     best = min(end["value"] for end in ends)
@@ -205,7 +207,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             f"| {statistics.median(p):.3f} | {max(p):.2f} | {statistics.median(s):.4f} | {max(s):.4f} "
             f"| {statistics.median(v['own_error'] for v in found):.4f} | {sum(inside) / len(inside):.0%} "
             f"| {sure['A']}, {sure['ax']}, {sure['ay']} / {sure['B']}, {sure['bx']}, {sure['by']} "
-            f"| {sum(v['rivals'] > 0 for v in found)} "
+            f"| {sum(v['alternative_minima'] > 0 for v in found)} "
             f"| {sum(v['reduced_chi_square'] > TOO_LARGE for v in found)} | {sum(v['diverged'] for v in found)} |"
         )
     return "\n".join(rows)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hyco.losses import mean_square, weighted_loss
-from hyco.metrics import masked_nrmse, nrmse_per_step, persistence
+from hyco.metrics import masked_nrmse, nrmse_per_step
 
 
 def test_the_masked_mean_is_over_observed_entries_only():
@@ -81,8 +81,3 @@ def test_masked_nrmse_ignores_what_was_not_observed_and_tells_divergence():
     assert masked_nrmse(prediction, observed, mask) == 0.0
     prediction[0, 0, 0, 0] = math.nan
     assert masked_nrmse(prediction, observed, mask) == math.inf
-
-
-def test_persistence_repeats_the_initial_state():
-    start = torch.randn(2, 1, 5)
-    assert torch.equal(persistence(start, 3)[:, 2], start)

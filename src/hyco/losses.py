@@ -1,4 +1,4 @@
-"""Weighted mean squares over a group of samples (DESIGN's loss: α · real + (1 - α) · the other model)."""
+"""Weighted mean squares over a group of samples (a model's loss: α · real + (1 - α) · the other model)."""
 
 from __future__ import annotations
 

@@ -43,8 +43,3 @@ def masked_nrmse(prediction: Tensor, observed: Tensor, mask: Tensor) -> float:
     if not bool(torch.isfinite(error).all()):
         return float("inf")
     return float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(torch.where(mask, observed, zero)))
-
-
-def persistence(start: Tensor, steps: int) -> Tensor:
-    """The baseline that nothing changes: `[B, C, *space]` to `[B, steps, C, *space]`."""
-    return start[:, None].expand(-1, steps, *start.shape[1:])

@@ -17,7 +17,13 @@ def test_every_experiment_is_valid(experiment, parameters):
     assert parse(parameters(experiment)).experiment == experiment
 
 
-@pytest.mark.parametrize("experiment", ["inviscid_burgers", *(e for e in EXPERIMENTS if e.startswith("scarce_"))])
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        "inviscid_burgers",
+        *(pytest.param(e, marks=pytest.mark.slow) for e in EXPERIMENTS if e.startswith("scarce_")),
+    ],
+)
 def test_the_data_of_every_default_seed_can_be_made(experiment, parameters):
     found = parse(parameters(experiment))
     for seed in found.compare.seeds:

@@ -218,7 +218,7 @@ def test_an_impossible_share_is_refused(tmp_path, share):
 def test_the_folder_may_be_replaced(tmp_path):
     train(tmp_path / "there", [1, 2])
     dataset = CheckpointDataset(str(tmp_path / "here"))
-    dataset.directory = Path(tmp_path / "there")
+    dataset.move_to(Path(tmp_path / "there"))
     assert dataset.exists()
     assert dataset.load().metadata["epoch"] == 2
     dataset.save(checkpoint(3, resumed_from=2))

@@ -149,7 +149,7 @@ def test_without_an_active_run_nothing_is_sent_unless_one_is_named(dataset, monk
     server = Server(monkeypatch, active=None)
     dataset.save(record(1))
     assert server.calls == []
-    dataset.run_id = "named"
+    dataset.log_to("named")
     dataset.save(record(2))
     dataset.release()
     assert server.calls == [("named", [("hybrid/loss", 0.5, 2)])]

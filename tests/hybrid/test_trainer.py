@@ -9,7 +9,6 @@ from hyco.hybrid.variances import Weights
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.optimisers.result import NotConverged
 from hyco.runtime.storage import read_bundle, write_bundle
-from hyco.training import available
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.synthetic import SyntheticTrainer
@@ -20,10 +19,6 @@ HARD = {"abs_tol": 1e-12}
 
 def history(steps):
     return [record for _, record in steps]
-
-
-def test_the_list_of_available_trainings_is_synthetic_physical_hybrid():
-    assert available() == ["synthetic", "physical", "hybrid"]
 
 
 def test_one_hybrid_epoch_gives_one_entry_in_each_history(problem):

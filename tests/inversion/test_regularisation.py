@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from hyco.inversion.regularisation import Fit, discrepancy, l_curve
+from hyco.inversion.regularisation import Fit, discrepancy_principle, l_curve
 
 N = 60
 X = torch.linspace(0, 1, N, dtype=torch.float64)
@@ -29,7 +29,7 @@ def error(z):
 
 
 def test_the_discrepancy_principle_fits_to_the_noise_and_no_better():
-    fit, fits = discrepancy(solve, torch.zeros(N, dtype=torch.float64), residuals=N, first=1e8)
+    fit, fits = discrepancy_principle(solve, torch.zeros(N, dtype=torch.float64), residuals=N, first=1e8)
     assert fit.misfit <= 1 + math.sqrt(2 / N)
     assert fit.misfit > 0.6
     best = min(error(solve(w, None).z) for w in torch.logspace(-6, 8, 60).tolist())
@@ -47,5 +47,5 @@ def test_where_no_weight_fits_the_best_fit_is_returned():
     def hopeless(weight, start):
         return Fit(weight, torch.zeros(1), 50.0 + math.log10(weight), 1.0)
 
-    fit, _ = discrepancy(hopeless, torch.zeros(1), residuals=100, last=1e-3)
+    fit, _ = discrepancy_principle(hopeless, torch.zeros(1), residuals=100, last=1e-3)
     assert fit.misfit == pytest.approx(47.0)

@@ -235,7 +235,7 @@ def test_weights_are_a_stream_of_the_seed():
 def test_statistics_are_saved_and_not_trained():
     stepper = model(layout(8))
     assert {"mean", "std", "change_std"} <= set(stepper.state_dict())
-    assert stepper.weights == sum(p.numel() for p in stepper.network.parameters())
+    assert stepper.weight_count == sum(p.numel() for p in stepper.network.parameters())
 
 
 @pytest.mark.parametrize(

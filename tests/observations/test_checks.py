@@ -144,3 +144,36 @@ def test_the_place_of_what_was_not_measured_may_be_anything():
     observations = at_points([[0.5, 1.0], [2.0, 1.5]])
     odd = put(observations.positions, torch.nan, 0, 0)
     assert bool(replace(observations, positions=odd).positions.isfinite().all())
+
+
+def test_simulations_may_be_any_whole_numbers_and_become_those_of_python():
+    for train, val in ((np.array([0, 1]), np.array([2])), (range(2), ()), ((np.int64(0), torch.tensor(1)), [2])):
+        observations = Observations(**given(train=train, val=val))
+        assert observations.train == [0, 1]
+        assert all(type(i) is int for i in (*observations.train, *observations.val))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": "01"}, "train must be a list of numbers of simulations, got '01'"),
+        ({"train": 0}, "train must be a list of numbers of simulations, got 0"),
+        ({"train": ["a"]}, r"train must hold numbers from 0 to 2 \(3 simulations\), got a"),
+        ({"val": None}, "val must be a list of numbers of simulations, got None"),
+        ({"layout": None}, r"layout must be that of an equation, equation\.layout, got NoneType"),
+        ({"layout": LINE.to_dict()}, "layout must be that of an equation, .* got dict"),
+        ({"dt": "0.1"}, "dt must be a positive time between two states, got '0.1'"),
+        ({"dt": None}, "dt must be a positive time between two states, got None"),
+        ({"test_initial_states": 1.0}, r"test_initial_states must be .*, got \[\]"),
+    ],
+)
+def test_words_and_numbers_of_another_type_are_refused_by_name(changes, message):
+    with pytest.raises(MeasurementError, match=f"^{message}$"):
+        Observations(**given() | changes)
+
+
+def test_initial_states_measured_in_full_are_measured_everywhere():
+    mask = put(GOOD["mask"], False, 0, 0, 0, 3)
+    with pytest.raises(MeasurementError, match=r"^initial_state full: 1 entries at t = 0 were not measured"):
+        Observations(**given(mask=mask, initial_state="full"))
+    assert Observations(**given(mask=mask, initial_state="observed")).initial_state == "observed"

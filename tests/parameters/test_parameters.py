@@ -172,7 +172,7 @@ def test_a_weight_that_is_to_be_chosen_must_be_chosen_first():
     s = space({"name": "k", "kind": "field", "initial_guess": 0.0})
     with pytest.raises(ValueError, match="weight of k is not chosen"):
         s.prior_residuals(s.initial)
-    s.weights["k"] = 2.0
+    s.choose(["k"], 2.0)
     assert s.prior_residuals(s.initial).shape == (11 * 10 + 12 * 9,)
 
 

@@ -15,8 +15,8 @@ from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.runtime.storage import Bundle
-from hyco.training import available
 
+TRAININGS = ["synthetic", "physical", "hybrid"]
 PARAMETERS = {
     "experiment": "test",
     "seed": 0,
@@ -65,10 +65,10 @@ def catalog(parameters=PARAMETERS):
     datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
     datasets["cached_trajectories"] = MemoryDataset(None)
     datasets["cached_observations"] = MemoryDataset(None)
-    for training in available():
+    for training in TRAININGS:
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")
-    persistent = {f"{t}_checkpoint" for t in available()} | {
+    persistent = {f"{t}_checkpoint" for t in TRAININGS} | {
         "trajectories",
         "observations",
         "report",
@@ -84,7 +84,7 @@ def catalog(parameters=PARAMETERS):
     return DataCatalog(datasets)
 
 
-@pytest.mark.parametrize("name", [*available(), pytest.param("__default__", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*TRAININGS, pytest.param("__default__", marks=pytest.mark.slow)])
 def test_a_pipeline_runs_from_parameters_to_a_report(name):
     data = catalog(PARAMETERS | {"profile": name == "hybrid"})
     if name in ("hybrid", "__default__"):
@@ -105,7 +105,7 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
     rollouts = data.load("rollouts").tensors
     assert {tuple(v.shape) for v in rollouts.values()} == {(1, 4, 2, 16, 12)}
     trainings = data.load("profile")["trainings"]
-    assert list(trainings) == ([name] if name != "__default__" else available())
+    assert list(trainings) == ([name] if name != "__default__" else TRAININGS)
     for entry in trainings.values():
         assert sum(row["share"] for row in entry["phases"]) == pytest.approx(1)
         assert bool(entry["operators"]) == (name == "hybrid")

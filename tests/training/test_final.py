@@ -51,6 +51,21 @@ def test_the_final_network_predicts_as_the_training_did_when_it_validated_best(p
     assert not torch.equal(model.rollout(start, 5), trainer.rollout(start, 5))
 
 
+def test_the_final_network_of_a_hybrid_has_the_weights_of_the_epoch_in_which_it_validated_best(problem, monkeypatch):
+    # Of the network and of the physical model, epoch by epoch; the smallest one_step is in another epoch.
+    errors = iter([(3.0, 1.0), (9.0, 9.0), (1.0, 3.0), (8.0, 8.0), (2.0, 0.5), (7.0, 7.0)])
+
+    def error(*_):
+        score, one_step = next(errors)
+        return {"score": score, "one_step": one_step}
+
+    monkeypatch.setattr(Validation, "__call__", error)
+    checkpoints = [c for c, _ in problem.hybrid(epochs=3, warmup_epochs=0).train()]
+    final, best = final_synthetic_model(checkpoints[-1]), weights_that_predict(checkpoints[1], averaged=False)
+    assert final.metadata["epoch"] == 2
+    assert all(torch.equal(value, best[name]) for name, value in final.tensors.items())
+
+
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_without_a_validation_the_weights_are_the_last(make_problem, ema_decay):
     problem = make_problem({"val_sim": []})

@@ -38,12 +38,12 @@ def test_every_part_comes_back_by_its_name():
 
 def test_validations_without_a_better_network_are_counted_over_an_interruption():
     first = run(one=Part(0.0))
-    first.watch(False, patience=2)
+    first.note_validation(False, patience=2)
     checkpoint, _ = first.record(1, {})
     again = run(one=Part(0.0))
     list(again.resume(checkpoint, True))
     assert not again.finished
-    again.watch(False, patience=2)
+    again.note_validation(False, patience=2)
     assert again.finished
     last, _ = again.record(2, {})
     assert last.metadata["finished"]
@@ -53,7 +53,7 @@ def test_validations_without_a_better_network_are_counted_over_an_interruption()
 def test_a_better_network_starts_the_count_anew():
     counted = run()
     for is_best in (False, True, False):
-        counted.watch(is_best, patience=2)
+        counted.note_validation(is_best, patience=2)
     assert not counted.finished
 
 

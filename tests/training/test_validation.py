@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from hyco.training.physical import train_physical
 from hyco.training.synthetic import train_synthetic
 from hyco.training.validation import Validation
+
+CPU = torch.device("cpu")
 
 
 class Damped:
@@ -35,13 +38,32 @@ def test_the_score_is_the_error_of_the_rollout_where_one_is_asked_for_else_that_
     assert errors.get("rollout") == (pytest.approx(whole, rel=1e-12) if rollout else None)
 
 
-@pytest.mark.parametrize("rollout", [True, False])
-def test_the_network_is_scored_with_the_error_that_is_asked_for(problem, rollout):
+def train_network(problem, rollout):
     config = problem.synthetic(epochs=1, validation_rollout=rollout)
-    ((_, record),) = train_synthetic(problem.observations, config, 0, configuration={}, device=torch.device("cpu"))
-    found = record["metrics"]
-    assert found["validation_synthetic"] == found[f"validation_synthetic_{'rollout' if rollout else 'one_step'}"]
-    assert ("validation_synthetic_rollout" in found) == rollout
+    return train_synthetic(problem.observations, config, 0, configuration={}, device=CPU)
+
+
+def fit_physics(problem, rollout):
+    config = problem.physical(epochs=1, max_iterations=1, validation_rollout=rollout, suppress_convergence_errors=True)
+    return train_physical(problem.equation, problem.observations, config, configuration={}, device=CPU)
+
+
+def train_both(problem, rollout):
+    return problem.hybrid(epochs=1, warmup_epochs=0, validation_rollout=rollout).train()
+
+
+@pytest.mark.parametrize("rollout", [True, False])
+@pytest.mark.parametrize(
+    ("train", "models"),
+    [(train_network, ["synthetic"]), (fit_physics, ["physical"]), (train_both, ["synthetic", "physical"])],
+)
+def test_every_training_scores_its_models_with_the_error_that_is_asked_for(problem, train, models, rollout):
+    ((_, record),) = train(problem, rollout)
+    metrics = record["metrics"]
+    for model in models:
+        asked = metrics[f"validation_{model}_{'rollout' if rollout else 'one_step'}"]
+        assert metrics[f"validation_{model}"] == asked
+        assert (f"validation_{model}_rollout" in metrics) == rollout
 
 
 def test_a_model_of_one_trajectory_is_scored_by_its_rollout_alone(problem):

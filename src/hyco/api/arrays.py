@@ -23,7 +23,11 @@ def as_tensor(states: Tensor | NDArray[Any], what: str) -> Tensor:
     Raises:
         ValueError: it is neither, or has another type of numbers.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(states)) if isinstance(states, np.ndarray) else states
+    tensor: Any = states
+    if isinstance(states, np.ndarray):
+        if states.dtype.kind not in "fiubc":  # torch has no such type
+            raise ValueError(f"{what}: expected float32 or float64, got {states.dtype}")
+        tensor = torch.from_numpy(np.ascontiguousarray(states))
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{what}: expected a NumPy array or a tensor, got {type(states).__name__}")
     if tensor.dtype not in _FLOATS:
@@ -45,6 +49,17 @@ def require_shape(states: Tensor, leading: tuple[str, ...], layout: Layout, what
     raise ValueError(f"{what}: expected the shape [{expected}] ({names}), got {list(states.shape)}")
 
 
+def require_finite(states: Tensor, layout: Layout, what: str) -> None:
+    """Refuse states `[…, C, *space]` with entries that are not finite.
+
+    Raises:
+        ValueError: says how many there are.
+    """
+    wrong = int((~states.isfinite() & layout.valid.to(states.device)).sum())
+    if wrong:
+        raise ValueError(f"{what}: {wrong} entries are not finite; a rollout begins with whole states")
+
+
 def rolled_out(model: TrainedModel, layout: Layout, states: States, steps: int) -> States:
     """A model's rollout in the kind, the dtype and on the device of the initial states.
 
@@ -58,11 +73,12 @@ def rolled_out(model: TrainedModel, layout: Layout, states: States, steps: int) 
         `[B, steps, C, *space]`.
 
     Raises:
-        ValueError: the states are no such array, or there is no step.
+        ValueError: the states are no such array or not finite, or there is no step.
     """
     tensor = as_tensor(states, "initial states")
     require_shape(tensor, ("B",), layout, "initial states")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    require_finite(tensor, layout, "initial states")
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps: expected a whole number from 1 on, got {steps!r}")
-    predicted = model.rollout(tensor, steps)
+    predicted = model.rollout(tensor, int(steps))
     return predicted.numpy() if isinstance(states, np.ndarray) else predicted

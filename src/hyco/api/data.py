@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyco.api.arrays import as_tensor, require_shape
+from hyco.api.arguments import require, whole_seed
+from hyco.api.arrays import as_tensor, require_finite, require_shape
 from hyco.api.sections import plain, validated
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
@@ -37,6 +38,7 @@ class Trajectories:
         origin: the sections that the simulations were made with; None: they come from elsewhere.
 
     Raises:
+        TypeError: `equation` is no equation.
         ValueError: the states have another shape, or there is no step.
 
     Example:
@@ -52,6 +54,7 @@ class Trajectories:
     origin: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        require(self.equation, Equation, "equation", "hyco.equation")
         states = as_tensor(self.states, "states").double()
         require_shape(states, ("S", "T+1"), self.layout, "states")
         if not len(states) or states.shape[1] < 2:
@@ -132,7 +135,9 @@ def simulate(
 
     Raises:
         ConfigurationError: a number is out of range; the message has a line for each.
-        ValueError: `initial_states` have another shape, or the states leave the range that the equation's step is made
+        TypeError: `equation` is no equation.
+        ValueError: `initial_states` have another shape or are not finite, the seed is no whole number, or the states
+            leave the range that the equation's step is made
             for (for Burgers, `max_speed`).
         FloatingPointError: a simulation is not finite.
 
@@ -146,9 +151,12 @@ def simulate(
         >>> hyco.simulate(heat, initial_states=numpy.ones((2, 1, 8)), steps=4)
         Trajectories(2 of heat: 4 steps of 0.1, temperature on 8 cells)
     """
+    require(equation, Equation, "equation", "hyco.equation")
+    seed = whole_seed(seed)
     given = None if initial_states is None else as_tensor(initial_states, "initial_states").double()
     if given is not None:
         require_shape(given, ("S",), equation.layout, "initial_states")
+        require_finite(given, equation.layout, "initial_states")
         if simulations not in (None, len(given)):
             raise ValueError(f"simulations: {simulations} asked for, but there are {len(given)} initial_states")
         simulations = len(given)
@@ -181,7 +189,9 @@ def observe(
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
-        ValueError: a simulation, a time or a place that does not exist is asked for, or nothing is observed.
+        TypeError: `trajectories` are none.
+        ValueError: a simulation, a time or a place that does not exist is asked for, nothing is observed, or the seed
+            is no whole number.
 
     Example:
         >>> import hyco
@@ -193,6 +203,8 @@ def observe(
         >>> observations.values.shape, observations.mask.double().mean().item()
         (torch.Size([2, 5, 1, 8]), 0.5)
     """
+    require(trajectories, Trajectories, "trajectories", "hyco.simulate")
+    seed = whole_seed(seed)
     config = validated(ObservationConfig, section, "observation")
     states = trajectories.states[[*config.train_sim, *config.val_sim]] if _exist(config, trajectories) else None
     valid = trajectories.layout.valid

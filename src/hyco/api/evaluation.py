@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from hyco.api.arguments import require
 from hyco.api.data import Trajectories
 from hyco.api.hybrid import TrainedHybrid
 from hyco.api.networks import TrainedNetwork
 from hyco.api.physics import FittedPhysics
+from hyco.equations.equation import Equation
 from hyco.evaluation import roll_out_methods
 from hyco.observations import Observations
 from hyco.report import report, table, true_numbers
@@ -34,7 +37,7 @@ class Evaluation:
     Attributes:
         methods: by name, as report.json has them: `nrmse` (`mean`, `per_step`), and of physical models `parameters`.
         rollouts: by name `[S_test, T, C, *space]`, and `truth`.
-        trajectories: what the models are held against.
+        trajectories: what the models are compared with.
     """
 
     methods: dict[str, Any]
@@ -61,7 +64,13 @@ class Evaluation:
         Args:
             simulation: which of the test simulations, by position.
             channel: which channel, by position in `layout.channels`.
+
+        Raises:
+            ValueError: there is no such simulation or channel.
         """
+        count = len(self.rollouts["truth"])
+        if simulation not in range(count):
+            raise ValueError(f"simulation: expected a number from 0 to {count - 1}, got {simulation!r}")
         from hyco.plots import pictured, predictions
 
         layout, measured = self.trajectories.layout, self.trajectories.origin is None
@@ -96,7 +105,9 @@ def evaluate(
         `Evaluation`: `.table`, `.methods`, `.rollouts`, figures.
 
     Raises:
-        ValueError: two models go by one name, there is no such simulation, or its initial state is not known.
+        TypeError: an argument is something else than the above.
+        ValueError: two models go by one name, a model is of other states than the trajectories, there is no such
+            simulation, or its initial state is not known.
         FloatingPointError: a prediction is not finite.
 
     Example:
@@ -113,22 +124,60 @@ def evaluate(
         >>> evaluation.methods["physical"]["nrmse"]["mean"] < 0.01
         True
     """
-    given = [models] if isinstance(models, Result) else list(models)
+    require(trajectories, Trajectories, "trajectories", "hyco.simulate")
+    if observations is not None:
+        require(observations, Observations, "observations", "hyco.observe")
+    given = _models(models)
     parts = [part for m in given for part in ((m.network, m.physics) if isinstance(m, TrainedHybrid) else (m,))]
     names = [part.method for part in parts]
     if len(set(names)) < len(names):
         raise ValueError(f"models: one of each kind can be compared, got {', '.join(names)}")
-    wrong = [i for i in simulations if not 0 <= i < len(trajectories.states)]
-    if wrong or not len(simulations):
-        last = len(trajectories.states) - 1
-        raise ValueError(f"simulations: expected indices from 0 to {last}, got {list(simulations)}")
+    chosen = _indices(simulations, len(trajectories.states))
     equation, measured = trajectories.equation, trajectories.origin is None
+    for part in parts:
+        _require_states_of(part, equation)
     states = trajectories.states
     if measured:
         states = torch.where(states.isfinite() & equation.layout.valid, states, torch.nan)
     finals = {part.method: part.evaluated for part in parts}
     starts = None if observations is None else observations.test_initial_states
-    rollouts = roll_out_methods(states, list(simulations), equation, finals, starts)
+    rollouts = roll_out_methods(states, chosen, equation, finals, starts)
     true = {part.method: true_numbers(equation, part.learnt) for part in parts if isinstance(part, FittedPhysics)}
     content = report("", 0, equation, equation.config.name, rollouts, finals, true, measured=measured)
     return Evaluation(content["methods"], rollouts, trajectories)
+
+
+def _models(models: Any) -> list[Result]:
+    """The argument `models` as a list."""
+    given = list(models) if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    for model in given:
+        if not isinstance(model, Result):
+            raise TypeError(
+                "models: expected what hyco.fit, hyco.train_network or hyco.train_hybrid returns, or a list of such, "
+                f"got {type(model).__name__}"
+            )
+    return given
+
+
+def _indices(simulations: Any, count: int) -> list[int]:
+    """The argument `simulations` as numbers of Python."""
+    given = list(simulations) if isinstance(simulations, Iterable) else [simulations]
+    whole = all(isinstance(i, int | np.integer) and not isinstance(i, bool) and 0 <= i < count for i in given)
+    if not (whole and given and isinstance(simulations, Iterable)):
+        raise ValueError(f"simulations: expected indices from 0 to {count - 1} in a list, got {simulations!r}")
+    return [int(i) for i in given]
+
+
+def _require_states_of(model: FittedPhysics | TrainedNetwork, equation: Equation) -> None:
+    """Refuse a model of other states than the trajectories'.
+
+    Raises:
+        ValueError: says what both have.
+    """
+    try:
+        if isinstance(model, FittedPhysics):
+            equation.require_states(model.equation.layout, model.equation.dt)
+        else:  # a network does not know its dt
+            equation.require_states(model.model.layout, equation.dt)
+    except ValueError as error:
+        raise ValueError(f"models: {model.method} predicts other states than those of trajectories: {error}") from error

@@ -86,14 +86,14 @@ def read_physics(path: Path, method: str) -> tuple[dict[str, Any], Tensor | None
     """
     beside = path.parent / f"{method}_{_COVARIANCE}.safetensors"
     covariance = read_bundle(beside).tensors[_COVARIANCE] if beside.exists() else None
-    values: dict[str, Any] = _read_json(path)
+    values: dict[str, Any] = _read_json(path, dict)
     return values, covariance
 
 
 def read_history(folder: Path, training: str) -> History:
     """What `write_history` wrote; empty where there is nothing, as in a folder of the pipelines."""
     path = folder / f"{training}_history.json"
-    history: History = _read_json(path) if path.exists() else []
+    history: History = _read_json(path, list) if path.exists() else []
     return history
 
 
@@ -135,8 +135,11 @@ def _write_json(path: Path, values: Any) -> None:
     write_atomically(path, json.dumps(values, allow_nan=False).encode())
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, kind):
+            raise ValueError(f"it holds a {type(values).__name__} instead of a {kind.__name__}")
+        return values
     except ValueError as error:
         raise ValueError(f"{path} cannot be read ({error}); remove it and run again what makes it") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyco.api import files, pictures
+from hyco.api.arguments import require, whole_seed
 from hyco.api.networks import NETWORK, WINDOW, TrainedNetwork, trained
 from hyco.api.physics import FittedPhysics, Learn, fitted, unknowns
 from hyco.api.progress import History, run
@@ -102,7 +103,8 @@ def train_hybrid(
 
     Raises:
         ConfigurationError: a key is wrong, or sections do not fit each other; one line per problem.
-        ValueError: the observations are of other states than the equation's.
+        TypeError: `equation` or `observations` is something else.
+        ValueError: the observations are of other states than the equation's, or the seed is no whole number.
         NotConverged: a physical update did not, and `physical.suppress_convergence_errors` is false.
         Diverged: the loss of the physical model is not finite at its initial guess.
 
@@ -125,6 +127,9 @@ def train_hybrid(
         >>> abs(both.physics.estimate["diffusivity"].value - 0.02) < 0.002
         True
     """
+    require(equation, Equation, "equation", "hyco.equation")
+    require(observations, Observations, "observations", "hyco.observe")
+    seed = whole_seed(seed)
     given = _dictionary(section)
     if "learnable_parameters" in (given.get("physical") or {}):
         raise ConfigurationError("hybrid.physical.learnable_parameters: is not allowed here; it is the argument learn")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from hyco.api import files, physics
+from hyco.api.arguments import require
 from hyco.api.hybrid import TrainedHybrid
 from hyco.api.networks import TrainedNetwork
 from hyco.api.physics import FittedPhysics
@@ -35,8 +37,10 @@ def load(folder: str | Path, training: str | None = None, *, equation: Equation 
         `TrainedHybrid`, `FittedPhysics` or `TrainedNetwork`.
 
     Raises:
+        TypeError: `folder` is no path, or `equation` no equation.
         FileNotFoundError: there is no such folder.
-        ValueError: the folder holds no such models or several, or a file cannot be read.
+        ValueError: the folder holds no such models or several, a file cannot be read, or `equation` has another grid or
+            dt than the data that a model learnt from, or not its coefficients.
 
     Example:
         >>> import hyco, tempfile
@@ -51,6 +55,10 @@ def load(folder: str | Path, training: str | None = None, *, equation: Equation 
         >>> again.estimate["diffusivity"] == physics.estimate["diffusivity"]
         True
     """
+    if not isinstance(folder, str | Path):
+        raise TypeError(f"folder: expected a path, got {type(folder).__name__}")
+    if equation is not None:
+        require(equation, Equation, "equation", "hyco.equation")
     folder = Path(folder)
     chosen = _choice(folder, training)
     paths, history = files.files_of(folder, chosen), files.read_history(folder, chosen)
@@ -95,4 +103,23 @@ def _physics(path: Path, method: str, history: History, equation: Equation | Non
         if "equation_section" not in final:
             raise ValueError(f"{path} is of an earlier version of hyco, and does not say its equation: give equation=")
         equation = build_equation(final["equation_section"])
-    return physics.restored(final, covariance, history, equation)
+    elif "equation_section" in final:
+        _require_grid_of(final["equation_section"], equation)
+    fitted = physics.restored(final, covariance, history, equation)
+    if not fitted.estimate.equation:  # else what was learnt is of another equation than the data's
+        own = type(equation.config.parameters).model_fields
+        if wrong := [p.name for p in fitted.learnt if p.name not in own]:
+            raise ValueError(
+                f"equation: {equation.config.name} has no {', '.join(wrong)}, which {path.name} holds; "
+                f"its parameters are {', '.join(own)}"
+            )
+    return fitted
+
+
+def _require_grid_of(section: Mapping[str, Any], equation: Equation) -> None:
+    """Refuse an equation that is not on the grid and `dt` of the data, as the file of a model has them."""
+    own = equation.config.model_dump(mode="json")
+    different = [key for key in ("domain", "dt") if own[key] != section[key]]
+    if different:
+        theirs = ", ".join(f"{key} {section[key]}" for key in different)
+        raise ValueError(f"equation: the model is of data with {theirs}; leave equation out, or give one like that")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyco.api import files, pictures
+from hyco.api.arguments import require, whole_seed
 from hyco.api.arrays import States, rolled_out
 from hyco.api.progress import History, run
 from hyco.api.sections import as_dictionary, plain, validated
-from hyco.config import parse_device
+from hyco.config import ConfigurationError, parse_device
 from hyco.evaluation import EvaluatedModel
 from hyco.hybrid.correction import model_from_bundle
 from hyco.networks.network_model import NetworkModel
@@ -135,7 +136,9 @@ def train_network(
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
-        ValueError: the network does not suit the grid, or the data are shorter than `num_predict_steps`.
+        TypeError: `observations` are none.
+        ValueError: the network does not suit the grid, the data are shorter than `num_predict_steps`, or the seed is no
+            whole number.
 
     Example:
         >>> import hyco
@@ -148,10 +151,15 @@ def train_network(
         >>> len(network.history), network.rollout(trajectories.states[:, 0].numpy(), steps=6).shape
         (2, (3, 6, 1, 8))
     """
+    require(observations, Observations, "observations", "hyco.observe")
+    seed = whole_seed(seed)
     if not isinstance(section, SyntheticConfig):
         given = {} if section is None else as_dictionary(section, "synthetic")
         defaults = {"network": NETWORK, "num_predict_steps": min(WINDOW, observations.steps)}
         section = validated(SyntheticConfig, defaults | given, "synthetic")
+    if section.early_stopping is not None and not observations.val:
+        text = f"{section.early_stopping} needs validation simulations: see observation.val_sim; or null"
+        raise ConfigurationError(f"synthetic.early_stopping: {text}")
     steps = train_synthetic(
         observations,
         section,

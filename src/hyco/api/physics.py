@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter
 
 from hyco.api import files, pictures
+from hyco.api.arguments import require
 from hyco.api.arrays import States, rolled_out
 from hyco.api.progress import History, run
 from hyco.api.sections import last_measured_step, plain, require_sound
-from hyco.config import parse_device
+from hyco.config import ConfigurationError, parse_device
 from hyco.equations.equation import Equation
 from hyco.evaluation import EvaluatedModel
 from hyco.inversion.estimate import PhysicalEstimate
@@ -64,7 +65,7 @@ class FittedPhysics:
             `[B, steps, C, *space]`, without the initial states, of the kind, dtype and device of `states`.
 
         Raises:
-            ValueError: the states have another shape or type, or there is no step.
+            ValueError: the states have another shape or type or are not finite, or there is no step.
         """
         return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
 
@@ -153,6 +154,7 @@ def fit(
 
     Raises:
         ConfigurationError: a key is wrong, or a coefficient that the equation does not have; one line per problem.
+        TypeError: `equation` or `observations` is something else.
         ValueError: the observations are of other states than the equation's.
         NotConverged: the iterations were not enough; the message says what to change, `.parameters` has the best
             values. Not with `suppress_convergence_errors=True`.
@@ -172,10 +174,12 @@ def fit(
         >>> physics.rollout(trajectories.states[:, 0], steps=10).shape
         torch.Size([2, 10, 1, 8])
     """
+    require(equation, Equation, "equation", "hyco.equation")
+    require(observations, Observations, "observations", "hyco.observe")
     section = {
         "num_predict_steps": last_measured_step(observations),
         **options,
-        "method": method if isinstance(method, str) else dict(method),
+        "method": dict(method) if isinstance(method, Mapping) else method,
         "learnable_parameters": unknowns(learn),
     }
     equation.require_states(observations.layout, observations.dt)
@@ -192,7 +196,15 @@ def fit(
 
 
 def unknowns(learn: Learn) -> list[Any]:
-    """The argument `learn` as the list of a section."""
+    """The argument `learn` as the list of a section.
+
+    Raises:
+        ConfigurationError: it is no list.
+    """
+    if not isinstance(learn, Sequence) or isinstance(learn, str):
+        raise ConfigurationError(
+            f"learn: {learn!r} is not allowed; allowed: a list of dictionaries, one for each unknown"
+        )
     return [p.model_dump() if isinstance(p, BaseModel) else p for p in learn]
 
 

@@ -1,4 +1,4 @@
-"""How a training is told on the terminal while it runs: a few plain lines."""
+"""What a training prints on the terminal while it runs: a few plain lines."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _HYBRIDS = ("sequence", "hybrid", "hybrid_auto")
 def summarise(
     runs: Sequence[Record], trainings: Mapping[str, Any], *, draws: int, confidence: float, seed: int
 ) -> dict[str, Any]:
-    """Statistics of every method over the seeds, and ratios of hybrids to what they are held against.
+    """Statistics of every method over the seeds, and ratios of hybrids to what they are compared with.
 
     Args:
         runs: the records.
@@ -149,7 +149,7 @@ def markdown(comparison: Mapping[str, Any]) -> str:
 
 
 def _pairs(trainings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Which method is held against which: hybrids against the same model alone, and against other ways to both."""
+    """Which methods are compared: hybrids with the same model alone, and with other ways to both."""
     for name, training in trainings.items():
         if training["method"] not in _HYBRIDS:
             continue

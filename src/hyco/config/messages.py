@@ -44,7 +44,8 @@ def explain(detail: ErrorDetails, key: Key, root: type[BaseModel] | None = None)
     if kind == "literal_error":
         return f"{value!r} is not allowed; allowed: {context['expected']}"
     if kind == "union_tag_invalid":
-        return f"mode {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"
+        key_word = context["discriminator"].strip("'_()")  # of a key, or of the function that reads it
+        return f"{key_word} {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"{value!r} is not allowed; allowed: keys with values"
     message = detail["msg"].removeprefix("Value error, ")

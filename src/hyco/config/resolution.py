@@ -30,7 +30,8 @@ def resolve_hybrid(
     """The hybrid section with its `synthetic` and `physical` parts laid over the sections of those names."""
     ruled = {k: hybrid[k] for k in RULED_BY_HYBRID if k in hybrid}
     parts = {"synthetic": synthetic, "physical": physical}
-    resolved = {name: {**merge(part, hybrid.get(name) or {}), **ruled} for name, part in parts.items()}
+    given = {name: hybrid.get(name) or {} for name in parts}
+    resolved = {name: {**merge(part, _keys(given[name])), **ruled} for name, part in parts.items()}
     resolved["physical"].pop("early_stopping", None)  # a key of networks
     if resolved["physical"].get("max_iterations") is None and "epochs" in physical:
         # Null means as many as the section's own epochs, which the hybrid's have just replaced.
@@ -39,7 +40,12 @@ def resolve_hybrid(
     calibrated = hybrid.get("sequential") or hybrid.get("correction") not in (None, False)
     if calibrated and hybrid.get("calibration_iterations") is None:
         filled["calibration_iterations"] = physical.get("epochs", PhysicalConfig.model_fields["epochs"].default)
-    return {**filled, **resolved}
+    # What is no section stays as it is: its model says so.
+    return {**filled, **resolved, **{name: part for name, part in given.items() if not isinstance(part, Mapping)}}
+
+
+def _keys(section: Any) -> Mapping[str, Any]:
+    return section if isinstance(section, Mapping) else {}
 
 
 def contenders(parameters: Mapping[str, Any]) -> list[Contender]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
@@ -18,6 +18,8 @@ from hyco.observations import ObservationConfig
 from hyco.stepping.generation import GenerationConfig
 from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class EvaluationConfig(BaseModel):
@@ -40,7 +42,7 @@ class Configuration(BaseModel):
     notes: str = Field(default="", description="free text that goes with the run")
     # Strict where the pipelines take the value as it stands: a text like "3" or "no" is none of these.
     seed: NonNegativeInt = Field(default=0, strict=True, description="seed of all random streams")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
+    device: Device = Field(default="auto", description="where the models run")
     threads: PositiveInt | None = Field(
         default=None, strict=True, description="CPU threads of torch; null: as many as cores"
     )
@@ -69,8 +71,10 @@ def parse_device(name: str) -> torch.device:
     """The torch device of `device: auto | cpu | cuda`.
 
     Raises:
-        ConfigurationError: cuda is asked for where there is none.
+        ConfigurationError: there is no such device, or cuda is asked for where there is none.
     """
+    if name not in get_args(Device):
+        raise ConfigurationError(f"device: {name!r} is not allowed; allowed: {', '.join(get_args(Device))}")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("device: 'cuda' is not available here; use auto or cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -39,7 +39,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         metadata: for plugins such as Kedro-Viz; ignored here.
 
     Attributes:
-        directory: the folder; may be replaced before the first use.
+        directory: the folder.
     """
 
     def __init__(
@@ -61,6 +61,10 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         self._writer: ThreadPoolExecutor | None = None
         self._writing: Future[None] | None = None
         self.metadata = metadata
+
+    def move_to(self, directory: Path) -> None:
+        """Keep the files in another folder; only before the first use."""
+        self.directory = directory
 
     def load(self) -> Bundle | None:
         """The last checkpoint, None if there is none.

@@ -52,6 +52,10 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         self._pending: dict[str, list[Any]] = {}
         self._due = -math.inf
 
+    def log_to(self, run_id: str | None) -> None:
+        """Log to this MLflow run from now on; None: to the one that is active in the thread that saves."""
+        self.run_id = run_id
+
     def load(self) -> list[Record]:
         """All records in the order of their epochs."""
         return self._read()

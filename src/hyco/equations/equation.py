@@ -37,9 +37,9 @@ class AxisConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: PositiveFloat = Field(description="extent of the domain along this axis [length]")
+    size: PositiveFloat = Field(allow_inf_nan=False, description="extent of the domain along this axis [length]")
     resolution: PositiveInt = Field(ge=4, description="number of cells along this axis")
-    lower: float = Field(default=0.0, description="coordinate of the lower end [length]")
+    lower: float = Field(default=0.0, allow_inf_nan=False, description="coordinate of the lower end [length]")
 
 
 class EquationConfig(BaseModel):
@@ -55,7 +55,7 @@ class EquationConfig(BaseModel):
     name: str = Field(description="name of the equation in the registry, or package.module:Class")
     domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")
     boundary: Any = Field(default="periodic", description="boundary condition of the domain")
-    dt: PositiveFloat = Field(description="time between two states of a trajectory [time]")
+    dt: PositiveFloat = Field(allow_inf_nan=False, description="time between two states of a trajectory [time]")
     parameters: BaseModel = Field(description="true coefficients, by name; each equation has a model of its own")
 
     @field_validator("domain")

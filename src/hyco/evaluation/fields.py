@@ -21,7 +21,7 @@ def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None
     if name not in equation.parameters:
         return None
     true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
-    # A field on a coarser grid is held against the means over its cells.
+    # A field on a coarser grid is compared with the means over its cells.
     true = cell_means(true, tuple(estimate.shape)) if true.ndim else true.expand(estimate.shape)
     largest = true.abs().max()
     if name in equation.up_to_a_constant:

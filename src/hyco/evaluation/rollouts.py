@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hyco.baselines.persistence import persistence
 from hyco.equations.equation import Equation
 from hyco.evaluation.models import METHODS
-from hyco.metrics import persistence
 from hyco.trained_model import TrainedModel
 
 

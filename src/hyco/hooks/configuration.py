@@ -62,7 +62,7 @@ class ConfigurationHooks:
             return
         for name in _CHECKPOINTS:
             if (dataset := catalog.get(name)) is not None:
-                dataset.directory = self._project_path / directory
+                dataset.move_to(self._project_path / directory)
 
     # First, because it refuses: no run in MLflow shall have begun by then.
     @hook_impl(tryfirst=True)

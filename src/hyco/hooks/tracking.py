@@ -91,7 +91,7 @@ class MlflowHooks:
         datasets = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
         self._metrics = [dataset for dataset in datasets if isinstance(dataset, MetricsDataset)]
         for dataset in self._metrics:
-            dataset.run_id = self._run_id
+            dataset.log_to(self._run_id)
 
     @hook_impl
     def after_node_run(self) -> None:
@@ -255,7 +255,7 @@ class MlflowHooks:
 
         self._flush()
         for dataset in self._metrics:
-            dataset.run_id = None
+            dataset.log_to(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         atexit.unregister(self._end)
         try:

@@ -90,8 +90,8 @@ class PhysicalStep(Base):
 
     def describe(self) -> dict[str, Any]:
         """The equation on its own grid, the names of its parameters, and how its step is run."""
-        config: BaseModel = getattr(self.physical.equation, "config")  # noqa: B009 (in subclasses)
-        return {"equation": config.model_dump(mode="json"), "execution": self.physical.stepper.execution}
+        section = self.physical.equation.config.model_dump(mode="json")
+        return {"equation": section, "execution": self.physical.stepper.execution}
 
 
 def model_from_bundle(bundle: Bundle) -> NetworkModel:

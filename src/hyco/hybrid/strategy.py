@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -25,7 +25,7 @@ MakeTargets = Callable[[], SyntheticTargets | None]
 REAL_ALONE = Weights(1.0, 1.0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class StrategyState:
     """What changes of a strategy, beside its weighting.
 
@@ -90,7 +90,7 @@ class HybridStrategy(ABC):
 
     def finish_epoch(self, weights: Weights) -> Metrics:
         """Take note of the weights that an epoch was done with; its metrics of them."""
-        self._state.weights = weights
+        self._state = replace(self._state, weights=weights)
         return {"alpha": weights.network, **self.weighting.metrics(weights)}
 
     def validated(self, scores: Scores | None) -> Metrics:

@@ -201,7 +201,7 @@ class HybridTrainer:
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
         best = self.synthetic.remember_if_best(epoch, synthetic["score"])
         if epoch > self.config.warmup_epochs:  # before, the physical model may not have had its turn
-            self.run.watch(best, self.config.early_stopping)
+            self.run.note_validation(best, self.config.early_stopping)
         return best
 
 

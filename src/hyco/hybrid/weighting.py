@@ -20,7 +20,7 @@ class Scores:
     physical: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class WeightingState:
     """Results of the validations so far.
 

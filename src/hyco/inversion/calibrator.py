@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -143,24 +143,24 @@ class Calibrator:
         """
         if synthetic is not None:
             synthetic = synthetic.to(self.problem.device)
-        progress, first = self._progress, self.updates == 0
+        first = self.updates == 0
         search = Search(self.problem, self.config, alpha, synthetic, self._information(), limit)
-        progress.limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
+        limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
         if limit is not None:
-            progress.limited_by = "hybrid.calibration_iterations"
+            limited_by = "hybrid.calibration_iterations"
         result = search.run(self.model.coordinates, first=first)
-        progress.note(result, self.problem)
+        progress = replace(self._progress.after(result, self.problem), limited_by=limited_by)
         # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
         # not matter how many of them follow.
         gain = result.initial_value - result.value
         converged = result.status is Status.CONVERGED and not gain >= self.config.abs_tol
         if synthetic is None:
-            progress.settled = converged
+            progress = replace(progress, settled=converged)
         if result.status is not Status.DIVERGED and (first or to_the_end or not converged):
             self.model.move(torch.from_numpy(result.x.copy()))
-            progress.from_predictions = synthetic is not None
-        error = error_of(result, self.config, self.model.values, self._progress.limited_by)
-        progress.failed = None if error is None else str(error)
+            progress = replace(progress, from_predictions=synthetic is not None)
+        error = error_of(result, self.config, self.model.values, limited_by)
+        self._progress = replace(progress, failed=None if error is None else str(error))
         return result
 
     def calibrate(self, limit: int) -> OptimisationResult:
@@ -173,7 +173,8 @@ class Calibrator:
             The outcome. It does not raise: see `check`.
         """
         result = self.update(to_the_end=True, limit=limit)
-        settled = self._progress.settled = result.status is Status.CONVERGED
+        settled = result.status is Status.CONVERGED
+        self._progress = replace(self._progress, settled=settled)
         log.log(
             logging.INFO if settled else logging.WARNING,
             "The physical model was fitted to real data alone: %s (%d iterations, %d evaluations, loss %.6g).%s",
@@ -198,7 +199,7 @@ class Calibrator:
 
     def place(self, coordinates: Tensor) -> None:
         """Put the coordinates `[q]` somewhere else, where no predictions have led."""
-        self._progress.from_predictions = False
+        self._progress = replace(self._progress, from_predictions=False)
         if not torch.equal(coordinates, self.model.coordinates):
             self.model.move(coordinates.clone())
 
@@ -212,8 +213,12 @@ class Calibrator:
     def restore(self, snapshot: CalibratorSnapshot) -> None:
         """Go back to where it was; what has been evaluated and computed since stays on record."""
         self.place(snapshot.coordinates)
-        self._progress.outcome, self._progress.failed = snapshot.outcome, snapshot.failed
-        self._progress.from_predictions = snapshot.from_predictions
+        self._progress = replace(
+            self._progress,
+            outcome=snapshot.outcome,
+            failed=snapshot.failed,
+            from_predictions=snapshot.from_predictions,
+        )
 
     def _information(self) -> Tensor | None:
         """Diagonal of the information `[q]`, for the scale of a first step."""
@@ -224,12 +229,13 @@ class Calibrator:
 
     def conclude(self) -> None:
         """What a finished training owes: error bars, and in words what the data do not determine."""
-        progress, assessor, coordinates = self._progress, self.model.assessor, self.model.coordinates
-        progress.residuals = residual_summary(self.problem, coordinates)
+        assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
+        residuals = residual_summary(self.problem, coordinates)
         assessor.assess(coordinates)
         # With horizons the searches ended on a part of the data.
-        ends = [] if self.config.horizons or progress.outcome is None else progress.outcome.ends
-        progress.alternative_minima = assessor.warn(coordinates, ends)
+        ends = [] if self.config.horizons or outcome is None else outcome.ends
+        minima = assessor.warn(coordinates, ends)
+        self._progress = replace(self._progress, residuals=residuals, alternative_minima=minima)
 
     @property
     def estimate(self) -> PhysicalEstimate:

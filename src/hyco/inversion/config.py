@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
@@ -66,6 +67,13 @@ class InversionConfig(BaseModel):
         description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
         "time [MB]",
     )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _name_or_keys(cls, method: Any) -> Any:
+        if not isinstance(method, str | Mapping):
+            raise ValueError(f"{method!r} is not allowed; allowed: the name of an optimiser, or its name and keys")
+        return method
 
     @field_validator("method")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from hyco.inversion.outcomes import evaluations_of
 _RECORDED_ENDS = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
     """What has been done so far.
 
@@ -57,11 +57,9 @@ class Progress:
             alternative_minima=estimate.alternative_minima,
         )
 
-    def note(self, result: OptimisationResult, problem: InverseProblem) -> None:
-        """Put an update on record."""
-        self.updates += 1
-        self.evaluations = torch.cat([self.evaluations, evaluations_of(result, problem.forward.space)])
-        self.outcome = Outcome(
+    def after(self, result: OptimisationResult, problem: InverseProblem) -> Progress:
+        """The same with one more update."""
+        outcome = Outcome(
             str(result.status),
             result.reason,
             result.iterations,
@@ -69,3 +67,5 @@ class Progress:
             problem.simulations,
             [{**end, "x": end["x"][: problem.parameter_count]} for end in result.ends][:_RECORDED_ENDS],
         )
+        evaluations = torch.cat([self.evaluations, evaluations_of(result, problem.forward.space)])
+        return replace(self, updates=self.updates + 1, evaluations=evaluations, outcome=outcome)

@@ -34,7 +34,7 @@ class Fit:
 Solve = Callable[[float, Tensor], Fit]
 
 
-def discrepancy(
+def discrepancy_principle(
     solve: Solve, start: Tensor, *, residuals: int, first: float = 1e4, last: float = 1e-10, factor: float = 10.0
 ) -> tuple[Fit, list[Fit]]:
     """The largest weight that fits the data to the noise: misfit ≤ 1 + √(2/residuals), one standard deviation of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.objective import LeastSquaresObjective
 from hyco.inversion.optimisers.registry import build
 from hyco.inversion.optimisers.result import OptimisationResult, Status
-from hyco.inversion.regularisation import Fit, discrepancy, l_curve
+from hyco.inversion.regularisation import Fit, discrepancy_principle, l_curve
 from hyco.inversion.targets import SyntheticTargets
 
 log = logging.getLogger(__name__)
@@ -64,11 +65,14 @@ class Search:
         if undecided:
             guesses = self._choose_weight(undecided, guesses, problem.steps)[None]
         result = self._minimise(guesses, problem.steps, self.synthetic)
-        result.history = [entry for stage in before for entry in stage.history] + result.history
-        result.evaluations += sum(stage.evaluations for stage in before)
-        if before:  # of the searches from all guesses, before the best went on
-            result.ends = before[0].ends
-        return result
+        if not before:
+            return result
+        return replace(
+            result,
+            history=[entry for stage in [*before, result] for entry in stage.history],
+            evaluations=sum(stage.evaluations for stage in [*before, result]),
+            ends=before[0].ends,  # of the searches from all guesses, before the best went on
+        )
 
     def _guesses(self, guess: Tensor) -> Tensor:
         """The first guess, and further ones that fill the bounds evenly (a Sobol sequence), `[K, q]`."""
@@ -108,7 +112,7 @@ class Search:
 
         if how == "discrepancy":
             count = problem.data.count(steps) if mask is None else int(mask.sum())
-            fit, fits = discrepancy(solve, guesses, residuals=count)
+            fit, fits = discrepancy_principle(solve, guesses, residuals=count)
         else:
             fit, fits = l_curve(solve, guesses)
         problem.forward.space.choose(names, fit.weight)

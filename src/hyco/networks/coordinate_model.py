@@ -162,7 +162,7 @@ class CoordinateModel(NetworkModel):
             "dt": self.dt,
             "steps": self.steps,
             "dtype": "float32",
-            "weights": self.weights,
+            "weights": self.weight_count,
         }
 
     @classmethod

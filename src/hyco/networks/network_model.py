@@ -48,7 +48,7 @@ class NetworkModel(nn.Module, ABC):
         return self.mean.device
 
     @cached_property
-    def weights(self) -> int:
+    def weight_count(self) -> int:
         """Number of trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 

@@ -196,7 +196,7 @@ class SyntheticModel(NetworkModel):
             "network": self.config.model_dump(mode="json"),
             "layout": self.layout.to_dict(),
             "dtype": "float32",
-            "weights": self.weights,
+            "weights": self.weight_count,
         }
         if self.base is not None:
             metadata["base"] = self.base.describe()

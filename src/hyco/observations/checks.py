@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
+from operator import index
 from typing import Any, get_args
 
 import torch
@@ -124,22 +126,60 @@ def check_noise(noise_std: Tensor, layout: Layout) -> None:
         )
 
 
-def check_simulations(train: Sequence[int], val: Sequence[int], count: int) -> None:
-    """Whether training and validation simulations are different ones of those that there are.
+def check_layout(layout: Any) -> None:
+    """Whether it is a layout.
+
+    Raises:
+        MeasurementError: it is something else.
+    """
+    if not isinstance(layout, Layout):
+        raise MeasurementError(f"layout must be that of an equation, equation.layout, got {type(layout).__name__}")
+
+
+def check_full_start(mask: Tensor, layout: Layout) -> None:
+    """Whether all entries on the grid were measured at t = 0, in trajectories with the mask `[S, T+1, C, *space]`.
+
+    Raises:
+        MeasurementError: some were not.
+    """
+    if missing := int((~mask[:, 0] & layout.valid).sum()):
+        raise MeasurementError(
+            f"initial_state full: {missing} entries at t = 0 were not measured, says mask; take observed"
+        )
+
+
+def as_simulations(train: Any, val: Any, count: int) -> tuple[list[int], list[int]]:
+    """Training and validation simulations as lists: different ones of those that there are.
 
     Raises:
         MeasurementError: they are not.
     """
-    if not train:
+    given = {"train": train, "val": val}
+    for name, simulations in given.items():
+        if isinstance(simulations, str) or not hasattr(simulations, "__iter__"):
+            raise MeasurementError(f"{name} must be a list of numbers of simulations, got {simulations!r}")
+    lists = {name: [_whole(i) for i in simulations] for name, simulations in given.items()}
+    if not lists["train"]:
         raise MeasurementError("train must name at least one simulation")
-    for name, simulations in (("train", train), ("val", val)):
+    for name, simulations in lists.items():
         for i in simulations:
-            if isinstance(i, bool) or int(i) != i or not 0 <= i < count:
+            if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < count:
                 raise MeasurementError(f"{name} must hold numbers from 0 to {count - 1} ({count} simulations), got {i}")
         if len({*simulations}) < len(simulations):
-            raise MeasurementError(f"{name} names a simulation twice: {list(simulations)}")
-    if both := sorted({*train} & {*val}):
+            raise MeasurementError(f"{name} names a simulation twice: {simulations}")
+    if both := sorted({*lists["train"]} & {*lists["val"]}):
         raise MeasurementError(f"train and val must be different simulations, both name {both}")
+    return lists["train"], lists["val"]
+
+
+def _whole(number: Any) -> Any:
+    """A whole number of any library as one of Python; anything else as it is."""
+    if isinstance(number, bool):
+        return number
+    try:
+        return index(number)
+    except TypeError:
+        return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def check_choice(name: str, value: str, choices: Any) -> None:
@@ -161,7 +201,7 @@ def check_words(initial_state: InitialState, interpolation: Method, dt: float) -
     """
     check_choice("initial_state", initial_state, InitialState)
     check_choice("interpolation", interpolation, Method)
-    if not (math.isfinite(dt) and dt > 0):
+    if not (isinstance(dt, Real) and math.isfinite(dt) and dt > 0):
         raise MeasurementError(f"dt must be a positive time between two states, got {dt!r}")
 
 

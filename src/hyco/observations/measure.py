@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,15 +60,22 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
         positions=measured.positions,
         interpolation=config.interpolation,
     )
-    if config.initial_state != "exact":
-        mean, _ = observations.statistics()
-        observations.initial_states = measured.initial_states(layout, mean)
-        if observations.window_states is not None:
-            observations.window_states[:, 0] = observations.initial_states
-        if config.test_sim:
-            test = instrument.measure(truth[config.test_sim, :1], config.test_sim, "test noise")
-            observations.test_initial_states = test.initial_states(layout, mean)
-    return observations
+    if config.initial_state == "exact":
+        return observations
+    mean, _ = observations.statistics()
+    initial_states = measured.initial_states(layout, mean)
+    window_states, test_initial_states = observations.window_states, None
+    if window_states is not None:
+        window_states = torch.cat([initial_states[:, None], window_states[:, 1:]], dim=1)
+    if config.test_sim:
+        test = instrument.measure(truth[config.test_sim, :1], config.test_sim, "test noise")
+        test_initial_states = test.initial_states(layout, mean)
+    return replace(
+        observations,
+        initial_states=initial_states,
+        window_states=window_states,
+        test_initial_states=test_initial_states,
+    )
 
 
 @dataclass

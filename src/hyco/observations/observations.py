@@ -14,12 +14,14 @@ from hyco.observations.checks import (
     as_mask,
     as_numbers,
     as_positions,
+    as_simulations,
     as_states,
     check_entries,
     check_finite,
+    check_full_start,
+    check_layout,
     check_like,
     check_noise,
-    check_simulations,
     check_words,
 )
 from hyco.observations.config import InitialState
@@ -53,7 +55,7 @@ class Observations:
             use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
-        interpolation: how a state is read at points.
+        interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -77,6 +79,7 @@ class Observations:
     interpolation: Method = "linear"
 
     def __post_init__(self) -> None:
+        check_layout(self.layout)
         layout = self.layout
         check_words(self.initial_state, self.interpolation, self.dt)
         self.values, self.mask = as_numbers("values", self.values), as_mask("mask", self.mask)
@@ -87,13 +90,15 @@ class Observations:
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
         simulations, times = self.values.shape[:2]
-        check_simulations(self.train, self.val, simulations)
+        self.train, self.val = as_simulations(self.train, self.val, simulations)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
+        if self.on_grid and self.initial_state == "full":
+            check_full_start(self.mask, layout)
         if self.window_states is not None:
             self.window_states = as_states("window_states", self.window_states, (simulations, times), layout)
         if self.test_initial_states is not None:
-            tests = (len(self.test_initial_states),)
-            self.test_initial_states = as_states("test_initial_states", self.test_initial_states, tests, layout)
+            starts = as_numbers("test_initial_states", self.test_initial_states)
+            self.test_initial_states = as_states("test_initial_states", starts, starts.shape[:1], layout)
         if self.positions is not None:
             self.positions = as_positions(self.positions, self.mask, layout, whole_start=self.initial_state == "full")
 
@@ -150,11 +155,6 @@ class Observations:
     def sigma_of_entries(self) -> Tensor:
         """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
         return self._sigma().reshape(self._per_channel)
-
-    @property
-    def channel_of_entries(self) -> Tensor:
-        """Index of the channel that entries belong to, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return torch.arange(len(self.layout.channels)).reshape(self._per_channel)
 
     def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
         """H for some simulations, at the states from `first` to `last`, both among them.

@@ -48,11 +48,11 @@ def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mappin
                 name,
                 entry["pull"],
                 ", its interval does" if entry.get("interval") else "",
-                _why_pulled(estimate),
+                _cause_of_pull(estimate),
             )
 
 
-def _why_pulled(estimate: PhysicalEstimate) -> str:
+def _cause_of_pull(estimate: PhysicalEstimate) -> str:
     """What keeps a parameter away from where the measurements alone put it, and what to do."""
     if not estimate.from_predictions:
         return "The optimisation ended on its way there: allow more iterations, or a smaller physical.abs_tol."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class PhaseClock:
         if self._recorder is not None:
             self._phase = name
             self._recorder.start(name)
-            self._add("profiling", self._recorder.taken())
+            self.add("profiling", self._recorder.taken())
         start = time.perf_counter()
         try:
             yield
@@ -70,8 +71,8 @@ class PhaseClock:
                 within = self._recorder.taken()
                 self._recorder.stop()
                 seconds -= within
-                self._add("profiling", within + self._recorder.taken())
-            self._add(name, seconds)
+                self.add("profiling", within + self._recorder.taken())
+            self.add(name, seconds)
             if self.memory:
                 self.peak[name] = max(self.peak.get(name, 0), _high_water_mark())
 
@@ -80,7 +81,13 @@ class PhaseClock:
         if self._recorder is not None and self._phase is not None:
             self._recorder.go_on(f"{self._phase} updates")
 
-    def _add(self, name: str, seconds: float) -> None:
+    def go_on_from(self, seconds: Mapping[str, float], peak: Mapping[str, int], operators: Operators) -> None:
+        """Add to what an interrupted training had recorded."""
+        self.seconds, self.peak = dict(seconds), dict(peak)
+        self.operators.update(copy.deepcopy(operators))
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds to those of a name."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 

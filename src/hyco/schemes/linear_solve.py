@@ -166,6 +166,6 @@ def _solve_one(
     if failed or (factor[0] ** 2 <= diagonal.size * np.finfo(float).eps * diagonal[band.order]).any():
         return np.full_like(right, np.nan)
     solution, _ = lapack.dpbtrs(factor, right[band.order], lower=1)
-    found = np.empty_like(right)
-    found[band.order] = np.ravel(solution)
-    return found
+    unpermuted = np.empty_like(right)
+    unpermuted[band.order] = np.ravel(solution)
+    return unpermuted

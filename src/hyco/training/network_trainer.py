@@ -57,7 +57,7 @@ class NetworkTrainer(ABC):
         self.model, self.config, self.windows, self.starts = model.to(device), config, windows, starts
         if device.type != "cpu":
             set_memory_format(model, torch.contiguous_format)  # channels last was measured on CPUs only
-        log.info("Network %s: %s weights.", model.config.name, f"{model.weights:,}".replace(",", " "))
+        log.info("Network %s: %s weights.", model.config.name, f"{model.weight_count:,}".replace(",", " "))
         self.optimisation = Optimisation(model, config, epochs)
         self.predictor = self.optimisation.predictor
         self.best = BestWeights()

@@ -85,8 +85,7 @@ class Run:
             part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
         self.latest = {"epoch": meta["epoch"], "metrics": meta["metrics"]}
         self.since_best, self.stopped = meta["since_best"], meta["stopped"]
-        self.clock.seconds, self.clock.peak = meta["seconds"], meta["peak"]
-        self.clock.operators.update(meta["operators"])
+        self.clock.go_on_from(meta["seconds"], meta["peak"], meta["operators"])
         self.resumed_from = self.epoch
         log.info("Resuming the %s training after epoch %d of %d.", self.training, self.epoch, self.epochs)
         failed = next((meta[name]["failed"] for name in self.parts if meta[name].get("failed")), None)
@@ -105,7 +104,7 @@ class Run:
         """End the training with the present epoch."""
         self.stopped = True
 
-    def watch(self, is_best: bool, patience: int | None) -> None:
+    def note_validation(self, is_best: bool, patience: int | None) -> None:
         """Count validations without a better network; the run is finished where there were `patience` of them.
 
         Args:
@@ -120,7 +119,7 @@ class Run:
     def record(self, epoch: int, metrics: Metrics, *, is_best: bool = False) -> Step:
         """Close an epoch: put everything into one checkpoint."""
         now = time.perf_counter()
-        self.clock.seconds["wall"] = self.clock.seconds.get("wall", 0.0) + now - self._since
+        self.clock.add("wall", now - self._since)
         self._since = now
         if self.clock.memory:
             metrics.update({f"seconds.{phase}": value for phase, value in self.clock.seconds.items()})

@@ -92,5 +92,5 @@ def train_synthetic(
                 errors = validate(trainer)
             metrics.update(validation_metrics("synthetic", errors))
             best = trainer.remember_if_best(epoch, errors["score"])
-            run.watch(best, config.early_stopping)
+            run.note_validation(best, config.early_stopping)
         yield run.record(epoch, metrics, is_best=best)

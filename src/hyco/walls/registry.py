@@ -46,8 +46,8 @@ def build_wall(name: str, arguments: Any = None) -> Wall:
     try:
         result = wall.model_validate(values)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, p['loc'])) or 'all'}: {p['msg']}" for p in error.errors()]
-        raise ValueError(f"{name}: {'; '.join(problems)} (its arguments: {takes})") from None
+        mistakes = [f"{'.'.join(map(str, p['loc'])) or 'all'}: {p['msg']}" for p in error.errors()]
+        raise ValueError(f"{name}: {'; '.join(mistakes)} (its arguments: {takes})") from None
     if not result.periodic and not any(result.condition[:2]):
         raise ValueError(f"{name}: with a = b = 0 the condition a u + b ∂u/∂n = c says nothing")
     return result

@@ -7,56 +7,17 @@ from pydantic import ValidationError
 from hyco.inversion.optimisers.registry import optimiser_config
 from hyco.training.physical import train_physical
 
-# Steepest descent with a line search that halves the step.
-OPTIMISER = '''
-"""Steepest descent with backtracking."""
-
-import torch
-from pydantic import Field, PositiveFloat
-
-from hyco.inversion.optimisers.minimiser import Minimiser, OptimiserConfig
-from hyco.inversion.optimisers.record import Record
-from hyco.inversion.optimisers.result import Status
-
-
-class DescentConfig(OptimiserConfig):
-    first_step: PositiveFloat = Field(default=0.1, description="length of the first step, the bounds being 1 wide")
-
-
-class Descent(Minimiser[DescentConfig]):
-    config_class = DescentConfig
-
-    def minimise(self, objective, guesses, *, abs_tol, rel_tol, max_iterations):
-        record = Record()
-        z = guesses[[int(objective.first_values(guesses).argmin())]]
-        value, gradient = objective.values_and_gradients(z)
-        record.add(z, value)
-        step = self.config.first_step / float(gradient.norm())
-        for iteration in range(1, max_iterations + 1):
-            moved = torch.clamp(z - step * gradient, objective.lower, objective.upper)
-            new, slope = objective.values_and_gradients(moved)
-            record.add(moved, new)
-            if not bool(new < value):  # too far, or not finite
-                step /= 2
-                if step * float(gradient.norm()) < 1e-9:
-                    return record.result(Status.CONVERGED, "no lower point was found", iteration)
-                continue
-            gain, z, value, gradient, step = float(value - new), moved, new, slope, 2 * step
-            if gain < abs_tol:
-                return record.result(Status.CONVERGED, f"an iteration gained less than {abs_tol:g}", iteration)
-        return record.result(Status.ITERATION_LIMIT, f"the limit of {max_iterations} iterations", max_iterations)
-'''
-NAME = "steepest_descent:Descent"
+NAME = "my_optimiser:Descent"
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def outside(write_module):
-    write_module("steepest_descent", OPTIMISER)
+def outside(write_example):
+    return write_example("inversion.md", "my_optimiser")
 
 
-def test_it_takes_at_most_forty_lines():
-    assert len([line for line in OPTIMISER.splitlines() if line.strip()]) <= 40
+def test_the_example_of_the_documentation_is_short(outside):
+    assert len([line for line in outside.splitlines() if line.strip()]) <= 40
 
 
 def test_it_finds_the_viscosity_that_the_others_find(outside, problem):
@@ -84,8 +45,8 @@ def test_it_serves_a_hybrid_and_its_checkpoint(outside, problem, assert_resumabl
     [
         ({"name": "Newton"}, "unknown optimiser 'Newton'; available: Adam, L-BFGS-B, Levenberg-Marquardt"),
         ({"name": "nowhere:Descent"}, "there is no module 'nowhere'"),
-        ({"name": "steepest_descent:Ascent"}, "steepest_descent has no Ascent; its classes are: Descent"),
-        ({"name": "steepest_descent:DescentConfig"}, "DescentConfig is no subclass of .*Minimiser"),
+        ({"name": "my_optimiser:Ascent"}, "my_optimiser has no Ascent; its classes are: Descent"),
+        ({"name": "my_optimiser:DescentConfig"}, "DescentConfig is no subclass of .*Minimiser"),
     ],
 )
 def test_what_is_no_optimiser_is_refused_with_the_reason(outside, method, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -43,7 +44,7 @@ class Auto(HybridStrategy):
                 physical.place(self.optimum)
             if not physical.settled:
                 result = physical.update(to_the_end=True)
-            self._state.optimum = physical.model.coordinates.clone()
+            self._state = replace(self._state, optimum=physical.model.coordinates.clone())
         return result
 
     def _try(self, alpha: float, targets: SyntheticTargets) -> OptimisationResult | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ def generate_trajectories(
             "experiment"
         )
     bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
-    bundle.metadata["origin"] = origin
-    return bundle
+    return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
 
 def observe_trajectories(trajectories: Bundle, cached: Bundle | None, observation: dict[str, Any], seed: int) -> Bundle:
@@ -58,5 +58,5 @@ def observe_trajectories(trajectories: Bundle, cached: Bundle | None, observatio
             "train_synthetic_model), take another experiment, or remove data/05_model_input/<experiment>"
         )
     bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
-    bundle.metadata["origin"] = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
-    return bundle
+    origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
+    return replace(bundle, metadata={**bundle.metadata, "origin": origin})
