@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hyco.inversion.estimate import FieldEstimate, NumberEstimate, PhysicalEstimate
     from hyco.inversion.optimisers.result import Diverged, NotConverged
     from hyco.networks.network import NetworkConfig
+    from hyco.observations.checks import MeasurementError
     from hyco.observations.observations import Observations
     from hyco.trained_model import TrainedModel
 
@@ -46,6 +47,7 @@ __all__ = [
     "FieldEstimate",
     "FittedPhysics",
     "Grid",
+    "MeasurementError",
     "NetworkConfig",
     "NotConverged",
     "NumberEstimate",
@@ -78,6 +80,7 @@ _HOMES = {
     "FieldEstimate": "hyco.inversion.estimate",
     "FittedPhysics": "hyco.api.physics",
     "Grid": "hyco.grid",
+    "MeasurementError": "hyco.observations.checks",
     "NetworkConfig": "hyco.networks.network",
     "NotConverged": "hyco.inversion.optimisers.result",
     "NumberEstimate": "hyco.inversion.estimate",
