@@ -87,6 +87,11 @@ class CalibratedModel:
         """How sure the coordinates are; None where that has not been worked out (yet)."""
         return self.assessor.current
 
+    def information(self) -> Tensor | None:
+        """Diagonal of the information `[q]`, for the scale of a first step; None where it is not worked out."""
+        self.assessor.assess_if_small(self.coordinates)
+        return self.assessor.information(self.coordinates)
+
     def covariance(self) -> Tensor | None:
         """Covariance `[p, p]` of the parameters' coordinates; see `Assessor.covariance`."""
         return self.assessor.covariance(self.coordinates)

@@ -14,7 +14,7 @@ from hyco.equations.registry import model_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.data_range import require_range
-from hyco.inversion.estimate import Outcome, PhysicalEstimate
+from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
 from hyco.inversion.inverse_problem import InverseProblem
@@ -35,9 +35,7 @@ class CalibratorSnapshot:
     """Where a calibrator was, to go back to."""
 
     coordinates: Tensor
-    outcome: Outcome | None
-    failed: str | None
-    from_predictions: bool
+    progress: Progress
 
 
 class Calibrator:
@@ -56,8 +54,6 @@ class Calibrator:
         problem: the residuals.
         model: the physical model with its current parameters.
     """
-
-    stepping = True  # it predicts from any state
 
     def __init__(
         self,
@@ -87,17 +83,7 @@ class Calibrator:
             correction=correction,
             device=device,
         )
-        most, unknowns = config.optimiser.most_unknowns, len(self.problem.box.start)
-        if most is not None and unknowns > most:
-            raise ValueError(
-                f"{unknowns} unknowns are too many for {config.optimiser.name}, which stores the whole Jacobian (at "
-                f"most {most}): set physical.method to L-BFGS-B"
-            )
-        if not bool(self.problem.data.mask.any()):
-            raise ValueError(
-                f"nothing is observed in the first {num_predict_steps} steps: the physical model has no data "
-                "(see observation.time and num_predict_steps)"
-            )
+        _require_data_and_optimiser(self.problem, config)
         self.model = CalibratedModel(self.problem)
         self._progress = Progress(torch.empty((0, 1 + len(self.model.values)), dtype=torch.float64))
         for key in config.without_effect:
@@ -141,10 +127,10 @@ class Calibrator:
         Returns:
             The outcome. It does not raise: see `check`.
         """
-        if synthetic is not None:
-            synthetic = synthetic.to(self.problem.device)
+        synthetic = None if synthetic is None else synthetic.to(self.problem.device)
         first = self.updates == 0
-        search = Search(self.problem, self.config, alpha, synthetic, self._information(), limit)
+        information = self.model.information() if self.config.optimiser.uses_information else None
+        search = Search(self.problem, self.config, alpha, synthetic, information, limit)
         limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
         if limit is not None:
             limited_by = "hybrid.calibration_iterations"
@@ -193,8 +179,7 @@ class Calibrator:
             Diverged: the loss is not finite where the update started.
             NotConverged: it did not converge, and `suppress_convergence_errors` is false.
         """
-        error = error_of(result, self.config, self.model.values, self._progress.limited_by)
-        if error is not None:
+        if (error := error_of(result, self.config, self.model.values, self._progress.limited_by)) is not None:
             raise error
 
     def place(self, coordinates: Tensor) -> None:
@@ -205,27 +190,15 @@ class Calibrator:
 
     def snapshot(self) -> CalibratorSnapshot:
         """Where it is now."""
-        progress = self._progress
-        return CalibratorSnapshot(
-            self.model.coordinates.clone(), progress.outcome, progress.failed, progress.from_predictions
-        )
+        return CalibratorSnapshot(self.model.coordinates.clone(), self._progress)
 
     def restore(self, snapshot: CalibratorSnapshot) -> None:
         """Go back to where it was; what has been evaluated and computed since stays on record."""
         self.place(snapshot.coordinates)
+        then = snapshot.progress
         self._progress = replace(
-            self._progress,
-            outcome=snapshot.outcome,
-            failed=snapshot.failed,
-            from_predictions=snapshot.from_predictions,
+            self._progress, outcome=then.outcome, failed=then.failed, from_predictions=then.from_predictions
         )
-
-    def _information(self) -> Tensor | None:
-        """Diagonal of the information `[q]`, for the scale of a first step."""
-        assessor, coordinates = self.model.assessor, self.model.coordinates
-        if self.config.optimiser.uses_information:
-            assessor.assess_if_small(coordinates)
-        return assessor.information(coordinates)
 
     def conclude(self) -> None:
         """What a finished training owes: error bars, and in words what the data do not determine."""
@@ -263,3 +236,22 @@ class Calibrator:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
         forward.count_from(meta["work"])
+
+
+def _require_data_and_optimiser(problem: InverseProblem, config: InversionConfig) -> None:
+    """Refuse a search without data, or with more unknowns than the optimiser can bear.
+
+    Raises:
+        ValueError: says what to change.
+    """
+    most, unknowns = config.optimiser.most_unknowns, len(problem.box.start)
+    if most is not None and unknowns > most:
+        raise ValueError(
+            f"{unknowns} unknowns are too many for {config.optimiser.name}, which stores the whole Jacobian (at most "
+            f"{most}): set physical.method to L-BFGS-B"
+        )
+    if not bool(problem.data.mask.any()):
+        raise ValueError(
+            f"nothing is observed in the first {problem.steps} steps: the physical model has no data "
+            "(see observation.time and num_predict_steps)"
+        )
