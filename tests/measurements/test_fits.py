@@ -1,5 +1,6 @@
 """Coefficients are recovered from files whose data another solver made, or an experiment."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,16 @@ import scipy.io
 import hyco
 
 LEARN = [{"name": "viscosity", "initial_guess": 0.3, "bounds": [0.005, 1.0]}]
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(os.environ.get("HYCO_MEASURED_DATA", "measured"))
 RAISSI = DATA / "raissi_burgers" / "burgers_shock.mat"
 SCRATCH = DATA / "scratch_assay" / "CellDensity_10.csv"
 TRACER = DATA / "tracer_column" / "breakthrough.csv"
 
 
 def needs(path):
-    return pytest.mark.skipif(not path.exists(), reason=f"needs {path}, which is not part of the project")
+    return pytest.mark.skipif(
+        not path.exists(), reason=f"needs {path} under HYCO_MEASURED_DATA: public data that the project does not hold"
+    )
 
 
 def fitted(equation, observations, learn=LEARN, **options):

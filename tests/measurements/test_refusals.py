@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 
 import hyco
 
@@ -236,3 +237,13 @@ def test_noise_is_known_of_all_channels_or_of_none(tmp_path):
     observations = hyco.read_measurements(path, gray_scott, section | known, {"train_sim": [0]})
     assert observations.noise_std.tolist() == [0.1, 0.0]
     assert not observations.mask[:, :, 1].any()
+
+
+@pytest.mark.parametrize("kept", [0, 60, 130, 0.8, 0.99])
+def test_a_file_of_matlab_that_is_cut_short_is_refused(kept, equation, tools, tmp_path):
+    path = tmp_path / "mine.mat"
+    scipy.io.savemat(path, {name: np.arange(1000.0) for name in ("t", "x", "u")})
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    with pytest.raises(hyco.MeasurementError, match=r"mine\.mat: it cannot be read as a file of MATLAB"):
+        hyco.read_measurements(path, equation, tools.SECTION, tools.TRAIN)
