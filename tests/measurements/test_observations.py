@@ -92,7 +92,8 @@ def test_a_test_trajectory_begins_where_it_was_measured(tools, run, read):
     x, t, u = run
     frames = [tools.table(x, t, u + shift).assign(run=shift) for shift in (0, 1)]
     observations = read(pd.concat(frames), {"train_sim": [0], "test_sim": [1]}, simulation="run")
-    assert observations.values.shape[0] == 1
+    assert (observations.train, observations.test) == ([0], [1])
+    assert torch.equal(observations.mask[1], observations.mask[0])
     assert torch.equal(observations.test_initial_states[0, 0], torch.from_numpy(u[0] + 1))
 
 

@@ -196,7 +196,8 @@ class HybridTrainer:
             metrics.update(self.strategy.validated(None))
             return False
         with self.run.clock.phase("validation"):
-            synthetic, physical = validate(self.synthetic), validate(self.physical.model)
+            synthetic = validate(self.synthetic, self.synthetic.starts.initial_states)
+            physical = validate(self.physical.model, self.physical.model.initial_states)
         metrics.update(self.strategy.validated(Scores(synthetic["score"], physical["score"])))
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
         best = self.synthetic.remember_if_best(epoch, synthetic["score"])

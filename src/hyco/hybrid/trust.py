@@ -19,6 +19,7 @@ from hyco.losses import mean_square
 from hyco.observations import Observations
 from hyco.runtime.random_streams import stream
 from hyco.trained_model import TrainedModel
+from hyco.training.network_trainer import NetworkTrainer
 
 # A model whose mean square on validation data is lower by less than this part is not better.
 _WORTHWHILE = 0.01
@@ -27,10 +28,17 @@ _DRAWS = 8
 
 
 class Misfit:
-    """Error variance of a model on some simulations."""
+    """Error variance of a model on some simulations.
 
-    def __init__(self, observations: Observations, simulations: list[int]) -> None:
-        mask = observations.mask[simulations, 1:] & observations.has_noise_of_entries
+    Args:
+        observations: what was measured.
+        simulations: which ones.
+        mask: of their entries that count, `[S, T+1, C, K…]`; None: what was measured.
+    """
+
+    def __init__(self, observations: Observations, simulations: list[int], mask: Tensor | None = None) -> None:
+        mask = observations.mask[simulations] if mask is None else mask
+        mask = mask[:, 1:] & observations.has_noise_of_entries
         self.available = bool(simulations) and bool(mask.any())
         if not self.available:
             return
@@ -41,9 +49,15 @@ class Misfit:
         self._noise = 1.0 if observations.noise_known else 0.0
 
     @torch.no_grad()
-    def __call__(self, model: TrainedModel) -> float:
-        """The variance; infinity where a prediction is not finite."""
-        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._sigma
+    def __call__(self, model: TrainedModel, initial_states: Tensor | None = None) -> float:
+        """The variance; infinity where a prediction is not finite.
+
+        Args:
+            model: what predicts.
+            initial_states: better ones than those measured, `[S, C, *space]`; None: there are none.
+        """
+        starts = self._starts if initial_states is None else initial_states.to(self._starts)
+        error = (self._operator(model.rollout(starts, self._values.shape[1])) - self._values) / self._sigma
         excess = torch.where(self._mask, error.square() - self._noise, torch.zeros_like(error))
         variance = float(excess.sum() / self._mask.sum())
         return max(variance, 0.0) if math.isfinite(variance) else math.inf
@@ -52,16 +66,20 @@ class Misfit:
 class Trust:
     """Estimates the error variances of a hybrid's two models from what was measured.
 
-    - The network's: on the validation simulations; without them on the training simulations, where it may look better
-      than it is.
-    - The physical model's: on the training simulations (its residuals), or on the validation simulations if it is
-      larger there; plus the spread of predictions that the covariance of its parameters allows.
+    - The network's: on the validation simulations, or on what is held out of the training simulations; without either
+      on the training simulations, where it may look better than it is.
+    - The physical model's: on the training simulations (its residuals), or on the validation data if it is larger
+      there; plus the spread of predictions that the covariance of its parameters allows.
+
+    Where the validation data are held out of the training simulations, each model starts from the best estimate that
+    there is of their initial states.
     """
 
     def __init__(self, observations: Observations, seed: int) -> None:
         self.seed = seed
         self.training = Misfit(observations, observations.train)
-        self.validation = Misfit(observations, observations.val)
+        self.validation = Misfit(observations, *observations.validation())
+        self._holds_out = not observations.val and observations.heldout is not None
         self.real = 1.0 if observations.noise_known else 0.0
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
         has_noise = observations.has_noise.reshape(observations.sigma.shape)
@@ -73,18 +91,20 @@ class Trust:
         # The noise is in both mean squares again: near 0 a variance is the difference of two numbers near 1.
         return variance + self.real < (1 - _WORTHWHILE) * (than + self.real)
 
-    def variances(self, synthetic: TrainedModel, physical: Calibrator) -> Variances:
+    def variances(self, synthetic: NetworkTrainer, physical: Calibrator) -> Variances:
         """Of both models as they are."""
         validated = self.validation.available
-        network = (self.validation if validated else self.training)(synthetic)
+        starts = synthetic.starts.initial_states if self._holds_out else None
+        network = (self.validation if validated else self.training)(synthetic, starts)
         return Variances(self.real, self._physical(physical), network, validated)
 
     def _physical(self, physical: Calibrator) -> float:
         """The physical model's; computed again only when its coordinates have changed."""
         if self._last is None or not torch.equal(self._last[0], physical.model.coordinates):
-            variance = self.training(physical.model)
+            starts = physical.model.initial_states if self._holds_out else None
+            variance = self.training(physical.model, starts)
             if self.validation.available:
-                variance = max(variance, self.validation(physical.model))
+                variance = max(variance, self.validation(physical.model, starts))
             self._last = physical.model.coordinates.clone(), variance + self.spread(physical)
         return self._last[1]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from hyco.fields import Layout
@@ -17,52 +21,76 @@ from hyco.measurements.initial_states import from_formulas, guessed
 from hyco.measurements.noise import noise_std
 from hyco.measurements.places import cells_of, check_inside
 from hyco.measurements.rows import Rows, rows_of
-from hyco.measurements.sections import Target, mistakes
+from hyco.measurements.sections import Target, check_sections
 from hyco.measurements.source import load
 from hyco.measurements.steps import steps_of
 from hyco.measurements.suspicions import warn_of_oddities
-from hyco.observations import ObservationConfig, Observations
+from hyco.observations import ObservationConfig, Observations, hold_out
 from hyco.observations.checks import MeasurementError
 from hyco.observations.config import InitialState
 
 log = logging.getLogger(__name__)
 
 
-def read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
+def read(config: MeasurementsConfig, target: Target, observation: ObservationConfig, seed: int = 0) -> Observations:
     """Read a file.
 
     Args:
         config: the section `measurements`.
         target: what was measured.
-        observation: which trajectories train, validate and test, and how the state at t = 0 is known; the latter is
-            chosen by the data if it is not set.
+        observation: which trajectories train, validate and test, how the state at t = 0 is known (chosen by the data if
+            it is not set), and what is held out.
+        seed: of the run, for what is held out at random.
+
+    Raises:
+        MeasurementError: see `observations_of`.
+    """
+    with naming(config):
+        check_sections(config, target, observation)
+        dataset = load(Path(config.file), config)
+    return observations_of(dataset, config, target, observation, seed)
+
+
+def observations_of(
+    dataset: xr.Dataset, config: MeasurementsConfig, target: Target, observation: ObservationConfig, seed: int = 0
+) -> Observations:
+    """Observations from what a file holds.
+
+    Args:
+        dataset: the columns or variables that the section names, from `hyco.measurements.source.load`; else see `read`.
 
     Raises:
         MeasurementError: something is wrong, a line for each; names the file, the column and the row.
     """
+    with naming(config):
+        check_sections(config, target, observation)
+        measured = _observations(dataset, config, target, observation)
+        return measured if observation.holdout is None else hold_out(measured, observation.holdout, seed)
+
+
+@contextmanager
+def naming(config: MeasurementsConfig) -> Iterator[None]:
+    """Put the name of the file before each line of a refusal."""
     try:
-        if lines := list(mistakes(config, target, observation)):
-            raise MeasurementError("\n".join(lines))
-        return _read(config, target, observation)
+        yield
     except MeasurementError as error:
         raise MeasurementError("\n".join(f"{config.file}: {line}" for line in str(error).splitlines())) from error
 
 
-def _read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
-    layout, simulations = target.layout, [*observation.train_sim, *observation.val_sim]
-    rows = rows_of(load(Path(config.file), config), config, layout)
-    _check_simulations([*simulations, *observation.test_sim], rows, config)
-    tested = of_simulations(rows, observation.test_sim)
+def _observations(
+    dataset: xr.Dataset, config: MeasurementsConfig, target: Target, observation: ObservationConfig
+) -> Observations:
+    layout, parts = target.layout, (observation.train_sim, observation.val_sim, observation.test_sim)
+    simulations = [simulation for part in parts for simulation in part]
+    rows = rows_of(dataset, config, layout)
+    _check_simulations(simulations, rows, config)
     rows = of_simulations(rows, simulations)
-    for part in (rows, tested):
-        if len(part.time):
-            check_inside(part, config, layout)
+    check_inside(rows, config, layout)
     sigma = noise_std(rows, config, layout)
     warn_of_oddities(rows, config, layout)
     placed = _placed(rows, len(simulations), config, target)
     _check_training(placed, len(observation.train_sim), config, layout)
-    tests = _placed(tested, len(observation.test_sim), config, target) if observation.test_sim else None
-    start = _start(placed, tests, config, target, observation)
+    start = _start(placed, config, target, observation)
     entries = placed.entries(start.whole)
     log.info(
         "%s: %d values of %d simulation(s) up to step %d, %s; the state at t = 0: %s",
@@ -73,18 +101,21 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
         "on the grid" if entries.positions is None else f"at points, read by {observation.interpolation} interpolation",
         start.known,
     )
+    ends = list(itertools.accumulate(map(len, parts), initial=0))
+    train, val, test = (list(range(first, last)) for first, last in itertools.pairwise(ends))
     return Observations(
         values=entries.values,
         mask=entries.mask,
         initial_states=start.states,
         noise_std=sigma,
-        train=list(range(len(observation.train_sim))),
-        val=list(range(len(observation.train_sim), len(simulations))),
+        train=train,
+        val=val,
+        test=test,
         layout=layout,
         dt=target.dt,
         initial_state=start.known,
         positions=entries.positions,
-        test_initial_states=start.test_states,
+        test_initial_states=None if start.known == "exact" or not test else start.states[test],
         interpolation=observation.interpolation,
     )
 
@@ -139,21 +170,14 @@ def _placed(rows: Rows, count: int, config: MeasurementsConfig, target: Target) 
 
 @dataclass(frozen=True)
 class _Start:
-    """States at t = 0 `[S, C, *space]`, how they are known, and those of the tests; `whole` if they were measured."""
+    """States at t = 0 `[S, C, *space]`, and how they are known; `whole` if they were measured."""
 
     known: InitialState
     states: Tensor
-    test_states: Tensor | None = None
     whole: Tensor | None = None
 
 
-def _start(
-    placed: Placed,
-    tests: Placed | None,
-    config: MeasurementsConfig,
-    target: Target,
-    observation: ObservationConfig,
-) -> _Start:
+def _start(placed: Placed, config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> _Start:
     layout = target.layout
     if target.static or config.initial is not None:
         shape = (len(layout.channels), *layout.shape)
@@ -162,37 +186,31 @@ def _start(
             state = from_formulas(config.initial, layout)
         return _Start("exact", state.repeat(placed.count, *[1] * state.ndim))
     whole = placed.whole_start()
-    test_whole = None if tests is None else tests.whole_start()
-    everywhere = whole is not None and (tests is None or test_whole is not None)
     asked = observation.initial_state if "initial_state" in observation.model_fields_set else None
-    if whole is not None and everywhere and asked in (None, "full"):
-        return _Start("full", whole, test_whole, whole)
+    if whole is not None and asked in (None, "full"):
+        return _Start("full", whole, whole)
     if asked == "full":
         raise MeasurementError(
             "observation.initial_state: full needs one value of each channel in every cell at t = 0, which there is "
             "not: say observed, with physical.initial_state"
         )
-    _check_tests(tests, observation)
+    _check_tests(placed, observation)
     mean = torch.from_numpy(np.nanmean(placed.rows.values, axis=0))
-    states, test_states = (None if p is None else _guess(p, mean) for p in (placed, tests))
-    assert states is not None
-    return _Start("observed", states, test_states)
+    states = guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)
+    return _Start("observed", states)
 
 
-def _check_tests(tests: Placed | None, observation: ObservationConfig) -> None:
+def _check_tests(placed: Placed, observation: ObservationConfig) -> None:
     """Whether something was measured of every test trajectory at t = 0, where its rollout begins.
 
     Raises:
         MeasurementError: nothing was.
     """
-    begun = set() if tests is None else set(tests.rows.simulation[tests.at_start()].tolist())
-    for number, simulation in enumerate(observation.test_sim):
+    begun = set(placed.rows.simulation[placed.at_start()].tolist())
+    first = placed.count - len(observation.test_sim)
+    for number, simulation in enumerate(observation.test_sim, first):
         if number not in begun:
             raise MeasurementError(
                 f"observation.test_sim: nothing of simulation {simulation} was measured at t = 0, so that no rollout "
                 "can begin there; leave it out"
             )
-
-
-def _guess(placed: Placed, mean: Tensor) -> Tensor:
-    return guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)

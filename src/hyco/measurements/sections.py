@@ -9,6 +9,7 @@ from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.source import suggestion
 from hyco.observations import ObservationConfig
+from hyco.observations.checks import MeasurementError
 
 # Keys of `observation` that say how simulations are measured.
 _OF_SIMULATIONS = {
@@ -33,6 +34,16 @@ class Target:
     layout: Layout
     dt: float
     static: bool = False
+
+
+def check_sections(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> None:
+    """Whether the sections fit to each other, before the file is opened.
+
+    Raises:
+        MeasurementError: they do not, a line for each problem.
+    """
+    if lines := list(mistakes(config, target, observation)):
+        raise MeasurementError("\n".join(lines))
 
 
 def mistakes(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Iterator[str]:

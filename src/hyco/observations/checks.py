@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from numbers import Real
 from operator import index
 from typing import Any, get_args
@@ -55,6 +56,19 @@ def as_mask(name: str, values: Any) -> Tensor:
         odd = tensor[(tensor != 0) & (tensor != 1)].flatten()[0]
         raise MeasurementError(f"{name} must be true or false (or 1 and 0) in every entry, got {float(odd):g}")
     return tensor == 1
+
+
+def as_heldout(values: Any, mask: Tensor) -> Tensor:
+    """What is held out, a mask in the shape of `mask`, which does not have it.
+
+    Raises:
+        MeasurementError: it is none.
+    """
+    heldout = as_mask("heldout", values)
+    check_like("heldout", heldout, mask.shape, "as values")
+    if both := int((heldout & mask).sum()):
+        raise MeasurementError(f"heldout and mask must be different measurements, {both} are in both")
+    return heldout
 
 
 def _tensor(name: str, values: Any) -> Tensor:
@@ -148,13 +162,13 @@ def check_full_start(mask: Tensor, layout: Layout) -> None:
         )
 
 
-def as_simulations(train: Any, val: Any, count: int) -> tuple[list[int], list[int]]:
-    """Training and validation simulations as lists: different ones of those that there are.
+def as_simulations(train: Any, val: Any, test: Any, count: int) -> tuple[list[int], list[int], list[int]]:
+    """Training, validation and test simulations as lists: different ones of those that there are.
 
     Raises:
         MeasurementError: they are not.
     """
-    given = {"train": train, "val": val}
+    given = {"train": train, "val": val, "test": test}
     for name, simulations in given.items():
         if isinstance(simulations, str) or not hasattr(simulations, "__iter__"):
             raise MeasurementError(f"{name} must be a list of numbers of simulations, got {simulations!r}")
@@ -167,9 +181,10 @@ def as_simulations(train: Any, val: Any, count: int) -> tuple[list[int], list[in
                 raise MeasurementError(f"{name} must hold numbers from 0 to {count - 1} ({count} simulations), got {i}")
         if len({*simulations}) < len(simulations):
             raise MeasurementError(f"{name} names a simulation twice: {simulations}")
-    if both := sorted({*lists["train"]} & {*lists["val"]}):
-        raise MeasurementError(f"train and val must be different simulations, both name {both}")
-    return lists["train"], lists["val"]
+    for one, other in combinations(lists, 2):
+        if both := sorted({*lists[one]} & {*lists[other]}):
+            raise MeasurementError(f"{one} and {other} must be different simulations, both name {both}")
+    return lists["train"], lists["val"], lists["test"]
 
 
 def _whole(number: Any) -> Any:

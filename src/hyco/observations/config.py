@@ -17,6 +17,21 @@ Space = Annotated[
 InitialState = Literal["exact", "full", "observed"]
 
 
+class HoldoutConfig(BaseModel):
+    """Keys of `observation.holdout`: what is kept back of the training simulations, after t = 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="part that is kept back of what `by` counts, rounded up"
+    )
+    by: Literal["points", "sensors", "times", "end"] = Field(
+        default="points",
+        description="points: single places and times at random; sensors: places, at all times; times: all places at "
+        "times drawn at random; end: the last times",
+    )
+
+
 class ObservationConfig(BaseModel):
     """Keys of the `observation` section."""
 
@@ -41,6 +56,9 @@ class ObservationConfig(BaseModel):
         default="linear", description="how a state is read between its entries; cubic for smooth states"
     )
     time: Time = Field(default=FullTime(), description="observed times")
+    holdout: HoldoutConfig | None = Field(
+        default=None, description="measurements of the training simulations to judge models by; null: none"
+    )
 
     @model_validator(mode="after")
     def _disjoint(self) -> ObservationConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hyco.fields import Layout
 from hyco.observations.checks import (
+    as_heldout,
     as_mask,
     as_numbers,
     as_positions,
@@ -49,13 +50,16 @@ class Observations:
             and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
             are `values[:, 0]`, too.
         noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data.
-        train, val: positions of the training and validation simulations in the first axis.
+        train, val, test: positions of the training, validation and test simulations in the first axis. Of simulations
+            that were made, tests are not among them: of measurements they are, to judge models by.
         window_states: true states for `window_start: truth`, else None.
         positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid. At t = 0 they are of no
             use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
         interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
+        heldout: measurements of training simulations that no model trains on, a mask in the shape of `values`; None:
+            there are none. `mask` does not have them.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -77,6 +81,8 @@ class Observations:
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
     interpolation: Method = "linear"
+    test: list[int] = field(default_factory=list)
+    heldout: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -85,12 +91,16 @@ class Observations:
         self.values, self.mask = as_numbers("values", self.values), as_mask("mask", self.mask)
         check_entries(self.values, layout, on_grid=self.on_grid)
         check_like("mask", self.mask, self.values.shape, "as values")
-        check_finite("values", self.values, self.mask, "mask says that they were measured; make it false there")
-        self.values = torch.where(self.mask, self.values, 0.0)
+        measured = self.mask
+        if self.heldout is not None:
+            self.heldout = as_heldout(self.heldout, self.mask)
+            measured = measured | self.heldout
+        check_finite("values", self.values, measured, "mask says that they were measured; make it false there")
+        self.values = torch.where(measured, self.values, 0.0)
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
         simulations, times = self.values.shape[:2]
-        self.train, self.val = as_simulations(self.train, self.val, simulations)
+        self.train, self.val, self.test = as_simulations(self.train, self.val, self.test, simulations)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
         if self.on_grid and self.initial_state == "full":
             check_full_start(self.mask, layout)
@@ -100,7 +110,7 @@ class Observations:
             starts = as_numbers("test_initial_states", self.test_initial_states)
             self.test_initial_states = as_states("test_initial_states", starts, starts.shape[:1], layout)
         if self.positions is not None:
-            self.positions = as_positions(self.positions, self.mask, layout, whole_start=self.initial_state == "full")
+            self.positions = as_positions(self.positions, measured, layout, whole_start=self.initial_state == "full")
 
     @property
     def steps(self) -> int:
@@ -171,6 +181,15 @@ class Observations:
             whole[:, 0] = True
         return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
 
+    def validation(self) -> tuple[list[int], Tensor]:
+        """What models are validated on: some simulations, and a mask of their entries `[S, T+1, C, K…]`.
+
+        The validation simulations; where there are none, what is held out of the training simulations.
+        """
+        if self.val or self.heldout is None:
+            return self.val, self.mask[self.val]
+        return self.train, self.heldout[self.train]
+
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
 
@@ -235,6 +254,7 @@ class Observations:
             "dt": self.dt,
             "train": self.train,
             "val": self.val,
+            "test": self.test,
             "initial_state": self.initial_state,
             "interpolation": self.interpolation,
         }
@@ -251,6 +271,7 @@ class Observations:
             noise_std=t["noise_std"],
             train=m["train"],
             val=m["val"],
+            test=m.get("test", []),
             layout=Layout.from_dict(m["layout"]),
             dt=m["dt"],
             initial_state=m["initial_state"],
@@ -276,4 +297,4 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
-_OPTIONAL = ("window_states", "positions", "test_initial_states")
+_OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout")

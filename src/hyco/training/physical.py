@@ -62,7 +62,7 @@ def train_physical(
             metrics.update(trainer.model.metrics())
         if validate.available and (run.stopped or config.due(epoch, epochs)):
             with run.clock.phase("validation"):
-                metrics.update(validation_metrics("physical", validate(trainer.model)))
+                metrics.update(validation_metrics("physical", validate(trainer.model, trainer.model.initial_states)))
         # The first update may have reached its point on a shorter horizon, or with the choice of a weight.
         best = result.improved or (trainer.updates == 1 and result.status is not Status.DIVERGED)
         yield run.record(epoch, metrics, is_best=best)

@@ -1,4 +1,4 @@
-"""Validation against the observations of simulations that are not trained on; the truth is not seen."""
+"""Validation against observations that are not trained on; the truth is not seen."""
 
 from __future__ import annotations
 
@@ -38,23 +38,27 @@ class StoppingConfig(ValidationConfig):
 
 
 class Validation:
-    """Relative errors of a model on the validation simulations.
+    """Relative errors of a model on the validation simulations, or on what is held out of the training simulations.
 
-    One step: ahead of every state that was observed in full (the initial one, and those observed in every cell).
-    Rollout: from t = 0 over the whole trajectory, from the best estimate of the initial state. Both are
-    ‖prediction - observed‖ / ‖observed‖ over observed entries, where the operator looks, so a perfect model shows the
-    noise level if the initial state is exact.
+    One step, of validation simulations: ahead of every state that was observed in full (the initial one, and those
+    observed in every cell). Rollout: from t = 0 over the whole trajectory, from the best estimate of the initial state.
+    Both are ‖prediction - observed‖ / ‖observed‖ over observed entries, where the operator looks, so a perfect model
+    shows the noise level if the initial state is exact.
     """
 
     def __init__(self, observations: Observations, *, rollout: bool) -> None:
-        val = observations.val
-        self.available = bool(val)
+        simulations, mask = observations.validation()
+        self.available = bool(mask.any()) if observations.heldout is not None else bool(simulations)
         if not self.available:
             return
-        values, mask = observations.values[val], observations.mask[val]
-        self._initial = observations.initial_states[val]
+        self._of_training = not observations.val
+        values = observations.values[simulations]
+        self._initial = observations.initial_states[simulations]
         self._values, self._mask = values[:, 1:], mask[:, 1:]
-        self._operator = observations.operator(val, 1, observations.steps)
+        self._operator = observations.operator(simulations, 1, observations.steps)
+        if self._of_training:
+            self._one_step, self._rollout = False, True
+            return
         complete = self._complete(observations)
         if observations.on_grid:
             states = values.clone()
@@ -81,8 +85,14 @@ class Validation:
             complete[:, 0] = True
         return complete
 
-    def __call__(self, model: TrainedModel) -> dict[str, float]:
-        """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one."""
+    def __call__(self, model: TrainedModel, initial_states: Tensor | None = None) -> dict[str, float]:
+        """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one.
+
+        Args:
+            model: what predicts.
+            initial_states: better states at t = 0 of the training simulations than those measured, `[S, C, *space]`;
+                of use where measurements are held out of these. None: there are none.
+        """
         if not self.available:
             return {}
         errors = {}
@@ -90,7 +100,10 @@ class Validation:
             observed, mask = self._next[:, None], self._next_mask[:, None]
             errors["one_step"] = self._error(model, self._starts, self._next_operator, observed, mask)
         if self._rollout or not model.stepping:
-            errors["rollout"] = self._error(model, self._initial, self._operator, self._values, self._mask)
+            starts = self._initial
+            if self._of_training and initial_states is not None:
+                starts = initial_states.to(starts)
+            errors["rollout"] = self._error(model, starts, self._operator, self._values, self._mask)
         errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
         return errors
 

@@ -44,7 +44,7 @@ class Corrected(HybridStrategy):
         self._follow()
         if models.validate.available:
             with models.clock.phase("validation"):
-                score = models.validate(models.synthetic)["score"]
+                score = models.validate(models.synthetic, models.synthetic.starts.initial_states)["score"]
             models.synthetic.remember_if_best(0, score)
         return result
 
