@@ -233,9 +233,11 @@ class Nodes:
 
     def __init__(self, sections):
         self.sections = sections
-        self.trajectories = generation.generate_trajectories(None, **self._given("equation", "generation", "seed"))
-        self.observations = generation.observe_trajectories(
-            self.trajectories, None, **self._given("observation", "seed")
+        self.trajectories = generation.generate_trajectories(
+            None, None, **self._given("equation", "generation", "seed"), measurements={}
+        )
+        self.observations = generation.make_observations(
+            self.trajectories, None, None, **self._given("equation", "observation", "seed"), measurements={}
         )
 
     def _given(self, *names):

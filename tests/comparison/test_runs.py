@@ -150,7 +150,7 @@ def test_a_killed_comparison_goes_on_where_it_was_and_runs_nothing_twice(whole, 
     assert len({(r["training"], r["seed"]) for r in partial["runs"]}) == 4
     done = []
     run = runs.run
-    monkeypatch.setattr(runs, "run", lambda c, seed, device: done.append((c.name, seed)) or run(c, seed, device))
+    monkeypatch.setattr(runs, "run", lambda c, seed, *rest: done.append((c.name, seed)) or run(c, seed, *rest))
     stored = json.loads(json.dumps(partial))
     finished = last(section(seeds=[0, 3]), earlier=stored, resume=True)
     assert done == [(name, 0) for name in ALL[4:]] + [(name, 3) for name in ALL]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from hyco.runtime.storage import Bundle
 from hyco.settings import CONFIG_LOADER_ARGS
 
 PROJECT = Path(__file__).parents[2]
+CONF = PROJECT / "conf"
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +75,14 @@ def test_outside_of_a_project_it_is_told_where_to_start(tmp_path):
         ConfigurationHooks().after_context_created(context(tmp_path))
 
 
-def test_an_experiment_without_globals_is_told_what_to_write(tmp_path):
-    (tmp_path / "conf" / "base").mkdir(parents=True)
-    (tmp_path / "conf" / "mine").mkdir()
-    (tmp_path / "conf" / "mine" / "parameters.yml").write_text("experiment: ${globals:experiment}\n")
-    with pytest.raises(ConfigurationError, match=r"conf/mine/globals\.yml is missing.*experiment: mine"):
-        ConfigurationHooks().after_context_created(context(tmp_path, "mine"))
+def test_an_experiment_without_a_name_has_that_of_its_folder(tmp_path):
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "heat").rename(tmp_path / "conf" / "mine")
+    (tmp_path / "conf" / "mine" / "globals.yml").unlink()
+    made = context(tmp_path, "mine")
+    ConfigurationHooks().after_context_created(made)
+    assert made.config_loader["parameters"]["experiment"] == "mine"
+    assert "/mine/" in made.config_loader["catalog"]["report"]["filepath"]
 
 
 def test_what_an_earlier_run_has_not_made_is_told_before_anything_is_computed(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
@@ -14,7 +15,7 @@ from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error, roll_out_test_simulations
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
-from hyco.runtime.storage import Bundle
+from hyco.runtime.storage import Bundle, digest
 
 TRAININGS = ["synthetic", "physical", "hybrid"]
 PARAMETERS = {
@@ -23,6 +24,7 @@ PARAMETERS = {
     "device": "cpu",
     "resume": False,
     "profile": False,
+    "measurements": {},
     "equation": {
         "name": "burgers",
         "domain": {"x": {"size": 3.0, "resolution": 16}, "y": {"size": 2.0, "resolution": 12}},
@@ -63,6 +65,7 @@ class Collected(Kept):
 
 def catalog(parameters=PARAMETERS):
     datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
+    datasets["measurements"] = MemoryDataset(None)
     datasets["cached_trajectories"] = MemoryDataset(None)
     datasets["cached_observations"] = MemoryDataset(None)
     for training in TRAININGS:
@@ -240,13 +243,14 @@ def test_the_time_step_of_a_picture_is_the_equations_own(equation):
 )
 def test_simulations_of_another_configuration_are_not_evaluated(change, difference):
     sections = {name: PARAMETERS[name] for name in ("equation", "generation", "seed")}
-    made = generate_trajectories(None, **sections)
+    made = generate_trajectories(None, None, **sections, measurements={})
+    seen = own_measurements().load("observations")
     with pytest.raises(ConfigurationError, match=rf"another configuration \({difference}\)"):
-        roll_out_test_simulations(made, None, observation=PARAMETERS["observation"], **{**sections, **change})
+        roll_out_test_simulations(made, seen, observation=PARAMETERS["observation"], **{**sections, **change})
 
 
 def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():
-    arguments = (PARAMETERS["equation"], PARAMETERS["generation"])
+    arguments = (None, PARAMETERS["equation"], PARAMETERS["generation"], {})
     first = generate_trajectories(None, *arguments, 0)
     assert generate_trajectories(first, *arguments, 0) is first
     assert generate_trajectories(first, *arguments, 1) is not first
@@ -257,7 +261,7 @@ def own_measurements():
     alone = {"alpha": 1.0, "physical": {"max_iterations": 50}}  # the network knows nothing after two epochs
     parameters = PARAMETERS | {"hybrid": PARAMETERS["hybrid"] | alone}
     data = catalog(parameters)
-    simulated = generate_trajectories(None, PARAMETERS["equation"], PARAMETERS["generation"], 0)
+    simulated = generate_trajectories(None, None, PARAMETERS["equation"], PARAMETERS["generation"], {}, 0)
     states = simulated.tensors["trajectories"]
     measured = states + 0.01 * torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
     measured[:, 1:, :, ::3] = torch.nan
@@ -278,14 +282,14 @@ def own_measurements():
     bundle = Bundle({"trajectories": measured}, {"layout": layout.to_dict(), "dt": 0.05})
     data.save("trajectories", bundle)
     data["cached_trajectories"] = MemoryDataset(bundle, copy_mode="assign")
+    data["cached_observations"] = MemoryDataset(observations.to_bundle(), copy_mode="assign")
     return data
 
 
 @pytest.mark.slow
 def test_own_measurements_have_a_report_without_a_truth():
     data = own_measurements()
-    pipeline = register_pipelines()["hybrid"].from_nodes("train_hybrid_models")
-    SequentialRunner().run(pipeline, data)
+    SequentialRunner().run(register_pipelines()["hybrid"], data)
     report = data.load("report")
     assert report["measured"]
     estimate = report["methods"]["hybrid_physical"]["parameters"]["viscosity"]
@@ -305,19 +309,42 @@ def test_own_measurements_have_a_report_without_a_truth():
     assert "truth" not in {h.get_label() for h in data.load("parameter_estimates").legends[0].legend_handles}
 
 
-def test_own_measurements_are_not_overwritten_by_simulations():
+@pytest.mark.parametrize("whole", [True, False], ids=["with trajectories", "observations alone"])
+def test_own_measurements_are_taken_over_and_nothing_is_simulated(whole):
     data = own_measurements()
-    with pytest.raises(ConfigurationError, match="are measurements, which simulations would overwrite"):
-        SequentialRunner().run(register_pipelines()["hybrid"], data)
+    own = data.load("observations")
+    if not whole:
+        data["cached_trajectories"] = MemoryDataset(None)
+    SequentialRunner().run(register_pipelines()["generation"], data)
+    assert digest(data.load("observations")) == digest(own)
+    assert bool(data.load("trajectories").tensors) == whole
+
+
+def test_own_files_are_not_overwritten_by_a_file_of_measurements():
+    data = own_measurements()
+    data["params:measurements"] = MemoryDataset({"file": "mine.csv"})
+    with pytest.raises(
+        ConfigurationError, match=r"mine\.csv, but the experiment's folder holds trajectories of your own"
+    ):
+        SequentialRunner().run(register_pipelines()["generation"], data)
     data["cached_trajectories"] = MemoryDataset(None)
-    data["cached_observations"] = MemoryDataset(data.load("observations"), copy_mode="assign")
-    with pytest.raises(ConfigurationError, match="simulated ones would overwrite them"):
-        SequentialRunner().run(register_pipelines()["hybrid"], data)
+    data["measurements"] = MemoryDataset(xr.Dataset())
+    with pytest.raises(
+        ConfigurationError, match=r"mine\.csv, but the experiment's folder holds observations of your own"
+    ):
+        SequentialRunner().run(register_pipelines()["generation"], data)
+
+
+def test_own_trajectories_without_observations_are_told_of():
+    data = own_measurements()
+    data["cached_observations"] = MemoryDataset(None)
+    with pytest.raises(ConfigurationError, match="there are no observations of them"):
+        SequentialRunner().run(register_pipelines()["generation"], data)
 
 
 def test_own_observations_are_not_compared_with_simulations():
     sections = {key: PARAMETERS[key] for key in ("equation", "generation", "observation", "seed")}
-    simulated = generate_trajectories(None, PARAMETERS["equation"], PARAMETERS["generation"], 0)
+    simulated = generate_trajectories(None, None, PARAMETERS["equation"], PARAMETERS["generation"], {}, 0)
     with pytest.raises(ConfigurationError, match="the observations are measurements"):
         roll_out_test_simulations(simulated, own_measurements().load("observations"), **sections)
 

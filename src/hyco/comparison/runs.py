@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -29,7 +30,7 @@ from hyco.comparison.config import CompareConfig, Contender
 from hyco.comparison.summary import summarise
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
-from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods
+from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods, roll_out_to_measurements
 from hyco.evaluation.models import FinalModel
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
@@ -38,9 +39,9 @@ from hyco.observations import ObservationConfig, Observations, observe
 from hyco.parameters import LearnableParameter
 from hyco.report import report, true_numbers
 from hyco.runtime.memory import keep_freed_memory
-from hyco.runtime.storage import Bundle
+from hyco.runtime.storage import Bundle, digest
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.training.checkpoints import ResumeError, differences
+from hyco.training.checkpoints import OBSERVATIONS, ResumeError, differences
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalConfig, train_physical
@@ -70,6 +71,7 @@ def compare(
     experiment: str,
     seed: int,
     device: str,
+    measured: Bundle | None = None,
     earlier: Comparison | None = None,
     resume: bool = False,
 ) -> Iterator[Comparison]:
@@ -79,6 +81,8 @@ def compare(
         contenders: of one equation and generation.
         seed: of the bootstrap; data and trainings have `config.seeds`.
         device: "cpu" or "cuda".
+        measured: observations that were measured: all trainings learn from these, whatever their seeds, and are judged
+            as `roll_out_to_measurements` says; None: each seed makes simulations of its own.
         earlier: the comparison to go on from.
         resume: whether to. What it holds of the same configuration is not run again; methods and seeds that are not
             asked for now are kept.
@@ -91,11 +95,13 @@ def compare(
         ValueError, FloatingPointError: the data of a seed cannot be made; nothing is trained then.
         LostProcessError: one of several processes was ended, by the system for instance.
     """
-    runs, trainings = _go_on(contenders, config, earlier, resume)
+    shared = _plain({key: contenders[0].sections[key] for key in _SHARED})
+    if measured is not None:
+        shared |= {OBSERVATIONS: digest(measured)}
+    runs, trainings = _go_on(contenders, shared, config, earlier, resume)
     done = {(run["training"], run["seed"]) for run in runs}
     pending = [(c, s) for s in config.seeds for c in contenders if (c.name, s) not in done]
     order = {name: i for i, name in enumerate(trainings)}
-    shared = {key: _plain(contenders[0].sections[key]) for key in _SHARED}
 
     def state() -> Comparison:
         runs.sort(key=lambda run: (order[run["training"]], run["seed"]))  # stable: the models of one training
@@ -114,9 +120,9 @@ def compare(
     # Simulations take a moment, trainings hours: the last seed's mistake is reported before the first training.
     with _quiet():
         for contender, s in pending:
-            _data(contender, s)
+            _data(contender, s, measured)
     yield state()
-    for i, records in enumerate(_results(pending, config.processes, device), 1):
+    for i, records in enumerate(_results(pending, config.processes, device, measured), 1):
         runs += records
         for record in records:
             outcome = f"nrmse {record['nrmse']:.4g}" if record["status"] == "finished" else record["reason"]
@@ -137,7 +143,11 @@ _SHARED = ("equation", "generation")
 
 
 def _go_on(
-    contenders: Sequence[Contender], config: CompareConfig, earlier: Comparison | None, resume: bool
+    contenders: Sequence[Contender],
+    shared: dict[str, Any],
+    config: CompareConfig,
+    earlier: Comparison | None,
+    resume: bool,
 ) -> tuple[list[Record], dict[str, Any]]:
     """The runs that need not be done again, and all trainings by name, with method and configuration.
 
@@ -153,13 +163,15 @@ def _go_on(
     if earlier is None:
         log.info("No comparison to go on from: starting anew.")
         return [], trainings
-    shared = _plain({key: contenders[0].sections[key] for key in _SHARED})
     changed = list(differences(earlier["configuration"], shared))
     for name in trainings.keys() & earlier["trainings"].keys():
         changed += differences(earlier["trainings"][name]["configuration"], trainings[name]["configuration"])
     if changed:
         # Several methods share a section.
-        lines = dict.fromkeys(f"{key}: {old!r} in the comparison, {new!r} now" for key, old, new in changed)
+        lines = dict.fromkeys(
+            f"{key}: other ones than then" if key == OBSERVATIONS else f"{key}: {old!r} in the comparison, {new!r} now"
+            for key, old, new in changed
+        )
         raise ResumeError(
             f"cannot go on with the comparison, the configuration has changed ({'; '.join(lines)}). Run with the "
             "comparison's values, or with resume=false to start anew."
@@ -170,11 +182,13 @@ def _go_on(
     return runs, {**trainings, **{k: v for k, v in earlier["trainings"].items() if k not in trainings}}
 
 
-def _results(pending: Sequence[tuple[Contender, int]], processes: int, device: str) -> Iterator[list[Record]]:
+def _results(
+    pending: Sequence[tuple[Contender, int]], processes: int, device: str, measured: Bundle | None = None
+) -> Iterator[list[Record]]:
     """The records of each training, as they come."""
     if processes == 1 or len(pending) < 2:
         for contender, seed in pending:
-            yield run(contender, seed, device)
+            yield run(contender, seed, device, measured)
         return
     context = multiprocessing.get_context("spawn")
     closed, close = context.Pipe(duplex=False)
@@ -185,7 +199,8 @@ def _results(pending: Sequence[tuple[Contender, int]], processes: int, device: s
         initargs=(torch.get_num_threads(), closed),
     )
     try:
-        for future in as_completed([pool.submit(run, contender, seed, device) for contender, seed in pending]):
+        futures = [pool.submit(run, contender, seed, device, measured) for contender, seed in pending]
+        for future in as_completed(futures):
             yield future.result()
     except BaseException as error:
         # Trainings that run, or that a process has taken already, would go on to their ends.
@@ -215,8 +230,14 @@ def _begin_worker(threads: int, closed: Connection) -> None:
     threading.Thread(target=end_with_comparison, daemon=True).start()
 
 
-def run(contender: Contender, seed: int, device: str) -> list[Record]:
+def run(contender: Contender, seed: int, device: str, measured: Bundle | None = None) -> list[Record]:
     """Train one contender for one seed, and evaluate its models on the simulations that it never saw.
+
+    Args:
+        contender: what is trained.
+        seed: of the data and the training.
+        device: "cpu" or "cuda".
+        measured: see `compare`.
 
     Returns:
         A record for each model, see docs/comparison.md. One that fails has `status` "failed" and its `reason`.
@@ -225,11 +246,11 @@ def run(contender: Contender, seed: int, device: str) -> list[Record]:
         ValueError, FloatingPointError: the data of this seed cannot be made.
     """
     with _quiet():
-        equation, trajectories, config, observations = _data(contender, seed)
+        data = _data(contender, seed, measured)
         begun = time.perf_counter()
         failure, models = None, {}
         try:
-            models = _train(contender, equation, observations, seed, torch.device(device))
+            models = _train(contender, data.equation, data.observations, seed, torch.device(device))
         except FAILURES as error:
             failure = error
         records = []
@@ -238,8 +259,7 @@ def run(contender: Contender, seed: int, device: str) -> list[Record]:
             try:
                 if failure is not None:
                     raise failure
-                states = trajectories.tensors["trajectories"]
-                result = _evaluate(contender, part, models.get(part), equation, states, config, observations)
+                result = _evaluate(contender, part, models.get(part), data)
                 record |= {"status": "finished", "reason": None, **result}
             except FAILURES as error:
                 reason = f"{type(error).__name__}: {error}"
@@ -250,19 +270,38 @@ def run(contender: Contender, seed: int, device: str) -> list[Record]:
     return [_finite({**record, "wall_seconds": seconds}) for record in records]
 
 
-def _data(contender: Contender, seed: int) -> tuple[Equation, Bundle, ObservationConfig, Observations]:
-    """What a contender learns from and is judged by: equation, simulations, what is measured of them and how.
+@dataclass(frozen=True)
+class _Data:
+    """What a contender learns from and is judged by.
+
+    Attributes:
+        equation: that of the data.
+        observations: what it learns from.
+        config: how they were observed.
+        trajectories: simulations `[S, T+1, C, *space]`; None where the data were measured.
+    """
+
+    equation: Equation
+    observations: Observations
+    config: ObservationConfig
+    trajectories: Tensor | None
+
+
+def _data(contender: Contender, seed: int, measured: Bundle | None) -> _Data:
+    """The data of a seed, which are the same for all where they were measured.
 
     Raises:
         ValueError, FloatingPointError: they cannot be made; names the seed.
     """
     sections = contender.sections
+    config = ObservationConfig.model_validate(sections["observation"])
+    if measured is not None:
+        return _Data(build_equation(sections["equation"]), Observations.from_bundle(measured), config, None)
     try:
         equation, trajectories = _simulations(
             json.dumps(sections["equation"]), json.dumps(sections["generation"]), seed
         )
-        config = ObservationConfig.model_validate(sections["observation"])
-        return equation, trajectories, config, observe(trajectories, config, seed)
+        return _Data(equation, observe(trajectories, config, seed), config, trajectories.tensors["trajectories"])
     except (ValueError, FloatingPointError) as error:
         raise type(error)(f"the data of seed {seed}: {error}") from error
 
@@ -303,15 +342,7 @@ def _last(steps: Iterable[Step]) -> Bundle:
     return deque(steps, maxlen=1).pop()[0]
 
 
-def _evaluate(
-    contender: Contender,
-    part: str,
-    model: EvaluatedModel | None,
-    equation: Equation,
-    trajectories: Tensor,
-    config: ObservationConfig,
-    observations: Observations,
-) -> Record:
+def _evaluate(contender: Contender, part: str, model: EvaluatedModel | None, data: _Data) -> Record:
     """Errors of one model, from the report's own functions.
 
     Raises:
@@ -319,17 +350,26 @@ def _evaluate(
     """
     label = f"hybrid_{part}" if len(contender.results) > 1 else part
     models = {} if model is None else {label: model}
-    tests = roll_out_methods(trajectories, config.test_sim, equation, models, observations.test_initial_states)
-    seen = [*config.train_sim, *config.val_sim]
-    starts = None if observations.initial_known else observations.initial_states
-    others = roll_out_methods(trajectories, seen, equation, models, starts)
-    true = {label: true_numbers(equation, _unknowns(contender))}
-    entry = report("", 0, equation, "", tests, models, true)["methods"][label]
-    whole = {name: torch.cat([tests[name], others[name]]) for name in ("truth", label)}
-    per_step, _ = nrmse_per_step(whole[label], whole["truth"])
+    true = {label: true_numbers(data.equation, _unknowns(contender))}
+    if data.trajectories is None:
+        rolled = roll_out_to_measurements(data.observations, models, {})
+        content = report("", 0, data.equation, "", rolled.states, models, measured=True, errors=rolled.errors)
+        entry = content["methods"][label]
+        nrmse_all = entry["nrmse"]["mean"]
+    else:
+        config, observations = data.config, data.observations
+        starts = observations.test_initial_states
+        tests = roll_out_methods(data.trajectories, config.test_sim, data.equation, models, starts)
+        seen = [*config.train_sim, *config.val_sim]
+        starts = None if observations.initial_known else observations.initial_states
+        others = roll_out_methods(data.trajectories, seen, data.equation, models, starts)
+        entry = report("", 0, data.equation, "", tests, models, true)["methods"][label]
+        whole = {name: torch.cat([tests[name], others[name]]) for name in ("truth", label)}
+        per_step, _ = nrmse_per_step(whole[label], whole["truth"])
+        nrmse_all = sum(per_step) / len(per_step)
     return {
         "nrmse": entry["nrmse"]["mean"],
-        "nrmse_all": sum(per_step) / len(per_step),
+        "nrmse_all": nrmse_all,
         "per_step": entry["nrmse"]["per_step"],
         "parameters": {
             name: {key: values.get(key) for key in _KEPT} for name, values in entry.get("parameters", {}).items()

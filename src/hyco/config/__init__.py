@@ -4,8 +4,9 @@ Each part owns its own parameter model, in its own file; this room finds them by
 what concerns two of them (`rules`).
 """
 
+from hyco.config.completion import complete, is_of_measurements, measurements_section
 from hyco.config.errors import ConfigurationError
-from hyco.config.origin import check_origin, is_measured
+from hyco.config.origin import check_origin, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
 from hyco.config.validation import check, mistakes_in, parse
@@ -18,8 +19,12 @@ __all__ = [
     "EvaluationConfig",
     "check",
     "check_origin",
+    "complete",
     "contenders",
     "is_measured",
+    "is_of_measurements",
+    "is_own",
+    "measurements_section",
     "mistakes_in",
     "parse",
     "parse_device",

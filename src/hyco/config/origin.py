@@ -13,9 +13,14 @@ from hyco.stepping.generation import GenerationConfig
 from hyco.training.checkpoints import differences
 
 
-def is_measured(metadata: Mapping[str, Any]) -> bool:
-    """Whether trajectories or observations are a user's own: those that the pipelines make have an `origin`."""
+def is_own(metadata: Mapping[str, Any]) -> bool:
+    """Whether trajectories or observations are files of a user's: those that the pipelines make have an `origin`."""
     return "origin" not in metadata
+
+
+def is_measured(metadata: Mapping[str, Any]) -> bool:
+    """Whether trajectories or observations were measured: files of a user's, or made of such."""
+    return is_own(metadata) or bool(metadata["origin"].get("measurements"))
 
 
 def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:

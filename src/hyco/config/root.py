@@ -14,6 +14,7 @@ from hyco.config.resolution import resolve_hybrid
 from hyco.equations.equation import EquationConfig
 from hyco.equations.registry import equation_config
 from hyco.hybrid.config import HybridConfig
+from hyco.measurements import MeasurementsConfig
 from hyco.observations import ObservationConfig
 from hyco.stepping.generation import GenerationConfig
 from hyco.training.config import SyntheticConfig
@@ -53,6 +54,9 @@ class Configuration(BaseModel):
         default=False, strict=True, description="record which tensor operators the trainings spend their time in"
     )
     equation: EquationConfig
+    measurements: MeasurementsConfig | None = Field(
+        default=None, description="a file to read instead of simulating; null or {}: simulations"
+    )
     generation: GenerationConfig
     observation: ObservationConfig
     synthetic: SyntheticConfig
@@ -60,6 +64,11 @@ class Configuration(BaseModel):
     hybrid: HybridConfig
     evaluation: EvaluationConfig = Field(default=EvaluationConfig())
     compare: CompareConfig = Field(default=CompareConfig())
+
+    @field_validator("measurements", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value == {} else value
 
     @field_validator("equation", mode="before")
     @classmethod

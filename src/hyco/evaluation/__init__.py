@@ -1,14 +1,18 @@
 """How good trained models are: their rollouts on simulations that no training saw, and the errors of learnt fields."""
 
 from hyco.evaluation.fields import field_error, parameter_fields
+from hyco.evaluation.measured import MeasuredErrors, MeasuredRollouts, roll_out_to_measurements
 from hyco.evaluation.models import METHODS, EvaluatedModel, evaluated_models
 from hyco.evaluation.rollouts import roll_out_methods
 
 __all__ = [
     "METHODS",
     "EvaluatedModel",
+    "MeasuredErrors",
+    "MeasuredRollouts",
     "evaluated_models",
     "field_error",
     "parameter_fields",
     "roll_out_methods",
+    "roll_out_to_measurements",
 ]

@@ -1,4 +1,4 @@
-"""Check the whole configuration before anything runs."""
+"""Complete and check the whole configuration before anything runs."""
 
 from __future__ import annotations
 
@@ -15,31 +15,38 @@ from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user
+from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    import xarray as xr
     from kedro.config import OmegaConfigLoader
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from hyco.measurements import MeasurementsConfig
+    from hyco.measurements.survey import Survey
+
 _CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
 
 
 class ConfigurationHooks:
-    """Logging, one validation of all parameters, `hybrid.checkpoint_dir`, `threads` and freed memory."""
+    """Logging, one validation of all parameters, the measurements, `hybrid.checkpoint_dir`, `threads`, freed memory."""
 
     def __init__(self) -> None:
         self._project_path = Path()
+        self._measured: tuple[MeasurementsConfig, xr.Dataset] | None = None
         self._own_threads: int | None = None  # how many there were before `threads` changed it
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse a wrong configuration.
+        """Refuse a wrong configuration, and fill in what it leaves open, also from the file of measurements.
 
         Raises:
             hyco.config.ConfigurationError: one line per problem; on the command line, a `click.ClickException`.
+            hyco.observations.checks.MeasurementError: the file cannot be read, likewise.
         """
         self._project_path = context.project_path
         _put_on_path(context.project_path)
@@ -47,16 +54,31 @@ class ConfigurationHooks:
         loader = cast("OmegaConfigLoader", context.config_loader)
 
         with first_import("hyco.config"):
-            from hyco.config import ConfigurationError, check
+            from hyco.config import ConfigurationError, check, complete, measurements_section
+            from hyco.observations.checks import MeasurementError
 
         try:
-            check(_parameters(loader), _sources(loader))
-        except ConfigurationError as error:
+            parameters = _parameters(loader)
+            config, survey = measurements_section(parameters), None
+            self._measured = None
+            if config is not None:
+                self._measured, survey = _survey(config, context.project_path)
+            completed = complete(parameters, survey)
+            check(completed, _sources(loader))
+        except (ConfigurationError, MeasurementError) as error:
             raise for_user(error) from error
+        # From here on, what the run sees.
+        loader["parameters"] = completed
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
-        """Send the hybrid's checkpoints to `hybrid.checkpoint_dir`, if it is set, relative to the project."""
+        """Name the file of measurements, and send the hybrid's checkpoints to `hybrid.checkpoint_dir`, if it is set.
+
+        Both are relative to the project.
+        """
+        if self._measured is not None and (file := catalog.get("measurements")) is not None:
+            file.read(self._measured[0], self._project_path, self._measured[1])
+            self._measured = None
         directory = (parameters["parameters"].get("hybrid") or {}).get("checkpoint_dir")
         if directory is None:
             return
@@ -74,7 +96,8 @@ class ConfigurationHooks:
                 earlier run has not made, or a device that is not there.
         """
         parameters = catalog.load("parameters")
-        if {"rollouts", "comparison"} & pipeline.all_outputs() and not parameters["observation"].get("test_sim"):
+        judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
+        if {"rollouts", "comparison"} & pipeline.all_outputs() and not judged:
             from hyco.config import ConfigurationError
 
             message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations"
@@ -139,8 +162,23 @@ def _use_logging(path: Path) -> None:
         configure_logging(wanted)
 
 
+def _survey(config: MeasurementsConfig, project: Path) -> tuple[tuple[MeasurementsConfig, xr.Dataset], Survey]:
+    """What a file of measurements holds, and a look at it.
+
+    Raises:
+        hyco.observations.checks.MeasurementError: it cannot be read.
+    """
+    from hyco.measurements import naming
+    from hyco.measurements.source import load
+    from hyco.measurements.survey import survey
+
+    with naming(config):
+        content = load(project / config.file, config)
+        return (config, content), survey(content, config)
+
+
 def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
-    """The merged parameters.
+    """The merged parameters, with the name of the experiment: that of its folder where they have none.
 
     Raises:
         ConfigurationError: they cannot be read.
@@ -151,15 +189,18 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     if not conf.is_dir():
         raise ConfigurationError(f"there is no folder {conf}: start this command in the project's folder")
     if not (conf / env).is_dir():
-        experiments = sorted(path.parent.name for path in conf.glob("*/globals.yml"))
+        experiments = sorted({path.parent.name for path in conf.glob("*/parameters*.yml")} - {loader.base_env})
         raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
     try:
-        return loader["parameters"]
+        shared = loader["globals"]
+        if "experiment" not in shared:
+            loader["globals"] = {**shared, "experiment": env}
+        parameters = with_runtime_parameters(loader)
+        if "experiment" not in shared and parameters.get("experiment"):
+            loader["globals"] = {**shared, "experiment": parameters["experiment"]}
+        return {"experiment": env, **parameters}
     # Kedro reports a key that stands in two files of a folder as a ValueError.
     except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        if isinstance(error, OmegaConfBaseException) and not any((conf / env).glob("globals.*")):
-            text = f"conf/{env}/globals.yml is missing; it names the folders of all outputs: experiment: {env}"
-            raise ConfigurationError(text) from error
         raise ConfigurationError(f"the parameters cannot be read: {error}") from error
 
 

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
-from hyco.evaluation import METHODS, EvaluatedModel
+from hyco.evaluation import METHODS, EvaluatedModel, MeasuredErrors
 from hyco.metrics import nrmse_per_step
 from hyco.report.cost import cost
 from hyco.report.parameters import parameter_entries
 from hyco.report.warnings import warn_of_estimate, warn_of_prior_knowledge
+
+_ADVICE = ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
 
 
 def report(
@@ -27,15 +29,18 @@ def report(
     true_numbers: Mapping[str, Mapping[str, float]] | None = None,
     *,
     measured: bool = False,
+    errors: Mapping[str, MeasuredErrors] | None = None,
 ) -> dict[str, Any]:
     """The content of report.json.
 
     Args:
-        rollouts: by method, see `roll_out_methods`.
+        rollouts: by method, see `roll_out_methods`, or the states of `roll_out_to_measurements`.
         true_numbers: by method, true values of learnt numbers by full name, where they are known; default: the
             equation's own.
         measured: the rollouts' `truth` was measured, so that errors have its noise in them, and no true value is known
             of what is learnt. Steps of which nothing was measured are left out; `nrmse.steps` then names the others.
+        errors: by method, errors against measurements where and when they were made; None: those of `rollouts` against
+            their `truth`.
 
     Raises:
         FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
@@ -46,7 +51,11 @@ def report(
     for method in METHODS:
         if method not in rollouts:
             continue
-        entry: dict[str, Any] = {"nrmse": _errors(method, rollouts[method], rollouts["truth"])}
+        _require_finite(method, rollouts[method])
+        if errors is None:
+            entry: dict[str, Any] = {"nrmse": _errors(method, rollouts[method], rollouts["truth"])}
+        else:
+            entry = _measured_errors(method, errors[method])
         if method in models:
             truth = {} if measured else own if true_numbers is None else true_numbers.get(method, {})
             entry |= _of_model(method, models[method], None if measured else equation, truth)
@@ -61,24 +70,43 @@ def _errors(method: str, rollout: Tensor, truth: Tensor) -> dict[str, Any]:
     """NRMSE of a rollout `[S, T, C, *space]`: `mean` and `per_step`.
 
     Raises:
-        FloatingPointError: the rollout or its error is not finite.
+        FloatingPointError: the error is not finite.
     """
     of_all, flagged = nrmse_per_step(rollout, truth)
     steps = _steps_with_truth(truth)
     per_step = [of_all[step - 1] for step in steps]
-    mean = sum(per_step) / len(per_step)
-    finite = bool(torch.isfinite(rollout).all())
-    if not (finite and math.isfinite(mean)):
-        raise FloatingPointError(
-            f"the test rollout of {method} is {'so large that its error is not finite' if finite else 'not finite'}"
-            ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
-        )
-    errors: dict[str, Any] = {"mean": mean, "per_step": per_step}
+    errors: dict[str, Any] = {"mean": _mean(method, per_step), "per_step": per_step}
     if len(steps) < len(of_all):
         errors["steps"] = steps
     if flagged:
         errors["steps_with_truth_near_zero"] = flagged
     return errors
+
+
+def _measured_errors(method: str, errors: MeasuredErrors) -> dict[str, Any]:
+    """`nrmse`, by measured times, and `heldout`, how the errors compare with the noise.
+
+    Raises:
+        FloatingPointError: the error is not finite.
+    """
+    nrmse: dict[str, Any] = {"mean": _mean(method, errors.per_step), "per_step": errors.per_step}
+    nrmse |= {"steps": errors.steps, "times": errors.times}
+    if errors.flagged:
+        nrmse["steps_with_truth_near_zero"] = errors.flagged
+    return {"nrmse": nrmse, "heldout": {"chi_square": errors.chi_square, "count": errors.count}}
+
+
+def _mean(method: str, per_step: list[float]) -> float:
+    mean = sum(per_step) / len(per_step)
+    if not math.isfinite(mean):
+        raise FloatingPointError(f"the test rollout of {method} is so large that its error is not finite{_ADVICE}")
+    return mean
+
+
+def _require_finite(method: str, rollout: Tensor) -> None:
+    """Refuse a rollout that is not finite: JSON has no number for its error."""
+    if not bool(torch.isfinite(rollout).all()):
+        raise FloatingPointError(f"the test rollout of {method} is not finite{_ADVICE}")
 
 
 def _of_model(

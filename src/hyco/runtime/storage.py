@@ -5,6 +5,7 @@ Trajectories, observations, checkpoints and final models are all a `Bundle`. No 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -52,6 +53,16 @@ def serialised(bundle: Bundle) -> bytes:
         tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
     return save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
+
+
+def digest(bundle: Bundle) -> str:
+    """A short text that bundles with the same tensors and metadata share, and practically no other."""
+    total = hashlib.sha256(json.dumps(bundle.metadata, sort_keys=True).encode())
+    for name in sorted(bundle.tensors):
+        array = bundle.tensors[name].detach().cpu().contiguous().numpy()
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(array.reshape(-1).view("u1").data)
+    return total.hexdigest()[:16]
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hyco.runtime.storage import Bundle
 
+# The key of a configuration that holds a digest of what was observed.
+OBSERVATIONS = "observations"
+
 
 class ResumeError(ValueError):
     """A checkpoint belongs to another configuration."""
@@ -35,7 +38,10 @@ def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any], parts:
     """
     _require(checkpoint, ("metrics", "operators", "since_best", "stopped"))
     stored = checkpoint.metadata["configuration"]
-    changed = [f"{key}: {old!r} in the checkpoint, {new!r} now" for key, old, new in differences(stored, configuration)]
+    changed = [
+        f"{key}: other ones than then" if key == OBSERVATIONS else f"{key}: {old!r} in the checkpoint, {new!r} now"
+        for key, old, new in differences(stored, configuration)
+    ]
     if changed:
         raise ResumeError(
             f"cannot resume, the configuration has changed ({'; '.join(changed)}). "

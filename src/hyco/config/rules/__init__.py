@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable
 
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
-from hyco.config.rules import evaluation, generation, hybrid, interaction, network, observation, physical
+from hyco.config.rules import (
+    evaluation,
+    generation,
+    hybrid,
+    interaction,
+    measurements,
+    network,
+    observation,
+    physical,
+)
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 
@@ -21,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     network.mistakes,
     generation.mistakes,
     observation.mistakes,
+    measurements.mistakes,
     interaction.mistakes,
     hybrid.mistakes,
     evaluation.mistakes,

@@ -12,7 +12,7 @@ from hyco.training.validation import StoppingConfig
 
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the hybrid's epochs and warm-up, and of `early_stopping`."""
-    if not c.observation.val_sim:
+    if not c.observation.val_sim and c.observation.holdout is None:
         sections: dict[str, StoppingConfig] = {"synthetic": c.synthetic, "hybrid": c.hybrid}
         for section, config in sections.items():
             if config.early_stopping is not None:

@@ -21,7 +21,8 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     ):
         for index in indices:
             if index >= simulations:
-                allowed = f"generation.simulations is {simulations}: 0 to {simulations - 1}"
+                count = "generation.simulations is" if c.measurements is None else "the file holds"
+                allowed = f"{count} {simulations}: 0 to {simulations - 1}"
                 yield ("observation", key), f"simulation {index} does not exist; {allowed}"
     times: Sequence[int] = range(c.generation.steps + 1)
     try:

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
     from matplotlib.figure import Figure
+
+    from hyco.runtime.storage import Bundle
 
 
 def compare_methods(
     resume_point: dict[str, Any] | None,
+    cached_observations: Bundle | None,
+    measured: xr.Dataset | None,
     equation: dict[str, Any],
     generation: dict[str, Any],
     observation: dict[str, Any],
@@ -19,6 +24,7 @@ def compare_methods(
     physical: dict[str, Any],
     hybrid: dict[str, Any],
     compare: dict[str, Any],
+    measurements: dict[str, Any],
     experiment: str,
     seed: int,
     device: str,
@@ -26,12 +32,20 @@ def compare_methods(
 ) -> Iterator[dict[str, Any]]:
     """Yield the content of comparison.json, which grows with every training.
 
+    Args:
+        resume_point: the content of an earlier comparison's.
+        cached_observations: those in the experiment's folder; a user's own are what is compared on.
+        measured: what the file of measurements holds; None: the experiment has none.
+        equation, generation, observation, synthetic, physical, hybrid, compare, measurements: of the configuration.
+        experiment, seed, device, resume: likewise.
+
     Raises:
         ResumeError: the earlier comparison has another configuration.
     """
     from hyco.comparison import CompareConfig
     from hyco.comparison import compare as run_all
-    from hyco.config import contenders, parse_device
+    from hyco.config import contenders, is_own, parse_device
+    from hyco.pipelines.generation.nodes import measured_observations
 
     sections = {
         "equation": equation,
@@ -42,12 +56,18 @@ def compare_methods(
         "hybrid": hybrid,
         "compare": compare,
     }
+    own = None
+    if measured is not None:
+        own = measured_observations(measured, equation, measurements, observation, seed)
+    elif cached_observations is not None and is_own(cached_observations.metadata):
+        own = cached_observations
     yield from run_all(
         contenders(sections),
         CompareConfig.model_validate(compare),
         experiment=experiment,
         seed=seed,
         device=str(parse_device(device)),
+        measured=own,
         earlier=resume_point,
         resume=resume,
     )

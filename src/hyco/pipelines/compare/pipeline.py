@@ -7,13 +7,14 @@ from hyco.pipelines.compare import nodes
 
 def create_pipeline() -> Pipeline:
     """From parameters to the comparison, its tables and its figure."""
-    sections = ("equation", "generation", "observation", "synthetic", "physical", "hybrid", "compare")
+    sections = ("equation", "generation", "observation", "synthetic", "physical", "hybrid", "compare", "measurements")
     others = ("experiment", "seed", "device", "resume")
+    files = ("comparison_resume_point", "cached_observations", "measurements")
     return pipeline(
         [
             node(
                 nodes.compare_methods,
-                ["comparison_resume_point", *(f"params:{name}" for name in (*sections, *others))],
+                [*files, *(f"params:{name}" for name in (*sections, *others))],
                 "comparison",
                 name="compare_methods",
                 tags="train",

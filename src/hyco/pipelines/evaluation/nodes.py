@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from hyco.evaluation.models import FinalModel
+    from hyco.evaluation.models import EvaluatedModel, FinalModel
     from hyco.observations import Observations
     from hyco.parameters import LearnableParameter
     from hyco.runtime.storage import Bundle
@@ -32,8 +32,8 @@ def roll_out_test_simulations(
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
-    The truth may be what a user has measured, NaN where nothing was. The initial states are known as those of the
-    training are: exactly, or as they were measured.
+    The initial states are known as those of the training are: exactly, or as they were measured. Without trajectories
+    the models are compared with measurements, where and when they were made; see `roll_out_to_measurements`.
 
     Raises:
         ConfigurationError: the simulations are those of another equation, generation or seed, or the observations are
@@ -48,8 +48,11 @@ def roll_out_test_simulations(
     from hyco.observations import ObservationConfig, Observations
     from hyco.runtime.storage import Bundle
 
-    check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     built = build_equation(equation)
+    seen = Observations.from_bundle(observations)
+    if "trajectories" not in trajectories.tensors:
+        return _compared_with_measurements(seen, evaluated_models(models, built))
+    check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
     states, measured = trajectories.tensors["trajectories"], is_measured(trajectories.metadata)
@@ -60,16 +63,28 @@ def roll_out_test_simulations(
         )
     if measured:
         states = torch.where(states.isfinite() & built.layout.valid, states, torch.nan)
-    rollouts = roll_out_methods(
-        states,
-        test_sim,
-        built,
-        evaluated_models(models, built),
-        Observations.from_bundle(observations).test_initial_states,
-    )
+    rollouts = roll_out_methods(states, test_sim, built, evaluated_models(models, built), seen.test_initial_states)
     metadata = {k: trajectories.metadata[k] for k in ("layout", "dt")}
     metadata |= {"kind": "rollouts", "test_sim": test_sim, "measured": measured}
     return Bundle(rollouts, metadata)
+
+
+def _compared_with_measurements(seen: Observations, models: dict[str, EvaluatedModel]) -> Bundle:
+    """Rollouts of every model beside what was measured, with the errors in the metadata."""
+    from hyco.evaluation import roll_out_to_measurements
+    from hyco.runtime.storage import Bundle
+
+    rolled = roll_out_to_measurements(seen, models, {})
+    metadata = {
+        "kind": "rollouts",
+        "layout": seen.layout.to_dict(),
+        "dt": seen.dt,
+        "test_sim": rolled.simulations,
+        "measured": True,
+        "judges": rolled.judges,
+        "errors": {method: errors.to_json() for method, errors in rolled.errors.items()},
+    }
+    return Bundle(rolled.states, metadata)
 
 
 def make_report(
@@ -83,7 +98,7 @@ def make_report(
 ) -> dict[str, Any]:
     """The content of report.json."""
     from hyco.equations.registry import build_equation
-    from hyco.evaluation import evaluated_models
+    from hyco.evaluation import MeasuredErrors, evaluated_models
     from hyco.report import report, true_numbers
 
     built = build_equation(equation)
@@ -91,7 +106,11 @@ def make_report(
     true = {method: true_numbers(built, parameters) for method, parameters in learnt.items()}
     measured = rollouts.metadata.get("measured", False)
     finals = evaluated_models(models, built)
-    return report(experiment, seed, built, equation["name"], rollouts.tensors, finals, true, measured=measured)
+    given = rollouts.metadata.get("errors")
+    errors = None if given is None else {method: MeasuredErrors.from_json(values) for method, values in given.items()}
+    name, states = equation["name"], rollouts.tensors
+    content = report(experiment, seed, built, name, states, finals, true, measured=measured, errors=errors)
+    return content if errors is None else content | {"judges": rollouts.metadata["judges"]}
 
 
 def collect_parameter_fields(observations: Bundle, equation: dict[str, Any], **models: dict[str, Any]) -> Bundle:

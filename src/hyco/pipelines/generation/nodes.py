@@ -1,4 +1,4 @@
-"""Generate trajectories, and observe them."""
+"""Make the data: simulate and observe, or read what was measured."""
 
 from __future__ import annotations
 
@@ -7,56 +7,127 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from hyco.runtime.storage import Bundle
 
 log = logging.getLogger(__name__)
 
 
 def generate_trajectories(
-    cached: Bundle | None, equation: dict[str, Any], generation: dict[str, Any], seed: int
+    cached: Bundle | None,
+    cached_observations: Bundle | None,
+    equation: dict[str, Any],
+    generation: dict[str, Any],
+    measurements: dict[str, Any],
+    seed: int,
 ) -> Bundle:
     """Simulate, or take over the file of an earlier run with the same equation, generation and seed.
 
+    Where the data are measured there is nothing to simulate: the result then holds no states. A user's own trajectories
+    are taken over as they are.
+
+    Args:
+        cached, cached_observations: files of an earlier run, or a user's own.
+        equation, generation, measurements, seed: of the configuration.
+
     Raises:
-        ConfigurationError: the file holds a user's own trajectories, which are not made here.
+        ConfigurationError: there are a user's own trajectories, and the experiment reads a file.
         ValueError, FloatingPointError: the equation's step does not cover these simulations.
     """
-    from hyco.config import ConfigurationError, is_measured
+    from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
+    from hyco.runtime.storage import Bundle
     from hyco.stepping.generation import GenerationConfig, generate
 
+    own = cached is not None and is_own(cached.metadata)
+    if measurements:
+        if own:
+            raise ConfigurationError(
+                f"measurements.file is {measurements['file']}, but the experiment's folder holds trajectories of your "
+                "own, which would be overwritten: take another experiment, or remove them from data/02_intermediate"
+            )
+        return Bundle({}, {"kind": "trajectories", "origin": {"measurements": measurements}})
     origin = {"equation": equation, "generation": generation, "seed": seed}
     if cached is not None and cached.metadata.get("origin") == origin:
         log.info("The trajectories of this equation, generation and seed exist already: they are reused.")
         return cached
-    if cached is not None and is_measured(cached.metadata):
-        raise ConfigurationError(
-            "the trajectories of this experiment are measurements, which simulations would overwrite: begin with "
-            "`--from-nodes train_hybrid_models` (or train_physical_model, train_synthetic_model), or take another "
-            "experiment"
-        )
+    if cached is not None and own:
+        log.warning("The trajectories in the experiment's folder are your own: nothing is simulated.")
+        return cached
+    if cached_observations is not None and is_own(cached_observations.metadata):
+        return Bundle({}, {"kind": "trajectories", "origin": {"measurements": {"file": "observations"}}})
     bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
 
-def observe_trajectories(trajectories: Bundle, cached: Bundle | None, observation: dict[str, Any], seed: int) -> Bundle:
-    """Measure the training and validation simulations, with noise, where `observation` says.
+def make_observations(
+    trajectories: Bundle,
+    cached: Bundle | None,
+    measured: xr.Dataset | None,
+    equation: dict[str, Any],
+    measurements: dict[str, Any],
+    observation: dict[str, Any],
+    seed: int,
+) -> Bundle:
+    """What the trainings see: of a file of measurements, or of simulations, with noise, as `observation` says.
+
+    A user's own observations are taken over as they are.
 
     Args:
+        trajectories: simulations; without states where the data are measured.
         cached: the file that the result replaces, if there is one.
+        measured: what the file of measurements holds; None: the experiment has none.
+        equation, measurements, observation, seed: of the configuration.
 
     Raises:
-        ConfigurationError: that file holds a user's own observations, which are not made here.
+        ConfigurationError: there are a user's own observations, and the experiment reads a file; or there are a user's
+            own trajectories and no observations.
+        MeasurementError: something is wrong with the measurements: a line for each.
     """
-    from hyco.config import ConfigurationError, is_measured
+    from hyco.config import ConfigurationError, is_own
     from hyco.observations import ObservationConfig, observe
 
-    if cached is not None and is_measured(cached.metadata):
+    own = cached is not None and is_own(cached.metadata)
+    if measured is not None:
+        if own:
+            raise ConfigurationError(
+                f"measurements.file is {measurements['file']}, but the experiment's folder holds observations of your "
+                "own, which would be overwritten: take another experiment, or remove them from data/05_model_input"
+            )
+        return measured_observations(measured, equation, measurements, observation, seed)
+    if cached is not None and own:
+        log.warning("The observations in the experiment's folder are your own: they are used as they are.")
+        return cached
+    if is_own(trajectories.metadata):
         raise ConfigurationError(
-            "the observations of this experiment are measurements, or of an earlier version: simulated ones would "
-            "overwrite them. Begin with `--from-nodes train_hybrid_models` (or train_physical_model, "
-            "train_synthetic_model), take another experiment, or remove data/05_model_input/<experiment>"
+            "the trajectories in the experiment's folder are your own, and there are no observations of them: write "
+            "those too, or name the file of the measurements in the section measurements"
         )
     bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
+    return replace(bundle, metadata={**bundle.metadata, "origin": origin})
+
+
+def measured_observations(
+    measured: xr.Dataset,
+    equation: dict[str, Any],
+    measurements: dict[str, Any],
+    observation: dict[str, Any],
+    seed: int,
+) -> Bundle:
+    """Observations of a file of measurements.
+
+    Raises:
+        MeasurementError: something is wrong with it: a line for each.
+    """
+    from hyco.equations.registry import build_equation
+    from hyco.measurements import MeasurementsConfig, Target, observations_of
+    from hyco.observations import ObservationConfig
+
+    built = build_equation(equation)
+    target = Target(built.layout, built.dt, built.config.is_static)
+    config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
+    bundle = observations_of(measured, config, target, section, seed).to_bundle()
+    origin = {"measurements": measurements, "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})

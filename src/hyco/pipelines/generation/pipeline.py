@@ -1,25 +1,40 @@
-"""Wiring of the data: trajectories, then observations."""
+"""Wiring of the data: trajectories, then observations; or observations of a file of measurements."""
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from hyco.pipelines.generation.nodes import generate_trajectories, observe_trajectories
+from hyco.pipelines.generation.nodes import generate_trajectories, make_observations
 
 
 def create_pipeline() -> Pipeline:
-    """From the equation to the observations."""
+    """From the equation, or a file of measurements, to the observations."""
     return pipeline(
         [
             node(
                 generate_trajectories,
-                ["cached_trajectories", "params:equation", "params:generation", "params:seed"],
+                [
+                    "cached_trajectories",
+                    "cached_observations",
+                    "params:equation",
+                    "params:generation",
+                    "params:measurements",
+                    "params:seed",
+                ],
                 "trajectories",
                 name="generate_trajectories",
             ),
             node(
-                observe_trajectories,
-                ["trajectories", "cached_observations", "params:observation", "params:seed"],
+                make_observations,
+                [
+                    "trajectories",
+                    "cached_observations",
+                    "measurements",
+                    "params:equation",
+                    "params:measurements",
+                    "params:observation",
+                    "params:seed",
+                ],
                 "observations",
-                name="observe_trajectories",
+                name="make_observations",
             ),
         ],
         tags="train",

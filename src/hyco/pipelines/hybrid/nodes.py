@@ -33,6 +33,7 @@ def train_hybrid_models(
     from hyco.hybrid.config import HybridConfig
     from hyco.hybrid.trainer import HybridTrainer
     from hyco.observations import Observations
+    from hyco.runtime.storage import digest
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)
     trainer = HybridTrainer(
@@ -44,6 +45,7 @@ def train_hybrid_models(
             "equation": equation,
             "generation": generation,
             "observation": observation,
+            "observations": digest(observations),
             "hybrid": {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT},
             "seed": seed,
         },

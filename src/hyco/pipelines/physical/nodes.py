@@ -29,6 +29,7 @@ def train_physical_model(
     from hyco.config import parse_device
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
+    from hyco.runtime.storage import digest
     from hyco.training.physical import PhysicalConfig, train_physical
 
     yield from train_physical(
@@ -39,6 +40,7 @@ def train_physical_model(
             "equation": equation,
             "generation": generation,
             "observation": observation,
+            "observations": digest(observations),
             "physical": physical,
             "seed": seed,
         },

@@ -27,6 +27,7 @@ def train_synthetic_model(
     """
     from hyco.config import parse_device
     from hyco.observations import Observations
+    from hyco.runtime.storage import digest
     from hyco.training.config import SyntheticConfig
     from hyco.training.synthetic import train_synthetic
 
@@ -38,6 +39,7 @@ def train_synthetic_model(
             "equation": equation,
             "generation": generation,
             "observation": observation,
+            "observations": digest(observations),
             "synthetic": synthetic,
             "seed": seed,
         },

@@ -1,0 +1,138 @@
+"""What a configuration leaves open, filled in: from the file of measurements, where there is one, and by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from hyco.config.errors import ConfigurationError
+from hyco.measurements import MeasurementsConfig
+from hyco.measurements.steps import common_divisor
+from hyco.measurements.survey import Survey
+from hyco.networks.network import network_config
+
+# Steps of a training window of a network that steps states, where none are given.
+WINDOW = 5
+# Part of a step that a time may be late by, for rounding.
+_ROUNDING = 1e-6
+_NETWORK = {"name": "resnet"}
+
+
+def is_of_measurements(parameters: Mapping[str, Any]) -> bool:
+    """Whether an experiment reads a file instead of simulating."""
+    return bool(parameters.get("measurements"))
+
+
+def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dict[str, Any]:
+    """The parameters with a value for everything that they leave open.
+
+    Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` becomes the largest
+    step that all times are multiples of, `equation.parameters` that are learnt and left out their first guess,
+    `observation` all defaults. Of every experiment: a `num_predict_steps` that is null becomes the whole trajectory for
+    the physical model and for networks of coordinates, and at most five steps for networks that step states; where it
+    is null in the hybrid too, or the data are measured, `hybrid.observed_steps: null` is the whole trajectory.
+
+    Args:
+        parameters: all sections. What is wrong in them is left as it is, for the validation to name.
+        survey: of the file of an experiment with `measurements`; None: it has none.
+
+    Raises:
+        ConfigurationError: `equation.dt` is auto without measurements, or no step fits the times.
+    """
+    filled = dict(parameters)
+    if survey is not None:
+        filled |= _measured(filled, survey)
+    elif _keys(filled.get("equation")).get("dt") == "auto":
+        raise ConfigurationError("equation.dt: auto is for measurements, whose times say it; give a number")
+    _complete_steps(filled, measured=survey is not None)
+    return filled
+
+
+def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
+    """The sections that a file of measurements fills."""
+    equation = dict(_keys(parameters.get("equation")))
+    if equation.get("dt", "auto") == "auto":
+        equation["dt"] = _dt(survey)
+    given = _keys(equation.get("parameters"))
+    equation["parameters"] = {**_first_guesses(parameters), **given}
+    dt = equation["dt"]
+    usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
+    steps = max(1, ceil(float(survey.times[-1]) / dt - _ROUNDING)) if usable else 1
+    return {
+        "equation": equation,
+        "generation": {"simulations": survey.simulations, "steps": steps},
+        "observation": {"train_sim": [0], **_keys(parameters.get("observation"))},
+        "synthetic": {"network": _NETWORK, **_keys(parameters.get("synthetic"))},
+    }
+
+
+def _dt(survey: Survey) -> float:
+    """Time between two states, from the times of the measurements."""
+    if not len(survey.times):
+        return 1.0  # a static problem
+    rounding = max(survey.time_rounding, _ROUNDING * float(survey.times[-1]))
+    divisor = common_divisor(survey.times, rounding)
+    if divisor is None:
+        raise ConfigurationError("equation.dt: auto finds no step that all times are multiples of; give a number")
+    return divisor
+
+
+def _first_guesses(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """First guesses of what is learnt, by name, numbers and formulas."""
+    sections = [_keys(parameters.get("physical")), _keys(_keys(parameters.get("hybrid")).get("physical"))]
+    learnt = [p for section in sections for p in section.get("learnable_parameters") or [] if isinstance(p, Mapping)]
+    return {
+        str(p["name"]): p["initial_guess"]
+        for p in learnt
+        if "name" in p and isinstance(p.get("initial_guess"), int | float | str)
+    }
+
+
+def _complete_steps(filled: dict[str, Any], *, measured: bool) -> None:
+    """Put numbers for `num_predict_steps: null`."""
+    steps = _keys(filled.get("generation")).get("steps")
+    if not isinstance(steps, int):
+        return
+    window = steps if _predicts_all(filled.get("synthetic")) else min(WINDOW, steps)
+    hybrid = filled.get("hybrid")
+    if isinstance(hybrid, Mapping):
+        section = dict(hybrid)
+        open_ended = measured or section.get("num_predict_steps", 0) is None
+        if section.get("observed_steps") is None and open_ended:
+            section["observed_steps"] = steps
+        own = _keys(section.get("synthetic")).get("network")
+        whole = _predicts_all({"network": own}) if own else _predicts_all(filled.get("synthetic"))
+        filled["hybrid"] = _with_steps(section, steps if whole else min(WINDOW, steps))
+    for name, default in (("synthetic", window), ("physical", steps)):
+        if isinstance(filled.get(name), Mapping):
+            filled[name] = _with_steps(filled[name], default)
+
+
+def _with_steps(section: Mapping[str, Any], default: int) -> dict[str, Any]:
+    """A section whose `num_predict_steps: null` is a number."""
+    is_open = "num_predict_steps" in section and section["num_predict_steps"] is None
+    return {**section, "num_predict_steps": default} if is_open else dict(section)
+
+
+def _predicts_all(section: Any) -> bool:
+    """Whether a network knows whole trajectories; one that is wrong is left to the validation."""
+    try:
+        return not network_config(dict(_keys(section).get("network") or {})).stepping
+    except ValueError:
+        return False
+
+
+def _keys(section: Any) -> Mapping[str, Any]:
+    return section if isinstance(section, Mapping) else {}
+
+
+def measurements_section(parameters: Mapping[str, Any]) -> MeasurementsConfig | None:
+    """The section `measurements`; None where there is none, or it is wrong, which the validation says."""
+    section = parameters.get("measurements")
+    if not section or not isinstance(section, Mapping):
+        return None
+    try:
+        return MeasurementsConfig.model_validate(section)
+    except ValueError:
+        return None

@@ -1,0 +1,81 @@
+"""What a configuration leaves open is filled in, and only that."""
+
+import numpy as np
+import pytest
+
+from hyco.config import ConfigurationError, complete
+from hyco.measurements.survey import Survey
+
+EQUATION = {"name": "heat", "domain": {"x": {"size": 1.0, "resolution": 8}}, "max_diffusivity": 0.1, "dt": "auto"}
+LEARNT = [{"name": "diffusivity", "initial_guess": 0.02, "bounds": [0.001, 0.1]}]
+
+
+def survey(*times, simulations=3):
+    return Survey(simulations, np.array(times), 0.0, 1.0)
+
+
+def measured(**changes):
+    """The sections of an experiment that says as little as it may."""
+    sections = {"equation": EQUATION, "measurements": {"file": "mine.csv"}, "generation": {}, "observation": {}}
+    sections |= {"synthetic": {"num_predict_steps": None}, "hybrid": {"num_predict_steps": None}}
+    sections |= {"physical": {"learnable_parameters": LEARNT, "num_predict_steps": None}}
+    return sections | changes
+
+
+@pytest.mark.parametrize(
+    ("times", "dt", "steps"),
+    [((0.25, 0.5, 1.25), 0.25, 5), ((1.0,), 1.0, 1), ((0.1, 0.2, 0.30000000000000004), 0.1, 3)],
+    ids=["a common divisor", "one time", "rounded"],
+)
+def test_the_step_is_the_largest_that_all_times_are_multiples_of(times, dt, steps):
+    filled = complete(measured(), survey(*times))
+    assert filled["equation"]["dt"] == pytest.approx(dt)
+    assert filled["generation"] == {"simulations": 3, "steps": steps}
+
+
+def test_a_given_step_stays():
+    filled = complete(measured(equation=EQUATION | {"dt": 0.1}), survey(0.25, 1.0))
+    assert (filled["equation"]["dt"], filled["generation"]["steps"]) == (0.1, 10)
+
+
+def test_what_is_learnt_may_be_left_out_of_the_equation():
+    assert complete(measured(), survey(1.0))["equation"]["parameters"] == {"diffusivity": 0.02}
+    given = EQUATION | {"parameters": {"diffusivity": 0.05}}
+    assert complete(measured(equation=given), survey(1.0))["equation"]["parameters"] == {"diffusivity": 0.05}
+
+
+def test_a_file_of_one_trajectory_is_trained_on():
+    filled = complete(measured(), survey(0.1, 0.2))
+    assert filled["observation"] == {"train_sim": [0]}
+    assert filled["synthetic"]["network"] == {"name": "resnet"}
+    assert complete(measured(observation={"train_sim": [1]}), survey(1.0))["observation"] == {"train_sim": [1]}
+
+
+@pytest.mark.parametrize(
+    ("network", "window"), [({"name": "resnet"}, 5), ({"name": "mlp"}, 8)], ids=["stepping", "coordinates"]
+)
+def test_rollouts_are_as_long_as_makes_sense(network, window):
+    sections = measured(synthetic={"network": network, "num_predict_steps": None})
+    filled = complete(sections, survey(*(0.1 * np.arange(1, 9))))
+    assert filled["physical"]["num_predict_steps"] == filled["hybrid"]["observed_steps"] == 8
+    assert filled["synthetic"]["num_predict_steps"] == filled["hybrid"]["num_predict_steps"] == window
+
+
+def test_given_numbers_of_simulations_stay():
+    sections = {"generation": {"steps": 9}, "equation": EQUATION | {"dt": 0.1}}
+    sections |= {name: {"num_predict_steps": 3} for name in ("synthetic", "physical", "hybrid")}
+    filled = complete(sections)
+    assert all(filled[name] == {"num_predict_steps": 3} for name in ("synthetic", "physical", "hybrid"))
+    assert filled["equation"]["dt"] == 0.1
+
+
+def test_simulations_have_no_times_to_tell_the_step():
+    with pytest.raises(ConfigurationError, match=r"equation\.dt: auto is for measurements"):
+        complete({"equation": EQUATION, "generation": {"steps": 9}})
+
+
+@pytest.mark.parametrize("wrong", [{"physical": 3}, {"equation": None}, {"hybrid": []}, {"observation": "no"}])
+def test_what_is_wrong_is_left_to_the_validation(wrong):
+    (key,) = wrong
+    filled = complete(measured(**wrong), survey(1.0))
+    assert key not in ("physical", "hybrid") or filled[key] == wrong[key]
