@@ -16,31 +16,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
 from phi import math as phi_math
-from torch import Tensor
 
 from hyco.baselines.pinn import PinnConfig, train_pinn
 from hyco.comparison.config import CompareConfig, Contender
+from hyco.comparison.data import Data, data_of
 from hyco.comparison.summary import summarise
 from hyco.equations.equation import Equation
-from hyco.equations.registry import build_equation
 from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods, roll_out_to_measurements
 from hyco.evaluation.models import FinalModel
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.metrics import nrmse_per_step
-from hyco.observations import ObservationConfig, Observations, observe
+from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
 from hyco.report import report, true_numbers
 from hyco.runtime.memory import keep_freed_memory
 from hyco.runtime.storage import Bundle, digest
-from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import OBSERVATIONS, ResumeError, differences
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
@@ -120,7 +116,7 @@ def compare(
     # Simulations take a moment, trainings hours: the last seed's mistake is reported before the first training.
     with _quiet():
         for contender, s in pending:
-            _data(contender, s, measured)
+            data_of(contender, s, measured)
     yield state()
     for i, records in enumerate(_results(pending, config.processes, device, measured), 1):
         runs += records
@@ -246,7 +242,7 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
         ValueError, FloatingPointError: the data of this seed cannot be made.
     """
     with _quiet():
-        data = _data(contender, seed, measured)
+        data = data_of(contender, seed, measured)
         begun = time.perf_counter()
         failure, models = None, {}
         try:
@@ -268,49 +264,6 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
             records.append(record)
     seconds = time.perf_counter() - begun
     return [_finite({**record, "wall_seconds": seconds}) for record in records]
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What a contender learns from and is judged by.
-
-    Attributes:
-        equation: that of the data.
-        observations: what it learns from.
-        config: how they were observed.
-        trajectories: simulations `[S, T+1, C, *space]`; None where the data were measured.
-    """
-
-    equation: Equation
-    observations: Observations
-    config: ObservationConfig
-    trajectories: Tensor | None
-
-
-def _data(contender: Contender, seed: int, measured: Bundle | None) -> _Data:
-    """The data of a seed, which are the same for all where they were measured.
-
-    Raises:
-        ValueError, FloatingPointError: they cannot be made; names the seed.
-    """
-    sections = contender.sections
-    config = ObservationConfig.model_validate(sections["observation"])
-    if measured is not None:
-        return _Data(build_equation(sections["equation"]), Observations.from_bundle(measured), config, None)
-    try:
-        equation, trajectories = _simulations(
-            json.dumps(sections["equation"]), json.dumps(sections["generation"]), seed
-        )
-        return _Data(equation, observe(trajectories, config, seed), config, trajectories.tensors["trajectories"])
-    except (ValueError, FloatingPointError) as error:
-        raise type(error)(f"the data of seed {seed}: {error}") from error
-
-
-@lru_cache(maxsize=1)
-def _simulations(equation: str, generation: str, seed: int) -> tuple[Equation, Bundle]:
-    """The equation and its simulations, from JSON; those of one seed are kept for the methods that follow."""
-    built = build_equation(json.loads(equation))
-    return built, generate(built, GenerationConfig.model_validate(json.loads(generation)), seed)
 
 
 def _train(
@@ -342,7 +295,7 @@ def _last(steps: Iterable[Step]) -> Bundle:
     return deque(steps, maxlen=1).pop()[0]
 
 
-def _evaluate(contender: Contender, part: str, model: EvaluatedModel | None, data: _Data) -> Record:
+def _evaluate(contender: Contender, part: str, model: EvaluatedModel | None, data: Data) -> Record:
     """Errors of one model, from the report's own functions.
 
     Raises:
