@@ -10,6 +10,7 @@ import pandas as pd
 
 from hyco.comparison.config import results
 from hyco.runtime.random_streams import stream_seed
+from hyco.training.checkpoints import OBSERVATIONS
 
 Record = dict[str, Any]
 
@@ -104,10 +105,12 @@ def table(comparison: Mapping[str, Any]) -> pd.DataFrame:
 def markdown(comparison: Mapping[str, Any]) -> str:
     """The summary as a page."""
     summary, seeds = comparison["summary"], comparison["seeds"]
+    measured = OBSERVATIONS in comparison.get("configuration", {})
+    drawn = "weights and batches anew; the data were measured" if measured else "data, weights and batches anew"
     parts = [
         f"# {comparison['experiment']}: methods compared",
-        f"Seeds: {', '.join(map(str, seeds))}. Each draws data, weights and batches anew; all methods have the same "
-        "data. IQR: from the lower to the upper quartile. Worst: of the seed in parentheses. Failed runs do not count.",
+        f"Seeds: {', '.join(map(str, seeds))}. Each draws {drawn}; all methods have the same data. IQR: from the lower "
+        "to the upper quartile. Worst: of the seed in parentheses. Failed runs do not count.",
         "## Rollouts\n",
         _rows(
             ("method", "runs", "failed", "nrmse: median", "IQR", "worst", "all simulations: median", "training s"),
@@ -124,14 +127,18 @@ def markdown(comparison: Mapping[str, Any]) -> str:
             ),
         ),
     ]
-    parameters = [
-        (method, name, *_three(p["relative_error"], ".2%"), _share(p["covered"], p["intervals"]))
-        for method, entry in summary["methods"].items()
-        for name, p in entry["parameters"].items()
-    ]
-    if parameters:
+    learnt = [(m, name, p) for m, entry in summary["methods"].items() for name, p in entry["parameters"].items()]
+    if learnt and measured:
+        header: tuple[str, ...] = ("method", "parameter", "estimate: median", "IQR", "std: median")
+        rows = ((m, name, *_three(p["estimate"])[:2], _median(p["std"])) for m, name, p in learnt)
+        parts += ["## Parameters\n", _rows(header, rows)]
+    elif learnt:
         header = ("method", "parameter", "relative error: median", "IQR", "worst", "95 % intervals with the truth")
-        parts += ["## Parameters\n", _rows(header, parameters)]
+        errors = (
+            (m, name, *_three(p["relative_error"], ".2%"), _share(p["covered"], p["intervals"]))
+            for m, name, p in learnt
+        )
+        parts += ["## Parameters\n", _rows(header, errors)]
     if summary["ratios"]:
         parts += [
             "## Hybrids against the models alone\n",
@@ -178,6 +185,8 @@ def _of_parameter(name: str, records: Sequence[Record]) -> dict[str, Any]:
     estimates = {r["seed"]: r["parameters"][name] for r in records if name in r["parameters"]}
     with_truth = [p for p in estimates.values() if p["true"] is not None and p["interval"] is not None]
     return {
+        "estimate": statistics({seed: p["estimate"] for seed, p in estimates.items()}),
+        "std": statistics({seed: p["std"] for seed, p in estimates.items()}),
         "relative_error": statistics({seed: p["relative_error"] for seed, p in estimates.items()}),
         "covered": sum(p["interval"][0] <= p["true"] <= p["interval"][1] for p in with_truth),
         "intervals": len(with_truth),

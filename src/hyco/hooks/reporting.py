@@ -14,6 +14,7 @@ from kedro.framework.hooks import hook_impl
 from hyco.hooks.errors import for_user
 
 if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ REPORT = "report"
 COMPARISON = "comparison"
 COMPARISON_PAGE = "comparison_page"
 CONFIGURATION = "configuration.yaml"
+_PHYSICAL = ("physical", "hybrid_physical")
 
 
 class ReportHooks:
@@ -52,8 +54,14 @@ class ReportHooks:
             write_atomically(self._report.with_name(CONFIGURATION), (header + text).encode())
 
     @hook_impl(trylast=True)
-    def after_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Name the report, or the comparison."""
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Name the report, or the comparison; without a report, say what was estimated and what to worry about."""
+        if REPORT not in pipeline.all_outputs():
+            for name in sorted(pipeline.all_outputs() & {f"{method}_model" for method in _PHYSICAL}):
+                from hyco.inversion.estimate import PhysicalEstimate
+                from hyco.report.warnings import tell_estimate
+
+                tell_estimate(name.removesuffix("_model"), PhysicalEstimate.from_json(catalog.load(name)))
         if self._report is not None and REPORT in pipeline.all_outputs():
             log.info("Report: %s", self._report)
         if self._page is not None and COMPARISON_PAGE in pipeline.all_outputs():

@@ -52,6 +52,15 @@ def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mappin
             )
 
 
+def tell_estimate(method: str, estimate: PhysicalEstimate) -> None:
+    """Say what a training has estimated, where no report does, and where error bars are not to be trusted."""
+    for name, number in estimate.numbers.items():
+        std = "" if number.std is None else f" ± {number.std:.2g}"
+        ends = "" if number.interval is None else " (95 %: {:.4g} to {:.4g})".format(*number.interval)
+        log.info("%s: %s = %.5g%s%s", method, name, number.value, std, ends)
+    warn_of_estimate(method, estimate, {name: number.to_json() for name, number in estimate.numbers.items()})
+
+
 def _cause_of_pull(estimate: PhysicalEstimate) -> str:
     """What keeps a parameter away from where the measurements alone put it, and what to do."""
     if not estimate.from_predictions:
