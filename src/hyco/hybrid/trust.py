@@ -43,7 +43,8 @@ class Misfit:
     @torch.no_grad()
     def __call__(self, model: TrainedModel) -> float:
         """The variance; infinity where a prediction is not finite."""
-        error = (self._operator(model.rollout(self._starts, self._values.shape[1])) - self._values) / self._sigma
+        states = model.rollout(self._starts, self._values.shape[1])
+        error = (self._operator(states, before=self._starts) - self._values) / self._sigma
         excess = torch.where(self._mask, error.square() - self._noise, torch.zeros_like(error))
         variance = float(excess.sum() / self._mask.sum())
         return max(variance, 0.0) if math.isfinite(variance) else math.inf

@@ -13,6 +13,7 @@ from hyco.fields import Layout
 from hyco.observations.checks import (
     as_mask,
     as_numbers,
+    as_offsets,
     as_positions,
     as_simulations,
     as_states,
@@ -28,6 +29,7 @@ from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
 from hyco.observations.statistics import all_but_channels, mean_and_std
+from hyco.observations.time_interpolation import BetweenOperator, steps_between
 from hyco.runtime.storage import Bundle
 
 # σ of data free of noise: this fraction of a channel's standard deviation.
@@ -56,6 +58,8 @@ class Observations:
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
         interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
+        offsets: when the points were measured, in steps after the time of their state, `[S, T+1, P]`: entries of state
+            n are of times in ((n-1)·dt, n·dt], offsets in (-1, 0], those at t = 0 are 0. None: all are 0.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -77,6 +81,7 @@ class Observations:
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
     interpolation: Method = "linear"
+    offsets: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -101,6 +106,7 @@ class Observations:
             self.test_initial_states = as_states("test_initial_states", starts, starts.shape[:1], layout)
         if self.positions is not None:
             self.positions = as_positions(self.positions, self.mask, layout, whole_start=self.initial_state == "full")
+        self.offsets = as_offsets(self.offsets, self.positions, self.mask)
 
     @property
     def steps(self) -> int:
@@ -160,16 +166,15 @@ class Observations:
         """H for some simulations, at the states from `first` to `last`, both among them.
 
         It maps states `[S, T, C, *space]`, T = last - first + 1, or N copies of these simulations `[N*S, T, …]`, to
-        entries that compare with `values[simulations, first : last + 1]`.
+        entries that compare with `values[simulations, first : last + 1]`. With `offsets` it needs the state before
+        them, unless `first` is 0.
         """
         if self.positions is None:
             return GridOperator()
-        places = self.positions[list(simulations), first : last + 1]
-        whole = None
-        if self.initial_state == "full" and first == 0:
-            whole = torch.zeros(places.shape[:2], dtype=torch.bool)
-            whole[:, 0] = True
-        return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
+        at = (list(simulations), slice(first, last + 1))
+        read, whole_start = stencil(self.layout, self.positions[at], self.interpolation), self.initial_state == "full"
+        points = PointOperator.of(read, self.values.shape[-1], whole_start=whole_start and first == 0)
+        return points if self.offsets is None else BetweenOperator.of(points, self.offsets[at], first, self.layout)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
@@ -209,13 +214,18 @@ class Observations:
             if self.on_grid:
                 pairs, change, noise = mask[:, k:] & mask[:, :-k], values[:, k:] - values[:, :-k], 2.0
             else:
-                start = self.operator(self.train, k, k)(self.initial_states[self.train][:, None])
+                initial = self.initial_states[self.train]
+                start = self.operator(self.train, k, k)(initial[:, None], before=initial)
                 pairs, change = mask[:, k : k + 1], values[:, k : k + 1] - start
                 noise = 1.0 if self.initial_known else 2.0
             count = pairs.sum(all_but_channels(pairs))
-            if bool((count > 0).all()):
+            steps = float(k)
+            if self.offsets is not None and bool(pairs.any()):
+                steps = steps_between(self.offsets[self.train, k : k + 1], k, pairs)
+            # Half a step at least: less is noise.
+            if bool((count > 0).all()) and steps >= 0.5:
                 variance = (change * pairs).square().sum(all_but_channels(pairs)) / count - noise * self.noise_std**2
-                return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
+                return variance.clamp_min(0).sqrt().div(steps).maximum(1e-2 * std)
         return std
 
     def to_bundle(self) -> Bundle:
@@ -276,4 +286,4 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
-_OPTIONAL = ("window_states", "positions", "test_initial_states")
+_OPTIONAL = ("window_states", "positions", "test_initial_states", "offsets")

@@ -112,7 +112,7 @@ class SyntheticTrainer(NetworkTrainer):
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
         with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
         prediction = self.training_rollout(starts, length)
-        real = self.data.mean_square(prediction[: len(which)], which) if with_real else None
+        real = self.data.mean_square(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
         if other is None:
             return real
         distance = prediction[len(prediction) - len(other) :] - other
