@@ -46,8 +46,8 @@ def warn_of_coarse_steps(problem: InverseProblem, z: torch.Tensor) -> None:
     step = data.read(steps)[int(error.flatten(2).amax(dim=(0, 2)).argmax())]
     dt = data.observations.dt
     log.warning(
-        "Interpolation in time between states is off by more than a tenth of the noise in %d of %d measurements, most by "
-        "t = %g (%.2g of the noise's standard deviation): make equation.dt smaller, about %.2g.",
+        "Interpolation in time between states is off by more than a tenth of the noise in %d of %d measurements, most "
+        "by t = %g (%.2g of the noise's standard deviation): make equation.dt smaller, about %.2g.",
         int((error > allowed).sum()),
         int(mask.sum()),
         step * dt,
