@@ -141,6 +141,6 @@ def test_times_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(MeasurementError, match="minutes, row 2: 'soon' is neither a number nor a date"):
         read(time="minutes")
     (tmp_path / "mine.csv").write_text("minutes,x,u\n,1,1\n")
-    with pytest.raises(MeasurementError, match="mine.csv: minutes: there is no time at all"):
+    with pytest.raises(MeasurementError, match=r"mine.csv: minutes: there is no time at all"):
         read(time="minutes")
     assert len(read(time=None)) == 0
