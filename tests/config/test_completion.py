@@ -24,10 +24,10 @@ def measured(**changes):
 
 @pytest.mark.parametrize(
     ("times", "dt", "steps"),
-    [((0.25, 0.5, 1.25), 0.25, 5), ((1.0,), 1.0, 1), ((0.1, 0.2, 0.30000000000000004), 0.1, 3)],
+    [((0.25, 0.5, 7.5), 0.25, 30), ((1.0,), 0.05, 20), ((0.1, 0.2, 0.30000000000000004, 3.0), 0.1, 30)],
     ids=["a common divisor", "one time", "rounded"],
 )
-def test_the_step_is_the_largest_that_all_times_are_multiples_of(times, dt, steps):
+def test_the_step_follows_the_times(times, dt, steps):
     filled = complete(measured(), survey(*times))
     assert filled["equation"]["dt"] == pytest.approx(dt)
     assert filled["generation"] == {"simulations": 3, "steps": steps}
@@ -55,7 +55,8 @@ def test_a_file_of_one_trajectory_is_trained_on():
     ("network", "window"), [({"name": "resnet"}, 5), ({"name": "mlp"}, 8)], ids=["stepping", "coordinates"]
 )
 def test_rollouts_are_as_long_as_makes_sense(network, window):
-    sections = measured(synthetic={"network": network, "num_predict_steps": None})
+    equation = EQUATION | {"dt": 0.1}
+    sections = measured(equation=equation, synthetic={"network": network, "num_predict_steps": None})
     filled = complete(sections, survey(*(0.1 * np.arange(1, 9))))
     assert filled["physical"]["num_predict_steps"] == filled["hybrid"]["observed_steps"] == 8
     assert filled["synthetic"]["num_predict_steps"] == filled["hybrid"]["num_predict_steps"] == window

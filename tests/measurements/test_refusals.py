@@ -21,7 +21,6 @@ ROWS = "0.0,1.0,0.5\n0.1,1.0,0.6\n0.2,2.5,0.7\n"
         (HEAD + "0.0,1.0,0.5\n\n0.1,1.0,inf\n", "u, row 4: the value is infinite; leave it empty"),
         (HEAD + "0.0,1.0,0.5\n,1.0,0.6\n", "t, row 3: a value was measured, but t is missing"),
         (HEAD + "0.0,1.0,0.5\n0.1,,0.6\n", "x, row 3: a value was measured, but x is missing"),
-        (HEAD + "0.0,1.0,0.5\n0.13,1.0,0.6\n", "t, row 3: t = 0.13 after the start is no multiple of dt = 0.1"),
         (HEAD + "0.0,1.0,\n0.1,1.0,\n", "u: there is no value at all"),
         (HEAD, "u: there is no value at all"),
         (HEAD + "0.0,1.0,0.5\n0.0,2.0,0.5\n", "nothing was measured after t = 0"),
@@ -127,13 +126,6 @@ def test_a_file_that_is_not_there_names_a_similar_one(tools, equation, tmp_path)
     (tmp_path / "mine.xls").write_text(HEAD)
     with pytest.raises(ValueError, match=r"files that end in '.xls' cannot be read; allowed: .csv, .parquet"):
         hyco.read_measurements(tmp_path / "mine.xls", equation, tools.SECTION, tools.TRAIN)
-
-
-def test_the_step_that_fits_all_times_is_named(refusal):
-    assert "equation.dt: 0.05 would fit all times" in refusal(HEAD + "0.0,1,1\n0.15,1,1\n0.4,1,1\n")
-    assert "equation.dt: 0.03 would fit all times" in refusal(HEAD + "0.0,1,1\n0.33,1,1\n0.12,1,1\n")
-    irregular = "".join(f"{t!r},1,1\n" for t in np.random.default_rng(0).random(20).tolist())
-    assert "no dt fits all times" in refusal(HEAD + irregular)
 
 
 @pytest.mark.parametrize(

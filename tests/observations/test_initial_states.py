@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hyco.observations import ObservationConfig, observe
+from hyco.observations.changes import change_std
 from hyco.observations.filling import fill, positions_of_entries
 from hyco.runtime.storage import Bundle
 
@@ -134,4 +135,4 @@ def test_measured_initial_states_are_data_of_the_statistics(tools):
     assert full.mask[:2].sum() == len(together)
     assert full.statistics()[0] == pytest.approx(float(together.mean()))
     assert observed.statistics()[0] == pytest.approx(float(observed.values[:2][observed.mask[:2]].mean()))
-    assert torch.isfinite(observed.change_std()).all()
+    assert torch.isfinite(change_std(observed)).all()

@@ -22,13 +22,14 @@ def read_measurements(
     """Read measurements from a file, and check them before anything is computed.
 
     Measurements in the centres of cells become observations on the grid, all others, and several in one cell at one
-    time, observations at points. Missing values (empty cells, NaN, fill values) were not measured.
+    time, observations at points. Times between the states of the equation's `dt` are read by a cubic in time, and make
+    points, too. Missing values (empty cells, NaN, fill values) were not measured.
 
     Args:
         file: a table (.csv, .parquet: a row for each time and place) or arrays (.nc, .h5, .hdf5, .mat, .npz: values on
             times and positions, or lists of equal length; .npy with named columns). Pickled objects are not read.
-        equation: from `hyco.equation`, on the grid that the measurements are compared on. Times have to be multiples of
-            its `dt`.
+        equation: from `hyco.equation`, on the grid that the measurements are compared on. Its `dt` should resolve how
+            fast the states change; a fit warns where it does not.
         measurements: the section `measurements`, as a dictionary or its model: `time` (column or variable; default
             time; None for a static problem), `axes` and `fields` (for each axis and each measured channel the column or
             variable), `std` (of the noise, in units of the channel: a number, a column or variable that is the same

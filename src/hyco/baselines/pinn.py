@@ -26,6 +26,7 @@ from hyco.losses import mean_square
 from hyco.networks.coordinate_model import CoordinateModel
 from hyco.networks.network import network_config
 from hyco.observations import Observations
+from hyco.observations.changes import change_std
 from hyco.parameters import LearnableParameter, ParameterSpace
 from hyco.runtime.monitoring import peak_rss_bytes
 from hyco.runtime.random_streams import stream
@@ -191,7 +192,7 @@ class _Fit:
         self.box = Box(space.initial, space.lower, space.upper, width).to(device)
         self.moved = torch.zeros_like(self.box.start, requires_grad=True)
         wide = (-1, *[1] * equation.layout.grid.dimensions)
-        self.change_std = observations.change_std().to(device).reshape(wide)
+        self.change_std = change_std(observations).to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
         has_noise = observations.has_noise.to(device)
         noise = (observations.sigma.flatten().to(device) / model.std)[has_noise]

@@ -7,8 +7,7 @@ from math import ceil
 from typing import Any
 
 from hyco.config.errors import ConfigurationError
-from hyco.measurements import MeasurementsConfig
-from hyco.measurements.steps import common_divisor
+from hyco.measurements import MeasurementsConfig, automatic_dt
 from hyco.measurements.survey import Survey
 from hyco.networks.network import network_config
 
@@ -27,8 +26,8 @@ def is_of_measurements(parameters: Mapping[str, Any]) -> bool:
 def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dict[str, Any]:
     """The parameters with a value for everything that they leave open.
 
-    Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` becomes the largest
-    step that all times are multiples of, `equation.parameters` that are learnt and left out their first guess,
+    Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` follows the
+    times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess,
     `observation` all defaults. Of every experiment: a `num_predict_steps` that is null becomes the whole trajectory for
     the physical model and for networks of coordinates, and at most five steps for networks that step states; where it
     is null in the hybrid too, or the data are measured, `hybrid.observed_steps: null` is the whole trajectory.
@@ -38,7 +37,7 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
         survey: of the file of an experiment with `measurements`; None: it has none.
 
     Raises:
-        ConfigurationError: `equation.dt` is auto without measurements, or no step fits the times.
+        ConfigurationError: `equation.dt` is auto without measurements.
     """
     filled = dict(parameters)
     if survey is not None:
@@ -53,7 +52,7 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """The sections that a file of measurements fills."""
     equation = dict(_keys(parameters.get("equation")))
     if equation.get("dt", "auto") == "auto":
-        equation["dt"] = _dt(survey)
+        equation["dt"] = automatic_dt(survey.times)
     given = _keys(equation.get("parameters"))
     equation["parameters"] = {**_first_guesses(parameters), **given}
     dt = equation["dt"]
@@ -65,17 +64,6 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
         "observation": {"train_sim": [0], **_keys(parameters.get("observation"))},
         "synthetic": {"network": _NETWORK, **_keys(parameters.get("synthetic"))},
     }
-
-
-def _dt(survey: Survey) -> float:
-    """Time between two states, from the times of the measurements."""
-    if not len(survey.times):
-        return 1.0  # a static problem
-    rounding = max(survey.time_rounding, _ROUNDING * float(survey.times[-1]))
-    divisor = common_divisor(survey.times, rounding)
-    if divisor is None:
-        raise ConfigurationError("equation.dt: auto finds no step that all times are multiples of; give a number")
-    return divisor
 
 
 def _first_guesses(parameters: Mapping[str, Any]) -> dict[str, Any]:

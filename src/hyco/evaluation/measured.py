@@ -92,19 +92,18 @@ def roll_out_to_measurements(
         raise ValueError("nothing was measured after t = 0 of the test trajectories: there is nothing to compare with")
     measured = observations.initial_states[simulations]
     states = {"truth": _picture(observations, simulations), "persistence": persistence(measured, observations.steps)}
+    begun = {"persistence": measured}
     for method in METHODS:
         if method in models:
             own = starts.get(method) if judges != "test_sim" else None
-            start = measured if own is None else own.to(measured)
-            states[method] = models[method].rollout(start, observations.steps)
+            begun[method] = measured if own is None else own.to(measured)
+            states[method] = models[method].rollout(begun[method], observations.steps)
     operator = observations.operator(simulations, 1, observations.steps)
     values = torch.where(mask, observations.values[simulations], torch.nan)[:, 1:]
-    times = _times(observations, mask)
+    times = _times(observations, simulations, mask)
     sigma = observations.sigma_of_entries if observations.noise_known else None
     errors = {
-        method: _errors(operator(predicted), values, sigma, times)
-        for method, predicted in states.items()
-        if method != "truth"
+        method: _errors(operator(states[method], before=start), values, sigma, times) for method, start in begun.items()
     }
     return MeasuredRollouts(states, errors, judges, simulations)
 
@@ -141,9 +140,14 @@ def _errors(predicted: Tensor, values: Tensor, sigma: Tensor | None, times: Tens
     )
 
 
-def _times(observations: Observations, mask: Tensor) -> Tensor:
-    """Mean time of the measurements of each state, `[T+1]`."""
-    return observations.dt * torch.arange(observations.steps + 1, dtype=torch.float64)
+def _times(observations: Observations, simulations: list[int], mask: Tensor) -> Tensor:
+    """Mean time of the measurements of each state, `[T+1]`; those between states count to the state after them."""
+    steps = torch.arange(observations.steps + 1, dtype=torch.float64)
+    if observations.offsets is not None:
+        offsets = observations.offsets[simulations]
+        there = mask.any(dim=2)[..., : offsets.shape[-1]]
+        steps += (offsets * there).sum((0, 2)) / there.sum((0, 2)).clamp_min(1)
+    return observations.dt * steps
 
 
 def _picture(observations: Observations, simulations: list[int]) -> Tensor:

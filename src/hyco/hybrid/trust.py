@@ -57,7 +57,8 @@ class Misfit:
             initial_states: better ones than those measured, `[S, C, *space]`; None: there are none.
         """
         starts = self._starts if initial_states is None else initial_states.to(self._starts)
-        error = (self._operator(model.rollout(starts, self._values.shape[1])) - self._values) / self._sigma
+        states = model.rollout(starts, self._values.shape[1])
+        error = (self._operator(states, before=starts) - self._values) / self._sigma
         excess = torch.where(self._mask, error.square() - self._noise, torch.zeros_like(error))
         variance = float(excess.sum() / self._mask.sum())
         return max(variance, 0.0) if math.isfinite(variance) else math.inf

@@ -24,6 +24,7 @@ from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
 from hyco.inversion.targets import SyntheticTargets
+from hyco.inversion.time_resolution import warn_of_coarse_steps
 from hyco.observations import Observations
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
@@ -204,6 +205,7 @@ class Calibrator:
         """What a finished training owes: error bars, and in words what the data do not determine."""
         assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
         residuals = residual_summary(self.problem, coordinates)
+        warn_of_coarse_steps(self.problem, coordinates)
         assessor.assess(coordinates)
         # With horizons the searches ended on a part of the data.
         ends = [] if self.config.horizons or outcome is None else outcome.ends

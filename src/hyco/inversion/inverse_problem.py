@@ -105,14 +105,14 @@ class InverseProblem:
     def real(self, z: Tensor, steps: int | None = None) -> Tensor:
         """Whitened residuals of the real data `[K, N]` for `[K, q]`, with gradient where z has one."""
         steps = steps or self.steps
-        size = self.starts.numel() * (len(self.data.read(steps)) + 1)
+        size = self.starts.numel() * (len(self.data.needed(steps)) + 1)
         chunks = [self._real(part, steps) for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))]
         return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
     def _real(self, z: Tensor, steps: int) -> Tensor:
         starts = self.initial(z)
         count = starts.shape[1]
-        flat, read = starts.flatten(0, 1), [n for n in self.data.read(steps) if n > 0]
+        flat, read = starts.flatten(0, 1), [n for n in self.data.needed(steps) if n > 0]
         if len(z) == 1:  # then no start needs parameters of its own
             states = self.forward.rollout(flat, z[0, : self.parameter_count], steps, read)
         else:
@@ -162,7 +162,7 @@ class InverseProblem:
         if alpha > 0:
             if self.initial_states is None and length == steps:
                 own, begun = states[:, synthetic.initial], synthetic.starts[synthetic.initial]
-                own = own[:, :, [n - 1 for n in self.data.read(steps)]]
+                own = own[:, :, [n - 1 for n in self.data.needed(steps) if n > 0]]
                 real = self.data.whitened(begun, own.flatten(0, 1), steps, copies)
             else:
                 real = self.real(z, steps)

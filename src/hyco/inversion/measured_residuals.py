@@ -7,6 +7,7 @@ from torch import Tensor
 
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
+from hyco.observations.time_interpolation import BetweenOperator
 
 
 class MeasuredResiduals:
@@ -18,7 +19,8 @@ class MeasuredResiduals:
         first: number of the first state that counts: 0 where the initial states are unknown, else 1.
 
     Attributes:
-        times: numbers of the states of which anything was measured; no other ones are needed.
+        times: numbers of the states of which anything was measured. Measurements between states are counted to the
+            next one; see `needed`.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
         known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
@@ -34,7 +36,7 @@ class MeasuredResiduals:
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
         self.mask = observations.mask[train][:, self.times].to(device)
-        self._operators: dict[int, Operator] = {}
+        self._readings: dict[int, tuple[Operator, list[int]]] = {}
 
     def read(self, steps: int) -> list[int]:
         """The times of the data up to a horizon."""
@@ -57,25 +59,34 @@ class MeasuredResiduals:
         mask = self.up_to(steps)[1]
         return channels.to(mask.device).expand(mask.shape)[mask]
 
-    def operator(self, steps: int) -> Operator:
-        """H for the training simulations at the times of the data up to a horizon."""
-        if steps not in self._operators:
-            train, times = self.observations.train, torch.tensor(self.read(steps), dtype=torch.long)
-            whole = self.observations.operator(train, self.first, steps)
-            chosen = whole.select(torch.arange(len(train))[:, None], times - self.first)
-            self._operators[steps] = chosen.to(self.targets.device)
-        return self._operators[steps]
+    def needed(self, steps: int) -> list[int]:
+        """The numbers of the states that are read up to a horizon: `read`, and those around times between states."""
+        return self._reading(steps)[1]
+
+    def _reading(self, steps: int) -> tuple[Operator, list[int]]:
+        """H for the training simulations at the times of the data up to a horizon, and the states it is of."""
+        if steps not in self._readings:
+            train, read = self.observations.train, self.read(steps)
+            whole, times = self.observations.operator(train, self.first, steps), torch.tensor(read, dtype=torch.long)
+            chosen: Operator
+            if isinstance(whole, BetweenOperator):
+                chosen, read = whole.needed(times - self.first)
+            else:
+                chosen = whole.select(torch.arange(len(train))[:, None], times - self.first)
+            self._readings[steps] = chosen.to(self.targets.device), read
+        return self._readings[steps]
 
     def whitened(self, starts: Tensor, states: Tensor, steps: int, copies: int) -> Tensor:
         """The residuals `[K, N]` of K copies of all simulations.
 
         Args:
             starts: states at t = 0, `[K·S, C, *space]`.
-            states: those at the times of the data but t = 0, `[K·S, R, C, *space]`.
+            states: those that are `needed` but t = 0, `[K·S, R, C, *space]`.
         """
-        if self.times[:1] == [0]:
+        operator, needed = self._reading(steps)
+        if needed[:1] == [0]:
             states = torch.cat([starts[:, None], states], dim=1)
         targets, mask = self.up_to(steps)
-        read = self.operator(steps)(states)
+        read = operator(states)
         residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_of_entries
         return residuals[:, mask]

@@ -1,4 +1,4 @@
-"""Measurements as entries of states: on the grid where all are centres of cells, else at points."""
+"""Measurements as entries of states: on the grid where all are centres of cells at times of states, else at points."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.fields import Layout
+from hyco.measurements.columns import Numbers
 from hyco.measurements.places import cells_of
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
@@ -26,11 +27,13 @@ class Entries:
     Attributes:
         values, mask: `[S, T+1, C, K…]`.
         positions: of points, `[S, T+1, P, d]`; None on the grid.
+        offsets: from the states to the points in time, `[S, T+1, P]` steps; None on the grid.
     """
 
     values: Tensor
     mask: Tensor
-    positions: Tensor | None
+    positions: Tensor | None = None
+    offsets: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Placed:
         rows: n measurements, with `simulation` from 0 to S - 1.
         count: S.
         step: of each, `[n]`.
+        offset: steps from that state to each, in (-1, 0], `[n]`.
         last: the last state, T.
         cell: of each, `[n]`; None if one is between centres.
         layout: of the states.
@@ -49,6 +53,7 @@ class Placed:
     rows: Rows
     count: int
     step: NDArray[np.int64]
+    offset: Numbers
     last: int
     cell: NDArray[np.int64] | None
     layout: Layout
@@ -79,7 +84,7 @@ class Placed:
         Raises:
             MeasurementError: they are too many for the memory.
         """
-        if self.cell is None or self._twice(self.cell):
+        if self.cell is None or self.offset.any() or self._twice(self.cell):
             return self._at_points(whole)
         shape = self._checked(self.count, self.last + 1, self.layout.grid.cells, len(self.layout.channels))
         values = np.full(shape, np.nan)
@@ -89,7 +94,7 @@ class Placed:
             values[(*where, c)] = self.rows.values[measured, c]
         by_channel = values.swapaxes(2, 3).reshape(*shape[:2], shape[-1], *self.layout.shape)
         tensor = torch.from_numpy(by_channel.copy())
-        return Entries(tensor.nan_to_num(), tensor.isfinite(), None)
+        return Entries(tensor.nan_to_num(), tensor.isfinite())
 
     def _twice(self, cell: NDArray[np.int64]) -> bool:
         """Whether a channel was measured twice in one cell of one state."""
@@ -99,10 +104,10 @@ class Placed:
 
     def _at_points(self, whole: Tensor | None) -> Entries:
         used = np.ones(len(self.step), dtype=bool) if whole is None else ~self.at_start()
-        rows, step = self.rows.of(used), self.step[used]
+        rows, step, offset = self.rows.of(used), self.step[used], self.offset[used]
         state = rows.simulation * (self.last + 1) + step
-        # In one order, whatever that of the file: by state, then by position.
-        order = np.lexsort((*rows.position.T[::-1], state))
+        # In one order, whatever that of the file: by time, then by position.
+        order = np.lexsort((*rows.position.T[::-1], offset, state))
         state, place, measured = state[order], rows.position[order], rows.values[order]
         _, first, each = np.unique(state, return_index=True, return_counts=True)
         slot = np.arange(len(state)) - np.repeat(first, each)
@@ -113,13 +118,15 @@ class Placed:
         middle = torch.tensor([low + size / 2 for low, size in zip(grid.lower, grid.size, strict=True)])
         positions = middle.double().repeat(*shape[:2], points, 1)
         values = torch.full(shape, torch.nan, dtype=torch.float64)
+        offsets = torch.zeros(positions.shape[:3], dtype=torch.float64)
         s, t = (torch.from_numpy(part) for part in np.divmod(state, self.last + 1))
         k = torch.from_numpy(slot)
         positions[s, t, k] = torch.from_numpy(self._within_walls(place))
+        offsets[s, t, k] = torch.from_numpy(offset[order])
         values[s, t, :, k] = torch.from_numpy(measured)
         if whole is not None:
             values[:, 0, :, :cells] = whole.flatten(2)
-        return Entries(values.nan_to_num(), values.isfinite(), positions)
+        return Entries(values.nan_to_num(), values.isfinite(), positions, offsets)
 
     def _within_walls(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
         """Positions `[n, d]` that rounding has put beyond a wall, on the wall."""

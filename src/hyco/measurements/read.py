@@ -23,7 +23,7 @@ from hyco.measurements.places import cells_of, check_inside
 from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, check_sections
 from hyco.measurements.source import load
-from hyco.measurements.steps import steps_of
+from hyco.measurements.steps import steps_of, tell_of_times_between
 from hyco.measurements.suspicions import warn_of_oddities
 from hyco.observations import ObservationConfig, Observations, hold_out
 from hyco.observations.checks import MeasurementError
@@ -90,6 +90,7 @@ def _observations(
     warn_of_oddities(rows, config, layout)
     placed = _placed(rows, len(simulations), config, target)
     _check_training(placed, len(observation.train_sim), config, layout)
+    tell_of_times_between(config.file, rows, placed.offset, target.dt, placed.last)
     start = _start(placed, config, target, observation)
     entries = placed.entries(start.whole)
     log.info(
@@ -117,6 +118,7 @@ def _observations(
         positions=entries.positions,
         test_initial_states=None if start.known == "exact" or not test else start.states[test],
         interpolation=observation.interpolation,
+        offsets=entries.offsets,
     )
 
 
@@ -162,10 +164,11 @@ def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layo
 
 def _placed(rows: Rows, count: int, config: MeasurementsConfig, target: Target) -> Placed:
     """Measurements with their states and cells; a static problem has its values in the state after the first."""
-    static = config.time is None
-    step = np.ones(len(rows.time), dtype=np.int64) if static else steps_of(rows, str(config.time), target.dt)
+    step, offset = np.ones(len(rows.time), dtype=np.int64), np.zeros(len(rows.time))
+    if config.time is not None:
+        step, offset = steps_of(rows, config.time, target.dt)
     last = int(step.max()) if len(step) else 0
-    return Placed(rows, count, step, last, cells_of(rows, target.layout), target.layout)
+    return Placed(rows, count, step, offset, last, cells_of(rows, target.layout), target.layout)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,19 @@ def load(path: Path, config: MeasurementsConfig) -> xr.Dataset:
     return format_.read(path, wanted)
 
 
+def load_times(path: Path, config: MeasurementsConfig) -> xr.Dataset:
+    """The times alone, of a problem that has any.
+
+    Raises:
+        MeasurementError: there is no such file, format or name.
+    """
+    format_, name = _format(path, config), str(config.time)
+    if name not in (names := format_.names(path)):
+        what = "column" if format_.kind == "table" else "variable"
+        raise MeasurementError(f"time: there is no {what} {name!r}; there are {suggestion(name, names)}")
+    return format_.read(path, Wanted(None, (name,), ()))
+
+
 def suggestion(name: str, names: Sequence[str]) -> str:
     """The names that there are, and the one that was probably meant."""
     lower = {other.lower(): other for other in names}

@@ -1,6 +1,8 @@
-"""Times as states of a trajectory, which are `dt` apart."""
+"""Times as states of a trajectory, which are `dt` apart, and what is left between them."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 from hyco.measurements.columns import Numbers
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
+from hyco.observations.time_interpolation import NODES
+
+log = logging.getLogger(__name__)
 
 # Part of dt that a time may be off.
 _TOLERANCE = 1e-6
@@ -15,34 +20,64 @@ _TOLERANCE = 1e-6
 _MOST_STEPS = 100_000
 
 
-def steps_of(rows: Rows, name: str, dt: float) -> NDArray[np.int64]:
-    """The state that each measurement is of, `[n]`; 0 is that at t = 0.
+def steps_of(rows: Rows, name: str, dt: float) -> tuple[NDArray[np.int64], Numbers]:
+    """The state that each measurement is of or before, `[n]`, and the steps from there to it, in (-1, 0].
+
+    State 0 is that at t = 0. A time that is off a state by a millionth of dt, or by its rounding, is at the state.
 
     Raises:
-        MeasurementError: a time is before the start, or no multiple of dt; says which dt would fit, where one does.
+        MeasurementError: a time is before the start.
     """
-    tolerance = _TOLERANCE * dt + rows.time_rounding
+    tolerance = _tolerance(rows, dt)
     early = np.flatnonzero(rows.time < -tolerance)
     if len(early):
         raise MeasurementError(
             f"{name}, {rows.place(early[0])}: this is {-rows.time[early[0]]:.10g} before start, the time of t = 0; "
             f"leave out such measurements or change start ({len(early)} such)"
         )
-    steps = np.rint(rows.time / dt)
-    between = np.flatnonzero(np.abs(rows.time - steps * dt) > tolerance)
-    if len(between):
-        first = rows.time[between[0]]
-        divisor = common_divisor(rows.time, max(rows.time_rounding, _TOLERANCE * float(np.abs(rows.time).max())))
-        advice = (
-            "no dt fits all times, and times between the states cannot be used yet: round them to multiples of one"
-            if divisor is None
-            else f"equation.dt: {divisor:.10g} would fit all times"
+    at_state, place = _at_states(rows, dt), rows.time / dt
+    steps = np.where(at_state, np.rint(place), np.ceil(place))
+    return steps.astype(np.int64), np.where(at_state, 0.0, place - steps)
+
+
+def _tolerance(rows: Rows, dt: float) -> float:
+    return _TOLERANCE * dt + rows.time_rounding
+
+
+def _at_states(rows: Rows, dt: float) -> NDArray[np.bool_]:
+    off = np.abs(rows.time - np.rint(rows.time / dt) * dt)
+    return np.asarray(off <= _tolerance(rows, dt))
+
+
+def tell_of_times_between(file: str, rows: Rows, offsets: Numbers, dt: float, last: int) -> None:
+    """Log how many measurements are between states, and warn where there are too few states around them."""
+    between = int(np.count_nonzero(offsets))
+    if not between:
+        return
+    divisor = common_divisor(rows.time, rounding_of(rows.time, rows.time_rounding))
+    if divisor is not None and not _at_states(rows, divisor).all():
+        divisor = None
+    log.info(
+        "%s: %d of %d measurements are between states, which are read by cubic interpolation in time%s.",
+        file,
+        between,
+        len(offsets),
+        "" if divisor is None else f"; with equation.dt: {divisor:.10g} all would be at states",
+    )
+    if last < NODES:
+        log.warning(
+            "%s: the measurements end after %d step(s) of equation.dt = %g: too few states to read times between them "
+            "well. Make equation.dt smaller (%g, for instance).",
+            file,
+            last,
+            dt,
+            float(rows.time.max()) / 20,
         )
-        raise MeasurementError(
-            f"{name}, {rows.place(between[0])}: t = {first:.10g} after the start is no multiple of dt = {dt:g} "
-            f"({first / dt:.6g} steps); {advice}"
-        )
-    return steps.astype(np.int64)
+
+
+def rounding_of(times: Numbers, written: float) -> float:
+    """By how much times may be off: what rounding as they are `written` leaves, or a millionth of the largest."""
+    return max(written, _TOLERANCE * float(np.abs(times).max()))
 
 
 def common_divisor(times: Numbers, rounding: float) -> float | None:

@@ -268,6 +268,36 @@ def as_positions(values: Any, mask: Tensor, layout: Layout, *, whole_start: bool
     return positions
 
 
+def as_offsets(values: Any, positions: Tensor | None, mask: Tensor) -> Tensor | None:
+    """Times of measurements at points, `[S, T+1, P]`, in steps after their states: in (-1, 0]; None where all are 0.
+
+    Args:
+        positions: of the points, `[S, T+1, P, d]`.
+        mask: of the entries, `[S, T+1, C, K]`, K >= P. Offsets where nothing was measured are of no use and get 0.
+
+    Raises:
+        MeasurementError: another shape, or an offset that cannot be meant.
+    """
+    if values is None:
+        return None
+    if positions is None:
+        raise MeasurementError("offsets are of measurements at points: give positions, too")
+    offsets = as_numbers("offsets", values)
+    check_like("offsets", offsets, positions.shape[:3], "[simulations, times, points]")
+    measured = mask[..., : offsets.shape[2]].any(dim=2)
+    check_finite("offsets", offsets, measured, "each measurement needs its time")
+    offsets = torch.where(measured, offsets, 0.0)
+    wrong = (offsets <= -1) | (offsets > 0)
+    wrong[:, 0] = offsets[:, 0] != 0
+    if bool(wrong.any()):
+        first = wrong.nonzero()[0].tolist()
+        raise MeasurementError(
+            f"offsets must be above -1 and at most 0, steps from a state back to its measurement, and 0 at t = 0; got "
+            f"{float(offsets[tuple(first)]):g} at {first}"
+        )
+    return offsets if bool(offsets.any()) else None
+
+
 def beyond_walls(along: Tensor, grid: Grid, axis: int) -> str:
     """That measurements at coordinates `[n]` lie beyond the walls of an axis, and which unit would explain it."""
     name, low, high = grid.axes[axis], grid.lower[axis], grid.lower[axis] + grid.size[axis]

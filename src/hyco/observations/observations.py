@@ -14,6 +14,7 @@ from hyco.observations.checks import (
     as_heldout,
     as_mask,
     as_numbers,
+    as_offsets,
     as_positions,
     as_simulations,
     as_states,
@@ -28,7 +29,8 @@ from hyco.observations.checks import (
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.operators import GridOperator, Operator, PointOperator
-from hyco.observations.statistics import all_but_channels, mean_and_std
+from hyco.observations.statistics import mean_and_std
+from hyco.observations.time_interpolation import BetweenOperator
 from hyco.runtime.storage import Bundle
 
 # σ of data free of noise: this fraction of a channel's standard deviation.
@@ -60,6 +62,8 @@ class Observations:
         interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
         heldout: measurements of training simulations that no model trains on, a mask in the shape of `values`; None:
             there are none. `mask` does not have them.
+        offsets: when the points were measured, in steps after the time of their state, `[S, T+1, P]`: entries of state
+            n are of times in ((n-1)·dt, n·dt], offsets in (-1, 0], those at t = 0 are 0. None: all are 0.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -83,6 +87,7 @@ class Observations:
     interpolation: Method = "linear"
     test: list[int] = field(default_factory=list)
     heldout: Tensor | None = None
+    offsets: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -111,6 +116,7 @@ class Observations:
             self.test_initial_states = as_states("test_initial_states", starts, starts.shape[:1], layout)
         if self.positions is not None:
             self.positions = as_positions(self.positions, measured, layout, whole_start=self.initial_state == "full")
+        self.offsets = as_offsets(self.offsets, self.positions, measured)
 
     @property
     def steps(self) -> int:
@@ -170,16 +176,15 @@ class Observations:
         """H for some simulations, at the states from `first` to `last`, both among them.
 
         It maps states `[S, T, C, *space]`, T = last - first + 1, or N copies of these simulations `[N*S, T, …]`, to
-        entries that compare with `values[simulations, first : last + 1]`.
+        entries that compare with `values[simulations, first : last + 1]`. With `offsets` it needs the state before
+        them, unless `first` is 0.
         """
         if self.positions is None:
             return GridOperator()
-        places = self.positions[list(simulations), first : last + 1]
-        whole = None
-        if self.initial_state == "full" and first == 0:
-            whole = torch.zeros(places.shape[:2], dtype=torch.bool)
-            whole[:, 0] = True
-        return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
+        at = (list(simulations), slice(first, last + 1))
+        read, whole_start = stencil(self.layout, self.positions[at], self.interpolation), self.initial_state == "full"
+        points = PointOperator.of(read, self.values.shape[-1], whole_start=whole_start and first == 0)
+        return points if self.offsets is None else BetweenOperator.of(points, self.offsets[at], first, self.layout)
 
     def validation(self) -> tuple[list[int], Tensor]:
         """What models are validated on: some simulations, and a mask of their entries `[S, T+1, C, K…]`.
@@ -214,28 +219,6 @@ class Observations:
         values[:, 0] = torch.where(initial_mask, initial, torch.zeros_like(initial))
         mask[:, 0] = initial_mask
         return values, mask
-
-    def change_std(self) -> Tensor:
-        """Standard deviation `[C]` of the change per step, noise taken off.
-
-        From pairs of observed states k steps apart, for the smallest k that there is, divided by k; the standard
-        deviation of the states where there is no pair at all. At least a hundredth of that standard deviation.
-        With measurements at points the first state of a pair is the initial one, read at the points of the other.
-        """
-        _, std = self.statistics()
-        values, mask = self.training_states() if self.on_grid else (self.values[self.train], self.mask[self.train])
-        for k in range(1, self.steps + 1):
-            if self.on_grid:
-                pairs, change, noise = mask[:, k:] & mask[:, :-k], values[:, k:] - values[:, :-k], 2.0
-            else:
-                start = self.operator(self.train, k, k)(self.initial_states[self.train][:, None])
-                pairs, change = mask[:, k : k + 1], values[:, k : k + 1] - start
-                noise = 1.0 if self.initial_known else 2.0
-            count = pairs.sum(all_but_channels(pairs))
-            if bool((count > 0).all()):
-                variance = (change * pairs).square().sum(all_but_channels(pairs)) / count - noise * self.noise_std**2
-                return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
-        return std
 
     def to_bundle(self) -> Bundle:
         """The observations as tensors and metadata, for the catalog."""
@@ -297,4 +280,4 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
-_OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout")
+_OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout", "offsets")

@@ -19,10 +19,14 @@ from hyco.observations.interpolation import Stencil
 class Operator(Protocol):
     """H for some simulations and states."""
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor, before: Tensor | None = None) -> Tensor:
         """Entries of states, differentiable, in the states' dtype and on their device.
 
         `[S, T, C, *space]` to `[S, T, C, K…]`; or `[N*S, T, …]`, N copies of all simulations one after the other.
+
+        Args:
+            before: the state one step before the first, `[N*S, C, *space]`; None if the first is that at t = 0. Read
+                where measurements are between states, see `hyco.observations.time_interpolation`.
         """
 
     def select(self, simulation: Tensor, time: Tensor) -> Operator:
@@ -38,7 +42,7 @@ class Operator(Protocol):
 class GridOperator:
     """Measurements are entries of the states: H is the identity."""
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor, before: Tensor | None = None) -> Tensor:
         """The states themselves, not a copy."""
         return states
 
@@ -72,8 +76,17 @@ class PointOperator:
     whole: Tensor | None = None
 
     @classmethod
-    def of(cls, stencil: Stencil, entries: int | None = None, whole: Tensor | None = None) -> PointOperator:
-        """From the stencil of places `[S, T, P]`; channels then come before points."""
+    def of(cls, stencil: Stencil, entries: int | None = None, *, whole_start: bool = False) -> PointOperator:
+        """From the stencil of places `[S, T, P]`; channels then come before points.
+
+        Args:
+            entries: K; None: P.
+            whole_start: whether the first state is measured whole.
+        """
+        whole = None
+        if whole_start:
+            whole = torch.zeros(stencil.offset.shape[:2], dtype=torch.bool)
+            whole[:, 0] = True
         return cls(
             stencil.indices.transpose(2, 3).contiguous(),
             stencil.weights.transpose(2, 3).contiguous(),
@@ -82,7 +95,7 @@ class PointOperator:
             whole,
         )
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor, before: Tensor | None = None) -> Tensor:
         """Entries `[…, T, C, K]` of states `[…, T, C, *space]`; see `Operator`.
 
         Raises:

@@ -42,8 +42,9 @@ class Measured:
     def of(cls, observations: Observations, model: CoordinateModel) -> Measured:
         """All measured points, those at t = 0 among them.
 
-        Measurements on the grid are at cell centres, others where the sensors were: nothing is interpolated. The
-        initial state, as far as it was measured, counts as measured at t = 0; a static problem has none.
+        Measurements on the grid are at cell centres, others where the sensors were, all of them when they were, between
+        states too: nothing is interpolated. The initial state, as far as it was measured, counts as measured at t = 0;
+        a static problem has none.
         """
         columns = zip(*_parts(observations), strict=True)
         positions, steps, values, mask = (torch.cat(column) for column in columns)
@@ -54,7 +55,7 @@ class Measured:
 
 
 def _parts(observations: Observations) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Places `[N, d]`, steps `[N]`, values and mask `[N, C]` of all entries of the training simulations."""
+    """Places `[N, d]`, steps since t = 0 `[N]`, values and mask `[N, C]` of all entries of the training simulations."""
     train, layout = observations.train, observations.layout
     centres = cell_centres(layout)
     if observations.on_grid:
@@ -72,6 +73,8 @@ def _parts(observations: Observations) -> Iterator[tuple[Tensor, Tensor, Tensor,
     points = places.shape[2]
     values, mask = (t[train, first:, :, :points] for t in (observations.values, observations.mask))
     positions, steps, values, mask = _entries(values, mask, places)
+    if observations.offsets is not None:
+        steps = steps + observations.offsets[train, first:].flatten()
     yield positions, steps + first, values, mask
 
 

@@ -79,11 +79,17 @@ class WindowData:
         """Whether anything is measured in the first `length` states of these windows, `[w]`."""
         return bool((self.first_observed[which] <= length).any())
 
-    def mean_square(self, prediction: Tensor, which: Tensor) -> Tensor:
-        """Mean of (H(u) - y)² over what is measured, for normalised predictions `[w, length, C, *space]` of windows."""
+    def mean_square(self, prediction: Tensor, which: Tensor, starts: Tensor) -> Tensor:
+        """Mean of (H(u) - y)² over what is measured in windows `[w]`.
+
+        Args:
+            prediction: normalised, `[w, length, C, *space]`.
+            which: the windows.
+            starts: their initial states, normalised, `[w, C, *space]`.
+        """
         length = prediction.shape[1]
         simulation, time = self.windows.indices(which)
-        measured = self.operator.select(simulation, time[:, :length] - 1)(prediction)
+        measured = self.operator.select(simulation, time[:, :length] - 1)(prediction, before=starts)
         error = measured - self.windows.targets(self.values, which)[:, :length]
         complete = bool(self.complete[which].all())
         return mean_square(error, None if complete else self.windows.targets(self.mask, which)[:, :length])

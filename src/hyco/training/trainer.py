@@ -8,6 +8,7 @@ from torch import Tensor
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
+from hyco.observations.changes import change_std
 from hyco.training.batches import WindowBatches
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples, WindowData
@@ -51,7 +52,7 @@ class SyntheticTrainer(NetworkTrainer):
             observations.layout,
             mean=mean,
             std=std,
-            change_std=observations.change_std(),
+            change_std=change_std(observations),
             seed=seed,
         )
         windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
@@ -112,7 +113,7 @@ class SyntheticTrainer(NetworkTrainer):
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
         with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
         prediction = self.training_rollout(starts, length)
-        real = self.data.mean_square(prediction[: len(which)], which) if with_real else None
+        real = self.data.mean_square(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
         if other is None:
             return real
         distance = prediction[len(prediction) - len(other) :] - other

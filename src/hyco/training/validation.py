@@ -110,7 +110,7 @@ class Validation:
     @staticmethod
     def _error(model: TrainedModel, starts: Tensor, operator: Operator, observed: Tensor, mask: Tensor) -> float:
         with torch.no_grad():
-            return masked_nrmse(operator(model.rollout(starts, observed.shape[1])), observed, mask)
+            return masked_nrmse(operator(model.rollout(starts, observed.shape[1]), before=starts), observed, mask)
 
 
 def validation_metrics(model: str, errors: Mapping[str, float]) -> dict[str, float]:
