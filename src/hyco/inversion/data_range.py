@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
@@ -33,6 +34,24 @@ def require_range(equation: Equation, observations: Observations) -> None:
         reason = equation.unsuitable(values[whole]) if bool(whole.any()) else None
     if reason is not None:
         raise ValueError(f"the measurements leave what the equation's step is made for: {reason}")
+
+
+def measured_in_full(observations: Observations) -> Tensor:
+    """The states that were measured in every entry, of all simulations and times, `[N, C, *space]`."""
+    layout = observations.layout
+    if not observations.on_grid:
+        return torch.empty((0, len(layout.channels), *layout.shape), dtype=torch.float64)
+    return observations.values[(observations.mask | ~layout.valid).flatten(2).all(dim=2)]
+
+
+def beyond_range(equation: Equation, states: Tensor) -> str:
+    """What to add to the word that a rollout from states `[…, C, *space]` is not finite: if they were too fast, that.
+
+    Empty where they were not.
+    """
+    finite = states[torch.isfinite(states).flatten(1).all(dim=1)]
+    reason = equation.unsuitable(finite) if len(finite) else None
+    return "" if reason is None else f": {reason}"
 
 
 def _less_noise(values: Tensor, allowance: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -73,19 +74,27 @@ def simulate(equation: Equation, starts: Tensor, steps: int, execution: Executio
 
 
 def simulated(
-    equation: Equation, starts: Tensor, steps: int, execution: Execution = "auto"
+    equation: Equation,
+    starts: Tensor,
+    steps: int,
+    execution: Execution = "auto",
+    *,
+    parameters: Mapping[str, Tensor] | None = None,
 ) -> tuple[Equation, Tensor]:
     """The same, and the equation that made them: with numbers for its ranges that are `auto`.
 
     They cover the initial states. Where the states leave them (a force may speed a flow up) the simulations are made
     again, with ranges that cover what was reached.
 
+    Args:
+        parameters: values in the place of the true ones, as a `Stepper` takes them.
+
     Raises:
         FloatingPointError, ValueError: see `simulate`.
     """
     own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
     while True:
-        trajectories = _trajectories(own, starts, steps, execution)
+        trajectories = _trajectories(own, starts, steps, execution, parameters or {})
         reason = own.unsuitable(trajectories)
         if reason is None:
             return own, trajectories
@@ -96,14 +105,16 @@ def simulated(
 
 
 @torch.no_grad()
-def _trajectories(equation: Equation, starts: Tensor, steps: int, execution: Execution) -> Tensor:
+def _trajectories(
+    equation: Equation, starts: Tensor, steps: int, execution: Execution, given: Mapping[str, Tensor]
+) -> Tensor:
     """One attempt.
 
     Raises:
         FloatingPointError: a simulation is not finite.
     """
     stepper = Stepper(equation, execution, work=steps)
-    parameters = equation.parameter_tensors(starts.dtype, starts.device)
+    parameters = {**equation.parameter_tensors(starts.dtype, starts.device), **given}
     states = rollout(stepper.bind(starts, parameters), starts, steps)
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
