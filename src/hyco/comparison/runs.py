@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from phi import math as phi_math
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from hyco.baselines.pinn import PinnConfig, train_pinn
@@ -40,6 +41,7 @@ from hyco.report import report, true_numbers
 from hyco.runtime.memory import keep_freed_memory
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.stepping.ranges import resolve_simulated
 from hyco.training.checkpoints import ResumeError, differences
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
@@ -54,6 +56,8 @@ FAILURES = (phi_math.NotConverged, phi_math.Diverged, FloatingPointError)
 
 # What is kept of a parameter's estimate.
 _KEPT = ("true", "estimate", "std", "interval", "relative_error", "pull", "identifiable")
+
+_LEARNT: TypeAdapter[list[LearnableParameter]] = TypeAdapter(list[LearnableParameter])
 
 Record = dict[str, Any]
 Comparison = dict[str, Any]
@@ -258,9 +262,8 @@ def _data(contender: Contender, seed: int) -> tuple[Equation, Bundle, Observatio
     """
     sections = contender.sections
     try:
-        equation, trajectories = _simulations(
-            json.dumps(sections["equation"]), json.dumps(sections["generation"]), seed
-        )
+        given = (json.dumps(sections.get(key, [])) for key in ("equation", "generation", "learnt"))
+        equation, trajectories = _simulations(*given, seed)
         config = ObservationConfig.model_validate(sections["observation"])
         return equation, trajectories, config, observe(trajectories, config, seed)
     except (ValueError, FloatingPointError) as error:
@@ -268,10 +271,11 @@ def _data(contender: Contender, seed: int) -> tuple[Equation, Bundle, Observatio
 
 
 @lru_cache(maxsize=1)
-def _simulations(equation: str, generation: str, seed: int) -> tuple[Equation, Bundle]:
+def _simulations(equation: str, generation: str, learnt: str, seed: int) -> tuple[Equation, Bundle]:
     """The equation and its simulations, from JSON; those of one seed are kept for the methods that follow."""
-    built = build_equation(json.loads(equation))
-    return built, generate(built, GenerationConfig.model_validate(json.loads(generation)), seed)
+    section, unknowns = json.loads(generation), _LEARNT.validate_python(json.loads(learnt))
+    built = build_equation(resolve_simulated(json.loads(equation), section, seed, unknowns))
+    return built, generate(built, GenerationConfig.model_validate(section), seed)
 
 
 def _train(

@@ -157,7 +157,7 @@ class EquationConfig(BaseModel):
     def largest_value(self, name: str, bounds: Mapping[str, tuple[float, float]]) -> float:
         """The largest |value| of a parameter: as it is given here, and as it may be learnt."""
         given = self.true_parameters.get(name)
-        values = [] if given is None else [float(torch.as_tensor(given).abs().max())]
+        values = [] if given is None else [float(torch.as_tensor(given, dtype=torch.float64).abs().max())]
         return max([*values, *map(abs, bounds.get(name, ()))], default=0.0)
 
 

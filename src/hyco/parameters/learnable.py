@@ -13,7 +13,6 @@ from torch import Tensor
 
 from hyco.grid import Grid
 
-
 # How far beyond its first guess a parameter without bounds may be expected.
 _ROOM = 10.0
 
