@@ -70,8 +70,6 @@ def test_a_file_keeps_the_range(fitted, tmp_path):
 def test_a_prediction_from_faster_states_gets_more_sub_steps(fitted):
     starts = 4 * exact()[:, 0]
     found = fitted.rollout(starts, 4)
-    wide = EstimatedModel(fitted.estimate, burgers())
-    wide._equation = None  # what it had for the data is not asked
     expected = hyco.equation({**burgers().config.model_dump(), "max_speed": 20.0, "max_convection": 1.0})
     model = EstimatedModel(hyco.PhysicalEstimate(numbers={}, values=fitted.estimate.values), expected)
     assert np.array_equal(found, model.rollout(torch.from_numpy(starts), 4).numpy())

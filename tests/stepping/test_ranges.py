@@ -1,5 +1,6 @@
 """Ranges that are `auto` follow the simulations: no draw fails, and all of an experiment agrees on the numbers."""
 
+import pytest
 import torch
 from pydantic import TypeAdapter
 

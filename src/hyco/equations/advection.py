@@ -102,8 +102,8 @@ class Advection(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("concentration", boundary=config.boundary),))
-        self._max_speed = config.range_of("max_speed")
-        self.substeps = ceil(config.dt * stable_rate(grid.spacing, self._max_speed, max_diffusivity))
+        speed = config.range_of("max_speed")
+        self.substeps = ceil(config.dt * stable_rate(grid.spacing, speed, max_diffusivity))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,4 +115,6 @@ class Advection(Equation):
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         """The rate of change as a function of the concentration."""
         velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
-        return advection(velocity, self.layout.fields[0].walls, self._spacing, self._max_speed, self.config.form)
+        return advection(
+            velocity, self.layout.fields[0].walls, self._spacing, self.config.range_of("max_speed"), self.config.form
+        )

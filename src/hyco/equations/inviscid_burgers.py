@@ -94,9 +94,9 @@ class InviscidBurgers(Equation):
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=("x",), boundary="periodic"),))
         self._h = grid.spacing[0]
         self._walls = self.layout.fields[0].walls
-        self._max_speed = config.range_of("max_speed")
-        self._negligible = self._max_speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
-        self.substeps = ceil(config.dt * self._max_speed / self._h / _COURANT)
+        speed = config.range_of("max_speed")
+        self._negligible = speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
+        self.substeps = ceil(config.dt * speed / self._h / _COURANT)
 
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not described."""
@@ -123,7 +123,7 @@ class InviscidBurgers(Equation):
         n = u.shape.get_size("x")
         cells = padded[{"x": slice(1, n + 3)}]
         left, right = between(cells + half, "x")[0], between(cells - half, "x")[1]
-        limit = self._max_speed
+        limit = self.config.range_of("max_speed")
         forward, backward = math.clip(left, 0.0, limit), math.clip(right, -limit, 0.0)
         # u²/2 of what moves right plus that of what moves left; beyond the limit its tangent.
         flux = forward * (left - forward / 2) + backward * (right - backward / 2)

@@ -99,8 +99,8 @@ class NavierStokes(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("vorticity", boundary="periodic"),))
-        self._max_speed = config.range_of("max_speed")
-        rate = self._max_speed * sum(_KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
+        speed = config.range_of("max_speed")
+        rate = speed * sum(_KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
         self.substeps = ceil(config.dt * rate)
         axes = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
         kx, ky = np.meshgrid(*axes, indexing="ij")
@@ -159,7 +159,7 @@ class NavierStokes(Equation):
 
         Two real fields are the real and the imaginary part of one inverse transform.
         """
-        limit = self._max_speed
+        limit = self.config.range_of("max_speed")
         velocity, slope = (math.ifft(modes * factor) for factor in self._pair)
         u = math.clip(math.real(velocity) + self.config.mean_flow[0], -limit, limit)
         v = math.clip(math.imag(velocity) + self.config.mean_flow[1], -limit, limit)

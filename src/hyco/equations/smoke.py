@@ -151,8 +151,8 @@ class Smoke(Equation):
                 FieldSpec("velocity", components=grid.axes, staggered=True, boundary=self.box.velocity_boundary.plain),
             ),
         )
-        self._max_speed = config.range_of("max_speed")
-        convection = self._max_speed * sum(UPWIND_STEPS / h for h in grid.spacing)
+        speed = config.range_of("max_speed")
+        convection = speed * sum(UPWIND_STEPS / h for h in grid.spacing)
         diffusion = config.largest_viscosity * sum(_DIFFUSION / h**2 for h in grid.spacing)
         self.substeps = ceil(config.dt * (convection + diffusion))
         self._up = grid.axes[-1]
@@ -220,7 +220,7 @@ class Smoke(Equation):
     ) -> dict[str, Any]:
         """One stage: old × start + new × (state + h × its rate of change), with the velocity projected."""
         velocity = {axis: state[axis] for axis in self.layout.grid.axes}
-        limit = self._max_speed
+        limit = self.config.range_of("max_speed")
         rates = self.box.convection(velocity, parameters["viscosity"], limit)
         lift = self.box.to_faces(state["smoke"], self._up) * parameters["buoyancy"]
         rates[self._up] = rates[self._up] + lift

@@ -13,7 +13,7 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
-from hyco.inversion.data_range import beyond_range, require_range
+from hyco.inversion.data_range import beyond_range, require_range, warn_beyond
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
@@ -213,6 +213,9 @@ class Calibrator:
         assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
         residuals = residual_summary(self.problem, coordinates)
         assessor.assess(coordinates)
+        if self.ranges:
+            starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
+            warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
         # With horizons the searches ended on a part of the data.
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.warn(coordinates, ends)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
+
+log = logging.getLogger(__name__)
 
 # Standard deviations of the noise that a measurement may exceed the range by.
 _NOISE = 4.0
@@ -52,6 +56,12 @@ def beyond_range(equation: Equation, states: Tensor) -> str:
     finite = states[torch.isfinite(states).flatten(1).all(dim=1)]
     reason = equation.unsuitable(finite) if len(finite) else None
     return "" if reason is None else f": {reason}"
+
+
+def warn_beyond(equation: Equation, states: Tensor) -> None:
+    """Say so where a fitted model's own states `[N, C, *space]` leave what the step is made for."""
+    if reason := beyond_range(equation, states):
+        log.warning("The fitted model's states leave what the equation's step is made for%s", reason)
 
 
 def _less_noise(values: Tensor, allowance: Tensor) -> Tensor:

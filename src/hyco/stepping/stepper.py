@@ -83,7 +83,7 @@ class Stepper:
         self.names = tuple(sorted(equation.parameters))
         self.execution: Execution = execution
         self.work = work
-        if equation.config.open_ranges:
+        if hasattr(equation, "config") and equation.config.open_ranges:
             log.warning(
                 "%s of the equation is auto and nothing is known of the states: the step is made for what costs least. "
                 "See hyco.equations.ranges.covering.",
