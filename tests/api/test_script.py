@@ -53,7 +53,6 @@ def test_the_script_runs_as_written(tmp_path, monkeypatch, capfd):
             "name": "burgers",
             "domain": {"x": {"size": 10.0, "resolution": 128}},
             "dt": 0.05,
-            "max_speed": 5.0,
             "parameters": {"viscosity": 0.1},
         }
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hyco.comparison import CompareConfig, compare, runs
+from hyco.comparison.data import data_of
 from hyco.comparison.runs import LostProcessError
 from hyco.config import ConfigurationError, contenders, parse
 from hyco.equations.registry import build_equation
@@ -16,6 +17,7 @@ from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
 from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
+from hyco.stepping.ranges import resolve_simulated
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import train_synthetic
@@ -197,6 +199,22 @@ def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch
     parameters["equation"] = {**equation, "max_speed": sum(speeds) / 2}
     with pytest.raises(ValueError, match=f"the data of seed {fast}: the velocity reaches"):
         last(parameters)
+
+
+def test_with_a_range_that_is_auto_no_seed_fails_and_all_have_the_same_data():
+    parameters = section(seeds=[0, 1], methods=["persistence", "physical"])
+    parameters["equation"] = {k: v for k, v in PARAMETERS["equation"].items() if k != "max_speed"}
+    compared = contenders(parameters)
+    found = {seed: [data_of(contender, seed, None).equation for contender in compared] for seed in (0, 1)}
+    speeds = set()
+    for seed, (equation, same) in found.items():
+        section_of = resolve_simulated(
+            parameters["equation"], parameters["generation"], seed, parse(parameters).physical.learnable_parameters
+        )
+        assert equation.config == same.config == build_equation(section_of).config
+        speeds.add(equation.config.max_speed)
+    assert len(speeds) == 2
+    assert {record["status"] for record in last(parameters)["runs"]} == {"finished"}
 
 
 def test_one_of_two_models_may_fail_alone(monkeypatch):

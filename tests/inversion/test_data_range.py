@@ -6,6 +6,8 @@ import torch
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.data_range import require_range
+from hyco.inversion.optimisers.result import Diverged, Status
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
@@ -67,3 +69,16 @@ def test_a_speed_that_is_worked_out_from_whole_states_is_seen_too():
     with pytest.raises(ValueError, match="the velocity reaches"):
         require_range(build_equation(FLOW | {"max_speed": 0.5 * speed}), observations)
     require_range(equation, observations)
+
+
+def test_a_search_that_fails_for_a_speed_names_it_and_the_key():
+    equation, states, observations = observed(BURGERS)
+    learn = [{"name": "viscosity", "initial_guess": 0.01, "bounds": [0.005, 1.0]}]
+    config = PhysicalConfig.model_validate({"learnable_parameters": learn, "num_predict_steps": 4})
+    physics = Calibrator(equation, observations, config, num_predict_steps=4, device=torch.device("cpu"))
+    starts = 1e3 * states[:, 0]
+    targets = SyntheticTargets(starts, torch.zeros_like(states[:, 1:]), torch.tensor([0, 1]), None)
+    result = physics.update(0.5, targets)
+    assert result.status is Status.DIVERGED
+    with pytest.raises(Diverged, match=r"not finite at the start: the velocity reaches .* equation.max_speed is 6"):
+        physics.check(result)

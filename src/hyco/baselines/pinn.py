@@ -22,6 +22,7 @@ from hyco.inversion.estimate import Outcome, PhysicalEstimate
 from hyco.inversion.field_estimates import field_estimates
 from hyco.inversion.linearisation import Box
 from hyco.inversion.number_estimates import number_estimates
+from hyco.inversion.open_ranges import filled_ranges
 from hyco.losses import mean_square
 from hyco.networks.coordinate_model import CoordinateModel
 from hyco.networks.network import network_config
@@ -165,6 +166,7 @@ class _Fit:
     """The loss of a network and parameters.
 
     Attributes:
+        ranges: numbers for keys of the equation that are `auto`.
         moved: the parameters' coordinates, from their start and in units of the bounds' width, `[p]` with gradient.
     """
 
@@ -176,7 +178,8 @@ class _Fit:
         model: CoordinateModel,
         device: torch.device,
     ) -> None:
-        own = model_equation(equation, config.equation)
+        self.ranges = filled_ranges(equation, config.equation, observations, config.learnable_parameters)
+        own = model_equation(equation, {**config.equation, **self.ranges})
         self.config, self.model = config, model
         self.measured = Measured.of(observations, model)
         self.space = ParameterSpace(config.learnable_parameters, own.layout.grid)
@@ -242,6 +245,7 @@ class _Fit:
             outcome=Outcome("finished", f"{self.config.updates} updates"),
             weights=dict(self.space.weights),
             equation=self.config.equation,
+            ranges=self.ranges,
             execution=self.stepper.execution,
             evaluations=torch.empty((0, 1 + len(numbers)), dtype=torch.float64),
         )

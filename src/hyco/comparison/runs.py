@@ -52,6 +52,7 @@ FAILURES = (phi_math.NotConverged, phi_math.Diverged, FloatingPointError)
 # What is kept of a parameter's estimate.
 _KEPT = ("true", "estimate", "std", "interval", "relative_error", "pull", "identifiable")
 
+
 Record = dict[str, Any]
 Comparison = dict[str, Any]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.ranges import Bounds, Range
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import ssp_rk3
 from hyco.schemes.transport import advection, stable_rate
@@ -29,8 +30,11 @@ class VelocityConfig(EquationConfig):
 
     parameters: VelocityParameters = Field(description="true coefficients")
     form: Literal["advective", "conservative"] = Field(default="advective", description="v·∇u, or ∇·(vu)")
-    max_speed: PositiveFloat = Field(
-        description="largest |velocity component| that the step must be stable for; sets the sub-steps [length/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed",)
+    max_speed: Range = Field(
+        default="auto",
+        description="largest |velocity component| that the step must be stable for; sets the sub-steps; auto: by their "
+        "values and bounds [length/time]",
     )
 
     @model_validator(mode="after")
@@ -46,7 +50,14 @@ class VelocityConfig(EquationConfig):
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Velocity components up to `max_speed`, in both directions, are stable."""
-        return {f"velocity_{axis}": (-self.max_speed, self.max_speed) for axis in "xyz"}
+        speed = self.limit_of("max_speed")
+        return {f"velocity_{axis}": (-speed, speed) for axis in "xyz"}
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """The largest velocity component that is given or may be learnt; if that is 0, what one step is enough for."""
+        speed = max(self.largest_value(f"velocity_{axis}", bounds) for axis in self.domain)
+        single = 1 / (self.dt * stable_rate(self.grid.spacing, 1.0))
+        return {"max_speed": speed or single} if self.max_speed == "auto" else {}
 
 
 class AdvectionConfig(VelocityConfig):
@@ -91,7 +102,8 @@ class Advection(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("concentration", boundary=config.boundary),))
-        self.substeps = ceil(config.dt * stable_rate(grid.spacing, config.max_speed, max_diffusivity))
+        speed = config.range_of("max_speed")
+        self.substeps = ceil(config.dt * stable_rate(grid.spacing, speed, max_diffusivity))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,4 +115,6 @@ class Advection(Equation):
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         """The rate of change as a function of the concentration."""
         velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
-        return advection(velocity, self.layout.fields[0].walls, self._spacing, self.config.max_speed, self.config.form)
+        return advection(
+            velocity, self.layout.fields[0].walls, self._spacing, self.config.range_of("max_speed"), self.config.form
+        )

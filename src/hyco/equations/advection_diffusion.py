@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from hyco.equations.advection import Advection, VelocityConfig, VelocityParameters
 from hyco.equations.equation import FieldValue
-from hyco.schemes.transport import diffusion
+from hyco.equations.ranges import Bounds, Range
+from hyco.schemes.transport import diffusion, stable_rate
 
 
 class AdvectionDiffusionParameters(VelocityParameters):
@@ -23,14 +24,25 @@ class AdvectionDiffusionConfig(VelocityConfig):
 
     name: Literal["advection_diffusion"] = "advection_diffusion"
     parameters: AdvectionDiffusionParameters = Field(description="true coefficients")
-    max_diffusivity: PositiveFloat = Field(
-        description="largest diffusivity that the step must be stable for; sets the sub-steps [length²/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed", "max_diffusivity")
+    max_diffusivity: Range = Field(
+        default="auto",
+        description="largest diffusivity that the step must be stable for; sets the sub-steps; auto: by its value and "
+        "bounds [length²/time]",
     )
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Components up to `max_speed` and diffusivities from 0 to `max_diffusivity` are stable, together too."""
-        return {**super().parameter_limits, "diffusivity": (0.0, self.max_diffusivity)}
+        return {**super().parameter_limits, "diffusivity": (0.0, self.limit_of("max_diffusivity"))}
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """Of both, the largest that is given or may be learnt; if that is 0, what one step is enough for."""
+        numbers = super().ranges(largest, bounds)
+        if self.max_diffusivity == "auto":
+            single = 1 / (self.dt * stable_rate(self.grid.spacing, 0.0, 1.0))
+            numbers["max_diffusivity"] = self.largest_value("diffusivity", bounds) or single
+        return numbers
 
 
 class AdvectionDiffusion(Advection):
@@ -60,7 +72,7 @@ class AdvectionDiffusion(Advection):
     open_walls = False
 
     def __init__(self, config: AdvectionDiffusionConfig) -> None:
-        super().__init__(config, config.max_diffusivity)
+        super().__init__(config, config.range_of("max_diffusivity"))
 
     def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
         carried = super()._rate(parameters)

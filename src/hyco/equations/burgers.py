@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from phi import math
 from phi.math import spatial
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from hyco.equations.equation import Equation, EquationConfig
+from hyco.equations.ranges import Bounds, Range, too_fast, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import ssp_rk3
 from hyco.schemes.stencils import neighbours
@@ -20,6 +21,8 @@ from hyco.schemes.transport import UPWIND_STEPS, upwind
 # The spectral scheme: the part of the wavenumbers that products keep, so that no product is aliased, and the largest
 # (speed × wavenumber × step). Stability of the four-stage method allows 2.8, accuracy asks for less.
 _KEPT, _SPECTRAL_COURANT = 2 / 3, 1.4
+# Sub-steps while the flow crosses one cell.
+_RATES = {"upwind": UPWIND_STEPS, "spectral": _KEPT * np.pi / _SPECTRAL_COURANT}
 
 
 class BurgersParameters(BaseModel):
@@ -37,16 +40,29 @@ class BurgersConfig(EquationConfig):
     name: Literal["burgers"] = "burgers"
     boundary: Literal["periodic"] = "periodic"
     parameters: BurgersParameters = Field(description="true coefficients")
-    max_speed: PositiveFloat = Field(
-        description="largest |velocity component| that the step must be stable for; sets the sub-steps [length/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed", "max_convection")
+    max_speed: Range = Field(
+        default="auto",
+        description="largest |velocity component| that the step must be stable for; sets the sub-steps; auto: by the "
+        "states [length/time]",
     )
-    max_convection: PositiveFloat = Field(
-        default=1.0, description="largest |convection| that the step must be stable for; sets the sub-steps [1]"
+    max_convection: Range = Field(
+        default=1.0,
+        description="largest |convection| that the step must be stable for; sets the sub-steps; auto, which is the "
+        "default where max_speed is auto: by its value and bounds [1]",
     )
     scheme: Literal["upwind", "spectral"] = Field(
         default="upwind",
         description="upwind differences, or in one dimension a Fourier method for flow with every layer resolved",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _open_together(cls, keys: Any) -> Any:
+        # Who gives no speed shall not have to think of the other factor of the sub-steps either.
+        if isinstance(keys, Mapping) and keys.get("max_speed", "auto") == "auto":
+            return {"max_convection": "auto", **keys}
+        return keys
 
     @model_validator(mode="after")
     def _spectral_in_one_dimension(self) -> BurgersConfig:
@@ -58,7 +74,18 @@ class BurgersConfig(EquationConfig):
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Every viscosity ν ≥ 0 is stable: diffusion is exact. The sub-steps cover convection to `max_convection`."""
-        return {"viscosity": (0.0, float("inf")), "convection": (-self.max_convection, self.max_convection)}
+        convection = self.limit_of("max_convection")
+        return {"viscosity": (0.0, float("inf")), "convection": (-convection, convection)}
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """No velocity component ever leaves the range it starts in: the speed at the start, with some room.
+
+        Where it is not known, what one sub-step is enough for. The convection's own value and bounds; 1 if it is 0.
+        """
+        convection = self.largest_value("convection", bounds) or 1.0
+        single = 1 / (self.dt * convection * sum(_RATES[self.scheme] / h for h in self.grid.spacing))
+        numbers = {"max_speed": with_room(largest) if largest else single, "max_convection": convection}
+        return {key: numbers[key] for key in self.open_ranges}
 
 
 class Burgers(Equation):
@@ -98,12 +125,9 @@ class Burgers(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=grid.axes, boundary="periodic"),))
-        rates = {
-            "upwind": UPWIND_STEPS,
-            "spectral": _KEPT * np.pi / _SPECTRAL_COURANT,
-        }
-        rate = sum(rates[config.scheme] / h for h in grid.spacing)
-        self.convection_steps = ceil(config.dt * config.max_speed * config.max_convection * rate)
+        rate = sum(_RATES[config.scheme] / h for h in grid.spacing)
+        speed, convection = config.range_of("max_speed"), config.range_of("max_convection")
+        self.convection_steps = ceil(config.dt * speed * convection * rate)
         if config.scheme == "spectral":
             # Its sub-steps are alike, so that the stepper repeats one of them; those of the splitting share diffusion.
             self.substeps = self.convection_steps
@@ -119,12 +143,7 @@ class Burgers(Equation):
 
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not covered by the sub-steps."""
-        if largest <= self.config.max_speed:
-            return None
-        return (
-            f"the velocity reaches {largest:.3g}, but equation.max_speed is {self.config.max_speed:.3g}: "
-            "set equation.max_speed above it (more sub-steps), or generation.amplitude lower"
-        )
+        return too_fast(self.config, largest, "generation.amplitude")
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the schemes."""

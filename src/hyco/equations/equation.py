@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -47,10 +47,12 @@ class EquationConfig(BaseModel):
 
     Attributes:
         is_static: whether the problem has no time, and so no initial states.
+        range_keys: keys that say how far the step reaches and may be `auto`, see `hyco.equations.ranges`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     is_static: ClassVar[bool] = False
+    range_keys: ClassVar[tuple[str, ...]] = ()
 
     name: str = Field(description="name of the equation in the registry, or package.module:Class")
     domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")
@@ -126,6 +128,38 @@ class EquationConfig(BaseModel):
         names = type(self.parameters).model_fields
         return dict.fromkeys(names, (-math.inf, math.inf))
 
+    @property
+    def open_ranges(self) -> tuple[str, ...]:
+        """Those of `range_keys` that are `auto`."""
+        return tuple(key for key in self.range_keys if getattr(self, key) == "auto")
+
+    def ranges(self, largest: float | None, bounds: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+        """Numbers for `open_ranges`, by key; to be overridden where there may be any.
+
+        They cover the parameters of this section too, which are not refused for a range that nobody gave.
+
+        Args:
+            largest: what states reach, see `Equation.reach`; None: not known, then what costs least.
+            bounds: smallest and largest value of each parameter that is learnt.
+        """
+        return {}
+
+    def range_of(self, key: str) -> float:
+        """The number of one of `range_keys`; where it is open, the one with nothing known of states or bounds."""
+        given = getattr(self, key)
+        return float(self.ranges(None, {})[key] if given == "auto" else given)
+
+    def limit_of(self, key: str) -> float:
+        """The number of one of `range_keys` as a limit; infinite where it is open."""
+        given = getattr(self, key)
+        return math.inf if given == "auto" else float(given)
+
+    def largest_value(self, name: str, bounds: Mapping[str, tuple[float, float]]) -> float:
+        """The largest |value| of a parameter: as it is given here, and as it may be learnt."""
+        given = self.true_parameters.get(name)
+        values = [] if given is None else [float(torch.as_tensor(given, dtype=torch.float64).abs().max())]
+        return max([*values, *map(abs, bounds.get(name, ()))], default=0.0)
+
 
 # A number, or a formula of x, y and z: the value of a parameter that may vary in space.
 FieldValue = float | str
@@ -141,6 +175,7 @@ class Equation(ABC):
         field_parameters: parameters that may vary in space: they have a value in every cell. Others are numbers.
         up_to_a_constant: those of them of which only differences count.
         config: what it is made from.
+        accelerates: whether states may get faster than they start, so that their ranges are not known beforehand.
         open_walls: whether there may be walls at which nothing holds a state, as where a flow leaves the domain.
         layout: how the fields sit in a tensor `[B, C, *space]`.
         parameters: the true values, by name: a number, or `[*space]`.
@@ -151,6 +186,7 @@ class Equation(ABC):
     config_class: ClassVar[type[EquationConfig]]
     field_parameters: ClassVar[frozenset[str]] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
+    accelerates: ClassVar[bool] = False
     open_walls: ClassVar[bool] = False
     config: EquationConfig
     layout: Layout
@@ -185,6 +221,18 @@ class Equation(ABC):
             raise ValueError(
                 f"the data have {theirs}, the section equation has {own}: make the data anew, or change the section"
             )
+
+    def reach(self, states: Tensor) -> float:
+        """What the equation's ranges have to cover of states `[…, C, *space]`: by default by `reach_of`."""
+        peaks = states.abs().movedim(-1 - self.layout.grid.dimensions, 0).flatten(1).amax(dim=1)
+        return self.reach_of(peaks.tolist())
+
+    def reach_of(self, peaks: Sequence[float]) -> float:
+        """The same of states known by the largest |value| of each channel alone: by default the largest of these.
+
+        An equation whose ranges are about speeds gives a speed.
+        """
+        return max(peaks)
 
     def exceeded(self, largest: float) -> str | None:
         """Why states with values up to `largest` (absolute) exceed what the step is made for, or None."""

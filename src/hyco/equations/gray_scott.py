@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from math import ceil
+from typing import Any, ClassVar, Literal
 
 import torch
 from phi import math
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig
+from hyco.equations.ranges import Bounds, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.stencils import around
 
@@ -39,14 +41,19 @@ class GrayScottConfig(EquationConfig):
         default="periodic", description="periodic, or walls that nothing passes"
     )
     parameters: GrayScottParameters = Field(description="true coefficients")
-    substeps: PositiveInt = Field(
-        default=1, description="Euler steps from one state to the next; more admit larger diffusivities and rates"
+    range_keys: ClassVar[tuple[str, ...]] = ("substeps",)
+    substeps: PositiveInt | Literal["auto"] = Field(
+        default=1,
+        description="Euler steps from one state to the next; more admit larger diffusivities and rates; auto: as many "
+        "as the values and bounds of these and the states ask for",
     )
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Rates that the Euler step of `dt / substeps` is stable for; more substeps widen them."""
-        h = self.dt / self.substeps
+        h = self.dt / self.limit_of("substeps")
+        if h == 0:
+            return dict.fromkeys(("diffusivity_u", "diffusivity_v", "feed", "kill"), (0.0, float("inf")))
         diffusivity = _DIFFUSION / (h * 4 * sum(1 / d**2 for d in self.grid.spacing))
         rate = _SUPPLY / h
         return {
@@ -55,6 +62,17 @@ class GrayScottConfig(EquationConfig):
             "feed": (0.0, rate),
             "kill": (0.0, rate),
         }
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """As many Euler steps as are stable for all rates, and for concentrations of the states with some room."""
+        if not self.open_ranges:
+            return {}
+        largest_of = {name: self.largest_value(name, bounds) for name in type(self.parameters).model_fields}
+        stiffness = 4 * sum(1 / d**2 for d in self.grid.spacing)
+        spread = stiffness * max(largest_of["diffusivity_u"], largest_of["diffusivity_v"])
+        reaction = with_room(largest or 1.0) ** 2 + stiffness * largest_of["diffusivity_u"] + largest_of["feed"]
+        rates = (spread / _DIFFUSION, largest_of["feed"] / _SUPPLY, largest_of["kill"] / _SUPPLY, reaction / 2)
+        return {"substeps": max(1, ceil(self.dt * max(rates) * (1 + 1e-9)))}
 
 
 class GrayScott(Equation):
@@ -80,11 +98,12 @@ class GrayScott(Equation):
     """
 
     config_class = GrayScottConfig
+    accelerates = True
     config: GrayScottConfig
 
     def __init__(self, config: GrayScottConfig) -> None:
         self.config = config
-        self.dt, self.substeps = config.dt, config.substeps
+        self.dt, self.substeps = config.dt, int(config.range_of("substeps"))
         self.parameters = config.true_parameters
         grid = config.grid
         fields = tuple(FieldSpec(name, boundary=config.boundary) for name in ("u", "v"))
@@ -104,11 +123,11 @@ class GrayScott(Equation):
         """Concentrations so large that the reaction is too fast for the Euler step."""
         bound = (self._largest_reaction(self.parameters["diffusivity_u"], self.parameters["feed"]) / self._tau) ** 0.5
         # u rests at 1, whatever the bound: only values above it count.
-        if largest <= max(bound, 1.0 + 1e-9):
+        if self.config.open_ranges or largest <= max(bound, 1.0 + 1e-9):
             return None
         return (
             f"a concentration reaches {largest:.3g}, but the Euler step is made for {bound:.3g}: "
-            "set equation.substeps higher, or generation.amplitude lower"
+            "set equation.substeps higher or to auto, or generation.amplitude lower"
         )
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.ranges import Bounds, Range
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import rkl2, rkl2_reach, rkl2_stages
 from hyco.schemes.transport import diffusion, diffusion_stiffness
@@ -32,8 +33,11 @@ class HeatConfig(EquationConfig):
     parameters: HeatParameters = Field(description="true coefficients")
     form: Literal["divergence", "nondivergence"] = Field(default="divergence", description="∇·(a∇u), or a Δu")
     order: Literal[2, 4] = Field(default=2, description="order of the differences in space; 4: nondivergence only")
-    max_diffusivity: PositiveFloat = Field(
-        description="largest diffusivity that the step must be stable for; sets its stages [length²/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_diffusivity",)
+    max_diffusivity: Range = Field(
+        default="auto",
+        description="largest diffusivity that the step must be stable for; sets its stages; auto: by its value and "
+        "bounds [length²/time]",
     )
     substeps: PositiveInt = Field(default=1, description="time steps from one state to the next, at least")
 
@@ -46,7 +50,12 @@ class HeatConfig(EquationConfig):
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Diffusivities from 0 to `max_diffusivity` are stable."""
-        return {"diffusivity": (0.0, self.max_diffusivity)}
+        return {"diffusivity": (0.0, self.limit_of("max_diffusivity"))}
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """The largest diffusivity that is given or may be learnt; if that is 0, any one that costs nothing."""
+        free = 1 / (self.dt * diffusion_stiffness(1.0, self.grid.spacing, self.order))
+        return dict.fromkeys(self.open_ranges, self.largest_value("diffusivity", bounds) or free)
 
 
 class Heat(Equation):
@@ -89,7 +98,7 @@ class Heat(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("temperature", boundary=config.boundary),))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
-        stiffness = diffusion_stiffness(config.max_diffusivity, grid.spacing, config.order)
+        stiffness = diffusion_stiffness(config.range_of("max_diffusivity"), grid.spacing, config.order)
         self.substeps = max(config.substeps, ceil(config.dt * stiffness / rkl2_reach(_MOST_STAGES)))
         self.stages = rkl2_stages(config.dt / self.substeps, stiffness)
 

@@ -7,9 +7,10 @@ from math import ceil
 from typing import Any, ClassVar, Literal
 
 from phi import math
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.ranges import Bounds, Range, too_fast, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.stencils import between, neighbours, pad, varies
 
@@ -35,8 +36,10 @@ class InviscidBurgersConfig(EquationConfig):
     name: Literal["inviscid_burgers"] = "inviscid_burgers"
     boundary: Literal["periodic"] = "periodic"
     parameters: InviscidBurgersParameters = Field(default=InviscidBurgersParameters(), description="the true potential")
-    max_speed: PositiveFloat = Field(
-        description="largest |velocity| that the step describes; sets the sub-steps [length/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed",)
+    max_speed: Range = Field(
+        default="auto",
+        description="largest |velocity| that the step describes; sets the sub-steps; auto: by the states [length/time]",
     )
 
     @model_validator(mode="after")
@@ -44,6 +47,11 @@ class InviscidBurgersConfig(EquationConfig):
         if len(self.domain) > 1:
             raise ValueError("inviscid_burgers is available in one dimension (domain: x)")
         return self
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """The largest speed of the states with some room; where it is not known, what one sub-step is enough for."""
+        single = _COURANT * self.grid.spacing[0] / self.dt
+        return dict.fromkeys(self.open_ranges, with_room(largest) if largest else single)
 
 
 class InviscidBurgers(Equation):
@@ -73,6 +81,7 @@ class InviscidBurgers(Equation):
     """
 
     config_class = InviscidBurgersConfig
+    accelerates = True
     config: InviscidBurgersConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"potential"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"potential"})
@@ -85,17 +94,13 @@ class InviscidBurgers(Equation):
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=("x",), boundary="periodic"),))
         self._h = grid.spacing[0]
         self._walls = self.layout.fields[0].walls
-        self._negligible = config.max_speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
-        self.substeps = ceil(config.dt * config.max_speed / self._h / _COURANT)
+        speed = config.range_of("max_speed")
+        self._negligible = speed**2 * (_SMOOTH / grid.resolution[0]) ** 3
+        self.substeps = ceil(config.dt * speed / self._h / _COURANT)
 
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not described."""
-        if largest <= self.config.max_speed:
-            return None
-        return (
-            f"the velocity reaches {largest:.3g}, but equation.max_speed is {self.config.max_speed:.3g}: "
-            "set equation.max_speed above it (more sub-steps), or generation.amplitude or the potential lower"
-        )
+        return too_fast(self.config, largest, "generation.amplitude or the potential")
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Advance the field `velocity` by `dt / substeps`; see the class for the scheme."""
@@ -118,7 +123,7 @@ class InviscidBurgers(Equation):
         n = u.shape.get_size("x")
         cells = padded[{"x": slice(1, n + 3)}]
         left, right = between(cells + half, "x")[0], between(cells - half, "x")[1]
-        limit = self.config.max_speed
+        limit = self.config.range_of("max_speed")
         forward, backward = math.clip(left, 0.0, limit), math.clip(right, -limit, 0.0)
         # u²/2 of what moves right plus that of what moves left; beyond the limit its tangent.
         flux = forward * (left - forward / 2) + backward * (right - backward / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, pi
 from typing import Any, ClassVar, Literal
 
@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from phi import math
 from phi.math import spatial
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.ranges import Bounds, Range, too_fast, with_room
 from hyco.fields import FieldSpec, Layout
 
 # Largest |z| of the four-stage Runge-Kutta method on the imaginary axis, and the part of the wavenumbers that is kept.
@@ -37,8 +38,11 @@ class NavierStokesConfig(EquationConfig):
     boundary: Literal["periodic"] = "periodic"
     parameters: NavierStokesParameters = Field(description="true coefficients")
     mean_flow: tuple[float, float] = Field(default=(0.0, 0.0), description="mean velocity, constant [length/time]")
-    max_speed: PositiveFloat = Field(
-        description="largest |velocity component| that the step must be exact for; sets the sub-steps [length/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed",)
+    max_speed: Range = Field(
+        default="auto",
+        description="largest |velocity component| that the step must be exact for; sets the sub-steps; auto: by the "
+        "states [length/time]",
     )
 
     @model_validator(mode="after")
@@ -52,6 +56,11 @@ class NavierStokesConfig(EquationConfig):
         """Every viscosity and drag from zero on is stable: their effect is exact."""
         damping = (0.0, float("inf"))
         return {"viscosity": damping, "drag": damping, "forcing": (float("-inf"), float("inf"))}
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """The largest speed of the states with some room; where it is not known, what one sub-step is enough for."""
+        single = _RK4_IMAGINARY / (self.dt * sum(_KEPT * pi / h for h in self.grid.spacing))
+        return dict.fromkeys(self.open_ranges, with_room(largest) if largest else single)
 
 
 class NavierStokes(Equation):
@@ -79,6 +88,7 @@ class NavierStokes(Equation):
     """
 
     config_class = NavierStokesConfig
+    accelerates = True
     config: NavierStokesConfig
     field_parameters: ClassVar[frozenset[str]] = frozenset({"forcing"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"forcing"})
@@ -89,7 +99,8 @@ class NavierStokes(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("vorticity", boundary="periodic"),))
-        rate = config.max_speed * sum(_KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
+        speed = config.range_of("max_speed")
+        rate = speed * sum(_KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
         self.substeps = ceil(config.dt * rate)
         axes = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
         kx, ky = np.meshgrid(*axes, indexing="ij")
@@ -106,13 +117,15 @@ class NavierStokes(Equation):
 
     def unsuitable(self, states: Tensor) -> str | None:
         """Speeds above `max_speed` are not moved as fast as they should be."""
-        largest = float(self.velocity(states).abs().max())
-        if largest <= self.config.max_speed:
-            return None
-        return (
-            f"the velocity reaches {largest:.3g}, but equation.max_speed is {self.config.max_speed:.3g}: "
-            "set equation.max_speed above it (more sub-steps), or generation.amplitude lower"
-        )
+        return too_fast(self.config, self.reach(states), "generation.amplitude")
+
+    def reach(self, states: Tensor) -> float:
+        """The largest velocity component, of whole states."""
+        return float(self.velocity(states).abs().max())
+
+    def reach_of(self, peaks: Sequence[float]) -> float:
+        """The speed of a vortex of that vorticity as large as the domain, and the mean flow."""
+        return max(peaks) * max(self.config.grid.size) / (2 * pi) + max(map(abs, self.config.mean_flow))
 
     def velocity(self, states: Tensor) -> Tensor:
         """The velocity `[…, 2, *space]` of states `[…, 1, *space]`."""
@@ -146,7 +159,7 @@ class NavierStokes(Equation):
 
         Two real fields are the real and the imaginary part of one inverse transform.
         """
-        limit = self.config.max_speed
+        limit = self.config.range_of("max_speed")
         velocity, slope = (math.ifft(modes * factor) for factor in self._pair)
         u = math.clip(math.real(velocity) + self.config.mean_flow[0], -limit, limit)
         v = math.clip(math.imag(velocity) + self.config.mean_flow[1], -limit, limit)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from phi import math
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig
+from hyco.equations.ranges import Bounds, Range, too_fast, with_room
 from hyco.expressions import Expression, coordinates
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import RK3_REAL
@@ -48,8 +49,11 @@ class SmokeConfig(EquationConfig):
     inflow: str | None = Field(
         default=None, description="where smoke enters, a formula of x, y, z; null: a smooth spot near the bottom"
     )
-    max_speed: PositiveFloat = Field(
-        description="largest |velocity component| that the step must be exact for; sets the sub-steps [length/time]"
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed",)
+    max_speed: Range = Field(
+        default="auto",
+        description="largest |velocity component| that the step must be exact for; sets the sub-steps; auto: by the "
+        "states, and then max_viscosity null covers ν, κ and their bounds [length/time]",
     )
     max_viscosity: PositiveFloat | None = Field(
         default=None,
@@ -76,14 +80,31 @@ class SmokeConfig(EquationConfig):
         """`max_viscosity`, or what is stable in as many sub-steps as `max_speed` needs."""
         if self.max_viscosity is not None:
             return self.max_viscosity
-        convection = self.max_speed * sum(UPWIND_STEPS / h for h in self.grid.spacing)
+        return self._implied_viscosity(self.range_of("max_speed"))
+
+    def _implied_viscosity(self, speed: float) -> float:
+        convection = speed * sum(UPWIND_STEPS / h for h in self.grid.spacing)
         return convection / sum(_DIFFUSION / h**2 for h in self.grid.spacing)
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """The largest speed of the states with some room; where it is not known, what one sub-step is enough for.
+
+        `max_viscosity` too, where it is null and ν or κ would exceed what it then means.
+        """
+        if not self.open_ranges:
+            return {}
+        single = 1 / (2 * self.dt * sum(UPWIND_STEPS / h for h in self.grid.spacing))
+        speed = with_room(largest) if largest else single
+        viscosity = max(self.largest_value(name, bounds) for name in ("viscosity", "diffusivity"))
+        exceeds = self.max_viscosity is None and viscosity > self._implied_viscosity(speed)
+        return {"max_speed": speed} | ({"max_viscosity": viscosity} if exceeds else {})
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Viscosity and diffusivity up to `max_viscosity`, or less than the sub-steps for `max_speed` allow."""
         anything = (float("-inf"), float("inf"))
-        diffusion = (0.0, self.largest_viscosity)
+        limited = self.max_viscosity is not None or not self.open_ranges
+        diffusion = (0.0, self.largest_viscosity if limited else float("inf"))
         return {"buoyancy": anything, "inflow_rate": anything, "viscosity": diffusion, "diffusivity": diffusion}
 
 
@@ -114,6 +135,7 @@ class Smoke(Equation):
     """
 
     config_class = SmokeConfig
+    accelerates = True
     config: SmokeConfig
 
     def __init__(self, config: SmokeConfig) -> None:
@@ -129,7 +151,8 @@ class Smoke(Equation):
                 FieldSpec("velocity", components=grid.axes, staggered=True, boundary=self.box.velocity_boundary.plain),
             ),
         )
-        convection = config.max_speed * sum(UPWIND_STEPS / h for h in grid.spacing)
+        speed = config.range_of("max_speed")
+        convection = speed * sum(UPWIND_STEPS / h for h in grid.spacing)
         diffusion = config.largest_viscosity * sum(_DIFFUSION / h**2 for h in grid.spacing)
         self.substeps = ceil(config.dt * (convection + diffusion))
         self._up = grid.axes[-1]
@@ -137,14 +160,11 @@ class Smoke(Equation):
 
     def unsuitable(self, states: Tensor) -> str | None:
         """Speeds above `max_speed` are not moved as fast as they should be."""
-        speeds = states.unbind(-1 - self.layout.grid.dimensions)[1:]
-        largest = max(float(speed.abs().max()) for speed in speeds)
-        if largest <= self.config.max_speed:
-            return None
-        return (
-            f"the velocity reaches {largest:.3g}, but equation.max_speed is {self.config.max_speed:.3g}: "
-            "set equation.max_speed above it (more sub-steps), or generation.amplitude or the parameters lower"
-        )
+        return too_fast(self.config, self.reach(states), "generation.amplitude or the parameters")
+
+    def reach_of(self, peaks: Sequence[float]) -> float:
+        """The largest velocity component."""
+        return max(peaks[1:])
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """A few round puffs of smoke at random places in the lower part of the domain, in air at rest.
@@ -200,7 +220,7 @@ class Smoke(Equation):
     ) -> dict[str, Any]:
         """One stage: old × start + new × (state + h × its rate of change), with the velocity projected."""
         velocity = {axis: state[axis] for axis in self.layout.grid.axes}
-        limit = self.config.max_speed
+        limit = self.config.range_of("max_speed")
         rates = self.box.convection(velocity, parameters["viscosity"], limit)
         lift = self.box.to_faces(state["smoke"], self._up) * parameters["buoyancy"]
         rates[self._up] = rates[self._up] + lift

@@ -116,6 +116,8 @@ class ConfigurationHooks:
                 parse_device(parameters["device"])
             except ConfigurationError as error:
                 raise for_user(error) from error
+        if "params:equation" in pipeline.inputs() and "comparison" not in pipeline.all_outputs():
+            _fill_ranges(catalog, parameters)
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -130,6 +132,18 @@ class ConfigurationHooks:
         torch.set_num_threads(threads or self._own_threads)
         if threads is None:
             self._own_threads = None
+
+
+def _fill_ranges(catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
+    """Put numbers for ranges of the equation that are `auto`, as simulations of this seed need them.
+
+    A comparison makes simulations of several seeds, and does so itself.
+    """
+    from hyco.config import with_ranges_of_simulations
+
+    filled = with_ranges_of_simulations(parameters)
+    if filled is not parameters:
+        catalog["parameters"], catalog["params:equation"] = filled, filled["equation"]
 
 
 def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:

@@ -13,11 +13,12 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
-from hyco.inversion.data_range import require_range
+from hyco.inversion.data_range import beyond_range, require_range, warn_beyond
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
 from hyco.inversion.progress import Progress
@@ -52,6 +53,7 @@ class Calibrator:
         correction: of the physical step, learnt by a network; None: none.
 
     Attributes:
+        ranges: numbers for keys of the equation that are `auto`.
         problem: the residuals.
         model: the physical model with its current parameters.
     """
@@ -71,9 +73,11 @@ class Calibrator:
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
         self.config = config
-        own = model_equation(equation, config.equation, config.resolution)
+        self.ranges = filled_ranges(equation, config.equation, observations, config.learnable_parameters)
+        own = model_equation(equation, {**config.equation, **self.ranges}, config.resolution)
         # Its states may be on a coarser grid, which the data are not on.
-        require_range(own if own.layout.grid == observations.layout.grid else equation, observations)
+        self._on_data = own if own.layout.grid == observations.layout.grid else equation
+        require_range(self._on_data, observations)
         self.problem = InverseProblem(
             own,
             observations,
@@ -136,6 +140,10 @@ class Calibrator:
         if limit is not None:
             limited_by = "hybrid.calibration_iterations"
         result = search.run(self.model.coordinates, first=first)
+        if result.status is Status.DIVERGED:
+            starts = [self.problem.initial(self.model.coordinates[None].to(self.problem.device))[0]]
+            starts += [] if synthetic is None else [synthetic.starts]
+            result = replace(result, reason=result.reason + beyond_range(self._on_data, torch.cat(starts)))
         progress = replace(self._progress.after(result, self.problem), limited_by=limited_by)
         # A later update that gains less than is worth going on for leaves the parameters where they are: then it does
         # not matter how many of them follow.
@@ -207,6 +215,9 @@ class Calibrator:
         residuals = residual_summary(self.problem, coordinates)
         warn_of_coarse_steps(self.problem, coordinates)
         assessor.assess(coordinates)
+        if self.ranges:
+            starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
+            warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
         # With horizons the searches ended on a part of the data.
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.warn(coordinates, ends)
@@ -215,7 +226,8 @@ class Calibrator:
     @property
     def estimate(self) -> PhysicalEstimate:
         """The result so far."""
-        return current_estimate(self.problem, self.model, self._progress, self.config)
+        estimate = current_estimate(self.problem, self.model, self._progress, self.config)
+        return replace(estimate, ranges=self.ranges)
 
     def state(self) -> Bundle:
         """Everything that changes during training."""

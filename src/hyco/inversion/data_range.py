@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
+
+log = logging.getLogger(__name__)
 
 # Standard deviations of the noise that a measurement may exceed the range by.
 _NOISE = 4.0
@@ -33,6 +38,30 @@ def require_range(equation: Equation, observations: Observations) -> None:
         reason = equation.unsuitable(values[whole]) if bool(whole.any()) else None
     if reason is not None:
         raise ValueError(f"the measurements leave what the equation's step is made for: {reason}")
+
+
+def measured_in_full(observations: Observations) -> Tensor:
+    """The states that were measured in every entry, of all simulations and times, `[N, C, *space]`."""
+    layout = observations.layout
+    if not observations.on_grid:
+        return torch.empty((0, len(layout.channels), *layout.shape), dtype=torch.float64)
+    return observations.values[(observations.mask | ~layout.valid).flatten(2).all(dim=2)]
+
+
+def beyond_range(equation: Equation, states: Tensor) -> str:
+    """What to add to the word that a rollout from states `[…, C, *space]` is not finite: if they were too fast, that.
+
+    Empty where they were not.
+    """
+    finite = states[torch.isfinite(states).flatten(1).all(dim=1)]
+    reason = equation.unsuitable(finite) if len(finite) else None
+    return "" if reason is None else f": {reason}"
+
+
+def warn_beyond(equation: Equation, states: Tensor) -> None:
+    """Say so where a fitted model's own states `[N, C, *space]` leave what the step is made for."""
+    if reason := beyond_range(equation, states):
+        log.warning("The fitted model's states leave what the equation's step is made for%s", reason)
 
 
 def _less_noise(values: Tensor, allowance: Tensor) -> Tensor:

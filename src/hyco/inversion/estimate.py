@@ -128,6 +128,7 @@ class PhysicalEstimate:
         residuals: root mean square of the whitened residuals, see `residual_summary`.
         from_predictions: whether the estimate comes from an update with the network's predictions.
         equation, resolution: what the physical model assumes where it differs from the data's equation and grid.
+        ranges: numbers for keys of that equation that are `auto`.
         execution: how the equation's step was run.
         evaluations: every evaluation of the loss `[n, 1 + numbers]`, NaN where it was not finite, then the numbers.
     """
@@ -146,6 +147,7 @@ class PhysicalEstimate:
     from_predictions: bool = False
     equation: dict[str, Any] = field(default_factory=dict)
     resolution: dict[str, int] | None = None
+    ranges: dict[str, float] = field(default_factory=dict)
     execution: Execution = "auto"
     evaluations: Tensor = field(default_factory=lambda: torch.empty((0, 1), dtype=torch.float64))
 
@@ -160,6 +162,11 @@ class PhysicalEstimate:
         if name in self.fields:
             return self.fields[name]
         raise KeyError(f"{name!r} was not learnt; there are: {', '.join([*self.numbers, *self.fields])}")
+
+    @property
+    def _filled(self) -> dict[str, Any]:
+        """`ranges` as files have them: where nothing was `auto`, not at all."""
+        return {"ranges": self.ranges} if self.ranges else {}
 
     def stepper_values(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The learnt parameters as a stepper takes them: `[]`, or `[1, *space]` for a field."""
@@ -185,7 +192,7 @@ class PhysicalEstimate:
             "weights": self.weights,
             "residuals": {name: t.tolist() for name, t in self.residuals.items()},
             "from_predictions": self.from_predictions,
-            "assumed": {"equation": self.equation, "resolution": self.resolution},
+            "assumed": {"equation": self.equation, "resolution": self.resolution, **self._filled},
             "execution": self.execution,
             "evaluations": [
                 {name: value if math.isfinite(value) else None for name, value in zip(names, row, strict=True)}
@@ -211,6 +218,7 @@ class PhysicalEstimate:
             outcome=Outcome(**data["outcome"]) if data["outcome"] else None,
             equation=data["assumed"]["equation"],
             resolution=data["assumed"]["resolution"],
+            ranges=data["assumed"].get("ranges", {}),
             evaluations=evaluations,
             **{key: data[key] for key in _PLAIN},
         )
@@ -232,6 +240,7 @@ class PhysicalEstimate:
             "outcome": None if self.outcome is None else self.outcome.to_json(),
             "equation": self.equation,
             "resolution": self.resolution,
+            **self._filled,
         }
         return Bundle(tensors, metadata)
 
@@ -252,6 +261,7 @@ class PhysicalEstimate:
             outcome=None if meta["outcome"] is None else Outcome(**meta["outcome"]),
             equation=meta["equation"],
             resolution=meta["resolution"],
+            ranges=meta.get("ranges", {}),
             evaluations=tensors["evaluations"],
             **{key: meta[key] for key in _PLAIN},
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -11,9 +13,13 @@ from hyco.inversion.estimate import PhysicalEstimate
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import execution_after_training
 
+log = logging.getLogger(__name__)
+
 
 class EstimatedModel:
     """The physical model of an estimate; where that assumes another equation or a coarser grid, so does this.
+
+    Its ranges that are `auto` are those of the estimate, and wider in rollouts whose states leave them.
 
     Args:
         estimate: values of the learnt parameters; the others are the equation's.
@@ -24,16 +30,45 @@ class EstimatedModel:
 
     def __init__(self, estimate: PhysicalEstimate, equation: Equation) -> None:
         self.estimate = estimate
-        self._layout = equation.layout
-        self._equation = model_equation(equation, estimate.equation, estimate.resolution)
+        self._data, self._layout = equation, equation.layout
+        self._equation = self._with(estimate.ranges)
         self._execution = execution_after_training(estimate.execution)
 
     @torch.no_grad()
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
-        parameters = self._equation.parameter_tensors(states.dtype, states.device)
+        ranges = self._wider(self.estimate.ranges, states)
+        equation = self._equation if ranges is None else self._with(ranges)
+        while True:
+            predicted = self._rolled_out(equation, states, steps)
+            wider = self._wider(ranges or self.estimate.ranges, predicted)
+            if wider is None:
+                return predicted
+            ranges, equation = wider, self._with(wider)
+
+    def _rolled_out(self, equation: Equation, states: Tensor, steps: int) -> Tensor:
+        parameters = equation.parameter_tensors(states.dtype, states.device)
         learnt = self.estimate.stepper_values(states.dtype)
         parameters |= {name: value.to(states.device) for name, value in learnt.items()}
-        return PhysicalModel(self._equation, self._layout, self._execution, work=steps).rollout(
-            states, parameters, steps
-        )
+        model = PhysicalModel(equation, self._layout, self._execution, work=steps)
+        return model.rollout(states, parameters, steps)
+
+    def _with(self, ranges: dict[str, float]) -> Equation:
+        """The physical model's equation on its own grid."""
+        return model_equation(self._data, {**self.estimate.equation, **ranges}, self.estimate.resolution)
+
+    def _wider(self, ranges: dict[str, float], states: Tensor) -> dict[str, float] | None:
+        """Ranges for states `[…, C, *space]` that leave the present ones; None where they do not, or none is open."""
+        if not ranges or not bool(torch.isfinite(states).all()):
+            return None
+        # On the grid of the data, which the states are on.
+        reason = model_equation(self._data, {**self.estimate.equation, **ranges}).unsuitable(states)
+        if reason is None:
+            return None
+        own = model_equation(self._data, self.estimate.equation)
+        needed = own.config.ranges(own.reach(states), {})
+        wider = {key: max(value, needed.get(key, value)) for key, value in ranges.items()}
+        if wider == ranges:
+            return None
+        log.info("A prediction leaves the range of the data (%s): it has more sub-steps.", reason.split(":")[0])
+        return wider

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from hyco.grid import Grid
 
+# How far beyond its first guess a parameter without bounds may be expected.
+_ROOM = 10.0
+
 
 class Prior(BaseModel):
     """A Gaussian prior of a number: what is known of it before the measurement."""
@@ -138,6 +141,18 @@ class Learnable(BaseModel):
     def true_numbers(self, true: float | Tensor | None) -> dict[str, float]:
         """True values of those numbers, where they are known."""
         return {}
+
+    def expected(self, grid: Grid) -> tuple[float, float]:
+        """Smallest and largest value to be expected: the bounds, else up to ten times the first guess.
+
+        It says what an equation's ranges that are `auto` have to cover, see `hyco.equations.ranges`.
+        """
+        bounds: tuple[float, float] | None = getattr(self, "bounds", None)
+        if bounds is not None:
+            return bounds
+        guess = self.value(self.coordinates(grid).guess, grid)
+        largest = _ROOM * float(guess.abs().max())
+        return -largest, largest
 
     def check(self, limits: tuple[float, float], grid: Grid) -> tuple[str, str] | None:
         """What does not fit to the equation's limits or the grid: the key, and why; or None."""

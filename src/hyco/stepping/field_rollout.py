@@ -9,6 +9,8 @@ from phi import math
 from phi.math import batch
 
 from hyco.equations.equation import Equation
+from hyco.equations.ranges import covering
+from hyco.fields import to_tensor
 
 
 def physical_rollout(
@@ -20,10 +22,16 @@ def physical_rollout(
         fields: the initial state, Fields by name (`{"velocity": …}` for Burgers).
         parameters: floats or PhiML tensors by name.
 
+    Ranges of the equation that are `auto` cover the initial state, and parameters that are floats.
+
     Returns:
         Fields by name with a dimension `batch("time")` of `num_predict_steps` states after the initial one.
     """
     state = dict(fields)
+    if equation.config.open_ranges:
+        given = {name: (float(v), float(v)) for name, v in parameters.items() if isinstance(v, int | float)}
+        dims = tuple(dict.fromkeys(name for field in state.values() for name in field.values.shape.batch.names))
+        equation = covering(equation, equation.reach(to_tensor(state, equation.layout, dims)), given)
     states: dict[str, list[Any]] = {name: [] for name in state}
     for _ in range(num_predict_steps):
         for _ in range(equation.substeps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, f
 from torch import Tensor
 
 from hyco.equations.equation import Equation
+from hyco.equations.ranges import covering
 from hyco.expressions import Expression
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
@@ -59,23 +61,64 @@ def initial_states(equation: Equation, config: GenerationConfig, seed: int) -> T
     return starts
 
 
-@torch.no_grad()
 def simulate(equation: Equation, starts: Tensor, steps: int, execution: Execution = "auto") -> Tensor:
     """Trajectories `[S, steps + 1, C, *space]` from initial states `[S, C, *space]`, true parameters.
+
+    Ranges of the equation that are `auto` follow the states, see `simulated`.
 
     Raises:
         FloatingPointError: a simulation is not finite.
         ValueError: the states leave the range that the equation's step is made for.
     """
+    return simulated(equation, starts, steps, execution)[1]
+
+
+def simulated(
+    equation: Equation,
+    starts: Tensor,
+    steps: int,
+    execution: Execution = "auto",
+    *,
+    parameters: Mapping[str, Tensor] | None = None,
+) -> tuple[Equation, Tensor]:
+    """The same, and the equation that made them: with numbers for its ranges that are `auto`.
+
+    They cover the initial states. Where the states leave them (a force may speed a flow up) the simulations are made
+    again, with ranges that cover what was reached.
+
+    Args:
+        parameters: values in the place of the true ones, as a `Stepper` takes them.
+
+    Raises:
+        FloatingPointError, ValueError: see `simulate`.
+    """
+    own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
+    while True:
+        trajectories = _trajectories(own, starts, steps, execution, parameters or {})
+        reason = own.unsuitable(trajectories)
+        if reason is None:
+            return own, trajectories
+        wider = covering(equation, equation.reach(trajectories))
+        if wider.config == own.config:  # so it is where no range is open
+            raise ValueError(reason)
+        own = wider
+
+
+@torch.no_grad()
+def _trajectories(
+    equation: Equation, starts: Tensor, steps: int, execution: Execution, given: Mapping[str, Tensor]
+) -> Tensor:
+    """One attempt.
+
+    Raises:
+        FloatingPointError: a simulation is not finite.
+    """
     stepper = Stepper(equation, execution, work=steps)
-    parameters = equation.parameter_tensors(starts.dtype, starts.device)
+    parameters = {**equation.parameter_tensors(starts.dtype, starts.device), **given}
     states = rollout(stepper.bind(starts, parameters), starts, steps)
     trajectories = torch.cat([starts[:, None], states], dim=1)
     if not torch.isfinite(trajectories).all():
         raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
-    reason = equation.unsuitable(trajectories)
-    if reason is not None:
-        raise ValueError(reason)
     return trajectories
 
 

@@ -83,6 +83,12 @@ class Stepper:
         self.names = tuple(sorted(equation.parameters))
         self.execution: Execution = execution
         self.work = work
+        if hasattr(equation, "config") and equation.config.open_ranges:
+            log.warning(
+                "%s of the equation is auto and nothing is known of the states: the step is made for what costs least. "
+                "See hyco.equations.ranges.covering.",
+                " and ".join(equation.config.open_ranges),
+            )
         if execution == "compiled" and not _has_compiler():
             log.warning("No C++ compiler found: the step runs traced, not compiled.")
             self.execution = "traced"

@@ -1,0 +1,100 @@
+"""Ranges of an equation that are `auto`, for a fit: from what was measured and what is learnt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.equations.registry import model_equation
+from hyco.inversion.data_range import measured_in_full
+from hyco.observations import Observations
+from hyco.observations.statistics import all_but_channels
+from hyco.parameters import Learnable
+from hyco.stepping.generation import simulated
+from hyco.stepping.ranges import expected_bounds
+
+log = logging.getLogger(__name__)
+
+# What states may reach between the measurements, over what was measured, where the state at t = 0 is not known.
+_UNSEEN = 1.5
+# A given value that is not used, so far beyond what is learnt, is a slip that costs time.
+_FAR = 4.0
+
+
+def filled_ranges(
+    equation: Equation, overrides: Mapping[str, Any], observations: Observations, learnable: Sequence[Learnable]
+) -> dict[str, Any]:
+    """Numbers for the open ranges of a physical model's equation, by key; nothing where none is open.
+
+    They cover the states that were measured of any simulation, noise and all, and the bounds of what is learnt (ten
+    times the first guess of what has none). Where a flow may speed up, and only its start is known in full, they cover
+    the simulation with the first guesses too.
+
+    Args:
+        equation: that of the data.
+        overrides: what the physical model assumes of it, `physical.equation`.
+        observations: what was measured.
+        learnable: the unknown parameters.
+    """
+    own = model_equation(equation, overrides)
+    if not own.config.open_ranges:
+        return {}
+    grid = own.layout.grid
+    bounds = expected_bounds(learnable, grid)
+    largest = _measured_reach(own, observations)
+    if own.accelerates and observations.initial_known and not len(measured_in_full(observations)):
+        largest = max(largest, _guessed_reach(own, observations, learnable))
+    ranges = own.config.ranges(largest, bounds)
+    for name, learnt in bounds.items():
+        given = own.config.largest_value(name, {})
+        matters = own.config.ranges(largest, bounds | {name: (0.0, 2 * given)}) != ranges
+        if matters and given > _FAR * max(map(abs, learnt)):
+            log.warning(
+                "equation.parameters.%s is %.3g, far beyond what is learnt, and costs time: ranges that are auto cover "
+                "it. Give a value within the bounds.",
+                name,
+                given,
+            )
+    log.info("Ranges that are auto: %s.", ", ".join(f"{key} {value:.4g}" for key, value in ranges.items()))
+    return ranges
+
+
+def _measured_reach(equation: Equation, observations: Observations) -> float:
+    """What the measurements say that states reach."""
+    seen = equation.reach_of(_peaks(observations.values, observations.mask))
+    whole = [measured_in_full(observations)]
+    if observations.initial_state != "observed":  # else they are a guess
+        whole += [s for s in (observations.initial_states, observations.test_initial_states) if s is not None]
+    whole = [states for states in whole if len(states)]
+    room = 1.0 if observations.initial_known else _UNSEEN
+    if not whole:
+        return room * seen
+    states = torch.cat(whole)
+    known, first = equation.reach(states), equation.reach_of(_peaks(states[:, None], torch.ones_like(states[:, None])))
+    if seen <= first:
+        return known
+    # Measurements of parts say how much larger states become than those that are known in full.
+    return room * (max(seen, known) if first == 0 else known * seen / first)
+
+
+def _peaks(values: Tensor, mask: Tensor) -> list[float]:
+    """The largest |value| of each channel of `[S, T, C, …]`, of those that were measured."""
+    peaks: list[float] = (values.abs() * mask).amax(dim=all_but_channels(values)).tolist()
+    return peaks
+
+
+def _guessed_reach(equation: Equation, observations: Observations, learnable: Sequence[Learnable]) -> float:
+    """What states reach from the known initial states with the first guesses."""
+    grid = equation.layout.grid
+    guesses = {p.name: p.value(p.coordinates(grid).guess, grid) for p in learnable}
+    parameters = {name: value[None] if value.ndim else value for name, value in guesses.items()}
+    try:
+        _, states = simulated(equation, observations.initial_states, observations.steps, parameters=parameters)
+    except FloatingPointError:
+        return 0.0  # the search will say so
+    return equation.reach(states)
