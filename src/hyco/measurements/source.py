@@ -40,15 +40,16 @@ def suggestion(name: str, names: Sequence[str]) -> str:
 def _format(path: Path, config: MeasurementsConfig) -> Format:
     if not path.exists():
         raise MeasurementError(f"there is no such file{_neighbour(path)}")
-    if not path.is_file():
-        raise MeasurementError("is no file")
     endings = ", ".join(FORMATS)
-    if config.format in ("pdebench", "the_well") or path.suffix.lower() == ".zarr":
-        what = path.suffix.lower().lstrip(".") if config.format in ("auto", "table", "array") else config.format
-        raise MeasurementError(f"the layout {what} cannot be read yet; what can be read: {endings}")
-    if path.suffix.lower() not in FORMATS:
+    if config.format in ("pdebench", "the_well"):
+        raise MeasurementError(f"the layout {config.format} cannot be read yet; what can be read: {endings}")
+    found = FORMATS.get(path.suffix.lower())
+    if path.is_dir() and (found is None or not found.is_folder):
+        raise MeasurementError("is no file, and a folder is read only as a store of Zarr, whose name ends in .zarr")
+    if found is None:
         raise MeasurementError(f"files that end in {path.suffix or 'nothing'!r} cannot be read; allowed: {endings}")
-    found = FORMATS[path.suffix.lower()]
+    if found.is_folder and not path.is_dir():
+        raise MeasurementError("is no folder, which a store of Zarr has to be; unpack it")
     if config.format not in ("auto", found.kind):
         raise MeasurementError(f"format is {config.format}, but {path.suffix} is of kind {found.kind}: say auto")
     return found

@@ -10,12 +10,14 @@ from hyco.measurements.formats.matlab import MATLAB
 from hyco.measurements.formats.netcdf import NETCDF
 from hyco.measurements.formats.numpy_files import NPY, NPZ
 from hyco.measurements.formats.parquet import PARQUET
+from hyco.measurements.formats.zarr_store import ZARR
 
 # By the ending of a file's name.
 FORMATS: dict[str, Format] = {
     ".csv": CSV,
     ".parquet": PARQUET,
     ".nc": NETCDF,
+    ".zarr": ZARR,
     ".h5": HDF5,
     ".hdf5": HDF5,
     ".mat": MATLAB,

@@ -36,7 +36,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Format:
-    """A file format.
+    """A file format, or a layout of one.
 
     Attributes:
         kind: table (a measurement is a row) or array (values on a grid of times and positions, or lists of equal
@@ -46,12 +46,14 @@ class Format:
             and the attribute `first_row` says which number the first row has in the file.
         free_simulation: whether `simulation` may be a name that the file does not have, of the axis of the arrays
             that neither times nor positions explain.
+        is_folder: whether it is a folder, no file.
     """
 
     kind: Literal["table", "array"]
     names: Callable[[Path], tuple[str, ...]]
     read: Callable[[Path, Wanted], xr.Dataset]
     free_simulation: bool = False
+    is_folder: bool = False
 
 
 def dataset_of(frame: pd.DataFrame, names: Iterable[str], first_row: int) -> xr.Dataset:
