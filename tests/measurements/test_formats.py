@@ -208,5 +208,5 @@ def test_no_pickled_object_of_a_store_is_read(tools, equation, tmp_path):
         group[name].attrs["_ARRAY_DIMENSIONS"] = ["row"]
     meta = tmp_path / "mine.zarr" / "u" / ".zarray"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"compressor": {"id": "pickle"}}))
-    with pytest.raises(hyco.MeasurementError, match="pickled Python objects"):
+    with pytest.raises(hyco.MeasurementError, match="pickle"):
         hyco.read_measurements(tmp_path / "mine.zarr", equation, tools.SECTION, tools.TRAIN)

@@ -84,7 +84,12 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
 
 
 def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
-    """Which simulation each entry belongs to, by the order of the labels, -1 where there is none; and how many."""
+    """Which simulation each entry belongs to, by the order of the labels, -1 where there is none; and how many.
+
+    Where the attribute `count` says how many the file has, the labels are their numbers, and some may not be there.
+    """
+    if "count" in variable.attrs:
+        return variable.to_numpy().astype(np.int64), int(variable.attrs["count"])
     codes, known = pd.factorize(variable.to_numpy().ravel(), sort=True)
     return codes.astype(np.int64).reshape(variable.shape), len(known)
 

@@ -20,7 +20,7 @@ from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, mistakes
 from hyco.measurements.source import load
 from hyco.measurements.steps import steps_of
-from hyco.measurements.suspicions import warn_of_oddities
+from hyco.measurements.suspicions import warn_of_boundary, warn_of_oddities
 from hyco.observations import ObservationConfig, Observations
 from hyco.observations.checks import MeasurementError
 from hyco.observations.config import InitialState
@@ -50,7 +50,9 @@ def read(config: MeasurementsConfig, target: Target, observation: ObservationCon
 
 def _read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
     layout, simulations = target.layout, [*observation.train_sim, *observation.val_sim]
-    rows = rows_of(load(Path(config.file), config), config, layout)
+    dataset = load(Path(config.file), config, [*simulations, *observation.test_sim])
+    warn_of_boundary(dataset, config, layout)
+    rows = rows_of(dataset, config, layout)
     _check_simulations([*simulations, *observation.test_sim], rows, config)
     tested = of_simulations(rows, observation.test_sim)
     rows = of_simulations(rows, simulations)
@@ -108,8 +110,9 @@ def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig)
     unused = sorted(set(range(rows.simulations)) - set(asked))
     if unused:
         count = int(np.isin(rows.simulation, unused).sum())
-        text = "%s: %s: %d measurements of %d of %d simulations are in none of train_sim, val_sim and test_sim"
-        log.warning(text, config.file, config.simulation, count, len(unused), rows.simulations)
+        what = f"{count} measurements of " if count else ""  # a layout may leave them out
+        text = "%s: %s: %s%d of %d simulations are in none of train_sim, val_sim and test_sim"
+        log.warning(text, config.file, config.simulation, what, len(unused), rows.simulations)
 
 
 def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layout: Layout) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
@@ -33,6 +34,16 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
     if len(again):
         text = "%s: %s: %d measurements repeat earlier ones to the last digit, the first here: are they copies?"
         log.warning(text, config.file, rows.place(int(again[0])), len(again))
+
+
+def warn_of_boundary(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> None:
+    """Log a line for each axis that is periodic in the equation or by the file's `boundary`, but not in both."""
+    kinds: dict[str, str] = dataset.attrs.get("boundary", {})
+    for axis, periodic in zip(layout.grid.axes, layout.periodic, strict=True):
+        kind = kinds.get(config.axes[axis].rpartition("/")[2])
+        if kind is not None and (kind == "periodic") != periodic:
+            text = "%s: the file says that %s is %s, the equation's boundary is %speriodic"
+            log.warning(text, config.file, axis, kind, "" if periodic else "not ")
 
 
 def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[str]:

@@ -11,6 +11,8 @@ import pandas as pd
 import xarray as xr
 
 ROW = "row"
+# The dimension of trajectories, where a layout has one without a name.
+SIMULATION = "simulation"
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class Wanted:
         simulation: of what tells trajectories apart, or None.
         coordinates: of times, then positions in the order of the axes.
         quantities: of values and standard deviations.
+        trajectories: those that are needed, counted from 0; None: all. A format that can leave out the others does.
     """
 
     simulation: str | None
     coordinates: tuple[str, ...]
     quantities: tuple[str, ...]
+    trajectories: tuple[int, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,6 +50,8 @@ class Format:
             and the attribute `first_row` says which number the first row has in the file.
         free_simulation: whether `simulation` may be a name that the file does not have, of the axis of the arrays
             that neither times nor positions explain.
+        any_simulation: whether it may be any word, since the layout has an axis of trajectories that has no name.
+        recognised: of a layout, whether a file has it.
         is_folder: whether it is a folder, no file.
     """
 
@@ -53,6 +59,8 @@ class Format:
     names: Callable[[Path], tuple[str, ...]]
     read: Callable[[Path, Wanted], xr.Dataset]
     free_simulation: bool = False
+    any_simulation: bool = False
+    recognised: Callable[[Path], bool] | None = None
     is_folder: bool = False
 
 
