@@ -50,9 +50,7 @@ def read(config: MeasurementsConfig, target: Target, observation: ObservationCon
 
 def _read(config: MeasurementsConfig, target: Target, observation: ObservationConfig) -> Observations:
     layout, simulations = target.layout, [*observation.train_sim, *observation.val_sim]
-    dataset = load(Path(config.file), config, [*simulations, *observation.test_sim])
-    warn_of_boundary(dataset, config, layout)
-    rows = rows_of(dataset, config, layout)
+    rows = _rows([*simulations, *observation.test_sim], config, layout)
     _check_simulations([*simulations, *observation.test_sim], rows, config)
     tested = of_simulations(rows, observation.test_sim)
     rows = of_simulations(rows, simulations)
@@ -89,6 +87,12 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
         test_initial_states=start.test_states,
         interpolation=observation.interpolation,
     )
+
+
+def _rows(needed: list[int], config: MeasurementsConfig, layout: Layout) -> Rows:
+    dataset = load(Path(config.file), config, needed)
+    warn_of_boundary(dataset, config, layout)
+    return rows_of(dataset, config, layout)
 
 
 def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig) -> None:

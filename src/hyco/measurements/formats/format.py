@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
 import xarray as xr
 
 ROW = "row"
+# The attribute of a variable whose entries are indices, -1 where missing, with what they stand for: text or dates.
+DISTINCT = "distinct"
 # The dimension of trajectories, where a layout has one without a name.
 SIMULATION = "simulation"
 
@@ -62,9 +63,3 @@ class Format:
     any_simulation: bool = False
     recognised: Callable[[Path], bool] | None = None
     is_folder: bool = False
-
-
-def dataset_of(frame: pd.DataFrame, names: Iterable[str], first_row: int) -> xr.Dataset:
-    """Columns of a table as a dataset."""
-    columns = {name: (ROW, frame[name].to_numpy()) for name in names}
-    return xr.Dataset(columns, attrs={"first_row": first_row})
