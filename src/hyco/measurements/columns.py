@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from hyco.measurements.formats import texts
 from hyco.measurements.formats.format import DISTINCT, ROW
 from hyco.observations.checks import MeasurementError
 
@@ -31,11 +32,11 @@ def numbers(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """
     variable = dataset[name]
     values = variable.to_numpy()
-    if (texts := _texts(variable)) is not None:
-        codes, distinct = texts
-        converted = pd.to_numeric(distinct, errors="coerce")
-        _refuse(dataset, name, codes, distinct, converted.isna(), "not a number")
-        values = np.append(converted.to_numpy(dtype=np.float64), np.nan)[codes]
+    if (coded := _texts(variable)) is not None:
+        codes, distinct = coded
+        converted, wrong = texts.converted(distinct)
+        _refuse(dataset, name, codes, distinct, wrong, "not a number")
+        values = np.append(converted, np.nan)[codes]
     elif values.dtype.kind in "mMcb":
         raise MeasurementError(f"{name} must hold real numbers, it has {values.dtype}")
     result = values.astype(np.float64, copy=False)
@@ -58,7 +59,7 @@ def _texts(variable: xr.DataArray) -> tuple[NDArray[np.int64], pd.Series[Any]] |
         codes = flat.reshape(codes.shape)
     else:
         return None
-    return codes, pd.Series(distinct, dtype=object).map(_blank_to_missing)
+    return codes, pd.Series(distinct, dtype=object).map(texts.blank_to_missing)
 
 
 def _refuse(
@@ -66,21 +67,18 @@ def _refuse(
     name: str,
     codes: NDArray[np.int64],
     distinct: pd.Series[Any],
-    failed: pd.Series[Any],
-    what: str,
+    wrong: NDArray[np.int64],
+    wanted: str,
 ) -> None:
     """Refuse the first entry that could not be converted.
 
     Raises:
         MeasurementError: there is one.
     """
-    wrong = np.flatnonzero((failed & distinct.notna()).to_numpy())
-    if not len(wrong):
-        return
-    entry = int(np.flatnonzero(np.isin(codes, wrong))[0])
-    text = distinct.iloc[int(codes.flat[entry])]
-    hint = "; decimals need a point" if _with_comma(str(text)) else ""
-    raise MeasurementError(f"{name}, {_at(dataset, name, entry)}: {text!r} is {what}{hint}")
+    if len(wrong):
+        entry = int(np.flatnonzero(np.isin(codes, wrong))[0])
+        text = texts.refusal(distinct.iloc[int(codes.flat[entry])], wanted)
+        raise MeasurementError(f"{name}, {_at(dataset, name, entry)}: {text}")
 
 
 def resolution(dataset: xr.Dataset, name: str) -> float:
@@ -124,8 +122,8 @@ def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
     """
     if "count" in variable.attrs:
         return variable.to_numpy().astype(np.int64), int(variable.attrs["count"])
-    if (texts := _texts(variable)) is not None:
-        codes, distinct = texts
+    if (coded := _texts(variable)) is not None:
+        codes, distinct = coded
         order, known = pd.factorize(distinct, sort=True)
         return np.append(order, -1).astype(np.int64)[codes], len(known)
     flat, numbers = pd.factorize(variable.to_numpy().ravel(), sort=True)
@@ -135,16 +133,17 @@ def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
 def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
     """The entries as dates without a time zone; None where they are numbers."""
     values = dataset[name].to_numpy()
-    if (texts := _texts(dataset[name])) is None:
+    if (coded := _texts(dataset[name])) is None:
         if values.dtype.kind == "m":
             raise MeasurementError(f"{name} holds durations: write them as numbers")
         return pd.Series(values.ravel()) if values.dtype.kind == "M" else None
-    codes, distinct = texts
+    codes, distinct = coded
     given = distinct.dropna()
     if not len(given) or _is_number(given.iloc[0]):
         return None
     dates = pd.to_datetime(distinct, errors="coerce", utc=True, format=None if _are_dates(given) else "ISO8601")
-    _refuse(dataset, name, codes, distinct, dates.isna(), "neither a number nor a date such as 2024-05-31 13:00")
+    wrong = np.flatnonzero((dates.isna() & distinct.notna()).to_numpy())
+    _refuse(dataset, name, codes, distinct, wrong, "neither a number nor a date such as 2024-05-31 13:00")
     each = pd.concat([dates.dt.tz_convert(None), pd.Series([pd.NaT])]).to_numpy()
     return pd.Series(each[codes.ravel()])
 
@@ -162,17 +161,7 @@ def _number(start: float | str | None) -> float:
 
 def _is_number(entry: object) -> bool:
     """Whether an entry is a number, or was meant to be one."""
-    return bool(pd.notna(pd.to_numeric(entry, errors="coerce"))) or _with_comma(str(entry))  # type: ignore[call-overload]
-
-
-def _blank_to_missing(value: object) -> object:
-    value = value.decode() if isinstance(value, bytes) else value
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _with_comma(text: str) -> bool:
-    head, comma, tail = text.strip().partition(",")
-    return bool(comma) and head.lstrip("+-").isdigit() and tail.isdigit()
+    return bool(pd.notna(pd.to_numeric(entry, errors="coerce"))) or texts.with_comma(str(entry))  # type: ignore[call-overload]
 
 
 def _at(dataset: xr.Dataset, name: str, entry: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -59,14 +58,15 @@ def _read(path: Path, wanted: Wanted) -> xr.Dataset:
             raise MeasurementError(f"{names.count(name)} columns have the name {name!r}: rename all but one")
     columns = {names.index(name): name for name in wanted.names}
 
-    def parts(**types: Any) -> Iterator[pd.DataFrame]:
-        for frame in _parts(path, separator, len(names), **types):
+    def parts(*written: str) -> Iterator[pd.DataFrame]:
+        types: dict[int, type] = {names.index(name): object for name in written}
+        for frame in _parts(path, separator, len(names), types):
             yield frame[list(columns)].rename(columns=columns)
 
-    return collected(parts(), wanted.names, _FIRST_ROW, as_text=lambda name: parts(dtype={names.index(name): object}))
+    return collected(parts, wanted, _FIRST_ROW)
 
 
-def _parts(path: Path, separator: str, width: int, **types: Any) -> Iterator[pd.DataFrame]:
+def _parts(path: Path, separator: str, width: int, types: dict[int, type]) -> Iterator[pd.DataFrame]:
     """The table in parts, with its columns numbered.
 
     All of them, though some are not needed: pandas counts the fields of a row only where it reads them all.
@@ -86,7 +86,7 @@ def _parts(path: Path, separator: str, width: int, **types: Any) -> Iterator[pd.
             skip_blank_lines=False,  # so that rows keep their numbers
             low_memory=False,
             chunksize=PART,
-            **types,
+            dtype=types,
         ) as reader:
             for frame in reader:
                 if not isinstance(frame.index, pd.RangeIndex):

@@ -33,7 +33,7 @@ def _parts(path: Path, names: list[str]) -> Iterator[pd.DataFrame]:
 
 def _read(path: Path, wanted: Wanted) -> xr.Dataset:
     names = list(wanted.names)
-    return collected(_parts(path, names), wanted.names, first_row=1, as_text=lambda name: _parts(path, [name]))
+    return collected(lambda *name: _parts(path, list(name) or names), wanted, first_row=1)
 
 
 PARQUET = Format(kind="table", names=_names, read=_read)

@@ -10,38 +10,40 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from hyco.measurements.formats.format import DISTINCT, ROW
+from hyco.measurements.formats import texts
+from hyco.measurements.formats.format import DISTINCT, ROW, Wanted
+from hyco.observations.checks import MeasurementError
 
 # Rows of a part.
 PART = 250_000
 
 
-def collected(
-    parts: Iterable[pd.DataFrame],
-    names: tuple[str, ...],
-    first_row: int,
-    as_text: Callable[[str], Iterable[pd.DataFrame]],
-) -> xr.Dataset:
+def collected(parts: Callable[..., Iterable[pd.DataFrame]], wanted: Wanted, first_row: int) -> xr.Dataset:
     """Columns of a table as a dataset.
 
     Args:
-        parts: of the table, with these columns.
-        names: of the columns.
+        parts: reads the table, with the columns that are wanted; or, given the name of one, its entries as they are
+            written.
+        wanted: the names of columns.
         first_row: which number the first row has in the file.
-        as_text: reads one column again, its entries as they are written, where some parts of it are numbers and others
-            are not.
+
+    Raises:
+        MeasurementError: a column has numbers, but not everywhere.
     """
-    columns = {name: _Column() for name in names}
-    for frame in parts:
+    columns = {name: _Column() for name in wanted.names}
+    for frame in parts():
         for name, column in columns.items():
             column.append(frame[name])
     variables = {}
-    for name in names:
+    for name in wanted.names:
         column = columns.pop(name)
-        if column.is_mixed:
+        if column.is_mixed and name == wanted.simulation:
             column = _Column()
-            for frame in as_text(name):
+            for frame in parts(name):
                 column.append(frame[name].astype(object))
+        if column.is_mixed and (wrong := column.settle()):
+            entry, text = wrong
+            raise MeasurementError(f"{name}, row {first_row + entry}: {texts.refusal(text, 'not a number')}")
         variables[name] = (ROW, column.joined(), column.attributes)
     return xr.Dataset(variables, attrs={"first_row": first_row})
 
@@ -51,13 +53,13 @@ class _Column:
 
     def __init__(self) -> None:
         self._parts: list[NDArray[Any]] = []
-        self._kinds: set[str] = set()
+        self._is_text: list[bool] = []
         self._number: dict[Any, int] = {}
 
     def append(self, part: pd.Series[Any]) -> None:
         values = np.asarray(part.to_numpy())
-        self._kinds.add(values.dtype.kind)
-        self._parts.append(values if values.dtype.kind != "O" else self._numbered(values))
+        self._is_text.append(values.dtype.kind == "O")
+        self._parts.append(self._numbered(values) if self._is_text[-1] else values)
 
     def _numbered(self, values: NDArray[Any]) -> NDArray[np.int32]:
         try:
@@ -70,14 +72,36 @@ class _Column:
     @property
     def is_mixed(self) -> bool:
         """Whether some parts are numbers and others are not."""
-        return len(self._kinds) > 1 and not self._kinds <= {*"iuf"}
+        return len({*self._is_text}) > 1 or len({part.dtype.kind for part in self._parts} - {*"iuf"}) > 1
+
+    def settle(self) -> tuple[int, object] | None:
+        """Make all parts texts or all numbers, as nearly all entries are; the first entry that this fails for."""
+        numbers = [part for part, is_text in zip(self._parts, self._is_text, strict=True) if not is_text]
+        if all(part.dtype.kind == "f" and np.isnan(part).all() for part in numbers):
+            pairs = zip(self._parts, self._is_text, strict=True)
+            self._parts = [part if is_text else np.full(len(part), -1, dtype=np.int32) for part, is_text in pairs]
+            self._is_text = [True] * len(self._parts)
+            return None
+        distinct = pd.Series(list(self._number), dtype=object).map(texts.blank_to_missing)
+        values, wrong = texts.converted(distinct)
+        first = 0
+        for i, part in enumerate(self._parts):
+            if self._is_text[i]:
+                bad = np.flatnonzero(np.isin(part, wrong))
+                if len(bad):
+                    return first + int(bad[0]), distinct.iloc[int(part[bad[0]])]
+                self._parts[i], self._is_text[i] = np.append(values, np.nan)[part], False
+            elif part.dtype.kind not in "iuf":
+                return first, str(part[0])
+            first += len(part)
+        return None
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Of the variable: what the indices stand for."""
         distinct = np.empty(len(self._number), dtype=object)
         distinct[:] = list(self._number)
-        return {DISTINCT: distinct} if "O" in self._kinds else {}
+        return {DISTINCT: distinct} if any(self._is_text) else {}
 
     def joined(self) -> NDArray[Any]:
         """All parts, of which this object then has none any more."""
