@@ -72,7 +72,9 @@ class _Column:
     @property
     def is_mixed(self) -> bool:
         """Whether some parts are numbers and others are not."""
-        return len({*self._is_text}) > 1 or len({part.dtype.kind for part in self._parts} - {*"iuf"}) > 1
+        pairs = zip(self._parts, self._is_text, strict=True)
+        kinds = {"text" if is_text else part.dtype.kind for part, is_text in pairs}
+        return len(kinds) > 1 and not kinds <= {*"iuf"}
 
     def settle(self) -> tuple[int, object] | None:
         """Make all parts texts or all numbers, as nearly all entries are; the first entry that this fails for."""
