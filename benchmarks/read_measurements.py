@@ -114,14 +114,14 @@ def main() -> None:
                 write = pyarrow.csv.write_csv if ending == "csv" else pyarrow.parquet.write_table
                 write(table(arguments.rows, kind), path)
                 found = measured(path, arguments.rows, kind)
-                lines.append(
-                    f"| {kind}, .{ending} | {path.stat().st_size / 1e6:.0f} | {found['values']} | {found['seconds']:.1f} "
-                    f"| {found['peak'] / 1000:.2f} | {found['before'] / 1000:.2f} |"
-                )
+                size, gigabytes = path.stat().st_size / 1e6, [found[key] / 1000 for key in ("peak", "before")]
+                what = f"| {kind}, .{ending} | {size:.0f} | {found['values']} | {found['seconds']:.1f} |"
+                lines.append(f"{what} {gigabytes[0]:.2f} | {gigabytes[1]:.2f} |")
                 print(lines[-1], flush=True)
                 path.unlink()
     if arguments.write:
-        words = f"{described(__doc__)}\n\nMachine: {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}."
+        machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+        words = f"{described(__doc__)}\n\nMachine: {machine}."
         command = f"python benchmarks/read_measurements.py --rows {arguments.rows}"
         write_page(arguments.write, "Reading measurements", words, [command], "\n".join(lines))
 

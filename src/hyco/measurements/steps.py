@@ -14,6 +14,9 @@ _TOLERANCE = 1e-6
 # A common divisor that needs more steps than this is rounding.
 _MOST_STEPS = 100_000
 
+# More steps than this are none.
+_LARGEST = 2**53
+
 
 def steps_of(rows: Rows, name: str, dt: float) -> NDArray[np.int64]:
     """The state that each measurement is of, `[n]`; 0 is that at t = 0.
@@ -29,6 +32,12 @@ def steps_of(rows: Rows, name: str, dt: float) -> NDArray[np.int64]:
             f"leave out such measurements or change start ({len(early)} such)"
         )
     steps = np.rint(rows.time / dt)
+    if len(steps) and steps.max() > _LARGEST:
+        last = int(steps.argmax())
+        raise MeasurementError(
+            f"{name}, {rows.place(last)}: t = {rows.time[last]:.10g} after the start is {steps[last]:g} steps of dt: "
+            "is scale.time right?"
+        )
     between = np.flatnonzero(np.abs(rows.time - steps * dt) > tolerance)
     if len(between):
         first = rows.time[between[0]]

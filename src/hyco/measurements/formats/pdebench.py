@@ -23,7 +23,8 @@ import numpy as np
 from xarray import Dataset
 
 from hyco.measurements.formats.format import SIMULATION, Format, Wanted
-from hyco.measurements.formats.trajectories import Variable, assembled, chosen, component, is_numeric, opened, selection
+from hyco.measurements.formats.hdf5 import opened
+from hyco.measurements.formats.trajectories import Variable, assembled, chosen, component, is_numeric, selection
 from hyco.observations.checks import MeasurementError
 
 log = logging.getLogger(__name__)

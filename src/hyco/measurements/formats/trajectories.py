@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -17,22 +15,6 @@ from hyco.observations.checks import MeasurementError
 
 # Dimensions and entries of a variable.
 Variable = tuple[tuple[str, ...], NDArray[Any]]
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """A file of HDF5, for a `with`.
-
-    Raises:
-        MeasurementError: it cannot be opened, or what is read of it in the `with` is damaged.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except MeasurementError:
-        raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        raise MeasurementError(f"it cannot be read as HDF5: {' '.join(str(error).split())[:200]}") from error
 
 
 def is_numeric(item: Any) -> bool:
