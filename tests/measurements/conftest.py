@@ -62,6 +62,7 @@ WRITERS = {
     "parquet": lambda path, x, t, u: table(x, t, u).to_parquet(path),
     "npz": lambda path, x, t, u: np.savez(path, t=t, x=x, u=u),
     "npy": lambda path, x, t, u: np.save(path, table(x, t, u).to_records(index=False)),
+    "zarr": lambda path, x, t, u: xr.Dataset({"u": (("x", "t"), u.T)}, coords={"x": x, "t": t}).to_zarr(path),
     "mat": lambda path, x, t, u: scipy.io.savemat(path, {"t": t[:, None], "x": x[:, None], "u": u.T}),
     "h5": _hdf5,
     "nc": _netcdf,

@@ -1,5 +1,7 @@
 """The same measurements are the same observations, whatever the format of their file."""
 
+import json
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 import scipy.io
 import torch
 import xarray as xr
+import zarr
 
 import hyco
 from hyco.measurements.formats import FORMATS
@@ -24,7 +27,7 @@ def same(a, b):
     return True
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy", "mat", "h5", "nc"])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy", "mat", "h5", "nc", "zarr"])
 def test_every_format_gives_the_same_observations(ending, tools, run, equation, tmp_path):
     x, t, u = run
     path = tmp_path / f"mine.{ending}"
@@ -148,9 +151,62 @@ def test_dimensions_that_nothing_explains_are_refused(tools, run, equation, tmp_
         hyco.read_measurements(tmp_path / "bare.nc", equation, tools.SECTION, tools.TRAIN)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy", "mat", "h5", "nc"])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy", "mat", "h5", "nc", "zarr"])
 def test_a_file_that_is_no_such_file_is_refused_by_its_name(ending, tools, equation, tmp_path):
     path = tmp_path / f"mine.{ending}"
     path.write_bytes(b"\xff\xfe\x00 nothing of the kind")
     with pytest.raises(ValueError, match=f"mine.{ending}: "):
         hyco.read_measurements(path, equation, tools.SECTION, tools.TRAIN)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_stores_of_both_versions_of_zarr_are_read(version, tools, run, equation, tmp_path):
+    x, t, u = run
+    dataset = xr.Dataset({"u": (("t", "x"), u)}, coords={"x": x, "t": t})
+    dataset.to_zarr(tmp_path / "mine.zarr", zarr_format=version, consolidated=False)
+    tools.WRITERS["nc"](tmp_path / "mine.nc", x, t, u)
+    zarr, nc = (
+        hyco.read_measurements(tmp_path / f"mine.{ending}", equation, tools.SECTION, tools.TRAIN)
+        for ending in ("zarr", "nc")
+    )
+    assert same(zarr, nc)
+
+
+def test_a_store_that_lacks_something_is_refused_or_told(tools, run, equation, tmp_path, caplog):
+    path = tmp_path / "mine.zarr"
+
+    def read():
+        return hyco.read_measurements(path, equation, tools.SECTION, tools.TRAIN)
+
+    path.mkdir()
+    with pytest.raises(hyco.MeasurementError, match=r"mine\.zarr: it cannot be read as Zarr"):
+        read()
+    x, t, u = run
+    dataset = xr.Dataset({"u": (("t", "x"), u)}, coords={"x": x, "t": t})
+    dataset.to_zarr(path, mode="w", encoding={"u": {"chunks": (6, 64), "_FillValue": 0.0}}, zarr_format=2)
+    (path / "u" / "1.0").unlink()
+    assert not read().mask[0, 6:].any()
+    assert "u: 1 of 2 chunks are not in the store: their entries are the fill value, 0.0" in caplog.text
+    first = path / "u" / "0.0"
+    first.write_bytes(first.read_bytes()[:20])
+    with pytest.raises(hyco.MeasurementError, match=r"mine\.zarr: u cannot be read"):
+        read()
+
+
+def test_a_folder_and_a_file_are_told_apart(tools, equation, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine.zarr").write_bytes(b"PK")
+    for name, message in (("mine", "a folder is read only as a store of Zarr"), ("mine.zarr", "is no folder")):
+        with pytest.raises(hyco.MeasurementError, match=message):
+            hyco.read_measurements(tmp_path / name, equation, tools.SECTION, tools.TRAIN)
+
+
+def test_no_pickled_object_of_a_store_is_read(tools, equation, tmp_path):
+    group = zarr.open_group(tmp_path / "mine.zarr", mode="w", zarr_format=2)
+    for name in ("t", "x", "u"):
+        group.create_array(name, shape=(3,), dtype="f8")[:] = 0.0
+        group[name].attrs["_ARRAY_DIMENSIONS"] = ["row"]
+    meta = tmp_path / "mine.zarr" / "u" / ".zarray"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"compressor": {"id": "pickle"}}))
+    with pytest.raises(hyco.MeasurementError, match="pickle"):
+        hyco.read_measurements(tmp_path / "mine.zarr", equation, tools.SECTION, tools.TRAIN)

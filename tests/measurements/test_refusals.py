@@ -66,7 +66,7 @@ def test_what_stands_in_a_table_is_named_by_column_and_row(text, message, refusa
         ({"start": 0.1}, "t, row 2: this is 0.1 before start"),
         ({"start": "soon"}, "start: 'soon' is no number"),
         ({"format": "array"}, "format is array, but .csv is of kind table: say auto"),
-        ({"format": "the_well"}, "the layout the_well cannot be read yet"),
+        ({"format": "the_well"}, "format is the_well, a layout of files that end in .h5, .hdf5"),
         ({"initial": {"velocity_x": "sin(y)"}}, "initial.velocity_x: 'sin(y)': unknown name y"),
         ({"initial": {"velocity_x": "log(x - 3)"}}, "initial: the formulas are not finite everywhere"),
         ({"initial": {}}, "initial: formulas of velocity_x are missing"),

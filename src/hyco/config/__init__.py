@@ -4,7 +4,7 @@ Each part owns its own parameter model, in its own file; this room finds them by
 what concerns two of them (`rules`).
 """
 
-from hyco.config.completion import complete, is_of_measurements, measurements_section, with_ranges_of_simulations
+from hyco.config.completion import complete, is_of_measurements, measurements_section
 from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
@@ -29,5 +29,4 @@ __all__ = [
     "parse",
     "parse_device",
     "resolve_hybrid",
-    "with_ranges_of_simulations",
 ]

@@ -6,23 +6,16 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from hyco.config.errors import ConfigurationError
-from hyco.config.resolution import unknowns
-from hyco.equations.registry import equation_config
 from hyco.measurements import MeasurementsConfig, automatic_dt
 from hyco.measurements.survey import Survey
 from hyco.networks.network import network_config
-from hyco.parameters import LearnableParameter
-from hyco.stepping.ranges import resolve_simulated
 
 # Steps of a training window of a network that steps states, where none are given.
 WINDOW = 5
 # Part of a step that a time may be late by, for rounding.
 _ROUNDING = 1e-6
 _NETWORK = {"name": "resnet"}
-_LEARNT: TypeAdapter[list[LearnableParameter]] = TypeAdapter(list[LearnableParameter])
 
 
 def is_of_measurements(parameters: Mapping[str, Any]) -> bool:
@@ -82,24 +75,6 @@ def _first_guesses(parameters: Mapping[str, Any]) -> dict[str, Any]:
         for p in learnt
         if "name" in p and isinstance(p.get("initial_guess"), int | float | str)
     }
-
-
-def with_ranges_of_simulations(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters with numbers for ranges of the equation that are `auto`, from the simulations of this seed.
-
-    Measurements leave them open: a fit finds them in the data.
-
-    Args:
-        parameters: all sections, complete and valid.
-
-    Raises:
-        FloatingPointError: a simulation is not finite.
-    """
-    equation = parameters["equation"]
-    if is_of_measurements(parameters) or not equation_config(dict(equation)).open_ranges:
-        return parameters
-    learnt = _LEARNT.validate_python(unknowns(parameters))
-    return {**parameters, "equation": resolve_simulated(equation, parameters["generation"], parameters["seed"], learnt)}
 
 
 def _complete_steps(filled: dict[str, Any], *, measured: bool) -> None:

@@ -59,7 +59,7 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
     shared = {}
     if equation_config(dict(parameters["equation"])).open_ranges:
         # Ranges that are auto cover whatever any of them learns: all have the same data.
-        shared["learnt"] = [p for _, sections in all_sections.values() for p in unknowns(sections)]
+        shared["learnt"] = [p for _, sections in all_sections.values() for p in _unknowns(sections)]
     for name, (method, sections) in all_sections.items():
         own = {key: sections[key] for key in ("equation", "generation", "observation")} | shared
         if method in ("synthetic", "physical"):
@@ -78,7 +78,7 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
     return compared
 
 
-def unknowns(sections: Mapping[str, Any]) -> list[Any]:
+def _unknowns(sections: Mapping[str, Any]) -> list[Any]:
     """What the trainings of an experiment learn, as its sections list it."""
     parts = (sections["physical"], _keys(sections["hybrid"]).get("physical"))
     return [p for part in parts for p in _keys(part).get("learnable_parameters", [])]

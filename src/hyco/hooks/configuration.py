@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -62,7 +63,7 @@ class ConfigurationHooks:
             config, survey = measurements_section(parameters), None
             self._measured = None
             if config is not None:
-                self._measured, survey = _survey(config, context.project_path)
+                self._measured, survey = _survey(config, context.project_path, parameters.get("observation"))
             completed = complete(parameters, survey)
             check(completed, _sources(loader))
         except (ConfigurationError, MeasurementError) as error:
@@ -116,8 +117,6 @@ class ConfigurationHooks:
                 parse_device(parameters["device"])
             except ConfigurationError as error:
                 raise for_user(error) from error
-        if "params:equation" in pipeline.inputs() and "comparison" not in pipeline.all_outputs():
-            _fill_ranges(catalog, parameters)
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -132,18 +131,6 @@ class ConfigurationHooks:
         torch.set_num_threads(threads or self._own_threads)
         if threads is None:
             self._own_threads = None
-
-
-def _fill_ranges(catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
-    """Put numbers for ranges of the equation that are `auto`, as simulations of this seed need them.
-
-    A comparison makes simulations of several seeds, and does so itself.
-    """
-    from hyco.config import with_ranges_of_simulations
-
-    filled = with_ranges_of_simulations(parameters)
-    if filled is not parameters:
-        catalog["parameters"], catalog["params:equation"] = filled, filled["equation"]
 
 
 def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
@@ -176,18 +163,30 @@ def _use_logging(path: Path) -> None:
         configure_logging(wanted)
 
 
-def _survey(config: MeasurementsConfig, project: Path) -> tuple[tuple[MeasurementsConfig, xr.Dataset], Survey]:
+def _survey(
+    config: MeasurementsConfig, project: Path, observation: Any
+) -> tuple[tuple[MeasurementsConfig, xr.Dataset], Survey]:
     """What a file of measurements holds, and a look at it.
+
+    Args:
+        config: the section `measurements`.
+        project: the folder that its path is relative to.
+        observation: the section of that name, which says what trajectories are needed; all, where it is wrong.
 
     Raises:
         hyco.observations.checks.MeasurementError: it cannot be read.
     """
     from hyco.measurements import naming
+    from hyco.measurements.read import needed_of
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
+    from hyco.observations import ObservationConfig
 
+    needed = None
+    with suppress(ValueError):
+        needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(observation or {})}))
     with naming(config):
-        content = load(project / config.file, config)
+        content = load(project / config.file, config, needed)
         return (config, content), survey(content, config)
 
 

@@ -86,21 +86,28 @@ class Placed:
         """
         if self.cell is None or self.offset.any() or self._twice(self.cell):
             return self._at_points(whole)
-        shape = self._checked(self.count, self.last + 1, self.layout.grid.cells, len(self.layout.channels))
-        values = np.full(shape, np.nan)
-        for c in range(values.shape[-1]):
+        shape = self._checked(self.count, self.last + 1, len(self.layout.channels), self.layout.grid.cells)
+        values = torch.full(shape, torch.nan, dtype=torch.float64)
+        entries = values.numpy()
+        for c in range(shape[2]):
             measured = np.isfinite(self.rows.values[:, c])
-            where = (self.rows.simulation[measured], self.step[measured], self.cell[measured])
-            values[(*where, c)] = self.rows.values[measured, c]
-        by_channel = values.swapaxes(2, 3).reshape(*shape[:2], shape[-1], *self.layout.shape)
-        tensor = torch.from_numpy(by_channel.copy())
-        return Entries(tensor.nan_to_num(), tensor.isfinite())
+            where = [part[measured] for part in (self.rows.simulation, self.step, self.cell)]
+            entries[where[0], where[1], c, where[2]] = self.rows.values[measured, c]
+        mask = values.isfinite()
+        by_cells = (*shape[:3], *self.layout.shape)
+        return Entries(values.nan_to_num_().reshape(by_cells), mask.reshape(by_cells))
 
     def _twice(self, cell: NDArray[np.int64]) -> bool:
         """Whether a channel was measured twice in one cell of one state."""
+        self._checked(self.count, self.last + 1, self.layout.grid.cells)
         key = (self.rows.simulation * (self.last + 1) + self.step) * self.layout.grid.cells + cell
-        measured = np.isfinite(self.rows.values)
-        return any(len(np.unique(key[m])) < int(m.sum()) for m in measured.T)
+        for c in range(self.rows.values.shape[1]):
+            measured = np.isfinite(self.rows.values[:, c])
+            seen = np.zeros(self.count * (self.last + 1) * self.layout.grid.cells, dtype=bool)
+            seen[key[measured]] = True
+            if np.count_nonzero(seen) < np.count_nonzero(measured):
+                return True
+        return False
 
     def _at_points(self, whole: Tensor | None) -> Entries:
         used = np.ones(len(self.step), dtype=bool) if whole is None else ~self.at_start()
@@ -108,33 +115,36 @@ class Placed:
         state = rows.simulation * (self.last + 1) + step
         # In one order, whatever that of the file: by time, then by position.
         order = np.lexsort((*rows.position.T[::-1], offset, state))
-        state, place, measured = state[order], rows.position[order], rows.values[order]
-        _, first, each = np.unique(state, return_index=True, return_counts=True)
-        slot = np.arange(len(state)) - np.repeat(first, each)
+        state = state[order]
+        begins = np.flatnonzero(np.diff(state, prepend=-1))
+        each = np.diff(begins, append=len(state))
+        slot = np.arange(len(state)) - np.repeat(begins, each)
         points = int(each.max())
         channels, cells = len(self.layout.channels), 0 if whole is None else self.layout.grid.cells
         shape = self._checked(self.count, self.last + 1, channels, max(points, cells))
         grid = self.layout.grid
         middle = torch.tensor([low + size / 2 for low, size in zip(grid.lower, grid.size, strict=True)])
-        positions = middle.double().repeat(*shape[:2], points, 1)
-        values = torch.full(shape, torch.nan, dtype=torch.float64)
-        offsets = torch.zeros(positions.shape[:3], dtype=torch.float64)
-        s, t = (torch.from_numpy(part) for part in np.divmod(state, self.last + 1))
-        k = torch.from_numpy(slot)
-        positions[s, t, k] = torch.from_numpy(self._within_walls(place))
-        offsets[s, t, k] = torch.from_numpy(offset[order])
-        values[s, t, :, k] = torch.from_numpy(measured)
+        positions = middle.double().repeat(shape[0] * shape[1], points, 1)
+        values = torch.full((shape[0] * shape[1], *shape[2:]), torch.nan, dtype=torch.float64)
+        offsets = torch.zeros(positions.shape[:2], dtype=torch.float64) if offset.any() else None
+        positions.numpy()[state, slot] = self._within_walls(rows.position[order])
+        if offsets is not None:
+            offsets.numpy()[state, slot] = offset[order]
+            offsets = offsets.reshape(*shape[:2], points)
+        for c in range(channels):
+            values.numpy()[state, c, slot] = rows.values[order, c]
+        values, positions = values.reshape(shape), positions.reshape(*shape[:2], points, -1)
         if whole is not None:
             values[:, 0, :, :cells] = whole.flatten(2)
-        return Entries(values.nan_to_num(), values.isfinite(), positions, offsets)
+        mask = values.isfinite()
+        return Entries(values.nan_to_num_(), mask, positions, offsets)
 
     def _within_walls(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Positions `[n, d]` that rounding has put beyond a wall, on the wall."""
-        inside = place.copy()
+        """Positions `[n, d]`, changed where rounding has put one beyond a wall: it is on the wall."""
         for i, (low, size) in enumerate(zip(self.layout.grid.lower, self.layout.grid.size, strict=True)):
             if not self.layout.periodic[i]:
-                inside[:, i] = place[:, i].clip(low, low + size)
-        return inside
+                place[:, i] = place[:, i].clip(low, low + size)
+        return place
 
     def _checked(self, *shape: int) -> tuple[int, ...]:
         if np.prod([float(n) for n in shape]) > _MOST_ENTRIES:
@@ -147,6 +157,8 @@ class Placed:
 
 def of_simulations(rows: Rows, chosen: Sequence[int]) -> Rows:
     """The measurements of some trajectories, renumbered in their order."""
+    if list(chosen) == list(range(rows.simulations)):
+        return rows
     number = np.full(rows.simulations, -1)
     number[list(chosen)] = np.arange(len(chosen))
     new = number[rows.simulation]

@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from hyco.measurements.formats.format import ROW
+from hyco.measurements.formats import texts
+from hyco.measurements.formats.format import DISTINCT, ROW
 from hyco.observations.checks import MeasurementError
 
 Numbers = NDArray[np.float64]
@@ -31,22 +32,53 @@ def numbers(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """
     variable = dataset[name]
     values = variable.to_numpy()
-    if values.dtype.kind in "mMcb":
+    if (coded := _texts(variable)) is not None:
+        codes, distinct = coded
+        converted, wrong = texts.converted(distinct)
+        _refuse(dataset, name, codes, distinct, wrong, "not a number")
+        values = np.append(converted, np.nan)[codes]
+    elif values.dtype.kind in "mMcb":
         raise MeasurementError(f"{name} must hold real numbers, it has {values.dtype}")
-    if values.dtype.kind in "OUS":
-        flat = pd.Series(values.ravel()).astype(object).map(_blank_to_missing)
-        converted = pd.to_numeric(flat, errors="coerce")
-        wrong = np.flatnonzero((converted.isna() & flat.notna()).to_numpy())
-        if len(wrong):
-            text = str(flat.iloc[wrong[0]])
-            hint = "; decimals need a point" if _with_comma(text) else ""
-            raise MeasurementError(f"{name}, {_at(dataset, name, wrong[0])}: {text!r} is not a number{hint}")
-        values = converted.to_numpy(dtype=np.float64).reshape(values.shape)
-    result = values.astype(np.float64)
+    result = values.astype(np.float64, copy=False)
     infinite = np.flatnonzero(np.isinf(result))
     if len(infinite):
         raise MeasurementError(f"{name}, {_at(dataset, name, infinite[0])}: the value is infinite; leave it empty")
     return variable.copy(data=result)
+
+
+def _texts(variable: xr.DataArray) -> tuple[NDArray[np.int64], pd.Series[Any]] | None:
+    """For each entry of a variable of text or dates an index, -1 where it is missing, and what these stand for.
+
+    None where it holds numbers.
+    """
+    codes = variable.to_numpy()
+    if DISTINCT in variable.attrs:
+        distinct = variable.attrs[DISTINCT]
+    elif codes.dtype.kind in "OUS":
+        flat, distinct = pd.factorize(codes.astype(object, copy=False).ravel())
+        codes = flat.reshape(codes.shape)
+    else:
+        return None
+    return codes, pd.Series(distinct, dtype=object).map(texts.blank_to_missing)
+
+
+def _refuse(
+    dataset: xr.Dataset,
+    name: str,
+    codes: NDArray[np.int64],
+    distinct: pd.Series[Any],
+    wrong: NDArray[np.int64],
+    wanted: str,
+) -> None:
+    """Refuse the first entry that could not be converted.
+
+    Raises:
+        MeasurementError: there is one.
+    """
+    if len(wrong):
+        entry = int(np.flatnonzero(np.isin(codes, wrong))[0])
+        text = texts.refusal(distinct.iloc[int(codes.flat[entry])], wanted)
+        raise MeasurementError(f"{name}, {_at(dataset, name, entry)}: {text}")
 
 
 def resolution(dataset: xr.Dataset, name: str) -> float:
@@ -68,7 +100,7 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
     if dates is None:
         values = numbers(dataset, name).to_numpy()
         origin = np.nanmin(values) if start is None and np.isfinite(values).any() else _number(start)
-        return variable.copy(data=values - origin)
+        return variable.copy(data=values - origin if origin else values)
     if isinstance(start, float):
         raise MeasurementError(f"start is {start:g}, but {name} holds dates: write a date")
     if start is not None:
@@ -84,32 +116,36 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
 
 
 def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
-    """Which simulation each entry belongs to, by the order of the labels, -1 where there is none; and how many."""
-    codes, known = pd.factorize(variable.to_numpy().ravel(), sort=True)
-    return codes.astype(np.int64).reshape(variable.shape), len(known)
+    """Which simulation each entry belongs to, by the order of the labels, -1 where there is none; and how many.
+
+    Where the attribute `count` says how many the file has, the labels are their numbers, and some may not be there.
+    """
+    if "count" in variable.attrs:
+        return variable.to_numpy().astype(np.int64), int(variable.attrs["count"])
+    if (coded := _texts(variable)) is not None:
+        codes, distinct = coded
+        order, known = pd.factorize(distinct, sort=True)
+        return np.append(order, -1).astype(np.int64)[codes], len(known)
+    flat, numbers = pd.factorize(variable.to_numpy().ravel(), sort=True)
+    return flat.astype(np.int64, copy=False).reshape(variable.shape), len(numbers)
 
 
 def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
     """The entries as dates without a time zone; None where they are numbers."""
     values = dataset[name].to_numpy()
-    if values.dtype.kind == "m":
-        raise MeasurementError(f"{name} holds durations: write them as numbers")
-    if values.dtype.kind == "M":
-        return pd.Series(values.ravel())
-    if values.dtype.kind not in "OUS":
-        return None
-    flat = pd.Series(values.ravel()).astype(object).map(_blank_to_missing)
-    given = flat.dropna()
+    if (coded := _texts(dataset[name])) is None:
+        if values.dtype.kind == "m":
+            raise MeasurementError(f"{name} holds durations: write them as numbers")
+        return pd.Series(values.ravel()) if values.dtype.kind == "M" else None
+    codes, distinct = coded
+    given = distinct.dropna()
     if not len(given) or _is_number(given.iloc[0]):
         return None
-    dates = pd.to_datetime(flat, errors="coerce", utc=True, format=None if _are_dates(given) else "ISO8601")
-    wrong = np.flatnonzero((dates.isna() & flat.notna()).to_numpy())
-    if len(wrong):
-        text = str(flat.iloc[wrong[0]])
-        raise MeasurementError(
-            f"{name}, {_at(dataset, name, wrong[0])}: {text!r} is neither a number nor a date such as 2024-05-31 13:00"
-        )
-    return dates.dt.tz_convert(None)
+    dates = pd.to_datetime(distinct, errors="coerce", utc=True, format=None if _are_dates(given) else "ISO8601")
+    wrong = np.flatnonzero((dates.isna() & distinct.notna()).to_numpy())
+    _refuse(dataset, name, codes, distinct, wrong, "neither a number nor a date such as 2024-05-31 13:00")
+    each = pd.concat([dates.dt.tz_convert(None), pd.Series([pd.NaT])]).to_numpy()
+    return pd.Series(each[codes.ravel()])
 
 
 def _are_dates(given: pd.Series[Any]) -> bool:
@@ -125,17 +161,7 @@ def _number(start: float | str | None) -> float:
 
 def _is_number(entry: object) -> bool:
     """Whether an entry is a number, or was meant to be one."""
-    return bool(pd.notna(pd.to_numeric(entry, errors="coerce"))) or _with_comma(str(entry))  # type: ignore[call-overload]
-
-
-def _blank_to_missing(value: object) -> object:
-    value = value.decode() if isinstance(value, bytes) else value
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _with_comma(text: str) -> bool:
-    head, comma, tail = text.strip().partition(",")
-    return bool(comma) and head.lstrip("+-").isdigit() and tail.isdigit()
+    return bool(pd.notna(pd.to_numeric(entry, errors="coerce"))) or texts.with_comma(str(entry))  # type: ignore[call-overload]
 
 
 def _at(dataset: xr.Dataset, name: str, entry: int) -> str:

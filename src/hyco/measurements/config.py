@@ -25,17 +25,22 @@ class MeasurementsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str = Field(
-        description="path of the file: .csv, .parquet (tables) or .nc, .h5, .hdf5, .mat, .npz, .npy (arrays)"
+        description="path of the file: .csv, .parquet (tables) or .nc, .zarr, .h5, .hdf5, .mat, .npz, .npy (arrays)"
     )
     format: Literal["auto", "table", "array", "pdebench", "the_well"] = Field(
-        default="auto", description="what is in the file; auto: by its ending"
+        default="auto",
+        description="what is in the file; auto: by its ending, of HDF5 also a layout by its arrays and groups; array: "
+        "HDF5 by the paths of its arrays; pdebench: `tensor:1` is the second field of an array of several, times and "
+        "positions may be `t`, `x`, `y`, `z`; the_well: `velocity:0` or `velocity x` is a component",
     )
     time: str | None = Field(
         default="time", description="column or variable of the times, numbers or dates; null for a static problem"
     )
     axes: dict[str, str] = Field(min_length=1, description="for each axis of the domain the column or variable of it")
     simulation: str | None = Field(
-        default=None, description="column, variable or dimension that tells trajectories apart; null: there is one"
+        default=None,
+        description="column, variable or dimension that tells trajectories apart, in pdebench and the_well any word; "
+        "null: there is one",
     )
     fields: dict[str, str] = Field(
         min_length=1, description="for each measured channel of the equation its column or variable"

@@ -36,6 +36,9 @@ def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None
         if len(beyond) and not layout.periodic[i]:
             text = beyond_walls(torch.from_numpy(along), layout.grid, i)
             raise MeasurementError(f"{name}, {rows.place(beyond[0])}: positions: {text}")
+        largest = int(np.abs(along).argmax())
+        if np.spacing(abs(along[largest])) > _TOLERANCE * size:
+            raise MeasurementError(f"{name}, {rows.place(largest)}: {along[largest]:g} is no position in {axis}")
         extent = float(np.ptp(along))
         if extent > size + 2 * slack:
             guess = other_unit(torch.from_numpy(along), layout.grid, i)

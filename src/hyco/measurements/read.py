@@ -24,7 +24,7 @@ from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, check_sections
 from hyco.measurements.source import load
 from hyco.measurements.steps import steps_of, tell_of_times_between
-from hyco.measurements.suspicions import warn_of_oddities
+from hyco.measurements.suspicions import warn_of_boundary, warn_of_oddities
 from hyco.observations import ObservationConfig, Observations, hold_out
 from hyco.observations.checks import MeasurementError
 from hyco.observations.config import InitialState
@@ -47,8 +47,14 @@ def read(config: MeasurementsConfig, target: Target, observation: ObservationCon
     """
     with naming(config):
         check_sections(config, target, observation)
-        dataset = load(Path(config.file), config)
-    return observations_of(dataset, config, target, observation, seed)
+        # What the file holds is not kept: it may be large.
+        rows = _rows(load(Path(config.file), config, needed_of(observation)), config, target.layout)
+        return _observations(rows, config, target, observation, seed)
+
+
+def needed_of(observation: ObservationConfig) -> list[int]:
+    """The trajectories that train, validate and test."""
+    return [*observation.train_sim, *observation.val_sim, *observation.test_sim]
 
 
 def observations_of(
@@ -64,8 +70,9 @@ def observations_of(
     """
     with naming(config):
         check_sections(config, target, observation)
-        measured = _observations(dataset, config, target, observation)
-        return measured if observation.holdout is None else hold_out(measured, observation.holdout, seed)
+        rows = _rows(dataset, config, target.layout)
+        del dataset
+        return _observations(rows, config, target, observation, seed)
 
 
 @contextmanager
@@ -77,12 +84,15 @@ def naming(config: MeasurementsConfig) -> Iterator[None]:
         raise MeasurementError("\n".join(f"{config.file}: {line}" for line in str(error).splitlines())) from error
 
 
+def _rows(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> Rows:
+    warn_of_boundary(dataset, config, layout)
+    return rows_of(dataset, config, layout)
+
+
 def _observations(
-    dataset: xr.Dataset, config: MeasurementsConfig, target: Target, observation: ObservationConfig
+    rows: Rows, config: MeasurementsConfig, target: Target, observation: ObservationConfig, seed: int
 ) -> Observations:
-    layout, parts = target.layout, (observation.train_sim, observation.val_sim, observation.test_sim)
-    simulations = [simulation for part in parts for simulation in part]
-    rows = rows_of(dataset, config, layout)
+    layout, simulations = target.layout, needed_of(observation)
     _check_simulations(simulations, rows, config)
     rows = of_simulations(rows, simulations)
     check_inside(rows, config, layout)
@@ -102,9 +112,10 @@ def _observations(
         "on the grid" if entries.positions is None else f"at points, read by {observation.interpolation} interpolation",
         start.known,
     )
+    parts = (observation.train_sim, observation.val_sim, observation.test_sim)
     ends = list(itertools.accumulate(map(len, parts), initial=0))
     train, val, test = (list(range(first, last)) for first, last in itertools.pairwise(ends))
-    return Observations(
+    measured = Observations(
         values=entries.values,
         mask=entries.mask,
         initial_states=start.states,
@@ -120,6 +131,7 @@ def _observations(
         interpolation=observation.interpolation,
         offsets=entries.offsets,
     )
+    return measured if observation.holdout is None else hold_out(measured, observation.holdout, seed)
 
 
 def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig) -> None:
@@ -141,8 +153,9 @@ def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig)
     unused = sorted(set(range(rows.simulations)) - set(asked))
     if unused:
         count = int(np.isin(rows.simulation, unused).sum())
-        text = "%s: %s: %d measurements of %d of %d simulations are in none of train_sim, val_sim and test_sim"
-        log.warning(text, config.file, config.simulation, count, len(unused), rows.simulations)
+        what = f"{count} measurements of " if count else ""  # a layout may leave them out
+        text = "%s: %s: %s%d of %d simulations are in none of train_sim, val_sim and test_sim"
+        log.warning(text, config.file, config.simulation, what, len(unused), rows.simulations)
 
 
 def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layout: Layout) -> None:

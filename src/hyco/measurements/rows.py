@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -50,9 +51,14 @@ class Rows:
 
     def of(self, chosen: NDArray[np.bool_]) -> Rows:
         """Some of the measurements."""
-        parts = {
-            name: getattr(self, name)[chosen] for name in ("simulation", "time", "position", "values", "sigma", "entry")
-        }
+        if chosen.all():
+            return self
+        count = int(np.count_nonzero(chosen))
+        parts: dict[str, Any] = {}
+        for name in ("simulation", "time", "position", "values", "sigma", "entry"):
+            part = getattr(self, name)
+            same = count > 0 and part.strides[0] == 0  # then it takes no memory
+            parts[name] = np.broadcast_to(part[:1], (count, *part.shape[1:])) if same else part[chosen]
         return replace(self, **parts)
 
 
@@ -72,18 +78,19 @@ def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> 
         codes, simulations = columns.labels(dataset[config.simulation])
         read["simulation"] = dataset[config.simulation].copy(data=codes)
     together = dict(zip(read, xr.broadcast(*read.values()), strict=True))
-    source = next(iter(together.values()))
+    shape = next(iter(together.values()))
+    size = shape.size
+    # What is the same for all measurements takes no memory.
+    source = xr.DataArray(np.broadcast_to(np.int8(0), shape.shape), dims=shape.dims)
     source.attrs = {} if first_row is None else {"first_row": first_row}
     flat = {key: variable.to_numpy().ravel() for key, variable in together.items()}
-    size = source.size
-    nowhere = np.full(size, np.nan)
     rows = Rows(
-        simulation=flat.get("simulation", np.zeros(size)).astype(np.int64),
+        simulation=flat.get("simulation", np.broadcast_to(np.int64(0), size)),
         simulations=simulations,
-        time=flat.get("time", np.zeros(size)),
-        position=np.stack([flat[f"axes.{axis}"] for axis in layout.grid.axes], axis=-1),
-        values=np.stack([flat.get(f"fields.{c}", nowhere) for c in layout.channels], axis=-1),
-        sigma=np.stack([flat.get(f"std.{c}", nowhere) for c in layout.channels], axis=-1),
+        time=flat.get("time", np.broadcast_to(0.0, size)),
+        position=_side_by_side([flat[f"axes.{axis}"] for axis in layout.grid.axes], size),
+        values=_side_by_side([flat.get(f"fields.{c}") for c in layout.channels], size),
+        sigma=_side_by_side([flat.get(f"std.{c}") for c in layout.channels], size),
         entry=np.arange(size),
         time_rounding=_rounding(dataset, config, "time", config.time),
         position_rounding=tuple(_rounding(dataset, config, a, config.axes[a]) for a in layout.grid.axes),
@@ -94,23 +101,36 @@ def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> 
     return rows
 
 
+def _side_by_side(columns: Sequence[Numbers | None], size: int) -> Numbers:
+    """Columns `[n, len(columns)]`, NaN where there is none."""
+    if all(column is None for column in columns):
+        return np.broadcast_to(np.nan, (size, len(columns)))
+    if len(columns) == 1 and columns[0] is not None:
+        return columns[0][:, None]
+    return np.stack([np.broadcast_to(np.nan, size) if column is None else column for column in columns], axis=-1)
+
+
+def _scaled(variable: xr.DataArray, factor: float) -> xr.DataArray:
+    return variable if factor == 1 else factor * variable
+
+
 def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> dict[str, xr.DataArray]:
     """Times, positions, values and standard deviations in the units of the equation."""
     read: dict[str, xr.DataArray] = {}
     if config.time is not None:
-        read["time"] = config.scale.get("time", 1.0) * columns.times(dataset, config.time, config.start)
+        read["time"] = _scaled(columns.times(dataset, config.time, config.start), config.scale.get("time", 1.0))
     for axis in layout.grid.axes:
-        read[f"axes.{axis}"] = config.scale.get(axis, 1.0) * columns.numbers(dataset, config.axes[axis])
+        read[f"axes.{axis}"] = _scaled(columns.numbers(dataset, config.axes[axis]), config.scale.get(axis, 1.0))
     for channel, name in config.fields.items():
         values = columns.numbers(dataset, name)
         if not np.isfinite(values.to_numpy()).any():
             raise MeasurementError(
                 f"{name}: there is no value at all, so that {channel} was not measured: leave it out"
             )
-        read[f"fields.{channel}"] = config.scale.get(channel, 1.0) * values
+        read[f"fields.{channel}"] = _scaled(values, config.scale.get(channel, 1.0))
         std = config.stds.get(channel, ESTIMATE)
         if isinstance(std, str) and std != ESTIMATE:
-            read[f"std.{channel}"] = abs(config.scale.get(channel, 1.0)) * columns.numbers(dataset, std)
+            read[f"std.{channel}"] = _scaled(columns.numbers(dataset, std), abs(config.scale.get(channel, 1.0)))
     return read
 
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from hyco.measurements.config import MeasurementsConfig
-from hyco.measurements.formats import FORMATS, Format, Wanted
+from hyco.measurements.formats import FORMATS, LAYOUTS, OF_LAYOUTS, Format, Wanted
 from hyco.observations.checks import MeasurementError
+
+log = logging.getLogger(__name__)
 
 # Names that a message lists.
 _LISTED = 20
 
 
-def load(path: Path, config: MeasurementsConfig) -> xr.Dataset:
+def load(path: Path, config: MeasurementsConfig, trajectories: Sequence[int] | None = None) -> xr.Dataset:
     """The columns or variables that the section names.
+
+    Args:
+        path: of the file.
+        config: the section.
+        trajectories: those that are needed, counted from 0; layouts of many then leave the others out. None: all.
 
     Raises:
         MeasurementError: there is no such file, format or name; one line per problem.
     """
     format_ = _format(path, config)
-    wanted = Wanted(config.simulation, config.coordinates, config.quantities)
+    needed = None if trajectories is None or config.simulation is None else tuple(trajectories)
+    wanted = Wanted(config.simulation, config.coordinates, config.quantities, needed)
     if lines := list(_unknown(format_.names(path), config, format_)):
         raise MeasurementError("\n".join(lines))
     return format_.read(path, wanted)
@@ -46,25 +55,52 @@ def suggestion(name: str, names: Sequence[str]) -> str:
     """The names that there are, and the one that was probably meant."""
     lower = {other.lower(): other for other in names}
     near = difflib.get_close_matches(name.lower(), list(lower), n=1)
-    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-    return listed + (f" (did you mean {lower[near[0]]}?)" if near else "")
+    return _listed(names) + (f" (did you mean {lower[near[0]]}?)" if near else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
 
 
 def _format(path: Path, config: MeasurementsConfig) -> Format:
     if not path.exists():
         raise MeasurementError(f"there is no such file{_neighbour(path)}")
-    if not path.is_file():
-        raise MeasurementError("is no file")
     endings = ", ".join(FORMATS)
-    if config.format in ("pdebench", "the_well") or path.suffix.lower() == ".zarr":
-        what = path.suffix.lower().lstrip(".") if config.format in ("auto", "table", "array") else config.format
-        raise MeasurementError(f"the layout {what} cannot be read yet; what can be read: {endings}")
-    if path.suffix.lower() not in FORMATS:
+    found = FORMATS.get(path.suffix.lower())
+    if path.is_dir() and (found is None or not found.is_folder):
+        raise MeasurementError("is no file, and a folder is read only as a store of Zarr, whose name ends in .zarr")
+    if found is None:
         raise MeasurementError(f"files that end in {path.suffix or 'nothing'!r} cannot be read; allowed: {endings}")
-    found = FORMATS[path.suffix.lower()]
+    if found.is_folder and not path.is_dir():
+        raise MeasurementError("is no folder, which a store of Zarr has to be; unpack it")
+    if path.suffix.lower() in OF_LAYOUTS and config.format in ("auto", *LAYOUTS):
+        return _layout(path, config, found)
+    if config.format in LAYOUTS:
+        raise MeasurementError(f"format is {config.format}, a layout of files that end in {', '.join(OF_LAYOUTS)}")
     if config.format not in ("auto", found.kind):
         raise MeasurementError(f"format is {config.format}, but {path.suffix} is of kind {found.kind}: say auto")
     return found
+
+
+def _layout(path: Path, config: MeasurementsConfig, plain: Format) -> Format:
+    """The layout that the section says, or that the file has; the format itself if it has none.
+
+    Where the file has one, the section may still name the paths of arrays, as in a file without.
+    """
+    for name, layout in LAYOUTS.items():
+        if config.format not in ("auto", name):
+            continue
+        if layout.recognised is not None and layout.recognised(path):
+            asked = {*config.coordinates, *config.quantities}
+            if config.format == "auto" and not asked <= {*layout.names(path)} and asked <= {*plain.names(path)}:
+                return plain
+            log.info("%s: it is read in the layout %s", path, name)
+            return layout
+        if config.format == name:
+            raise MeasurementError(
+                f"format is {name}, but the file has not its layout; it has {_listed(plain.names(path))}"
+            )
+    return plain
 
 
 def _neighbour(path: Path) -> str:
@@ -86,6 +122,10 @@ def _unknown(names: Sequence[str], config: MeasurementsConfig, format_: Format) 
     asked |= {f"std ({name})": name for name in stds}
     what = "column" if format_.kind == "table" else "variable"
     for key, name in asked.items():
+        if key == "simulation" and format_.any_simulation:
+            if name in names:
+                yield f"simulation: {name!r} is an array of the file; trajectories are an axis without a name: any word"
+            continue
         if name in names:
             continue
         free = key == "simulation" and format_.free_simulation

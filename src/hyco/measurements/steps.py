@@ -19,6 +19,9 @@ _TOLERANCE = 1e-6
 # A common divisor that needs more steps than this is rounding.
 _MOST_STEPS = 100_000
 
+# More steps than this are none.
+_LARGEST = 2**53
+
 
 def steps_of(rows: Rows, name: str, dt: float) -> tuple[NDArray[np.int64], Numbers]:
     """The state that each measurement is of or before, `[n]`, and the steps from there to it, in (-1, 0].
@@ -36,6 +39,12 @@ def steps_of(rows: Rows, name: str, dt: float) -> tuple[NDArray[np.int64], Numbe
             f"leave out such measurements or change start ({len(early)} such)"
         )
     at_state, place = _at_states(rows, dt), rows.time / dt
+    if len(place) and place.max() > _LARGEST:
+        last = int(place.argmax())
+        raise MeasurementError(
+            f"{name}, {rows.place(last)}: t = {rows.time[last]:.10g} after the start is {place[last]:g} steps of dt: "
+            "is scale.time right?"
+        )
     steps = np.where(at_state, np.rint(place), np.ceil(place))
     return steps.astype(np.int64), np.where(at_state, 0.0, place - steps)
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
 
 from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
@@ -28,11 +30,42 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
             for text in _oddities(values[np.isfinite(values)]):
                 log.warning("%s: %s: %s", config.file, config.fields[channel], text)
 
-    table = np.column_stack([rows.simulation, rows.time, rows.position, rows.values])
-    again = np.flatnonzero(pd.DataFrame(table).duplicated().to_numpy())
+    again = _repeated(rows)
     if len(again):
         text = "%s: %s: %d measurements repeat earlier ones to the last digit, the first here: are they copies?"
         log.warning(text, config.file, rows.place(int(again[0])), len(again))
+
+
+def _repeated(rows: Rows) -> NDArray[np.int64]:
+    """Which measurements are equal to an earlier one.
+
+    A number is made of each, and only those whose numbers are equal are compared, since that takes much memory.
+    """
+    mixed = np.zeros(len(rows.time), dtype=np.uint64)
+    for column in (rows.simulation, rows.time, *rows.position.T, *rows.values.T):
+        # Zeros of both signs are equal, and so are all NaN.
+        bits = (np.where(np.isnan(column), np.nan, column) + 0.0).view(np.uint64)
+        mixed ^= bits
+        mixed *= np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing is lost; the golden ratio mixes well
+        mixed ^= mixed >> np.uint64(29)
+    ordered = np.sort(mixed)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.empty(0, dtype=np.int64)
+    maybe: NDArray[np.int64] = np.flatnonzero(np.isin(mixed, twice))
+    table = np.column_stack([part[maybe] for part in (rows.simulation, rows.time, rows.position, rows.values)])
+    again: NDArray[np.bool_] = np.asarray(pd.DataFrame(table).duplicated(), dtype=bool)
+    return np.compress(again, maybe)
+
+
+def warn_of_boundary(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> None:
+    """Log a line for each axis that is periodic in the equation or by the file's `boundary`, but not in both."""
+    kinds: dict[str, str] = dataset.attrs.get("boundary", {})
+    for axis, periodic in zip(layout.grid.axes, layout.periodic, strict=True):
+        kind = kinds.get(config.axes[axis].rpartition("/")[2])
+        if kind is not None and (kind == "periodic") != periodic:
+            text = "%s: the file says that %s is %s, the equation's boundary is %speriodic"
+            log.warning(text, config.file, axis, kind, "" if periodic else "not ")
 
 
 def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What is read from files of each format: the columns or variables that are asked for, as an `xarray.Dataset`.
 
-One file per format. To add one, write a `Format` in a file of its own and name it in `FORMATS`.
+One file per format, or layout of one. To add one, write a `Format` in a file of its own and name it in `FORMATS`, a
+layout in `LAYOUTS`.
 """
 
 from hyco.measurements.formats.delimited import CSV
@@ -10,12 +11,16 @@ from hyco.measurements.formats.matlab import MATLAB
 from hyco.measurements.formats.netcdf import NETCDF
 from hyco.measurements.formats.numpy_files import NPY, NPZ
 from hyco.measurements.formats.parquet import PARQUET
+from hyco.measurements.formats.pdebench import PDEBENCH
+from hyco.measurements.formats.the_well import THE_WELL
+from hyco.measurements.formats.zarr_store import ZARR
 
 # By the ending of a file's name.
 FORMATS: dict[str, Format] = {
     ".csv": CSV,
     ".parquet": PARQUET,
     ".nc": NETCDF,
+    ".zarr": ZARR,
     ".h5": HDF5,
     ".hdf5": HDF5,
     ".mat": MATLAB,
@@ -23,4 +28,9 @@ FORMATS: dict[str, Format] = {
     ".npy": NPY,
 }
 
-__all__ = ["FORMATS", "Format", "Wanted"]
+# Layouts of HDF5, by `format` of the section.
+LAYOUTS: dict[str, Format] = {"pdebench": PDEBENCH, "the_well": THE_WELL}
+# The formats that may have them.
+OF_LAYOUTS = (".h5", ".hdf5")
+
+__all__ = ["FORMATS", "LAYOUTS", "OF_LAYOUTS", "Format", "Wanted"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import xarray as xr
 
-from hyco.measurements.formats.format import Format, Wanted, dataset_of
+from hyco.measurements.formats.format import Format, Wanted
+from hyco.measurements.formats.tables import PART, collected
 from hyco.observations.checks import MeasurementError
 
 # A byte-order mark at the beginning is none of the text.
@@ -54,25 +56,48 @@ def _read(path: Path, wanted: Wanted) -> xr.Dataset:
     for name in wanted.names:
         if names.count(name) > 1:
             raise MeasurementError(f"{names.count(name)} columns have the name {name!r}: rename all but one")
-    # All columns, and those asked for afterwards: pandas counts the fields of a row only where it reads them all.
+    columns = {names.index(name): name for name in wanted.names}
+
+    def parts(*written: str) -> Iterator[pd.DataFrame]:
+        types: dict[int, type] = {names.index(name): object for name in written}
+        for frame in _parts(path, separator, len(names), types):
+            yield frame[list(columns)].rename(columns=columns)
+
+    return collected(parts, wanted, _FIRST_ROW)
+
+
+def _parts(path: Path, separator: str, width: int, types: dict[int, type]) -> Iterator[pd.DataFrame]:
+    """The table in parts, with its columns numbered.
+
+    All of them, though some are not needed: pandas counts the fields of a row only where it reads them all.
+
+    Raises:
+        MeasurementError: a row has more fields than there are columns, or the text cannot be read.
+    """
     try:
-        frame = pd.read_csv(
+        with pd.read_csv(
             path,
             sep=separator,
             encoding=_ENCODING,
             header=None,
-            names=range(len(names)),
+            names=range(width),
             skiprows=1,
             skipinitialspace=True,
             skip_blank_lines=False,  # so that rows keep their numbers
             low_memory=False,
-        )
+            chunksize=PART,
+            dtype=types,
+        ) as reader:
+            for frame in reader:
+                if not isinstance(frame.index, pd.RangeIndex):
+                    raise MeasurementError(f"row {_FIRST_ROW} has more fields than the first line has names ({width})")
+                yield frame
+    except pd.errors.EmptyDataError:
+        return
+    except MeasurementError:
+        raise
     except (pd.errors.ParserError, UnicodeDecodeError, ValueError) as error:
         raise MeasurementError(f"it is no table: {' '.join(str(error).split())}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise MeasurementError(f"row {_FIRST_ROW} has more fields than the first line has names ({len(names)})")
-    columns = {names.index(name): name for name in wanted.names}
-    return dataset_of(frame[list(columns)].rename(columns=columns), wanted.names, _FIRST_ROW)
 
 
 CSV = Format(kind="table", names=_names, read=_read)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,20 @@ from hyco.observations.checks import MeasurementError
 _CONVENTIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset", "units", "calendar")
 
 
-def _open(path: Path) -> h5py.File:
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """A file of HDF5, for a `with`.
+
+    Raises:
+        MeasurementError: it cannot be opened, or what is read of it in the `with` is damaged.
+    """
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise MeasurementError(f"it cannot be read as HDF5: {error}") from error
+        with h5py.File(path, "r") as file:
+            yield file
+    except MeasurementError:
+        raise
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, MemoryError) as error:
+        raise MeasurementError(f"it cannot be read as HDF5: {' '.join(str(error).split())[:200]}") from error
 
 
 def names_of_datasets(path: Path) -> tuple[str, ...]:
@@ -33,7 +43,7 @@ def names_of_datasets(path: Path) -> tuple[str, ...]:
         if isinstance(item, h5py.Dataset):
             names.append(name)
 
-    with _open(path) as file:
+    with opened(path) as file:
         file.visititems(visit)
     return tuple(names)
 
@@ -46,7 +56,7 @@ def read_datasets(path: Path, wanted: Wanted, arrange: Callable[[NDArray[Any]], 
         wanted: the paths of datasets.
         arrange: brings the axes of an array into the order that its author sees.
     """
-    with _open(path) as file:
+    with opened(path) as file:
         arrays = {name: _decoded(name, file[name], arrange) for name in wanted.names if name in file}
     return named(arrays, wanted)
 

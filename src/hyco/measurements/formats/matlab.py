@@ -15,6 +15,7 @@ import xarray as xr
 from hyco.measurements.formats.dimensions import named
 from hyco.measurements.formats.format import Format, Wanted
 from hyco.measurements.formats.hdf5 import names_of_datasets, read_datasets
+from hyco.measurements.formats.matlab_check import check
 from hyco.observations.checks import MeasurementError
 
 # What SciPy raises where a file is cut short, empty, of another kind or of a version that it does not read.
@@ -24,6 +25,7 @@ _UNREADABLE = (
     LookupError,
     OSError,
     NotImplementedError,
+    MemoryError,
     zlib.error,
     scipy.io.matlab.MatReadError,
 )
@@ -34,7 +36,9 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise MeasurementError(f"it cannot be read as a file of MATLAB: {error}") from error
+        raise MeasurementError(
+            f"it cannot be read as a file of MATLAB: {' '.join(str(error).split())[:200]}"
+        ) from error
 
 
 def _names(path: Path) -> tuple[str, ...]:
@@ -47,6 +51,7 @@ def _names(path: Path) -> tuple[str, ...]:
 def _read(path: Path, wanted: Wanted) -> xr.Dataset:
     if h5py.is_hdf5(path):
         return read_datasets(path, wanted, np.transpose)
+    check(path, wanted.names)
     with _refused():
         arrays = scipy.io.loadmat(path, variable_names=list(wanted.names), appendmat=False)
     return named({name: np.asarray(arrays[name]) for name in wanted.names if name in arrays}, wanted)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,21 @@ from hyco.measurements.formats.dimensions import named
 from hyco.measurements.formats.format import ROW, Format, Wanted
 from hyco.observations.checks import MeasurementError
 
+# What NumPy raises where a file is cut short, damaged or of another kind: it reads headers as Python's literals.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 
 def _load(path: Path) -> Any:
     """What `numpy.load` gives.
@@ -23,8 +40,8 @@ def _load(path: Path) -> Any:
     """
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MeasurementError(f"it cannot be read as arrays of NumPy: {error}") from error
+    except _UNREADABLE as error:
+        raise MeasurementError(f"it cannot be read as arrays of NumPy: {' '.join(str(error).split())[:200]}") from error
 
 
 def _archive(path: Path) -> Mapping[str, Any]:
@@ -40,10 +57,14 @@ def _names_of_archive(path: Path) -> tuple[str, ...]:
 
 def _read_archive(path: Path, wanted: Wanted) -> xr.Dataset:
     archive = _archive(path)
-    try:
-        arrays = {name: np.asarray(archive[name]) for name in wanted.names if name in archive}
-    except ValueError as error:
-        raise MeasurementError(f"it holds Python objects, which are not read: {error}") from error
+    arrays = {}
+    for name in (name for name in wanted.names if name in archive):
+        try:
+            arrays[name] = np.asarray(archive[name])
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split())[:200]
+            pickled = "Python objects, which are not read: " if "allow_pickle" in reason else ""
+            raise MeasurementError(f"{name} cannot be read: {pickled}{reason}") from error
     return named(arrays, wanted)
 
 

@@ -1,7 +1,8 @@
-"""Tables of Apache Parquet."""
+"""Tables of Apache Parquet, read by groups of rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,19 +10,30 @@ import pyarrow
 import pyarrow.parquet
 import xarray as xr
 
-from hyco.measurements.formats.format import Format, Wanted, dataset_of
+from hyco.measurements.formats.format import Format, Wanted
+from hyco.measurements.formats.tables import PART, collected
 from hyco.observations.checks import MeasurementError
 
 
 def _names(path: Path) -> tuple[str, ...]:
     try:
         return tuple(pyarrow.parquet.read_schema(path).names)
-    except pyarrow.ArrowInvalid as error:
-        raise MeasurementError(f"it cannot be read as Parquet: {error}") from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise MeasurementError(f"it cannot be read as Parquet: {' '.join(str(error).split())}") from error
+
+
+def _parts(path: Path, names: list[str]) -> Iterator[pd.DataFrame]:
+    try:
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=PART, columns=names):
+                yield batch.to_pandas()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise MeasurementError(f"it cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
 def _read(path: Path, wanted: Wanted) -> xr.Dataset:
-    return dataset_of(pd.read_parquet(path, columns=list(wanted.names)), wanted.names, first_row=1)
+    names = list(wanted.names)
+    return collected(lambda *name: _parts(path, list(name) or names), wanted, first_row=1)
 
 
 PARQUET = Format(kind="table", names=_names, read=_read)
