@@ -72,6 +72,7 @@ def test_a_file_keeps_the_range(fitted, tmp_path):
     assert np.array_equal(again.rollout(starts, 5), fitted.rollout(starts, 5))
 
 
+@pytest.mark.slow
 def test_a_prediction_from_faster_states_gets_more_sub_steps(fitted):
     starts = 2 * exact()[:, 0]
     found = fitted.rollout(starts, 4)
@@ -125,6 +126,7 @@ def test_the_speed_of_a_flow_follows_from_its_vorticity():
     assert filled_ranges(equation, {}, hyco.observe(trajectories, sparse), [])["max_speed"] >= 1.8
 
 
+@pytest.mark.slow
 def test_a_flow_of_which_no_speed_was_measured_is_tried_with_the_first_guesses():
     room = {
         "name": "smoke",
