@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import hyco
 from hyco.equations.ranges import covering, rounded_up, with_ranges
 from hyco.equations.registry import build_equation
 from hyco.stepping.stepper import Stepper
@@ -115,3 +116,17 @@ def test_a_number_that_was_given_stays_the_limit():
 
 def test_a_range_is_rounded_up_to_two_digits():
     assert [rounded_up(v) for v in (4.764, 0.01301, 99.2, 1.0, 123.0)] == [4.8, 0.014, 100.0, 1.0, 130.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "allowed"),
+    [
+        ("burgers", "max_speed", -1.0, "a number above 0, or auto"),
+        ("heat", "max_diffusivity", "fast", "a number above 0, or auto"),
+        ("gray_scott", "substeps", 1.5, "a whole number above 0, or auto"),
+    ],
+)
+def test_what_is_neither_a_number_nor_auto_is_refused_in_one_line(name, key, value, allowed):
+    with pytest.raises(hyco.ConfigurationError) as raised:
+        hyco.equation(section(name, **{key: value}))
+    assert str(raised.value) == f"equation.{key}: {value!r} is not allowed; allowed: {allowed}"

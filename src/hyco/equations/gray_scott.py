@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from phi import math
 from phi.math import channel
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from torch import Tensor
 
 from hyco.equations.equation import Equation, EquationConfig
-from hyco.equations.ranges import Bounds, with_room
+from hyco.equations.ranges import Bounds, Steps, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.stencils import around
 
@@ -42,7 +42,7 @@ class GrayScottConfig(EquationConfig):
     )
     parameters: GrayScottParameters = Field(description="true coefficients")
     range_keys: ClassVar[tuple[str, ...]] = ("substeps",)
-    substeps: PositiveInt | Literal["auto"] = Field(
+    substeps: Steps = Field(
         default=1,
         description="Euler steps from one state to the next; more admit larger diffusivities and rates; auto: as many "
         "as the values and bounds of these and the states ask for",

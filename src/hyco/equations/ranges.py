@@ -10,15 +10,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveFloat
+from pydantic import BeforeValidator, PositiveFloat, PositiveInt
 
 from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.registry import equation_config, model_equation
 
+
+def _or_auto(value: Any) -> Any:
+    """Refuse what is neither a number above 0 nor `auto` in one line, not in one for each."""
+    try:
+        wrong = value != "auto" and not float(value) > 0
+    except (TypeError, ValueError):
+        wrong = True
+    if wrong:
+        raise ValueError(f"{value!r} is not allowed; allowed: a number above 0, or auto")
+    return value
+
+
+def _whole_or_auto(value: Any) -> Any:
+    """The same of a whole number."""
+    if _or_auto(value) != "auto" and float(value) % 1:
+        raise ValueError(f"{value!r} is not allowed; allowed: a whole number above 0, or auto")
+    return value
+
+
 # A key that says how far the step reaches.
-Range = PositiveFloat | Literal["auto"]
+Range = Annotated[PositiveFloat | Literal["auto"], BeforeValidator(_or_auto)]
+Steps = Annotated[PositiveInt | Literal["auto"], BeforeValidator(_whole_or_auto)]
 Bounds = Mapping[str, tuple[float, float]]
 
 # Room above the largest speed that is known: for speeds between the states, and of trial parameters.
