@@ -22,6 +22,7 @@ from hyco.sections import merge
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 # As conf/base has them: five iterations each time, and no error where they are not enough.
 _UPDATES = {"max_iterations": 5, "suppress_convergence_errors": True}
@@ -44,6 +45,11 @@ class TrainedHybrid:
     network: TrainedNetwork
     history: History
 
+    @property
+    def initial_states(self) -> Tensor:
+        """Of the training simulations, as the physical model has them; see `FittedPhysics.initial_states`."""
+        return self.physics.initial_states
+
     def save(self, folder: str | Path) -> None:
         """Write both models into a folder, for `hyco.load`.
 
@@ -56,6 +62,7 @@ class TrainedHybrid:
         folder, physics = Path(folder), self.physics
         files.write_network(folder, self.network.method, self.network.final)
         files.write_physics(folder, physics.method, physics.final, physics.estimate.covariance)
+        files.write_initial_states(folder, physics.method, physics.posterior)
         files.write_history(folder, "hybrid", self.history)
 
     def plot_history(self) -> Figure:

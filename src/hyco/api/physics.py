@@ -20,10 +20,11 @@ from hyco.equations.equation import Equation
 from hyco.evaluation import EvaluatedModel
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimated_model import EstimatedModel
+from hyco.inversion.posterior import Posterior
 from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
 from hyco.runtime.storage import Bundle
-from hyco.training.final import final_physical_model, physical_estimate
+from hyco.training.final import final_initial_states, final_physical_model, physical_estimate
 from hyco.training.physical import PhysicalConfig, train_physical
 
 if TYPE_CHECKING:
@@ -45,12 +46,15 @@ class FittedPhysics:
         estimate: `estimate["viscosity"]` has `.value`, `.std`, `.interval` (95 %) and `.identifiable`.
         history: one dictionary per update (of a hybrid: per epoch) with `epoch`, `physical_loss` and the estimates.
         final: the model as JSON values, as `kedro run` leaves it.
+        posterior: initial states of the training simulations, and draws of what was unknown; None where a folder of an
+            earlier version has none.
     """
 
     equation: Equation
     estimate: PhysicalEstimate
     history: History = field(default_factory=list)
     final: Mapping[str, Any] = field(default_factory=dict)
+    posterior: Bundle | None = None
 
     stepping = True  # it predicts from any state
 
@@ -69,8 +73,33 @@ class FittedPhysics:
         """
         return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
 
+    @property
+    def initial_states(self) -> Tensor:
+        """Of the training simulations, `[S, C, *space]` float64: estimated where they are unknown, else as given.
+
+        Raises:
+            ValueError: the model comes from a folder that does not hold them.
+        """
+        return self._of_posterior().initial_states
+
+    @property
+    def initial_states_std(self) -> Tensor | None:
+        """Their standard deviation `[S, C, *space]`, infinite where nothing tells.
+
+        None where they are known, or where there are too many unknowns for a covariance.
+
+        Raises:
+            ValueError: see `initial_states`.
+        """
+        return self._of_posterior().initial_std
+
+    def _of_posterior(self) -> Posterior:
+        if self.posterior is None:
+            raise ValueError("the folder of this model holds no initial states: it is of an earlier version of hyco")
+        return Posterior.of(self.posterior.tensors)
+
     def save(self, folder: str | Path) -> None:
-        """Write the model into a folder, for `hyco.load`: physical_model.json and its history.
+        """Write the model into a folder, for `hyco.load`: physical_model.json, its initial states and its history.
 
         Args:
             folder: where to; it is made if it is not there, and files of an earlier model are replaced.
@@ -80,6 +109,7 @@ class FittedPhysics:
         """
         folder = Path(folder)
         files.write_physics(folder, self.method, self.final, self.estimate.covariance)
+        files.write_initial_states(folder, self.method, self.posterior)
         files.write_history(folder, self.method, self.history)
 
     def plot_estimates(self, true: Mapping[str, Any] | None = None) -> Figure:
@@ -210,14 +240,19 @@ def unknowns(learn: Learn) -> list[Any]:
 
 def fitted(equation: Equation, checkpoint: Bundle, history: History) -> FittedPhysics:
     """The physical model of a training's last checkpoint."""
-    return FittedPhysics(equation, physical_estimate(checkpoint), history, final_physical_model(checkpoint))
+    final, states = final_physical_model(checkpoint), final_initial_states(checkpoint)
+    return FittedPhysics(equation, physical_estimate(checkpoint), history, final, states)
 
 
 def restored(
-    final: Mapping[str, Any], covariance: Tensor | None, history: Iterable[dict[str, Any]], equation: Equation
+    final: Mapping[str, Any],
+    covariance: Tensor | None,
+    history: Iterable[dict[str, Any]],
+    equation: Equation,
+    posterior: Bundle | None = None,
 ) -> FittedPhysics:
     """The physical model of a file."""
     estimate = PhysicalEstimate.from_json(final)
     if covariance is not None:
         estimate = replace(estimate, covariance=covariance)
-    return FittedPhysics(equation, estimate, list(history), final)
+    return FittedPhysics(equation, estimate, list(history), final, posterior)
