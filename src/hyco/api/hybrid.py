@@ -11,6 +11,7 @@ from hyco.api import files, pictures
 from hyco.api.arguments import require, whole_seed
 from hyco.api.networks import NETWORK, WINDOW, TrainedNetwork, trained
 from hyco.api.physics import FittedPhysics, Learn, fitted, unknowns
+from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import as_dictionary, plain, require_sound
 from hyco.config import RULED_BY_HYBRID, WITHOUT_EFFECT, ConfigurationError, parse_device, resolve_hybrid
@@ -21,8 +22,11 @@ from hyco.observations import Observations
 from hyco.sections import merge
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
     from torch import Tensor
+
+    from hyco.api.predictions import Beginning
 
 # As conf/base has them: five iterations each time, and no error where they are not enough.
 _UPDATES = {"max_iterations": 5, "suppress_convergence_errors": True}
@@ -44,6 +48,30 @@ class TrainedHybrid:
     physics: FittedPhysics
     network: TrainedNetwork
     history: History
+
+    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+        """Predict with both models; see `FittedPhysics.predict`.
+
+        Returns:
+            A dataset with the variables `hybrid_synthetic.CHANNEL`, `hybrid_physical.CHANNEL` and
+            `hybrid_physical.CHANNEL_std`. Both models begin with the same states; from the initial states of the
+            training simulations each goes to the end of the data by itself.
+
+        Raises:
+            ValueError: see `FittedPhysics.predict`.
+        """
+        parts, equation = (self.network, self.physics), self.physics.equation
+        return predicted(
+            {part.method: part.left for part in parts},
+            {part.method: part.trained for part in parts},
+            equation.layout,
+            initial_states,
+            steps,
+            dt=equation.dt,
+            samples=samples,
+            static=equation.config.is_static,
+            equation=equation.config.name,
+        )
 
     @property
     def initial_states(self) -> Tensor:

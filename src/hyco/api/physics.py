@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from hyco.api import files, pictures
 from hyco.api.arguments import require
 from hyco.api.arrays import States, rolled_out
+from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import last_measured_step, plain, require_sound
 from hyco.config import ConfigurationError, parse_device
@@ -23,13 +24,18 @@ from hyco.inversion.estimated_model import EstimatedModel
 from hyco.inversion.posterior import Posterior
 from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
+from hyco.predictions.predict import Trained
+from hyco.predictions.sources import Left
 from hyco.runtime.storage import Bundle
 from hyco.training.final import final_initial_states, final_physical_model, physical_estimate
 from hyco.training.physical import PhysicalConfig, train_physical
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
     from torch import Tensor
+
+    from hyco.api.predictions import Beginning
 
 # Unknown coefficients, as the section `physical.learnable_parameters` lists them.
 Learn = Sequence[Mapping[str, Any] | BaseModel]
@@ -72,6 +78,50 @@ class FittedPhysics:
             ValueError: the states have another shape or type or are not finite, or there is no step.
         """
         return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
+
+    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+        """Predict with coordinates and error bars, from new states or beyond the data.
+
+        Args:
+            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; see
+                docs/prediction.md); None: the end of the training simulations, to which the model predicts from their
+                initial states.
+            steps: states to predict, each `equation.dt` later; None: as many as the data have.
+            samples: draws of the estimate for the standard deviations, 2 to 100.
+
+        Returns:
+            A dataset with the variables `METHOD.CHANNEL` and `METHOD.CHANNEL_std` (of what, says its attribute
+            `uncertainty_of`), METHOD being `physical` or `hybrid_physical`, and dimensions `simulation`, `time` and the
+            axes of the grid. No `_std` where the coefficients have no covariance.
+
+        Raises:
+            ValueError: the states, `steps` or `samples` cannot be meant.
+        """
+        left, trained = self.left, {self.method: self.trained}
+        config = self.equation.config
+        return predicted(
+            {self.method: left},
+            trained,
+            self.equation.layout,
+            initial_states,
+            steps,
+            dt=self.equation.dt,
+            samples=samples,
+            static=config.is_static,
+            equation=config.name,
+        )
+
+    @property
+    def left(self) -> Left:
+        """What the training has left, as predictions take it."""
+        return Left(self.final, self.posterior)
+
+    @property
+    def trained(self) -> Trained:
+        """The model as predictions take it."""
+        if self.posterior is None:
+            return Trained(self.evaluated)
+        return Trained(self.evaluated, self._of_posterior(), self.posterior.metadata["estimated"])
 
     @property
     def initial_states(self) -> Tensor:

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-_CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
+# Keys that are paths, and the datasets that are there.
+_PATHS = (
+    ("hybrid", "checkpoint_dir", ("hybrid_checkpoint", "hybrid_resume_point")),
+    ("predict", "initial_states", ("prediction_states",)),
+)
 
 
 class ConfigurationHooks:
-    """Logging, one validation of all parameters, `hybrid.checkpoint_dir`, `threads` and freed memory."""
+    """Logging, one validation of all parameters, keys that are paths, `threads` and freed memory."""
 
     def __init__(self) -> None:
         self._project_path = Path()
@@ -56,13 +60,14 @@ class ConfigurationHooks:
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
-        """Send the hybrid's checkpoints to `hybrid.checkpoint_dir`, if it is set, relative to the project."""
-        directory = (parameters["parameters"].get("hybrid") or {}).get("checkpoint_dir")
-        if directory is None:
-            return
-        for name in _CHECKPOINTS:
-            if (dataset := catalog.get(name)) is not None:
-                dataset.move_to(self._project_path / directory)
+        """Send datasets to the paths that the parameters name, relative to the project."""
+        for section, key, names in _PATHS:
+            path = (parameters["parameters"].get(section) or {}).get(key)
+            if path is None:
+                continue
+            for name in names:
+                if (dataset := catalog.get(name)) is not None:
+                    dataset.move_to(self._project_path / path)
 
     # First, because it refuses: no run in MLflow shall have begun by then.
     @hook_impl(tryfirst=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -28,12 +30,15 @@ class EstimatedModel:
         self._equation = model_equation(equation, estimate.equation, estimate.resolution)
         self._execution = execution_after_training(estimate.execution)
 
-    @torch.no_grad()
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
+        return self.rollout_with(self.estimate.stepper_values(states.dtype), states, steps)
+
+    @torch.no_grad()
+    def rollout_with(self, learnt: Mapping[str, Tensor], states: Tensor, steps: int) -> Tensor:
+        """The same with other values of what was learnt, as `Stepper.bind` takes them."""
         parameters = self._equation.parameter_tensors(states.dtype, states.device)
-        learnt = self.estimate.stepper_values(states.dtype)
-        parameters |= {name: value.to(states.device) for name, value in learnt.items()}
+        parameters |= {name: value.to(states) for name, value in learnt.items()}
         return PhysicalModel(self._equation, self._layout, self._execution, work=steps).rollout(
             states, parameters, steps
         )

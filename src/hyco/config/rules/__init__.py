@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
-from hyco.config.rules import evaluation, generation, hybrid, interaction, network, observation, physical
+from hyco.config.rules import evaluation, generation, hybrid, interaction, network, observation, physical, predict
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 
@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     interaction.mistakes,
     hybrid.mistakes,
     evaluation.mistakes,
+    predict.mistakes,
 )
 
 
