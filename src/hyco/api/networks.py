@@ -17,6 +17,7 @@ from hyco.api.sections import as_dictionary, plain, validated
 from hyco.config import ConfigurationError, parse_device
 from hyco.evaluation import EvaluatedModel
 from hyco.hybrid.correction import model_from_bundle
+from hyco.networks.export import export_network
 from hyco.networks.network_model import NetworkModel
 from hyco.observations import Observations
 from hyco.predictions.predict import Trained
@@ -96,6 +97,21 @@ class TrainedNetwork:
             dt=dt,
             samples=2,
         )
+
+    def export(self, path: str | Path) -> None:
+        """Write the network, with its normalisation, as a program of `torch.export` that torch alone loads and runs.
+
+        `torch.export.load(path).module()` takes states `[B, C, *space]` in units of the channels, float64, and gives
+        those one step later, likewise. A network of coordinates takes positions `[N, d]` and times `[N]` instead, and
+        gives `[N, C]`.
+
+        Args:
+            path: of the file, with the ending .pt2.
+
+        Raises:
+            ValueError: the network corrects a physical step, which cannot be exported, or the ending is another one.
+        """
+        export_network(self.model, Path(path), method=self.method)
 
     @property
     def left(self) -> Left:

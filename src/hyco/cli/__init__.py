@@ -1,0 +1,1 @@
+"""The command `hyco`: one command per file, and `kedro run` where none is named."""
