@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 import hyco
-from hyco.cli import main as group
+from hyco.cli import run
 from hyco.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 def test_help_lists_every_command_and_each_has_help_of_its_own():
     shown = CliRunner().invoke(main, ["--help"])
     assert shown.exit_code == 0
-    for name, (_, text) in COMMANDS.items():
-        assert f"  {name}" in shown.output
-        assert text.split()[0] in shown.output
+    for command in (*COMMANDS, run):
+        assert f"  {command.name} " in shown.output
+        assert command.get_short_help_str().split()[0] in shown.output
     own = CliRunner().invoke(main, ["export", "--help"])
     assert "torch.export" in own.output
     wrong = CliRunner().invoke(main, ["exprot"])
@@ -32,10 +32,10 @@ def test_help_lists_every_command_and_each_has_help_of_its_own():
 def test_without_a_command_the_options_are_those_of_run(arguments, monkeypatch):
     @click.command()
     @click.option("--pipelines")
-    def run(pipelines):
+    def pretended(pipelines):
         click.echo(f"runs {pipelines}")
 
-    monkeypatch.setattr(group, "_run", lambda: run)
+    monkeypatch.setitem(main.commands, "run", pretended)
     assert CliRunner().invoke(main, arguments).output == f"runs {'hybrid' if arguments else None}\n"
 
 

@@ -1,59 +1,42 @@
-"""The group of all commands. A new one is a file with a click command, and a line in `COMMANDS`."""
+"""The group of all commands. A new one is a file with a click command, whose imports are light, and a line here."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import cast
-
 import click
+from kedro.framework.cli.project import run
 from kedro.framework.project import configure_project
 
-# Name, where it is, and its short help: a module is imported when its command is used.
-COMMANDS = {
-    "export": ("hyco.cli.export:export", "Write a trained network as a program of torch.export."),
-    "run": ("", "Run pipelines; the same as `kedro run`."),
-}
+from hyco.cli.export import export
+
+# Beside those of Kedro.
+COMMANDS: tuple[click.Command, ...] = (export,)
+
+cli = click.Group("hyco", {str(command.name): command for command in COMMANDS})
 
 
-class Commands(click.Group):
-    """Commands by name; options without a command are those of `run`."""
+class _WithRun(click.Group):
+    """Commands of which `run` may be left out: options that follow no command are its."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` before options that begin with no command."""
+        """Put `run` before such options."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
-        return sorted(COMMANDS)
-
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of a name."""
+        """The command of a name; `run` needs the project's settings."""
         if name == "run":
-            return _run()
-        if name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of the help, without importing what the commands need."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+            configure_project("hyco")
+        return super().get_command(ctx, name)
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_WithRun,
+    commands={**cli.commands, "run": run},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 def main() -> None:
     """Hybrid training of a physical and a synthetic model of the same system.
 
     Without a command the options are those of `run`: `hyco --pipelines hybrid`.
     """
-
-
-def _run() -> click.Command:
-    from kedro.framework.cli.utils import find_run_command
-
-    configure_project("hyco")
-    return cast("click.Command", find_run_command("hyco"))
