@@ -8,8 +8,8 @@ from hyco.pipeline_registry import register_pipelines
 TRAININGS = ["synthetic", "physical", "hybrid"]
 
 
-def test_the_pipelines_are_generation_one_per_training_all_together_and_the_comparison():
-    assert sorted(register_pipelines()) == sorted(["__default__", "compare", "generation", *TRAININGS])
+def test_the_pipelines_are_generation_one_per_training_all_together_comparison_and_prediction():
+    assert sorted(register_pipelines()) == sorted(["__default__", "compare", "generation", "predict", *TRAININGS])
 
 
 def test_each_training_runs_from_nothing_but_parameters_to_a_report():

@@ -13,6 +13,9 @@ from hyco.runtime.storage import write_bundle
 
 
 def assert_equal_physics(one, other):
+    assert torch.equal(one.initial_states, other.initial_states)
+    assert one.posterior.metadata == other.posterior.metadata
+    assert all(torch.equal(value, other.posterior.tensors[name]) for name, value in one.posterior.tensors.items())
     assert json.dumps(one.final) == json.dumps(other.final)
     assert one.estimate.numbers == other.estimate.numbers
     assert torch.equal(one.estimate.covariance, other.estimate.covariance)
@@ -30,6 +33,8 @@ def as_run(folder, both, version):
     save_network_as_run(folder, both, version)
     path = folder / "hybrid_physical_model.json"
     JSONDataset(filepath=str(path), version=Version(None, version)).save(both.physics.final)
+    path = folder / "hybrid_initial_states.safetensors"
+    VersionedTensorDataset(str(path), version=Version(None, version)).save(both.physics.posterior)
 
 
 def save_network_as_run(folder, both, version):
@@ -66,7 +71,7 @@ def test_a_hybrid_comes_back_bit_for_bit(both, tmp_path):
 
 def test_nothing_is_pickled(both, tmp_path):
     both.save(tmp_path)
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors"]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".json", ".safetensors", ".safetensors"]
 
 
 def test_a_field_with_many_unknowns_comes_back_bit_for_bit(tmp_path):
@@ -108,7 +113,7 @@ def test_the_newest_complete_version_of_a_run_is_read(door, both, tmp_path):
     save_network_as_run(tmp_path, older, "2026-03-02T03.04.05.006Z")
     again = hyco.load(tmp_path)
     assert_equal_networks(again.network, both.network)
-    assert again.physics.estimate.numbers == both.physics.estimate.numbers
+    assert_equal_physics(again.physics, both.physics)
     assert again.history == []
     with pytest.raises(ValueError, match="no history to draw"):
         again.plot_history()

@@ -3,8 +3,11 @@
 import json
 import math
 import sqlite3
+import subprocess
+import sys
 
 import pytest
+import xarray as xr
 import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -123,3 +126,32 @@ def test_runs_are_recorded_in_the_projects_database_from_any_folder(project):
         rows = database.execute("select key, value from params where key like 'equation.%'").fetchall()
     assert ("equation.parameters.viscosity", "0.1") in rows
     assert "FINISHED" in project.mlflow_statuses()
+
+
+def test_what_was_trained_predicts_and_is_exported(project):
+    params = "experiment=predicted"
+    nothing = project.run("--pipelines", "predict", params=params)
+    assert nothing.returncode == 1
+    assert "has no trained_models yet; run `--tags train` first" in nothing.stderr.splitlines()[-1]
+    assert project.run("--pipelines", "hybrid", "--tags", "train", params=params).returncode == 0
+    done = project.run("--pipelines", "predict", params=params + ",predict.steps=4")
+    assert done.returncode == 0, done.stderr
+    path = project.path / "data" / "07_model_output" / "predicted" / "predictions.nc"
+    data = xr.load_dataset(path, engine="h5netcdf")
+    assert data.time[0] == pytest.approx(16 * 0.05)
+    assert (data["hybrid_physical.velocity_x_std"] > 0).all()
+    last = data.isel(time=-1)[["hybrid_physical.velocity_x"]].rename({"hybrid_physical.velocity_x": "velocity_x"})
+    last.to_netcdf(project.path / "last.nc", engine="h5netcdf")
+    done = project.run("--pipelines", "predict", params=params + ",predict.steps=2,predict.initial_states=last.nc")
+    assert done.returncode == 0, done.stderr
+    assert xr.load_dataset(path, engine="h5netcdf").sizes["time"] == 2
+    wrong = project.run("--pipelines", "predict", params=params + ",predict.initial_states=lost.nc")
+    assert wrong.returncode == 1
+    assert "predict.initial_states: there is no file" in wrong.stderr.splitlines()[-1]
+    folder = project.path / "data" / "06_models" / "predicted"
+    arguments = ("export", "--folder", str(folder), "--output", "network.pt2")
+    done = subprocess.run(
+        (sys.executable, "-m", "hyco", *arguments), cwd=project.path, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert (project.path / "network.pt2").is_file()

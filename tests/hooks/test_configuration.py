@@ -13,10 +13,11 @@ import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import LOGGING
-from kedro.io import AbstractDataset, DataCatalog, MemoryDataset
+from kedro.io import AbstractDataset, DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from hyco.config import ConfigurationError
+from hyco.datasets.states import StatesDataset
 from hyco.datasets.tensor import TensorDataset
 from hyco.hooks import ConfigurationHooks
 from hyco.runtime.storage import Bundle
@@ -194,3 +195,13 @@ def test_the_projects_logging_holds_wherever_the_command_was_started(monkeypatch
     finally:
         LOGGING.configure(before)
         logging.getLogger().handlers = handlers
+
+
+def test_the_file_of_states_to_predict_from_is_relative_to_the_project():
+    catalog = DataCatalog({"prediction_states": StatesDataset()})
+    assert catalog.load("prediction_states") is None
+    hooks = ConfigurationHooks()
+    hooks.after_context_created(context())
+    hooks.after_catalog_created(catalog, {"parameters": {"predict": {"initial_states": "data/mine.npz"}}})
+    with pytest.raises(DatasetError, match=rf"there is no file {PROJECT / 'data' / 'mine.npz'}"):
+        catalog.load("prediction_states")

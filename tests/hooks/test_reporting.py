@@ -59,6 +59,16 @@ def test_a_foreseen_error_is_a_message_on_the_command_line_and_itself_elsewhere(
         session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
 
 
+def test_what_a_dataset_says_is_a_message_too(session, conf_catalog):
+    unread = {"mine": {"type": "hyco.datasets.states.StatesDataset", "filepath": "nowhere.npz"}}
+    pipeline = Pipeline([node(lambda states: {"states": states}, "mine", "report", name="look")])
+    with (
+        click.Context(click.Command("run")),
+        pytest.raises(click.ClickException, match=r"^predict.initial_states: the"),
+    ):
+        session((ReportHooks(),), pipeline, conf_catalog | unread, PARAMETERS)
+
+
 def test_an_unforeseen_error_keeps_its_traceback_on_the_command_line(session, conf_catalog):
     with click.Context(click.Command("run")), pytest.raises(ZeroDivisionError):
         session((ReportHooks(),), raise_error(ZeroDivisionError("a bug")), conf_catalog, PARAMETERS)

@@ -29,6 +29,10 @@ _FILES = {
     "hybrid_physical": "hybrid_physical_model.json",
 }
 _COVARIANCE = "covariance"
+_INITIAL_STATES = {
+    "physical": "physical_initial_states.safetensors",
+    "hybrid_physical": "hybrid_initial_states.safetensors",
+}
 
 # What a model is read from: its file, and the history of its training where that was saved with it.
 Files = Mapping[str, Path]
@@ -64,6 +68,19 @@ def write_physics(folder: Path, method: str, final: Mapping[str, Any], covarianc
     _write_json(path, final)
 
 
+def write_initial_states(folder: Path, method: str, states: Bundle | None) -> None:
+    """Write the initial states beside a physical model.
+
+    Raises:
+        ValueError: see `write_network`.
+    """
+    path = _writable(folder, _INITIAL_STATES[method])
+    if states is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_bundle(path, states)
+
+
 def write_history(folder: Path, training: str, history: History) -> None:
     """Write what a training was like, epoch by epoch."""
     _write_json(folder / f"{training}_history.json", history)
@@ -88,6 +105,22 @@ def read_physics(path: Path, method: str) -> tuple[dict[str, Any], Tensor | None
     covariance = read_bundle(beside).tensors[_COVARIANCE] if beside.exists() else None
     values: dict[str, Any] = _read_json(path, dict)
     return values, covariance
+
+
+def read_initial_states(path: Path, method: str) -> Bundle | None:
+    """The initial states beside a physical model, None where an earlier version left none.
+
+    Args:
+        path: of the model: a file, or one of the versions that a run of the pipelines leaves.
+        method: its name.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
+    name = _INITIAL_STATES[method]
+    versioned = path.parent.parent.name == path.name
+    beside = path.parent.parent.parent / name / path.parent.name / name if versioned else path.parent / name
+    return read_bundle(beside) if beside.is_file() else None
 
 
 def read_history(folder: Path, training: str) -> History:

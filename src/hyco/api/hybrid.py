@@ -11,6 +11,7 @@ from hyco.api import files, pictures
 from hyco.api.arguments import require, whole_seed
 from hyco.api.networks import NETWORK, WINDOW, TrainedNetwork, trained
 from hyco.api.physics import FittedPhysics, Learn, fitted, unknowns
+from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import as_dictionary, plain, require_sound
 from hyco.config import RULED_BY_HYBRID, WITHOUT_EFFECT, ConfigurationError, parse_device, resolve_hybrid
@@ -21,7 +22,11 @@ from hyco.observations import Observations
 from hyco.sections import merge
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from hyco.api.predictions import Beginning
 
 # As conf/base has them: five iterations each time, and no error where they are not enough.
 _UPDATES = {"max_iterations": 5, "suppress_convergence_errors": True}
@@ -44,6 +49,40 @@ class TrainedHybrid:
     network: TrainedNetwork
     history: History
 
+    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+        """Predict with both models, with coordinates and error bars, from new states or beyond the data.
+
+        Args:
+            initial_states: `[B, C, *space]`, or a file of such states; None: the end of the training simulations.
+            steps: states to predict, each `dt` later; None: as many as the data have.
+            samples: draws for the standard deviations of the physical model, 2 to 100.
+
+        Returns:
+            A dataset with the variables `hybrid_synthetic.CHANNEL`, `hybrid_physical.CHANNEL` and
+            `hybrid_physical.CHANNEL_std`. Both models begin with the same states; from the initial states of the
+            training simulations each goes to the end of the data by itself.
+
+        Raises:
+            ValueError: see `FittedPhysics.predict`.
+        """
+        parts, equation = (self.network, self.physics), self.physics.equation
+        return predicted(
+            {part.method: part.left for part in parts},
+            {part.method: part.trained for part in parts},
+            equation.layout,
+            initial_states,
+            steps,
+            dt=equation.dt,
+            samples=samples,
+            static=equation.config.is_static,
+            equation=equation.config.name,
+        )
+
+    @property
+    def initial_states(self) -> Tensor:
+        """Of the training simulations, as the physical model has them; see `FittedPhysics.initial_states`."""
+        return self.physics.initial_states
+
     def save(self, folder: str | Path) -> None:
         """Write both models into a folder, for `hyco.load`.
 
@@ -56,6 +95,7 @@ class TrainedHybrid:
         folder, physics = Path(folder), self.physics
         files.write_network(folder, self.network.method, self.network.final)
         files.write_physics(folder, physics.method, physics.final, physics.estimate.covariance)
+        files.write_initial_states(folder, physics.method, physics.posterior)
         files.write_history(folder, "hybrid", self.history)
 
     def plot_history(self) -> Figure:

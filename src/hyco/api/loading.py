@@ -105,7 +105,8 @@ def _physics(path: Path, method: str, history: History, equation: Equation | Non
         equation = build_equation(final["equation_section"])
     elif "equation_section" in final:
         _require_grid_of(final["equation_section"], equation)
-    fitted = physics.restored(final, covariance, history, equation)
+    states = files.read_initial_states(path, method)
+    fitted = physics.restored(final, covariance, history, equation, states)
     if not fitted.estimate.equation:  # else what was learnt is of another equation than the data's
         own = type(equation.config.parameters).model_fields
         if wrong := [p.name for p in fitted.learnt if p.name not in own]:

@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING, Any
 from hyco.api import files, pictures
 from hyco.api.arguments import require, whole_seed
 from hyco.api.arrays import States, rolled_out
+from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import as_dictionary, plain, validated
 from hyco.config import ConfigurationError, parse_device
 from hyco.evaluation import EvaluatedModel
 from hyco.hybrid.correction import model_from_bundle
+from hyco.networks.export import export_network
 from hyco.networks.network_model import NetworkModel
 from hyco.observations import Observations
+from hyco.predictions.predict import Trained
+from hyco.predictions.sources import Left
 from hyco.runtime.storage import Bundle
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import train_synthetic
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 # The network of a section that names none.
 NETWORK = {"name": "resnet"}
@@ -61,6 +68,60 @@ class TrainedNetwork:
             ValueError: the states have another shape or type, or there is no step.
         """
         return rolled_out(self.model, self.model.layout, states, steps)
+
+    def predict(
+        self, initial_states: Tensor | NDArray[Any] | str | Path, steps: int, *, dt: float | None = None
+    ) -> xr.Dataset:
+        """Predict with coordinates; the same numbers as `rollout`.
+
+        Args:
+            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; docs/prediction.md).
+            steps: states to predict.
+            dt: time between two states, for the coordinate `time`; None: it counts steps.
+
+        Returns:
+            A dataset with the variables `METHOD.CHANNEL`, METHOD being `synthetic` or `hybrid_synthetic`, and
+            dimensions `simulation`, `time` and the axes of the grid.
+
+        Raises:
+            ValueError: the states or `steps` cannot be meant, or the network knows one trajectory alone.
+        """
+        if initial_states is None:
+            raise ValueError("initial_states: a network alone keeps none of its training: give states, or a file")
+        return predicted(
+            {self.method: self.left},
+            {self.method: self.trained},
+            self.model.layout,
+            initial_states,
+            steps,
+            dt=dt,
+            samples=2,
+        )
+
+    def export(self, path: str | Path) -> None:
+        """Write the network, with its normalisation, as a program of `torch.export` that torch alone loads and runs.
+
+        `torch.export.load(path).module()` takes states `[B, C, *space]` in units of the channels, float64, and gives
+        those one step later, likewise. A network of coordinates takes positions `[N, d]` and times `[N]` instead, and
+        gives `[N, C]`.
+
+        Args:
+            path: of the file, with the ending .pt2.
+
+        Raises:
+            ValueError: the network corrects a physical step, which cannot be exported, or the ending is another one.
+        """
+        export_network(self.model, Path(path), method=self.method)
+
+    @property
+    def left(self) -> Left:
+        """What the training has left, as predictions take it."""
+        return Left(self.final)
+
+    @property
+    def trained(self) -> Trained:
+        """The model as predictions take it."""
+        return Trained(self.evaluated)
 
     def save(self, folder: str | Path) -> None:
         """Write the network into a folder, for `hyco.load`: synthetic_model.safetensors and its history.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from hyco.api import files, pictures
 from hyco.api.arguments import require
 from hyco.api.arrays import States, rolled_out
+from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import last_measured_step, plain, require_sound
 from hyco.config import ConfigurationError, parse_device
@@ -20,15 +21,21 @@ from hyco.equations.equation import Equation
 from hyco.evaluation import EvaluatedModel
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimated_model import EstimatedModel
+from hyco.inversion.posterior import Posterior
 from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
+from hyco.predictions.predict import Trained
+from hyco.predictions.sources import Left
 from hyco.runtime.storage import Bundle
-from hyco.training.final import final_physical_model, physical_estimate
+from hyco.training.final import final_initial_states, final_physical_model, physical_estimate
 from hyco.training.physical import PhysicalConfig, train_physical
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.figure import Figure
     from torch import Tensor
+
+    from hyco.api.predictions import Beginning
 
 # Unknown coefficients, as the section `physical.learnable_parameters` lists them.
 Learn = Sequence[Mapping[str, Any] | BaseModel]
@@ -45,12 +52,15 @@ class FittedPhysics:
         estimate: `estimate["viscosity"]` has `.value`, `.std`, `.interval` (95 %) and `.identifiable`.
         history: one dictionary per update (of a hybrid: per epoch) with `epoch`, `physical_loss` and the estimates.
         final: the model as JSON values, as `kedro run` leaves it.
+        posterior: initial states of the training simulations, and draws of what was unknown; None where a folder of an
+            earlier version has none.
     """
 
     equation: Equation
     estimate: PhysicalEstimate
     history: History = field(default_factory=list)
     final: Mapping[str, Any] = field(default_factory=dict)
+    posterior: Bundle | None = None
 
     stepping = True  # it predicts from any state
 
@@ -69,8 +79,77 @@ class FittedPhysics:
         """
         return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
 
+    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+        """Predict with coordinates and error bars, from new states or beyond the data.
+
+        Args:
+            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; see
+                docs/prediction.md); None: the end of the training simulations, to which the model predicts from their
+                initial states.
+            steps: states to predict, each `equation.dt` later; None: as many as the data have.
+            samples: draws of the estimate for the standard deviations, 2 to 100.
+
+        Returns:
+            A dataset with the variables `METHOD.CHANNEL` and `METHOD.CHANNEL_std` (of what, says its attribute
+            `uncertainty_of`), METHOD being `physical` or `hybrid_physical`, and dimensions `simulation`, `time` and the
+            axes of the grid. No `_std` where the coefficients have no covariance.
+
+        Raises:
+            ValueError: the states, `steps` or `samples` cannot be meant.
+        """
+        left, trained = self.left, {self.method: self.trained}
+        config = self.equation.config
+        return predicted(
+            {self.method: left},
+            trained,
+            self.equation.layout,
+            initial_states,
+            steps,
+            dt=self.equation.dt,
+            samples=samples,
+            static=config.is_static,
+            equation=config.name,
+        )
+
+    @property
+    def left(self) -> Left:
+        """What the training has left, as predictions take it."""
+        return Left(self.final, self.posterior)
+
+    @property
+    def trained(self) -> Trained:
+        """The model as predictions take it."""
+        if self.posterior is None:
+            return Trained(self.evaluated)
+        return Trained(self.evaluated, self._of_posterior(), self.posterior.metadata["estimated"])
+
+    @property
+    def initial_states(self) -> Tensor:
+        """Of the training simulations, `[S, C, *space]` float64: estimated where they are unknown, else as given.
+
+        Raises:
+            ValueError: the model comes from a folder that does not hold them.
+        """
+        return self._of_posterior().initial_states
+
+    @property
+    def initial_states_std(self) -> Tensor | None:
+        """Their standard deviation `[S, C, *space]`, infinite where nothing tells.
+
+        None where they are known, or where there are too many unknowns for a covariance.
+
+        Raises:
+            ValueError: see `initial_states`.
+        """
+        return self._of_posterior().initial_std
+
+    def _of_posterior(self) -> Posterior:
+        if self.posterior is None:
+            raise ValueError("the folder of this model holds no initial states: it is of an earlier version of hyco")
+        return Posterior.of(self.posterior.tensors)
+
     def save(self, folder: str | Path) -> None:
-        """Write the model into a folder, for `hyco.load`: physical_model.json and its history.
+        """Write the model into a folder, for `hyco.load`: physical_model.json, its initial states and its history.
 
         Args:
             folder: where to; it is made if it is not there, and files of an earlier model are replaced.
@@ -80,6 +159,7 @@ class FittedPhysics:
         """
         folder = Path(folder)
         files.write_physics(folder, self.method, self.final, self.estimate.covariance)
+        files.write_initial_states(folder, self.method, self.posterior)
         files.write_history(folder, self.method, self.history)
 
     def plot_estimates(self, true: Mapping[str, Any] | None = None) -> Figure:
@@ -210,14 +290,19 @@ def unknowns(learn: Learn) -> list[Any]:
 
 def fitted(equation: Equation, checkpoint: Bundle, history: History) -> FittedPhysics:
     """The physical model of a training's last checkpoint."""
-    return FittedPhysics(equation, physical_estimate(checkpoint), history, final_physical_model(checkpoint))
+    final, states = final_physical_model(checkpoint), final_initial_states(checkpoint)
+    return FittedPhysics(equation, physical_estimate(checkpoint), history, final, states)
 
 
 def restored(
-    final: Mapping[str, Any], covariance: Tensor | None, history: Iterable[dict[str, Any]], equation: Equation
+    final: Mapping[str, Any],
+    covariance: Tensor | None,
+    history: Iterable[dict[str, Any]],
+    equation: Equation,
+    posterior: Bundle | None = None,
 ) -> FittedPhysics:
     """The physical model of a file."""
     estimate = PhysicalEstimate.from_json(final)
     if covariance is not None:
         estimate = replace(estimate, covariance=covariance)
-    return FittedPhysics(equation, estimate, list(history), final)
+    return FittedPhysics(equation, estimate, list(history), final, posterior)

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from phi import math as phi_math
+from torch import Tensor
 
 from hyco.baselines.pinn import PinnConfig, train_pinn
 from hyco.comparison.config import CompareConfig, Contender
@@ -39,7 +40,7 @@ from hyco.runtime.memory import keep_freed_memory
 from hyco.runtime.storage import Bundle, digest
 from hyco.training.checkpoints import OBSERVATIONS, ResumeError, differences
 from hyco.training.config import SyntheticConfig
-from hyco.training.final import final_physical_model, final_synthetic_model
+from hyco.training.final import final_initial_states, final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalConfig, train_physical
 from hyco.training.run import Step
 from hyco.training.synthetic import train_synthetic
@@ -245,9 +246,10 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
     with _quiet():
         data = data_of(contender, seed, measured)
         begun = time.perf_counter()
-        failure, models = None, {}
+        models: dict[str, EvaluatedModel] = {}
+        failure = starts = None
         try:
-            models = _train(contender, data.equation, data.observations, seed, torch.device(device))
+            models, starts = _train(contender, data.equation, data.observations, seed, torch.device(device))
         except FAILURES as error:
             failure = error
         records = []
@@ -256,7 +258,7 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
             try:
                 if failure is not None:
                     raise failure
-                result = _evaluate(contender, part, models.get(part), data)
+                result = _evaluate(contender, part, models.get(part), data, starts)
                 record |= {"status": "finished", "reason": None, **result}
             except FAILURES as error:
                 reason = f"{type(error).__name__}: {error}"
@@ -269,8 +271,13 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
 
 def _train(
     contender: Contender, equation: Equation, observations: Observations, seed: int, device: torch.device
-) -> dict[str, EvaluatedModel]:
-    """The final models by part, as the pipelines of the trainings make them."""
+) -> tuple[dict[str, EvaluatedModel], Tensor | None]:
+    """The final models by part, as the pipelines of the trainings make them.
+
+    With them the initial states of the training simulations that the physical model has estimated, `[S, C, *space]`;
+    None where they are known.
+    """
+    starts = None
     sections = contender.sections
     common: dict[str, Any] = {"configuration": {**sections, "seed": seed}, "device": device}
     finals: dict[str, FinalModel] = {}
@@ -279,7 +286,8 @@ def _train(
         finals["synthetic"] = final_synthetic_model(_last(train_synthetic(observations, network, seed, **common)))
     elif contender.method == "physical":
         physical = PhysicalConfig.model_validate(sections["physical"])
-        finals["physical"] = final_physical_model(_last(train_physical(equation, observations, physical, **common)))
+        last = _last(train_physical(equation, observations, physical, **common))
+        finals["physical"], starts = final_physical_model(last), _estimated_starts(last, observations)
     elif contender.method == "pinn":
         pinn = PinnConfig.model_validate(sections["pinn"])
         finals["synthetic"], finals["physical"] = train_pinn(equation, observations, pinn, seed, device=device)
@@ -287,7 +295,12 @@ def _train(
         hybrid = HybridConfig.model_validate(sections["hybrid"])
         last = _last(HybridTrainer(equation, observations, hybrid, seed, **common).train())
         finals = {"synthetic": final_synthetic_model(last), "physical": final_physical_model(last)}
-    return evaluated_models(finals, equation)
+        starts = _estimated_starts(last, observations)
+    return evaluated_models(finals, equation), starts
+
+
+def _estimated_starts(checkpoint: Bundle, observations: Observations) -> Tensor | None:
+    return None if observations.initial_known else final_initial_states(checkpoint).tensors["initial_states"]
 
 
 def _last(steps: Iterable[Step]) -> Bundle:
@@ -296,8 +309,17 @@ def _last(steps: Iterable[Step]) -> Bundle:
     return deque(steps, maxlen=1).pop()[0]
 
 
-def _evaluate(contender: Contender, part: str, model: EvaluatedModel | None, data: Data) -> Record:
+def _evaluate(
+    contender: Contender, part: str, model: EvaluatedModel | None, data: Data, starts: Tensor | None
+) -> Record:
     """Errors of one model, from the report's own functions.
+
+    Args:
+        contender: what was trained.
+        part: which of its models it is.
+        model: the model; None: it has none.
+        data: what it is judged by.
+        starts: initial states that its training has estimated, see `_train`.
 
     Raises:
         FloatingPointError: its rollout is not finite.
@@ -306,17 +328,17 @@ def _evaluate(contender: Contender, part: str, model: EvaluatedModel | None, dat
     models = {} if model is None else {label: model}
     true = {label: true_numbers(data.equation, _unknowns(contender))}
     if data.trajectories is None:
-        rolled = roll_out_to_measurements(data.observations, models, {})
+        rolled = roll_out_to_measurements(data.observations, models, {label: starts})
         content = report("", 0, data.equation, "", rolled.states, models, measured=True, errors=rolled.errors)
         entry = content["methods"][label]
         nrmse_all = entry["nrmse"]["mean"]
     else:
         config, observations = data.config, data.observations
-        starts = observations.test_initial_states
-        tests = roll_out_methods(data.trajectories, config.test_sim, data.equation, models, starts)
+        first = observations.test_initial_states
+        tests = roll_out_methods(data.trajectories, config.test_sim, data.equation, models, first)
         seen = [*config.train_sim, *config.val_sim]
-        starts = None if observations.initial_known else observations.initial_states
-        others = roll_out_methods(data.trajectories, seen, data.equation, models, starts)
+        first = None if observations.initial_known else observations.initial_states
+        others = roll_out_methods(data.trajectories, seen, data.equation, models, first)
         entry = report("", 0, data.equation, "", tests, models, true)["methods"][label]
         whole = {name: torch.cat([tests[name], others[name]]) for name in ("truth", label)}
         per_step, _ = nrmse_per_step(whole[label], whole["truth"])

@@ -16,6 +16,7 @@ from hyco.equations.registry import equation_config
 from hyco.hybrid.config import HybridConfig
 from hyco.measurements import MeasurementsConfig
 from hyco.observations import ObservationConfig
+from hyco.predictions.config import PredictConfig
 from hyco.stepping.generation import GenerationConfig
 from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
@@ -64,6 +65,7 @@ class Configuration(BaseModel):
     hybrid: HybridConfig
     evaluation: EvaluationConfig = Field(default=EvaluationConfig())
     compare: CompareConfig = Field(default=CompareConfig())
+    predict: PredictConfig = Field(default=PredictConfig())
 
     @field_validator("measurements", mode="before")
     @classmethod

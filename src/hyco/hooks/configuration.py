@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from hyco.measurements import MeasurementsConfig
     from hyco.measurements.survey import Survey
 
-_CHECKPOINTS = ("hybrid_checkpoint", "hybrid_resume_point")
+# Keys that are paths, and the datasets that are there.
+_PATHS = (
+    ("hybrid", "checkpoint_dir", ("hybrid_checkpoint", "hybrid_resume_point")),
+    ("predict", "initial_states", ("prediction_states",)),
+)
 
 
 class ConfigurationHooks:
-    """Logging, one validation of all parameters, the measurements, `hybrid.checkpoint_dir`, `threads`, freed memory."""
+    """Logging, one validation of all parameters, the measurements, keys that are paths, `threads`, freed memory."""
 
     def __init__(self) -> None:
         self._project_path = Path()
@@ -73,19 +77,17 @@ class ConfigurationHooks:
 
     @hook_impl
     def after_catalog_created(self, catalog: CatalogProtocol[Any, Any], parameters: dict[str, Any]) -> None:
-        """Name the file of measurements, and send the hybrid's checkpoints to `hybrid.checkpoint_dir`, if it is set.
-
-        Both are relative to the project.
-        """
+        """Send datasets to the paths that the parameters name, relative to the project."""
         if self._measured is not None and (file := catalog.get("measurements")) is not None:
             file.read(self._measured[0], self._project_path, self._measured[1])
             self._measured = None
-        directory = (parameters["parameters"].get("hybrid") or {}).get("checkpoint_dir")
-        if directory is None:
-            return
-        for name in _CHECKPOINTS:
-            if (dataset := catalog.get(name)) is not None:
-                dataset.move_to(self._project_path / directory)
+        for section, key, names in _PATHS:
+            path = (parameters["parameters"].get(section) or {}).get(key)
+            if path is None:
+                continue
+            for name in names:
+                if (dataset := catalog.get(name)) is not None:
+                    dataset.move_to(self._project_path / path)
 
     # First, because it refuses: no run in MLflow shall have begun by then.
     @hook_impl(tryfirst=True)

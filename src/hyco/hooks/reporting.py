@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 REPORT = "report"
 COMPARISON = "comparison"
 COMPARISON_PAGE = "comparison_page"
+PREDICTIONS = "predicted_states"
 CONFIGURATION = "configuration.yaml"
 _PHYSICAL = ("physical", "hybrid_physical")
 
@@ -33,13 +34,14 @@ class ReportHooks:
         self._parameters: dict[str, Any] = {}
         self._report: Path | None = None
         self._page: Path | None = None
+        self._predictions: Path | None = None
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any], parameters: dict[str, Any]) -> None:
         """Remember where the report will be, and what was asked for."""
-        self._report, self._page = (
+        self._report, self._page, self._predictions = (
             Path(filepath) if (filepath := conf_catalog.get(name, {}).get("filepath")) else None
-            for name in (REPORT, COMPARISON_PAGE)
+            for name in (REPORT, COMPARISON_PAGE, PREDICTIONS)
         )
         self._parameters = parameters["parameters"]
 
@@ -55,7 +57,7 @@ class ReportHooks:
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Name the report, or the comparison; without a report, say what was estimated and what to worry about."""
+        """Name what was made; without a report, say what was estimated and what to worry about."""
         if REPORT not in pipeline.all_outputs():
             for name in sorted(pipeline.all_outputs() & {f"{method}_model" for method in _PHYSICAL}):
                 from hyco.inversion.estimate import PhysicalEstimate
@@ -66,6 +68,8 @@ class ReportHooks:
             log.info("Report: %s", self._report)
         if self._page is not None and COMPARISON_PAGE in pipeline.all_outputs():
             log.info("Comparison: %s", self._page)
+        if self._predictions is not None and PREDICTIONS in pipeline.all_outputs():
+            log.info("Predictions: %s", self._predictions)
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
@@ -75,6 +79,9 @@ class ReportHooks:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
             traceback.clear_frames(error.__traceback__)
-        foreseen = type(error).__module__.startswith("hyco.")
-        if foreseen and (shown := for_user(error)) is not error:
-            raise shown from error
+        # What a dataset raises, Kedro wraps.
+        for one in (error, error.__cause__):
+            if not isinstance(one, Exception) or not type(one).__module__.startswith("hyco."):
+                continue
+            if (shown := for_user(one)) is not one:
+                raise shown from error

@@ -29,12 +29,15 @@ class Assessment:
             of numbers alone.
         pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
             with sign, `[p]`: about 0 for physics alone; in a hybrid the bias that the network's predictions bring.
+        joint: covariance of all coordinates, those of unknown initial states too, `[q, q]`; None where they are too
+            many.
     """
 
     uncertainty: Uncertainty
     identifiability: Identifiability
     kept: Tensor
     pull: Tensor
+    joint: Tensor | None = None
 
 
 @torch.no_grad()
@@ -70,7 +73,7 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
     step = torch.nan_to_num(plain.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
     pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     determined = identifiability(data, space.width, space.labels)
-    return Assessment(uncertainty, determined, torch.arange(p), pull)
+    return Assessment(uncertainty, determined, torch.arange(p), pull, whole.covariance)
 
 
 def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessment:

@@ -73,10 +73,24 @@ class Assessor:
         self.assess_if_small(coordinates)
         if self.current is None or len(self.current.kept) < self._problem.parameter_count:
             return None
-        covariance = self.current.uncertainty.covariance
+        return self._determined(self.current.uncertainty.covariance)
+
+    def joint_covariance(self, coordinates: Tensor) -> Tensor | None:
+        """The same of all coordinates `[q, q]`, infinite where nothing tells of an initial state; None likewise."""
+        self.assess_if_small(coordinates)
+        if self.current is None or self.current.joint is None:
+            return None
+        return self._determined(self.current.joint)
+
+    def _determined(self, covariance: Tensor) -> Tensor:
+        """A covariance with the parameters' variances where they have no information."""
+        p = len(self._space)
         unknown = ~torch.isfinite(covariance.diagonal())
+        unknown[p:] = False
         determined = torch.where(unknown[:, None] | unknown[None, :], torch.zeros_like(covariance), covariance)
-        return determined + torch.diag(torch.where(unknown, self._space.width.square() / 12, 0.0))
+        variances = torch.zeros_like(covariance.diagonal())
+        variances[:p] = torch.where(unknown[:p], self._space.width.square() / 12, 0.0)
+        return determined + torch.diag(variances)
 
     def numbers(self, coordinates: Tensor) -> dict[str, NumberEstimate]:
         """Each learnt number with its error bar; see `number_estimates`."""

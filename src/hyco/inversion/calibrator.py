@@ -21,6 +21,7 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
+from hyco.inversion.posterior import Posterior, described, posterior
 from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
@@ -91,6 +92,8 @@ class Calibrator:
         _require_data_and_optimiser(self.problem, config)
         self.model = CalibratedModel(self.problem)
         self._progress = Progress(torch.empty((0, 1 + len(self.model.values)), dtype=torch.float64))
+        self._posterior: Posterior | None = None
+        self._described = described(observations, estimated=self.problem.initial_states is not None)
         for key in config.without_effect:
             log.warning("physical.%s has no effect: %s has no such key.", key, config.optimiser.name)
 
@@ -210,7 +213,7 @@ class Calibrator:
         )
 
     def conclude(self) -> None:
-        """What a finished training owes: error bars, and in words what the data do not determine."""
+        """What a finished training owes: error bars, in words what the data do not determine, and the posterior."""
         assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
         residuals = residual_summary(self.problem, coordinates)
         warn_of_coarse_steps(self.problem, coordinates)
@@ -222,6 +225,7 @@ class Calibrator:
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.warn(coordinates, ends)
         self._progress = replace(self._progress, residuals=residuals, alternative_minima=minima)
+        self._posterior = posterior(self.problem, assessor, coordinates)
 
     @property
     def estimate(self) -> PhysicalEstimate:
@@ -230,14 +234,16 @@ class Calibrator:
         return replace(estimate, ranges=self.ranges)
 
     def state(self) -> Bundle:
-        """Everything that changes during training."""
+        """Everything that changes during training; once it has ended also `posterior`, see `Posterior.tensors`."""
         estimate, forward, progress = self.estimate.to_bundle(), self.problem.forward, self._progress
         tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors)}
         if forward.correction is not None:
             tensors |= prefixed("correction", forward.correction.state())
+        if self._posterior is not None:
+            tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
-        return Bundle(tensors, metadata | {"estimate": estimate.metadata})
+        return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`, with the execution that it was run with."""
@@ -249,6 +255,8 @@ class Calibrator:
         if forward.correction is not None:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
+        kept = unprefixed("posterior", state.tensors)
+        self._posterior = Posterior.of(kept) if kept else None
         forward.count_from(meta["work"])
 
 

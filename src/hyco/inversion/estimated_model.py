@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -34,22 +35,25 @@ class EstimatedModel:
         self._equation = self._with(estimate.ranges)
         self._execution = execution_after_training(estimate.execution)
 
-    @torch.no_grad()
     def rollout(self, states: Tensor, steps: int) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
+        return self.rollout_with(self.estimate.stepper_values(states.dtype), states, steps)
+
+    def rollout_with(self, learnt: Mapping[str, Tensor], states: Tensor, steps: int) -> Tensor:
+        """The same with other values of what was learnt, as `Stepper.bind` takes them."""
         ranges = self._wider(self.estimate.ranges, states)
         equation = self._equation if ranges is None else self._with(ranges)
         while True:
-            predicted = self._rolled_out(equation, states, steps)
+            predicted = self._rolled_out(equation, learnt, states, steps)
             wider = self._wider(ranges or self.estimate.ranges, predicted)
             if wider is None:
                 return predicted
             ranges, equation = wider, self._with(wider)
 
-    def _rolled_out(self, equation: Equation, states: Tensor, steps: int) -> Tensor:
+    @torch.no_grad()
+    def _rolled_out(self, equation: Equation, learnt: Mapping[str, Tensor], states: Tensor, steps: int) -> Tensor:
         parameters = equation.parameter_tensors(states.dtype, states.device)
-        learnt = self.estimate.stepper_values(states.dtype)
-        parameters |= {name: value.to(states.device) for name, value in learnt.items()}
+        parameters |= {name: value.to(states) for name, value in learnt.items()}
         model = PhysicalModel(equation, self._layout, self._execution, work=steps)
         return model.rollout(states, parameters, steps)
 

@@ -128,6 +128,9 @@ class Convolution(nn.Module):
 def _own_is_faster(x: Tensor) -> bool:
     """Whether torch's own convolution takes less time than oneDNN's, 0.3 to 0.9 of it: on a CPU, for few numbers.
 
-    For one sample torch takes its own by itself; in mixed precision there is oneDNN's only.
+    For one sample torch takes its own by itself; in mixed precision there is oneDNN's only. An exported program is for
+    any number of samples.
     """
+    if torch.compiler.is_exporting():
+        return False
     return x.device.type == "cpu" and len(x) > 1 and x.numel() <= _SMALL and not torch.is_autocast_enabled("cpu")

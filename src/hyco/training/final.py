@@ -34,6 +34,24 @@ def physical_estimate(checkpoint: Bundle) -> PhysicalEstimate:
     return PhysicalEstimate.from_bundle(Bundle(tensors, checkpoint.metadata["physical"]["estimate"]))
 
 
+def final_initial_states(checkpoint: Bundle) -> Bundle:
+    """The training simulations' initial states as the physical model has them, and draws of what was unknown.
+
+    Tensors: see `hyco.inversion.posterior.Posterior.tensors`. Metadata: `layout`, `dt` and `steps` of the data;
+    `train`, the simulations' positions among the observed ones; `estimated`, whether they were unknown.
+
+    Raises:
+        ValueError: the checkpoint does not hold them.
+    """
+    tensors = unprefixed("posterior", unprefixed("physical", checkpoint.tensors))
+    if not tensors:
+        raise ValueError(
+            "the checkpoint holds no initial states: its training has not ended, or was that of an earlier version of "
+            "hyco; run it again with resume=false"
+        )
+    return Bundle(tensors, dict(checkpoint.metadata["physical"]["posterior"]))
+
+
 def final_physical_model(checkpoint: Bundle) -> dict[str, Any]:
     """The physical model as JSON values: its `PhysicalEstimate`, and how it came about.
 

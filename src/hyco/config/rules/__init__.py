@@ -19,6 +19,7 @@ from hyco.config.rules import (
     network,
     observation,
     physical,
+    predict,
 )
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
@@ -34,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     interaction.mistakes,
     hybrid.mistakes,
     evaluation.mistakes,
+    predict.mistakes,
 )
 
 

@@ -28,6 +28,8 @@ def roll_out_test_simulations(
     generation: dict[str, Any],
     observation: dict[str, Any],
     seed: int,
+    physical_initial_states: Bundle | None = None,
+    hybrid_initial_states: Bundle | None = None,
     **models: FinalModel,
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
@@ -51,7 +53,9 @@ def roll_out_test_simulations(
     built = build_equation(equation)
     seen = Observations.from_bundle(observations)
     if "trajectories" not in trajectories.tensors:
-        return _compared_with_measurements(seen, evaluated_models(models, built))
+        starts = {"physical": physical_initial_states}
+        starts |= dict.fromkeys(("hybrid_synthetic", "hybrid_physical"), hybrid_initial_states)
+        return _compared_with_measurements(seen, evaluated_models(models, built), starts)
     check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
@@ -69,12 +73,21 @@ def roll_out_test_simulations(
     return Bundle(rollouts, metadata)
 
 
-def _compared_with_measurements(seen: Observations, models: dict[str, EvaluatedModel]) -> Bundle:
-    """Rollouts of every model beside what was measured, with the errors in the metadata."""
+def _compared_with_measurements(
+    seen: Observations, models: dict[str, EvaluatedModel], starts: dict[str, Bundle | None]
+) -> Bundle:
+    """Rollouts of every model beside what was measured, with the errors in the metadata.
+
+    Args:
+        seen: what was measured.
+        models: by method.
+        starts: by method, the initial states that its training has left.
+    """
     from hyco.evaluation import roll_out_to_measurements
     from hyco.runtime.storage import Bundle
 
-    rolled = roll_out_to_measurements(seen, models, {})
+    left = {method: None if file is None else file.tensors["initial_states"] for method, file in starts.items()}
+    rolled = roll_out_to_measurements(seen, models, left)
     metadata = {
         "kind": "rollouts",
         "layout": seen.layout.to_dict(),

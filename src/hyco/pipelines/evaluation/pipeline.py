@@ -23,6 +23,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
     models = {method: name for training in trainings for method, name in _MODELS[training].items()}
     histories = {training: f"{training}_metrics" for training in trainings}
     with_physics = {training: name for training, name in histories.items() if training != "synthetic"}
+    starts = {f"{t}_initial_states": f"{t}_initial_states" for t in trainings if t != "synthetic"}
     sections = {"physical_section": "params:physical", "hybrid_section": "params:hybrid"}
     parts = [
         node(
@@ -34,6 +35,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "generation": "params:generation",
                 "observation": "params:observation",
                 "seed": "params:seed",
+                **starts,
                 **models,
             },
             "rollouts",

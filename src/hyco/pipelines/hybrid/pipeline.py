@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline, node, pipeline
 
 from hyco.pipelines.hybrid.nodes import finalise_hybrid_models, train_hybrid_models
+from hyco.pipelines.physical.nodes import collect_initial_states
 
 
 def create_pipeline() -> Pipeline:
@@ -33,6 +34,12 @@ def create_pipeline() -> Pipeline:
                 "hybrid_checkpoint",
                 ["hybrid_synthetic_model", "hybrid_physical_model"],
                 name="finalise_hybrid_models",
+            ),
+            node(
+                collect_initial_states,
+                "hybrid_checkpoint",
+                "hybrid_initial_states",
+                name="collect_hybrid_initial_states",
             ),
         ],
         tags="train",

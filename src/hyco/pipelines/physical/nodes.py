@@ -56,3 +56,10 @@ def finalise_physical_model(checkpoint: Bundle) -> dict[str, Any]:
     from hyco.training.final import final_physical_model
 
     return final_physical_model(checkpoint)
+
+
+def collect_initial_states(checkpoint: Bundle) -> Bundle:
+    """The initial states of the training simulations, estimated where they are unknown, with their error bars."""
+    from hyco.training.final import final_initial_states
+
+    return final_initial_states(checkpoint)

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from hyco.pipelines.physical.nodes import finalise_physical_model, train_physical_model
+from hyco.pipelines.physical.nodes import collect_initial_states, finalise_physical_model, train_physical_model
 
 
 def create_pipeline() -> Pipeline:
@@ -27,6 +27,12 @@ def create_pipeline() -> Pipeline:
                 name="train_physical_model",
             ),
             node(finalise_physical_model, "physical_checkpoint", "physical_model", name="finalise_physical_model"),
+            node(
+                collect_initial_states,
+                "physical_checkpoint",
+                "physical_initial_states",
+                name="collect_physical_initial_states",
+            ),
         ],
         tags="train",
     )

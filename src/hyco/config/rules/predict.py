@@ -1,0 +1,16 @@
+"""Predictions: how many steps there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hyco.config.errors import Mistake
+from hyco.config.root import Configuration
+from hyco.equations.equation import Equation
+
+
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
+    """Of the section `predict`."""
+    if equation.config.is_static and c.predict.steps not in (None, 1):
+        text = f"{c.predict.steps} is not allowed; allowed: 1 or null: {c.equation.name} is a static problem"
+        yield ("predict", "steps"), text

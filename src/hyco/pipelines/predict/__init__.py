@@ -1,0 +1,1 @@
+"""Pipeline that predicts with trained models, from new states or beyond the data."""

@@ -1,0 +1,63 @@
+"""Predict with whatever an experiment has trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hyco.predictions.sources import Left
+    from hyco.runtime.storage import Bundle
+
+
+def predict_states(
+    trained: dict[str, Left],
+    initial_states: xr.Dataset | None,
+    observations: Bundle | None,
+    equation: dict[str, Any],
+    observation: dict[str, Any],
+    predict: dict[str, Any],
+    experiment: str,
+    seed: int,
+) -> xr.Dataset:
+    """The content of predictions.nc; see `hyco.predictions.predict.predict`.
+
+    Args:
+        trained: the final models by method, with the initial states that their trainings have left.
+        initial_states: arrays of a file; None: the end of the training simulations.
+        observations: of the training, where they are there.
+
+    Raises:
+        PredictionError: the states or the models do not suit the experiment.
+    """
+    from hyco import __version__
+    from hyco.equations.registry import build_equation
+    from hyco.observations import ObservationConfig, Observations
+    from hyco.predictions import sources
+    from hyco.predictions.config import PredictConfig
+    from hyco.predictions.predict import predict as roll_out
+    from hyco.predictions.states import states_of
+
+    built, config = build_equation(equation), PredictConfig.model_validate(predict)
+    models = sources.trained_models(trained, built)
+    seen = None if observations is None else Observations.from_bundle(observations)
+    if initial_states is None:
+        start = sources.end_of_data(trained, seen, ObservationConfig.model_validate(observation).train_sim)
+    else:
+        source = str(config.initial_states)
+        states = states_of(initial_states, built.layout, source)
+        if any(one.model.estimate is not None for one in models.values()):
+            sources.require_suitable(built, states, source)
+        start = sources.given(models, states, source)
+    dataset = roll_out(
+        models,
+        built.layout,
+        start,
+        config.steps or sources.data_steps(trained.values(), seen),
+        dt=built.dt,
+        samples=config.samples,
+        static=built.config.is_static,
+    )
+    described = sources.described(built, experiment=experiment, seed=seed, hyco_version=__version__)
+    return dataset.assign_attrs(described)

@@ -1,0 +1,28 @@
+"""Wiring of the predictions."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from hyco.pipelines.predict.nodes import predict_states
+
+
+def create_pipeline() -> Pipeline:
+    """From trained models and initial states to predictions.nc."""
+    return pipeline(
+        [
+            node(
+                predict_states,
+                [
+                    "trained_models",
+                    "prediction_states",
+                    "cached_observations",
+                    "params:equation",
+                    "params:observation",
+                    "params:predict",
+                    "params:experiment",
+                    "params:seed",
+                ],
+                "predicted_states",
+                name="predict_states",
+            )
+        ]
+    )
