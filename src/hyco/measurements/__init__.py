@@ -3,5 +3,6 @@
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.read import read
 from hyco.measurements.sections import Target
+from hyco.measurements.source import units
 
-__all__ = ["MeasurementsConfig", "Target", "read"]
+__all__ = ["MeasurementsConfig", "Target", "read", "units"]
