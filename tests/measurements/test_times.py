@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import hyco
-from hyco.measurements import MeasurementsConfig, automatic_dt, read_times
+from hyco.measurements import MeasurementsConfig, automatic_dt
+from hyco.measurements.source import load
+from hyco.measurements.survey import survey
 from hyco.observations.checks import MeasurementError
 
 HEAD = "t,x,u\n"
@@ -113,34 +115,28 @@ def test_a_step_for_nothing():
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "npy", "mat", "h5", "nc"])
-def test_the_times_of_a_file_are_read_alone(ending, tools, run, tmp_path):
+def test_a_look_at_a_file_says_what_a_configuration_depends_on(ending, tools, run, tmp_path):
     path, (x, t, u) = tmp_path / f"mine.{ending}", run
     tools.WRITERS[ending](path, x, t + 5.0, u)
     prefix = "run/" if ending == "h5" else ""
-    section = {
-        "file": str(path),
-        "time": f"{prefix}t",
-        "axes": {"x": "-"},
-        "fields": {"u": "-"},
-        "scale": {"time": 60.0},
-    }
-    times = read_times(MeasurementsConfig.model_validate(section))
-    np.testing.assert_allclose(np.unique(times.round(9)), 60 * t, atol=1e-9)
-    assert automatic_dt(times) == pytest.approx(60 * tools.DT / 2)
+    names = {"time": f"{prefix}t", "axes": {"x": f"{prefix}x"}, "fields": {"velocity x": f"{prefix}u"}}
+    config = MeasurementsConfig.model_validate(names | {"file": str(path), "scale": {"time": 60.0, "velocity x": -2.0}})
+    seen = survey(load(path, config), config)
+    np.testing.assert_allclose(seen.times, 60 * t[1:], atol=1e-9)
+    assert seen.simulations == 1
+    assert seen.largest == pytest.approx(2 * np.nanmax(np.abs(u)))
+    assert automatic_dt(seen.times) == pytest.approx(60 * tools.DT / 2)
 
 
-def test_times_that_cannot_be_read_are_refused(tmp_path):
-    (tmp_path / "mine.csv").write_text("minutes,x,u\nsoon,1,1\n")
-    section = {"file": str(tmp_path / "mine.csv"), "axes": {"x": "x"}, "fields": {"u": "u"}}
+def test_times_that_cannot_be_meant_are_refused(tmp_path):
+    section = {"file": str(tmp_path / "mine.csv"), "time": "minutes", "axes": {"x": "x"}, "fields": {"u": "u"}}
+    config = MeasurementsConfig.model_validate(section)
 
-    def read(**changes):
-        return read_times(MeasurementsConfig.model_validate(section | changes))
+    def look(content):
+        (tmp_path / "mine.csv").write_text(content)
+        return survey(load(tmp_path / "mine.csv", config), config)
 
-    with pytest.raises(MeasurementError, match=r"mine.csv: time: there is no column 'time'; there are minutes, x, u"):
-        read()
     with pytest.raises(MeasurementError, match="minutes, row 2: 'soon' is neither a number nor a date"):
-        read(time="minutes")
-    (tmp_path / "mine.csv").write_text("minutes,x,u\n,1,1\n")
-    with pytest.raises(MeasurementError, match=r"mine.csv: minutes: there is no time at all"):
-        read(time="minutes")
-    assert len(read(time=None)) == 0
+        look("minutes,x,u\nsoon,1,1\n")
+    with pytest.raises(MeasurementError, match=r"minutes: there is no time after t = 0"):
+        look("minutes,x,u\n3,1,1\n3,2,1\n")

@@ -1,9 +1,10 @@
 """Measurements from files that people have: one format per file, all to observations."""
 
-from hyco.measurements.automatic_dt import automatic_dt, read_times
+from hyco.measurements.automatic_dt import automatic_dt
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.read import naming, observations_of, read
 from hyco.measurements.sections import Target
+from hyco.measurements.source import units
 
 __all__ = [
     "MeasurementsConfig",
@@ -12,5 +13,5 @@ __all__ = [
     "naming",
     "observations_of",
     "read",
-    "read_times",
+    "units",
 ]

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 
-from hyco.measurements import columns
 from hyco.measurements.columns import Numbers
-from hyco.measurements.config import MeasurementsConfig
-from hyco.measurements.source import load_times
 from hyco.measurements.steps import common_divisor, rounding_of
 from hyco.observations.checks import MeasurementError
 
@@ -47,24 +43,3 @@ def automatic_dt(times: Numbers) -> float:
         return divisor / math.ceil(_FEWEST / steps)
     distinct = len(np.unique(np.rint(times[times > rounding] / rounding)))
     return last / min(max(_FOR_EACH * distinct, _FEWEST_BETWEEN), _MOST_BETWEEN)
-
-
-def read_times(config: MeasurementsConfig) -> Numbers:
-    """The times of a file since t = 0, `[n]`, in the units of the equation; none of a static problem.
-
-    Nothing else of the file is kept, so that this can be asked before there is an equation.
-
-    Raises:
-        MeasurementError: the file or its times cannot be read.
-    """
-    if config.time is None:
-        return np.empty(0)
-    try:
-        dataset = load_times(Path(config.file), config)
-        times = columns.times(dataset, config.time, config.start).to_numpy().ravel()
-    except MeasurementError as error:
-        raise MeasurementError(f"{config.file}: {error}") from error
-    known: Numbers = config.scale.get("time", 1.0) * times[np.isfinite(times)]
-    if not len(known):
-        raise MeasurementError(f"{config.file}: {config.time}: there is no time at all")
-    return known

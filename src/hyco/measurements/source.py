@@ -38,17 +38,27 @@ def load(path: Path, config: MeasurementsConfig, trajectories: Sequence[int] | N
     return format_.read(path, wanted)
 
 
-def load_times(path: Path, config: MeasurementsConfig) -> xr.Dataset:
-    """The times alone, of a problem that has any.
+def units(config: MeasurementsConfig) -> dict[str, str]:
+    """Units of `time`, of the axes and of the channels, as the attributes `units` of the file say them.
+
+    Those whose numbers the section scales are left out, since they are in other units then. Times that are dates in the
+    file are in seconds, `s`. The numbers of the file are read again.
 
     Raises:
         MeasurementError: there is no such file, format or name.
     """
-    format_, name = _format(path, config), str(config.time)
-    if name not in (names := format_.names(path)):
-        what = "column" if format_.kind == "table" else "variable"
-        raise MeasurementError(f"time: there is no {what} {name!r}; there are {suggestion(name, names)}")
-    return format_.read(path, Wanted(None, (name,), ()))
+    names = {axis: config.axes[axis] for axis in config.axes} | dict(config.fields)
+    names |= {} if config.time is None else {"time": config.time}
+    if _format(Path(config.file), config).kind == "table":
+        return {}
+    dataset = load(Path(config.file), config)
+    found = {}
+    for key, name in names.items():
+        unit = str(dataset[name].attrs.get("units", ""))
+        is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
+        if (unit or is_date) and config.scale.get(key, 1.0) == 1:
+            found[key] = "s" if is_date else unit
+    return found
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

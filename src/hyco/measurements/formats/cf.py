@@ -65,7 +65,7 @@ def _found(dataset: xr.Dataset, name: str) -> str | None:
     if name in dataset.dims:
         return None
     for key in _MEANINGS:
-        meant = [str(other) for other, v in dataset.variables.items() if str(v.attrs.get(key)) == name]
+        meant = sorted(str(other) for other, v in dataset.variables.items() if str(v.attrs.get(key)) == name)
         if len(meant) > 1:
             raise MeasurementError(f"{name} is the {key} of {', '.join(meant)}: name the variable")
         if meant:

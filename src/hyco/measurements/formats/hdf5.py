@@ -58,7 +58,11 @@ def read_datasets(path: Path, wanted: Wanted, arrange: Callable[[NDArray[Any]], 
     """
     with opened(path) as file:
         arrays = {name: _decoded(name, file[name], arrange) for name in wanted.names if name in file}
-    return named(arrays, wanted)
+        units = {name: _plain(file[name].attrs["units"]) for name in arrays if "units" in file[name].attrs}
+    dataset = named(arrays, wanted)
+    for name, unit in units.items():
+        dataset[name].attrs["units"] = str(unit)
+    return dataset
 
 
 def _decoded(name: str, dataset: h5py.Dataset, arrange: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:

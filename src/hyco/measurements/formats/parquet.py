@@ -18,7 +18,7 @@ from hyco.observations.checks import MeasurementError
 def _names(path: Path) -> tuple[str, ...]:
     try:
         return tuple(pyarrow.parquet.read_schema(path).names)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise MeasurementError(f"it cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
@@ -26,8 +26,8 @@ def _parts(path: Path, names: list[str]) -> Iterator[pd.DataFrame]:
     try:
         with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=PART, columns=names):
-                yield batch.to_pandas()
-    except (pyarrow.ArrowException, OSError) as error:
+                yield batch.to_pandas(ignore_metadata=True)  # what pandas calls an index is a column, too
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise MeasurementError(f"it cannot be read as Parquet: {' '.join(str(error).split())}") from error
 
 
