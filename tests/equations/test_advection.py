@@ -288,6 +288,7 @@ def test_the_gradient_passes_the_taylor_test_for_each_component(form, boundary, 
         assert ((orders > 1.95) & (orders < 2.05)).all(), name
 
 
+@pytest.mark.slow
 def test_swapping_the_axes_swaps_the_solution():
     boundary = {"x": {"lower": 0.4, "upper": "neumann"}, "y": "periodic"}
     one = advection((16, 11), 0.1, ("0.5 + sin(y)", "0.3 * x - 0.7"), boundary, (3.0, 2.0))

@@ -183,9 +183,8 @@ def test_without_one_part_it_is_the_other_equation():
         assert not torch.allclose(found, start, atol=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("form", "resolution"), [("advective", (14, 10)), pytest.param("conservative", (5, 6, 7), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "resolution"), [("advective", (14, 10)), ("conservative", (5, 6, 7))])
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     equation = transport(resolution, 0.05, (0.0,) * len(resolution), 0.1, MIXED, form=form)
     generator = torch.Generator().manual_seed(3)

@@ -80,6 +80,7 @@ def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
     assert errors[32] < 0.5 * errors[16]
 
 
+@pytest.mark.slow
 def test_the_batched_jacobian_of_coarse_physics_is_that_of_reverse_mode():
     equation, _, seen = observations(HEAT, noise=0.01)
     trainer = Calibrator(equation, seen, config(FIELD, resolution={"x": 16}), num_predict_steps=6, device=CPU)

@@ -41,6 +41,7 @@ def test_each_model_alone_is_recorded_too(problem):
     assert {"physical", "physical updates"} <= set(physical.metadata["operators"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem, recorded, tmp_path):
     checkpoint, _ = recorded[1]
     before = checkpoint.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["aten::thnn_conv2d"][0]
