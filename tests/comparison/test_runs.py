@@ -199,6 +199,7 @@ def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch
         last(parameters)
 
 
+@pytest.mark.slow
 def test_one_of_two_models_may_fail_alone(monkeypatch):
     evaluate = runs._evaluate
 

@@ -178,7 +178,10 @@ def test_the_traced_step_equals_the_plain_step(forcing):
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["viscosity", "drag", "forcing"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("viscosity", marks=pytest.mark.slow), pytest.param("drag", marks=pytest.mark.slow), "forcing"],
+)
 def test_the_gradient_passes_the_taylor_test(name):
     equation = flow(forcing="0.5*sin(x)*cos(2*y/3)", drag=0.2, viscosity=0.05)
     start = random_state(equation, 2)

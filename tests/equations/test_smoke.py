@@ -367,6 +367,7 @@ def test_initial_states_are_smoke_at_rest():
     assert start[:, ~equation.layout.valid].abs().max() == 0
 
 
+@pytest.mark.slow
 def test_speeds_beyond_the_limit_are_refused_with_the_way_out_and_much_smoke_is_not():
     equation = smoke(max_speed=0.1, buoyancy=20.0)
     start = equation.initial_states(1, 0.15, 1.0, torch.Generator().manual_seed(0))

@@ -67,6 +67,7 @@ def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     assert fields["physical/diffusivity/estimate"].shape == fields["truth/diffusivity"].shape == (64,)
 
 
+@pytest.mark.slow
 def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
     equation, _, seen = observations(HEAT | {"parameters": {"diffusivity": 0.15}})
     number = {"name": "diffusivity", "initial_guess": 0.3, "bounds": [0.01, 0.4]}

@@ -113,7 +113,7 @@ def test_the_diffusivity_is_right_on_a_plate(boundary, formula, initial):
         (0.0, f"sin(pi*{S}/2)**2"),
         pytest.param({"lower": 1.0, "upper": "neumann"}, f"1 + sin(pi*{S}/2)**2 + 0.3*{S}", marks=pytest.mark.slow),
         pytest.param("neumann", f"{S}**2 - 0.5*{S}**3", marks=pytest.mark.slow),
-        ({"lower": 0.0, "upper": "neumann"}, None),
+        pytest.param({"lower": 0.0, "upper": "neumann"}, None, marks=pytest.mark.slow),
     ],
 )
 def test_a_flow_may_carry_anything_out_of_the_domain(boundary, formula):

@@ -362,6 +362,7 @@ def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monk
     assert float(physics.model.assessment.pull[0].abs()) < 1e-2
 
 
+@pytest.mark.slow
 def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum():
     """Larger residuals do not make the prior count more for where it is."""
     options = {"observation": {"noise": 0.0, "initial_state": "full"}, "abs_tol": 1e-10, "resolution": {"x": 8}}

@@ -95,7 +95,7 @@ def catalog(parameters=PARAMETERS):
 @pytest.mark.parametrize(
     "name",
     [
-        "synthetic",
+        pytest.param("synthetic", marks=pytest.mark.slow),
         pytest.param("physical", marks=pytest.mark.slow),
         "hybrid",
         pytest.param("__default__", marks=pytest.mark.slow),

@@ -10,7 +10,7 @@ from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Stepper
 
 # Recording the steps of all of them takes long.
-QUICK = {"heat", "gray_scott", "darcy", "elliptic"}
+QUICK = {"heat", "gray_scott", "central_burgers", "darcy", "elliptic"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_gpu_that_is_not_asked_for_plays_no_part(benchmark, monkeypatch, name,
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "smoke")) for name in HAND_WRITTEN]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in HAND_WRITTEN]
 )
 @pytest.mark.parametrize("cells", [pytest.param(16, marks=pytest.mark.slow), 15])
 def test_a_hand_written_step_is_that_of_the_equation(benchmark, name, cells):
@@ -94,6 +94,7 @@ def test_the_gradient_of_rows_can_be_computed_again(benchmark):
     assert [row["against"] for row in rows] == ["hand-written, eager"] * 2
 
 
+@pytest.mark.slow
 def test_the_bare_loop_is_an_epoch_of_the_training(benchmark, baselines):
     ours, other = benchmark.trainer(2, 6), benchmark.trainer(2, 6)
     samples = ours.prepare(ours.starts.fill(ours.rollout))

@@ -84,7 +84,9 @@ def test_it_is_a_file_of_at_most_40_lines():
     assert len(ROBIN.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "value and robin")) for name in EXACT]
+)
 @pytest.mark.parametrize("form", ["divergence", pytest.param("nondivergence", marks=pytest.mark.slow)])
 def test_the_heat_equation_with_it_has_its_exact_solution_to_second_order(name, form):
     boundary, exact = EXACT[name]
