@@ -1,5 +1,6 @@
 """What every test runs with (no telemetry, no display, one thread), and a small problem that trainings share."""
 
+import functools
 import importlib
 import json
 import os
@@ -71,13 +72,19 @@ HYBRID = {
 CPU = torch.device("cpu")
 
 
+@functools.cache
+def _equation_of(section):
+    return build_equation(json.loads(section))
+
+
 class Problem:
-    """Builds trainers on the same data."""
+    """Builds trainers on the same data; equal sections have one equation, whose step is recorded once."""
 
     def __init__(self, observation=None, seed=0, equation=None):
         self.seed = seed
         # An equation with a name of its own replaces the whole section.
-        self.equation = build_equation(equation if "name" in (equation or {}) else EQUATION | (equation or {}))
+        section = equation if "name" in (equation or {}) else EQUATION | (equation or {})
+        self.equation = _equation_of(json.dumps(section, sort_keys=True))
         self.trajectories = generate(self.equation, GenerationConfig(**GENERATION), seed)
         config = ObservationConfig.model_validate(OBSERVATION | (observation or {}))
         self.observations = observe(self.trajectories, config, seed)

@@ -79,6 +79,7 @@ def test_own_measurements_train_both_models(tmp_path: Path, monkeypatch: pytest.
     assert last["metrics"]["estimate.viscosity"] != 0.5
 
 
+@pytest.mark.slow
 def test_the_script_of_the_front_door_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script, _ = re.findall(r"```python\n(.*?)```", (PROJECT / "docs" / "python.md").read_text(), re.DOTALL)
     assert script.count('"epochs": 100') == 2

@@ -102,8 +102,8 @@ def test_initial_states_that_are_not_finite_are_refused(door, physics, network):
 
 def test_models_are_compared_on_states_like_those_they_learnt_from_only(door, physics, network):
     section = door.equation.config.model_dump()
-    coarse = hyco.simulate(hyco.equation(section | STATES | {"dt": 0.05}), simulations=2, steps=3)
-    slow = hyco.simulate(hyco.equation(section | {"dt": 0.1}), simulations=2, steps=3)
+    coarse = hyco.Trajectories(np.zeros((2, 4, 1, 16)), hyco.equation(section | STATES | {"dt": 0.05}))
+    slow = hyco.Trajectories(np.zeros((2, 4, 1, 32)), hyco.equation(section | {"dt": 0.1}))
     for model, trajectories in ((physics, coarse), (physics, slow), (network, coarse)):
         with pytest.raises(ValueError, match=r"^models: .* predicts other states than those of trajectories"):
             hyco.evaluate(model, trajectories, [0])

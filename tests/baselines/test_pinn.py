@@ -62,6 +62,7 @@ def heat():
     return data(HEAT, 10, {"temperature": "sin(pi*x/2) + 0.5*sin(pi*x)"})
 
 
+@pytest.mark.slow
 def test_a_narrow_prior_far_from_the_first_guess_is_reached(heat):
     equation, _, observations = heat
     number = CONFIG["learnable_parameters"][0] | {"prior": {"mean": 0.08, "std": 0.001}}
@@ -70,6 +71,7 @@ def test_a_narrow_prior_far_from_the_first_guess_is_reached(heat):
     assert found["parameters"]["diffusivity"]["estimate"] == pytest.approx(0.08, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_constant_channel_does_not_change_the_noise_that_priors_are_weighed_by():
     burgers = {
         "name": "burgers",

@@ -201,6 +201,7 @@ def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch
         last(parameters)
 
 
+@pytest.mark.slow
 def test_with_a_range_that_is_auto_no_seed_fails_and_all_have_the_same_data():
     parameters = section(seeds=[0, 1], methods=["persistence", "physical"])
     parameters["equation"] = {k: v for k, v in PARAMETERS["equation"].items() if k != "max_speed"}
@@ -217,6 +218,7 @@ def test_with_a_range_that_is_auto_no_seed_fails_and_all_have_the_same_data():
     assert {record["status"] for record in last(parameters)["runs"]} == {"finished"}
 
 
+@pytest.mark.slow
 def test_one_of_two_models_may_fail_alone(monkeypatch):
     evaluate = runs._evaluate
 

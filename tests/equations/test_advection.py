@@ -72,6 +72,7 @@ def tau_y(y):
 FLOW = ("1 / (1 + 0.3 * cos(x))", "-1 / (1.2 - 0.2 * sin(y))")
 
 
+@pytest.mark.slow
 def test_a_uniform_flow_is_third_order_in_three_dimensions():
     speeds = (0.9, -0.6, 0.4)
 
@@ -121,7 +122,8 @@ def test_what_flows_out_leaves_the_domain_to_third_order(direction, boundary):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("direction", [pytest.param(1, marks=pytest.mark.slow), -1])
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", [1, -1])
 def test_what_flows_in_has_the_boundary_value_to_third_order(direction):
     # In the steady state of the conservative form vu is the same everywhere: that of the wall where it enters.
     def exact(x, t):
@@ -133,13 +135,15 @@ def test_what_flows_in_has_the_boundary_value_to_third_order(direction):
     assert found == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.parametrize("form", [pytest.param("advective", marks=pytest.mark.slow), "conservative"])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["advective", "conservative"])
 def test_a_boundary_value_fills_the_domain(form):
     equation = advection((20, 6), 1.0, (0.8, 0.0), OPEN, form=form)
     end = simulate(equation, torch.zeros(1, 1, 20, 6, dtype=torch.float64), 30)[0, -1, 0]
     assert torch.allclose(end, torch.full_like(end, 0.5), rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_uniform_concentration_stays():
     equation = advection((16, 12), 0.5, ("sin(y) + 0.2 * x", "cos(x)"), "neumann", max_speed=3.0)
     start = torch.full((1, 1, 16, 12), 0.7, dtype=torch.float64)
@@ -232,9 +236,8 @@ def test_a_constant_field_gives_what_its_number_gives(form):
     assert torch.allclose(one, both, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("form", "resolution"), [pytest.param("advective", (5, 6, 7), marks=pytest.mark.slow), ("conservative", (14, 10))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "resolution"), [("advective", (5, 6, 7)), ("conservative", (14, 10))])
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     equation = advection(resolution, 0.2, (0.0,) * len(resolution), OPEN, form=form)
     generator = torch.Generator().manual_seed(3)
@@ -288,6 +291,7 @@ def test_the_gradient_passes_the_taylor_test_for_each_component(form, boundary, 
         assert ((orders > 1.95) & (orders < 2.05)).all(), name
 
 
+@pytest.mark.slow
 def test_swapping_the_axes_swaps_the_solution():
     boundary = {"x": {"lower": 0.4, "upper": "neumann"}, "y": "periodic"}
     one = advection((16, 11), 0.1, ("0.5 + sin(y)", "0.3 * x - 0.7"), boundary, (3.0, 2.0))

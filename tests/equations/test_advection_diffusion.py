@@ -99,7 +99,8 @@ def test_the_scheme_is_second_order_for_every_boundary(kinds, resolution, speeds
     assert math.log2(coarse / fine) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("direction", [pytest.param(1, marks=pytest.mark.slow), -1])
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", [1, -1])
 def test_a_flow_against_a_wall_has_its_steady_layer_to_second_order(direction):
     errors = []
     for n in (24, 48):
@@ -183,9 +184,8 @@ def test_without_one_part_it_is_the_other_equation():
         assert not torch.allclose(found, start, atol=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("form", "resolution"), [("advective", (14, 10)), pytest.param("conservative", (5, 6, 7), marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("form", "resolution"), [("advective", (14, 10)), ("conservative", (5, 6, 7))])
 def test_the_traced_step_equals_the_plain_step_to_rounding(form, resolution):
     equation = transport(resolution, 0.05, (0.0,) * len(resolution), 0.1, MIXED, form=form)
     generator = torch.Generator().manual_seed(3)

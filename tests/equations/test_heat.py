@@ -246,9 +246,8 @@ def test_the_step_is_stable_for_every_diffusivity_up_to_the_limit(form, boundary
     assert torch.allclose(end[0], start[0], rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "boundary", ["periodic", pytest.param({"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("boundary", ["periodic", {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}])
 def test_with_order_4_slopes_never_grow_for_any_diffusivity_up_to_the_limit(boundary):
     """-Δ is symmetric, and with it the step, in the product <u, -Δv>: its norm does not grow if the step is stable."""
     equation = heat((20, 12), 0.1, 1.0, boundary, maximum=30.0, form="nondivergence", order=4)

@@ -161,7 +161,11 @@ def test_the_step_is_stable_for_every_viscosity_and_drag(viscosity, drag):
     assert end.square().mean() < 4 * start.square().mean()
 
 
-@pytest.mark.parametrize("forcing", [0.3, "0.5*sin(x)*cos(4*pi/(3*pi)*y)"], ids=["number", "formula"])
+@pytest.mark.parametrize(
+    "forcing",
+    [0.3, pytest.param("0.5*sin(x)*cos(4*pi/(3*pi)*y)", marks=pytest.mark.slow)],
+    ids=["number", "formula"],
+)
 def test_the_traced_step_equals_the_plain_step(forcing):
     equation = flow(forcing=forcing, drag=0.1)
     start = random_state(equation, 2)
@@ -174,7 +178,10 @@ def test_the_traced_step_equals_the_plain_step(forcing):
     assert (found[0] - found[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["viscosity", "drag", "forcing"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("viscosity", marks=pytest.mark.slow), pytest.param("drag", marks=pytest.mark.slow), "forcing"],
+)
 def test_the_gradient_passes_the_taylor_test(name):
     equation = flow(forcing="0.5*sin(x)*cos(2*y/3)", drag=0.2, viscosity=0.05)
     start = random_state(equation, 2)

@@ -67,6 +67,7 @@ def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     assert fields["physical/diffusivity/estimate"].shape == fields["truth/diffusivity"].shape == (64,)
 
 
+@pytest.mark.slow
 def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
     equation, _, seen = observations(HEAT | {"parameters": {"diffusivity": 0.15}})
     number = {"name": "diffusivity", "initial_guess": 0.3, "bounds": [0.01, 0.4]}
@@ -80,6 +81,7 @@ def test_coarse_physics_finds_the_coefficient_nearly_as_fine_physics_does():
     assert errors[32] < 0.5 * errors[16]
 
 
+@pytest.mark.slow
 def test_the_batched_jacobian_of_coarse_physics_is_that_of_reverse_mode():
     equation, _, seen = observations(HEAT, noise=0.01)
     trainer = Calibrator(equation, seen, config(FIELD, resolution={"x": 16}), num_predict_steps=6, device=CPU)

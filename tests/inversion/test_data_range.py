@@ -1,5 +1,8 @@
 """Data that the equation's step is not made for are refused before anything is fitted."""
 
+import json
+from functools import cache
+
 import pytest
 import torch
 
@@ -28,8 +31,14 @@ FLOW = {
 }
 
 
+@cache
+def built(section):
+    """Of equal sections there is one equation, whose step is recorded once."""
+    return build_equation(json.loads(section))
+
+
 def observed(section, noise=0.01, **observation):
-    equation = build_equation(section)
+    equation = built(json.dumps(section))
     data = generate(equation, GenerationConfig(simulations=2, steps=4, length_scale=0.8), 0)
     config = ObservationConfig.model_validate({"train_sim": [0, 1], "noise": noise} | observation)
     return equation, data.tensors["trajectories"], observe(data, config, 0)

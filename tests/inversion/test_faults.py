@@ -45,7 +45,7 @@ def inject(physics, fault, when):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_nan_at_a_random_step_is_a_step_back(problem, method, seed):
     physics = trainer(problem, method)
     physics.model.numbers()

@@ -69,15 +69,21 @@ WALLS = [
     (1.0, "neumann", f"1 + sin(pi*{S}/2)"),
     ("neumann", -2.0, f"-2 + cos(pi*{S}/2)"),
 ]
+QUICK = [(0.0, "neumann"), (1.0, 2.0)]
 
 
-@pytest.mark.parametrize(("lower", "upper", "formula"), WALLS)
+def cases(walls):
+    """Those between walls that are not among the quick ones are slow: there are many."""
+    return [pytest.param(*wall, marks=[pytest.mark.slow] * (wall[:2] not in QUICK)) for wall in walls]
+
+
+@pytest.mark.parametrize(("lower", "upper", "formula"), cases(WALLS))
 def test_the_diffusivity_is_right_between_any_walls(lower, upper, formula):
     section = HEAT | {"domain": LINE, "boundary": {"x": {"lower": lower, "upper": upper}}}
     check(DIFFUSIVITY, 0.08, section, formula)
 
 
-@pytest.mark.parametrize(("lower", "upper"), [w[:2] for w in WALLS if {*w[:2]} <= {0.0, "neumann"}])
+@pytest.mark.parametrize(("lower", "upper"), cases(w[:2] for w in WALLS if {*w[:2]} <= {0.0, "neumann"}))
 def test_random_initial_states_are_states_of_the_prior(lower, upper):
     section = HEAT | {"domain": LINE, "boundary": {"x": {"lower": lower, "upper": upper}}}
     check(DIFFUSIVITY, 0.08, section, None)
@@ -86,7 +92,11 @@ def test_random_initial_states_are_states_of_the_prior(lower, upper):
 @pytest.mark.parametrize(
     ("boundary", "formula"),
     [
-        ({"x": {"lower": 0.0, "upper": "neumann"}, "y": "periodic"}, "sin(pi*x/4) * (1 + 0.5*sin(2*pi*y/1.5))"),
+        pytest.param(
+            {"x": {"lower": 0.0, "upper": "neumann"}, "y": "periodic"},
+            "sin(pi*x/4) * (1 + 0.5*sin(2*pi*y/1.5))",
+            marks=pytest.mark.slow,
+        ),
         ({"x": {"lower": 1.0, "upper": 2.0}, "y": {"lower": "neumann", "upper": "neumann"}}, "1 + x/2 + sin(pi*x/2)"),
     ],
 )
@@ -101,9 +111,9 @@ def test_the_diffusivity_is_right_on_a_plate(boundary, formula, initial):
     ("boundary", "formula"),
     [
         (0.0, f"sin(pi*{S}/2)**2"),
-        ({"lower": 1.0, "upper": "neumann"}, f"1 + sin(pi*{S}/2)**2 + 0.3*{S}"),
-        ("neumann", f"{S}**2 - 0.5*{S}**3"),
-        ({"lower": 0.0, "upper": "neumann"}, None),
+        pytest.param({"lower": 1.0, "upper": "neumann"}, f"1 + sin(pi*{S}/2)**2 + 0.3*{S}", marks=pytest.mark.slow),
+        pytest.param("neumann", f"{S}**2 - 0.5*{S}**3", marks=pytest.mark.slow),
+        pytest.param({"lower": 0.0, "upper": "neumann"}, None, marks=pytest.mark.slow),
     ],
 )
 def test_a_flow_may_carry_anything_out_of_the_domain(boundary, formula):
@@ -161,7 +171,7 @@ def test_the_first_coordinates_are_the_same_to_the_bit_in_every_call():
     assert all(torch.equal(InitialStates(observed, unit, where, prior).initial, first) for _ in range(50))
 
 
-@pytest.mark.parametrize("method", ["Levenberg-Marquardt", "L-BFGS-B"])
+@pytest.mark.parametrize("method", ["Levenberg-Marquardt", pytest.param("L-BFGS-B", marks=pytest.mark.slow)])
 def test_trainings_with_a_prior_are_the_same_to_the_bit_and_resumable(method, assert_resumable):
     section = HEAT | {"domain": PLATE, "boundary": {"x": {"lower": 0.0, "upper": "neumann"}, "y": "periodic"}}
     equation, seen = measured(section, None, {"initial_state": "observed", "space": {"mode": "points", "count": 40}})

@@ -1,7 +1,9 @@
 """The inverse problem: Jacobians, unknown initial states, fields, stages, starts, and what data do not determine."""
 
+import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -41,16 +43,22 @@ SMALL = LINE | {"domain": {"x": {"size": 4.0, "resolution": 8}, "y": {"size": 4.
 ALONG_X = {"velocity_x": "sin(pi*x/2)*cos(pi*y/2)", "velocity_y": 0.0}
 
 
+@cache
+def built(section):
+    """Of equal sections there is one equation, whose step is recorded once."""
+    return build_equation(json.loads(section))
+
+
 def trainer(parameters, equation=LINE, observation=None, seed=0, steps=6, start=None, **physical):
-    built = build_equation(equation)
+    one = built(json.dumps(equation))
     generation = GenerationConfig(simulations=2, steps=steps, length_scale=0.8, initial_state=start or {})
-    data = generate(built, generation, seed)
+    data = generate(one, generation, seed)
     config = ObservationConfig.model_validate({"train_sim": [0, 1], "noise": 0.01} | (observation or {}))
     settings = PhysicalConfig.model_validate(
         {"learnable_parameters": parameters, "num_predict_steps": steps, "method": "Levenberg-Marquardt"} | physical
     )
     observations = observe(data, config, seed)
-    return Calibrator(built, observations, settings, num_predict_steps=steps, device=CPU)
+    return Calibrator(one, observations, settings, num_predict_steps=steps, device=CPU)
 
 
 VISCOSITY = {"name": "viscosity", "initial_guess": 0.5, "bounds": [0.005, 1.0]}
@@ -158,7 +166,7 @@ def test_noisy_initial_states_are_estimated_and_widen_the_error_bars(prior):
     ignored, honest = exact.model.numbers()["viscosity"], noisy.model.numbers()["viscosity"]
     assert honest.std > 1.2 * ignored.std
     assert abs(honest.value - 0.1) < 4 * honest.std
-    truth = generate(build_equation(LINE), GenerationConfig(simulations=2, steps=6, length_scale=0.8), 0).tensors[
+    truth = generate(built(json.dumps(LINE)), GenerationConfig(simulations=2, steps=6, length_scale=0.8), 0).tensors[
         "trajectories"
     ][:, 0]
     measured = noisy.problem.starts
@@ -228,6 +236,7 @@ def test_a_constant_channel_changes_no_error_variance():
     assert spread > 0
 
 
+@pytest.mark.slow
 def test_a_constant_channel_does_not_make_a_fit_look_as_good_as_the_noise():
     field = {
         "name": "viscosity",
@@ -341,7 +350,7 @@ def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
     assert low < free.model.values["viscosity"] < high, "the interval reaches to where the measurements alone put it"
 
 
-@pytest.mark.parametrize("dense", [2000, 0])
+@pytest.mark.parametrize("dense", [2000, pytest.param(0, marks=pytest.mark.slow)])
 def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monkeypatch):
     """The estimate is the minimum with σ as the unit, though the residuals tell that the noise is larger."""
     monkeypatch.setattr("hyco.inversion.assessment.LARGEST_DENSE", dense)
@@ -353,6 +362,7 @@ def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monk
     assert float(physics.model.assessment.pull[0].abs()) < 1e-2
 
 
+@pytest.mark.slow
 def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum():
     """Larger residuals do not make the prior count more for where it is."""
     options = {"observation": {"noise": 0.0, "initial_state": "full"}, "abs_tol": 1e-10, "resolution": {"x": 8}}
@@ -400,7 +410,10 @@ FLOW = {
 }
 
 
-@pytest.mark.parametrize("regularisation", [{"kind": "tikhonov", "weight": 1.0}, {"kind": "h1", "weight": 0.1}])
+@pytest.mark.parametrize(
+    "regularisation",
+    [{"kind": "tikhonov", "weight": 1.0}, pytest.param({"kind": "h1", "weight": 0.1}, marks=pytest.mark.slow)],
+)
 def test_error_bars_of_numbers_beside_a_field_of_too_many_cells_are_the_same(regularisation, monkeypatch):
     """The field is left free, held by its regularisation as in the whole covariance; it has no error bars itself."""
     field = {"name": "forcing", "kind": "field", "initial_guess": 0.0, "regularisation": regularisation}
@@ -426,6 +439,7 @@ def test_error_bars_of_numbers_beside_a_field_of_too_many_cells_are_the_same(reg
     assert physics.model.covariance() is None
 
 
+@pytest.mark.slow
 def test_cells_on_their_bounds_leave_the_error_bars_of_numbers(monkeypatch):
     """What a bound holds does not pull, and does not keep the iteration from its end."""
     regularisation = {"kind": "h1", "weight": 0.01}
@@ -445,6 +459,7 @@ def test_cells_on_their_bounds_leave_the_error_bars_of_numbers(monkeypatch):
     assert float(found.uncertainty.std[0]) == pytest.approx(float(dense.uncertainty.std[80]), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_constant_channel_does_not_count_without_that_matrix_either(monkeypatch):
     physics = trainer([VISCOSITY], SMALL, {"noise": 0.05, "initial_state": "full"}, start=ALONG_X, steps=4)
     monkeypatch.setattr("hyco.inversion.assessment.LARGEST_DENSE", 1)

@@ -1,5 +1,7 @@
 """The first update: shorter horizons, and the weight of a regularisation that is to be chosen."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -22,10 +24,16 @@ HEAT = {
 FIELD = {"name": "diffusivity", "kind": "field", "initial_guess": 0.45, "bounds": [0.05, 0.9], "transform": "none"}
 
 
-def trainer(regularisation=None, **physical):
+@cache
+def measured():
+    """The equation, whose step is recorded once, and noisy observations of two simulations."""
     equation = build_equation(HEAT)
     data = generate(equation, GenerationConfig(simulations=2, steps=4, length_scale=0.8), 0)
-    observations = observe(data, ObservationConfig.model_validate({"train_sim": [0, 1], "noise": 0.01}), 0)
+    return equation, observe(data, ObservationConfig.model_validate({"train_sim": [0, 1], "noise": 0.01}), 0)
+
+
+def trainer(regularisation=None, **physical):
+    equation, observations = measured()
     parameters = [FIELD | {"regularisation": regularisation or {}}]
     config = {"learnable_parameters": parameters, "num_predict_steps": 4, "suppress_convergence_errors": True}
     settings = PhysicalConfig.model_validate(config | {"method": "Levenberg-Marquardt", "epochs": 20} | physical)

@@ -1,5 +1,7 @@
 """Every pipeline runs on a catalog in memory, and its nodes are called with what they name."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,13 @@ class Collected(Kept):
         super().save([*(self.load() if self.exists() else []), data])
 
 
+@cache
+def simulated():
+    """What the first node makes of these parameters; nobody changes it."""
+    sections = {name: PARAMETERS[name] for name in ("equation", "generation", "measurements", "seed")}
+    return generate_trajectories(None, None, **sections)
+
+
 def catalog(parameters=PARAMETERS):
     datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
     datasets["measurements"] = MemoryDataset(None)
@@ -87,7 +96,15 @@ def catalog(parameters=PARAMETERS):
     return DataCatalog(datasets)
 
 
-@pytest.mark.parametrize("name", [*TRAININGS, pytest.param("__default__", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("synthetic", marks=pytest.mark.slow),
+        pytest.param("physical", marks=pytest.mark.slow),
+        "hybrid",
+        pytest.param("__default__", marks=pytest.mark.slow),
+    ],
+)
 def test_a_pipeline_runs_from_parameters_to_a_report(name):
     data = catalog(PARAMETERS | {"profile": name == "hybrid"})
     if name in ("hybrid", "__default__"):
@@ -243,7 +260,7 @@ def test_the_time_step_of_a_picture_is_the_equations_own(equation):
 )
 def test_simulations_of_another_configuration_are_not_evaluated(change, difference):
     sections = {name: PARAMETERS[name] for name in ("equation", "generation", "seed")}
-    made = generate_trajectories(None, None, **sections, measurements={})
+    made = simulated()
     seen = own_measurements().load("observations")
     with pytest.raises(ConfigurationError, match=rf"another configuration \({difference}\)"):
         roll_out_test_simulations(made, seen, observation=PARAMETERS["observation"], **{**sections, **change})
@@ -251,7 +268,7 @@ def test_simulations_of_another_configuration_are_not_evaluated(change, differen
 
 def test_trajectories_of_the_same_origin_are_reused_and_others_are_not():
     arguments = (None, PARAMETERS["equation"], PARAMETERS["generation"], {})
-    first = generate_trajectories(None, *arguments, 0)
+    first = simulated()
     assert generate_trajectories(first, *arguments, 0) is first
     assert generate_trajectories(first, *arguments, 1) is not first
 
@@ -261,12 +278,12 @@ def own_measurements():
     alone = {"alpha": 1.0, "physical": {"max_iterations": 50}}  # the network knows nothing after two epochs
     parameters = PARAMETERS | {"hybrid": PARAMETERS["hybrid"] | alone}
     data = catalog(parameters)
-    simulated = generate_trajectories(None, None, PARAMETERS["equation"], PARAMETERS["generation"], {}, 0)
-    states = simulated.tensors["trajectories"]
+    truth = simulated()
+    states = truth.tensors["trajectories"]
     measured = states + 0.01 * torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
     measured[:, 1:, :, ::3] = torch.nan
     measured[:, 3] = torch.nan
-    layout = Layout.from_dict(simulated.metadata["layout"])
+    layout = Layout.from_dict(truth.metadata["layout"])
     observations = Observations(
         values=measured.nan_to_num(),
         mask=measured.isfinite(),
@@ -344,9 +361,8 @@ def test_own_trajectories_without_observations_are_told_of():
 
 def test_own_observations_are_not_compared_with_simulations():
     sections = {key: PARAMETERS[key] for key in ("equation", "generation", "observation", "seed")}
-    simulated = generate_trajectories(None, None, PARAMETERS["equation"], PARAMETERS["generation"], {}, 0)
     with pytest.raises(ConfigurationError, match="the observations are measurements"):
-        roll_out_test_simulations(simulated, own_measurements().load("observations"), **sections)
+        roll_out_test_simulations(simulated(), own_measurements().load("observations"), **sections)
 
 
 def test_a_test_simulation_begins_with_a_whole_state_that_is_there():

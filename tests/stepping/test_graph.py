@@ -37,7 +37,7 @@ def starts(equation, count):
 @pytest.mark.parametrize(
     "experiment", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in EXPERIMENTS]
 )
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+@pytest.mark.parametrize("own", [pytest.param(False, marks=pytest.mark.slow), True], ids=["shared", "own"])
 def test_one_graph_gives_the_plain_step_for_every_batch_size(experiment, own):
     """Shared parameters, or different ones for each sample."""
     equation = equation_of(experiment)

@@ -161,8 +161,9 @@ def test_without_a_compiler_the_step_runs_traced_and_says_so(monkeypatch, caplog
     assert "compiler" in caplog.text
 
 
-def test_each_sample_of_a_batch_has_its_own_parameter():
-    equation = burgers(2)
+@pytest.mark.parametrize("dimensions", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_each_sample_of_a_batch_has_its_own_parameter(dimensions):
+    equation = burgers(dimensions)
     start = states(equation, 1)
     stepper = Stepper(equation)
     values = torch.tensor([0.05, 0.4], dtype=torch.float64)

@@ -9,6 +9,9 @@ from hand_written import HAND_WRITTEN
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Stepper
 
+# Recording the steps of all of them takes long.
+QUICK = {"heat", "gray_scott", "central_burgers", "darcy", "elliptic"}
+
 
 @pytest.fixture(scope="module")
 def benchmark():
@@ -37,8 +40,14 @@ def test_phiflow_has_the_burgers_step(baselines, jit):
     assert torch.allclose(*slopes, rtol=1e-9)
 
 
-@pytest.mark.parametrize("execution", ["plain", "traced"])
-@pytest.mark.parametrize("name", list(HAND_WRITTEN))
+@pytest.mark.parametrize(
+    ("name", "execution"),
+    [
+        pytest.param(name, execution, marks=[pytest.mark.slow] * (execution == "traced" and name not in QUICK))
+        for name in HAND_WRITTEN
+        for execution in ("plain", "traced")
+    ],
+)
 def test_a_gpu_that_is_not_asked_for_plays_no_part(benchmark, monkeypatch, name, execution):
     """PhiML would put constants there; a device without memory stands for it."""
     equation = benchmark.equation_of(name, 8)
@@ -51,8 +60,10 @@ def test_a_gpu_that_is_not_asked_for_plays_no_part(benchmark, monkeypatch, name,
     assert TORCH.get_default_device() is gpu
 
 
-@pytest.mark.parametrize("name", list(HAND_WRITTEN))
-@pytest.mark.parametrize("cells", [16, 15])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in HAND_WRITTEN]
+)
+@pytest.mark.parametrize("cells", [pytest.param(16, marks=pytest.mark.slow), 15])
 def test_a_hand_written_step_is_that_of_the_equation(benchmark, name, cells):
     """Numbers and gradients; the states have no symmetry that could hide an exchange of axes or signs."""
     equation = benchmark.equation_of(name, cells)
@@ -83,6 +94,7 @@ def test_the_gradient_of_rows_can_be_computed_again(benchmark):
     assert [row["against"] for row in rows] == ["hand-written, eager"] * 2
 
 
+@pytest.mark.slow
 def test_the_bare_loop_is_an_epoch_of_the_training(benchmark, baselines):
     ours, other = benchmark.trainer(2, 6), benchmark.trainer(2, 6)
     samples = ours.prepare(ours.starts.fill(ours.rollout))

@@ -1,5 +1,8 @@
 """Training of a coordinate network: on the measured points where they are, and at ghost points on the physics."""
 
+import json
+from functools import cache
+
 import pytest
 import torch
 
@@ -50,12 +53,18 @@ HYBRID = {
 }
 
 
+@cache
+def built(section):
+    """Of equal sections there is one equation, whose step is recorded once."""
+    return build_equation(json.loads(section))
+
+
 class Problem:
     """One trajectory, seen three times with other noise."""
 
     def __init__(self, equation=HEAT, steps=6, start=None, **observation):
         self.steps = steps
-        self.equation = build_equation(equation)
+        self.equation = built(json.dumps(equation))
         generation = GenerationConfig(simulations=3, steps=steps, initial_state=START if start is None else start)
         self.trajectories = generate(self.equation, generation, 0)
         keys = {"train_sim": [0], "val_sim": [1], "test_sim": [2], "noise": 0.01} | observation

@@ -41,6 +41,7 @@ def test_each_model_alone_is_recorded_too(problem):
     assert {"physical", "physical updates"} <= set(physical.metadata["operators"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem, recorded, tmp_path):
     checkpoint, _ = recorded[1]
     before = checkpoint.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["aten::thnn_conv2d"][0]
@@ -57,6 +58,7 @@ def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem,
     assert before < expected
 
 
+@pytest.mark.slow
 def test_the_page_has_shares_that_sum_to_one_for_phases_and_operators(recorded):
     checkpoint, _ = recorded[-1]
     model = final_synthetic_model(checkpoint)

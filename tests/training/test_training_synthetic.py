@@ -395,11 +395,12 @@ def test_a_killed_training_with_every_option_resumes_to_the_bit(problem, assert_
     assert_resumable(runs(problem, config), 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [
         {"name": "resnet", "filters": 6, "blocks": 1},
-        pytest.param({"name": "unet", "filters": 4}, marks=pytest.mark.slow),
+        {"name": "unet", "filters": 4},
     ],
 )
 def test_a_killed_training_in_two_dimensions_resumes_to_the_bit(make_problem, assert_resumable, network):

@@ -84,7 +84,9 @@ def test_it_is_a_file_of_at_most_40_lines():
     assert len(ROBIN.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "value and robin")) for name in EXACT]
+)
 @pytest.mark.parametrize("form", ["divergence", pytest.param("nondivergence", marks=pytest.mark.slow)])
 def test_the_heat_equation_with_it_has_its_exact_solution_to_second_order(name, form):
     boundary, exact = EXACT[name]
@@ -113,7 +115,14 @@ def test_advection_carries_in_what_keeps_its_condition_to_second_order():
 
 
 @pytest.mark.parametrize("average", ["harmonic", "arithmetic", "cubic"])
-@pytest.mark.parametrize("lower", [1.0, (0.0, 1.0, -1.0), (2.0, 0.5, 1.5)])
+@pytest.mark.parametrize(
+    "lower",
+    [
+        pytest.param(1.0, marks=pytest.mark.slow),
+        pytest.param((0.0, 1.0, -1.0), marks=pytest.mark.slow),
+        (2.0, 0.5, 1.5),
+    ],
+)
 def test_an_elliptic_problem_with_it_has_its_exact_solution_to_second_order(lower, average):
     """u = exp(x), where the diffusivity varies across the walls."""
     lower = lower if isinstance(lower, float) else robin(*lower)
@@ -130,6 +139,7 @@ def test_an_elliptic_problem_with_it_has_its_exact_solution_to_second_order(lowe
     assert math.log2(error(40) / error(80)) > 1.9
 
 
+@pytest.mark.slow
 def test_a_diffusivity_that_varies_across_it_keeps_the_heat_equation_of_second_order():
     """∇·((1 + x) ∇u) = 0 for u = log(1 + x), which the temperature comes to rest in."""
     flux, mixed = robin(0.0, 1.0, -1.0), robin(1.0, 2.0, math.log(2) + 1.0)

@@ -50,7 +50,8 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     assert trainer.synthetic.best.epoch in (0, 1)
 
 
-@pytest.mark.parametrize("killed_after", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_after", [1, 3])
 def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after):
     changes = {"epochs": 5, "warmup_epochs": 1, "interleave_frequency": 2, "synthetic": {"ema_decay": 0.9}}
     whole = list(lacking.hybrid(**changes).train())
