@@ -1,0 +1,38 @@
+"""Where a command is: the project's folder, and its experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+BASE = "base"
+
+
+def project_folder() -> Path:
+    """The folder of the project that the command was started in, or below.
+
+    Raises:
+        click.ClickException: it was started elsewhere.
+    """
+    from kedro.utils import find_kedro_project
+
+    found = find_kedro_project(Path.cwd())
+    if found is None:
+        raise click.ClickException("this is no hyco project: start the command in its folder, that of pyproject.toml")
+    return Path(found)
+
+
+def experiments_of(project: Path) -> list[str]:
+    """Names of the experiments, the folders of conf/ that have parameters."""
+    return sorted({path.parent.name for path in (project / "conf").glob("*/parameters*.yml")} - {BASE})
+
+
+def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names for a shell that completes a line."""
+    try:
+        names = experiments_of(project_folder())
+    except click.ClickException:
+        names = []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
