@@ -21,7 +21,7 @@ from hyco.stepping.stepper import Stepper
 # Iterations that a search by an optimiser takes usually, and one that goes on from a good point.
 _SEARCH, _UPDATE = 12, 2
 # Rollouts in one batch that is timed: more cost as much each.
-_COPIES = 64
+_COPIES = 16
 # Unknown numbers of initial states with a prior, along an axis, are about as many as correlation lengths, times this.
 _MODES = 3.0
 

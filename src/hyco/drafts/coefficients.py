@@ -15,8 +15,11 @@ _POWERS = {"²": 2, "³": 3}
 _FACTOR = re.compile(r"([A-Za-z]+|1)([²³]?)")
 # Four decades about the middle.
 _BELOW, _ABOVE = 1e-2, 1e2
-# Where, in length^a time^b, the middle is: what spreads over the domain in the time measured would be 1.
-_SPREADING = 1e-2
+# What spreads over the domain in the time measured has a diffusivity of L²/T; the middle is this part of it, by itself
+# and where a flow carries it away.
+_SPREADING, _CARRIED = 1e-2, 1e-3
+# Coefficients with a sign are this many times L/T, or the like, at most.
+_SIGNED = 3.0
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,24 @@ class Coefficient:
     reason: str
 
 
-def coefficient(name: str, field: FieldInfo, scales: Mapping[str, float]) -> Coefficient:
+def coefficient(name: str, field: FieldInfo, scales: Mapping[str, float], *, flows: bool) -> Coefficient:
     """Guess a coefficient.
 
     Args:
         name: in the equation.
         field: its description ends with its unit in brackets.
-        scales: of `length`, `time` and, by their names, of channels; others count as `value`.
+        scales: of `length` and `time`; everything else counts as `value`.
+        flows: whether the equation has a speed.
     """
     found = re.search(r"\[([^\]]*)\]\s*$", field.description or "")
     unit = found[1] if found else "1"
     size, formula = _size_of(unit, scales)
     if unit.startswith("length²/time") and "²" not in unit.removeprefix("length²"):
-        size, formula = _SPREADING * size, f"0.01 {formula}"
+        part = _CARRIED if flows else _SPREADING
+        size, formula = part * size, f"{part:g} {formula}"
     size = float(f"{size:.1g}")
     signed = bool(re.search(r"velocity|acceleration|force|curl", field.description or ""))
-    bounds = (-10 * size, 10 * size) if signed else (_BELOW * size, _ABOVE * size)
+    bounds = (-_SIGNED * size, _SIGNED * size) if signed else (_BELOW * size, _ABOVE * size)
     what = "a tenth of it" if signed else "its middle"
     guess = 0.1 * size if signed else size
     rounded = (float(f"{bounds[0]:.2g}"), float(f"{bounds[1]:.2g}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from hyco.drafts.contents import contents_of
 from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
 from hyco.drafts.points import Points, points_of
-from hyco.drafts.problem import Problem, candidates, problem
+from hyco.drafts.problem import Problem, candidates, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.walls import Ends, ends_of
 from hyco.measurements.steps import common_divisor
@@ -83,6 +83,7 @@ def draft(path: Path, file: str, equation: str | None = None) -> Draft:
         contents = contents_of(path)
         roles = roles_of(contents)
         points = points_of(path, roles)
+        roles = _measured(roles, points)
     except MeasurementError as error:
         raise DraftError(f"{file}: {str(error).splitlines()[0]}") from error
     if not np.isfinite(points.time).any() or (roles.time is not None and points.duration <= 0):
@@ -93,13 +94,15 @@ def draft(path: Path, file: str, equation: str | None = None) -> Draft:
         axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
         for i, axis in enumerate(axes)
     }
-    axes = {axis: closed(found) if ends[axis].repeated else found for axis, found in axes.items()}
     dt = _dt(points)
     if equation is None:
         fitting = candidates(points, roles, axes, dt)
         if len(fitting) != 1:
             raise _undecided(file, roles, axes, [each.name for each in fitting])
         equation = fitting[0].name
+    for axis, end in ends.items():
+        if end.repeated and (end.condition == "periodic" or is_periodic(equation)):
+            axes[axis] = closed(axes[axis])
     conditions: Any = {axis: end.condition for axis, end in ends.items()}
     distinct = list(conditions.values())
     boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
@@ -108,8 +111,23 @@ def draft(path: Path, file: str, equation: str | None = None) -> Draft:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {equation} is not for")
     split = _split(points.simulations)
     return Draft(
-        file, roles, points, axes, ends, chosen, split, _whole_start(points, chosen, axes, split), _suspicions(points)
+        file,
+        roles,
+        points,
+        axes,
+        ends,
+        chosen,
+        split,
+        _whole_start(points, chosen, axes, split),
+        _suspicions(points, chosen),
     )
+
+
+def _measured(roles: Roles, points: Points) -> Roles:
+    """The roles without fields that only number places or times, if there are others."""
+    fields = tuple(name for name in roles.fields if not points.told_by_coordinates(name)) or roles.fields
+    others = tuple(name for name in roles.fields if name not in fields)
+    return replace(roles, fields=fields, others=(*roles.others, *others))
 
 
 def _has(roles: Roles, axes: dict[str, Axis]) -> str:
@@ -159,10 +177,11 @@ def _whole_start(points: Points, chosen: Problem, axes: dict[str, Axis], split: 
     return True
 
 
-def _suspicions(points: Points) -> list[str]:
+def _suspicions(points: Points, chosen: Problem) -> list[str]:
     """Numbers that probably stand for missing values."""
     lines = []
-    for name, values in points.values.items():
+    for name in chosen.fields.values():
+        values = points.values[name]
         for mark in _MARKS:
             count = int(np.isclose(values, mark, rtol=1e-6, atol=0).sum())
             if count > 1:

@@ -40,10 +40,23 @@ class Points:
         """The latest time."""
         return float(np.nanmax(self.time))
 
+    def told_by_coordinates(self, name: str) -> bool:
+        """Whether a field only numbers the places or the times: it is the same at all times, or at all places."""
+        values = self.values[name]
+        if self.duration <= 0 or not np.isfinite(values).all():
+            return False
+        places = np.unique(np.stack(list(self.position.values())), axis=1, return_inverse=True)[1].ravel()
+        times = np.unique(self.time, return_inverse=True)[1]
+        return any(len(np.unique(groups)) == len(_pairs(groups, values)) for groups in (places, times))
+
     def spread(self, name: str) -> float:
         """Standard deviation of a field; 1 if it is constant."""
         values = self.values[name]
         return float(np.nanstd(values)) or 1.0
+
+
+def _pairs(groups: NDArray[np.int64], values: Numbers) -> Numbers:
+    return np.unique(np.stack([groups, values]), axis=1).T
 
 
 def points_of(path: Path, roles: Roles) -> Points:

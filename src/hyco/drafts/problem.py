@@ -30,6 +30,7 @@ _ALIASES = {
 _MOST_SUBSTEPS = 64
 # Letters of a word that means something by itself.
 _WORD = 4
+_SMALL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,14 @@ def problem(
     scales = {"length": length, "time": time, "value": value}
     needed, others = unknowns(config, tuple(axes))
     parameters: Any = config.model_fields["parameters"].annotation
-    coefficients = [coefficient(n, parameters.model_fields[n], scales) for n in needed]
+    flows = "max_speed" in config.model_fields
+    coefficients = [coefficient(n, parameters.model_fields[n], scales, flows=flows) for n in needed]
     section = {
         "name": name,
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},
         "dt": dt,
-        "parameters": {c.name: c.guess for c in coefficients},
+        # So small that every step is stable for them.
+        "parameters": {c.name: _SMALL * c.guess for c in coefficients},
     }
     condition = _boundary(config, boundary)
     if condition is not None:
@@ -99,9 +102,9 @@ def problem(
         return None
     coefficients, substeps = _stable(config, section, coefficients)
     if substeps is not None:
-        section["substeps"] = substeps
-        reach["substeps"] = substeps
-        equation = build_equation(section)
+        section["substeps"] = reach["substeps"] = substeps
+    section["parameters"] = {c.name: c.guess for c in coefficients}
+    equation = build_equation(section)
     return Problem(name, section, fields, by_name, coefficients, others, list(reach), equation)
 
 
@@ -115,8 +118,8 @@ def candidates(points: Points, roles: Roles, axes: Mapping[str, Axis], dt: float
 
 def _says(name: str, channel: str) -> bool:
     """Whether a name means this channel and hardly any other; letters may mean anything."""
-    meanings = (channel, *(alias for alias in _ALIASES.get(channel, ()) if len(alias) >= _WORD))
-    return "_".join(words(name)) in meanings
+    meant = "_".join(words(name))
+    return len(meant) >= _WORD and meant in (channel, *_ALIASES.get(channel, ()))
 
 
 def _built(section: Mapping[str, Any]) -> Equation | None:
@@ -124,6 +127,11 @@ def _built(section: Mapping[str, Any]) -> Equation | None:
         return build_equation(dict(section))
     except (ValidationError, ValueError):  # other dimensions than the equation has
         return None
+
+
+def is_periodic(name: str) -> bool:
+    """Whether an equation knows no other boundary."""
+    return get_args(EQUATIONS.load(name).config_class.model_fields["boundary"].annotation) == ("periodic",)
 
 
 def _boundary(config: type[EquationConfig], guessed: Any) -> Any:

@@ -75,7 +75,7 @@ def roles_of(contents: Contents) -> Roles:
     Raises:
         MeasurementError: nothing looks like a position, or like a value.
     """
-    names = [name for name in contents.variables if contents.size(name) > 1 or len(contents.variables) == 1]
+    names = [name for name in contents.variables if contents.size(name) > 1 or set(words(name)) & set(_STDS)]
     by_form: set[str] = set()
     time = next((n for n in names if _is(n, _TIMES) and contents.times(n) is not None), None)
     axes = _axes([n for n in names if n != time], contents)

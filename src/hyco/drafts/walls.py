@@ -19,7 +19,7 @@ _SAME = 0.05
 
 @dataclass(frozen=True)
 class Ends:
-    """The condition of an axis as the key `boundary` has it, and why."""
+    """The condition of an axis as the key `boundary` has it, and why; `repeated` if both ends have the same values."""
 
     condition: Any
     reason: str
@@ -38,18 +38,15 @@ def ends_of(field: Numbers, axis: int) -> Ends:
     around = _size(along[0] - along[-1])
     if not np.isfinite([step, around]).all() or step == 0:
         return Ends("neumann", "nothing tells it")
+    repeated = bool(around <= _SAME * step)
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
-        return Ends("neumann", "hardly any slope at both ends")
-    if around <= _SAME * step and not _holds(along, 0):
-        return Ends("periodic", "both ends are always the same", repeated=True)
+        return Ends("neumann", "hardly any slope at both ends", repeated)
     if around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1)):
-        return Ends("periodic", "both ends are as close as neighbours are")
+        return Ends("periodic", "both ends are as close as neighbours are", repeated)
     walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
-    reason = "the slopes and values at both ends"
-    if walls["lower"] == walls["upper"]:
-        return Ends(walls["lower"], reason)
-    return Ends(walls, reason)
+    condition = walls["lower"] if walls["lower"] == walls["upper"] else walls
+    return Ends(condition, "the slopes and values at both ends", repeated)
 
 
 def _size(values: Numbers) -> float:
