@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-# Kedro asks a package with this folder for commands of its own. There are none, as `kedro new` is another than `hyco new`.
+# Kedro asks a package with this folder for commands of its own. There are none: `kedro new` is another than `hyco new`.
 cli = click.Group("hyco")
 
 
