@@ -142,7 +142,7 @@ def _equation(made: Draft) -> Iterator[str]:
     if p.equation.config.is_static:
         yield _line("  dt: 1.0", "without meaning: the problem is static")
     else:
-        yield _line("  dt: auto", "the largest step that all times are multiples of")
+        yield _line("  dt: auto", "chosen by the times of the file")
     for key in p.guessed_keys:
         yield _line(f"  {key}: {_flow(p.section[key])}", "guessed from the bounds below and the data; check")
     if p.others:
