@@ -38,6 +38,9 @@ Every key of every section. A run takes `conf/base`, lays the experiment's folde
 kedro run --pipelines hybrid --env burgers_2d --params hybrid.alpha=0.7,seed=3
 ```
 
+`hyco check --env NAME` says what an experiment trains on what, without training, and `hyco new NAME --from FILE` writes
+`conf/NAME/parameters.yml` for a file of measurements, with a comment at every guess.
+
 An unknown key, a wrong type or a value out of range ends the run before anything is computed. The message has one line
 per problem: file, key, value and what is allowed. The parameters of a run after all overrides are saved beside its
 report as `configuration.yaml`.

@@ -1,10 +1,17 @@
-"""The command `hyco`: one command per file, and `kedro run` where none is named.
+"""The command `hyco`: one command per file, and `kedro run` where none is named."""
 
-Kedro takes `cli` into its own commands, so that `kedro export` is `hyco export`, and `run` for a packaged project's.
-"""
+from typing import Any
 
-from kedro.framework.cli.project import run
+import click
 
-from hyco.cli.main import cli
+# Kedro asks a package with this folder for commands of its own. There are none: `kedro new` is another than `hyco new`.
+cli = click.Group("hyco")
 
-__all__ = ["cli", "run"]
+
+def __getattr__(name: str) -> Any:
+    """`run`, which Kedro asks for in a packaged project; with it comes half a second of imports."""
+    if name != "run":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from kedro.framework.cli.project import run
+
+    return run

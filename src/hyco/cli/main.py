@@ -1,42 +1,64 @@
-"""The group of all commands. A new one is a file with a click command, whose imports are light, and a line here."""
+"""The group of all commands. A new one is a file with a click command, and a line in `COMMANDS`."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
-from kedro.framework.cli.project import run
-from kedro.framework.project import configure_project
 
-from hyco.cli.export import export
+# Name, where it is, and its short help: a module is imported when its command is used.
+COMMANDS = {
+    "check": ("hyco.cli.check:check", "Say what an experiment trains on what, or what is wrong with it."),
+    "export": ("hyco.cli.export:export", "Write a trained network as a program of torch.export."),
+    "list": ("hyco.cli.listing:listing", "List equations, networks or experiments."),
+    "new": ("hyco.cli.new:new", "Write an experiment for a file of measurements."),
+    "run": ("", "Run pipelines; the same as `kedro run`."),
+}
 
-# Beside those of Kedro.
-COMMANDS: tuple[click.Command, ...] = (export,)
 
-cli = click.Group("hyco", {str(command.name): command for command in COMMANDS})
-
-
-class _WithRun(click.Group):
-    """Commands of which `run` may be left out: options that follow no command are its."""
+class Commands(click.Group):
+    """Commands by name; options without a command are those of `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` before such options."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        """Put `run` before options that begin with no command; not where a shell asks how a line may go on."""
+        named = args and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        if not named and not ctx.resilient_parsing:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return sorted(COMMANDS)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of a name; `run` needs the project's settings."""
+        """The command of a name."""
         if name == "run":
-            configure_project("hyco")
-        return super().get_command(ctx, name)
+            return _run()
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of the help, without importing what the commands need."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-@click.command(
-    cls=_WithRun,
-    commands={**cli.commands, "run": run},
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Hybrid training of a physical and a synthetic model of the same system.
 
     Without a command the options are those of `run`: `hyco --pipelines hybrid`.
     """
+
+
+def _run() -> click.Command:
+    # Kedro takes half a second.
+    from kedro.framework.cli.project import run
+    from kedro.framework.project import configure_project
+
+    configure_project("hyco")
+    command: click.Command = run
+    return command

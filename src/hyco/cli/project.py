@@ -5,37 +5,55 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from kedro.config import MissingConfigException, OmegaConfigLoader
-from kedro.utils import find_kedro_project
+from click.shell_completion import CompletionItem
+
+BASE = "base"
 
 
 def project_folder() -> Path:
-    """The folder of the project that the command was started in.
+    """The folder of the project that the command was started in, or below.
 
     Raises:
         click.ClickException: it was started elsewhere.
     """
+    from kedro.utils import find_kedro_project
+
     found = find_kedro_project(Path.cwd())
     if found is None:
         raise click.ClickException("this is no hyco project: start the command in its folder, that of pyproject.toml")
     return Path(found)
 
 
+def experiments_of(project: Path) -> list[str]:
+    """Names of the experiments, the folders of conf/ that have parameters."""
+    return sorted({path.parent.name for path in (project / "conf").glob("*/parameters*.yml")} - {BASE})
+
+
+def complete_experiment(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names for a shell that completes a line."""
+    try:
+        names = experiments_of(project_folder())
+    except click.ClickException:
+        names = []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def experiment_of(project: Path, env: str | None) -> str:
-    """The name of the folders of results that an environment has.
+    """The name of the folders of results that an experiment has.
 
     Raises:
-        click.ClickException: there is no such environment.
+        click.ClickException: there is no such experiment.
     """
+    from kedro.config import OmegaConfigLoader
+
     from hyco.settings import CONFIG_LOADER_ARGS
 
     conf = project / "conf"
     chosen = env or str(CONFIG_LOADER_ARGS["default_run_env"])
     if not (conf / chosen).is_dir():
-        experiments = ", ".join(sorted(path.parent.name for path in conf.glob("*/globals.yml")))
-        raise click.ClickException(f"there is no experiment {chosen!r} in {conf}; --env takes: {experiments}")
-    loader = OmegaConfigLoader(str(conf), base_env="base", default_run_env=chosen)
-    try:
-        return str(loader["globals"]["experiment"])
-    except (MissingConfigException, KeyError) as error:
-        raise click.ClickException(f"conf/{chosen}/globals.yml has to name the experiment") from error
+        raise click.ClickException(
+            f"there is no experiment {chosen!r} in {conf}; --env takes: {', '.join(experiments_of(project))}"
+        )
+    loader = OmegaConfigLoader(str(conf), chosen, base_env=BASE, default_run_env=chosen)
+    loader["globals"] = {"experiment": chosen, **loader["globals"]}
+    return str(loader["parameters"].get("experiment", chosen))

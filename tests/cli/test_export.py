@@ -1,42 +1,16 @@
-"""The commands of `hyco`: help, options without a command, and export."""
+"""`hyco export`: a trained network as a program of torch."""
 
 import shutil
 from pathlib import Path
 
-import click
 import pytest
 import torch
 from click.testing import CliRunner
 
 import hyco
-from hyco.cli import run
-from hyco.cli.main import COMMANDS, main
+from hyco.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_help_lists_every_command_and_each_has_help_of_its_own():
-    shown = CliRunner().invoke(main, ["--help"])
-    assert shown.exit_code == 0
-    for command in (*COMMANDS, run):
-        assert f"  {command.name} " in shown.output
-        assert command.get_short_help_str().split()[0] in shown.output
-    own = CliRunner().invoke(main, ["export", "--help"])
-    assert "torch.export" in own.output
-    wrong = CliRunner().invoke(main, ["exprot"])
-    assert wrong.exit_code == 2
-    assert "No such command 'exprot'" in wrong.output
-
-
-@pytest.mark.parametrize("arguments", [[], ["--pipelines", "hybrid"], ["run", "--pipelines", "hybrid"]])
-def test_without_a_command_the_options_are_those_of_run(arguments, monkeypatch):
-    @click.command()
-    @click.option("--pipelines")
-    def pretended(pipelines):
-        click.echo(f"runs {pipelines}")
-
-    monkeypatch.setitem(main.commands, "run", pretended)
-    assert CliRunner().invoke(main, arguments).output == f"runs {'hybrid' if arguments else None}\n"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,131 @@
+"""About how long trainings take, by the time of a single step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from hyco.config import Configuration
+from hyco.equations.equation import Equation
+from hyco.networks.coordinate_model import CoordinateModel
+from hyco.networks.network import network_config
+from hyco.networks.network_model import NetworkModel
+from hyco.networks.synthetic import SyntheticModel
+from hyco.parameters import ParameterSpace
+from hyco.stepping.stepper import Stepper
+
+# Iterations that a search by an optimiser takes usually, and one that goes on from a good point.
+_SEARCH, _UPDATE = 12, 2
+# Rollouts in one batch that is timed: more cost as much each.
+_COPIES = 16
+# Unknown numbers of initial states with a prior, along an axis, are about as many as correlation lengths, times this.
+_MODES = 3.0
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Time of a training, by itself and as its part of a hybrid."""
+
+    alone: float
+    hybrid: float
+
+
+def physical_seconds(c: Configuration, equation: Equation, simulations: int, initial_known: bool) -> Seconds:
+    """Rollouts of all training simulations, one for each unknown number and iteration."""
+    layout = equation.layout
+    unknowns = len(ParameterSpace(c.physical.learnable_parameters, layout.grid)) + 1
+    if not initial_known:
+        unknowns += _initial_numbers(c, equation) * simulations
+    copies = min(unknowns * simulations, _COPIES)
+    states = torch.zeros((copies, len(layout.channels), *layout.shape), dtype=torch.float64)
+    parameters = equation.parameter_tensors(torch.float64)
+    start = time.perf_counter()
+    with torch.no_grad():
+        stepper = Stepper(equation, "auto" if c.physical.execution == "compiled" else c.physical.execution)
+        step = stepper.bind(states, parameters)
+        once = _seconds(lambda: step(states))
+    preparation = time.perf_counter() - start
+    rollout = once * unknowns * simulations / copies
+    alone = c.physical.max_iterations or min(c.physical.epochs, _SEARCH)
+    updates = max(0, c.hybrid.epochs - c.hybrid.warmup_epochs) // c.hybrid.interleave_frequency
+    each = min(c.hybrid.physical.max_iterations or c.hybrid.physical.epochs, _UPDATE)
+    hybrid_steps = c.hybrid.observed_steps or c.hybrid.num_predict_steps
+    return Seconds(
+        preparation + alone * rollout * c.physical.num_predict_steps,
+        preparation + (_SEARCH + updates * each) * rollout * hybrid_steps,
+    )
+
+
+def _initial_numbers(c: Configuration, equation: Equation) -> int:
+    """Unknown numbers of one initial state."""
+    layout, prior = equation.layout, c.physical.initial_state
+    cells = len(layout.channels) * layout.grid.cells
+    if prior is None:
+        return cells
+    try:
+        length = float(prior.length_scale)
+    except ValueError:  # taken from the data later
+        return min(cells, 50)
+    waves = [min(n, max(1.0, _MODES * size / length)) for n, size in zip(layout.shape, layout.grid.size, strict=False)]
+    return min(cells, len(layout.channels) * math.ceil(math.prod(waves) / 2))
+
+
+def network_seconds(c: Configuration, equation: Equation, simulations: int) -> Seconds:
+    """All updates of the network: windows by steps of a state, or points."""
+    layout, steps = equation.layout, c.generation.steps
+    model = _model(c, equation)
+    if isinstance(model, CoordinateModel):
+        width = next(p.shape[1] for p in model.network.parameters() if p.ndim == 2)
+        points = torch.zeros((c.synthetic.points_per_update, width))
+        once = _seconds(lambda: torch.autograd.backward(model.network(points).square().mean()))
+        each = once * c.synthetic.updates_per_epoch
+        return Seconds(each * c.synthetic.epochs, 2 * each * c.hybrid.epochs)
+    assert isinstance(model, SyntheticModel)
+    batch = min(c.synthetic.batch_size, simulations * max(1, steps // c.synthetic.num_predict_steps))
+    states = torch.zeros((batch, len(layout.channels), *layout.shape))
+    once = _seconds(lambda: torch.autograd.backward(model.rollout_normalised(states, 1).square().mean()))
+
+    def epoch(length: int, size: int) -> float:
+        """Seconds of one pass over all windows."""
+        windows = simulations * max(1, (steps - length + 1) if c.synthetic.use_sliding_window else steps // length)
+        return math.ceil(windows / size) * length * once * min(size, windows) / batch
+
+    alone = epoch(c.synthetic.num_predict_steps, c.synthetic.batch_size) * c.synthetic.epochs
+    hybrid = epoch(c.hybrid.num_predict_steps, c.hybrid.synthetic.batch_size) * c.hybrid.epochs
+    return Seconds(alone, hybrid)
+
+
+def weight_count(c: Configuration, equation: Equation) -> int:
+    """Weights of the network."""
+    return _model(c, equation).weight_count
+
+
+def _model(c: Configuration, equation: Equation) -> NetworkModel:
+    """The network with random weights."""
+    layout, config = equation.layout, network_config(c.synthetic.network)
+    zero, one = torch.zeros(len(layout.channels)), torch.ones(len(layout.channels))
+    if config.stepping:
+        return SyntheticModel.create(config, layout, mean=zero, std=one, change_std=one, seed=c.seed)
+    return CoordinateModel.create(
+        config, layout, dt=equation.dt, steps=c.generation.steps, mean=zero, std=one, seed=c.seed
+    )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Of a call, after one that is not counted."""
+    call()
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def duration(seconds: float) -> str:
+    """A time in words, rounded to what is known of it."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{float(f'{seconds / size:.1g}'):g} {unit}"
+    return f"{max(1.0, float(f'{seconds:.1g}')):g} s"

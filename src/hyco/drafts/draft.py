@@ -1,0 +1,192 @@
+"""An experiment for a file of measurements: everything guessed, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyco.drafts.contents import contents_of
+from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
+from hyco.drafts.points import Points, points_of
+from hyco.drafts.problem import Problem, candidates, is_periodic, problem
+from hyco.drafts.roles import Roles, roles_of
+from hyco.drafts.walls import Ends, ends_of
+from hyco.measurements.steps import common_divisor
+from hyco.observations.checks import MeasurementError
+
+# Values that stand for missing ones in many files.
+_MARKS = (-999.0, -9999.0, -99.0, 9999.0, 99999.0, 1e20, 9.96921e36)
+# Trajectories that are used, of more.
+_MOST_SIMULATIONS = 48
+_ROUNDING = 1e-6
+
+
+class DraftError(ValueError):
+    """Nothing can be written for this file; says why, in one line."""
+
+
+class UndecidedError(DraftError):
+    """Several equations fit.
+
+    Attributes:
+        choices: their names.
+    """
+
+    def __init__(self, text: str, choices: Sequence[str]) -> None:
+        super().__init__(text)
+        self.choices = list(choices)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was guessed.
+
+    Attributes:
+        file: as the configuration names it.
+        roles, points, axes: of the measurements.
+        ends: the condition of each axis, and why.
+        problem: the equation.
+        split: trajectories for training, validation and test.
+        whole_start: whether the state at t = 0 was measured in every cell of all of these.
+        suspicions: what is probably not meant, a line each.
+    """
+
+    file: str
+    roles: Roles
+    points: Points
+    axes: dict[str, Axis]
+    ends: dict[str, Ends]
+    problem: Problem
+    split: tuple[list[int], list[int], list[int]]
+    whole_start: bool
+    suspicions: list[str]
+
+
+def draft(path: Path, file: str, equation: str | None = None) -> Draft:
+    """Guess everything.
+
+    Args:
+        path: of the file.
+        file: how the configuration names it.
+        equation: its name; None: the one that fits, if there is one alone.
+
+    Raises:
+        DraftError: the file cannot be read, or the equation does not fit to it.
+        UndecidedError: several equations fit, or none.
+        PluginError: there is no equation of this name.
+    """
+    try:
+        contents = contents_of(path)
+        roles = roles_of(contents)
+        points = points_of(path, roles)
+        roles = _measured(roles, points)
+    except MeasurementError as error:
+        raise DraftError(f"{file}: {str(error).splitlines()[0]}") from error
+    if not np.isfinite(points.time).any() or (roles.time is not None and points.duration <= 0):
+        raise DraftError(f"{file}: {roles.time}: all times are the same, so that nothing changes")
+    axes = axes_of(points)
+    field = on_grid(points, roles.fields[0], axes)
+    ends = {
+        axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
+        for i, axis in enumerate(axes)
+    }
+    dt = _dt(points)
+    if equation is None:
+        fitting = candidates(points, roles, axes, dt)
+        if len(fitting) != 1:
+            raise _undecided(file, roles, axes, [each.name for each in fitting])
+        equation = fitting[0].name
+    for axis, end in ends.items():
+        if end.repeated and (end.condition == "periodic" or is_periodic(equation)):
+            axes[axis] = closed(axes[axis])
+    conditions: Any = {axis: end.condition for axis, end in ends.items()}
+    distinct = list(conditions.values())
+    boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
+    chosen = problem(equation, points, roles, axes, boundary, dt)
+    if chosen is None:
+        raise DraftError(f"{file}: {_has(roles, axes)}, which equation {equation} is not for")
+    split = _split(points.simulations)
+    return Draft(
+        file,
+        roles,
+        points,
+        axes,
+        ends,
+        chosen,
+        split,
+        _whole_start(points, chosen, axes, split),
+        _suspicions(points, chosen),
+    )
+
+
+def _measured(roles: Roles, points: Points) -> Roles:
+    """The roles without fields that only number places or times, if there are others."""
+    fields = tuple(name for name in roles.fields if not points.told_by_coordinates(name)) or roles.fields
+    others = tuple(name for name in roles.fields if name not in fields)
+    return replace(roles, fields=fields, others=(*roles.others, *others))
+
+
+def _has(roles: Roles, axes: dict[str, Axis]) -> str:
+    times = "times" if roles.time is not None else "no times"
+    return f"it has {len(axes)} dimension(s), {times} and the value(s) {', '.join(roles.fields)}"
+
+
+def _undecided(file: str, roles: Roles, axes: dict[str, Axis], names: list[str]) -> UndecidedError:
+    if not names:
+        return UndecidedError(f"{file}: {_has(roles, axes)}, which no equation is for; see `hyco list equations`", [])
+    return UndecidedError(f"{file}: {_has(roles, axes)}; say which equation: --equation {' | '.join(names)}", names)
+
+
+def _dt(points: Points) -> float:
+    """A time between two states."""
+    if points.duration <= 0:
+        return 1.0
+    times = np.unique(points.time[np.isfinite(points.time)])
+    return common_divisor(times, _ROUNDING * points.duration) or points.duration / 50
+
+
+def _split(simulations: int) -> tuple[list[int], list[int], list[int]]:
+    """Trajectories to train, validate and test on."""
+    if simulations == 1:
+        return [0], [], []
+    count = min(simulations, _MOST_SIMULATIONS)
+    test = max(1, round(0.2 * count))
+    val = max(1, round(0.1 * count)) if count > 2 else 0
+    train = count - test - val
+    return list(range(train)), list(range(train, train + val)), list(range(train + val, count))
+
+
+def _whole_start(points: Points, chosen: Problem, axes: dict[str, Axis], split: tuple[list[int], ...]) -> bool:
+    """Whether everything was measured once at t = 0, so that it is the state."""
+    layout = chosen.equation.layout
+    if chosen.equation.config.is_static or not all(a.on_grid and a.refined == 1 for a in axes.values()):
+        return False
+    if layout.shape != layout.grid.resolution:
+        return False
+    for simulation in (s for part in split for s in part):
+        start = (points.simulation == simulation) & (np.abs(points.time) <= _ROUNDING * points.duration)
+        for name in chosen.fields.values():
+            if int(np.isfinite(points.values[name][start]).sum()) != layout.grid.cells or int(start.sum()) != int(
+                layout.grid.cells
+            ):
+                return False
+    return True
+
+
+def _suspicions(points: Points, chosen: Problem) -> list[str]:
+    """Numbers that probably stand for missing values."""
+    lines = []
+    for name in chosen.fields.values():
+        values = points.values[name]
+        for mark in _MARKS:
+            count = int(np.isclose(values, mark, rtol=1e-6, atol=0).sum())
+            if count > 1:
+                lines.append(f"{name} is {mark:g} {count} times: if these are missing values, leave them empty (NaN)")
+        missing = int(np.isnan(values).sum())
+        if missing:
+            lines.append(f"{name}: {missing} of {values.size} values are missing, and are left out")
+    return lines

@@ -1,0 +1,143 @@
+"""Where was measured: the domain that this asks for, and whether its cells are where the sensors are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyco.drafts.contents import Numbers
+from hyco.drafts.points import Points
+
+# Positions are a regular grid where neighbours differ in distance by less than this part of it.
+_UNEVEN = 1e-3
+# Part of the places of a grid that has to be measured at all.
+_SPARSE = 0.3
+# Cells along the longest axis, by the number of axes: of a domain with scattered sensors, and the fewest of a grid.
+_SCATTERED = {1: 64, 2: 32, 3: 16}
+_FEWEST = {1: 32, 2: 24, 3: 12}
+# Part that is added to what sensors span, at most, to come to round numbers.
+_ROUNDED = 0.15
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the domain.
+
+    Attributes:
+        lower, size, resolution: as in the section `equation`.
+        places: different positions, rising; those of a grid are centres of cells.
+        on_grid: whether they are.
+        reason: why it is so, for a comment.
+        refined: cells for each position of a grid along this axis, odd.
+    """
+
+    lower: float
+    size: float
+    resolution: int
+    places: Numbers
+    on_grid: bool
+    reason: str
+    refined: int = 1
+
+
+def axes_of(points: Points) -> dict[str, Axis]:
+    """Guess the domain from the positions."""
+    places = {axis: _distinct(position, points.rounding[axis]) for axis, position in points.position.items()}
+    dimensions = len(places)
+    regular = all(_is_regular(where) for where in places.values()) and _is_filled(points, places)
+    if regular:
+        return {axis: _of_cells(where, dimensions) for axis, where in places.items()}
+    extents = {axis: _rounded_out(float(where[0]), float(where[-1])) for axis, where in places.items()}
+    longest = max(size for _, size in extents.values())
+    found = {}
+    for axis, (lower, size) in extents.items():
+        cells = max(8, round(_SCATTERED[dimensions] * size / longest / 4) * 4)
+        reason = f"{len(places[axis])} positions from {places[axis][0]:.6g} to {places[axis][-1]:.6g}, rounded out"
+        found[axis] = Axis(lower, size, cells, places[axis], False, reason)
+    return found
+
+
+def _distinct(position: Numbers, rounding: float) -> Numbers:
+    known = np.unique(position[np.isfinite(position)])
+    tolerance = max(4 * rounding, 1e-9 * float(np.ptp(known)) if len(known) else 0.0)
+    kept = np.concatenate([[True], np.diff(known) > tolerance]) if len(known) else np.zeros(0, dtype=bool)
+    return np.asarray(known[kept])
+
+
+def _is_regular(places: Numbers) -> bool:
+    if len(places) < 4:
+        return False
+    steps = np.diff(places)
+    return bool(np.ptp(steps) <= _UNEVEN * steps.mean() + 4 * np.finfo(np.float32).eps * np.abs(places).max())
+
+
+def _is_filled(points: Points, places: dict[str, Numbers]) -> bool:
+    """Whether most places of the grid were measured at some time."""
+    known = np.all([np.isfinite(p) for p in points.position.values()], axis=0)
+    whole = math.prod(map(len, places.values()))
+    indices = [_index(points.position[axis][known], where) for axis, where in places.items()]
+    flat = np.ravel_multi_index(tuple(indices), tuple(map(len, places.values())))
+    return len(np.unique(flat)) >= _SPARSE * whole
+
+
+def _index(position: Numbers, places: Numbers) -> NDArray[np.int64]:
+    h = (places[-1] - places[0]) / (len(places) - 1)
+    return np.asarray(np.clip(np.rint((position - places[0]) / h), 0, len(places) - 1), dtype=np.int64)
+
+
+def _of_cells(places: Numbers, dimensions: int) -> Axis:
+    """Cells whose centres are the positions; odd parts of these, if they are few."""
+    n, h = len(places), float(places[-1] - places[0]) / (len(places) - 1)
+    refined = 1
+    while n * refined < _FEWEST[dimensions]:
+        refined += 2
+    reason = f"{n} positions from {places[0]:.6g} to {places[-1]:.6g}, a distance of {h:.6g} apart: centres of cells"
+    if refined > 1:
+        reason += f", each cut into {refined}"
+    return Axis(
+        _clean(float(places[0]) - h / 2, n * h), _clean(n * h, n * h), n * refined, places, True, reason, refined
+    )
+
+
+def closed(axis: Axis) -> Axis:
+    """The same axis where the last position is the first one, a period later."""
+    n = len(axis.places) - 1
+    h = float(axis.places[-1] - axis.places[0]) / n
+    reason = axis.reason.replace("centres of cells", "centres of cells; the last is the first, a period later")
+    size = _clean(n * h, n * h)
+    return replace(axis, size=size, resolution=n * axis.refined, reason=reason)
+
+
+def _clean(value: float, scale: float) -> float:
+    """Without errors of rounding."""
+    digits = 9 - math.floor(math.log10(scale))
+    return round(value, digits) + 0.0
+
+
+def _rounded_out(low: float, high: float) -> tuple[float, float]:
+    """Lower end and size of a domain with round ends that holds the positions, and little more."""
+    extent = high - low or abs(high) or 1.0
+    power = math.floor(math.log10(extent))
+    for unit in (10.0**power, 0.5 * 10.0**power, 0.2 * 10.0**power, 0.1 * 10.0**power, 0.05 * 10.0**power):
+        lower, upper = math.floor(low / unit + 1e-9) * unit, math.ceil(high / unit - 1e-9) * unit
+        if upper > lower and upper - lower <= (1 + _ROUNDED) * extent:
+            return _clean(lower, extent), _clean(upper - lower, extent)
+    return low, extent
+
+
+def on_grid(points: Points, field: str, axes: dict[str, Axis], most: int = 50_000_000) -> Numbers | None:
+    """A field as an array `[times and trajectories, *space]`, NaN where it was not measured; None if it has no grid."""
+    if not all(axis.on_grid for axis in axes.values()):
+        return None
+    _, state = np.unique(np.stack([points.simulation, points.time]), axis=1, return_inverse=True)
+    shape = (int(state.max()) + 1, *(len(axis.places) for axis in axes.values()))
+    if math.prod(shape) > most:
+        return None
+    values = np.full(shape, np.nan)
+    known = np.all([np.isfinite(p) for p in points.position.values()], axis=0)
+    indices = [_index(points.position[name][known], axis.places) for name, axis in axes.items()]
+    values[(state[known], *indices)] = points.values[field][known]
+    return values

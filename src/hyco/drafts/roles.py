@@ -1,0 +1,174 @@
+"""What the columns or arrays of a file are: times, positions, trajectories, values or their standard deviations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyco.drafts.contents import Contents
+from hyco.observations.checks import MeasurementError
+
+_TIMES = ("t", "time", "date", "datetime", "timestamp", "hours", "days", "minutes", "seconds", "zeit")
+_AXES = {
+    "x": ("x", "position", "pos", "distance", "longitude", "lon"),
+    "y": ("y", "latitude", "lat"),
+    "z": ("z", "height", "altitude", "depth", "elevation", "level"),
+}
+_SIMULATIONS = (
+    *("simulation", "sim", "run", "trajectory", "traj", "replicate", "rep", "experiment", "trial", "sample", "case"),
+    *("member", "realization", "realisation", "batch", "series"),
+)
+_STDS = ("std", "sd", "sigma", "stdev", "err", "error", "uncertainty", "se", "stddev")
+_IDENTITIES = ("sensor", "station", "probe", "id", "index", "node", "row", "nr", "no", "number")
+# Words that say no more of a coordinate or a label.
+_FILLERS = frozenset(
+    (
+        *("coordinate", "coordinates", "coord", "coords", "centre", "center", "centers", "position", "pos"),
+        *("index", "id", "no", "nr", "number"),
+        *("s", "sec", "second", "seconds", "ms", "min", "h", "hr", "hrs", "hour", "hours", "d", "day", "days"),
+        *("m", "cm", "mm", "um", "µm", "μm", "km", "nm", "deg", "degrees"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Names in a file, by what they are.
+
+    Attributes:
+        time: None where there is none, as in a static problem.
+        axes: by axis of the domain.
+        simulation: what tells trajectories apart; None: there is one.
+        fields: values.
+        stds: standard deviations, by the field that they are of.
+        others: what nothing is made of.
+        by_form: which of `time`, `axes` and `simulation` are told by their numbers, not by their names.
+    """
+
+    time: str | None
+    axes: dict[str, str]
+    simulation: str | None
+    fields: tuple[str, ...]
+    stds: dict[str, str]
+    others: tuple[str, ...]
+    by_form: frozenset[str] = frozenset()
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name, in small letters, without its folder and what stands in brackets: `run/T_s [K]` is t, s."""
+    plain = re.sub(r"[(\[{].*?[)\]}]", " ", name.rpartition("/")[2])
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    return tuple(word for word in re.split(r"[^0-9A-Za-zµμ]+", parted.lower()) if word)
+
+
+def _is(name: str, meanings: Sequence[str]) -> bool:
+    first, *rest = words(name) or ("",)
+    return first in meanings and all(word in _FILLERS for word in rest)
+
+
+def roles_of(contents: Contents) -> Roles:
+    """Guess what is what.
+
+    Raises:
+        MeasurementError: nothing looks like a position, or like a value.
+    """
+    names = [name for name in contents.variables if contents.size(name) > 1 or set(words(name)) & set(_STDS)]
+    by_form: set[str] = set()
+    time = next((n for n in names if _is(n, _TIMES) and contents.times(n) is not None), None)
+    axes = _axes([n for n in names if n != time], contents)
+    simulation = next((n for n in names if n not in (time, *axes.values()) and _is(n, _SIMULATIONS)), None)
+    rest = [n for n in names if n not in (time, simulation, *axes.values()) and contents.numbers(n) is not None]
+    stds = _stds([n for n in rest if not _is(n, _IDENTITIES)])
+    values = [n for n in rest if n not in stds.values() and not _is(n, _IDENTITIES)]
+    if time is None and (time := _by_form(contents, values, sorted_too=True)) is not None:
+        by_form.add("time")
+    if not axes and (found := _by_form(contents, [n for n in values if n != time], sorted_too=False)) is not None:
+        axes = {"x": found}
+        by_form.add("axes")
+    if not axes:
+        raise MeasurementError(
+            f"nothing looks like a position; it has {', '.join(names)}: name a column or variable x (and y, z)"
+        )
+    values = [n for n in values if n not in (time, *axes.values())]
+    values, simulation = _of_arrays(contents, values, time, axes, simulation)
+    if not values:
+        raise MeasurementError(f"nothing looks like measured values; it has {', '.join(names)}")
+    if simulation is not None and simulation in contents.variables and contents.labels(simulation) < 2:
+        simulation = None
+    stds = {field: std for field, std in stds.items() if field in values}
+    used = {time, simulation, *axes.values(), *values, *stds.values()}
+    others = tuple(name for name in (*contents.variables, *contents.dimensions) if name not in used)
+    return Roles(time, axes, simulation, tuple(values), stds, others, frozenset(by_form))
+
+
+def _axes(names: Sequence[str], contents: Contents) -> dict[str, str]:
+    """Positions by the axis that they will be, x first, whatever they are called."""
+    found = []
+    for meanings in _AXES.values():
+        ranked = [n for meaning in meanings for n in names if _is(n, (meaning,)) and contents.numbers(n) is not None]
+        found += ranked[:1]
+    return dict(zip("xyz", found, strict=False))
+
+
+def _stds(names: Sequence[str]) -> dict[str, str]:
+    """Standard deviations, by what they are of: `u_std`, `sigma u`, or `std` beside a single field."""
+    found: dict[str, str] = {}
+    marked = {n: [w for w in words(n) if w not in _STDS] for n in names if set(words(n)) & set(_STDS)}
+    marked |= {
+        n: [word[:-2]] for n in names if n not in marked for word in words(n)[-1:] if n.endswith("SD") and len(word) > 2
+    }
+    fields = [n for n in names if n not in marked]
+    for name, rest in marked.items():
+        of = [f for f in fields if list(words(f)) == rest or "".join(words(f)) == "".join(rest)]
+        if not of and not rest and len(fields) == 1:
+            of = fields
+        if of:
+            found.setdefault(of[0], name)
+    return found
+
+
+def _by_form(contents: Contents, names: Sequence[str], *, sorted_too: bool) -> str | None:
+    """The first column of a table, or vector among larger arrays, whose entries repeat as times or positions do."""
+    if contents.kind == "array":
+        vectors = [n for n in names if contents.size(n) < max(map(contents.size, names))]
+        return next((n for n in vectors if _rises(contents, n, strictly=True)), None)
+    if len(names) < 2:
+        return None
+    for name in names:
+        numbers = contents.numbers(name)
+        assert numbers is not None
+        repeats = len(np.unique(numbers)) <= 0.6 * len(numbers)
+        if np.isfinite(numbers).all() and repeats and (not sorted_too or _rises(contents, name, strictly=False)):
+            return name
+    return None
+
+
+def _rises(contents: Contents, name: str, *, strictly: bool) -> bool:
+    numbers = contents.numbers(name)
+    steps = np.diff(numbers) if numbers is not None else np.zeros(0)
+    return bool(len(steps) and (steps >= 0).all() and steps.any() and (not strictly or (steps > 0).all()))
+
+
+def _of_arrays(
+    contents: Contents, values: list[str], time: str | None, axes: dict[str, str], simulation: str | None
+) -> tuple[list[str], str | None]:
+    """Of arrays, those that have an entry for every time and place, and what the axis of several trajectories is."""
+    coordinates = [*axes.values(), *([] if time is None else [time])]
+    sizes = {contents.size(name) for name in (*coordinates, *values)}
+    if contents.kind == "table" or (len(sizes) == 1 and simulation is None):
+        return values, simulation
+    if any(contents.dims(name) != ("row",) for name in values):
+        known = {dim for name in coordinates for dim in contents.dims(name)}
+        values = [n for n in values if known <= set(contents.dims(n))]
+        beyond = {d for n in values for d in contents.dims(n) if d not in known}
+        if simulation is None and len(beyond) == 1:
+            simulation = beyond.pop()
+        return values, simulation
+    whole = int(np.prod([contents.size(name) for name in coordinates]))
+    values = [n for n in values if contents.size(n) >= whole and contents.size(n) % whole == 0]
+    if simulation is None and values and contents.size(values[0]) > whole:
+        simulation = "simulation"
+    return values, simulation

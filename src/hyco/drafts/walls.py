@@ -1,0 +1,77 @@
+"""What happens at the ends of the domain, as far as measurements on a grid tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hyco.drafts.contents import Numbers
+
+# The ends belong to a period where they differ as little as neighbours do, by this factor.
+_NEIGHBOURS = 1.5
+# A wall without flux: the slope at it is this part of the others. A wall that holds a value: it moves by this part of
+# what the field does.
+_FLAT, _HELD = 0.4, 0.1
+_SAME = 0.05
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The condition of an axis as the key `boundary` has it, and why; `repeated` if both ends have the same values."""
+
+    condition: Any
+    reason: str
+    repeated: bool = False
+
+
+def ends_of(field: Numbers, axis: int) -> Ends:
+    """Guess the condition along an axis.
+
+    Args:
+        field: `[states, *space]`, NaN where not measured.
+        axis: which of space, from 0.
+    """
+    along = np.moveaxis(field, axis + 1, 0)
+    step = _size(np.diff(along, axis=0))
+    around = _size(along[0] - along[-1])
+    if not np.isfinite([step, around]).all() or step == 0:
+        return Ends("neumann", "nothing tells it")
+    repeated = bool(around <= _SAME * step)
+    flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
+    if flat:
+        return Ends("neumann", "hardly any slope at both ends", repeated)
+    if around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1)):
+        return Ends("periodic", "both ends are as close as neighbours are", repeated)
+    walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
+    condition = walls["lower"] if walls["lower"] == walls["upper"] else walls
+    return Ends(condition, "the slopes and values at both ends", repeated)
+
+
+def _size(values: Numbers) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+
+
+def _at_wall(along: Numbers) -> Numbers:
+    """Values half a cell beyond the first, by a straight line."""
+    return np.asarray(1.5 * along[0] - 0.5 * along[1])
+
+
+def _holds(along: Numbers, end: int) -> bool:
+    """Whether an end has a value of its own."""
+    wall = _at_wall(along if end == 0 else along[::-1])
+    known = wall[np.isfinite(wall)]
+    whole = along[np.isfinite(along)]
+    return len(known) > 1 and float(np.std(known)) <= _HELD * float(np.std(whole))
+
+
+def _wall(along: Numbers, step: float) -> Any:
+    if _size(along[1] - along[0]) <= _FLAT * step:
+        return "neumann"
+    if not _holds(along, 0):
+        return "neumann"
+    wall, whole = _at_wall(along), along[np.isfinite(along)]
+    value, scale = float(np.nanmean(wall)), float(np.std(whole))
+    return 0.0 if abs(value) <= _HELD * scale else float(f"{value:.2g}")

@@ -1,0 +1,75 @@
+"""`hyco check`: what an experiment trains on what, or what is wrong with it."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def sensed(project, hyco, made):
+    """An experiment on a table with a gap and a trajectory of which nothing is asked for."""
+    frame = made["sensors"](count=8, states=5)
+    frame.loc[11, "T (degC)"] = np.nan
+    frame.to_csv(project / "data" / "01_raw" / "plate.csv", index=False)
+    assert hyco("new", "plate", "--from", "data/01_raw/plate.csv", "--equation", "heat").exit_code == 0
+    return project / "conf" / "plate" / "parameters.yml"
+
+
+def test_measurements_are_counted_what_is_unknown_is_said_and_nothing_is_written(sensed, project, hyco):
+    before = sorted(project.rglob("*"))
+    done = hyco("check", "--env", "plate")
+    assert sorted(project.rglob("*")) == before
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert len(lines) <= 12
+    assert lines[0] == "plate: measurements in data/01_raw/plate.csv"
+    assert "temperature: 39 of 40 values of T (degC) used, 1 missing" in lines[1]
+    assert "σ from the residuals" in lines[1]
+    text = done.output
+    assert "dt:        0.2, 20 steps" in text
+    assert "5 of 21 states have measurements, the last at t = 4" in text
+    # A fifth of what was measured after t = 0: 31.
+    assert "7 values held back by points, 32 left" in text
+    assert "unknown:   diffusivity, " in text
+    assert "t = 0:     unknown, prior: length_scale " in text
+    assert " weights" in text
+    assert "cost:      about physical " in text
+
+
+@pytest.mark.slow
+def test_changes_of_the_command_line_count(sensed, hyco):
+    done = hyco("check", "--env", "plate", "--params", "equation.dt=0.5,measurements.std=0.05,observation.holdout=null")
+    assert "dt:        0.5, 8 steps" in done.output
+    assert "5 of 9 states have measurements" in done.output
+    assert "σ 0.05" in done.output
+    assert "nothing judges the models" in done.output
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("measurements.time=hours", "data/01_raw/plate.csv: time: there is no column 'hours'; there are time [h]"),
+        ("synthetic.epochs=0", "--params: synthetic.epochs: 0"),
+        ("equation.domain.x.size=1.0", "data/01_raw/plate.csv: x_m, row "),
+    ],
+    ids=["a column", "a key", "a domain"],
+)
+def test_what_a_run_refuses_is_refused_in_the_same_words(params, message, sensed, hyco):
+    done = hyco("check", "--env", "plate", "--params", params)
+    assert done.exit_code == 1
+    assert done.output.startswith(f"Error: {message}")
+
+
+def test_simulations_are_told_likewise(project, hyco):
+    done = hyco("check", "--env", "heat")
+    assert done.exit_code == 0, done.output
+    for line in (
+        "heat: 8 simulations of 20 steps",
+        "noise:     0.01 of the standard deviation",
+        "times:     3 of 21 states are measured, the last at t = 0.5",
+        "places:    points, count 60",
+        "unknown:   diffusivity, 0.005 to 0.4, first guess 0.3",
+        "t = 0:     known exactly",
+        "judged by: train on simulation 0, 1, 2, 3; validate on simulation 4; test on simulation 5, 6, 7",
+    ):
+        assert line in done.output
+    assert hyco("check", "--env", "haet").output.startswith("Error: there is no experiment 'haet'")

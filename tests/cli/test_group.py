@@ -1,0 +1,78 @@
+"""`hyco` and its commands: help, what runs without a command, completion, `kedro` beside it."""
+
+import os
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from click.shell_completion import BashComplete
+
+from hyco.cli import main as group
+from hyco.cli.main import COMMANDS, main
+
+
+def test_help_names_every_command_and_each_has_its_own(hyco):
+    shown = hyco("--help")
+    assert shown.exit_code == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in shown.output
+    for name in set(COMMANDS) - {"run"}:
+        own = hyco(name, "--help")
+        assert own.exit_code == 0
+        assert own.output.startswith("Usage: main " + name)
+    assert hyco("chekc").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["--pipelines", "hybrid"], ["run", "--pipelines", "hybrid"]])
+def test_without_a_command_the_options_are_those_of_run(arguments, hyco, monkeypatch):
+    @click.command()
+    @click.option("--pipelines")
+    def pretended(pipelines):
+        click.echo(f"runs {pipelines}")
+
+    monkeypatch.setattr(group, "_run", lambda: pretended)
+    assert hyco(*arguments).output == f"runs {'hybrid' if arguments else None}\n"
+
+
+def test_run_is_that_of_kedro(hyco):
+    assert "--only-missing-outputs" in hyco("run", "--help").output
+    unknown = hyco("--pipelinse", "hybrid")
+    assert unknown.exit_code == 2
+    assert "No such option '--pipelinse'" in unknown.output
+
+
+def test_a_shell_completes_commands_and_experiments(project):
+    def completed(*arguments, incomplete=""):
+        completion = BashComplete(main, {}, "hyco", "_HYCO_COMPLETE")
+        return [item.value for item in completion.get_completions(list(arguments), incomplete)]
+
+    assert completed() == sorted(COMMANDS)
+    assert completed(incomplete="ch") == ["check"]
+    assert completed("list") == ["equations", "networks", "experiments"]
+    assert completed("check", "--env", incomplete="he") == ["heat"]
+
+
+def test_help_is_there_at_once():
+    def elapsed(*arguments):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True, env=os.environ | paths)
+        return time.perf_counter() - start
+
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    heavy = "import sys, hyco.cli.main; sys.exit(any(m in sys.modules for m in ('torch', 'kedro', 'pandas', 'phi')))"
+    subprocess.run([sys.executable, "-c", heavy], check=True, env=os.environ | paths)
+    # Beside the interpreter itself, on a machine that does other things too.
+    assert min(elapsed("-m", "hyco", "--help") - elapsed("-c", "") for _ in range(3)) < 0.5
+
+
+@pytest.mark.slow
+def test_kedro_knows_the_project_and_its_own_new(project):
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", "--help"], capture_output=True, text=True, cwd=project, env=os.environ | paths
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Create a new kedro project" in done.stdout
+    assert "Run the pipeline" in done.stdout
