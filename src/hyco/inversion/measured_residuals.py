@@ -10,7 +10,9 @@ from hyco.observations.operators import Operator
 
 
 class MeasuredResiduals:
-    """(H(u) - y)/σ, with states u, the observation operator H, measured values y and the noise σ per channel.
+    """(H(u) - y)/σ, with states u, the observation operator H, measured values y and the noise σ.
+
+    σ is that of each measurement where it is known, else that of the channel.
 
     Args:
         observations: of which the training simulations count.
@@ -20,7 +22,7 @@ class MeasuredResiduals:
     Attributes:
         times: numbers of the states of which anything was measured; no other ones are needed.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
-        sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
+        sigma: noise per channel `[C, 1, …]`, to be broadcast to states; of measurements its root mean square.
         known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
     """
 
@@ -29,11 +31,11 @@ class MeasuredResiduals:
         self.observations, self.first = observations, first
         self.known_noise = observations.noise_known
         self.sigma = observations.sigma.to(device)
-        self._sigma_of_entries = observations.sigma_of_entries.to(device)
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
         self.mask = observations.mask[train][:, self.times].to(device)
+        self._sigma_of_entries = observations.sigma_at(train, self.times).to(device)
         self._operators: dict[int, Operator] = {}
 
     def read(self, steps: int) -> list[int]:
@@ -77,5 +79,11 @@ class MeasuredResiduals:
             states = torch.cat([starts[:, None], states], dim=1)
         targets, mask = self.up_to(steps)
         read = self.operator(steps)(states)
-        residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_of_entries
+        residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_up_to(steps)
         return residuals[:, mask]
+
+    def _sigma_up_to(self, steps: int) -> Tensor:
+        """σ of the entries up to a horizon, `[S, R, C, K…]`; `[C, 1…]` where it is that of the channels."""
+        if self.observations.sigma_of_values is None:
+            return self._sigma_of_entries
+        return self._sigma_of_entries[:, : len(self.read(steps))]

@@ -14,7 +14,7 @@ from hyco.fields import Layout
 from hyco.measurements.assembly import Placed, of_simulations
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.initial_states import from_formulas, guessed
-from hyco.measurements.noise import noise_std
+from hyco.measurements.noise import noise_of
 from hyco.measurements.places import cells_of, check_inside
 from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, mistakes
@@ -57,7 +57,7 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
     for part in (rows, tested):
         if len(part.time):
             check_inside(part, config, layout)
-    sigma = noise_std(rows, config, layout)
+    noise = noise_of(rows, config, layout)
     warn_of_oddities(rows, config, layout)
     placed = _placed(rows, len(simulations), config, target)
     _check_training(placed, len(observation.train_sim), config, layout)
@@ -77,7 +77,7 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
         values=entries.values,
         mask=entries.mask,
         initial_states=start.states,
-        noise_std=sigma,
+        noise_std=noise.std,
         train=list(range(len(observation.train_sim))),
         val=list(range(len(observation.train_sim), len(simulations))),
         layout=layout,
@@ -86,6 +86,7 @@ def _read(config: MeasurementsConfig, target: Target, observation: ObservationCo
         positions=entries.positions,
         test_initial_states=start.test_states,
         interpolation=observation.interpolation,
+        sigma_of_values=noise.entries(placed, start.whole),
     )
 
 

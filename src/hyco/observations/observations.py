@@ -26,6 +26,7 @@ from hyco.observations.checks import (
 )
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
+from hyco.observations.noise import as_sigma, root_mean_square
 from hyco.observations.operators import GridOperator, Operator, PointOperator
 from hyco.observations.statistics import all_but_channels, mean_and_std
 from hyco.runtime.storage import Bundle
@@ -48,7 +49,8 @@ class Observations:
             is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
             and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
             are `values[:, 0]`, too.
-        noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data.
+        noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data. Where each measurement has
+            its own (`sigma_of_values`) it is their root mean square, whatever was given.
         train, val: positions of the training and validation simulations in the first axis.
         window_states: true states for `window_start: truth`, else None.
         positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid. At t = 0 they are of no
@@ -56,6 +58,8 @@ class Observations:
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
         interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
+        sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
+            its channel.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -77,6 +81,7 @@ class Observations:
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
     interpolation: Method = "linear"
+    sigma_of_values: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -89,6 +94,9 @@ class Observations:
         self.values = torch.where(self.mask, self.values, 0.0)
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
+        if self.sigma_of_values is not None:
+            self.sigma_of_values = as_sigma(self.sigma_of_values, self.mask)
+            self.noise_std = root_mean_square(self.sigma_of_values, self.mask, self.noise_std)
         simulations, times = self.values.shape[:2]
         self.train, self.val = as_simulations(self.train, self.val, simulations)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
@@ -151,10 +159,11 @@ class Observations:
         """σ per channel, `[C, 1, …]`: the standard deviation of the noise; noise-free, a thousandth of the data's."""
         return self._sigma().reshape(-1, *[1] * self.layout.grid.dimensions)
 
-    @property
-    def sigma_of_entries(self) -> Tensor:
-        """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return self._sigma().reshape(self._per_channel)
+    def sigma_at(self, simulations: Sequence[int], times: slice | Sequence[int]) -> Tensor:
+        """σ of entries of some simulations and states, `[S, T, C, K…]`; where it is that of the channels, `[C, 1…]`."""
+        if self.sigma_of_values is None:
+            return self._sigma().reshape(self._per_channel)
+        return self.sigma_of_values[list(simulations)][:, times]
 
     def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
         """H for some simulations, at the states from `first` to `last`, both among them.
@@ -276,4 +285,4 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
-_OPTIONAL = ("window_states", "positions", "test_initial_states")
+_OPTIONAL = ("window_states", "positions", "test_initial_states", "sigma_of_values")
