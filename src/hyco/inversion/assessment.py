@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from hyco.inversion.identifiability import Identifiability, identifiability
 from hyco.inversion.linearisation import Linearisation
 from hyco.inversion.marginal import marginal_information, symmetric_root
-from hyco.inversion.uncertainty import Uncertainty, laplace
+from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 from hyco.parameters import ParameterSpace
 
 # Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively, and, where
@@ -57,10 +58,8 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         known_noise=known_noise,
         noisy=None if linear.noisy is None else linear.noisy.cpu(),
     )
-    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
-    # Where σ is not the noise, the residuals estimate it, and with it what the data determine.
-    chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
-    data = _without_initial_states(jacobian if known_noise else jacobian / chi, prior, p)
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square, whole.freedom)
+    data = _without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
     # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
     plain = whole if known_noise else laplace(jacobian, residual, prior=prior if len(prior) else None)
     slope = jacobian.T @ residual
@@ -86,7 +85,11 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
     if len(prior):
         scale = max(scale, 1.0)
     whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
-    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square)
+    freedom = math.inf if linear.known_noise else marginal.freedom
+    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square, freedom)
+    if not uncertainty.noise_told:
+        unknown = torch.full_like(whole.covariance, torch.inf)
+        uncertainty = Uncertainty(whole.information, unknown, torch.inf, max(freedom, 0.0))
     plain = whole if scale == 1 else laplace(root, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     slope = marginal.slope.cpu()
     if len(prior):
@@ -96,7 +99,17 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
     step = torch.nan_to_num(plain.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
     pull = torch.where(held, 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     labels = [space.labels[i] for i in kept.tolist()]
-    return Assessment(uncertainty, identifiability(root / scale, box.width, labels), kept, pull)
+    doubt = uncertainty.quantile / (INTERVAL / 2)
+    return Assessment(uncertainty, identifiability(root / (scale * doubt), box.width, labels), kept, pull)
+
+
+def _noise(uncertainty: Uncertainty) -> float:
+    """What a whitened residual is divided by where σ is not the noise: the residuals tell it, and with how much doubt.
+
+    A 95 % interval is as many of these as it is standard deviations where the noise is known.
+    """
+    chi = math.sqrt(max(uncertainty.reduced_chi_square, 1e-300))
+    return chi * uncertainty.quantile / (INTERVAL / 2)
 
 
 def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:

@@ -35,7 +35,7 @@ def current_estimate(
     )
     if assessment is None:
         return estimate
-    chi_square = assessment.uncertainty.reduced_chi_square
+    chi_square, freedom = assessment.uncertainty.reduced_chi_square, assessment.uncertainty.freedom
     return replace(
         estimate,
         covariance=assessment.uncertainty.covariance,
@@ -43,4 +43,5 @@ def current_estimate(
         identifiability=assessment.identifiability.to_dict(),
         # JSON has no infinity.
         reduced_chi_square=chi_square if math.isfinite(chi_square) else None,
+        degrees_of_freedom=freedom if math.isfinite(freedom) else None,
     )

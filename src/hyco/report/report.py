@@ -96,11 +96,13 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
+    if estimate.degrees_of_freedom is not None:
+        entry["degrees_of_freedom"] = estimate.degrees_of_freedom
     if estimate.alternative_minima:
         entry["alternative_minima"] = estimate.alternative_minima
     if estimate.identifiability is not None:
         entry["undetermined"] = estimate.identifiability["undetermined"]
-    warn_of_estimate(method, estimate, entry["parameters"])
+    warn_of_estimate(method, estimate, entry["parameters"], measured=equation is None)
     return entry
 
 
