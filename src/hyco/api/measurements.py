@@ -31,14 +31,14 @@ def read_measurements(
             its `dt`.
         measurements: the section `measurements`, as a dictionary or its model: `time` (column or variable; default
             time; None for a static problem), `axes` and `fields` (for each axis and each measured channel the column or
-            variable), `std` (of the noise, in units of the channel: a number, a column or variable that is the same
-            everywhere, or `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
+            variable), `std` (of the noise, in units of the channel: a number, a column or variable that is or
+            `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
             one), `scale` (factors to the units of the equation), `start` (time of t = 0; default: the earliest) and
             `initial` (formulas of the position, where the state at t = 0 is known).
         observation: the section `observation`: `train_sim`, `val_sim` and `test_sim` (indices of trajectories, in the
             order of their labels; a single one is `train_sim: [0]`), `interpolation` (linear or cubic, between cells)
             and `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
-            t = 0, else observed, which needs `initial_state={"length_scale": …}` in `hyco.fit`.
+            t = 0, else observed: `hyco.fit` then estimates it, see `initial_state` in docs/inversion.md.
 
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,

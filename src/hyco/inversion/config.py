@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
-from hyco.inversion.initial_state import InitialStatePrior
+from hyco.inversion.initial_prior import InitialStatePrior
 from hyco.inversion.optimisers.minimiser import OptimiserConfig
 from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
@@ -43,7 +43,9 @@ class InversionConfig(BaseModel):
         default=None, description="short for `method: {name: Adam, learning_rate: …}`"
     )
     initial_state: InitialStatePrior | None = Field(
-        default=None, description="prior of initial states that are not known exactly; null: none"
+        default=None,
+        description="prior of initial states that are not known exactly; null: none, or, where "
+        "observation.initial_state is observed, one from the measurements",
     )
     suppress_convergence_errors: bool = Field(
         default=False, description="reaching the iteration limit is expected: go on with the best parameters"

@@ -96,8 +96,9 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
-    if estimate.degrees_of_freedom is not None:
-        entry["degrees_of_freedom"] = estimate.degrees_of_freedom
+    for key in ("degrees_of_freedom", "initial_state_prior"):
+        if (value := getattr(estimate, key)) is not None:
+            entry[key] = value
     if estimate.alternative_minima:
         entry["alternative_minima"] = estimate.alternative_minima
     if estimate.identifiability is not None:
