@@ -162,6 +162,23 @@ def _words(channels: Mapping[str, tuple[float, float]]) -> str:
     return ", ".join(f"{name} {mean:.4g} ± {amplitude:.3g}" for name, (mean, amplitude) in channels.items())
 
 
+def first_guess(prior: InitialStatePrior, observations: Observations) -> Tensor:
+    """States at t = 0 of the training simulations that a search begins with, `[S, C, *space]`.
+
+    Those of the observations; of a channel that was never measured the prior's mean and half an amplitude: a channel
+    that is zero everywhere is one that the others often do not feel, so that a search could not leave it.
+    """
+    states = observations.initial_states[observations.train]
+    measured = observations.mask[observations.train].any(dim=0).any(dim=0).flatten(1).any(dim=1)
+    if bool(measured.all()):
+        return states
+    _, amplitudes, mean = prior.by_channel(observations.layout.channels)
+    states = states.clone()
+    for c in (~measured).nonzero().flatten().tolist():
+        states[:, c] = (0.0 if mean is None else mean[c]) + amplitudes[c] / 2
+    return states
+
+
 def _early(observations: Observations, channel: int) -> list[tuple[Tensor, Tensor]]:
     """The earliest measurements of a channel, for some training simulations: positions `[n, d]` and values `[n]`."""
     layout, fields = observations.layout, []

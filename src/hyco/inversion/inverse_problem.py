@@ -11,7 +11,7 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.forward_model import ForwardModel, StepCorrection
-from hyco.inversion.initial_prior import InitialStatePrior, with_data
+from hyco.inversion.initial_prior import InitialStatePrior, first_guess, with_data
 from hyco.inversion.initial_state import InitialStates
 from hyco.inversion.jacobian import central_jacobian
 from hyco.inversion.linearisation import Box, Linearisation
@@ -78,9 +78,11 @@ class InverseProblem:
             prior = config.initial_state
             if prior is None and observations.initial_state == "observed":
                 prior = InitialStatePrior()
+            guess = self.starts
             if prior is not None:
                 prior = with_data(prior, observations)
-            self.initial_states = InitialStates(self.starts, self.data.sigma, layout, prior, open_walls=open_walls)
+                guess = first_guess(prior, observations).to(device)
+            self.initial_states = InitialStates(guess, self.data.sigma, layout, prior, open_walls=open_walls)
         self.box = _box(self.forward, self.initial_states)
         valid = layout.valid
         self._valid = None if bool(valid.all()) else valid.to(device)

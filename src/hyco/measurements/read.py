@@ -174,7 +174,10 @@ def _start(
             "not: say observed, with physical.initial_state"
         )
     _check_tests(tests, observation)
-    mean = torch.from_numpy(np.nanmean(placed.rows.values, axis=0))
+    values = placed.rows.values
+    mean = torch.zeros(len(layout.channels), dtype=torch.float64)  # of a channel that was never measured
+    for c in np.flatnonzero(np.isfinite(values).any(axis=0)):
+        mean[c] = float(np.nanmean(values[:, c]))
     states, test_states = (None if p is None else _guess(p, mean) for p in (placed, tests))
     assert states is not None
     return _Start("observed", states, test_states)

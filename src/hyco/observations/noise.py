@@ -41,3 +41,13 @@ def root_mean_square(sigma: Tensor, mask: Tensor, otherwise: Tensor) -> Tensor:
     count = mask.sum(all_but_channels(mask))
     squares = torch.where(mask, sigma, 0.0).square().sum(all_but_channels(mask))
     return torch.where(count > 0, (squares / count.clamp_min(1)).sqrt(), otherwise)
+
+
+def channel_sigma(noise_std: Tensor, std: Tensor, noise_free: float, hidden: Tensor) -> Tensor:
+    """σ of each channel, `[C]`: that of its noise; without any, `noise_free` of its standard deviation.
+
+    A channel of which nothing is known has the largest noise of the others, each relative to its standard deviation:
+    nothing is measured in this unit, but predictions of models are compared in it.
+    """
+    sigma = torch.where(noise_std > 0, noise_std, noise_free * std)
+    return torch.where(hidden, (sigma / std)[~hidden].max() * std, sigma) if bool(hidden.any()) else sigma

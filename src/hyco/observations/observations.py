@@ -26,9 +26,9 @@ from hyco.observations.checks import (
 )
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
-from hyco.observations.noise import as_sigma, root_mean_square
+from hyco.observations.noise import as_sigma, channel_sigma, root_mean_square
 from hyco.observations.operators import GridOperator, Operator, PointOperator
-from hyco.observations.statistics import all_but_channels, mean_and_std
+from hyco.observations.statistics import all_but_channels, mean_and_std, nothing_known
 from hyco.runtime.storage import Bundle
 
 # σ of data free of noise: this fraction of a channel's standard deviation.
@@ -181,7 +181,7 @@ class Observations:
         return PointOperator.of(stencil(self.layout, places, self.interpolation), self.values.shape[-1], whole)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
+        """Mean and standard deviation `[C]` of what was observed of the training simulations, see `mean_and_std`.
 
         Raises:
             ValueError: nothing was observed.
@@ -214,6 +214,7 @@ class Observations:
         """
         _, std = self.statistics()
         values, mask = self.training_states() if self.on_grid else (self.values[self.train], self.mask[self.train])
+        hidden = ~mask.any(dim=0).any(dim=0).flatten(1).any(dim=1)
         for k in range(1, self.steps + 1):
             if self.on_grid:
                 pairs, change, noise = mask[:, k:] & mask[:, :-k], values[:, k:] - values[:, :-k], 2.0
@@ -222,9 +223,10 @@ class Observations:
                 pairs, change = mask[:, k : k + 1], values[:, k : k + 1] - start
                 noise = 1.0 if self.initial_known else 2.0
             count = pairs.sum(all_but_channels(pairs))
-            if bool((count > 0).all()):
-                variance = (change * pairs).square().sum(all_but_channels(pairs)) / count - noise * self.noise_std**2
-                return variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std)
+            if bool((count > 0)[~hidden].all()):
+                squares = (change * pairs).square().sum(all_but_channels(pairs))
+                variance = squares / count.clamp_min(1) - noise * self.noise_std**2
+                return torch.where(hidden, std, variance.clamp_min(0).sqrt().div(k).maximum(1e-2 * std))
         return std
 
     def to_bundle(self) -> Bundle:
@@ -273,7 +275,7 @@ class Observations:
 
     def _sigma(self) -> Tensor:
         _mean, std = self.statistics()
-        return torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_SIGMA * std)
+        return channel_sigma(self.noise_std, std, NOISE_FREE_SIGMA, nothing_known(self._measured()))
 
     def _measured(self) -> list[tuple[Tensor, Tensor]]:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
