@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from hyco.inversion.identifiability import Identifiability, identifiability
 from hyco.inversion.linearisation import Linearisation
+from hyco.inversion.loss import Huber, share_of_outliers
 from hyco.inversion.marginal import marginal_information, symmetric_root
 from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 from hyco.parameters import ParameterSpace
@@ -30,12 +31,15 @@ class Assessment:
             of numbers alone.
         pull: how far they are from the minimum on real data (and prior) alone, to first order, in standard deviations,
             with sign, `[p]`: about 0 for physics alone; in a hybrid the bias that the network's predictions bring.
+        outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
+            where it is not.
     """
 
     uncertainty: Uncertainty
     identifiability: Identifiability
     kept: Tensor
     pull: Tensor
+    outliers: float | None = None
 
 
 @torch.no_grad()
@@ -51,6 +55,8 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
     residual, jacobian = (v.cpu() for v in linear.dense())
     prior_residual, prior = (v.cpu() for v in linear.prior())
     known_noise, p = linear.known_noise, linear.parameter_count
+    if isinstance(linear.loss, Huber):
+        return _assess_robustly(linear, space, linear.loss, residual, jacobian, prior_residual, prior)
     whole = laplace(
         jacobian,
         residual,
@@ -65,11 +71,50 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
     slope = jacobian.T @ residual
     if len(prior):
         slope = slope + prior.T @ prior_residual
-    held = linear.box.held(linear.z.cpu(), slope)
-    step = torch.nan_to_num(plain.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
-    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
+    pull = _pull(linear, slope, plain.covariance, uncertainty)
     determined = identifiability(data, space.width, space.labels)
     return Assessment(uncertainty, determined, torch.arange(p), pull)
+
+
+def _assess_robustly(
+    linear: Linearisation,
+    space: ParameterSpace,
+    loss: Huber,
+    residual: Tensor,
+    jacobian: Tensor,
+    prior_residual: Tensor,
+    prior: Tensor,
+) -> Assessment:
+    """The same for a robust loss: the covariance of an M-estimator, see `hyco.inversion.loss`."""
+    p, some = linear.parameter_count, prior if len(prior) else None
+    noisy = None if linear.noisy is None else linear.noisy.cpu()
+    # The curvature of the loss is that of squares times the share of residuals that still feel it.
+    felt = max(float((residual.abs() <= loss.delta).double().mean()), 1e-12) ** 0.5 * jacobian
+    curved = laplace(felt, residual, prior=some)
+    explained = float(((felt @ curved.covariance) * felt).sum()) if bool(curved.covariance.isfinite().all()) else p
+    robust = loss.linearised(residual, explained, noisy)
+    effective = robust.precision * jacobian
+    whole = laplace(effective, torch.zeros_like(residual), prior=some)
+    freedom = math.inf if linear.known_noise else max(robust.freedom, 0.0)
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], robust.reduced_chi_square, freedom)
+    if not uncertainty.noise_told:
+        uncertainty = replace(uncertainty, covariance=torch.full((p, p), torch.inf, dtype=residual.dtype))
+    data = _without_initial_states(effective / (uncertainty.quantile / (INTERVAL / 2)), prior, p)
+    slope = jacobian.T @ loss.pull(residual)
+    if some is not None:
+        slope = slope + prior.T @ prior_residual
+    pull = _pull(linear, slope, curved.covariance, uncertainty)
+    determined = identifiability(data, space.width, space.labels)
+    outliers = share_of_outliers(residual if noisy is None else residual[noisy])
+    return Assessment(uncertainty, determined, torch.arange(p), pull, outliers)
+
+
+def _pull(linear: Linearisation, slope: Tensor, inverse: Tensor, uncertainty: Uncertainty) -> Tensor:
+    """How far the parameters are from the minimum, in standard deviations, `[p]`."""
+    p = linear.parameter_count
+    held = linear.box.held(linear.z.cpu(), slope)
+    step = torch.nan_to_num(inverse, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
+    return torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessment:

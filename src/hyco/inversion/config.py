@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
 from hyco.inversion.initial_prior import InitialStatePrior
+from hyco.inversion.loss import Loss, Squares
 from hyco.inversion.optimisers.minimiser import OptimiserConfig
 from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
@@ -47,6 +48,11 @@ class InversionConfig(BaseModel):
         description="prior of initial states that are not known exactly; null: none, or, where "
         "observation.initial_state is observed, one from the measurements",
     )
+    loss: Loss = Field(
+        default=Squares(),
+        description="of the measurements' residuals: squares or huber, a name or `{name: huber, delta: 1.345}`; outliers "
+        "beyond delta standard deviations hardly pull then",
+    )
     suppress_convergence_errors: bool = Field(
         default=False, description="reaching the iteration limit is expected: go on with the best parameters"
     )
@@ -69,6 +75,11 @@ class InversionConfig(BaseModel):
         description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
         "time [MB]",
     )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_its_name(cls, loss: Any) -> Any:
+        return {"name": loss} if isinstance(loss, str) else loss
 
     @field_validator("method", mode="before")
     @classmethod

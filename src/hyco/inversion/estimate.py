@@ -126,6 +126,8 @@ class PhysicalEstimate:
         reduced_chi_square: squared residuals over degrees of freedom, 1 where model and noise are right; None likewise.
         degrees_of_freedom: of the residuals, where these have to tell the noise: less than half of one tells nothing,
             and no number has a standard deviation; None where the noise is known, or error bars were not determined.
+        outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
+            where it is not.
         initial_state_prior: of unknown initial states, in part from the data: `length_scale`, `amplitude` and `mean`,
             numbers or by channel; None where there was none.
         alternative_minima: numbers of other minima that fit the data as well.
@@ -146,6 +148,7 @@ class PhysicalEstimate:
     identifiability: dict[str, Any] | None = None
     reduced_chi_square: float | None = None
     degrees_of_freedom: float | None = None
+    outliers: float | None = None
     initial_state_prior: dict[str, Any] | None = None
     alternative_minima: list[dict[str, float]] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -194,6 +197,7 @@ class PhysicalEstimate:
             "identifiability": self.identifiability,
             "reduced_chi_square": self.reduced_chi_square,
             "degrees_of_freedom": self.degrees_of_freedom,
+            "outliers": self.outliers,
             "initial_state_prior": self.initial_state_prior,
             "alternative_minima": self.alternative_minima,
             "outcome": {} if self.outcome is None else self.outcome.to_json(),
@@ -278,6 +282,7 @@ _PLAIN = (
     "identifiability",
     "reduced_chi_square",
     "degrees_of_freedom",
+    "outliers",
     "initial_state_prior",
     "alternative_minima",
     "weights",

@@ -45,5 +45,6 @@ def current_estimate(
         identifiability=assessment.identifiability.to_dict(),
         # JSON has no infinity.
         reduced_chi_square=chi_square if math.isfinite(chi_square) else None,
+        outliers=assessment.outliers,
         degrees_of_freedom=freedom if math.isfinite(freedom) else None,
     )

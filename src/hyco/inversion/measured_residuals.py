@@ -24,12 +24,13 @@ class MeasuredResiduals:
         targets, mask: what was measured of them, `[S, R, C, K…]`.
         sigma: noise per channel `[C, 1, …]`, to be broadcast to states; of measurements its root mean square.
         known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
+        scale: what σ is multiplied with where it is not the noise: a robust loss has to know how large residuals are.
     """
 
     def __init__(self, observations: Observations, *, steps: int, first: int, device: torch.device) -> None:
         train = observations.train
         self.observations, self.first = observations, first
-        self.known_noise = observations.noise_known
+        self.known_noise, self.scale = observations.noise_known, 1.0
         self.sigma = observations.sigma.to(device)
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
         self.times = [n for n in range(first, steps + 1) if measured[n]]
@@ -37,6 +38,10 @@ class MeasuredResiduals:
         self.mask = observations.mask[train][:, self.times].to(device)
         self._sigma_of_entries = observations.sigma_at(train, self.times).to(device)
         self._operators: dict[int, Operator] = {}
+
+    def rescale(self, scale: float) -> None:
+        """Take another `scale`."""
+        self.scale = scale
 
     def read(self, steps: int) -> list[int]:
         """The times of the data up to a horizon."""
@@ -80,7 +85,7 @@ class MeasuredResiduals:
         targets, mask = self.up_to(steps)
         read = self.operator(steps)(states)
         residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_up_to(steps)
-        return residuals[:, mask]
+        return residuals[:, mask] if self.scale == 1 else residuals[:, mask] / self.scale
 
     def _sigma_up_to(self, steps: int) -> Tensor:
         """σ of the entries up to a horizon, `[S, R, C, K…]`; `[C, 1…]` where it is that of the channels."""

@@ -96,7 +96,7 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
-    for key in ("degrees_of_freedom", "initial_state_prior"):
+    for key in ("degrees_of_freedom", "initial_state_prior", "outliers"):
         if (value := getattr(estimate, key)) is not None:
             entry[key] = value
     if estimate.alternative_minima:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hyco.inversion.assessor import NO_FREEDOM
 from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.loss import OUTLIER
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 MISFIT = 1.5
 # A pull above this many standard deviations is more than the error bar says.
 PULL = 1.0
+# More outliers than this are not Gaussian noise, which has 0.27 % of them.
+OUTLIERS = 0.01
 
 
 def warn_of_estimate(
@@ -35,6 +38,14 @@ def warn_of_estimate(
         return
     if not estimate.noise_told:
         log.warning(NO_FREEDOM, method)
+    if (estimate.outliers or 0.0) > OUTLIERS:
+        log.warning(
+            "%s: %.2g %% of the measurements are more than %g standard deviations from the prediction (outliers). "
+            "physical.loss keeps them from pulling the estimate; look at them, or at the equation where they gather.",
+            method,
+            100 * (estimate.outliers or 0.0),
+            OUTLIER,
+        )
     chi_square = estimate.reduced_chi_square
     noise_estimated = measured and estimate.degrees_of_freedom is not None
     if chi_square is not None and chi_square > MISFIT and not noise_estimated:
