@@ -50,7 +50,7 @@ class InversionConfig(BaseModel):
     )
     loss: Loss = Field(
         default=Squares(),
-        description="of the measurements' residuals: squares or huber, a name or `{name: huber, delta: 1.345}`; outliers "
+        description="of the measurements' residuals: squares or huber, a name or `{name: huber, delta: 1.345}`: those "
         "beyond delta standard deviations hardly pull then",
     )
     suppress_convergence_errors: bool = Field(

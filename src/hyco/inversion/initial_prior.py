@@ -138,10 +138,12 @@ def with_data(prior: InitialStatePrior, observations: Observations) -> InitialSt
             sizes = torch.cat([values for _, values in early[c]]).abs().max()
             numbers[c] = max(own, noise[c], _SMALLEST * float(sizes)) or 1.0
     by_name = {name: (means[c], numbers[c]) for c, name in enumerate(channels)}
-    log.info(
+    guessed = prior.length_scale == "auto" and not found.told
+    log.log(
+        logging.WARNING if guessed else logging.INFO,
         "Prior of the states at t = 0, from the measurements where it is not given: correlation length %.3g%s; %s.",
         found.length,
-        "" if found.told or prior.length_scale != "auto" else " (the data do not tell it)",
+        " (a guess, as the data do not tell it: say physical.initial_state.length_scale)" if guessed else "",
         _words(by_name),
     )
     hidden = {name: by_name[name] for c, name in enumerate(channels) if c not in measured}
