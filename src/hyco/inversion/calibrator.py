@@ -237,7 +237,7 @@ class Calibrator:
         forward.model.take(estimate.execution)
         if forward.correction is not None:
             forward.correction.load(unprefixed("correction", state.tensors))
-        self.problem.data.rescale(meta["scale"])
+        self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
         forward.count_from(meta["work"])
 
