@@ -51,7 +51,7 @@ def test_every_equation_kind_and_mode_has_a_part(reference: str, heading: str) -
         "| `physical.learnable_parameters[].scalars` | list | *required* |",
         "| `physical.learnable_parameters[].terms[].center` | list of number | *required* |",
         "| `physical.learnable_parameters[].regularisation.kind` | `tikhonov` \\| `h1` \\| `tv` | `h1` |",
-        "| `physical.initial_state.length_scale` | number > 0 | *required* |",
+        "| `physical.initial_state.length_scale` | number > 0 or `auto` | `auto` |",
         "| `hybrid.physical` | mapping | `{max_iterations: 5, suppress_convergence_errors: true}` |",
         "| `synthetic.network.levels` | integer > 0 | `2` |",
         "| `synthetic.gradient_clip` | number > 0 or null | `1` |",

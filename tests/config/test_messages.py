@@ -69,6 +69,10 @@ def test_several_problems_are_told_at_once(problems):
         ({"observation": {"space": {"mode": "range", "x": [5.0, 3.0]}}}, "observation.space: no cell lies there"),
         ({"observation": {"space": {"mode": "center", "fraction": 0.001}}}, "observation.space: no cell lies there"),
         (
+            {"physical": {"initial_state": {"mean": {"velocity": 1.0}}}},
+            "physical.initial_state: 'velocity' is no channel of burgers; it has: velocity_x",
+        ),
+        (
             {"generation": {"initial_state": {"velocity": "sin(x)"}}},
             "generation.initial_state.velocity: is no channel of burgers; it has: velocity_x",
         ),

@@ -120,6 +120,14 @@ def test_a_number_without_a_standard_deviation_is_refused_with_the_reason():
         reported(models)
 
 
+def test_a_number_whose_noise_nothing_tells_has_null_for_its_standard_deviation(caplog):
+    models = {"physical": physical(0.1, std=None, degrees_of_freedom=0.0)}
+    entry = reported(models)["methods"]["physical"]
+    assert entry["parameters"]["viscosity"]["std"] is None
+    assert entry["degrees_of_freedom"] == 0.0
+    assert "physical: there are as many unknowns as measurements" in caplog.text
+
+
 def test_residuals_above_the_noise_are_warned_of(caplog):
     models = {"hybrid_physical": physical(0.12, reduced_chi_square=4.0)}
     found = reported(models)

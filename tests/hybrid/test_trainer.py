@@ -303,3 +303,16 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_in_words(problem, missing
     del checkpoint.metadata[missing]
     with pytest.raises(ResumeError, match=rf"earlier version of hyco: it has no {missing}.*resume=false"):
         next(problem.hybrid(epochs=1).train(checkpoint, resume=True))
+
+
+def test_a_robust_loss_of_the_physical_model_goes_through_a_hybrid(make_problem):
+    problem = make_problem()
+    seen = problem.observations
+    seen.values[0, 3, 0, ::7] += 2.0  # gross errors
+    errors = {}
+    for loss in ("huber", "squares"):
+        last = history(problem.hybrid(physical={"loss": loss}, alpha=1.0).train())[-1]["metrics"]
+        assert math.isfinite(last["physical_loss"])
+        errors[loss] = abs(last["estimate.viscosity"] - 0.1)
+    assert errors["huber"] < 0.02
+    assert errors["squares"] > 5 * errors["huber"]

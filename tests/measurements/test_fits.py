@@ -52,7 +52,8 @@ def test_viscosity_is_recovered_from_a_table_of_points_and_replicates(tools, run
     assert viscosity.std < 0.05 * tools.VISCOSITY
 
 
-def test_rates_are_recovered_where_one_of_two_channels_was_never_measured(tmp_path):
+@pytest.mark.parametrize("start", ["known", "unknown"])
+def test_rates_are_recovered_where_one_of_two_channels_was_never_measured(start, tmp_path, caplog):
     n, diffusivity = 32, {"u": 1.5e-4, "v": 1e-4}
     equation = hyco.equation(
         {
@@ -74,23 +75,27 @@ def test_rates_are_recovered_where_one_of_two_channels_was_never_measured(tmp_pa
             diffusivity["u"] * bend_u - growth + 0.04 * (1 - u), diffusivity["v"] * bend_v + growth - 0.1 * v
         )
 
-    start = np.append(0.6 + 0.2 * np.cos(2 * np.pi * x), 0.3 + 0.1 * np.sin(2 * np.pi * x))
-    u = scipy.integrate.solve_ivp(rate, (0, 20), start, "LSODA", t, rtol=1e-9, atol=1e-11).y.T[:, :n]
+    state = np.append(0.6 + 0.2 * np.cos(2 * np.pi * x), 0.3 + 0.1 * np.sin(2 * np.pi * x))
+    u = scipy.integrate.solve_ivp(rate, (0, 20), state, "LSODA", t, rtol=1e-9, atol=1e-11).y.T[:, :n]
     np.savez(tmp_path / "mine.npz", t=t, x=x, u=u + 0.01 * np.random.default_rng(0).standard_normal(u.shape))
     section = {
         "time": "t",
         "axes": {"x": "x"},
         "fields": {"u": "u"},
         "std": 0.01,
-        "initial": {"u": "0.6 + 0.2*cos(2*pi*x)", "v": "0.3 + 0.1*sin(2*pi*x)"},
     }
+    if start == "known":
+        section["initial"] = {"u": "0.6 + 0.2*cos(2*pi*x)", "v": "0.3 + 0.1*sin(2*pi*x)"}
     observations = hyco.read_measurements(tmp_path / "mine.npz", equation, section, {"train_sim": [0]})
     learn = [
         {"name": "feed", "initial_guess": 0.03, "bounds": [0.01, 0.1]},
         {"name": "kill", "initial_guess": 0.05, "bounds": [0.01, 0.1]},
     ]
-    estimate = fitted(equation, observations, learn)
+    estimate = fitted(equation, observations, learn, epochs=100)
+    told = "v 0 ± 0.28" in caplog.text
+    assert told == (start == "unknown")
     for name, value in {"feed": 0.04, "kill": 0.06}.items():
+        assert estimate[name].std < 0.03 * value
         assert abs(estimate[name].value - value) < 3 * estimate[name].std
         assert estimate[name].identifiable
 

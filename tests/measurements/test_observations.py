@@ -166,3 +166,39 @@ def test_velocities_on_faces_are_measured_at_points(tmp_path):
     read_back = observations.operator([0], 0, 0)(observations.initial_states[:, None])[0, 0, velocity]
     expected = 0.5 * sum((centres + side / 16) * (1 - centres - side / 16) for side in (-1, 1))
     np.testing.assert_allclose(read_back.reshape(8, 8).numpy(), np.repeat(expected[:, None], 8, axis=1))
+
+
+def with_sigma(frame):
+    """A column of standard deviations that says which row it is of."""
+    return frame.assign(s=0.01 * (1 + np.arange(len(frame))))
+
+
+@pytest.mark.parametrize("where", ["cells", "points", "cells with gaps"])
+def test_each_value_keeps_its_own_standard_deviation(where, tools, run, read):
+    x, t, u = run
+    if where == "points":
+        x = x + 0.01 * np.sin(np.arange(len(x)))
+    frame = with_sigma(tools.table(x, t, u))
+    if where == "cells with gaps":
+        frame = frame[frame.t > 0.05]
+    shuffled = frame.sample(len(frame), random_state=0)
+    seen = read(shuffled, std="s")
+    assert seen.initial_state == ("full" if where == "cells" else "observed")
+    of_value = dict(zip(frame.u, frame.s, strict=True))
+    measured = seen.values[seen.mask].tolist()
+    assert len(measured) == int(np.isfinite(frame.u).sum())
+    assert seen.sigma_of_values[seen.mask].tolist() == pytest.approx([of_value[v] for v in measured], rel=1e-12)
+    s = frame.s[np.isfinite(frame.u)]
+    assert float(seen.noise_std) == pytest.approx(float(np.sqrt((s**2).mean())), rel=1e-12)
+
+
+def test_equal_standard_deviations_are_that_of_the_channel(tools, run, read):
+    seen = read(tools.table(*run).assign(s=0.02), std="s")
+    assert seen.sigma_of_values is None
+    assert seen.noise_std.tolist() == [0.02]
+
+
+def test_standard_deviations_of_measurements_are_scaled_as_their_values(tools, run, read):
+    seen = read(with_sigma(tools.table(*run)), std="s", scale={"velocity x": -2.0})
+    plain = read(with_sigma(tools.table(*run)), std="s")
+    assert torch.allclose(seen.sigma_of_values, 2 * plain.sigma_of_values)

@@ -36,7 +36,7 @@ def test_the_truth_leaves_the_noise_over_where_the_operator_looks(tools, changes
     where = tools.layout(**changes)
     states, seen = tools.measure(where, steps=40, space=data)
     operator = seen.operator(seen.train, 1, 40)
-    left = (operator(states[[2, 0], 1:]) - seen.values[seen.train, 1:]) / seen.sigma_of_entries
+    left = (operator(states[[2, 0], 1:]) - seen.values[seen.train, 1:]) / seen.sigma_at([0], [1])
     left = left[seen.mask[seen.train, 1:]]
     assert len(left) > 100
     assert float(left.square().mean()) == pytest.approx(1.0, abs=4 * (2 / len(left)) ** 0.5)
@@ -45,7 +45,7 @@ def test_the_truth_leaves_the_noise_over_where_the_operator_looks(tools, changes
 def test_entries_have_their_channels_sigma(tools):
     for data in (CELLS, ANYWHERE):
         _, seen = tools.measure(tools.layout(staggered=True), space=data, noise_reference="absolute", noise=0.5)
-        assert (seen.sigma_of_entries.expand(seen.values.shape) == 0.5).all()
+        assert (seen.sigma_at([0], [1]).expand(seen.values.shape) == 0.5).all()
         assert seen.sigma.shape == (2, 1, 1)
 
 

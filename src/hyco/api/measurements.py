@@ -18,6 +18,8 @@ def read_measurements(
     equation: Equation,
     measurements: Mapping[str, Any] | MeasurementsConfig,
     observation: Mapping[str, Any] | ObservationConfig,
+    *,
+    seed: int = 0,
 ) -> Observations:
     """Read measurements from a file, and check them before anything is computed.
 
@@ -33,14 +35,16 @@ def read_measurements(
             fast the states change; a fit warns where it does not.
         measurements: the section `measurements`, as a dictionary or its model: `time` (column or variable; default
             time; None for a static problem), `axes` and `fields` (for each axis and each measured channel the column or
-            variable), `std` (of the noise, in units of the channel: a number, a column or variable that is the same
-            everywhere, or `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
+            variable), `std` (of the noise, in units of the channel: a number, a column or variable that is or
+            `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
             one), `scale` (factors to the units of the equation), `start` (time of t = 0; default: the earliest) and
             `initial` (formulas of the position, where the state at t = 0 is known).
         observation: the section `observation`: `train_sim`, `val_sim` and `test_sim` (indices of trajectories, in the
-            order of their labels; a single one is `train_sim: [0]`), `interpolation` (linear or cubic, between cells)
+            order of their labels; a single one is `train_sim: [0]`), `holdout` (`{"fraction": 0.2, "by": "points"}`: what
+            is kept back of the training trajectories to judge models by), `interpolation` (linear or cubic, between cells)
             and `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
-            t = 0, else observed, which needs `initial_state={"length_scale": …}` in `hyco.fit`.
+            t = 0, else observed: `hyco.fit` then estimates it, see `initial_state` in docs/inversion.md.
+        seed: of the draw of what is held out.
 
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
@@ -67,4 +71,4 @@ def read_measurements(
         raise ConfigurationError(f"measurements.file: {section['file']!r} is not the file {str(file)!r}; leave it out")
     config = validated(MeasurementsConfig, section | {"file": str(file)}, "measurements")
     target = Target(equation.layout, equation.dt, equation.config.is_static)
-    return read(config, target, validated(ObservationConfig, observation, "observation"))
+    return read(config, target, validated(ObservationConfig, observation, "observation"), seed)

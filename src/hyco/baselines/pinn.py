@@ -28,6 +28,7 @@ from hyco.networks.coordinate_model import CoordinateModel
 from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
+from hyco.observations.weights import sigma_of_mean_weight
 from hyco.parameters import LearnableParameter, ParameterSpace
 from hyco.runtime.monitoring import peak_rss_bytes
 from hyco.runtime.random_streams import stream
@@ -198,7 +199,7 @@ class _Fit:
         self.change_std = change_std(observations).to(device).reshape(wide)
         # Squared residuals of priors are in units of the noise, the data's loss in units of their spread.
         has_noise = observations.has_noise.to(device)
-        noise = (observations.sigma.flatten().to(device) / model.std)[has_noise]
+        noise = (sigma_of_mean_weight(observations).to(device) / model.std)[has_noise]
         self.prior_weight = float(noise.square().mean()) / int(self.measured.mask.sum())
 
     @property
@@ -210,7 +211,7 @@ class _Fit:
         """The loss at random points and times."""
         measured, count = self.measured, self.config.points_per_update
         which = torch.randperm(len(measured), generator=batches)[:count]
-        loss = mean_square(self.model.at(measured.inputs[which]) - measured.values[which], measured.mask[which])
+        loss = measured.mean_square(self.model.at(measured.inputs[which]), which)
         if self.config.residual_weight > 0:
             steps = torch.randint(self.model.steps, (self.config.times_per_update,), generator=times)
             loss = loss + self.config.residual_weight * mean_square(self._residual(steps))

@@ -102,6 +102,19 @@ def wall_field(grid: Grid, boundary: AnyBoundary) -> Tensor:
     another meet in corners with a jump, which is then in this field and not in the rest. No slope at Neumann walls;
     zero where all conditions are homogeneous.
     """
+    return _between_walls(grid, boundary, 0.0, 0.0)
+
+
+def relaxed_wall_field(grid: Grid, boundary: AnyBoundary, value: float, length: float) -> Tensor:
+    """The field `[*space]` that is `value` away from the walls and goes over into their conditions within `length`.
+
+    It solves w - length² Δw = value; without walls that hold anything it is the value everywhere.
+    """
+    return _between_walls(grid, boundary, value, 1 / length**2)
+
+
+def _between_walls(grid: Grid, boundary: AnyBoundary, value: float, stiffness: float) -> Tensor:
+    """The solution of Δw = stiffness · (w - value) with the walls' conditions, `[*space]`."""
     walls = Boundary.of(boundary)
     right = np.zeros(grid.resolution)
     parts = []
@@ -112,11 +125,12 @@ def wall_field(grid: Grid, boundary: AnyBoundary) -> Tensor:
             if not wall.periodic:
                 # The ghost value behind a wall is A u + B; the matrix has its A u.
                 np.moveaxis(right, i, 0)[at] -= wall.affine(h)[1] / h**2
-    if not right.any():
+    if not right.any() and not stiffness:
         return torch.zeros(grid.resolution, dtype=torch.float64)
+    right = right - stiffness * value
     for i, (_, vectors) in enumerate(parts):
         right = np.moveaxis(np.tensordot(vectors.T, right, (1, i)), 0, i)
-    total = np.asarray(sum(np.meshgrid(*[values for values, _ in parts], indexing="ij")))
+    total = np.asarray(sum(np.meshgrid(*[values for values, _ in parts], indexing="ij"))) - stiffness
     # Where no wall fixes the value, the constant is left at zero: then slopes that contradict each other give Δu ≠ 0.
     singular = np.abs(total) < ZERO_EIGENVALUE * np.abs(total).max()
     right = np.where(singular, 0.0, right / np.where(singular, 1.0, total))

@@ -101,7 +101,7 @@ def roll_out_to_measurements(
     operator = observations.operator(simulations, 1, observations.steps)
     values = torch.where(mask, observations.values[simulations], torch.nan)[:, 1:]
     times = _times(observations, simulations, mask)
-    sigma = observations.sigma_of_entries if observations.noise_known else None
+    sigma = observations.sigma_at(simulations, slice(1, None)) if observations.noise_known else None
     errors = {
         method: _errors(operator(states[method], before=start), values, sigma, times) for method, start in begun.items()
     }

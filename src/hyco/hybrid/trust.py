@@ -1,9 +1,9 @@
 """How far each model of a hybrid is to be trusted: how their error variances are estimated from what was measured.
 
 All variances are mean squares of (H(u) - y)/σ over measured entries, along rollouts from t = 0 over whole simulations,
-in units of the noise variance σ² per channel (for noise-free data see `Observations.sigma`). Noise of known size is
-taken off, so that a perfect model has 0. Where some channels have noise, the others (constant ones) are left out: σ
-there is not the noise.
+in units of the noise variance σ², that of each measurement or of its channel (for noise-free data see
+`Observations.sigma`). Noise of known size is taken off, so that a perfect model has 0. Where some channels have noise,
+the others (constant ones) are left out: σ there is not the noise.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Misfit:
         self._starts = observations.initial_states[simulations]
         self._values, self._mask = observations.values[simulations, 1:], mask
         self._operator = observations.operator(simulations, 1, observations.steps)
-        self._sigma = observations.sigma_of_entries
+        self._sigma = observations.sigma_at(simulations, slice(1, None))
         self._noise = 1.0 if observations.noise_known else 0.0
 
     @torch.no_grad()

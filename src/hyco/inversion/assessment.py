@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from hyco.inversion.identifiability import Identifiability, identifiability
 from hyco.inversion.linearisation import Linearisation
+from hyco.inversion.loss import Huber, share_of_outliers
 from hyco.inversion.marginal import marginal_information, symmetric_root
-from hyco.inversion.uncertainty import Uncertainty, laplace
+from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 from hyco.parameters import ParameterSpace
 
 # Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively, and, where
@@ -31,6 +33,8 @@ class Assessment:
             with sign, `[p]`: about 0 for physics alone; in a hybrid the bias that the network's predictions bring.
         joint: covariance of all coordinates, those of unknown initial states too, `[q, q]`; None where they are too
             many.
+        outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
+            where it is not.
     """
 
     uncertainty: Uncertainty
@@ -38,6 +42,7 @@ class Assessment:
     kept: Tensor
     pull: Tensor
     joint: Tensor | None = None
+    outliers: float | None = None
 
 
 @torch.no_grad()
@@ -53,6 +58,8 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
     residual, jacobian = (v.cpu() for v in linear.dense())
     prior_residual, prior = (v.cpu() for v in linear.prior())
     known_noise, p = linear.known_noise, linear.parameter_count
+    if isinstance(linear.loss, Huber):
+        return _assess_robustly(linear, space, linear.loss, residual, jacobian, prior_residual, prior)
     whole = laplace(
         jacobian,
         residual,
@@ -60,20 +67,57 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         known_noise=known_noise,
         noisy=None if linear.noisy is None else linear.noisy.cpu(),
     )
-    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square)
-    # Where σ is not the noise, the residuals estimate it, and with it what the data determine.
-    chi = max(whole.reduced_chi_square, 1e-300) ** 0.5
-    data = _without_initial_states(jacobian if known_noise else jacobian / chi, prior, p)
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square, whole.freedom)
+    data = _without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
     # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
     plain = whole if known_noise else laplace(jacobian, residual, prior=prior if len(prior) else None)
     slope = jacobian.T @ residual
     if len(prior):
         slope = slope + prior.T @ prior_residual
-    held = linear.box.held(linear.z.cpu(), slope)
-    step = torch.nan_to_num(plain.covariance, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
-    pull = torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
+    pull = _pull(linear, slope, plain.covariance, uncertainty)
     determined = identifiability(data, space.width, space.labels)
     return Assessment(uncertainty, determined, torch.arange(p), pull, whole.covariance)
+
+
+def _assess_robustly(
+    linear: Linearisation,
+    space: ParameterSpace,
+    loss: Huber,
+    residual: Tensor,
+    jacobian: Tensor,
+    prior_residual: Tensor,
+    prior: Tensor,
+) -> Assessment:
+    """The same for a robust loss: the covariance of an M-estimator, see `hyco.inversion.loss`."""
+    p, some = linear.parameter_count, prior if len(prior) else None
+    noisy = None if linear.noisy is None else linear.noisy.cpu()
+    # The curvature of the loss is that of squares times the share of residuals that still feel it.
+    felt = max(float((residual.abs() <= loss.delta).double().mean()), 1e-12) ** 0.5 * jacobian
+    curved = laplace(felt, residual, prior=some)
+    explained = float(((felt @ curved.covariance) * felt).sum()) if bool(curved.covariance.isfinite().all()) else p
+    robust = loss.linearised(residual, explained, noisy)
+    effective = robust.precision * jacobian
+    whole = laplace(effective, torch.zeros_like(residual), prior=some)
+    freedom = math.inf if linear.known_noise else max(robust.freedom, 0.0)
+    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], robust.reduced_chi_square, freedom)
+    if not uncertainty.noise_told:
+        uncertainty = replace(uncertainty, covariance=torch.full((p, p), torch.inf, dtype=residual.dtype))
+    data = _without_initial_states(effective / (uncertainty.quantile / (INTERVAL / 2)), prior, p)
+    slope = jacobian.T @ loss.pull(residual)
+    if some is not None:
+        slope = slope + prior.T @ prior_residual
+    pull = _pull(linear, slope, curved.covariance, uncertainty)
+    determined = identifiability(data, space.width, space.labels)
+    outliers = share_of_outliers(residual if noisy is None else residual[noisy])
+    return Assessment(uncertainty, determined, torch.arange(p), pull, whole.covariance, outliers)
+
+
+def _pull(linear: Linearisation, slope: Tensor, inverse: Tensor, uncertainty: Uncertainty) -> Tensor:
+    """How far the parameters are from the minimum, in standard deviations, `[p]`."""
+    p = linear.parameter_count
+    held = linear.box.held(linear.z.cpu(), slope)
+    step = torch.nan_to_num(inverse, posinf=0.0)[:p] @ torch.where(held, 0.0, slope)
+    return torch.where(held[:p], 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessment:
@@ -89,7 +133,11 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
     if len(prior):
         scale = max(scale, 1.0)
     whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
-    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square)
+    freedom = math.inf if linear.known_noise else marginal.freedom
+    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square, freedom)
+    if not uncertainty.noise_told:
+        unknown = torch.full_like(whole.covariance, torch.inf)
+        uncertainty = Uncertainty(whole.information, unknown, torch.inf, max(freedom, 0.0))
     plain = whole if scale == 1 else laplace(root, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     slope = marginal.slope.cpu()
     if len(prior):
@@ -99,7 +147,17 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
     step = torch.nan_to_num(plain.covariance, posinf=0.0) @ torch.where(held, 0.0, slope)
     pull = torch.where(held, 0.0, torch.nan_to_num(step / uncertainty.std, nan=0.0, posinf=0.0, neginf=0.0))
     labels = [space.labels[i] for i in kept.tolist()]
-    return Assessment(uncertainty, identifiability(root / scale, box.width, labels), kept, pull)
+    doubt = uncertainty.quantile / (INTERVAL / 2)
+    return Assessment(uncertainty, identifiability(root / (scale * doubt), box.width, labels), kept, pull)
+
+
+def _noise(uncertainty: Uncertainty) -> float:
+    """What a whitened residual is divided by where σ is not the noise: the residuals tell it, and with how much doubt.
+
+    A 95 % interval is as many of these as it is standard deviations where the noise is known.
+    """
+    chi = math.sqrt(max(uncertainty.reduced_chi_square, 1e-300))
+    return chi * uncertainty.quantile / (INTERVAL / 2)
 
 
 def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:

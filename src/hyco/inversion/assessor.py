@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 
 # The covariance is computed at once for up to so many unknowns, else at the end of the training.
 _ASSESSED_ALWAYS = 64
+# What is said where the noise is not known and nothing tells it.
+NO_FREEDOM = (
+    "%s: there are as many unknowns as measurements, so that the residuals say nothing of the noise, and nobody else "
+    "does: there are no standard deviations and no intervals. Measure more, learn less, or say the noise."
+)
 
 
 class Assessor:
@@ -108,6 +113,9 @@ class Assessor:
             ends: where several searches on all data ended.
         """
         if self.current is None:
+            return []
+        if not self.current.uncertainty.noise_told:
+            log.warning(NO_FREEDOM, "physical")
             return []
         for words in self.current.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)

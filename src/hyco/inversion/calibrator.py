@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.equations.registry import model_equation
+from hyco.inversion.assessment import LARGEST_DENSE
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.data_range import beyond_range, require_range, warn_beyond
@@ -18,6 +19,7 @@ from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.loss import Huber
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
@@ -243,6 +245,7 @@ class Calibrator:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
+        metadata |= {"scale": self.problem.data.scale}
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
@@ -254,6 +257,7 @@ class Calibrator:
         forward.model.take(estimate.execution)
         if forward.correction is not None:
             forward.correction.load(unprefixed("correction", state.tensors))
+        self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
         kept = unprefixed("posterior", state.tensors)
         self._posterior = Posterior.of(kept) if kept else None
@@ -271,6 +275,11 @@ def _require_data_and_optimiser(problem: InverseProblem, config: InversionConfig
         raise ValueError(
             f"{unknowns} unknowns are too many for {config.optimiser.name}, which stores the whole Jacobian (at most "
             f"{most}): set physical.method to L-BFGS-B"
+        )
+    if isinstance(config.loss, Huber) and unknowns > LARGEST_DENSE:
+        raise ValueError(
+            f"physical.loss: huber is for up to {LARGEST_DENSE} unknowns, here are {unknowns}: say squares, or "
+            "a coarser initial state (a larger physical.initial_state.length_scale)"
         )
     if not bool(problem.data.mask.any()):
         raise ValueError(

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
-from hyco.inversion.initial_state import InitialStatePrior
+from hyco.inversion.initial_prior import InitialStatePrior
+from hyco.inversion.loss import Loss, Squares
 from hyco.inversion.optimisers.minimiser import OptimiserConfig
 from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
@@ -43,7 +44,14 @@ class InversionConfig(BaseModel):
         default=None, description="short for `method: {name: Adam, learning_rate: …}`"
     )
     initial_state: InitialStatePrior | None = Field(
-        default=None, description="prior of initial states that are not known exactly; null: none"
+        default=None,
+        description="prior of initial states that are not known exactly; null: none, or, where "
+        "observation.initial_state is observed, one from the measurements",
+    )
+    loss: Loss = Field(
+        default=Squares(),
+        description="of the measurements' residuals: squares or huber, a name or `{name: huber, delta: 1.345}`: those "
+        "beyond delta standard deviations hardly pull then",
     )
     suppress_convergence_errors: bool = Field(
         default=False, description="reaching the iteration limit is expected: go on with the best parameters"
@@ -67,6 +75,11 @@ class InversionConfig(BaseModel):
         description="what the gradient of a rollout may take; a longer one is computed in segments, for a third more "
         "time [MB]",
     )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_by_its_name(cls, loss: Any) -> Any:
+        return {"name": loss} if isinstance(loss, str) else loss
 
     @field_validator("method", mode="before")
     @classmethod

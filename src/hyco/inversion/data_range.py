@@ -26,7 +26,10 @@ def require_range(equation: Equation, observations: Observations) -> None:
         ValueError: says which value is too large, and what to change.
     """
     train, valid = observations.train, equation.layout.valid
+    # That of the channels is 0 where no noise is known; `Observations.sigma_at` is a scale there.
     sigma = observations.noise_std.reshape(-1, *[1] * (observations.values.ndim - 3))
+    if observations.sigma_of_values is not None:
+        sigma = observations.sigma_at(train, slice(None))
     values = _less_noise(observations.values[train], _NOISE * sigma)
     mask = observations.mask[train]
     largest = float(values[mask].abs().max()) if bool(mask.any()) else 0.0

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.inversion.uncertainty import LEAST_FREEDOM
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.stepping.stepper import Execution
 
@@ -23,8 +24,9 @@ class NumberEstimate:
 
     Attributes:
         value: the estimate, in units of the parameter.
-        std: its standard deviation, the noise's alone; None where it was not determined.
-        interval: the 95 % interval, which also reaches to where the measurements alone put the estimate.
+        std: its standard deviation, the noise's alone; None where it was not determined, or nothing tells the noise.
+        interval: the 95 % interval, which also reaches to where the measurements alone put the estimate. Where the
+            residuals tell the noise it is by Student's t, wider than ± 1.96 std where there are few of them.
         identifiable: whether the data alone narrow down the prior knowledge, and the value sits on no bound.
         pull: distance to the optimum on the measurements alone, in standard deviations.
     """
@@ -122,6 +124,12 @@ class PhysicalEstimate:
         labels: names of those coordinates.
         identifiability: singular values and directions, see `Identifiability.to_dict`; None likewise.
         reduced_chi_square: squared residuals over degrees of freedom, 1 where model and noise are right; None likewise.
+        degrees_of_freedom: of the residuals, where these have to tell the noise: less than half of one tells nothing,
+            and no number has a standard deviation; None where the noise is known, or error bars were not determined.
+        outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
+            where it is not.
+        initial_state_prior: of unknown initial states, in part from the data: `length_scale`, `amplitude` and `mean`,
+            numbers or by channel; None where there was none.
         alternative_minima: numbers of other minima that fit the data as well.
         outcome: how the last search ended; None if there was none: then all this is the first guess.
         weights: of regularisations, as they were chosen.
@@ -140,6 +148,9 @@ class PhysicalEstimate:
     labels: tuple[str, ...] = ()
     identifiability: dict[str, Any] | None = None
     reduced_chi_square: float | None = None
+    degrees_of_freedom: float | None = None
+    outliers: float | None = None
+    initial_state_prior: dict[str, Any] | None = None
     alternative_minima: list[dict[str, float]] = field(default_factory=list)
     outcome: Outcome | None = None
     weights: dict[str, float] = field(default_factory=dict)
@@ -168,6 +179,11 @@ class PhysicalEstimate:
         """`ranges` as files have them: where nothing was `auto`, not at all."""
         return {"ranges": self.ranges} if self.ranges else {}
 
+    @property
+    def noise_told(self) -> bool:
+        """Whether the noise is known or the residuals tell it: else no number has a standard deviation."""
+        return self.degrees_of_freedom is None or self.degrees_of_freedom >= LEAST_FREEDOM
+
     def stepper_values(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The learnt parameters as a stepper takes them: `[]`, or `[1, *space]` for a field."""
         numbers = {name: torch.tensor(value, dtype=dtype) for name, value in self.values.items()}
@@ -187,6 +203,9 @@ class PhysicalEstimate:
             "labels": list(self.labels),
             "identifiability": self.identifiability,
             "reduced_chi_square": self.reduced_chi_square,
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "outliers": self.outliers,
+            "initial_state_prior": self.initial_state_prior,
             "alternative_minima": self.alternative_minima,
             "outcome": {} if self.outcome is None else self.outcome.to_json(),
             "weights": self.weights,
@@ -220,7 +239,7 @@ class PhysicalEstimate:
             resolution=data["assumed"]["resolution"],
             ranges=data["assumed"].get("ranges", {}),
             evaluations=evaluations,
-            **{key: data[key] for key in _PLAIN},
+            **{key: data[key] for key in _PLAIN if key in data},
         )
 
     def to_bundle(self) -> Bundle:
@@ -272,6 +291,9 @@ _PLAIN = (
     "values",
     "identifiability",
     "reduced_chi_square",
+    "degrees_of_freedom",
+    "outliers",
+    "initial_state_prior",
     "alternative_minima",
     "weights",
     "from_predictions",

@@ -18,11 +18,13 @@ def current_estimate(
 ) -> PhysicalEstimate:
     """The estimates of the parameters now: with error bars where these have been worked out."""
     numbers, assessment = model.numbers(), model.assessment
+    prior = None if problem.initial_states is None else problem.initial_states.prior
     fields = field_estimates(model.space, model.theta, assessment)
     estimate = PhysicalEstimate(
         numbers,
         fields,
         {n: float(v) for n, v in model.space.to_values(model.theta).items() if n not in fields},
+        initial_state_prior=None if prior is None else prior.to_json(),
         alternative_minima=progress.alternative_minima,
         outcome=progress.outcome,
         weights=dict(model.space.weights),
@@ -35,7 +37,7 @@ def current_estimate(
     )
     if assessment is None:
         return estimate
-    chi_square = assessment.uncertainty.reduced_chi_square
+    chi_square, freedom = assessment.uncertainty.reduced_chi_square, assessment.uncertainty.freedom
     return replace(
         estimate,
         covariance=assessment.uncertainty.covariance,
@@ -43,4 +45,6 @@ def current_estimate(
         identifiability=assessment.identifiability.to_dict(),
         # JSON has no infinity.
         reduced_chi_square=chi_square if math.isfinite(chi_square) else None,
+        outliers=assessment.outliers,
+        degrees_of_freedom=freedom if math.isfinite(freedom) else None,
     )

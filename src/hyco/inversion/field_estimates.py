@@ -34,7 +34,7 @@ def field_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment
         part = space.slice_of(parameter.name)
         value = values[parameter.name]
         rows = [] if assessment is None else _rows(assessment.kept, part)
-        if assessment is None or not rows:
+        if assessment is None or not rows or not assessment.uncertainty.noise_told:
             estimates[parameter.name] = FieldEstimate(value)
             continue
         jacobian = _field_jacobian(space, parameter.name, theta).reshape(value.numel(), -1)

@@ -9,12 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyco.inversion.uncertainty import ROUNDING
+from hyco.inversion.uncertainty import INTERVAL, ROUNDING
 
 # Terms that a direction's description has at most, and the smallest share of one that is named.
 _TERMS, _SHARE = 4, 0.15
-# The width of a 95 % interval, in standard deviations.
-INTERVAL = 3.92
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def identifiability(jacobian: Tensor, width: Tensor, labels: Sequence[str]) -> I
     """Judge whitened residuals' Jacobian `[N, p]`.
 
     Args:
-        jacobian: of the real data alone, without any prior.
+        jacobian: of the real data alone, without any prior. Where a 95 % interval is wider than `INTERVAL` standard
+            deviations (Student's t) it is smaller by that ratio.
         width: of the prior knowledge of each coordinate, `[p]`; see `Box`.
     """
     n, p = jacobian.shape

@@ -5,27 +5,14 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 
-from hyco.equations.initial_states import wall_field, waves
+from hyco.equations.initial_states import relaxed_wall_field, wall_field, waves
 from hyco.fields import Layout
+from hyco.inversion.initial_prior import InitialStatePrior
 
 # Modes whose prior standard deviation is below this part of the largest are left out.
 _NEGLIGIBLE = 1e-3
-
-
-class InitialStatePrior(BaseModel):
-    """Keys of `physical.initial_state`: prior knowledge of initial states that were not measured exactly.
-
-    The prior is a Gaussian random field with covariance amplitude² exp(-r²/2 length_scale²) away from walls. It keeps
-    the boundary conditions. Its mean is zero, or the smooth field that has the walls' values.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    length_scale: PositiveFloat = Field(description="correlation length [length]")
-    amplitude: PositiveFloat = Field(default=1.0, description="standard deviation, in units of the channels")
 
 
 class InitialStates:
@@ -34,15 +21,16 @@ class InitialStates:
     Without a prior, u₀ = y₀ + σ ξ with the observed state y₀ and its noise σ: one coordinate per cell or face.
 
     With one, u₀ = m + Σ_k s_k φ_k ξ_k, and ξ has a standard normal prior. The mean m has the walls' values (see
-    `wall_field`), the modes φ_k keep zero walls and no slope at Neumann walls (see `waves`), s_k are the prior's
-    standard deviations. With open walls the modes are the eigenvectors of its covariance, which no wall holds.
+    `wall_field` and, where the prior has a mean, `relaxed_wall_field`), the modes φ_k keep zero walls and no slope at
+    Neumann walls (see `waves`), s_k are the prior's standard deviations. With open walls the modes are the
+    eigenvectors of its covariance, which no wall holds.
 
     Args:
         observed: measured or guessed initial states, `[S, C, *space]`, where ξ = 0 without a prior; with one, ξ starts
             at their projection.
         sigma: standard deviation of the noise per channel, `[C, 1, …]`.
         layout: of the states.
-        prior: knowledge beforehand.
+        prior: knowledge beforehand, in numbers.
         open_walls: whether states need not keep the boundary conditions; see `Equation`.
 
     Raises:
@@ -73,13 +61,19 @@ class InitialStates:
             raise ValueError("physical.initial_state is for centred fields; this equation has staggered ones: set null")
         if any(field.boundary != layout.fields[0].boundary for field in layout.fields):
             raise ValueError("physical.initial_state is for fields with one boundary; here they differ: set null")
-        basis = _modes(layout, prior, open_walls=open_walls).to(observed)
+        length, amplitudes, mean = prior.by_channel(layout.channels)
+        basis = _modes(layout, length, amplitudes[0], open_walls=open_walls).to(observed)
         self._basis = basis.flatten(1)
-        self._mean = wall_field(layout.grid, layout.fields[0].walls).to(observed)
+        # The amplitudes of the channels relative to the first, `[C, 1]`; None: all are the same.
+        alike = all(amplitude == amplitudes[0] for amplitude in amplitudes)
+        self._relative = None if alike else observed.new_tensor(amplitudes)[:, None] / amplitudes[0]
+        self._mean = _mean(layout, length, mean).to(observed)
         self.per_simulation = channels * len(basis)
         deviation = (observed - self._mean).reshape(-1, self._basis.shape[1])
         # The modes are orthogonal: each coordinate is a projection of its own.
         projected = deviation @ self._basis.T / self._basis.square().sum(dim=1)
+        if self._relative is not None:
+            projected = projected.reshape(self.simulations, channels, -1) / self._relative
         self.initial = projected.reshape(-1).clamp(-4, 4)
 
     def __len__(self) -> int:
@@ -93,6 +87,8 @@ class InitialStates:
             moved = self._observed[:, self._valid] + self._sigma * parts
             return states.masked_scatter(self._valid, moved)
         coefficients = parts.reshape(*parts.shape[:2], self._shape[0], -1)
+        if self._relative is not None:
+            coefficients = coefficients * self._relative
         return self._mean + (coefficients @ self._basis).reshape(*parts.shape[:2], *self._shape)
 
     def prior_residuals(self, xi: Tensor) -> Tensor:
@@ -100,24 +96,32 @@ class InitialStates:
         return xi if self.prior is not None else xi[..., :0]
 
 
-def _modes(layout: Layout, prior: InitialStatePrior, *, open_walls: bool) -> Tensor:
+def _mean(layout: Layout, length: float, mean: list[float] | None) -> Tensor:
+    """The prior's mean, `[C, *space]`, or `[*space]` where it is the same for all channels."""
+    walls = layout.fields[0].walls
+    if mean is None:
+        return wall_field(layout.grid, walls)
+    return torch.stack([relaxed_wall_field(layout.grid, walls, value, length) for value in mean])
+
+
+def _modes(layout: Layout, length_scale: float, amplitude: float, *, open_walls: bool) -> Tensor:
     """The fields s_k φ_k, `[n, *space]`: orthogonal, Σ s_k² = amplitude² (of the mean square in space)."""
     grid = layout.grid
     fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
     for i, (axis, size, n) in enumerate(zip(grid.axes, grid.size, grid.resolution, strict=True)):
         walls = layout.fields[0].walls[axis]
         if open_walls and not walls.periodic:
-            stds, shapes = _free_modes(n, grid.spacing[i], prior.length_scale)
+            stds, shapes = _free_modes(n, grid.spacing[i], length_scale)
         else:
             numbers, shapes = waves(walls, size, n)
             # Relative to the first: those of a long correlation length would all be rounded to zero.
-            stds = torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * prior.length_scale**2)
+            stds = torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * length_scale**2)
         keep = stds > _NEGLIGIBLE * stds.max()
         along = ((stds / stds.norm())[:, None] * shapes)[keep]
         along = along.reshape(-1, *[n if j == i else 1 for j in range(grid.dimensions)])
         fields = (fields[:, None] * along[None]).flatten(0, 1)
     size_of = fields.flatten(1).square().mean(dim=1).sqrt()
-    return prior.amplitude * fields[size_of > _NEGLIGIBLE * size_of.max()]
+    return amplitude * fields[size_of > _NEGLIGIBLE * size_of.max()]
 
 
 def _free_modes(n: int, spacing: float, length_scale: float) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,11 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.forward_model import ForwardModel, StepCorrection
+from hyco.inversion.initial_prior import InitialStatePrior, first_guess, with_data
 from hyco.inversion.initial_state import InitialStates
 from hyco.inversion.jacobian import central_jacobian
-from hyco.inversion.linearisation import Box, Linearisation
+from hyco.inversion.linearisation import Box, Linearisation, Residuals
+from hyco.inversion.loss import Huber
 from hyco.inversion.measured_residuals import MeasuredResiduals
 from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations
@@ -43,6 +45,7 @@ class InverseProblem:
         initial_states: the unknown initial states; None where they are known.
         starts: initial states of the training simulations as measured, or exact, `[S, C, *space]`.
         box: start, bounds and width of z.
+        loss: of the real residuals.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class InverseProblem:
         correction: StepCorrection | None = None,
         device: torch.device,
     ) -> None:
-        self.steps, self.device = steps, device
+        self.steps, self.device, self.loss = steps, device, config.loss
         layout = observations.layout
         self.forward = ForwardModel(
             equation,
@@ -74,9 +77,14 @@ class InverseProblem:
         self.starts = observations.initial_states[observations.train].to(device)
         self.initial_states = None
         if not observations.initial_known:
-            self.initial_states = InitialStates(
-                self.starts, self.data.sigma, layout, config.initial_state, open_walls=open_walls
-            )
+            prior = config.initial_state
+            if prior is None and observations.initial_state == "observed":
+                prior = InitialStatePrior()
+            guess = self.starts
+            if prior is not None:
+                prior = with_data(prior, observations)
+                guess = first_guess(prior, observations).to(device)
+            self.initial_states = InitialStates(guess, self.data.sigma, layout, prior, open_walls=open_walls)
         self.box = _box(self.forward, self.initial_states)
         valid = layout.valid
         self._valid = None if bool(valid.all()) else valid.to(device)
@@ -120,6 +128,13 @@ class InverseProblem:
             states = self.forward.rollout_copies(flat, theta, steps, count, read)
         return self.data.whitened(flat, states, steps, z.shape[0])
 
+    def fit(self, z: Tensor, steps: int | None = None) -> Tensor:
+        """The same as the loss has them, `[K, N]`: their squares sum to twice the loss."""
+        return self._as_lost(self.real(z, steps))
+
+    def _as_lost(self, real: Tensor) -> Tensor:
+        return self.loss.transformed(real) if isinstance(self.loss, Huber) else real
+
     def prior(self, z: Tensor) -> Tensor:
         """Residuals of all priors and regularisations `[K, M]` for `[K, q]`."""
         own = self.forward.space.prior_residuals(z[:, : self.parameter_count])
@@ -132,7 +147,8 @@ class InverseProblem:
     ) -> Tensor:
         """Residuals `[K, M]` whose squares sum to the loss.
 
-        The loss is α · mean of real² + (1 - α) · mean of other², with the residuals of predictions (u - v)/σ; the
+        The loss is α · mean of real² + (1 - α) · mean of other², with the residuals of predictions (u - v)/σ (a robust
+        loss takes 2ρ(real) for real²); the
         squares of the prior's residuals count as α/N each, so that the minimum is the maximum a posteriori. A group of
         weight 0 is not computed.
         """
@@ -140,7 +156,7 @@ class InverseProblem:
         steps = steps or self.steps
         if synthetic is None:
             weight = 1 / math.sqrt(self.data.count(steps))
-            return torch.cat([self.real(z, steps), self.prior(z)], dim=1) * weight
+            return torch.cat([self.fit(z, steps), self.prior(z)], dim=1) * weight
         size = synthetic.targets.numel()
         chunks = [
             self._weighted(part, steps, alpha, synthetic) for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))
@@ -163,11 +179,12 @@ class InverseProblem:
             if self.initial_states is None and length == steps:
                 own, begun = states[:, synthetic.initial], synthetic.starts[synthetic.initial]
                 own = own[:, :, [n - 1 for n in self.data.needed(steps) if n > 0]]
-                real = self.data.whitened(begun, own.flatten(0, 1), steps, copies)
+                real = self._as_lost(self.data.whitened(begun, own.flatten(0, 1), steps, copies))
             else:
-                real = self.real(z, steps)
+                real = self.fit(z, steps)
             parts.append(torch.cat([real, self.prior(z)], dim=1) * math.sqrt(alpha / self.data.count(steps)))
         other = (states - synthetic.targets) / self.data.sigma
+        other = other if self.data.scale == 1 else other / self.data.scale
         counted = synthetic.entries
         if counted is None and self._valid is not None:
             counted = self._valid.expand(synthetic.targets.shape)
@@ -180,7 +197,7 @@ class InverseProblem:
         weight = math.sqrt((alpha if synthetic is not None else 1.0) / self.data.count(steps))
         parts = []
         if synthetic is None or alpha > 0:
-            linear = self.linearised(z, steps)
+            linear = self.linearised(z, steps, as_lost=True)
             parts.append(weight * torch.cat([linear.dense()[1], linear.prior()[1]]))
         if synthetic is not None:
             p = self.parameter_count
@@ -195,12 +212,17 @@ class InverseProblem:
             parts.append(torch.cat([columns, columns.new_zeros((len(columns), len(z) - p))], dim=1))
         return torch.cat(parts)
 
-    def linearised(self, z: Tensor, steps: int | None = None) -> Linearisation:
-        """The problem near `[q]`, on real data and prior alone."""
+    def linearised(self, z: Tensor, steps: int | None = None, *, as_lost: bool = False) -> Linearisation:
+        """The problem near `[q]`, on real data and prior alone.
+
+        Args:
+            as_lost: with the residuals as the loss has them, see `fit`.
+        """
         steps, z = steps or self.steps, z.to(self.device)
+        residuals = self.fit if as_lost else self.real
 
         def real(points: Tensor) -> Tensor:
-            return self.real(points, steps)
+            return residuals(points, steps)
 
         return Linearisation(
             z,
@@ -210,10 +232,13 @@ class InverseProblem:
             prior=self.prior,
             known_noise=self.data.known_noise,
             noisy=self.data.noisy(steps),
-            initial_columns=None if self.initial_states is None else lambda point: self._initial_columns(point, steps),
+            initial_columns=None
+            if self.initial_states is None
+            else lambda point: self._initial_columns(point, steps, real),
+            loss=self.loss,
         )
 
-    def _initial_columns(self, z: Tensor, steps: int) -> Tensor:
+    def _initial_columns(self, z: Tensor, steps: int, residuals: Residuals) -> Tensor:
         """Columns of the initial states' coordinates, `[N, S·n]`, by central differences.
 
         A coordinate moves one simulation only, so that one copy of all simulations serves one coordinate of each.
@@ -222,7 +247,7 @@ class InverseProblem:
         n, count, h = self.initial_states.per_simulation, self.initial_states.simulations, 1e-3
         together = torch.eye(n, dtype=z.dtype, device=z.device).repeat(1, count)
         moved = torch.cat([torch.zeros(n, self.parameter_count, dtype=z.dtype, device=z.device), together], dim=1)
-        slopes = ((self.real(z + h * moved, steps) - self.real(z - h * moved, steps)) / (2 * h)).T
+        slopes = ((residuals(z + h * moved) - residuals(z - h * moved)) / (2 * h)).T
         owner = self.data.up_to(steps)[1].nonzero()[:, 0]
         columns = slopes.new_zeros((slopes.shape[0], count, n))
         rows = torch.arange(len(owner), device=z.device)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.jacobian import central_jacobian, forward_jacobian
+from hyco.inversion.loss import Huber, Squares
 
 # Points `[K, q]` to residuals `[K, N]`, differentiable.
 Residuals = Callable[[Tensor], Tensor]
+_SQUARES = Squares()
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ class Linearisation:
             else the noise is far below it, and central ones are taken.
         noisy: which residuals have noise, a mask `[N]`; None: all.
         initial_columns: the columns of J for initial states, cheaper than one by one; None: there are none.
+        loss: of the residuals of the real data.
 
     Attributes:
-        z, box, parameter_count, known_noise, noisy: as given.
+        z, box, parameter_count, known_noise, noisy, loss: as given.
     """
 
     def __init__(
@@ -82,9 +85,10 @@ class Linearisation:
         known_noise: bool,
         noisy: Tensor | None = None,
         initial_columns: InitialColumns | None = None,
+        loss: Squares | Huber = _SQUARES,
     ) -> None:
         self.z, self.box, self.parameter_count = z, box, parameter_count
-        self.known_noise, self.noisy = known_noise, noisy
+        self.known_noise, self.noisy, self.loss = known_noise, noisy, loss
         self._real, self._prior, self._initial_columns = real, prior, initial_columns
 
     def dense(self) -> tuple[Tensor, Tensor]:

@@ -37,11 +37,13 @@ class MarginalInformation:
         slope: Aᵀr less what the others explain of it, `[k]`; NaN where the iteration did not converge.
         reduced_chi_square: squared residuals that have noise over their degrees of freedom, which are estimated with a
             random vector.
+        freedom: these.
     """
 
     information: Tensor
     slope: Tensor
     reduced_chi_square: float
+    freedom: float
 
 
 def marginal_information(linear: Linearisation, kept: Tensor) -> MarginalInformation:
@@ -63,13 +65,13 @@ def marginal_information(linear: Linearisation, kept: Tensor) -> MarginalInforma
     if not bool(converged[~whole.isnan()].all()):
         log.warning("The information of the other unknowns was not inverted: there are no error bars.")
         undetermined = columns.new_full((k, k), torch.nan)
-        return MarginalInformation(undetermined, columns.new_zeros(k), torch.inf)
+        return MarginalInformation(undetermined, columns.new_zeros(k), torch.inf, 0.0)
     product = right @ solved.T
     information = columns.T @ columns - product[:k, :k]
     slope = columns.T @ residual - (product[:k, k] if bool(converged[k]) else torch.nan)
     freedom = float(probe @ probe - product[k + 1, k + 1]) - k
     chi_square = float(own @ own) / max(freedom, 1.0)
-    return MarginalInformation((information + information.T) / 2, slope, chi_square)
+    return MarginalInformation((information + information.T) / 2, slope, chi_square, freedom)
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:

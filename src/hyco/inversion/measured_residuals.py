@@ -11,7 +11,9 @@ from hyco.observations.time_interpolation import BetweenOperator
 
 
 class MeasuredResiduals:
-    """(H(u) - y)/σ, with states u, the observation operator H, measured values y and the noise σ per channel.
+    """(H(u) - y)/σ, with states u, the observation operator H, measured values y and the noise σ.
+
+    σ is that of each measurement where it is known, else that of the channel.
 
     Args:
         observations: of which the training simulations count.
@@ -22,21 +24,26 @@ class MeasuredResiduals:
         times: numbers of the states of which anything was measured. Measurements between states are counted to the
             next one; see `needed`.
         targets, mask: what was measured of them, `[S, R, C, K…]`.
-        sigma: noise per channel `[C, 1, …]`, to be broadcast to states.
+        sigma: noise per channel `[C, 1, …]`, to be broadcast to states; of measurements its root mean square.
         known_noise: whether σ is the noise, not only a scale; see `Observations.noise_known`.
+        scale: what σ is multiplied with where it is not the noise: a robust loss has to know how large residuals are.
     """
 
     def __init__(self, observations: Observations, *, steps: int, first: int, device: torch.device) -> None:
         train = observations.train
         self.observations, self.first = observations, first
-        self.known_noise = observations.noise_known
+        self.known_noise, self.scale = observations.noise_known, 1.0
         self.sigma = observations.sigma.to(device)
-        self._sigma_of_entries = observations.sigma_of_entries.to(device)
         measured = observations.mask[train, : steps + 1].flatten(2).any(dim=2).any(dim=0)
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
         self.mask = observations.mask[train][:, self.times].to(device)
         self._readings: dict[int, tuple[Operator, list[int]]] = {}
+        self._sigma_of_entries = observations.sigma_at(train, self.times).to(device)
+
+    def rescale(self, scale: float) -> None:
+        """Take another `scale`."""
+        self.scale = scale
 
     def read(self, steps: int) -> list[int]:
         """The times of the data up to a horizon."""
@@ -88,5 +95,11 @@ class MeasuredResiduals:
             states = torch.cat([starts[:, None], states], dim=1)
         targets, mask = self.up_to(steps)
         read = operator(states)
-        residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self._sigma_of_entries
-        return residuals[:, mask]
+        residuals = (read.reshape(copies, -1, *read.shape[1:]) - targets) / self.sigma_up_to(steps)
+        return residuals[:, mask] if self.scale == 1 else residuals[:, mask] / self.scale
+
+    def sigma_up_to(self, steps: int) -> Tensor:
+        """σ of the entries up to a horizon, `[S, R, C, K…]`; `[C, 1…]` where it is that of the channels."""
+        if self.observations.sigma_of_values is None:
+            return self._sigma_of_entries
+        return self._sigma_of_entries[:, : len(self.read(steps))]

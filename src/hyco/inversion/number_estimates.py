@@ -11,11 +11,8 @@ from torch import Tensor
 
 from hyco.inversion.assessment import Assessment
 from hyco.inversion.estimate import NumberEstimate
-from hyco.inversion.identifiability import INTERVAL
 from hyco.parameters import ParameterSpace
 
-# Half the width of a 95 % interval, in standard deviations.
-CONFIDENCE = INTERVAL / 2
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
 # Standard deviation, in coordinates, of a number without bounds of which the data say nothing.
@@ -28,7 +25,8 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
     A number is identifiable if the data alone give a 95 % interval narrower than the prior knowledge (the bounds, or
     the prior's interval), and the estimate does not sit on a bound. Where there is no information the standard
     deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
-    measurements alone put it, together: in a hybrid it is wider than ± 1.96 std.
+    measurements alone put it, together: in a hybrid it is wider than ± 1.96 std. Where the noise is not known that is
+    ± t std with Student's t; where no degrees of freedom tell it, there are neither standard deviations nor intervals.
 
     Args:
         theta: the parameters' coordinates, `[p]`.
@@ -41,9 +39,10 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
         if label not in numbers:
             continue
         value = float(numbers[label])
-        if assessment is None:
+        if assessment is None or not assessment.uncertainty.noise_told:
             estimates[label] = NumberEstimate(value)
             continue
+        half = assessment.uncertainty.quantile
         pull = float(assessment.pull[rows[i]])
         spread = min(float(assessment.uncertainty.std[rows[i]]), UNKNOWN)
         moved = theta.clone().requires_grad_(True)
@@ -52,8 +51,8 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
         # The interval reaches to where the measurements alone put the estimate, and as far beyond.
         alone = position - pull * spread
         ends = [
-            max(lower, min(position, alone) - CONFIDENCE * spread),
-            min(upper, max(position, alone) + CONFIDENCE * spread),
+            max(lower, min(position, alone) - half * spread),
+            min(upper, max(position, alone) + half * spread),
         ]
         std = spread * slope
         if (limits := bounds[label]) is not None:

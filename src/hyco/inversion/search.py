@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.loss import Huber, robust_std
 from hyco.inversion.objective import LeastSquaresObjective
 from hyco.inversion.optimisers.registry import build
 from hyco.inversion.optimisers.result import OptimisationResult, Status
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # A shorter horizon only has to bring the parameters near: it ends with an iteration that gains less than this part.
 _STAGE_TOLERANCE = 0.1
+# Searches with a new scale of the residuals, and by how much two scales may differ to be the same.
+_MOST_SCALES, _SAME_SCALE = 8, 0.01
 
 
 class Search:
@@ -51,6 +54,8 @@ class Search:
         informative = [h for h in self.config.horizons if h < steps and max(data.read(h), default=0) > 0]
         earlier = informative if first else []
         guesses = self._guesses(guess) if first else guess[None]
+        if first and isinstance(problem.loss, Huber) and not data.known_noise:
+            self._rescaled(guess)  # too large, as the guess is wrong: that is the loss of squares, nearly
         before: list[OptimisationResult] = []
         undecided = problem.forward.space.undecided
         if undecided and earlier:
@@ -65,6 +70,8 @@ class Search:
         if undecided:
             guesses = self._choose_weight(undecided, guesses, problem.steps)[None]
         result = self._minimise(guesses, problem.steps, self.synthetic)
+        if isinstance(problem.loss, Huber) and not data.known_noise:
+            result = self._with_scale(result, guess)
         if not before:
             return result
         return replace(
@@ -73,6 +80,37 @@ class Search:
             evaluations=sum(stage.evaluations for stage in [*before, result]),
             ends=before[0].ends,  # of the searches from all guesses, before the best went on
         )
+
+    def _with_scale(self, result: OptimisationResult, guess: Tensor) -> OptimisationResult:
+        """Search on, with residuals in units of their own scale, until that is as large as it was taken to be."""
+        data = self.problem.data
+        for _ in range(_MOST_SCALES):
+            if result.status is Status.DIVERGED or not self._rescaled(torch.from_numpy(result.x)):
+                break
+            last = self._minimise(torch.from_numpy(result.x.copy())[None], self.problem.steps, self.synthetic)
+            history, evaluations = [*result.history, *last.history], result.evaluations + last.evaluations
+            result = replace(last, history=history, evaluations=evaluations, ends=[])
+        # What the search has gained is in units of the last scale.
+        with torch.no_grad():
+            first = self.problem.objective(
+                guess[None].to(self.problem.device), self.problem.steps, self.alpha, self.synthetic
+            )
+        log.info("Scale of the residuals by their median: %.4g of the values' standard deviation.", 1e-3 * data.scale)
+        return replace(result, initial_value=float(first.square().sum()))
+
+    @torch.no_grad()
+    def _rescaled(self, z: Tensor) -> bool:
+        """Take the scale of the residuals at `[q]`; whether it is another one."""
+        data, problem = self.problem.data, self.problem
+        residuals = problem.real(z[None].to(problem.device))[0]
+        noisy = data.noisy(problem.steps)
+        factor = robust_std(residuals if noisy is None else residuals[noisy], problem.parameter_count)
+        # Noise below a thousandth of the values' spread is none: the scale then is as it is without.
+        scale = max(data.scale * factor, 1.0)
+        changed = abs(scale - data.scale) > _SAME_SCALE * data.scale
+        if changed:
+            data.rescale(scale)
+        return changed
 
     def _guesses(self, guess: Tensor) -> Tensor:
         """The first guess, and further ones that fill the bounds evenly (a Sobol sequence), `[K, q]`."""
@@ -106,7 +144,7 @@ class Search:
             result = self._minimise(several, steps, None, limit=max(self.limit, 50))
             best = torch.from_numpy(result.x.copy()) if result.status is not Status.DIVERGED else several[0]
             with torch.no_grad():
-                misfit = float(problem.real(best[None].to(problem.device), steps)[:, noisy].square().mean())
+                misfit = float(problem.fit(best[None].to(problem.device), steps)[:, noisy].square().mean())
                 penalty = float(problem.forward.space.penalty(best[: problem.parameter_count], names))
             return Fit(weight, best, misfit, penalty)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor
 
 # Singular values below this part of the largest are no information: the error of difference quotients is as large.
 ROUNDING = 1e-8
+# The width of a 95 % interval of a Gaussian, in standard deviations.
+INTERVAL = 3.92
+# Residuals with less than half a degree of freedom say nothing of the noise: that little is left by a prior alone.
+LEAST_FREEDOM = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,16 +28,39 @@ class Uncertainty:
         reduced_chi_square: sum of the squared whitened residuals that have noise over their degrees of freedom: their
             number less the parameters, of which one that a prior holds counts in part. About 1 where the model and the
             noise level are right.
+        freedom: degrees of freedom of the residuals that the noise was estimated from; infinite where it was known.
+            Unknowns that a prior or regularisation holds count in part: N - trace H with the hat matrix H.
+
+    Source of the intervals: Student, Biometrika 6 (1908) 1, doi:10.1093/biomet/6.1.1; of the degrees of freedom with a
+    prior: T. Hastie, R. Tibshirani, J. Friedman, The Elements of Statistical Learning (2009), section 7.6.
     """
 
     information: Tensor
     covariance: Tensor
     reduced_chi_square: float
+    freedom: float = math.inf
 
     @property
     def std(self) -> Tensor:
         """Standard deviation of each coordinate, `[p]`."""
         return self.covariance.diagonal().sqrt()
+
+    @property
+    def noise_told(self) -> bool:
+        """Whether the noise is known, or the residuals tell it: else there are no standard deviations."""
+        return self.freedom >= LEAST_FREEDOM
+
+    @property
+    def quantile(self) -> float:
+        """Half the width of a 95 % interval in standard deviations: Student's t where the noise was estimated."""
+        return quantile(self.freedom)
+
+
+def quantile(freedom: float) -> float:
+    """Half the width of a 95 % interval in standard deviations, with degrees of freedom; infinite without any."""
+    if math.isinf(freedom):
+        return INTERVAL / 2
+    return float(student.ppf(0.975, freedom)) if freedom >= LEAST_FREEDOM else math.inf
 
 
 def laplace(
@@ -48,7 +77,8 @@ def laplace(
         jacobian: of the whitened residuals (residual/σ), `[N, p]`.
         residual: the whitened residuals at the estimate, `[N]`.
         prior: Jacobian of the prior's residuals, `[M, p]`: they are further observations.
-        known_noise: False scales the covariance with the reduced χ²: the residuals estimate the noise.
+        known_noise: False scales the covariance with the reduced χ²: the residuals estimate the noise. Where they have
+            no degrees of freedom, it is infinite.
         noisy: which residuals count in the reduced χ², a mask `[N]`; None: all. Those without noise, of a channel that
             is constant, say, are about zero, and would make it too small.
     """
@@ -60,7 +90,10 @@ def laplace(
     inverse, loose = _inverse_root(stacked)
     # The residuals are (1 - H) times the noise, H = J (JᵀJ + PᵀP)⁻¹ Jᵀ: on average they sum to n - trace H.
     own, slopes = (residual, jacobian) if noisy is None else (residual[noisy], jacobian[noisy])
-    chi_square = float(own @ own) / max(len(own) - float((slopes @ inverse).square().sum()), 1.0)
+    freedom = len(own) - float((slopes @ inverse).square().sum())
+    if not known_noise and freedom < LEAST_FREEDOM:
+        return Uncertainty(stacked.T @ stacked, torch.full_like(inverse, torch.inf), torch.inf, max(freedom, 0.0))
+    chi_square = float(own @ own) / (max(freedom, 1.0) if known_noise else freedom)
     if not known_noise:
         # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
         variance = max(chi_square, 1e-300) if prior is None else max(chi_square, 1.0)
@@ -68,7 +101,7 @@ def laplace(
         inverse, loose = _inverse_root(scaled if prior is None else torch.cat([scaled, prior]))
     covariance = inverse @ inverse.T
     covariance[loose, loose] = torch.inf
-    return Uncertainty(stacked.T @ stacked, covariance, chi_square)
+    return Uncertainty(stacked.T @ stacked, covariance, chi_square, math.inf if known_noise else freedom)
 
 
 def _inverse_root(jacobian: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,16 @@
-"""Standard deviations of the noise, one for each channel."""
+"""Standard deviations of the noise, one for each channel or one for each measurement."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyco.fields import Layout
+from hyco.measurements.assembly import Placed
+from hyco.measurements.columns import Numbers
 from hyco.measurements.config import ESTIMATE, MeasurementsConfig
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
@@ -15,40 +19,62 @@ from hyco.observations.checks import MeasurementError
 _ROUNDING = 1e-6
 
 
-def noise_std(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Tensor:
-    """σ of each channel `[C]`; 0 where the residuals have to tell it, and of a channel that was not measured.
+@dataclass(frozen=True)
+class Noise:
+    """What the section says of the noise.
+
+    Attributes:
+        std: σ of each channel `[C]`; 0 where the residuals have to tell it, and of a channel that was not measured.
+        of_rows: σ of each measurement `[n, C]`, NaN where nothing was measured; None where that of the channels is all.
+    """
+
+    std: Tensor
+    of_rows: Numbers | None = None
+
+    def entries(self, placed: Placed, whole: Tensor | None) -> Tensor | None:
+        """σ of each entry, as `Placed.entries` has the values; None where that of the channels is all.
+
+        Args:
+            placed: the measurements.
+            whole: states at t = 0 that were measured in every cell; see `Placed.entries`.
+        """
+        if self.of_rows is None:
+            return None
+        # σ stands where the values stand: in their place it goes the same way.
+        own = replace(placed, rows=replace(placed.rows, values=self.of_rows))
+        return own.entries(None if whole is None else own.whole_start()).values
+
+
+def noise_of(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Noise:
+    """The noise of some measurements.
 
     Raises:
-        MeasurementError: σ is not positive, missing, not the same for all measurements of a channel, or given for some
-            channels only.
+        MeasurementError: σ is not positive, missing, or given for some channels only.
     """
     unknown = [channel for channel in config.fields if config.stds.get(channel, ESTIMATE) == ESTIMATE]
     if unknown and len(unknown) < len(config.fields):
         raise MeasurementError(
             f"std: it is given for some channels but not for {', '.join(unknown)}: give it for all, or estimate all"
         )
-    stds = [_of_channel(rows, c, channel, config) for c, channel in enumerate(layout.channels)]
-    return torch.tensor(stds, dtype=torch.float64)
-
-
-def _of_channel(rows: Rows, c: int, channel: str, config: MeasurementsConfig) -> float:
-    std = config.stds.get(channel, ESTIMATE)
-    if channel not in config.fields or std == ESTIMATE:
-        return 0.0
-    if not isinstance(std, str):
-        return std
-    measured = np.flatnonzero(np.isfinite(rows.values[:, c]))
-    sigma = rows.sigma[measured, c]
-    wrong = np.flatnonzero(~(sigma > 0))
-    if len(wrong):
-        value = sigma[wrong[0]]
-        what = f"is {value:g}, it must be positive" if np.isfinite(value) else "is missing where there is a value"
-        raise MeasurementError(f"{std}, {rows.place(measured[wrong[0]])}: the standard deviation {what}")
-    if not len(sigma):
-        return 0.0
-    if np.ptp(sigma) > _ROUNDING * sigma.max():
-        raise MeasurementError(
-            f"{std}: the standard deviation differs from measurement to measurement ({sigma.min():g} to "
-            f"{sigma.max():g}), which cannot be used yet: give one number for {channel}, or std: estimate"
-        )
-    return float(sigma[0])
+    if unknown:
+        return Noise(torch.zeros(len(layout.channels), dtype=torch.float64))
+    measured = np.isfinite(rows.values)
+    sigma = np.where(measured, rows.sigma, np.nan)
+    std = torch.zeros(len(layout.channels), dtype=torch.float64)
+    differ = False
+    for c, channel in enumerate(layout.channels):
+        given = config.stds.get(channel)
+        if channel not in config.fields or not measured[:, c].any():
+            continue
+        if not isinstance(given, str):
+            sigma[measured[:, c], c] = given
+        own = sigma[measured[:, c], c]
+        wrong = np.flatnonzero(~(np.isfinite(own) & (own > 0)))
+        if len(wrong):
+            where = rows.place(int(np.flatnonzero(measured[:, c])[wrong[0]]))
+            what = "is missing where there is a value" if np.isnan(own[wrong[0]]) else f"is {own[wrong[0]]:g}"
+            allowed = "" if np.isnan(own[wrong[0]]) else ", it must be positive"
+            raise MeasurementError(f"{given}, {where}: the standard deviation {what}{allowed}")
+        differ |= bool(np.ptp(own) > _ROUNDING * own.max())
+        std[c] = float(own[0]) if np.ptp(own) <= _ROUNDING * own.max() else float(np.sqrt(np.mean(own**2)))
+    return Noise(std, sigma if differ else None)

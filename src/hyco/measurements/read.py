@@ -18,7 +18,7 @@ from hyco.fields import Layout
 from hyco.measurements.assembly import Placed, of_simulations
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.initial_states import from_formulas, guessed
-from hyco.measurements.noise import noise_std
+from hyco.measurements.noise import noise_of
 from hyco.measurements.places import cells_of, check_inside
 from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, check_sections
@@ -96,7 +96,7 @@ def _observations(
     _check_simulations(simulations, rows, config)
     rows = of_simulations(rows, simulations)
     check_inside(rows, config, layout)
-    sigma = noise_std(rows, config, layout)
+    noise = noise_of(rows, config, layout)
     warn_of_oddities(rows, config, layout)
     placed = _placed(rows, len(simulations), config, target)
     _check_training(placed, len(observation.train_sim), config, layout)
@@ -119,7 +119,7 @@ def _observations(
         values=entries.values,
         mask=entries.mask,
         initial_states=start.states,
-        noise_std=sigma,
+        noise_std=noise.std,
         train=train,
         val=val,
         test=test,
@@ -130,6 +130,7 @@ def _observations(
         test_initial_states=None if start.known == "exact" or not test else start.states[test],
         interpolation=observation.interpolation,
         offsets=entries.offsets,
+        sigma_of_values=noise.entries(placed, start.whole),
     )
     return measured if observation.holdout is None else hold_out(measured, observation.holdout, seed)
 
@@ -211,7 +212,10 @@ def _start(placed: Placed, config: MeasurementsConfig, target: Target, observati
             "not: say observed, with physical.initial_state"
         )
     _check_tests(placed, observation)
-    mean = torch.from_numpy(np.nanmean(placed.rows.values, axis=0))
+    values = placed.rows.values
+    mean = torch.zeros(len(layout.channels), dtype=torch.float64)  # of a channel that was never measured
+    for c in np.flatnonzero(np.isfinite(values).any(axis=0)):
+        mean[c] = float(np.nanmean(values[:, c]))
     states = guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)
     return _Start("observed", states)
 

@@ -77,12 +77,6 @@ def mistakes(config: MeasurementsConfig, target: Target, observation: Observatio
     for key, reason in _OF_SIMULATIONS.items():
         if key in observation.model_fields_set:
             yield f"observation.{key} is for simulations: {reason}; leave it out"
-    hidden = [channel for channel in channels if channel not in config.fields]
-    if hidden and config.initial is None and not target.static:
-        yield (
-            f"fields: {', '.join(hidden)} is not measured; a channel that is never measured can be used only where "
-            "the state at t = 0 is known (initial)"
-        )
     if "initial_state" in observation.model_fields_set and not target.static:
         exact = observation.initial_state == "exact"
         if exact and config.initial is None:

@@ -28,8 +28,9 @@ from hyco.observations.checks import (
 )
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
+from hyco.observations.noise import as_sigma, channel_sigma, root_mean_square
 from hyco.observations.operators import GridOperator, Operator, PointOperator
-from hyco.observations.statistics import mean_and_std
+from hyco.observations.statistics import mean_and_std, nothing_known
 from hyco.observations.time_interpolation import BetweenOperator
 from hyco.runtime.storage import Bundle
 
@@ -51,7 +52,8 @@ class Observations:
             is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
             and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
             are `values[:, 0]`, too.
-        noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data.
+        noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data. Where each measurement has
+            its own (`sigma_of_values`) it is their root mean square, whatever was given.
         train, val, test: positions of the training, validation and test simulations in the first axis. Of simulations
             that were made, tests are not among them: of measurements they are, to judge models by.
         window_states: true states for `window_start: truth`, else None.
@@ -64,6 +66,8 @@ class Observations:
             there are none. `mask` does not have them.
         offsets: when the points were measured, in steps after the time of their state, `[S, T+1, P]`: entries of state
             n are of times in ((n-1)·dt, n·dt], offsets in (-1, 0], those at t = 0 are 0. None: all are 0.
+        sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
+            its channel.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -88,6 +92,7 @@ class Observations:
     test: list[int] = field(default_factory=list)
     heldout: Tensor | None = None
     offsets: Tensor | None = None
+    sigma_of_values: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -104,6 +109,9 @@ class Observations:
         self.values = torch.where(measured, self.values, 0.0)
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
+        if self.sigma_of_values is not None:
+            self.sigma_of_values = as_sigma(self.sigma_of_values, measured)
+            self.noise_std = root_mean_square(self.sigma_of_values, self.mask, self.noise_std)
         simulations, times = self.values.shape[:2]
         self.train, self.val, self.test = as_simulations(self.train, self.val, self.test, simulations)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
@@ -167,10 +175,11 @@ class Observations:
         """σ per channel, `[C, 1, …]`: the standard deviation of the noise; noise-free, a thousandth of the data's."""
         return self._sigma().reshape(-1, *[1] * self.layout.grid.dimensions)
 
-    @property
-    def sigma_of_entries(self) -> Tensor:
-        """The same for entries, `[C, 1…]`, to be broadcast to `[S, T, C, K…]`."""
-        return self._sigma().reshape(self._per_channel)
+    def sigma_at(self, simulations: Sequence[int], times: slice | Sequence[int]) -> Tensor:
+        """σ of entries of some simulations and states, `[S, T, C, K…]`; where it is that of the channels, `[C, 1…]`."""
+        if self.sigma_of_values is None:
+            return self._sigma().reshape(self._per_channel)
+        return self.sigma_of_values[list(simulations)][:, times]
 
     def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
         """H for some simulations, at the states from `first` to `last`, both among them.
@@ -196,7 +205,7 @@ class Observations:
         return self.train, self.heldout[self.train]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation `[C]` of what was observed of the training simulations; 1 for a constant channel.
+        """Mean and standard deviation `[C]` of what was observed of the training simulations, see `mean_and_std`.
 
         Raises:
             ValueError: nothing was observed.
@@ -268,7 +277,7 @@ class Observations:
 
     def _sigma(self) -> Tensor:
         _mean, std = self.statistics()
-        return torch.where(self.noise_std > 0, self.noise_std, NOISE_FREE_SIGMA * std)
+        return channel_sigma(self.noise_std, std, NOISE_FREE_SIGMA, nothing_known(self._measured()))
 
     def _measured(self) -> list[tuple[Tensor, Tensor]]:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
@@ -280,4 +289,4 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
-_OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout", "offsets")
+_OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout", "offsets", "sigma_of_values")

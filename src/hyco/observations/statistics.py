@@ -14,22 +14,32 @@ ROUNDING = 1e-12
 def mean_and_std(groups: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation `[C]` of values `[S, T, C, …]` where their masks are true; 1 for a constant channel.
 
+    A channel with less than two values, as one that was never measured, has the mean of what there is, or 0, and the
+    largest standard deviation of the others.
+
     Args:
         groups: values and masks, over which both are taken together.
 
     Raises:
-        ValueError: a channel has less than two values.
+        ValueError: no channel has two values.
     """
     count = _total(mask.sum(all_but_channels(mask)) for _, mask in groups)
-    if not bool((count > 1).all()):
+    several = count > 1
+    if not bool(several.any()):
         raise ValueError("observation.space and observation.time leave nothing observed in the training simulations")
-    mean = _total((values * mask).sum(all_but_channels(mask)) for values, mask in groups) / count
+    mean = _total((values * mask).sum(all_but_channels(mask)) for values, mask in groups) / count.clamp_min(1)
     squares = []
     for values, mask in groups:
         deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
         squares.append(deviation.square().sum(all_but_channels(mask)))
-    std = (_total(squares) / count).sqrt()
-    return mean, torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
+    std = (_total(squares) / count.clamp_min(1)).sqrt()
+    std = torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
+    return mean, torch.where(several, std, std[several].max())
+
+
+def nothing_known(groups: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Channels of which there is no value, `[C]`; see `mean_and_std`."""
+    return _total(mask.sum(all_but_channels(mask)) for _, mask in groups) == 0
 
 
 def all_but_channels(entries: Tensor) -> tuple[int, ...]:

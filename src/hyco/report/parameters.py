@@ -41,14 +41,15 @@ def _numbers(estimate: PhysicalEstimate, truth: Mapping[str, float], *, with_std
     """Entries of numbers.
 
     Args:
-        with_std: whether there are standard deviations; a physics-informed network has none.
+        with_std: whether error bars are worked out; a physics-informed network has none. Then a number has no
+            standard deviation only where nothing tells the noise.
     """
     entries = {}
     for name, number in estimate.numbers.items():
         true = truth.get(name)
         error = None if true is None else abs(number.value - true) / abs(true) if true else abs(number.value)
         entries[name] = {"true": true, **number.to_json(), "relative_error": error}
-        if number.std is None and with_std:
+        if number.std is None and with_std and estimate.noise_told:
             raise ValueError(
                 f"{name} has no standard deviation: the weight of a regularisation is chosen at the first update of "
                 "the physical model, and there was none; raise hybrid.epochs to at least warmup_epochs + "

@@ -124,11 +124,14 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
+    for key in ("degrees_of_freedom", "initial_state_prior", "outliers"):
+        if (value := getattr(estimate, key)) is not None:
+            entry[key] = value
     if estimate.alternative_minima:
         entry["alternative_minima"] = estimate.alternative_minima
     if estimate.identifiability is not None:
         entry["undetermined"] = estimate.identifiability["undetermined"]
-    warn_of_estimate(method, estimate, entry["parameters"])
+    warn_of_estimate(method, estimate, entry["parameters"], measured=equation is None)
     return entry
 
 

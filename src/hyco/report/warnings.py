@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hyco.inversion.assessor import NO_FREEDOM
 from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.loss import OUTLIER
 
 log = logging.getLogger(__name__)
 
@@ -14,13 +16,18 @@ log = logging.getLogger(__name__)
 MISFIT = 1.5
 # A pull above this many standard deviations is more than the error bar says.
 PULL = 1.0
+# More outliers than this are not Gaussian noise, which has 0.27 % of them.
+OUTLIERS = 0.01
 
 
-def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]]) -> None:
+def warn_of_estimate(
+    method: str, estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]], *, measured: bool = False
+) -> None:
     """Say where error bars are not to be trusted.
 
     Args:
         parameters: entries of the report.
+        measured: the data are not simulated: noise that nobody knows is there, and the residuals are taken for it.
     """
     if estimate.outcome is None:
         log.warning(
@@ -29,8 +36,19 @@ def warn_of_estimate(method: str, estimate: PhysicalEstimate, parameters: Mappin
             method,
         )
         return
+    if not estimate.noise_told:
+        log.warning(NO_FREEDOM, method)
+    if (estimate.outliers or 0.0) > OUTLIERS:
+        log.warning(
+            "%s: %.2g %% of the measurements are more than %g standard deviations from the prediction (outliers). "
+            "physical.loss keeps them from pulling the estimate; look at them, or at the equation where they gather.",
+            method,
+            100 * (estimate.outliers or 0.0),
+            OUTLIER,
+        )
     chi_square = estimate.reduced_chi_square
-    if chi_square is not None and chi_square > MISFIT:
+    noise_estimated = measured and estimate.degrees_of_freedom is not None
+    if chi_square is not None and chi_square > MISFIT and not noise_estimated:
         log.warning(
             "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
             "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "

@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.coordinate_model import CoordinateModel, cell_centres
 from hyco.observations import Observations
+from hyco.observations.weights import root_weights
 from hyco.training.batches import PointBatches
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples
@@ -29,11 +30,14 @@ class Measured:
         inputs: of the network, `[N, d]`.
         values: normalised, `[N, C]` float32.
         mask: which of them were measured, `[N, C]`.
+        root_weights: what errors are multiplied with, `[N, C]`, see `hyco.observations.weights`; None: all weigh alike.
+            A start that is known exactly weighs as much as a measurement does in the mean.
     """
 
     inputs: Tensor
     values: Tensor
     mask: Tensor
+    root_weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -47,19 +51,34 @@ class Measured:
         a static problem has none.
         """
         columns = zip(*_parts(observations), strict=True)
-        positions, steps, values, mask = (torch.cat(column) for column in columns)
+        positions, steps, values, mask, weights = (torch.cat(column) for column in columns)
         used = mask.any(dim=1) & ((steps > 0) | (not model.static))
         normalised = ((values[used] - model.mean.cpu()) / model.std.cpu()).float()
         inputs = model.with_time(model.space_inputs(positions[used]), steps[used])
-        return cls(*(t.to(model.device) for t in (inputs, normalised, mask[used])))
+        inputs, normalised, mask, weights = (
+            t.to(model.device) for t in (inputs, normalised, mask[used], weights[used])
+        )
+        known = observations.sigma_of_values is not None
+        return cls(inputs, normalised, mask, weights.float() if known else None)
+
+    def mean_square(self, prediction: Tensor, which: Tensor) -> Tensor:
+        """Mean of the squared errors of normalised predictions `[n, C]` at some points, by number `[n]`."""
+        error = prediction - self.values[which]
+        return mean_square(error if self.root_weights is None else error * self.root_weights[which], self.mask[which])
 
 
-def _parts(observations: Observations) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Places `[N, d]`, steps since t = 0 `[N]`, values and mask `[N, C]` of all entries of the training simulations."""
+def _parts(observations: Observations) -> Iterator[tuple[Tensor, ...]]:
+    """Places `[N, d]`, steps since t = 0 `[N]`, values, mask and weights `[N, C]` of what was measured."""
+    weights = root_weights(observations)
+    weights = torch.ones_like(observations.values) if weights is None else weights
     train, layout = observations.train, observations.layout
     centres = cell_centres(layout)
     if observations.on_grid:
-        yield _entries(*observations.training_states(), centres.expand(len(train), observations.steps + 1, -1, -1))
+        values, mask = observations.training_states()
+        own = weights[train].clone()
+        if observations.initial_known:
+            own[:, 0] = 1.0
+        yield _entries(values, mask, own, centres.expand(len(train), observations.steps + 1, -1, -1))
         return
     assert observations.positions is not None
     first = 0
@@ -67,23 +86,26 @@ def _parts(observations: Observations) -> Iterator[tuple[Tensor, Tensor, Tensor,
         # The whole state at t = 0 is known, exactly or with noise.
         initial = observations.initial_states[train, None]
         everywhere = torch.ones_like(initial, dtype=torch.bool)
-        yield _entries(initial, everywhere, centres.expand(len(train), 1, -1, -1))
+        own = torch.ones_like(initial)
+        if not observations.initial_known:
+            own = weights[train, :1, :, : layout.grid.cells].reshape(initial.shape)
+        yield _entries(initial, everywhere, own, centres.expand(len(train), 1, -1, -1))
         first = 1
     places = observations.positions[train, first:]
     points = places.shape[2]
-    values, mask = (t[train, first:, :, :points] for t in (observations.values, observations.mask))
-    positions, steps, values, mask = _entries(values, mask, places)
+    values, mask, own = (t[train, first:, :, :points] for t in (observations.values, observations.mask, weights))
+    positions, steps, values, mask, own = _entries(values, mask, own, places)
     if observations.offsets is not None:
         steps = steps + observations.offsets[train, first:].flatten()
-    yield positions, steps + first, values, mask
+    yield positions, steps + first, values, mask, own
 
 
-def _entries(values: Tensor, mask: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _entries(values: Tensor, mask: Tensor, weights: Tensor, places: Tensor) -> tuple[Tensor, ...]:
     """Entries `[S, T, C, K…]` and places `[S, T, K, d]` as lists."""
-    values, mask = (t.flatten(3).transpose(2, 3).flatten(0, 2) for t in (values, mask))
+    values, mask, weights = (t.flatten(3).transpose(2, 3).flatten(0, 2) for t in (values, mask, weights))
     simulations, times, count = places.shape[:3]
     steps = torch.arange(times)[None, :, None].expand(simulations, times, count).flatten()
-    return places.flatten(0, 2), steps, values, mask
+    return places.flatten(0, 2), steps, values, mask, weights
 
 
 class CoordinateTrainer(NetworkTrainer):
@@ -146,7 +168,7 @@ class CoordinateTrainer(NetworkTrainer):
         if alpha > 0 or samples.physical is None:
             which = self.batches.measured()
             prediction = self.model.at(self.measured.inputs[which])
-            real = mean_square(prediction - self.measured.values[which], self.measured.mask[which])
+            real = self.measured.mean_square(prediction, which)
         if samples.physical is not None:
             window, time, cell = self.batches.ghosts()
             inputs = self.model.with_time(self.model.space[cell], time + 1)

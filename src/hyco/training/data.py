@@ -10,6 +10,7 @@ from torch import Tensor
 from hyco.losses import mean_square
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations, Operator
+from hyco.observations.weights import root_weights
 from hyco.training.windows import Windows
 
 
@@ -38,6 +39,7 @@ class WindowData:
         values: normalised float32 on the network's device, once: a batch of windows is an index into them;
             `[S, T+1, C, K…]`.
         mask: which of the values were measured, in the shape of them.
+        root_weights: what errors are multiplied with, in the shape of them; see `root_weights`; None: all weigh alike.
         operator: from normalised states to normalised values.
         observed: windows of which anything is measured, `[W]`: without predictions the others teach nothing.
         complete: windows of which everything is measured, `[W]`.
@@ -50,6 +52,7 @@ class WindowData:
     windows: Windows
     values: Tensor
     mask: Tensor
+    root_weights: Tensor | None
     operator: Operator
     observed: Tensor
     complete: Tensor
@@ -63,12 +66,14 @@ class WindowData:
         shape = (-1, *[1] * (values.ndim - 3))
         normalised = (values.to(device) - model.mean.reshape(shape)) / model.std.reshape(shape)
         operator = observations.operator(observations.train, 1, observations.steps)
+        weights = root_weights(observations)
         states = windows.targets(mask).flatten(2).any(dim=2)
         observed = states.any(dim=1)
         return cls(
             windows,
             normalised.float(),
             mask.to(device),
+            None if weights is None else weights[observations.train].to(device, torch.float32),
             operator.normalised(*observations.statistics()).to(device, torch.float32),
             observed=observed,
             complete=windows.targets(mask).flatten(1).all(dim=1),
@@ -82,6 +87,8 @@ class WindowData:
     def mean_square(self, prediction: Tensor, which: Tensor, starts: Tensor) -> Tensor:
         """Mean of (H(u) - y)² over what is measured in windows `[w]`.
 
+        Where each measurement has its own σ, the squares have weights ∝ 1/σ² of mean 1.
+
         Args:
             prediction: normalised, `[w, length, C, *space]`.
             which: the windows.
@@ -91,5 +98,7 @@ class WindowData:
         simulation, time = self.windows.indices(which)
         measured = self.operator.select(simulation, time[:, :length] - 1)(prediction, before=starts)
         error = measured - self.windows.targets(self.values, which)[:, :length]
+        if self.root_weights is not None:
+            error = error * self.windows.targets(self.root_weights, which)[:, :length]
         complete = bool(self.complete[which].all())
         return mean_square(error, None if complete else self.windows.targets(self.mask, which)[:, :length])

@@ -28,11 +28,16 @@ def _section_mistakes(c: Configuration, equation: Equation, config: PhysicalConf
         return
     yield from _learnable_mistakes(own, config)
     layout = equation.layout
-    if c.observation.initial_state == "observed" and config.initial_state is None:
-        text = "is needed where observation.initial_state is observed: {length_scale, amplitude} of the states"
-        yield ("initial_state",), text
-    if config.initial_state is not None and layout.shape != layout.grid.resolution:
+    prior = config.initial_state
+    centred = layout.shape == layout.grid.resolution
+    if prior is not None and not centred:
         text = f"a prior of initial states is for centred fields; {c.equation.name} has staggered ones: null"
+        yield ("initial_state",), text
+    if prior is None and not centred and c.observation.initial_state == "observed":
+        text = "where the state at t = 0 is observed it has a prior, which is for centred fields; "
+        yield ("initial_state",), f"{text}{c.equation.name} has staggered ones: say full or exact"
+    for channel in sorted(set() if prior is None else prior.channels - set(layout.channels)):
+        text = f"{channel!r} is no channel of {c.equation.name}; it has: {', '.join(layout.channels)}"
         yield ("initial_state",), text
 
 
