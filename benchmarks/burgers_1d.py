@@ -22,7 +22,7 @@ from hyco.config import parse
 from hyco.equations.registry import build_equation
 from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.hybrid.trainer import HybridTrainer
-from hyco.inversion.number_estimates import CONFIDENCE
+from hyco.inversion.uncertainty import INTERVAL
 from hyco.observations import observe
 from hyco.report import report
 from hyco.stepping.generation import generate
@@ -68,7 +68,7 @@ def summary(lines: list[dict]) -> str:
         row = [method, len(found), f"{statistics.median(errors):.4g}", f"{max(errors):.4g}"]
         estimates = [f["parameters"]["viscosity"] for f in found if "parameters" in f]
         if estimates:
-            covered = sum(abs(e["estimate"] - e["true"]) <= CONFIDENCE * e["std"] for e in estimates)
+            covered = sum(abs(e["estimate"] - e["true"]) <= INTERVAL / 2 * e["std"] for e in estimates)
             relative = [e["relative_error"] for e in estimates]
             row += [f"{covered} of {len(found)}", f"{statistics.median(relative):.2%}", f"{max(relative):.2%}"]
         else:

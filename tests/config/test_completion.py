@@ -17,8 +17,7 @@ def survey(*times, simulations=3):
 def measured(**changes):
     """The sections of an experiment that says as little as it may."""
     sections = {"equation": EQUATION, "measurements": {"file": "mine.csv"}, "generation": {}, "observation": {}}
-    sections |= {"synthetic": {"num_predict_steps": None}, "hybrid": {"num_predict_steps": None}}
-    sections |= {"physical": {"learnable_parameters": LEARNT, "num_predict_steps": None}}
+    sections |= {"synthetic": {}, "hybrid": {}, "physical": {"learnable_parameters": LEARNT}}
     return sections | changes
 
 
@@ -56,7 +55,7 @@ def test_a_file_of_one_trajectory_is_trained_on():
 )
 def test_rollouts_are_as_long_as_makes_sense(network, window):
     equation = EQUATION | {"dt": 0.1}
-    sections = measured(equation=equation, synthetic={"network": network, "num_predict_steps": None})
+    sections = measured(equation=equation, synthetic={"network": network})
     filled = complete(sections, survey(*(0.1 * np.arange(1, 9))))
     assert filled["physical"]["num_predict_steps"] == filled["hybrid"]["observed_steps"] == 8
     assert filled["synthetic"]["num_predict_steps"] == filled["hybrid"]["num_predict_steps"] == window
@@ -68,6 +67,14 @@ def test_given_numbers_of_simulations_stay():
     filled = complete(sections)
     assert all(filled[name] == {"num_predict_steps": 3} for name in ("synthetic", "physical", "hybrid"))
     assert filled["equation"]["dt"] == 0.1
+
+
+@pytest.mark.parametrize(("given", "steps"), [({}, 5), ({"num_predict_steps": None}, 9)], ids=["left out", "null"])
+def test_a_physical_model_of_simulations_is_fitted_to_five_steps_or_all(given, steps):
+    sections = {"generation": {"steps": 9}, "equation": EQUATION | {"dt": 0.1}}
+    filled = complete(sections | {"synthetic": {}, "physical": given, "hybrid": {}})
+    assert filled["physical"] == {"num_predict_steps": steps}
+    assert filled["synthetic"] == filled["hybrid"] == {"num_predict_steps": 5}
 
 
 def test_simulations_have_no_times_to_tell_the_step():

@@ -6,6 +6,7 @@ import torch
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import Observations
+from hyco.observations.changes import change_std
 from hyco.observations.statistics import mean_and_std
 
 WHERE = Layout(Grid(("x",), (0.0,), (1.0,), (8,)), (FieldSpec("u"), FieldSpec("v"), FieldSpec("w")))
@@ -35,7 +36,7 @@ def test_a_channel_that_was_never_measured_is_as_wide_as_the_widest_about_zero()
 
 def test_its_changes_are_as_large_as_its_states_and_those_of_the_others_their_own():
     seen = hidden_channel()
-    change = seen.change_std()
+    change = change_std(seen)
     for c in (0, 2):
         steps = seen.values[:, 1:, c] - seen.values[:, :-1, c]
         assert float(change[c]) == pytest.approx(float(steps.square().mean().sqrt()))

@@ -28,9 +28,10 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
 
     Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` follows the
     times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess,
-    `observation` all defaults. Of every experiment: a `num_predict_steps` that is null becomes the whole trajectory for
-    the physical model and for networks of coordinates, and at most five steps for networks that step states; where it
-    is null in the hybrid too, or the data are measured, `hybrid.observed_steps: null` is the whole trajectory.
+    `observation` all defaults. Of every experiment: a `num_predict_steps` that is null or left out becomes the whole
+    trajectory for networks of coordinates, and at most five steps for networks that step states. For the physical model
+    null is the whole trajectory; left out it is that where the data are measured, else five steps; so is
+    `hybrid.observed_steps: null` of measurements.
 
     Args:
         parameters: all sections. What is wrong in them is left as it is, for the validation to name.
@@ -78,29 +79,32 @@ def _first_guesses(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete_steps(filled: dict[str, Any], *, measured: bool) -> None:
-    """Put numbers for `num_predict_steps: null`."""
+    """Put numbers for `num_predict_steps` that is null or left out."""
     steps = _keys(filled.get("generation")).get("steps")
     if not isinstance(steps, int):
         return
-    window = steps if _predicts_all(filled.get("synthetic")) else min(WINDOW, steps)
-    hybrid = filled.get("hybrid")
+    window, hybrid = min(WINDOW, steps), filled.get("hybrid")
+    network = steps if _predicts_all(filled.get("synthetic")) else window
     if isinstance(hybrid, Mapping):
         section = dict(hybrid)
-        open_ended = measured or section.get("num_predict_steps", 0) is None
-        if section.get("observed_steps") is None and open_ended:
+        if section.get("observed_steps") is None and measured:
             section["observed_steps"] = steps
         own = _keys(section.get("synthetic")).get("network")
-        whole = _predicts_all({"network": own}) if own else _predicts_all(filled.get("synthetic"))
-        filled["hybrid"] = _with_steps(section, steps if whole else min(WINDOW, steps))
-    for name, default in (("synthetic", window), ("physical", steps)):
+        both = (steps if _predicts_all({"network": own}) else window) if own else network
+        filled["hybrid"] = _with_steps(section, both, both)
+    for name, null, left_out in (
+        ("synthetic", network, network),
+        ("physical", steps, steps if measured else window),
+    ):
         if isinstance(filled.get(name), Mapping):
-            filled[name] = _with_steps(filled[name], default)
+            filled[name] = _with_steps(filled[name], null, left_out)
 
 
-def _with_steps(section: Mapping[str, Any], default: int) -> dict[str, Any]:
-    """A section whose `num_predict_steps: null` is a number."""
-    is_open = "num_predict_steps" in section and section["num_predict_steps"] is None
-    return {**section, "num_predict_steps": default} if is_open else dict(section)
+def _with_steps(section: Mapping[str, Any], null: int, left_out: int) -> dict[str, Any]:
+    """A section with a number for `num_predict_steps`."""
+    if "num_predict_steps" not in section:
+        return {**section, "num_predict_steps": left_out}
+    return {**section, "num_predict_steps": null} if section["num_predict_steps"] is None else dict(section)
 
 
 def _predicts_all(section: Any) -> bool:
