@@ -45,6 +45,7 @@ def without_log():
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_log")
 def test_the_script_runs_as_written(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

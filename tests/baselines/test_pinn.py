@@ -144,6 +144,7 @@ def test_the_same_seed_gives_the_same_bits_and_parameters_stay_in_their_bounds(h
     assert 0.005 - 1e-12 <= one[1]["parameters"]["diffusivity"]["estimate"] <= 0.4 + 1e-12
 
 
+@pytest.mark.slow
 def test_a_static_problem_with_a_field_runs_and_its_field_is_told():
     equation, truth, observations = data(DARCY, 1, {})
     terms = {"name": "permeability", "kind": "field", "initial_guess": 0.5, "bounds": [0.1, 2.0]}

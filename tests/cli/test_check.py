@@ -59,6 +59,7 @@ def test_what_a_run_refuses_is_refused_in_the_same_words(params, message, sensed
     assert done.output.startswith(f"Error: {message}")
 
 
+@pytest.mark.slow
 def test_simulations_are_told_likewise(project, hyco):
     done = hyco("check", "--env", "heat")
     assert done.exit_code == 0, done.output

@@ -203,6 +203,7 @@ def test_what_cannot_be_is_refused_in_one_line(arguments, message, project, hyco
     assert sorted(p.name for p in (project / "conf").iterdir()) == ["base", "heat"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("plate", marks=pytest.mark.slow), "flow"])
 def test_what_is_written_is_valid_and_reads_the_file(name, new, made, hyco):
     if name == "plate":

@@ -189,6 +189,7 @@ def test_a_failed_training_is_recorded_with_its_reason_and_the_others_go_on():
     assert found["synthetic"]["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch):
     monkeypatch.setattr(runs, "run", lambda *_: pytest.fail("a training has begun"))
     equation, generation = PARAMETERS["equation"], GenerationConfig.model_validate(PARAMETERS["generation"])

@@ -72,6 +72,7 @@ def test_observations_and_rollouts_have_pictures_too(tmp_path, trajectories, dec
         assert shows_something(decode(dataset.preview())), kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["cells", pytest.param("anywhere", marks=pytest.mark.slow)])
 def test_measurements_at_points_have_a_picture_of_the_cells_they_lie_in(
     tmp_path, trajectories, decode, shows_something, at

@@ -61,6 +61,7 @@ def experiment(project):
     return run
 
 
+@pytest.mark.slow
 def test_one_file_of_configuration_gives_an_estimate_and_a_report(project, experiment):
     done = experiment("--pipelines", "physical")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -113,7 +114,11 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
     ("params", "message"),
     [
         ("measurements.file=data/01_raw/rot.csv", "rot.csv: there is no such file (did you mean rod.csv?)"),
-        ("measurements.fields.temperature=temp", "rod.csv: fields.temperature: there is no column 'temp'"),
+        pytest.param(
+            "measurements.fields.temperature=temp",
+            "rod.csv: fields.temperature: there is no column 'temp'",
+            marks=pytest.mark.slow,
+        ),
         pytest.param("observation.train_sim=[3]", "the file holds 1: 0 to 0", marks=pytest.mark.slow),
         pytest.param("equation.domain.x.size=0.5", "lie outside of x = 0 to 0.5", marks=pytest.mark.slow),
     ],

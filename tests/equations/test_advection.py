@@ -110,6 +110,7 @@ def test_a_flow_that_changes_direction_is_third_order(form):
     assert found == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", [1, pytest.param(-1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("boundary", [0.2, pytest.param("neumann", marks=pytest.mark.slow)])
 def test_what_flows_out_leaves_the_domain_to_third_order(direction, boundary):

@@ -131,6 +131,7 @@ def test_varying_velocity_and_diffusivity_are_second_order():
     assert math.log(ratio, 3) == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "boundary",
     [pytest.param("periodic", marks=pytest.mark.slow), {"x": {"lower": 0.0, "upper": "neumann"}, "y": 0.0}],

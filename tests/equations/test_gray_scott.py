@@ -130,6 +130,7 @@ def test_the_step_is_the_one_written_out_by_hand():
     assert torch.allclose(found, torch.stack([new_u, new_v], 1), rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", ["periodic", "neumann"])
 def test_without_feed_and_kill_the_sum_of_both_is_conserved(boundary):
     equation = reaction((24, 16), 10.0, 20, feed=0.0, kill=0.0, boundary=boundary)
@@ -215,6 +216,7 @@ def test_all_four_parameters_come_back_from_noisy_states_within_their_standard_d
     assert ((guess - true).abs() < 3 * std).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "resolution",
     [(20,), pytest.param((12, 10), marks=pytest.mark.slow), pytest.param((8, 6, 7), marks=pytest.mark.slow)],

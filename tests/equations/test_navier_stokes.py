@@ -55,6 +55,7 @@ def vortices(equation, time, viscosity, drag):
     return field(equation, f"{decay} * ({waves})")
 
 
+@pytest.mark.slow
 def test_decaying_vortices_in_a_mean_flow_are_exact_up_to_the_error_of_time():
     errors = []
     for steps in (6, 12, 24):

@@ -81,6 +81,7 @@ def test_its_diffusivity_is_recovered_within_the_error_bars(fisher, run_nodes):
     assert final["equation"] == "my_equation:FisherKPP"
 
 
+@pytest.mark.slow
 def test_a_hybrid_goes_on_from_its_checkpoint_and_its_models_are_read_back(fisher, run_nodes, tmp_path):
     assumed = {"name": "my_equation:FisherKPP", "max_diffusivity": 2.0}
     sections = fisher(hybrid={"alpha": "auto", "physical": {"equation": assumed}})

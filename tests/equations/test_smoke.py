@@ -96,6 +96,7 @@ def vortices(equation, time):
     )
 
 
+@pytest.mark.slow
 def test_decaying_vortices_and_smoke_converge_with_second_order_on_cells_that_are_not_square():
     errors = {"smoke": [], "velocity": []}
     for n in (32, 64):
@@ -118,6 +119,7 @@ def test_decaying_vortices_and_smoke_converge_with_second_order_on_cells_that_ar
     assert orders(errors["smoke"])[-1] == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "boundary", ["closed", pytest.param(OPEN_TOP, marks=pytest.mark.slow)], ids=["closed", "open top"]
 )
@@ -224,6 +226,7 @@ def test_smoke_that_leaves_through_an_open_side_is_gone_and_clean_air_follows():
     assert states[:, -1, 0].abs().max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "boundary",
     ["closed", pytest.param("periodic", marks=pytest.mark.slow), pytest.param(CHANNEL, marks=pytest.mark.slow)],
@@ -278,6 +281,7 @@ def test_the_traced_step_equals_the_plain_step_and_keeps_the_padding_zero(bounda
     assert torch.equal(to_tensor(to_fields(found, equation.layout), equation.layout), found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -303,6 +307,7 @@ def test_the_gradient_passes_the_taylor_test(name):
     assert ((orders(remainders) > 1.95) & (orders(remainders) < 2.05)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "boundary",
     [pytest.param("closed", marks=pytest.mark.slow), OPEN_TOP, pytest.param("periodic", marks=pytest.mark.slow)],

@@ -12,6 +12,7 @@ from hyco.training.final import final_synthetic_model
 NO_DIFFUSION = {"parameters": {"diffusivity": 0.0}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resolution", [None, pytest.param({"x": 16}, marks=pytest.mark.slow)])
 def test_the_gradient_through_the_corrected_rollout_passes_a_taylor_test(make_corrections, resolution):
     trainer = make_corrections(NO_DIFFUSION, resolution).hybrid()

@@ -305,6 +305,7 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_in_words(problem, missing
         next(problem.hybrid(epochs=1).train(checkpoint, resume=True))
 
 
+@pytest.mark.slow
 def test_a_robust_loss_of_the_physical_model_goes_through_a_hybrid(make_problem):
     problem = make_problem()
     seen = problem.observations

@@ -43,6 +43,7 @@ def config(learnable, **changes):
     )
 
 
+@pytest.mark.slow
 def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     """The report builds the model from what is in its file: its rollout is that of the training."""
     equation, data, seen = observations(HEAT)
@@ -91,6 +92,7 @@ def test_the_batched_jacobian_of_coarse_physics_is_that_of_reverse_mode():
     assert torch.allclose(slopes, reverse, rtol=0, atol=1e-5 * float(reverse.abs().max()))
 
 
+@pytest.mark.slow
 def test_wrong_physics_is_told_by_its_residuals():
     drag = {
         "name": "navier_stokes",

@@ -80,6 +80,7 @@ def test_a_speed_that_is_worked_out_from_whole_states_is_seen_too():
     require_range(equation, observations)
 
 
+@pytest.mark.slow
 def test_a_search_that_fails_for_a_speed_names_it_and_the_key():
     equation, states, observations = observed(BURGERS)
     learn = [{"name": "viscosity", "initial_guess": 0.01, "bounds": [0.005, 1.0]}]

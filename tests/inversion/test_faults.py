@@ -44,6 +44,7 @@ def inject(physics, fault, when):
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_nan_at_a_random_step_is_a_step_back(problem, method, seed):

@@ -113,6 +113,7 @@ def test_the_diffusivity_is_right_on_a_plate(boundary, formula, initial):
     check(DIFFUSIVITY, 0.08, section, formula, {"initial_state": initial} | space)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("boundary", "formula"),
     [
@@ -127,6 +128,7 @@ def test_a_flow_may_carry_anything_out_of_the_domain(boundary, formula):
     check(SPEED, 0.7, FLOW | {"domain": LINE, "boundary": {"x": boundary}}, formula)
 
 
+@pytest.mark.slow
 def test_the_initial_state_is_one_of_the_data_whatever_the_physical_model_assumes():
     """Diffusion so weak that it changes nothing would hold a state at the wall where the flow leaves."""
     section = FLOW | {"domain": LINE, "boundary": {"x": 0.0}}

@@ -73,6 +73,7 @@ LINEAR = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "equation"),
     [
@@ -197,6 +198,7 @@ def without_channel(physics, channel):
     )
 
 
+@pytest.mark.slow
 def test_a_constant_channel_changes_no_error_bar():
     both = trainer([VISCOSITY], PLANE, start=ALONG_X)
     both.update()
@@ -215,6 +217,7 @@ def test_a_constant_channel_changes_no_error_bar():
     assert not residual_summary(both.problem, both.model.coordinates)["space"][1].any()
 
 
+@pytest.mark.slow
 def test_a_constant_channel_changes_no_error_variance():
     both = trainer([VISCOSITY], PLANE, start=ALONG_X)
     both.place(both.model.coordinates * 0.9)
@@ -378,6 +381,7 @@ def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum
     assert float(pulled.model.assessment.pull[0]) == pytest.approx(distance, rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", [None, {"length_scale": 0.8, "amplitude": 1.0}])
 def test_error_bars_without_a_matrix_of_all_initial_states_are_the_same(prior, monkeypatch):
     physics = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"}, initial_state=prior)
@@ -410,6 +414,7 @@ FLOW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "regularisation",
     [{"kind": "tikhonov", "weight": 1.0}, pytest.param({"kind": "h1", "weight": 0.1}, marks=pytest.mark.slow)],

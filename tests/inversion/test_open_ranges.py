@@ -46,6 +46,7 @@ def fitted():
     return hyco.fit(equation, observed(equation), LEARN, method="Levenberg-Marquardt")
 
 
+@pytest.mark.slow
 def test_an_exact_solution_is_fitted_whatever_its_speed(fitted):
     assert float(np.abs(exact()).max()) == pytest.approx(3.97, abs=0.01)
     viscosity = fitted.estimate["viscosity"]
@@ -63,6 +64,7 @@ def test_the_numbers_are_those_of_the_range_given_as_a_number_to_the_bit(fitted)
     assert np.array_equal(fitted.rollout(starts, 5), expected.rollout(starts, 5))
 
 
+@pytest.mark.slow
 def test_a_file_keeps_the_range(fitted, tmp_path):
     fitted.save(tmp_path)
     again = hyco.load(tmp_path)

@@ -45,6 +45,7 @@ def distance(physics):
     return float((physics.model.space.to_values(physics.model.theta)["diffusivity"] - truth).norm())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"method": "L-BFGS-B"}, {"horizons": [2]}], ids=["lbfgs", "horizons"])
 def test_a_small_field_is_found_with_a_weight_that_is_chosen_on_the_way(changes):
     physics = trainer(**changes)

@@ -47,6 +47,7 @@ def test_an_error_in_a_late_part_has_its_row(row, column, text, message, tools, 
     assert message in refusal("\n".join(lines) + "\n")
 
 
+@pytest.mark.slow
 def test_parts_make_no_difference(tools, run, tmp_path, equation, read, monkeypatch):
     frame = pd.concat([tools.table(*run).assign(run=label) for label in ("2", "10", "b")])
     section, observation = {"simulation": "run"}, {"train_sim": [0, 1], "val_sim": [2]}

@@ -69,6 +69,7 @@ def states_of(layout, count):
     return (mean + std * normal) * layout.valid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layout", "name"),
     [

@@ -372,6 +372,10 @@ def test_a_test_simulation_begins_with_a_whole_state_that_is_there():
     trajectories.tensors["trajectories"][2, 0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match=r"give `test_initial_states`"):
         roll_out_test_simulations(trajectories, seen, observation=PARAMETERS["observation"], **sections)
+    # Told before anything is trained, too.
+    data["cached_trajectories"] = MemoryDataset(trajectories, copy_mode="assign")
+    with pytest.raises(ConfigurationError, match=r"own trajectories: .*give `test_initial_states`"):
+        SequentialRunner().run(register_pipelines()["generation"], data)
     observation = PARAMETERS["observation"] | {"test_sim": [3]}
     with pytest.raises(ValueError, match="names simulation 3; there are 3, from 0 on"):
         roll_out_test_simulations(trajectories, seen, observation=observation, **sections)

@@ -83,6 +83,7 @@ def test_from_the_end_of_the_data_all_that_was_trained_predicts(tmp_path, experi
     assert len(catalog.get("predicted_states").preview()["data"]) == 3
 
 
+@pytest.mark.slow
 def test_from_states_of_a_file_the_predictions_are_rollouts(tmp_path, experiment):
     *_, physics, network = experiment
     x, y = (np.arange(12) + 0.5) / 12, (np.arange(8) + 0.5) / 4

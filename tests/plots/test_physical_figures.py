@@ -182,6 +182,7 @@ def test_the_map_holds_every_direction_of_few_coordinates_and_the_ends_of_many()
     assert [int(column.argmax()) for column in many.T] == [0, 1, 16, 17, 18, 19]
 
 
+@pytest.mark.slow
 def test_of_very_many_coordinates_the_undetermined_directions_are_in_words() -> None:
     figure = identifiability({"physical": report(256)})
     assert "physics alone, not determined:" in words(figure)

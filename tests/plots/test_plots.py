@@ -244,6 +244,7 @@ def test_errors_of_some_steps_stand_at_their_times() -> None:
     assert axis.lines[0].get_xdata() == pytest.approx([1.5, 4.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [pytest.param(LINE, marks=pytest.mark.slow), PLANE])
 def test_a_prediction_that_diverges_neither_breaks_nor_dominates_the_figure(grid: Grid) -> None:
     truth, predicted = rollouts(grid)
@@ -465,6 +466,7 @@ def test_a_long_rollout_is_shortened_to_sixty_frames() -> None:
     assert len(animate(truth, {}, LINE, dt=0.1)["frames"]) == 60
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite_can_be_animated() -> None:
     truth, predicted = rollouts(PLANE, steps=2, methods=5)
     predicted["physical"][1] = np.nan

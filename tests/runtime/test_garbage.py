@@ -47,6 +47,7 @@ def test_nothing_happens_where_the_module_is_there():
     assert gc.get_freeze_count() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [pytest.param("hyco.config", marks=pytest.mark.slow), "mlflow"])
 def test_the_modules_are_those_that_bring_the_large_packages(module):
     """Not imported by what comes before, and heavy: else nothing would be kept out, without a word."""

@@ -4,6 +4,8 @@ import ctypes
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import resource
 import numpy as np
@@ -29,6 +31,7 @@ def faults(environment):
     return bool(kept), pages
 
 
+@pytest.mark.slow
 def test_what_is_freed_is_taken_again_where_the_library_can_be_told():
     kept, pages = faults({})
     told, taken = faults({"MALLOC_TRIM_THRESHOLD_": "131072"})

@@ -418,6 +418,7 @@ def test_complex_numbers_stay_in_their_precision(factor):
     assert torch.allclose(graph(x, f), run(x, f), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_complex_numbers_are_no_gain_of_a_compilation():
     """They are left out of the operations that a compiler puts together; a step without any leaves out none."""
     flow, heat = (program_of(equation_of(name)) for name in ("navier_stokes", "heat"))

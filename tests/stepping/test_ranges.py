@@ -46,6 +46,7 @@ def test_the_speed_of_every_state_is_covered_by_the_range():
     assert speed <= own.config.max_speed <= 1.5 * speed
 
 
+@pytest.mark.slow
 def test_a_flow_that_speeds_up_from_rest_gets_sub_steps_for_it():
     # A uniform force -φ' = 1 where the potential is a hat's flank: from rest, u = t until the flank ends.
     section = {

@@ -69,6 +69,7 @@ def test_the_compiled_step_equals_the_plain_step_to_rounding():
     assert torch.allclose(found, Stepper(equation, "plain")(start, viscosity), rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cells", [8, pytest.param(12, marks=pytest.mark.slow)]
 )  # by remainders of indices, and by slices of a wider field
@@ -190,6 +191,7 @@ def test_the_gradient_passes_the_taylor_test(dimensions, execution):
     assert ((orders > 1.95) & (orders < 2.05)).all()
 
 
+@pytest.mark.slow
 def test_the_physical_rollout_is_a_dictionary_with_velocity_and_a_time_dimension():
     from hyco.fields import to_fields, to_tensor
 
@@ -229,6 +231,7 @@ def test_a_step_that_cannot_be_traced_falls_back_to_phiflow_and_says_so(caplog):
     assert "cannot be traced" in caplog.text
 
 
+@pytest.mark.slow
 def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(monkeypatch, caplog):
     assert not worth_compiling(operations=640, numbers=4 * 128, steps=500)
     assert worth_compiling(operations=31, numbers=2 * 64 * 64, steps=200_000)

@@ -16,6 +16,7 @@ def study():
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["heat", pytest.param("burgers", marks=pytest.mark.slow)])
 def test_twelve_intervals_cover_the_truth_as_often_as_95_percent_would(study, name):
     lines = study.run(name, range(12), None)

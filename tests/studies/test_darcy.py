@@ -46,6 +46,7 @@ def test_intervals_hold_most_true_numbers_and_with_noise_m0_is_named_as_undeterm
     assert all(any("m0" in words for words in line["undetermined"]) for line in lines[2:])
 
 
+@pytest.mark.slow
 def test_what_was_run_is_not_run_again_and_becomes_a_table(study, tmp_path):
     results = tmp_path / "lines.jsonl"
     first = study.run(range(1), [0.4], study.problem.NODES, 1, results)

@@ -45,6 +45,7 @@ def test_the_truth_changes_little_with_its_grid_and_step(study):
     assert np.linalg.norm(a - b) < 3e-3 * np.linalg.norm(a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", ["full", pytest.param("half", marks=pytest.mark.slow)])
 def test_one_draw_finds_the_diffusivity_on_18_cells(study, fits, region):
     bar = study.BARS[18, region]

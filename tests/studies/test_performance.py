@@ -27,6 +27,7 @@ def baselines():
     return baselines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True])
 def test_phiflow_has_the_burgers_step(baselines, jit):
     equation = baselines.CentralBurgers(12)

@@ -51,6 +51,7 @@ def test_the_final_network_predicts_as_the_training_did_when_it_validated_best(p
     assert not torch.equal(model.rollout(start, 5), trainer.rollout(start, 5))
 
 
+@pytest.mark.slow
 def test_the_final_network_of_a_hybrid_has_the_weights_of_the_epoch_in_which_it_validated_best(problem, monkeypatch):
     # Of the network and of the physical model, epoch by epoch; the smallest one_step is in another epoch.
     errors = iter([(3.0, 1.0), (9.0, 9.0), (1.0, 3.0), (8.0, 8.0), (2.0, 0.5), (7.0, 7.0)])

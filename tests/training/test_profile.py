@@ -33,6 +33,7 @@ def test_results_are_the_same_to_the_bit_and_nothing_is_recorded_unless_asked(pr
     assert updates["SlowConv2DBackward0"][0] > 0
 
 
+@pytest.mark.slow
 def test_each_model_alone_is_recorded_too(problem):
     arguments = {"configuration": {"seed": 0}, "device": torch.device("cpu"), "profile": True}
     *_, (synthetic, _) = train_synthetic(problem.observations, problem.synthetic(epochs=1), 0, **arguments)

@@ -208,6 +208,7 @@ def test_a_hybrid_learns_from_times_between_states_and_resumes_to_the_bit(proble
     assert whole[-1][1]["metrics"]["estimate.viscosity"] == pytest.approx(0.1, abs=0.2), "the guess is 0.5"
 
 
+@pytest.mark.slow
 def test_a_killed_inversion_with_unknown_starts_resumes_to_the_bit(problem, assert_resumable):
     seen, _ = measured(problem.trajectories.tensors["trajectories"], problem.equation, "observed")
     config = problem.physical(

@@ -100,6 +100,7 @@ def test_the_heat_equation_with_it_has_its_exact_solution_to_second_order(name, 
     assert math.log2(error(20) / error(40)) == pytest.approx(2, abs=0.15)
 
 
+@pytest.mark.slow
 def test_advection_carries_in_what_keeps_its_condition_to_second_order():
     """u = 3/2 + 3/10 exp(2(x - vt)) keeps 2u - u' = 3 at x = 0, where the flow enters; it leaves at x = 1."""
 

@@ -39,10 +39,10 @@ def read_measurements(
             `estimate`, the default), `simulation` (what tells trajectories apart; default None: there is
             one), `scale` (factors to the units of the equation), `start` (time of t = 0; default: the earliest) and
             `initial` (formulas of the position, where the state at t = 0 is known).
-        observation: the section `observation`: `train_sim`, `val_sim` and `test_sim` (indices of trajectories, in the
-            order of their labels; a single one is `train_sim: [0]`), `holdout` (`{"fraction": 0.2, "by": "points"}`: what
-            is kept back of the training trajectories to judge models by), `interpolation` (linear or cubic, between cells)
-            and `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
+        observation: the section `observation`: `train_sim`, `val_sim`, `test_sim` (indices of trajectories, in the
+            order of their labels; a single one is `train_sim: [0]`), `holdout` (`{"fraction": 0.2, "by": "points"}`:
+            what is kept back of the training trajectories), `interpolation` (linear or cubic, between cells) and
+            `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
             t = 0, else observed: `hyco.fit` then estimates it, see `initial_state` in docs/inversion.md.
         seed: of the draw of what is held out.
 

@@ -11,10 +11,12 @@ import torch
 from hyco.cli.cost import duration, network_seconds, physical_seconds, weight_count
 from hyco.config import Configuration, parse
 from hyco.equations.registry import build_equation, model_equation
+from hyco.inversion.open_ranges import filled_ranges
 from hyco.measurements import columns
 from hyco.measurements.config import ESTIMATE
 from hyco.observations import Observations
 from hyco.pipelines.generation.nodes import measured_observations
+from hyco.stepping.ranges import resolve_simulated
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,6 +41,8 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
     observations = Observations.from_bundle(measured_observations(measured, *sections))
     c = parse(parameters)
     equation = build_equation(c.equation)
+    ranges = filled_ranges(equation, c.physical.equation, observations, c.physical.learnable_parameters)
+    equation = model_equation(equation, ranges)
     yield f"{c.experiment}: measurements in {parameters['measurements']['file']}"
     yield from _values(c, observations, measured)
     yield from _problem(c, equation)
@@ -59,7 +63,8 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
 def of_simulations(parameters: Mapping[str, Any]) -> Iterator[str]:
     """An experiment that simulates what it measures."""
     c = parse(parameters)
-    equation = build_equation(c.equation)
+    sections = (parameters["equation"], parameters["generation"], parameters["seed"])
+    equation = build_equation(resolve_simulated(*sections, c.physical.learnable_parameters))
     o, g = c.observation, c.generation
     yield f"{c.experiment}: {g.simulations} simulations of {g.steps} steps"
     noise = {"absolute": "in units of the channels", "std": "of the standard deviation", "max": "of the largest value"}
@@ -122,12 +127,11 @@ def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:
     if c.equation.is_static:
         return
     known = {"exact": "known exactly", "full": "unknown; measured in every cell", "observed": "unknown"}
-    prior = c.physical.initial_state
-    keys = (
-        ""
-        if prior is None
-        else ", prior: " + ", ".join(f"{k} {v}" for k, v in prior.model_dump().items() if v is not None)
-    )
+    prior, keys = c.physical.initial_state, ""
+    if prior is not None:
+        keys = ", prior: " + ", ".join(f"{k} {v}" for k, v in prior.model_dump().items() if v is not None)
+    elif initial_state == "observed":
+        keys = ", with a prior from the measurements"
     yield f"t = 0:     {known[initial_state]}{'' if initial_state == 'exact' else keys}"
 
 
@@ -142,7 +146,7 @@ def _judges(c: Configuration, observations: Observations | None) -> Iterator[str
             f"{held} values held back by {o.holdout.by}, {int(observations.mask[observations.train].sum())} left"
         )
     if len(texts) == 1:
-        texts.append("nothing judges the models")
+        texts.append("and judged by that alone: see observation.holdout")
     yield f"judged by: {'; '.join(texts)}"
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-import numpy as np
 
 from hyco.drafts.draft import Draft
 from hyco.equations.registry import EQUATIONS
@@ -19,8 +16,6 @@ _WORDS_OF_YAML = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _NETWORKS = {1: "filters: 16, blocks: 2, kernel_size: 5", 2: "filters: 16, blocks: 2, kernel_size: 3"}
 _LARGEST = "filters: 12, blocks: 2, kernel_size: 3"
 _COMMENT = 44
-# The correlation length of unknown initial states, as a part of the smallest extent.
-_LENGTH = 0.3
 
 
 def parameters_file(name: str, made: Draft) -> str:
@@ -185,13 +180,8 @@ def _physical(made: Draft) -> Iterator[str]:
     yield "physical:"
     yield "  method: Levenberg-Marquardt"
     if not p.equation.config.is_static and not made.whole_start:
-        length = _LENGTH * min(a.size for a in made.axes.values())
-        # The prior's mean is 0, so that its amplitude has to hold the values' mean, too.
-        known = np.concatenate([made.points.values[name] for name in p.fields.values()])
-        keys = {"length_scale": _rounded(length), "amplitude": _rounded(math.sqrt(float(np.nanmean(known**2))) or 1.0)}
-        yield _line(
-            f"  initial_state: {_flow(keys)}", "prior of the states at t = 0: guessed, 0.3 of the domain; check"
-        )
+        keys = dict.fromkeys(("length_scale", "amplitude", "mean"), "auto")
+        yield _line(f"  initial_state: {_flow(keys)}", "prior of the states at t = 0, from the measurements")
     yield "  learnable_parameters:"
     varying = EQUATIONS.load(p.name).up_to_a_constant
     for c in p.coefficients:
@@ -203,10 +193,6 @@ def _physical(made: Draft) -> Iterator[str]:
             continue
         entry = {"name": c.name, "initial_guess": c.guess, "bounds": list(c.bounds)}
         yield _line(f"    - {_flow(entry)}", f"guessed from {c.reason}; check")
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2g}")
 
 
 def _flow(value: Any) -> str:

@@ -3,7 +3,7 @@
 from hyco.evaluation.fields import field_error, parameter_fields
 from hyco.evaluation.measured import MeasuredErrors, MeasuredRollouts, roll_out_to_measurements
 from hyco.evaluation.models import METHODS, EvaluatedModel, evaluated_models
-from hyco.evaluation.rollouts import roll_out_methods
+from hyco.evaluation.rollouts import initial_states_of_tests, roll_out_methods
 
 __all__ = [
     "METHODS",
@@ -12,6 +12,7 @@ __all__ = [
     "MeasuredRollouts",
     "evaluated_models",
     "field_error",
+    "initial_states_of_tests",
     "parameter_fields",
     "roll_out_methods",
     "roll_out_to_measurements",

@@ -10,6 +10,7 @@ from torch import Tensor
 from hyco.baselines.persistence import persistence
 from hyco.equations.equation import Equation
 from hyco.evaluation.models import METHODS
+from hyco.fields import Layout
 from hyco.trained_model import TrainedModel
 
 
@@ -33,27 +34,39 @@ def roll_out_methods(
     Raises:
         ValueError: there is no test simulation, there is not one initial state for each, or one is not known in full.
     """
+    start = initial_states_of_tests(trajectories, test_sim, equation.layout, initial_states)
+    truth, steps = trajectories[test_sim], trajectories.shape[1] - 1
+    rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
+    for method in METHODS:
+        if method in models:
+            rollouts[method] = models[method].rollout(start, steps)
+    return rollouts
+
+
+def initial_states_of_tests(
+    trajectories: Tensor, test_sim: list[int], layout: Layout, initial_states: Tensor | None = None
+) -> Tensor:
+    """The states that test rollouts begin with, `[S_test, C, *space]`; arguments: `roll_out_methods`.
+
+    Raises:
+        ValueError: there is no test simulation, there is not one initial state for each, or one is not known in full.
+    """
     if not test_sim:
         raise ValueError("observation.test_sim is empty: there is nothing to evaluate on; run the tag `train` alone")
     if max(test_sim) >= len(trajectories):
         raise ValueError(
             f"observation.test_sim names simulation {max(test_sim)}; there are {len(trajectories)}, from 0 on"
         )
-    truth = trajectories[test_sim]
-    if initial_states is not None and initial_states.shape != truth[:, 0].shape:
+    measured = trajectories[test_sim][:, 0]
+    if initial_states is not None and initial_states.shape != measured.shape:
         raise ValueError(
             f"test_initial_states must be one state for each of observation.test_sim = {test_sim}, "
-            f"{list(truth[:, 0].shape)}, got {list(initial_states.shape)}"
+            f"{list(measured.shape)}, got {list(initial_states.shape)}"
         )
-    start, steps = truth[:, 0] if initial_states is None else initial_states, truth.shape[1] - 1
-    if bool((start.isnan() & equation.layout.valid).any()):
+    start = measured if initial_states is None else initial_states
+    if bool((start.isnan() & layout.valid).any()):
         raise ValueError(
             "some states at t = 0 of observation.test_sim are not measured in every cell: a rollout begins with a "
             "whole state, give `test_initial_states` to the Observations"
         )
-    start = torch.where(equation.layout.valid, start, 0.0)
-    rollouts = {"truth": truth[:, 1:], "persistence": persistence(start, steps)}
-    for method in METHODS:
-        if method in models:
-            rollouts[method] = models[method].rollout(start, steps)
-    return rollouts
+    return torch.where(layout.valid, start, 0.0)

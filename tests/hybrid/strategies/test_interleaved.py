@@ -14,6 +14,7 @@ def history(steps):
     return [record for _, record in steps]
 
 
+@pytest.mark.slow
 def test_the_synthetic_loss_falls_and_the_estimate_improves(problem):
     trainer = problem.hybrid(epochs=12, synthetic={"use_sliding_window": True, "learning_rate": 1e-2})
     records = history(trainer.train())

@@ -98,6 +98,7 @@ def make_observations(
         return measured_observations(measured, equation, measurements, observation, seed)
     if cached is not None and own:
         log.warning("The observations in the experiment's folder are your own: they are used as they are.")
+        _require_test_starts(trajectories, cached, observation)
         return cached
     if is_own(trajectories.metadata):
         raise ConfigurationError(
@@ -107,6 +108,26 @@ def make_observations(
     bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
+
+
+def _require_test_starts(trajectories: Bundle, observations: Bundle, observation: dict[str, Any]) -> None:
+    """Refuse a user's own trajectories whose test rollouts could not begin, before anything is trained.
+
+    Raises:
+        ConfigurationError: says what is missing.
+    """
+    from hyco.config import ConfigurationError
+    from hyco.evaluation import initial_states_of_tests
+    from hyco.observations import ObservationConfig, Observations
+
+    states, tests = trajectories.tensors.get("trajectories"), ObservationConfig.model_validate(observation).test_sim
+    if states is None or not tests:
+        return
+    seen = Observations.from_bundle(observations)
+    try:
+        initial_states_of_tests(states, tests, seen.layout, seen.test_initial_states)
+    except ValueError as error:
+        raise ConfigurationError(f"the experiment's own trajectories: {error}") from error
 
 
 def measured_observations(
