@@ -45,6 +45,7 @@ class Problem:
         coefficients: those to learn.
         others: parameters that have a default.
         guessed_keys: keys of the section that say how far a step reaches.
+        smooth: keys of the section that make its scheme the most accurate for smooth fields.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Problem:
     coefficients: list[Coefficient]
     others: list[str]
     guessed_keys: list[str]
+    smooth: list[str]
     equation: Equation
 
 
@@ -97,6 +99,8 @@ def problem(
     equation = _built(section)
     if equation is None:
         return None
+    smooth = [] if _built({**section, **config.smooth}) is None else list(config.smooth)
+    section |= {key: config.smooth[key] for key in smooth}
     fields, by_name = _fields(equation.layout.channels, roles.fields)
     if fields is None:
         return None
@@ -105,7 +109,7 @@ def problem(
         section["substeps"] = reach["substeps"] = substeps
     section["parameters"] = {c.name: c.guess for c in coefficients}
     equation = build_equation(section)
-    return Problem(name, section, fields, by_name, coefficients, others, list(reach), equation)
+    return Problem(name, section, fields, by_name, coefficients, others, list(reach), smooth, equation)
 
 
 def candidates(points: Points, roles: Roles, axes: Mapping[str, Axis], dt: float) -> list[Problem]:

@@ -142,6 +142,8 @@ def _equation(made: Draft) -> Iterator[str]:
         yield _line("  dt: auto", "chosen by the times of the file")
     for key in p.guessed_keys:
         yield _line(f"  {key}: {_flow(p.section[key])}", "guessed from the bounds below and the data; check")
+    for key in p.smooth:
+        yield _line(f"  {key}: {_flow(p.section[key])}", "the most accurate where fields are smooth; else leave it out")
     if p.others:
         yield f"  # parameters with a default, to give or to learn: {', '.join(p.others)}"
 

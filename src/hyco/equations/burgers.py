@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -36,6 +37,8 @@ class BurgersParameters(BaseModel):
 
 class BurgersConfig(EquationConfig):
     """Keys of the `equation` section for `name: burgers`."""
+
+    smooth: ClassVar[Mapping[str, Any]] = MappingProxyType({"scheme": "spectral"})
 
     name: Literal["burgers"] = "burgers"
     boundary: Literal["periodic"] = "periodic"

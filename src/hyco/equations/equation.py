@@ -48,11 +48,14 @@ class EquationConfig(BaseModel):
     Attributes:
         is_static: whether the problem has no time, and so no initial states.
         range_keys: keys that say how far the step reaches and may be `auto`, see `hyco.equations.ranges`.
+        smooth: keys of the most accurate scheme for smooth fields and coefficients that are numbers, where it is not
+            the default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     is_static: ClassVar[bool] = False
     range_keys: ClassVar[tuple[str, ...]] = ()
+    smooth: ClassVar[Mapping[str, Any]] = {}
 
     name: str = Field(description="name of the equation in the registry, or package.module:Class")
     domain: dict[str, AxisConfig] = Field(min_length=1, description="axes of the domain: x; x and y; or x, y and z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -28,6 +29,8 @@ class HeatParameters(BaseModel):
 
 class HeatConfig(EquationConfig):
     """Keys of the `equation` section for `name: heat`."""
+
+    smooth: ClassVar[Mapping[str, Any]] = MappingProxyType({"form": "nondivergence", "order": 4})
 
     name: Literal["heat"] = "heat"
     parameters: HeatParameters = Field(description="true coefficients")

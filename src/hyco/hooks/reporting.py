@@ -63,7 +63,9 @@ class ReportHooks:
                 from hyco.inversion.estimate import PhysicalEstimate
                 from hyco.report.warnings import tell_estimate
 
-                tell_estimate(name.removesuffix("_model"), PhysicalEstimate.from_json(catalog.load(name)))
+                estimate = PhysicalEstimate.from_json(catalog.load(name))
+                measured = bool(self._parameters.get("measurements"))
+                tell_estimate(name.removesuffix("_model"), estimate, measured=measured)
         if self._report is not None and REPORT in pipeline.all_outputs():
             log.info("Report: %s", self._report)
         if self._page is not None and COMPARISON_PAGE in pipeline.all_outputs():

@@ -70,13 +70,20 @@ def warn_of_estimate(
             )
 
 
-def tell_estimate(method: str, estimate: PhysicalEstimate) -> None:
-    """Say what a training has estimated, where no report does, and where error bars are not to be trusted."""
+def tell_estimate(method: str, estimate: PhysicalEstimate, *, measured: bool) -> None:
+    """Say what a training has estimated, where no report does, and where error bars are not to be trusted.
+
+    Args:
+        method: that of the report.
+        estimate: what it has estimated.
+        measured: see `warn_of_estimate`.
+    """
     for name, number in estimate.numbers.items():
         std = "" if number.std is None else f" ± {number.std:.2g}"
         ends = "" if number.interval is None else " (95 %: {:.4g} to {:.4g})".format(*number.interval)
         log.info("%s: %s = %.5g%s%s", method, name, number.value, std, ends)
-    warn_of_estimate(method, estimate, {name: number.to_json() for name, number in estimate.numbers.items()})
+    entries = {name: number.to_json() for name, number in estimate.numbers.items()}
+    warn_of_estimate(method, estimate, entries, measured=measured)
 
 
 def _cause_of_pull(estimate: PhysicalEstimate) -> str:
