@@ -9,6 +9,7 @@ import xarray as xr
 
 import hyco
 from hyco.measurements import MeasurementsConfig, units
+from hyco.measurements.source import load
 
 FILES = ("nc", "zarr")
 
@@ -121,7 +122,8 @@ def test_units_of_the_file_are_told_where_they_are_those_of_the_equation(dataset
     write(dataset, path)
 
     def told(file=path, **changes):
-        return units(MeasurementsConfig.model_validate(tools.SECTION | {"file": str(file)} | changes))
+        config = MeasurementsConfig.model_validate(tools.SECTION | {"file": str(file)} | changes)
+        return units(load(file, config), config)
 
     assert told() == {"time": "h", "x": "km", "velocity_x": "m s-1"}
     assert told(scale={"x": 1000.0}) == {"time": "h", "velocity_x": "m s-1"}

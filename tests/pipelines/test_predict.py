@@ -54,6 +54,8 @@ def predicted(tmp_path, experiment, file=None, steps=None, **changes):
         datasets
         | {
             "trained_models": TrainedModelsDataset(str(folder)),
+            "measurements": MemoryDataset(None),
+            "params:measurements": MemoryDataset({}),
             "prediction_states": StatesDataset(None if file is None else str(file)),
             "cached_observations": MemoryDataset(None if observations is None else observations.to_bundle(), "assign"),
             "predicted_states": NetCDFDataset(str(path)),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hyco
+from hyco.predictions.predict import with_units
 
 # One Fourier mode under heat conduction: u = A exp(-D k² t) sin(kx), whose sensitivity to D is -k² t u.
 D, K, CELLS, DT, STEPS = 0.02, 2 * math.pi, 32, 0.05, 6
@@ -153,3 +154,10 @@ def test_what_cannot_be_meant_is_refused(physics, arguments, text):
         physics.predict(*arguments)
     with pytest.raises(ValueError, match="samples: expected a whole number from 2 to 100, got 1"):
         physics.predict(samples=1)
+
+
+def test_units_are_those_of_the_file(physics):
+    data = with_units(physics.predict(steps=2), {"time": "s", "x": "m", "temperature": "K"})
+    assert (data.time.attrs["units"], data.x.attrs["units"]) == ("s", "m")
+    assert {data[name].attrs["units"] for name in data.data_vars} == {"K"}
+    assert len(data.data_vars) == 2

@@ -38,24 +38,26 @@ def load(path: Path, config: MeasurementsConfig, trajectories: Sequence[int] | N
     return format_.read(path, wanted)
 
 
-def units(config: MeasurementsConfig) -> dict[str, str]:
-    """Units of `time`, of the axes and of the channels, as the attributes `units` of the file say them.
+def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
+    """Units of `time`, of the axes and of the channels, as the attributes `units` of a file's arrays say them.
 
     Those whose numbers the section scales are left out, since they are in other units then. Times that are dates in the
-    file are in seconds, `s`. The numbers of the file are read again.
+    file are in seconds, `s`. Tables have none.
 
-    Raises:
-        MeasurementError: there is no such file, format or name.
+    Args:
+        dataset: what the file holds, from `load`.
+        config: the section.
     """
     names = {axis: config.axes[axis] for axis in config.axes} | dict(config.fields)
     names |= {} if config.time is None else {"time": config.time}
-    if _format(Path(config.file), config).kind == "table":
-        return {}
-    dataset = load(Path(config.file), config)
     found = {}
     for key, name in names.items():
         unit = str(dataset[name].attrs.get("units", ""))
-        is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
+        is_date = (
+            key == "time"
+            and not dataset.attrs.get("first_row")
+            and (dataset[name].dtype.kind == "M" or " since " in unit)
+        )
         if (unit or is_date) and config.scale.get(key, 1.0) == 1:
             found[key] = "s" if is_date else unit
     return found

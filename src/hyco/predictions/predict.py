@@ -165,6 +165,16 @@ def _coordinates(layout: Layout, start: Start, steps: int, dt: float | None, *, 
     return coordinates
 
 
+def with_units(dataset: xr.Dataset, units: Mapping[str, str]) -> xr.Dataset:
+    """The same predictions with units of time, axes and channels, by their names, as far as they are known."""
+    named = dataset.copy()
+    for name, variable in named.variables.items():
+        of = str(name).split(".", 1)[-1].removesuffix("_std").removesuffix("_face")
+        if of in units:
+            variable.attrs["units"] = units[of]
+    return named
+
+
 def _attributes(trained: Mapping[str, Trained], start: Start, dt: float | None, *, static: bool) -> dict[str, Any]:
     estimates = {
         method: {name: {"value": n.value, "std": n.std} for name, n in one.model.estimate.numbers.items()}

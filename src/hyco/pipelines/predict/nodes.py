@@ -15,6 +15,8 @@ def predict_states(
     trained: dict[str, Left],
     initial_states: xr.Dataset | None,
     observations: Bundle | None,
+    measured: xr.Dataset | None,
+    measurements: dict[str, Any],
     equation: dict[str, Any],
     observation: dict[str, Any],
     predict: dict[str, Any],
@@ -27,16 +29,20 @@ def predict_states(
         trained: the final models by method, with the initial states that their trainings have left.
         initial_states: arrays of a file; None: the end of the training simulations.
         observations: of the training, where they are there.
+        measured: what the file of measurements holds, for its units; None: the experiment has none.
+        measurements, equation, observation, predict, experiment, seed: of the configuration.
 
     Raises:
         PredictionError: the states or the models do not suit the experiment.
     """
     from hyco import __version__
     from hyco.equations.registry import build_equation
+    from hyco.measurements import MeasurementsConfig, units
     from hyco.observations import ObservationConfig, Observations
     from hyco.predictions import sources
     from hyco.predictions.config import PredictConfig
     from hyco.predictions.predict import predict as roll_out
+    from hyco.predictions.predict import with_units
     from hyco.predictions.states import states_of
 
     built, config = build_equation(equation), PredictConfig.model_validate(predict)
@@ -59,5 +65,7 @@ def predict_states(
         samples=config.samples,
         static=built.config.is_static,
     )
+    if measured is not None:
+        dataset = with_units(dataset, units(measured, MeasurementsConfig.model_validate(measurements)))
     described = sources.described(built, experiment=experiment, seed=seed, hyco_version=__version__)
     return dataset.assign_attrs(described)

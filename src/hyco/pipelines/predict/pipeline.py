@@ -15,6 +15,8 @@ def create_pipeline() -> Pipeline:
                     "trained_models",
                     "prediction_states",
                     "cached_observations",
+                    "measurements",
+                    "params:measurements",
                     "params:equation",
                     "params:observation",
                     "params:predict",
