@@ -50,14 +50,12 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
     """
     names = {axis: config.axes[axis] for axis in config.axes} | dict(config.fields)
     names |= {} if config.time is None else {"time": config.time}
-    found = {}
+    found: dict[str, str] = {}
+    if "first_row" in dataset.attrs:
+        return found
     for key, name in names.items():
         unit = str(dataset[name].attrs.get("units", ""))
-        is_date = (
-            key == "time"
-            and not dataset.attrs.get("first_row")
-            and (dataset[name].dtype.kind == "M" or " since " in unit)
-        )
+        is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
         if (unit or is_date) and config.scale.get(key, 1.0) == 1:
             found[key] = "s" if is_date else unit
     return found
