@@ -87,3 +87,10 @@ def test_what_is_wrong_is_left_to_the_validation(wrong):
     (key,) = wrong
     filled = complete(measured(**wrong), survey(1.0))
     assert key not in ("physical", "hybrid") or filled[key] == wrong[key]
+
+
+@pytest.mark.parametrize(("rounding", "steps"), [(1e-3, 124), (0.0, 125)], ids=["a rounded time", "a time of its own"])
+def test_a_time_that_is_rounded_makes_no_step_of_its_own(rounding, steps):
+    seen = Survey(1, np.array([0.1, 12.4 + 5e-4]), rounding, 1.0)
+    filled = complete(measured(equation=EQUATION | {"dt": 0.1}), seen)
+    assert filled["generation"]["steps"] == steps

@@ -202,3 +202,21 @@ def test_standard_deviations_of_measurements_are_scaled_as_their_values(tools, r
     seen = read(with_sigma(tools.table(*run)), std="s", scale={"velocity x": -2.0})
     plain = read(with_sigma(tools.table(*run)), std="s")
     assert torch.allclose(seen.sigma_of_values, 2 * plain.sigma_of_values)
+
+
+@pytest.mark.parametrize("observation", [{"train_sim": [0], "test_sim": [1]}, {"train_sim": [0], "holdout": {}}])
+def test_no_guess_of_a_start_knows_what_is_not_trained_on(read, observation):
+    """One sensor at t = 0 of two channels' worth of places; later values are few, some for tests alone."""
+
+    def starts(factor):
+        rows = [(0, 0.0, 1.0, 0.5), *((0, 0.1 * k, 2.0 + 0.1 * k, 0.5) for k in range(1, 9))]
+        rows += [(1, 0.0, 1.0, factor), (1, 0.1, 2.0, factor)]
+        frame = pd.DataFrame(rows, columns=["run", "t", "x", "u"])
+        seen = read(frame, observation, simulation="run")
+        if seen.heldout is not None:
+            place = seen.heldout[0, :, 0].nonzero()[0]
+            frame.loc[int(place[0]), "u"] *= factor
+            seen = read(frame, observation, simulation="run")
+        return seen.initial_states[0]
+
+    assert torch.equal(starts(1.0), starts(100.0))

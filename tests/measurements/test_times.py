@@ -138,5 +138,24 @@ def test_times_that_cannot_be_meant_are_refused(tmp_path):
 
     with pytest.raises(MeasurementError, match="minutes, row 2: 'soon' is neither a number nor a date"):
         look("minutes,x,u\nsoon,1,1\n")
-    with pytest.raises(MeasurementError, match=r"minutes: there is no time after t = 0"):
+    with pytest.raises(MeasurementError, match=r"minutes: nothing was measured after t = 0"):
         look("minutes,x,u\n3,1,1\n3,2,1\n")
+
+
+def test_only_what_was_measured_of_the_trajectories_asked_for_counts(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("run,t,x,u\n0,0,1,1\n0,2,1,3\n0,5,1,\n1,0,1,1\n1,9,1,2\n")
+    section = {"file": str(file), "time": "t", "axes": {"x": "x"}, "fields": {"u": "u"}, "simulation": "run"}
+    config = MeasurementsConfig.model_validate(section)
+    content = load(file, config)
+    assert survey(content, config, [0]).times.tolist() == [2.0]
+    assert survey(content, config).times.tolist() == [2.0, 9.0]
+
+
+def test_a_field_on_a_grid_is_looked_at_too(tmp_path):
+    values = np.full((4, 3), np.nan)
+    values[:3] = 1.0
+    np.savez(tmp_path / "mine.npz", t=np.arange(4.0), x=np.arange(3.0), u=values)
+    section = {"file": str(tmp_path / "mine.npz"), "time": "t", "axes": {"x": "x"}, "fields": {"u": "u"}}
+    config = MeasurementsConfig.model_validate(section)
+    assert survey(load(tmp_path / "mine.npz", config), config).times.tolist() == [1.0, 2.0]

@@ -14,7 +14,13 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
-from hyco.pipelines.evaluation.nodes import _free_share, _pictured, plot_rollout_error, roll_out_test_simulations
+from hyco.pipelines.evaluation.nodes import (
+    _free_share,
+    _pictured,
+    _sensors,
+    plot_rollout_error,
+    roll_out_test_simulations,
+)
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.runtime.storage import Bundle, digest
@@ -335,6 +341,17 @@ def test_own_measurements_are_taken_over_and_nothing_is_simulated(whole):
     SequentialRunner().run(register_pipelines()["generation"], data)
     assert digest(data.load("observations")) == digest(own)
     assert bool(data.load("trajectories").tensors) == whole
+
+
+def test_sensors_are_shown_where_the_start_was_measured_whole():
+    layout = Layout(Grid(("x",), (0.0,), (2.0,), (8,)), (FieldSpec("u"),))
+    values = torch.ones(1, 3, 1, 8, dtype=torch.float64)
+    mask = torch.zeros(values.shape, dtype=torch.bool)
+    mask[:, 0], mask[:, 1:, :, :2] = True, True
+    places = torch.tensor([0.3, 1.1], dtype=torch.float64).expand(1, 3, 2)[..., None]
+    known = {"initial_state": "full", "positions": places}
+    seen = Observations(values, mask, torch.ones(1, 1, 8), torch.ones(1), [0], [], layout, 0.1, **known)
+    assert _sensors(seen).tolist() == [[0.3], [1.1]]
 
 
 def test_own_files_are_not_overwritten_by_a_file_of_measurements():

@@ -13,6 +13,7 @@ from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.hybrid.trust import Misfit
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations, PointOperator
 from hyco.observations.interpolation import stencil
 from hyco.stepping.rollout import rollout
@@ -160,6 +161,18 @@ def test_residuals_have_the_gradient_that_a_taylor_series_asks_for(problem, init
     remainders = [abs(float(loss(h) - loss(0.0)) - h * slope) for h in (4e-3, 2e-3, 1e-3)]
     rates = [math.log2(a / b) for a, b in pairwise(remainders)]
     assert rates == pytest.approx([2.0, 2.0], abs=0.1)
+
+
+def test_copies_with_the_networks_predictions_are_those_of_each_alone(problem):
+    seen = problem.observations
+    inverse = InverseProblem(problem.equation, seen, problem.physical(), steps=8, device=CPU)
+    starts = seen.initial_states[seen.train]
+    targets = problem.states[seen.train, 1:9] + 0.1
+    network = SyntheticTargets(starts, targets, torch.arange(len(starts)))
+    z = torch.stack([inverse.box.start, inverse.box.start + 0.05])
+    together = inverse.objective(z, 8, 0.5, network)
+    for copy in range(2):
+        assert torch.equal(together[copy], inverse.objective(z[copy : copy + 1], 8, 0.5, network)[0])
 
 
 @pytest.mark.parametrize("steps", [8, 5])

@@ -79,6 +79,7 @@ def require_sound(sections: Mapping[str, Any], equation: Equation, observations:
             "train_sim": observations.train,
             "val_sim": observations.val,
             "initial_state": observations.initial_state,
+            "holdout": None if observations.heldout is None else {},
         },
         # What nobody asked for does no harm.
         "synthetic": {"network": {"name": "resnet"}, "num_predict_steps": 1},

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import Any
 
 from hyco.config.errors import ConfigurationError
 from hyco.measurements import MeasurementsConfig, automatic_dt
+from hyco.measurements.steps import last_step
 from hyco.measurements.survey import Survey
 from hyco.networks.network import network_config
 
 # Steps of a training window of a network that steps states, where none are given.
 WINDOW = 5
-# Part of a step that a time may be late by, for rounding.
-_ROUNDING = 1e-6
 _NETWORK = {"name": "resnet"}
 
 
@@ -58,7 +56,7 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     equation["parameters"] = {**_first_guesses(parameters), **given}
     dt = equation["dt"]
     usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
-    steps = max(1, ceil(float(survey.times[-1]) / dt - _ROUNDING)) if usable else 1
+    steps = last_step(float(survey.times[-1]), dt, survey.time_rounding) if usable else 1
     return {
         "equation": equation,
         "generation": {"simulations": survey.simulations, "steps": steps},

@@ -9,8 +9,10 @@ from typing import Any
 
 from hyco.config.errors import ConfigurationError
 from hyco.equations.registry import equation_config
+from hyco.measurements import MeasurementsConfig
+from hyco.runtime.storage import Bundle, digest
 from hyco.stepping.generation import GenerationConfig
-from hyco.training.checkpoints import differences
+from hyco.training.checkpoints import OBSERVATIONS, differences
 
 
 def is_own(metadata: Mapping[str, Any]) -> bool:
@@ -21,6 +23,19 @@ def is_own(metadata: Mapping[str, Any]) -> bool:
 def is_measured(metadata: Mapping[str, Any]) -> bool:
     """Whether trajectories or observations were measured: files of a user's, or made of such."""
     return is_own(metadata) or bool(metadata["origin"].get("measurements"))
+
+
+def identity(observations: Bundle) -> dict[str, Any]:
+    """What a checkpoint knows of the observations that it is of: a digest and, of a file, the section that read it.
+
+    Where the file lies makes no difference.
+    """
+    known: dict[str, Any] = {OBSERVATIONS: digest(observations)}
+    section = (observations.metadata.get("origin") or {}).get("measurements")
+    if section:
+        read = MeasurementsConfig.model_validate(section).model_dump(mode="json", exclude={"file", "format"})
+        known["measurements"] = read
+    return known
 
 
 def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:

@@ -101,7 +101,11 @@ def roll_out_to_measurements(
     operator = observations.operator(simulations, 1, observations.steps)
     values = torch.where(mask, observations.values[simulations], torch.nan)[:, 1:]
     times = _times(observations, simulations, mask)
-    sigma = observations.sigma_at(simulations, slice(1, None)) if observations.noise_known else None
+    sigma = None
+    if observations.noise_known:
+        sigma = observations.sigma_at(simulations, slice(1, None))
+        # That of a channel without noise is a scale, not its noise.
+        sigma = torch.where(observations.has_noise_of_entries, sigma, torch.inf)
     errors = {
         method: _errors(operator(states[method], before=start), values, sigma, times) for method, start in begun.items()
     }
@@ -129,7 +133,8 @@ def _errors(predicted: Tensor, values: Tensor, sigma: Tensor | None, times: Tens
     steps = [int(i) + 1 for i in given.transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten()]
     chi_square = None
     if sigma is not None:
-        chi_square = float(((predicted - values) / sigma)[given].square().mean())
+        noisy = given & sigma.isfinite()
+        chi_square = float(((predicted - values) / sigma)[noisy].square().mean()) if bool(noisy.any()) else None
     return MeasuredErrors(
         per_step=[per_step[step - 1] for step in steps],
         steps=steps,

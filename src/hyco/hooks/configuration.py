@@ -189,7 +189,7 @@ def _survey(
         needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(observation or {})}))
     with naming(config):
         content = load(project / config.file, config, needed)
-        return (config, content), survey(content, config)
+        return (config, content), survey(content, config, needed)
 
 
 def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:

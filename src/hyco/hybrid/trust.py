@@ -99,13 +99,17 @@ class Trust:
         network = (self.validation if validated else self.training)(synthetic, starts)
         return Variances(self.real, self._physical(physical), network, validated)
 
+    def of_physics(self, physical: Calibrator) -> float:
+        """The physical model's, on the validation data."""
+        return self.validation(physical.model, physical.model.initial_states if self._holds_out else None)
+
     def _physical(self, physical: Calibrator) -> float:
         """The physical model's; computed again only when its coordinates have changed."""
         if self._last is None or not torch.equal(self._last[0], physical.model.coordinates):
             starts = physical.model.initial_states if self._holds_out else None
             variance = self.training(physical.model, starts)
             if self.validation.available:
-                variance = max(variance, self.validation(physical.model, starts))
+                variance = max(variance, self.of_physics(physical))
             self._last = physical.model.coordinates.clone(), variance + self.spread(physical)
         return self._last[1]
 

@@ -41,6 +41,7 @@ class CalibratorSnapshot:
 
     coordinates: Tensor
     progress: Progress
+    scale: float
 
 
 class Calibrator:
@@ -74,7 +75,7 @@ class Calibrator:
     ) -> None:
         equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
-            raise ValueError(f"num_predict_steps is {num_predict_steps}, generation.steps only {observations.steps}")
+            raise ValueError(f"num_predict_steps is {num_predict_steps}, the data have only {observations.steps} steps")
         self.config = config
         self.ranges = filled_ranges(equation, config.equation, observations, config.learnable_parameters)
         own = model_equation(equation, {**config.equation, **self.ranges}, config.resolution)
@@ -204,10 +205,11 @@ class Calibrator:
 
     def snapshot(self) -> CalibratorSnapshot:
         """Where it is now."""
-        return CalibratorSnapshot(self.model.coordinates.clone(), self._progress)
+        return CalibratorSnapshot(self.model.coordinates.clone(), self._progress, self.problem.data.scale)
 
     def restore(self, snapshot: CalibratorSnapshot) -> None:
         """Go back to where it was; what has been evaluated and computed since stays on record."""
+        self.problem.data.rescale(snapshot.scale)
         self.place(snapshot.coordinates)
         then = snapshot.progress
         self._progress = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -43,12 +44,13 @@ def require_range(equation: Equation, observations: Observations) -> None:
         raise ValueError(f"the measurements leave what the equation's step is made for: {reason}")
 
 
-def measured_in_full(observations: Observations) -> Tensor:
-    """The states that were measured in every entry, of all simulations and times, `[N, C, *space]`."""
+def measured_in_full(observations: Observations, simulations: Sequence[int]) -> Tensor:
+    """The states of some simulations that were measured in every entry, at any time, `[N, C, *space]`."""
     layout = observations.layout
     if not observations.on_grid:
         return torch.empty((0, len(layout.channels), *layout.shape), dtype=torch.float64)
-    return observations.values[(observations.mask | ~layout.valid).flatten(2).all(dim=2)]
+    mask = observations.mask[list(simulations)]
+    return observations.values[list(simulations)][(mask | ~layout.valid).flatten(2).all(dim=2)]
 
 
 def beyond_range(equation: Equation, states: Tensor) -> str:

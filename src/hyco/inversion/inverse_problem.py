@@ -179,6 +179,7 @@ class InverseProblem:
             if self.initial_states is None and length == steps:
                 own, begun = states[:, synthetic.initial], synthetic.starts[synthetic.initial]
                 own = own[:, :, [n - 1 for n in self.data.needed(steps) if n > 0]]
+                begun = begun.expand(copies, *begun.shape).flatten(0, 1)
                 real = self._as_lost(self.data.whitened(begun, own.flatten(0, 1), steps, copies))
             else:
                 real = self.fit(z, steps)

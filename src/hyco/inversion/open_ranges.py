@@ -47,7 +47,7 @@ def filled_ranges(
     grid = own.layout.grid
     bounds = expected_bounds(learnable, grid)
     largest = _measured_reach(own, observations)
-    if own.accelerates and observations.initial_known and not len(measured_in_full(observations)):
+    if own.accelerates and observations.initial_known and not len(measured_in_full(observations, observations.train)):
         largest = max(largest, _guessed_reach(own, observations, learnable))
     ranges = own.config.ranges(largest, bounds)
     for name, learnt in bounds.items():
@@ -66,10 +66,12 @@ def filled_ranges(
 
 def _measured_reach(equation: Equation, observations: Observations) -> float:
     """What the measurements say that states reach."""
-    seen = equation.reach_of(_peaks(observations.values, observations.mask))
-    whole = [measured_in_full(observations)]
+    # Not the test simulations: no training knows them, and a prediction of theirs widens its own range.
+    used = [*observations.train, *observations.val]
+    seen = equation.reach_of(_peaks(observations.values[used], observations.mask[used]))
+    whole = [measured_in_full(observations, used)]
     if observations.initial_state != "observed":  # else they are a guess
-        whole += [s for s in (observations.initial_states, observations.test_initial_states) if s is not None]
+        whole.append(observations.initial_states[used])
     whole = [states for states in whole if len(states)]
     room = 1.0 if observations.initial_known else _UNSEEN
     if not whole:

@@ -35,7 +35,7 @@ def warn_of_coarse_steps(problem: InverseProblem, z: torch.Tensor) -> None:
     cubic, quartic = (replace(operator, nodes=n).to(problem.device)(states, before) for n in (NODES, NODES + 1))
     mask = data.up_to(steps)[1]
     at_data = [n - data.first for n in data.read(steps)]
-    error = (cubic - quartic).abs()[:, at_data] / data.sigma_up_to(steps)
+    error = (cubic - quartic).abs()[:, at_data] / (data.scale * data.sigma_up_to(steps))
     allowed = _ALLOWED
     if not data.known_noise:
         allowed *= max(1.0, float(problem.real(z).square().mean().sqrt()))

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +132,21 @@ def _observations(
         offsets=entries.offsets,
         sigma_of_values=noise.entries(placed, start.whole),
     )
-    return measured if observation.holdout is None else hold_out(measured, observation.holdout, seed)
+    if observation.holdout is not None:
+        measured = hold_out(measured, observation.holdout, seed)
+    return measured if start.known != "observed" else _with_guessed_starts(measured, placed)
+
+
+def _with_guessed_starts(measured: Observations, placed: Placed) -> Observations:
+    """The same, with a guess of the states at t = 0 where something was measured of them.
+
+    Where nothing was, it is the mean of what the models train on: neither tests nor what is held out.
+    """
+    mean, _ = measured.statistics()
+    states = guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)
+    return replace(
+        measured, initial_states=states, test_initial_states=states[measured.test] if measured.test else None
+    )
 
 
 def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig) -> None:
@@ -212,12 +226,8 @@ def _start(placed: Placed, config: MeasurementsConfig, target: Target, observati
             "not: say observed, with physical.initial_state"
         )
     _check_tests(placed, observation)
-    values = placed.rows.values
-    mean = torch.zeros(len(layout.channels), dtype=torch.float64)  # of a channel that was never measured
-    for c in np.flatnonzero(np.isfinite(values).any(axis=0)):
-        mean[c] = float(np.nanmean(values[:, c]))
-    states = guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)
-    return _Start("observed", states)
+    nothing = torch.zeros((placed.count, len(layout.channels), *layout.shape), dtype=torch.float64)
+    return _Start("observed", nothing)  # a guess comes when it is known what is trained on
 
 
 def _check_tests(placed: Placed, observation: ObservationConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,13 @@ def steps_of(rows: Rows, name: str, dt: float) -> tuple[NDArray[np.int64], Numbe
         )
     steps = np.where(at_state, np.rint(place), np.ceil(place))
     return steps.astype(np.int64), np.where(at_state, 0.0, place - steps)
+
+
+def last_step(last: float, dt: float, rounding: float) -> int:
+    """Number of the state that a measurement at the last time `last` is of or before, by the rule of `steps_of`."""
+    nearest = round(last / dt)
+    at_state = abs(last - nearest * dt) <= _TOLERANCE * dt + rounding
+    return max(1, nearest if at_state else math.ceil(last / dt))
 
 
 def _tolerance(rows: Rows, dt: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,29 +31,45 @@ class Survey:
     largest: float
 
 
-def survey(dataset: xr.Dataset, config: MeasurementsConfig) -> Survey:
+def survey(dataset: xr.Dataset, config: MeasurementsConfig, needed: Sequence[int] | None = None) -> Survey:
     """Look at what a file holds.
 
     Args:
         dataset: the columns or variables that the section names, from `hyco.measurements.source.load`.
         config: the section.
+        needed: the trajectories that count; None: all.
 
     Raises:
-        MeasurementError: an entry is no number or date, or there is no time after t = 0.
+        MeasurementError: an entry is no number or date, or nothing was measured after t = 0.
     """
-    simulations = 1 if config.simulation is None else columns.labels(dataset[config.simulation])[1]
+    simulations, chosen = 1, None
+    if config.simulation is not None:
+        codes, simulations = columns.labels(dataset[config.simulation])
+        if needed is not None:
+            chosen = dataset[config.simulation].copy(data=np.isin(codes, list(needed)))
+    values = {channel: columns.numbers(dataset, name) for channel, name in config.fields.items()}
     times, rounding = np.zeros(0), 0.0
     if config.time is not None:
         scale = config.scale.get("time", 1.0)
         rounding = scale * columns.resolution(dataset, config.time)
-        every = scale * columns.times(dataset, config.time, config.start).to_numpy()
-        times = np.unique(every[np.isfinite(every)])
+        every = scale * columns.times(dataset, config.time, config.start)
+        times = np.unique(np.concatenate([_measured(every, field, chosen) for field in values.values()]))
         times = times[times > rounding]
         if not len(times):
-            raise MeasurementError(f"{config.time}: there is no time after t = 0 (start)")
+            raise MeasurementError(f"{config.time}: nothing was measured after t = 0 (start)")
     largest = 0.0
-    for channel, name in config.fields.items():
-        values = np.abs(columns.numbers(dataset, name).to_numpy())
-        if np.isfinite(values).any():
-            largest = max(largest, abs(config.scale.get(channel, 1.0)) * float(np.nanmax(values)))
+    for channel, field in values.items():
+        sizes = np.abs(field.to_numpy())
+        if np.isfinite(sizes).any():
+            largest = max(largest, abs(config.scale.get(channel, 1.0)) * float(np.nanmax(sizes)))
     return Survey(simulations, times, rounding, largest)
+
+
+def _measured(times: xr.DataArray, field: xr.DataArray, chosen: xr.DataArray | None) -> Numbers:
+    """The times at which a field has values, of the chosen trajectories, each once."""
+    counted: xr.DataArray = field.notnull() if chosen is None else field.notnull() & chosen
+    # Along the other dimensions it is enough that there is one value.
+    others = [dim for dim in counted.dims if dim not in times.dims]
+    together, there = xr.broadcast(times, counted.any(others) if others else counted)
+    found = together.to_numpy()[there.to_numpy()]
+    return np.unique(found[np.isfinite(found)])

@@ -53,7 +53,7 @@ class Observations:
             and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
             are `values[:, 0]`, too.
         noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data. Where each measurement has
-            its own (`sigma_of_values`) it is their root mean square, whatever was given.
+            its own (`sigma_of_values`) it is their root mean square in the training simulations, whatever was given.
         train, val, test: positions of the training, validation and test simulations in the first axis. Of simulations
             that were made, tests are not among them: of measurements they are, to judge models by.
         window_states: true states for `window_start: truth`, else None.
@@ -109,11 +109,12 @@ class Observations:
         self.values = torch.where(measured, self.values, 0.0)
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
-        if self.sigma_of_values is not None:
-            self.sigma_of_values = as_sigma(self.sigma_of_values, measured)
-            self.noise_std = root_mean_square(self.sigma_of_values, self.mask, self.noise_std)
         simulations, times = self.values.shape[:2]
         self.train, self.val, self.test = as_simulations(self.train, self.val, self.test, simulations)
+        if self.sigma_of_values is not None:
+            self.sigma_of_values = as_sigma(self.sigma_of_values, measured)
+            of_training = self.sigma_of_values[self.train], self.mask[self.train]
+            self.noise_std = root_mean_square(*of_training, self.noise_std)
         self.initial_states = as_states("initial_states", self.initial_states, (simulations,), layout)
         if self.on_grid and self.initial_state == "full":
             check_full_start(self.mask, layout)
@@ -219,7 +220,8 @@ class Observations:
         """
         initial, initial_mask = self.initial_states[self.train], self.initial_mask[self.train]
         if self.on_grid:
-            values, mask = self.values[self.train].clone(), self.mask[self.train].clone()
+            mask = self.mask[self.train].clone()
+            values = torch.where(mask, self.values[self.train], 0.0)
             if not self.initial_known:  # then what was measured at t = 0 is among the values
                 return values, mask
         else:

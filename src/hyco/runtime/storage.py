@@ -56,8 +56,12 @@ def serialised(bundle: Bundle) -> bytes:
 
 
 def digest(bundle: Bundle) -> str:
-    """A short text that bundles with the same tensors and metadata share, and practically no other."""
-    total = hashlib.sha256(json.dumps(bundle.metadata, sort_keys=True).encode())
+    """A short text that bundles with the same tensors and metadata share, and practically no other.
+
+    Their `origin` makes no difference: the same data may come from another file.
+    """
+    described = {key: value for key, value in bundle.metadata.items() if key != "origin"}
+    total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name in sorted(bundle.tensors):
         array = bundle.tensors[name].detach().cpu().contiguous().numpy()
         total.update(f"{name} {array.dtype} {array.shape}".encode())

@@ -95,7 +95,7 @@ def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, ph
     trainer = trusting_the_network(problem, monkeypatch, epochs=4)  # first alone
     better = iter([1.0, 0.5] * 2)
     monkeypatch.setattr(trainer.strategy, "validated", lambda scores: {})
-    monkeypatch.setattr(trainer.models.trust, "validation", lambda model: next(better))
+    monkeypatch.setattr(trainer.models.trust, "validation", lambda *_: next(better))
     list(trainer.train())
     assert is_as_good(trainer.physical, trainer.strategy.optimum, physics_alone(problem, epochs=4))
     assert not torch.equal(trainer.physical.model.coordinates, trainer.strategy.optimum)

@@ -16,7 +16,10 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
         sections: dict[str, StoppingConfig] = {"synthetic": c.synthetic, "hybrid": c.hybrid}
         for section, config in sections.items():
             if config.early_stopping is not None:
-                text = f"{config.early_stopping} needs validation simulations: see observation.val_sim; or null"
+                text = (
+                    f"{config.early_stopping} needs validation simulations: see observation.val_sim, or holdout of "
+                    "measurements; or null"
+                )
                 yield (section, "early_stopping"), text
     h = c.hybrid
     if h.warmup_epochs > h.epochs:

@@ -18,6 +18,9 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
             text = "is for measurements of a single trajectory; simulations have val_sim and test_sim: null"
             yield ("observation", "holdout"), text
         return
+    if c.observation.holdout is not None and c.observation.val_sim and c.observation.test_sim:
+        text = "is of no use beside val_sim and test_sim, which validate and judge: null, or leave one of them out"
+        yield ("observation", "holdout"), text
     target = Target(equation.layout, equation.dt, c.equation.is_static)
     for line in mistakes_of_sections(c.measurements, target, c.observation):
         key, text = line.split(": ", 1)

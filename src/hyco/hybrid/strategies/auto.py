@@ -51,9 +51,9 @@ class Auto(HybridStrategy):
         """An update with predictions; None where it was taken back."""
         physical, trust = self.models.physical, self.models.trust
         with self.models.clock.phase("physical"):
-            snapshot, before = physical.snapshot(), trust.validation(physical.model)
+            snapshot, before = physical.snapshot(), trust.of_physics(physical)
             result = physical.update(alpha, targets)
-            if trust.is_better(trust.validation(physical.model), than=before):
+            if trust.is_better(trust.of_physics(physical), than=before):
                 return result
             physical.restore(snapshot)
         log.info("The network's predictions do not help the physical model: its parameters stay as they were.")

@@ -53,6 +53,7 @@ def roll_out_test_simulations(
     built = build_equation(equation)
     seen = Observations.from_bundle(observations)
     if "trajectories" not in trajectories.tensors:
+        built.require_states(seen.layout, seen.dt)
         starts = {"physical": physical_initial_states}
         starts |= dict.fromkeys(("hybrid_synthetic", "hybrid_physical"), hybrid_initial_states)
         return _compared_with_measurements(seen, evaluated_models(models, built), starts)
@@ -300,7 +301,10 @@ def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
 
     grid, mask = seen.layout.grid, seen.mask[seen.train]
     if seen.positions is not None:
-        places = seen.positions[seen.train][mask.any(2)].double().numpy()
+        positions = seen.positions[seen.train]
+        first = 1 if seen.initial_state == "full" else 0  # then the entries at t = 0 are whole states
+        there = mask.any(2)[:, first:, : positions.shape[2]]
+        places = positions[:, first:][there].double().numpy()
     else:
         cells = tuple(slice(0, n) for n in grid.resolution)
         observed = mask.any(0).any(0).any(0)[cells].numpy()

@@ -28,12 +28,11 @@ def train_hybrid_models(
     Raises:
         NotConverged, Diverged: from a physical update, see `hyco.training.physical`.
     """
-    from hyco.config import WITHOUT_EFFECT, parse_device, resolve_hybrid
+    from hyco.config import WITHOUT_EFFECT, identity, parse_device, resolve_hybrid
     from hyco.equations.registry import build_equation
     from hyco.hybrid.config import HybridConfig
     from hyco.hybrid.trainer import HybridTrainer
     from hyco.observations import Observations
-    from hyco.runtime.storage import digest
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)
     trainer = HybridTrainer(
@@ -45,7 +44,7 @@ def train_hybrid_models(
             "equation": equation,
             "generation": generation,
             "observation": observation,
-            "observations": digest(observations),
+            **identity(observations),
             "hybrid": {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT},
             "seed": seed,
         },

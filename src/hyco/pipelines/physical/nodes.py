@@ -26,10 +26,9 @@ def train_physical_model(
     Raises:
         NotConverged, Diverged: see `hyco.training.physical`.
     """
-    from hyco.config import parse_device
+    from hyco.config import identity, parse_device
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
-    from hyco.runtime.storage import digest
     from hyco.training.physical import PhysicalConfig, train_physical
 
     yield from train_physical(
@@ -40,7 +39,7 @@ def train_physical_model(
             "equation": equation,
             "generation": generation,
             "observation": observation,
-            "observations": digest(observations),
+            **identity(observations),
             "physical": physical,
             "seed": seed,
         },

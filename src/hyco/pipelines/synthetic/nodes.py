@@ -25,9 +25,8 @@ def train_synthetic_model(
 
     `equation`, `generation` and `observation` only decide whether a checkpoint may be resumed.
     """
-    from hyco.config import parse_device
+    from hyco.config import identity, parse_device
     from hyco.observations import Observations
-    from hyco.runtime.storage import digest
     from hyco.training.config import SyntheticConfig
     from hyco.training.synthetic import train_synthetic
 
@@ -39,7 +38,7 @@ def train_synthetic_model(
             "equation": equation,
             "generation": generation,
             "observation": observation,
-            "observations": digest(observations),
+            **identity(observations),
             "synthetic": synthetic,
             "seed": seed,
         },
