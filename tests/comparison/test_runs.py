@@ -17,7 +17,6 @@ from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
 from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.stepping.ranges import resolve_simulated
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import train_synthetic
@@ -202,21 +201,29 @@ def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch
         last(parameters)
 
 
-@pytest.mark.slow
-def test_with_a_range_that_is_auto_no_seed_fails_and_all_have_the_same_data():
-    parameters = section(seeds=[0, 1], methods=["persistence", "physical"])
+def open_range(**keys):
+    parameters = section(**keys)
     parameters["equation"] = {k: v for k, v in PARAMETERS["equation"].items() if k != "max_speed"}
-    compared = contenders(parameters)
-    found = {seed: [data_of(contender, seed, None).equation for contender in compared] for seed in (0, 1)}
-    speeds = set()
-    for seed, (equation, same) in found.items():
-        section_of = resolve_simulated(
-            parameters["equation"], parameters["generation"], seed, parse(parameters).physical.learnable_parameters
-        )
-        assert equation.config == same.config == build_equation(section_of).config
-        speeds.add(equation.config.max_speed)
-    assert len(speeds) == 2
-    assert {record["status"] for record in last(parameters)["runs"]} == {"finished"}
+    return parameters
+
+
+def test_with_a_range_that_is_auto_all_have_the_data_of_the_pipelines_and_no_range_of_the_truth():
+    parameters = open_range(methods=["persistence", "physical"])
+    generation = GenerationConfig.model_validate(parameters["generation"])
+    for seed in (0, 1):
+        expected = generate(build_equation(parameters["equation"]), generation, seed).tensors["trajectories"]
+        found = [data_of(contender, seed, None) for contender in contenders(parameters)]
+        assert len(found) == 2
+        for data in found:
+            assert data.equation.config.max_speed == "auto"
+            assert torch.equal(data.trajectories, expected)
+            assert torch.equal(data.observations.values, found[0].observations.values)
+
+
+@pytest.mark.slow
+def test_with_a_range_that_is_auto_no_seed_fails():
+    records = last(open_range(seeds=[0, 1], methods=["persistence", "physical", "hybrid"]))["runs"]
+    assert {record["status"] for record in records} == {"finished"}
 
 
 @pytest.mark.slow
