@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import multiprocessing
+from concurrent.futures import Future
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from hyco.equations.registry import build_equation
 from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
 from hyco.report import report
+from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
@@ -112,6 +114,43 @@ def test_two_processes_find_what_one_finds(whole):
     side_by_side = last(section(seeds="3-3", methods="synthetic+physical", processes=2))
     alone = [r for r in without_times(whole) if r["seed"] == 3 and r["training"] in ("synthetic", "physical")]
     assert without_times(side_by_side) == alone
+
+
+def measured():
+    """What was measured, which all seeds learn from."""
+    c = parse(PARAMETERS)
+    return observe(generate(build_equation(c.equation), c.generation, 5), c.observation, 5).to_bundle()
+
+
+def test_what_was_measured_goes_to_each_process_once_and_not_with_each_training(monkeypatch):
+    begun, submitted = [], []
+
+    class Pool:
+        def __init__(self, count, *, mp_context, initializer, initargs):
+            begun.append(initargs)
+
+        def submit(self, function, *arguments):
+            submitted.append(arguments)
+            future = Future()
+            future.set_result([])
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(runs, "ProcessPoolExecutor", Pool)
+    own = measured()
+    pending = [(contender, seed) for contender in contenders(section(methods="persistence")) for seed in (0, 1)]
+    assert len(list(runs._results(pending, 2, "cpu", own))) == 2
+    assert sum(argument is own for argument in begun[0]) == 1
+    assert not any(isinstance(argument, Bundle) for arguments in submitted for argument in arguments)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_what_was_measured_as_one_does():
+    options = {"seeds": [0, 1], "methods": "synthetic"}
+    side_by_side = last(section(**options, processes=2), measured=measured())
+    assert without_times(side_by_side) == without_times(last(section(**options), measured=measured()))
 
 
 def beside_a_long_training(method):
