@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hyco
+from hyco.runtime.storage import Bundle
 
 STATES = {"domain": {"x": {"size": 4.0, "resolution": 16}}, "dt": 0.1}
 SEEDS = (-1, 1.5, "x", None, True)
@@ -104,9 +105,12 @@ def test_models_are_compared_on_states_like_those_they_learnt_from_only(door, ph
     section = door.equation.config.model_dump()
     coarse = hyco.Trajectories(np.zeros((2, 4, 1, 16)), hyco.equation(section | STATES | {"dt": 0.05}))
     slow = hyco.Trajectories(np.zeros((2, 4, 1, 32)), hyco.equation(section | {"dt": 0.1}))
-    for model, trajectories in ((physics, coarse), (physics, slow), (network, coarse)):
+    for model, trajectories in ((physics, coarse), (physics, slow), (network, coarse), (network, slow)):
         with pytest.raises(ValueError, match=r"^models: .* predicts other states than those of trajectories"):
             hyco.evaluate(model, trajectories, [0])
+    # Of a network of an earlier version nobody knows it.
+    earlier = Bundle(network.final.tensors, {k: v for k, v in network.final.metadata.items() if k != "dt"})
+    assert "synthetic" in hyco.evaluate(hyco.TrainedNetwork(earlier), slow, [0]).methods
 
 
 def test_what_is_compared_are_models_and_whole_numbers(door, physics):

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import multiprocessing
+from concurrent.futures import Future
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from hyco.equations.registry import build_equation
 from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
 from hyco.report import report
+from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.stepping.ranges import resolve_simulated
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import train_synthetic
@@ -115,6 +116,43 @@ def test_two_processes_find_what_one_finds(whole):
     assert without_times(side_by_side) == alone
 
 
+def measured():
+    """What was measured, which all seeds learn from."""
+    c = parse(PARAMETERS)
+    return observe(generate(build_equation(c.equation), c.generation, 5), c.observation, 5).to_bundle()
+
+
+def test_what_was_measured_goes_to_each_process_once_and_not_with_each_training(monkeypatch):
+    begun, submitted = [], []
+
+    class Pool:
+        def __init__(self, count, *, mp_context, initializer, initargs):
+            begun.append(initargs)
+
+        def submit(self, function, *arguments):
+            submitted.append(arguments)
+            future = Future()
+            future.set_result([])
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(runs, "ProcessPoolExecutor", Pool)
+    own = measured()
+    pending = [(contender, seed) for contender in contenders(section(methods="persistence")) for seed in (0, 1)]
+    assert len(list(runs._results(pending, 2, "cpu", own))) == 2
+    assert sum(argument is own for argument in begun[0]) == 1
+    assert not any(isinstance(argument, Bundle) for arguments in submitted for argument in arguments)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_from_what_was_measured_as_one_does():
+    options = {"seeds": [0, 1], "methods": "synthetic"}
+    side_by_side = last(section(**options, processes=2), measured=measured())
+    assert without_times(side_by_side) == without_times(last(section(**options), measured=measured()))
+
+
 def beside_a_long_training(method):
     """The records of a short training and of one that takes hours, from two processes."""
     parameters = {
@@ -202,21 +240,29 @@ def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch
         last(parameters)
 
 
-@pytest.mark.slow
-def test_with_a_range_that_is_auto_no_seed_fails_and_all_have_the_same_data():
-    parameters = section(seeds=[0, 1], methods=["persistence", "physical"])
+def open_range(**keys):
+    parameters = section(**keys)
     parameters["equation"] = {k: v for k, v in PARAMETERS["equation"].items() if k != "max_speed"}
-    compared = contenders(parameters)
-    found = {seed: [data_of(contender, seed, None).equation for contender in compared] for seed in (0, 1)}
-    speeds = set()
-    for seed, (equation, same) in found.items():
-        section_of = resolve_simulated(
-            parameters["equation"], parameters["generation"], seed, parse(parameters).physical.learnable_parameters
-        )
-        assert equation.config == same.config == build_equation(section_of).config
-        speeds.add(equation.config.max_speed)
-    assert len(speeds) == 2
-    assert {record["status"] for record in last(parameters)["runs"]} == {"finished"}
+    return parameters
+
+
+def test_with_a_range_that_is_auto_all_have_the_data_of_the_pipelines_and_no_range_of_the_truth():
+    parameters = open_range(methods=["persistence", "physical"])
+    generation = GenerationConfig.model_validate(parameters["generation"])
+    for seed in (0, 1):
+        expected = generate(build_equation(parameters["equation"]), generation, seed).tensors["trajectories"]
+        found = [data_of(contender, seed, None) for contender in contenders(parameters)]
+        assert len(found) == 2
+        for data in found:
+            assert data.equation.config.max_speed == "auto"
+            assert torch.equal(data.trajectories, expected)
+            assert torch.equal(data.observations.values, found[0].observations.values)
+
+
+@pytest.mark.slow
+def test_with_a_range_that_is_auto_no_seed_fails():
+    records = last(open_range(seeds=[0, 1], methods=["persistence", "physical", "hybrid"]))["runs"]
+    assert {record["status"] for record in records} == {"finished"}
 
 
 @pytest.mark.slow

@@ -40,3 +40,18 @@ def test_a_physics_informed_network_needs_a_fixed_regularisation_weight(paramete
         assert "pinn" not in [c.name for c in contenders(found)]
     found["physical"]["learnable_parameters"] = [field | {"regularisation": {"weight": 0.1}}]
     assert "pinn" in [c.name for c in contenders(found)]
+
+
+def test_a_variant_may_not_observe_anew_what_was_measured(parameters):
+    anew = {"method": "physical", "overrides": {"observation": {"initial_state": "observed"}}}
+    same = {"method": "physical", "overrides": {"physical": {"epochs": 40}, "observation": {}}}
+    found = parameters(compare={"methods": ["physical"], "variants": {"anew": anew, "same": same}})
+    parse(found)
+    file = {"file": "mine.csv", "axes": {"x": "x"}, "fields": {"velocity_x": "u"}}
+    measured = found | {"measurements": file, "observation": {"train_sim": [0]}}
+    with pytest.raises(ConfigurationError) as caught:
+        parse(measured)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("compare.variants.anew.overrides.observation: cannot be changed where the data are measured")
+    assert line.endswith("in another experiment")
+    parse(measured | {"compare": {"variants": {"same": same}}})

@@ -1,9 +1,11 @@
 """What a configuration leaves open is filled in, and only that."""
 
+import copy
+
 import numpy as np
 import pytest
 
-from hyco.config import ConfigurationError, complete
+from hyco.config import ConfigurationError, complete, parse
 from hyco.measurements.survey import Survey
 
 EQUATION = {"name": "heat", "domain": {"x": {"size": 1.0, "resolution": 8}}, "max_diffusivity": 0.1, "dt": "auto"}
@@ -77,12 +79,46 @@ def test_a_physical_model_of_simulations_is_fitted_to_five_steps_or_all(given, s
     assert filled["synthetic"] == filled["hybrid"] == {"num_predict_steps": 5}
 
 
+def test_a_variant_has_the_steps_that_its_network_would_have_in_an_experiment_of_its_own(parameters):
+    overrides = {"synthetic": {"network": {"name": "mlp", "width": 8}}, "hybrid": {"interaction": {"count": 0}}}
+    variants = {
+        "known": {"method": "synthetic", "overrides": overrides},
+        "given": {"method": "hybrid", "overrides": overrides | {"synthetic": {"num_predict_steps": 7}}},
+        "none": {"method": "physical", "overrides": {"physical": {"epochs": 9}, "hybrid": {"num_predict_steps": None}}},
+    }
+    sections = parameters("burgers_1d", compare={"methods": ["synthetic"], "variants": variants})
+    sections["generation"]["initial_state"] = {"velocity_x": "sin(x)"}
+    for section in ("synthetic", "physical", "hybrid"):
+        sections[section].pop("num_predict_steps", None)
+    untouched = copy.deepcopy(sections)
+    filled = complete(sections)
+    assert sections == untouched
+    steps = sections["generation"]["steps"]
+    known, given, none = (filled["compare"]["variants"][name]["overrides"] for name in variants)
+    assert known["synthetic"] == {"network": {"name": "mlp", "width": 8}, "num_predict_steps": steps}
+    assert known["hybrid"] == {"interaction": {"count": 0}, "num_predict_steps": steps}
+    assert (given["synthetic"], given["hybrid"]) == ({"num_predict_steps": 7}, {"interaction": {"count": 0}})
+    assert none == {"physical": {"epochs": 9}, "hybrid": {"num_predict_steps": 5}}
+    assert filled["synthetic"]["num_predict_steps"] == filled["hybrid"]["num_predict_steps"] == 5
+    parse(filled)
+
+
 def test_simulations_have_no_times_to_tell_the_step():
     with pytest.raises(ConfigurationError, match=r"equation\.dt: auto is for measurements"):
         complete({"equation": EQUATION, "generation": {"steps": 9}})
 
 
-@pytest.mark.parametrize("wrong", [{"physical": 3}, {"equation": None}, {"hybrid": []}, {"observation": "no"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"compare": 3},
+        {"compare": {"variants": {"a": 3, "b": {"overrides": {"hybrid": 2}}}}},
+        {"physical": 3},
+        {"equation": None},
+        {"hybrid": []},
+        {"observation": "no"},
+    ],
+)
 def test_what_is_wrong_is_left_to_the_validation(wrong):
     (key,) = wrong
     filled = complete(measured(**wrong), survey(1.0))

@@ -14,6 +14,7 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
+from hyco.pipelines.compare.nodes import compare_methods
 from hyco.pipelines.evaluation.nodes import (
     _free_share,
     _pictured,
@@ -374,6 +375,17 @@ def test_own_trajectories_without_observations_are_told_of():
     data["cached_observations"] = MemoryDataset(None)
     with pytest.raises(ConfigurationError, match="there are no observations of them"):
         SequentialRunner().run(register_pipelines()["generation"], data)
+
+
+def test_own_observations_are_the_same_for_all_variants_of_a_comparison():
+    variants = {"noisy": {"method": "persistence", "overrides": {"observation": {"noise": 0.3}}}}
+    sections = {k: v for k, v in PARAMETERS.items() if k not in ("evaluation", "profile")}
+    sections["compare"] = {"seeds": [0], "methods": "none", "variants": variants}
+    own = own_measurements().load("observations")
+    with pytest.raises(
+        ConfigurationError, match=r"^compare\.variants\.noisy\.overrides\.observation: cannot be changed"
+    ):
+        next(compare_methods(None, own, None, **sections))
 
 
 def test_own_observations_are_not_compared_with_simulations():

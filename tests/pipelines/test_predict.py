@@ -13,8 +13,11 @@ import hyco
 from hyco.datasets.netcdf import NetCDFDataset
 from hyco.datasets.states import StatesDataset
 from hyco.datasets.trained import TrainedModelsDataset
+from hyco.equations.registry import build_equation
 from hyco.pipeline_registry import register_pipelines
 from hyco.predictions.files import PredictionError
+from hyco.predictions.sources import Left, trained_models
+from hyco.runtime.storage import Bundle
 
 EQUATION = {
     "name": "heat",
@@ -110,6 +113,16 @@ def test_models_of_another_grid_or_time_step_are_refused(tmp_path, experiment):
     for change in ({"dt": 0.1}, {"domain": EQUATION["domain"] | {"x": {"size": 1.0, "resolution": 16}}}):
         with pytest.raises(PredictionError, match="was trained on other states"):
             predicted(tmp_path, experiment, equation=EQUATION | change)
+
+
+def test_a_network_of_another_time_step_is_refused_and_one_that_does_not_know_it_is_not(experiment):
+    *_, network = experiment
+    slow = build_equation(EQUATION | {"dt": 0.1})
+    with pytest.raises(PredictionError, match=r"^synthetic was trained on other states: .*dt 0\.05\).*dt 0\.1\)"):
+        trained_models({"synthetic": network.left}, slow)
+    final = network.final
+    earlier = Bundle(final.tensors, {key: value for key, value in final.metadata.items() if key != "dt"})
+    assert trained_models({"synthetic": Left(earlier)}, slow)["synthetic"].model.stepping
 
 
 def test_other_simulations_than_those_of_the_training_are_refused(tmp_path, experiment):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hyco.networks.models import model_from_bundle
+from hyco.runtime.storage import Bundle
 from hyco.training.final import final_synthetic_model
 from hyco.training.synthetic import synthetic_trainer, train_synthetic
 from hyco.training.validation import Validation
@@ -88,3 +89,14 @@ def test_the_best_epoch_is_kept_when_the_training_is_resumed_after_it(problem, m
     one, other = final_synthetic_model(last), final_synthetic_model(checkpoints[-1])
     assert one.metadata["epoch"] == other.metadata["epoch"] == 2
     assert all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+
+
+def test_the_final_network_knows_the_dt_of_its_data_beside_the_same_tensors(problem):
+    config = problem.synthetic(epochs=1)
+    *_, (last, _) = train_synthetic(problem.observations, config, 0, configuration={}, device=CPU)
+    final = final_synthetic_model(last)
+    assert final.metadata["dt"] == problem.observations.dt
+    assert not any("dt" in name.split(".") for name in final.tensors)
+    earlier = Bundle(final.tensors, {key: value for key, value in final.metadata.items() if key != "dt"})
+    start = problem.observations.initial_states
+    assert torch.equal(model_from_bundle(earlier).rollout(start, 3), model_from_bundle(final).rollout(start, 3))

@@ -16,7 +16,7 @@ from hyco.api.hybrid import TrainedHybrid
 from hyco.api.networks import TrainedNetwork
 from hyco.api.physics import FittedPhysics
 from hyco.equations.equation import Equation
-from hyco.evaluation import roll_out_methods
+from hyco.evaluation import dt_of, roll_out_methods
 from hyco.observations import Observations
 from hyco.report import report, table, true_numbers
 
@@ -177,7 +177,7 @@ def _require_states_of(model: FittedPhysics | TrainedNetwork, equation: Equation
     try:
         if isinstance(model, FittedPhysics):
             equation.require_states(model.equation.layout, model.equation.dt)
-        else:  # a network does not know its dt
-            equation.require_states(model.model.layout, equation.dt)
+        else:
+            equation.require_states(model.model.layout, dt_of(model.final, equation))
     except ValueError as error:
         raise ValueError(f"models: {model.method} predicts other states than those of trajectories: {error}") from error

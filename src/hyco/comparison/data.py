@@ -6,19 +6,14 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from hyco.comparison.config import Contender
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, Observations, observe
-from hyco.parameters import LearnableParameter
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.stepping.ranges import resolve_simulated
-
-_LEARNT: TypeAdapter[list[LearnableParameter]] = TypeAdapter(list[LearnableParameter])
 
 
 @dataclass(frozen=True)
@@ -26,7 +21,7 @@ class Data:
     """What a contender learns from and is judged by.
 
     Attributes:
-        equation: that of the data.
+        equation: that of the data; ranges that are `auto` stay open, and each fit finds its own.
         observations: what it learns from.
         config: how they were observed.
         trajectories: simulations `[S, T+1, C, *space]`; None where the data were measured.
@@ -49,16 +44,14 @@ def data_of(contender: Contender, seed: int, measured: Bundle | None) -> Data:
     if measured is not None:
         return Data(build_equation(sections["equation"]), Observations.from_bundle(measured), config, None)
     try:
-        given = (json.dumps(sections.get(key, [])) for key in ("equation", "generation", "learnt"))
-        equation, trajectories = _simulations(*given, seed)
+        equation, trajectories = _simulations(*(json.dumps(sections[key]) for key in ("equation", "generation")), seed)
         return Data(equation, observe(trajectories, config, seed), config, trajectories.tensors["trajectories"])
     except (ValueError, FloatingPointError) as error:
         raise type(error)(f"the data of seed {seed}: {error}") from error
 
 
 @lru_cache(maxsize=1)
-def _simulations(equation: str, generation: str, learnt: str, seed: int) -> tuple[Equation, Bundle]:
+def _simulations(equation: str, generation: str, seed: int) -> tuple[Equation, Bundle]:
     """The equation and its simulations, from JSON; those of one seed are kept for the methods that follow."""
-    section, unknowns = json.loads(generation), _LEARNT.validate_python(json.loads(learnt))
-    built = build_equation(resolve_simulated(json.loads(equation), section, seed, unknowns))
-    return built, generate(built, GenerationConfig.model_validate(section), seed)
+    built = build_equation(json.loads(equation))
+    return built, generate(built, GenerationConfig.model_validate(json.loads(generation)), seed)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import gc
-import hashlib
-import json
 import logging
-import math
 import multiprocessing
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -26,6 +23,7 @@ from torch import Tensor
 from hyco.baselines.pinn import PinnConfig, train_pinn
 from hyco.comparison.config import CompareConfig, Contender
 from hyco.comparison.data import Data, data_of
+from hyco.comparison.plain import digest_of, finite, plain
 from hyco.comparison.summary import summarise
 from hyco.equations.equation import Equation
 from hyco.evaluation import EvaluatedModel, evaluated_models, roll_out_methods, roll_out_to_measurements
@@ -93,7 +91,7 @@ def compare(
         ValueError, FloatingPointError: the data of a seed cannot be made; nothing is trained then.
         LostProcessError: one of several processes was ended, by the system for instance.
     """
-    shared = _plain({key: contenders[0].sections[key] for key in _SHARED})
+    shared = plain({key: contenders[0].sections[key] for key in _SHARED})
     if measured is not None:
         shared |= {OBSERVATIONS: digest(measured)}
     runs, trainings = _go_on(contenders, shared, config, earlier, resume)
@@ -107,7 +105,7 @@ def compare(
             "experiment": experiment,
             "equation": shared["equation"]["name"],
             "seeds": sorted({run["seed"] for run in runs} | set(config.seeds)),
-            "configuration_digest": _digest([shared, trainings]),
+            "configuration_digest": digest_of([shared, trainings]),
             "configuration": shared,
             "trainings": trainings,
             "runs": list(runs),
@@ -153,7 +151,7 @@ def _go_on(
         ResumeError: names each key that differs, with both values.
     """
     trainings = {
-        c.name: {"method": c.method, "configuration": _plain({k: v for k, v in c.sections.items() if k not in _SHARED})}
+        c.name: {"method": c.method, "configuration": plain({k: v for k, v in c.sections.items() if k not in _SHARED})}
         for c in contenders
     }
     if not resume:
@@ -194,10 +192,10 @@ def _results(
         min(processes, len(pending)),
         mp_context=context,
         initializer=_begin_worker,
-        initargs=(torch.get_num_threads(), closed),
+        initargs=(torch.get_num_threads(), closed, measured),  # once per process, not with each training
     )
     try:
-        futures = [pool.submit(run, contender, seed, device, measured) for contender, seed in pending]
+        futures = [pool.submit(_run_in_worker, contender, seed, device) for contender, seed in pending]
         for future in as_completed(futures):
             yield future.result()
     except BaseException as error:
@@ -213,8 +211,14 @@ def _results(
         pool.shutdown(cancel_futures=True)
 
 
-def _begin_worker(threads: int, closed: Connection) -> None:
-    """As many threads as one process has, for the same numbers; and no life after the comparison's."""
+# In a process of its own: what was measured, see `compare`.
+_measured: Bundle | None = None
+
+
+def _begin_worker(threads: int, closed: Connection, measured: Bundle | None) -> None:
+    """As many threads as one process has, for the same numbers; what was measured; no life after the comparison's."""
+    global _measured
+    _measured = measured
     keep_freed_memory()
     gc.freeze()  # see `hyco.runtime.garbage`: what is there now is modules
     torch.set_num_threads(threads)
@@ -226,6 +230,10 @@ def _begin_worker(threads: int, closed: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_comparison, daemon=True).start()
+
+
+def _run_in_worker(contender: Contender, seed: int, device: str) -> list[Record]:
+    return run(contender, seed, device, _measured)
 
 
 def run(contender: Contender, seed: int, device: str, measured: Bundle | None = None) -> list[Record]:
@@ -266,7 +274,7 @@ def run(contender: Contender, seed: int, device: str, measured: Bundle | None = 
                 record |= {"parameters": {}, "training_seconds": None}
             records.append(record)
     seconds = time.perf_counter() - begun
-    return [_finite({**record, "wall_seconds": seconds}) for record in records]
+    return [finite({**record, "wall_seconds": seconds}) for record in records]
 
 
 def _train(
@@ -373,21 +381,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _plain(value: Any) -> Any:
-    """As it comes back from a file."""
-    return json.loads(json.dumps(value))
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity and no NaN: they are recorded as missing."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

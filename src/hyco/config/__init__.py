@@ -9,7 +9,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, identity, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, mistakes_in, parse
+from hyco.config.validation import check, mistakes_in, parse, require_same_observations
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -29,5 +29,6 @@ __all__ = [
     "mistakes_in",
     "parse",
     "parse_device",
+    "require_same_observations",
     "resolve_hybrid",
 ]

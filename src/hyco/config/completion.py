@@ -10,10 +10,12 @@ from hyco.measurements import MeasurementsConfig, automatic_dt
 from hyco.measurements.steps import last_step
 from hyco.measurements.survey import Survey
 from hyco.networks.network import network_config
+from hyco.sections import merge
 
 # Steps of a training window of a network that steps states, where none are given.
 WINDOW = 5
 _NETWORK = {"name": "resnet"}
+_STEPS = "num_predict_steps"
 
 
 def is_of_measurements(parameters: Mapping[str, Any]) -> bool:
@@ -29,7 +31,8 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
     `observation` all defaults. Of every experiment: a `num_predict_steps` that is null or left out becomes the whole
     trajectory for networks of coordinates, and at most five steps for networks that step states. For the physical model
     null is the whole trajectory; left out it is that where the data are measured, else five steps; so is
-    `hybrid.observed_steps: null` of measurements.
+    `hybrid.observed_steps: null` of measurements. Variants of a comparison get their own numbers in their overrides,
+    where those differ: a variant's network of coordinates learns from whole trajectories.
 
     Args:
         parameters: all sections. What is wrong in them is left as it is, for the validation to name.
@@ -43,7 +46,9 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
         filled |= _measured(filled, survey)
     elif _keys(filled.get("equation")).get("dt") == "auto":
         raise ConfigurationError("equation.dt: auto is for measurements, whose times say it; give a number")
+    open_sections = dict(filled)
     _complete_steps(filled, measured=survey is not None)
+    _complete_variants(open_sections, filled, measured=survey is not None)
     return filled
 
 
@@ -98,11 +103,36 @@ def _complete_steps(filled: dict[str, Any], *, measured: bool) -> None:
             filled[name] = _with_steps(filled[name], null, left_out)
 
 
+def _complete_variants(given: Mapping[str, Any], filled: dict[str, Any], *, measured: bool) -> None:
+    """Put into the overrides of variants the numbers that they would have as experiments of their own.
+
+    Args:
+        given: the parameters before `_complete_steps`.
+        filled: those after it, to be changed.
+        measured: whether they are of measurements.
+    """
+    compare = _keys(filled.get("compare"))
+    variants = dict(_keys(compare.get("variants")))
+    for name, variant in variants.items():
+        overrides = _keys(_keys(variant).get("overrides"))
+        own, inherited = merge(given, overrides), merge(filled, overrides)
+        _complete_steps(own, measured=measured)
+        changes = {
+            section: {_STEPS: value}
+            for section in ("synthetic", "physical", "hybrid")
+            if (value := _keys(own.get(section)).get(_STEPS)) != _keys(inherited.get(section)).get(_STEPS)
+        }
+        if changes:
+            variants[name] = {**variant, "overrides": merge(overrides, changes)}
+    if variants != _keys(compare.get("variants")):
+        filled["compare"] = {**compare, "variants": variants}
+
+
 def _with_steps(section: Mapping[str, Any], null: int, left_out: int) -> dict[str, Any]:
     """A section with a number for `num_predict_steps`."""
-    if "num_predict_steps" not in section:
-        return {**section, "num_predict_steps": left_out}
-    return {**section, "num_predict_steps": null} if section["num_predict_steps"] is None else dict(section)
+    if _STEPS not in section:
+        return {**section, _STEPS: left_out}
+    return {**section, _STEPS: null} if section[_STEPS] is None else dict(section)
 
 
 def _predicts_all(section: Any) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyco.comparison import CompareConfig, Contender
-from hyco.equations.registry import equation_config
 from hyco.sections import merge
 from hyco.training.physical import PhysicalConfig
 
@@ -55,13 +54,9 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
     Args:
         parameters: all sections, validated.
     """
-    compared, all_sections = [], compared_sections(parameters)
-    shared = {}
-    if equation_config(dict(parameters["equation"])).open_ranges:
-        # Ranges that are auto cover whatever any of them learns: all have the same data.
-        shared["learnt"] = [p for _, sections in all_sections.values() for p in _unknowns(sections)]
-    for name, (method, sections) in all_sections.items():
-        own = {key: sections[key] for key in ("equation", "generation", "observation")} | shared
+    compared = []
+    for name, (method, sections) in compared_sections(parameters).items():
+        own = {key: sections[key] for key in ("equation", "generation", "observation")}
         if method in ("synthetic", "physical"):
             own[method] = sections[method]
         elif method == "pinn":
@@ -76,12 +71,6 @@ def contenders(parameters: Mapping[str, Any]) -> list[Contender]:
             own["hybrid"] = {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT}
         compared.append(Contender(name, method, own))
     return compared
-
-
-def _unknowns(sections: Mapping[str, Any]) -> list[Any]:
-    """What the trainings of an experiment learn, as its sections list it."""
-    parts = (sections["physical"], _keys(sections["hybrid"]).get("physical"))
-    return [p for part in parts for p in _keys(part).get("learnable_parameters", [])]
 
 
 def compared_sections(parameters: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -73,9 +73,34 @@ def _ruled_keys(parameters: Mapping[str, Any]) -> list[Mistake]:
     ]
 
 
+def require_same_observations(parameters: Mapping[str, Any]) -> None:
+    """Refuse variants that change what is observed, for a comparison on measurements.
+
+    Raises:
+        ConfigurationError: one line for each.
+    """
+    if mistakes := _observed_anew(parameters):
+        raise ConfigurationError("\n".join(f"{dotted(key)}: {text}" for key, text in mistakes))
+
+
+def _observed_anew(parameters: Mapping[str, Any]) -> list[Mistake]:
+    """Where variants change what is observed, though the data were measured and all have the same."""
+    text = (
+        "cannot be changed where the data are measured: all learn from the same ones; leave it out, and compare other "
+        "observations in another experiment"
+    )
+    return [
+        (("compare", "variants", name, "overrides", "observation"), text)
+        for name, (_, sections) in compared_sections(parameters).items()
+        if sections["observation"] != parameters["observation"]
+    ]
+
+
 def _variant_mistakes(parameters: Mapping[str, Any], c: Configuration) -> list[Mistake]:
     """What is wrong with the overrides of variants, and methods that cannot be."""
     mistakes: list[Mistake] = []
+    if c.measurements is not None and (mistakes := _observed_anew(parameters)):
+        return mistakes
     for name, (method, sections) in compared_sections(parameters).items():
         variant: Key = ("compare", "variants", name)
         # Without a list the methods are those that apply.

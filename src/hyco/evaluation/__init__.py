@@ -2,7 +2,7 @@
 
 from hyco.evaluation.fields import field_error, parameter_fields
 from hyco.evaluation.measured import MeasuredErrors, MeasuredRollouts, roll_out_to_measurements
-from hyco.evaluation.models import METHODS, EvaluatedModel, evaluated_models
+from hyco.evaluation.models import METHODS, EvaluatedModel, dt_of, evaluated_models
 from hyco.evaluation.rollouts import initial_states_of_tests, roll_out_methods
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "EvaluatedModel",
     "MeasuredErrors",
     "MeasuredRollouts",
+    "dt_of",
     "evaluated_models",
     "field_error",
     "initial_states_of_tests",

@@ -27,6 +27,11 @@ def training_of(final: FinalModel) -> dict[str, Any]:
     return training
 
 
+def dt_of(network: Bundle, equation: Equation) -> float:
+    """The time between two states that a final network predicts; one of an earlier version has none: the equation's."""
+    return float(network.metadata.get("dt", equation.dt))
+
+
 @dataclass(frozen=True)
 class EvaluatedModel:
     """A final model with the record of its training.

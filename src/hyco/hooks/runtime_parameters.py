@@ -7,6 +7,7 @@ the files: `--params physical.learnable_parameters.0.initial_guess=0.2`, `--para
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kedro.config import OmegaConfigLoader
 
 Path = tuple[str, ...]
+# Keys that are numbers of entries; there is none below 0, which is said where it is put.
+_ENTRY = re.compile(r"-?[0-9]+")
 # Keys that say of which kind a section is.
 _KINDS = ("mode", "name")
 
@@ -48,7 +51,7 @@ def _without_entries(given: Mapping[str, Any], path: Path = ()) -> tuple[dict[st
     entries: list[tuple[Path, Any]] = []
     for key, value in given.items():
         where = (*path, str(key))
-        if str(key).isdigit():
+        if _ENTRY.fullmatch(str(key)):
             entries += _leaves(value, where)
         elif isinstance(value, Mapping):
             inner, more = _without_entries(value, where)
@@ -100,11 +103,11 @@ def _set(parameters: dict[str, Any], path: Path, value: Any) -> None:
         last = i == len(path) - 1
         where = ".".join(path[: i + 1])
         if isinstance(node, list):
-            if not key.isdigit() or int(key) >= len(node):
+            if not _ENTRY.fullmatch(key) or not 0 <= int(key) < len(node):
                 raise ConfigurationError(f"--params {where}: there is no such entry; there are 0 to {len(node) - 1}")
             index: Any = int(key)
         elif isinstance(node, dict):
-            if key.isdigit() and key not in node:
+            if _ENTRY.fullmatch(key) and key not in node:
                 raise ConfigurationError(f"--params {where}: {'.'.join(path[:i])} is no list")
             index = key
             if not last:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
-from hyco.evaluation.models import EvaluatedModel, FinalModel
+from hyco.evaluation.models import EvaluatedModel, FinalModel, dt_of
 from hyco.inversion.estimated_model import EstimatedModel
 from hyco.inversion.posterior import Posterior
 from hyco.observations import Observations
@@ -54,8 +54,9 @@ def trained_models(left: Mapping[str, Left], equation: Equation) -> dict[str, Tr
             posterior = None if states is None else Posterior.of(states.tensors)
         model = EvaluatedModel.of(one.final, own)
         layout = own.layout if isinstance(model.model, EstimatedModel) else getattr(model.model, "layout", own.layout)
+        dt = dt_of(one.final, equation) if isinstance(one.final, Bundle) else own.dt
         try:
-            equation.require_states(layout, own.dt)
+            equation.require_states(layout, dt)
         except ValueError as error:
             raise PredictionError(f"{method} was trained on other states: {error}") from error
         trained[method] = Trained(model, posterior, states is not None and states.metadata["estimated"])

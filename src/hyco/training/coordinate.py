@@ -151,7 +151,9 @@ class CoordinateTrainer(NetworkTrainer):
         simulations = torch.arange(len(observations.train))
         windows = Windows(simulations, torch.zeros_like(simulations), steps)
         starts = WindowStarts(observations, windows)
-        super().__init__(model, config, epochs=epochs, windows=windows, starts=starts, device=device)
+        super().__init__(
+            model, config, epochs=epochs, windows=windows, starts=starts, dt=observations.dt, device=device
+        )
         self.measured = Measured.of(observations, self.model)
         entries = (len(windows), steps, len(self.model.space))
         self.batches = PointBatches(len(self.measured), config.points_per_update, entries, config.ghost_points, seed)

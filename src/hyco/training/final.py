@@ -12,8 +12,8 @@ from hyco.runtime.storage import Bundle, unprefixed
 def final_synthetic_model(checkpoint: Bundle) -> Bundle:
     """The network of the best validated epoch (the last one if none was validated), ready to be rebuilt.
 
-    Metadata: those of the network, `training` (see `training_summary`), and, from a hybrid, `hybrid`: the last `alpha`
-    of each model, `interaction` and `sequential`; else None.
+    Metadata: those of the network, `dt` of the data, `training` (see `training_summary`), and, from a hybrid, `hybrid`:
+    the last `alpha` of each model, `interaction` and `sequential`; else None.
     """
     meta = checkpoint.metadata["synthetic"]
     tensors = unprefixed("synthetic", checkpoint.tensors)

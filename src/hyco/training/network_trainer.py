@@ -34,6 +34,7 @@ class NetworkTrainer(ABC):
         epochs: of this run, which are the hybrid's in a hybrid.
         windows: of the training simulations.
         starts: the initial states of the windows.
+        dt: time between two states of the data, which the final network is for.
         device: where the network trains.
 
     Attributes:
@@ -52,8 +53,10 @@ class NetworkTrainer(ABC):
         epochs: int,
         windows: Windows,
         starts: WindowStarts,
+        dt: float,
         device: torch.device,
     ) -> None:
+        self.dt = dt
         self.model, self.config, self.windows, self.starts = model.to(device), config, windows, starts
         if device.type != "cpu":
             set_memory_format(model, torch.contiguous_format)  # channels last was measured on CPUs only
@@ -133,7 +136,7 @@ class NetworkTrainer(ABC):
     def state(self) -> Bundle:
         """Everything that changes during training."""
         tensors = {**self.optimisation.state(), **prefixed("best", self.best.weights), **self.batches.state()}
-        return Bundle(tensors, {**self.best.describe(), "model": self.model.describe()})
+        return Bundle(tensors, {**self.best.describe(), "model": {**self.model.describe(), "dt": self.dt}})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`."""

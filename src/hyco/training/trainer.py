@@ -57,7 +57,9 @@ class SyntheticTrainer(NetworkTrainer):
         )
         windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
         starts = WindowStarts(observations, windows)
-        super().__init__(model, config, epochs=epochs, windows=windows, starts=starts, device=device)
+        super().__init__(
+            model, config, epochs=epochs, windows=windows, starts=starts, dt=observations.dt, device=device
+        )
         self.data = WindowData.of(observations, windows, self.model)
         self.batches = WindowBatches(windows, config.batch_size, fresh_batch or config.batch_size, seed)
 

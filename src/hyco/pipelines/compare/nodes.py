@@ -41,10 +41,11 @@ def compare_methods(
 
     Raises:
         ResumeError: the earlier comparison has another configuration.
+        ConfigurationError: a variant changes how a user's own observations were made.
     """
     from hyco.comparison import CompareConfig
     from hyco.comparison import compare as run_all
-    from hyco.config import contenders, is_own, parse_device
+    from hyco.config import contenders, is_own, parse_device, require_same_observations
     from hyco.pipelines.generation.nodes import measured_observations
 
     sections = {
@@ -61,6 +62,7 @@ def compare_methods(
         own = measured_observations(measured, equation, measurements, observation, seed)
     elif cached_observations is not None and is_own(cached_observations.metadata):
         own = cached_observations
+        require_same_observations(sections)  # only here it is known that they are a user's own
     yield from run_all(
         contenders(sections),
         CompareConfig.model_validate(compare),
