@@ -41,7 +41,7 @@ def test_changes_of_the_command_line_count(sensed, hyco):
     assert "dt:        0.5, 8 steps" in done.output
     assert "5 of 9 states have measurements" in done.output
     assert "σ 0.05" in done.output
-    assert "nothing judges the models" in done.output
+    assert "judged by that alone" in done.output
 
 
 @pytest.mark.parametrize(

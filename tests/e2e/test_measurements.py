@@ -22,6 +22,7 @@ measurements:
   std: 0.02
   initial: {temperature: 20 + 3*cos(pi*x/2) - 2*cos(pi*x)}
 observation:
+  train_sim: [0]
   interpolation: cubic
   holdout: {fraction: 0.2, by: sensors}
 synthetic: {epochs: 3, network: {name: resnet, filters: 4, blocks: 1}}
@@ -119,13 +120,11 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
             "rod.csv: fields.temperature: there is no column 'temp'",
             marks=pytest.mark.slow,
         ),
-        pytest.param("observation.train_sim=[3]", "the file holds 1: 0 to 0", marks=pytest.mark.slow),
+        pytest.param("observation.train_sim.0=3", "the file holds 1: 0 to 0", marks=pytest.mark.slow),
         pytest.param("equation.domain.x.size=0.5", "lie outside of x = 0 to 0.5", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_wrong_is_one_line_before_anything_is_computed(experiment, params, message):
-    if "[" in params:
-        params = "observation.train_sim.0=3"
     done = experiment("--pipelines", "physical", params=params)
     assert done.returncode == 1
     last = (done.stdout + done.stderr).rstrip().splitlines()[-1]
