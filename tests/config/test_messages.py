@@ -117,3 +117,11 @@ def test_alpha_is_a_number_from_0_to_1_or_auto(value, parameters, problems):
     assert line == f"--params: hybrid.alpha: {value!r} is not allowed; allowed: a number from 0 to 1, or auto"
     assert parse(parameters(hybrid={"alpha": "auto"})).hybrid.alpha == "auto"
     assert parse(parameters(hybrid={"alpha": 1})).hybrid.alpha == 1
+
+
+def test_where_measurements_are_wrong_nothing_else_is_complained_of(sources, parameters):
+    """What the file would have filled in is missing only because it could not be read."""
+    wrong = parameters(measurements={"file": "mine.csv", "axes": {"x": "x"}, "fields": {"velocity x": "u"}, "std": -1})
+    with pytest.raises(ConfigurationError) as caught:
+        check(wrong | {"generation": {}}, sources())
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["measurements.std"]

@@ -55,7 +55,7 @@ def test_what_stands_in_a_table_is_named_by_column_and_row(text, message, refusa
         ({"simulation": "run"}, "simulation: there is no column 'run'"),
         ({"std": "u_std"}, "std (u_std): there is no column 'u_std'"),
         ({"fields": {"speed": "u"}}, "fields: the equation has no channel 'speed'; it has velocity_x"),
-        ({"axes": {"x": "x", "y": "x"}}, "axes: the domain has no axis 'y'; it has x"),
+        ({"axes": {"x": "x", "y": "y"}}, "axes: the domain has no axis 'y'; it has x"),
         ({"axes": {"z": "x"}}, "axes: x is missing"),
         ({"std": {"pressure": 0.1}}, "std: the equation has no channel 'pressure'"),
         (
@@ -240,3 +240,27 @@ def test_a_file_of_matlab_that_is_cut_short_is_refused(kept, equation, tools, tm
     path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with pytest.raises(hyco.MeasurementError, match=r"mine\.mat: it cannot be read as a file of MATLAB"):
         hyco.read_measurements(path, equation, tools.SECTION, tools.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time": "u"}, "'u' is time and fields.velocity_x: a column or variable is one of them"),
+        ({"axes": {"x": "t"}}, "'t' is time and axes.x"),
+        ({"std": -1}, "-1 is not allowed; allowed: a positive number, a name, or estimate"),
+        ({"std": {"velocity x": 0.0}}, "0.0 is not allowed; allowed: a positive number"),
+        ({"std": True}, "true is not allowed"),
+    ],
+)
+def test_a_section_that_cannot_be_meant_is_one_line(refusal, tools, run, changes, message):
+    said = refusal(tools.table(*run), **changes)
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_values_that_stand_for_missing_ones_are_asked_about(read, tools, run, caplog):
+    frame = tools.table(*run)
+    frame.loc[70, "u"] = -9999.0
+    read(frame)
+    assert "1 of" in caplog.text
+    assert "values are -9999, far from all others: are they missing values?" in caplog.text

@@ -344,6 +344,13 @@ def test_own_measurements_are_taken_over_and_nothing_is_simulated(whole):
     assert bool(data.load("trajectories").tensors) == whole
 
 
+def test_models_of_other_observations_are_not_evaluated():
+    sections = {key: PARAMETERS[key] for key in ("equation", "generation", "observation", "seed")}
+    model = {"training": {"observations": "of another file"}}
+    with pytest.raises(ConfigurationError, match="physical was trained on other observations than there are now"):
+        roll_out_test_simulations(simulated(), own_measurements().load("observations"), **sections, physical=model)
+
+
 def test_sensors_are_shown_where_the_start_was_measured_whole():
     layout = Layout(Grid(("x",), (0.0,), (2.0,), (8,)), (FieldSpec("u"),))
     values = torch.ones(1, 3, 1, 8, dtype=torch.float64)

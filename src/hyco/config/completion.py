@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from hyco.measurements.steps import last_step
 from hyco.measurements.survey import Survey
 from hyco.networks.network import network_config
 from hyco.sections import merge
+
+log = logging.getLogger(__name__)
 
 # Steps of a training window of a network that steps states, where none are given.
 WINDOW = 5
@@ -54,6 +57,8 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
 
 def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """The sections that a file of measurements fills."""
+    if parameters.get("generation"):
+        log.warning("generation has no effect: the experiment reads measurements.file; leave it out.")
     equation = dict(_keys(parameters.get("equation")))
     if equation.get("dt", "auto") == "auto":
         equation["dt"] = automatic_dt(survey.times)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hyco.baselines.pinn import obstacle
+from hyco.config.completion import is_of_measurements
 from hyco.config.errors import ConfigurationError, Key, Mistake, dotted
 from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
@@ -38,7 +39,11 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
     Raises:
         ConfigurationError: one line per mistake: file, key, value and what is allowed.
     """
-    lines = [f"{source(key, sources)}: {dotted(key)}: {text}" for key, text in mistakes_in(parameters)]
+    mistakes = mistakes_in(parameters)
+    if is_of_measurements(parameters) and any(key[0] == "measurements" for key, _ in mistakes):
+        # What the file would fill in is missing only because it could not be read.
+        mistakes = [(key, text) for key, text in mistakes if key[0] == "measurements"]
+    lines = [f"{source(key, sources)}: {dotted(key)}: {text}" for key, text in mistakes]
     if lines:
         raise ConfigurationError("\n".join(lines))
 

@@ -70,6 +70,8 @@ def contents_of(path: Path) -> Contents:
         ending = path.suffix or "nothing"
         raise MeasurementError(f"files that end in {ending!r} cannot be read; allowed: {', '.join(FORMATS)}")
     format_ = FORMATS[path.suffix.lower()]
+    if path.is_dir() != format_.is_folder:
+        raise MeasurementError("is no file" if path.is_dir() else "is no folder, which a store of Zarr has to be")
     names = format_.names(path)
     if format_.kind == "table":
         whole = format_.read(path, Wanted(None, names, ()))

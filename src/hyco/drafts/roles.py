@@ -77,12 +77,16 @@ def roles_of(contents: Contents) -> Roles:
     """
     names = [name for name in contents.variables if contents.size(name) > 1 or set(words(name)) & set(_STDS)]
     by_form: set[str] = set()
-    time = next((n for n in names if _is(n, _TIMES) and contents.times(n) is not None), None)
+    times = [n for n in names if _is(n, _TIMES) and contents.times(n) is not None]
+    # A capital T may be a temperature, and an array of values is no vector of times.
+    largest = max(map(contents.size, names), default=0)
+    times.sort(key=lambda n: (contents.kind == "array" and contents.size(n) == largest, n.rpartition("/")[2] == "T"))
+    time = times[0] if times else None
     axes = _axes([n for n in names if n != time], contents)
     simulation = next((n for n in names if n not in (time, *axes.values()) and _is(n, _SIMULATIONS)), None)
     rest = [n for n in names if n not in (time, simulation, *axes.values()) and contents.numbers(n) is not None]
     stds = _stds([n for n in rest if not _is(n, _IDENTITIES)])
-    values = [n for n in rest if n not in stds.values() and not _is(n, _IDENTITIES)]
+    values = _each_once([n for n in rest if n not in stds.values() and not _is(n, _IDENTITIES)], contents)
     if time is None and (time := _by_form(contents, values, sorted_too=True)) is not None:
         by_form.add("time")
     if not axes and (found := _by_form(contents, [n for n in values if n != time], sorted_too=False)) is not None:
@@ -102,6 +106,17 @@ def roles_of(contents: Contents) -> Roles:
     used = {time, simulation, *axes.values(), *values, *stds.values()}
     others = tuple(name for name in (*contents.variables, *contents.dimensions) if name not in used)
     return Roles(time, axes, simulation, tuple(values), stds, others, frozenset(by_form))
+
+
+def _each_once(names: Sequence[str], contents: Contents) -> list[str]:
+    """Without further names of what there is already: an array has its own and those that conventions give it."""
+    kept: list[str] = []
+    for name in names:
+        own = contents.numbers(name)
+        others = (contents.numbers(n) for n in kept)
+        if not any(o is not None and own is not None and np.array_equal(o, own, equal_nan=True) for o in others):
+            kept.append(name)
+    return kept
 
 
 def _axes(names: Sequence[str], contents: Contents) -> dict[str, str]:

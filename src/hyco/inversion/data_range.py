@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
+from hyco.observations.checks import MeasurementError
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def require_range(equation: Equation, observations: Observations) -> None:
     measured.
 
     Raises:
-        ValueError: says which value is too large, and what to change.
+        MeasurementError: says which value is too large, and what to change.
     """
     train, valid = observations.train, equation.layout.valid
     # That of the channels is 0 where no noise is known; `Observations.sigma_at` is a scale there.
@@ -41,7 +42,7 @@ def require_range(equation: Equation, observations: Observations) -> None:
         whole = (mask | ~valid).flatten(2).all(dim=2)
         reason = equation.unsuitable(values[whole]) if bool(whole.any()) else None
     if reason is not None:
-        raise ValueError(f"the measurements leave what the equation's step is made for: {reason}")
+        raise MeasurementError(f"the measurements leave what the equation's step is made for: {reason}")
 
 
 def measured_in_full(observations: Observations, simulations: Sequence[int]) -> Tensor:

@@ -67,6 +67,28 @@ class MeasurementsConfig(BaseModel):
             return value
         return {key.replace(" ", "_") if isinstance(key, str) else key: v for key, v in value.items()}
 
+    @field_validator("std", mode="before")
+    @classmethod
+    def _noise(cls, value: object) -> object:
+        for given in value.values() if isinstance(value, dict) else [value]:
+            number = isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf
+            if not number and not (isinstance(given, str) and given):
+                raise ValueError(f"{given!r} is not allowed; allowed: a positive number, a name, or estimate")
+        return value
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> MeasurementsConfig:
+        roles = {"time": self.time, "simulation": self.simulation}
+        roles |= {f"axes.{axis}": name for axis, name in self.axes.items()}
+        roles |= {f"fields.{channel}": name for channel, name in self.fields.items()}
+        seen: dict[str, str] = {}
+        for role, name in roles.items():
+            if name is not None and name in seen:
+                raise ValueError(f"{name!r} is {seen[name]} and {role}: a column or variable is one of them")
+            if name is not None:
+                seen[name] = role
+        return self
+
     @field_validator("initial")
     @classmethod
     def _formulas(cls, initial: dict[str, str | float] | None) -> dict[str, str | float] | None:

@@ -34,14 +34,14 @@ def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None
         slack = _SLACK * size + rows.position_rounding[i]
         beyond = np.flatnonzero((along < low - slack) | (along > low + size + slack))
         if len(beyond) and not layout.periodic[i]:
-            text = beyond_walls(torch.from_numpy(along), layout.grid, i)
+            text = beyond_walls(torch.tensor(along), layout.grid, i)
             raise MeasurementError(f"{name}, {rows.place(beyond[0])}: positions: {text}")
         largest = int(np.abs(along).argmax())
         if np.spacing(abs(along[largest])) > _TOLERANCE * size:
             raise MeasurementError(f"{name}, {rows.place(largest)}: {along[largest]:g} is no position in {axis}")
         extent = float(np.ptp(along))
         if extent > size + 2 * slack:
-            guess = other_unit(torch.from_numpy(along), layout.grid, i)
+            guess = other_unit(torch.tensor(along), layout.grid, i)
             text = f"{name}: positions reach over {extent:g}, the period of {axis} is {size:g}"
             if guess is not None:
                 raise MeasurementError(f"{text}; {guess} (scale.{axis}, or equation.domain.{axis})")

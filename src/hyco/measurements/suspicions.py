@@ -68,6 +68,23 @@ def warn_of_boundary(dataset: xr.Dataset, config: MeasurementsConfig, layout: La
             log.warning(text, config.file, axis, kind, "" if periodic else "not ")
 
 
+# Numbers that instruments and programs write where there is no value.
+_SENTINELS = (-9999.0, -999.0, -99.0, 9999.0, 99999.0, -99999.0, 1e20, 1e30, -1e30, 9.96921e36)
+# So many times larger than all other values.
+_APART = 5
+
+
+def _sentinel(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str | None:
+    for sentinel in _SENTINELS:
+        there = np.isclose(values, sentinel, rtol=1e-6)
+        if there.any() and not there.all() and np.abs(values[~there]).max() * _APART < abs(sentinel):
+            return (
+                f"{int(there.sum())} of {len(values)} values are {sentinel:g}, far from all others: are they missing "
+                "values? Leave those empty (NaN)"
+            )
+    return None
+
+
 def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[str]:
     if not len(values):
         return
@@ -75,6 +92,8 @@ def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[
     if len(values) > 1 and float(np.ptp(values)) <= ROUNDING * largest:
         yield f"all {len(values)} values are {values[0]:g}"
         return
+    if (text := _sentinel(values)) is not None:
+        yield text
     zeros = int((values == 0).sum())
     near = int(((values != 0) & (np.abs(values) < _SMALL * largest)).sum())
     if zeros >= max(_COUNT, _SHARE * len(values)) and zeros > _RATIO * near:

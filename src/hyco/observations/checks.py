@@ -263,6 +263,11 @@ def as_positions(values: Any, mask: Tensor, layout: Layout, *, whole_start: bool
         beyond = (along < low - slack) | (along > low + length + slack)
         if not wraps and bool((beyond & measured).any()):
             raise MeasurementError(f"positions: {beyond_walls(along[measured], grid, axis)}")
+        if wraps and bool(measured.any()):
+            own = along[measured]
+            guess = other_unit(own, grid, axis) if float(own.max() - own.min()) > length + 2 * slack else None
+            if guess is not None:
+                raise MeasurementError(f"positions: {grid.axes[axis]} reaches beyond its period {length:g}; {guess}")
         inside = low + torch.remainder(along - low, length) if wraps else torch.full_like(along, low + length / 2)
         positions[..., axis] = torch.where(beyond, inside, along)
     return positions

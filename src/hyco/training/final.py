@@ -7,6 +7,7 @@ from typing import Any
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.runtime.monitoring import top_operators
 from hyco.runtime.storage import Bundle, unprefixed
+from hyco.training.checkpoints import OBSERVATIONS
 
 
 def final_synthetic_model(checkpoint: Bundle) -> Bundle:
@@ -79,12 +80,17 @@ def _hybrid_summary(checkpoint: Bundle) -> dict[str, Any] | None:
 
 
 def training_summary(checkpoint: Bundle) -> dict[str, Any]:
-    """What a training was and what it cost: seconds in all and per phase, peak memory in bytes, `top_operators`."""
+    """What a training was, of what, and what it cost.
+
+    `observations` is a digest of what it learnt from (None: not known); then there are seconds in all and per phase,
+    peak memory in bytes, and the operators that took most.
+    """
     meta = checkpoint.metadata
     seconds = {phase: float(value) for phase, value in meta["seconds"].items()}
     return {
         "training": meta["training"],
         "epochs": meta["epoch"],
+        "observations": meta["configuration"].get(OBSERVATIONS),
         "wall_seconds": seconds.pop("wall", 0.0),
         "seconds": seconds,
         "peak_rss_bytes": meta["peak_rss_bytes"],

@@ -46,11 +46,15 @@ def roll_out_test_simulations(
     from hyco.config import ConfigurationError, check_origin, is_measured
     from hyco.equations.registry import build_equation
     from hyco.evaluation import evaluated_models, roll_out_methods
+    from hyco.evaluation.models import training_of
     from hyco.fields import Layout
     from hyco.observations import ObservationConfig, Observations
-    from hyco.runtime.storage import Bundle
+    from hyco.runtime.storage import Bundle, digest
 
     built = build_equation(equation)
+    for method, model in models.items():
+        if training_of(model).get("observations") not in (None, digest(observations)):
+            raise ConfigurationError(f"{method} was trained on other observations than there are now: train it anew")
     seen = Observations.from_bundle(observations)
     if "trajectories" not in trajectories.tensors:
         built.require_states(seen.layout, seen.dt)

@@ -143,12 +143,15 @@ def measured_observations(
         MeasurementError: something is wrong with it: a line for each.
     """
     from hyco.equations.registry import build_equation
+    from hyco.inversion.data_range import require_range
     from hyco.measurements import MeasurementsConfig, Target, observations_of
     from hyco.observations import ObservationConfig
 
     built = build_equation(equation)
     target = Target(built.layout, built.dt, built.config.is_static)
     config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
-    bundle = observations_of(measured, config, target, section, seed).to_bundle()
+    seen = observations_of(measured, config, target, section, seed)
+    require_range(built, seen)
+    bundle = seen.to_bundle()
     origin = {"measurements": measurements, "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
