@@ -18,6 +18,7 @@ from hyco.config import RULED_BY_HYBRID, WITHOUT_EFFECT, ConfigurationError, par
 from hyco.equations.equation import Equation
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
+from hyco.measurements.suspicions import warn_of_values
 from hyco.observations import Observations
 from hyco.sections import merge
 
@@ -169,6 +170,7 @@ def train_hybrid(
     """
     require(equation, Equation, "equation", "hyco.equation")
     require(observations, Observations, "observations", "hyco.observe")
+    warn_of_values(observations)
     seed = whole_seed(seed)
     given = _dictionary(section)
     if "learnable_parameters" in (given.get("physical") or {}):

@@ -17,6 +17,7 @@ from hyco.api.sections import as_dictionary, plain, validated
 from hyco.config import ConfigurationError, parse_device
 from hyco.evaluation import EvaluatedModel
 from hyco.hybrid.correction import model_from_bundle
+from hyco.measurements.suspicions import warn_of_values
 from hyco.networks.export import export_network
 from hyco.networks.network_model import NetworkModel
 from hyco.observations import Observations
@@ -213,6 +214,7 @@ def train_network(
         (2, (3, 6, 1, 8))
     """
     require(observations, Observations, "observations", "hyco.observe")
+    warn_of_values(observations)
     seed = whole_seed(seed)
     if not isinstance(section, SyntheticConfig):
         given = {} if section is None else as_dictionary(section, "synthetic")

@@ -22,10 +22,12 @@ from hyco.evaluation import EvaluatedModel
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimated_model import EstimatedModel
 from hyco.inversion.posterior import Posterior
+from hyco.measurements.suspicions import warn_of_values
 from hyco.observations import Observations
 from hyco.parameters import LearnableParameter
 from hyco.predictions.predict import Trained
 from hyco.predictions.sources import Left
+from hyco.report.warnings import warn_of_estimate
 from hyco.runtime.storage import Bundle
 from hyco.training.final import final_initial_states, final_physical_model, physical_estimate
 from hyco.training.physical import PhysicalConfig, train_physical
@@ -256,6 +258,7 @@ def fit(
     """
     require(equation, Equation, "equation", "hyco.equation")
     require(observations, Observations, "observations", "hyco.observe")
+    warn_of_values(observations)
     section = {
         "num_predict_steps": last_measured_step(observations),
         **options,
@@ -289,9 +292,13 @@ def unknowns(learn: Learn) -> list[Any]:
 
 
 def fitted(equation: Equation, checkpoint: Bundle, history: History) -> FittedPhysics:
-    """The physical model of a training's last checkpoint."""
+    """The physical model of a training's last checkpoint; warns where its error bars are not to be trusted."""
     final, states = final_physical_model(checkpoint), final_initial_states(checkpoint)
-    return FittedPhysics(equation, physical_estimate(checkpoint), history, final, states)
+    estimate = physical_estimate(checkpoint)
+    entries = {name: number.to_json() for name, number in estimate.numbers.items()}
+    # Noise that is not known may be there: then the residuals are taken for it.
+    warn_of_estimate("hyco", estimate, entries, measured=True)
+    return FittedPhysics(equation, estimate, history, final, states)
 
 
 def restored(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.rows import Rows
+from hyco.observations import Observations
 from hyco.observations.statistics import ROUNDING
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,16 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
     if len(again):
         text = "%s: %s: %d measurements repeat earlier ones to the last digit, the first here: are they copies?"
         log.warning(text, config.file, rows.place(int(again[0])), len(again))
+
+
+def warn_of_values(observations: Observations) -> None:
+    """The same of the values of observations that came in memory; without noise, exact zeros are no surprise."""
+    if not observations.noise_known:
+        return
+    for c, channel in enumerate(observations.layout.channels):
+        values = observations.values[:, :, c][observations.mask[:, :, c]].numpy()
+        for text in _oddities(values):
+            log.warning("Observations: %s: %s", channel, text)
 
 
 def _repeated(rows: Rows) -> NDArray[np.int64]:
