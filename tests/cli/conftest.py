@@ -1,6 +1,7 @@
 """A project without results, the commands in it, and files of measurements that another solver made."""
 
 import logging
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -40,7 +41,13 @@ def hyco(monkeypatch):
     root, package = logging.getLogger(), logging.getLogger("hyco")
     handlers, levels = root.handlers[:], (root.level, package.level)
     monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "not used")
+    environment = dict(os.environ)
     yield lambda *arguments: CliRunner().invoke(main, list(map(str, arguments)))
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+    # A run in this process leaves there where its records go.
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
     root.handlers[:] = handlers
     root.setLevel(levels[0])
     package.setLevel(levels[1])

@@ -47,7 +47,8 @@ class Project:
         )
 
     def environment(self):
-        return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"COLUMNS": "200"}
+        others = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
+        return others | {"COLUMNS": "200"}
 
     def kill_after_epoch(self, epoch, *arguments, params="", experiment="burgers_1d"):
         """Start, and kill with SIGKILL as soon as the checkpoint of this epoch is on disk."""
