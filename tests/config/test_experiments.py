@@ -17,6 +17,7 @@ def test_every_experiment_is_valid(experiment, parameters):
     assert parse(parameters(experiment)).experiment == experiment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "experiment",
     [

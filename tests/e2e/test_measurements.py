@@ -111,6 +111,7 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
     write(project, rod())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "message"),
     [

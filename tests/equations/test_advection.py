@@ -83,6 +83,7 @@ def test_a_uniform_flow_is_third_order_in_three_dimensions():
     assert order((24, 20, 16), speeds, exact, time=0.8, max_speed=1.0) == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["advective", pytest.param("conservative", marks=pytest.mark.slow)])
 def test_a_varying_flow_is_third_order_in_both_forms(form):
     def exact(x, t):

@@ -134,6 +134,7 @@ def test_the_time_step_is_third_order(boundary):
     assert math.log2(ratio) == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.slow
 def test_shear_between_no_slip_walls_decays_with_second_order():
     errors = []
     for n in (20, 40):

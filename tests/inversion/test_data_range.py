@@ -47,6 +47,7 @@ def observed(section, noise=0.01, **observation):
 SEEN = [{}, {"space": {"mode": "points", "count": 20}}, {"space": {"mode": "samples", "count": 150}}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("observation", SEEN, ids=["everywhere", "at sensors", "samples"])
 def test_speeds_above_the_limit_of_the_step_are_refused_with_speed_and_key(observation):
     _, states, observations = observed(BURGERS, **observation)

@@ -109,6 +109,7 @@ def test_levenberg_marquardt_and_lbfgs_find_the_same_minimum_and_the_first_needs
     assert found["Adam"] == pytest.approx(found["Levenberg-Marquardt"], rel=2e-3)
 
 
+@pytest.mark.slow
 def test_two_numbers_of_a_formula_are_recovered_within_their_intervals():
     physics = trainer([LINEAR], HEAT)
     physics.update()

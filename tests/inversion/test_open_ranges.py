@@ -55,6 +55,7 @@ def test_an_exact_solution_is_fitted_whatever_its_speed(fitted):
     assert fitted.estimate.ranges["max_speed"] == 4.8
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_range_given_as_a_number_to_the_bit(fitted):
     equation = burgers(max_speed=4.8)
     expected = hyco.fit(equation, observed(equation), LEARN, method="Levenberg-Marquardt")

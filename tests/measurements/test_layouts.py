@@ -238,8 +238,10 @@ def test_trajectories_need_a_word_and_those_that_are_not_asked_for_are_not_read(
         groups(file, *parts)
         file.move("0001/data", "0001/lost")
 
-    with pytest.raises(hyco.MeasurementError, match="simulation: 'data:0' is an array of the file"):
+    with pytest.raises(hyco.ConfigurationError, match=r"'data:0' is simulation and fields\.u"):
         observed(tmp_path, groups, states, plane, section | {"simulation": "data:0"})
+    with pytest.raises(hyco.MeasurementError, match="simulation: 'data:1' is an array of the file"):
+        observed(tmp_path, groups, states, plane, section | {"fields": {"u": "data:0"}, "simulation": "data:1"})
     assert same(observed(tmp_path, groups, states, plane, section), expected)
     assert "run: 1 of 3 simulations are in none of train_sim, val_sim and test_sim" in caplog.text
 

@@ -117,7 +117,7 @@ def test_a_static_problem_has_no_time(tmp_path):
     observations = hyco.read_measurements(tmp_path / "mine.csv", darcy, section, {"train_sim": [0]})
     assert observations.mask[0, :, 0].tolist() == [[False, False], [True, True]]
     with pytest.raises(ValueError, match="time: the problem is static: set it to null"):
-        hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"time": "x"}, {"train_sim": [0]})
+        hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"time": "t"}, {"train_sim": [0]})
     with pytest.raises(ValueError, match="start: a static problem has neither time nor a state at t = 0"):
         hyco.read_measurements(tmp_path / "mine.csv", darcy, section | {"start": 0.0}, {"train_sim": [0]})
 

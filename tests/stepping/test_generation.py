@@ -109,6 +109,7 @@ def test_a_seed_generates_the_same_simulations_and_another_seed_others():
     assert one.dtype == torch.float64
 
 
+@pytest.mark.slow
 def test_a_simulation_that_is_not_finite_is_refused():
     with pytest.raises(FloatingPointError, match=r"lower equation\.dt"):
         simulate(burgers(), torch.full((1, 1, 32), torch.nan, dtype=torch.float64), 2)
