@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +144,10 @@ def _with_guessed_starts(measured: Observations, placed: Placed) -> Observations
     """
     mean, _ = measured.statistics()
     states = guessed(placed.rows.of(placed.at_start()), placed.count, mean, placed.layout)
-    return replace(
-        measured, initial_states=states, test_initial_states=states[measured.test] if measured.test else None
-    )
+    # They are its own here; a copy with others would check and copy all that was measured again.
+    measured.initial_states = states
+    measured.test_initial_states = states[measured.test] if measured.test else None
+    return measured
 
 
 def _check_simulations(asked: list[int], rows: Rows, config: MeasurementsConfig) -> None:
