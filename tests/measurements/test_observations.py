@@ -206,7 +206,7 @@ def test_standard_deviations_of_measurements_are_scaled_as_their_values(tools, r
 
 @pytest.mark.parametrize("observation", [{"train_sim": [0], "test_sim": [1]}, {"train_sim": [0], "holdout": {}}])
 def test_no_guess_of_a_start_knows_what_is_not_trained_on(read, observation):
-    """One sensor at t = 0 of two channels' worth of places; later values are few, some for tests alone."""
+    """At t = 0 one place was measured: elsewhere the guess is a mean, which only training data may move."""
 
     def starts(factor):
         rows = [(0, 0.0, 1.0, 0.5), *((0, 0.1 * k, 2.0 + 0.1 * k, 0.5) for k in range(1, 9))]

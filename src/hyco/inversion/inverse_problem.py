@@ -30,7 +30,7 @@ class InverseProblem:
 
     z `[q]` are the coordinates θ of the learnable parameters, `[p]`, and, where the initial states of the training
     simulations are not known exactly, those of the initial states, ξ. The real residuals are (H(u) - y)/σ with the
-    rollout u from t = 0, the observation operator H and the noise σ per channel.
+    rollout u from t = 0, the observation operator H and the noise σ of each measurement, or of its channel.
 
     Args:
         equation: that of the physical model; its grid may be coarser than that of the observations.
@@ -147,10 +147,9 @@ class InverseProblem:
     ) -> Tensor:
         """Residuals `[K, M]` whose squares sum to the loss.
 
-        The loss is α · mean of real² + (1 - α) · mean of other², with the residuals of predictions (u - v)/σ (a robust
-        loss takes 2ρ(real) for real²); the
-        squares of the prior's residuals count as α/N each, so that the minimum is the maximum a posteriori. A group of
-        weight 0 is not computed.
+        The loss is α · mean of real² + (1 - α) · mean of other², with the residuals of predictions (u - v)/σ; a robust
+        loss takes 2ρ(real) for real². The squares of the prior's residuals count as α/N each, so that the minimum is
+        the maximum a posteriori. A group of weight 0 is not computed.
         """
         self._before_evaluation()
         steps = steps or self.steps
