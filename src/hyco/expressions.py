@@ -39,6 +39,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
     "tanh": (torch.tanh, 1),
 }
 
+# Functions that PhiML calls otherwise.
+_PHIML = {"max": "maximum", "min": "minimum"}
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -127,29 +130,42 @@ class Expression:
         Raises:
             ExpressionError: a name has no value, numbers overflow or are not real, or it is nested too deeply.
         """
+        return torch.as_tensor(self._value(values, _of_torch), dtype=torch.float64)
+
+    def on_phiml(self, values: Mapping[str, Any]) -> Any:
+        """The value on PhiML tensors, whose dimensions match by name; a number where all values are numbers.
+
+        Args:
+            values: a number or a PhiML tensor for each name.
+
+        Raises:
+            ExpressionError: as above.
+        """
+        return self._value(values, _of_phiml)
+
+    def _value(self, values: Mapping[str, Any], function: Callable[..., Any]) -> Any:
         self.require(values.keys())
         try:
-            value = self._evaluate(self._tree, values)
+            return self._evaluate(self._tree, values, function)
         except (OverflowError, ZeroDivisionError, RecursionError) as error:
             raise ExpressionError(f"{self.text!r}: {error}") from error
-        return torch.as_tensor(value, dtype=torch.float64)
 
-    def _evaluate(self, node: ast.expr, values: Mapping[str, Tensor]) -> Any:
+    def _evaluate(self, node: ast.expr, values: Mapping[str, Any], function: Callable[..., Any]) -> Any:
         if isinstance(node, ast.Constant):
             return float(node.value)  # type: ignore[arg-type]  # checked when read
         if isinstance(node, ast.Name):
             return values[node.id] if node.id in values else CONSTANTS[node.id]
         if isinstance(node, ast.UnaryOp):
-            return _UNARY[type(node.op)](self._evaluate(node.operand, values))
+            return _UNARY[type(node.op)](self._evaluate(node.operand, values, function))
         if isinstance(node, ast.BinOp):
-            value = _BINARY[type(node.op)](self._evaluate(node.left, values), self._evaluate(node.right, values))
+            left, right = (self._evaluate(side, values, function) for side in (node.left, node.right))
+            value = _BINARY[type(node.op)](left, right)
             if isinstance(value, complex):
                 raise ExpressionError(f"{self.text!r}: a root of a negative number")
             return value
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)
-        arguments = [torch.as_tensor(self._evaluate(a, values), dtype=torch.float64) for a in node.args]
-        return FUNCTIONS[node.func.id][0](*arguments)
+        return function(node.func.id, *(self._evaluate(a, values, function) for a in node.args))
 
     def on_grid(self, grid: Grid, values: Mapping[str, Tensor] | None = None) -> Tensor:
         """The value in the centre of each cell, `[*batch, *space]` float64.
@@ -164,6 +180,19 @@ class Expression:
         values_on_grid = self({axis: x.to(device) for axis, x in coordinates(grid).items()} | scalars)
         leading = torch.broadcast_shapes(*(v.shape for v in (values or {}).values()))  # type: ignore[no-untyped-call]
         return values_on_grid.expand(*leading, *grid.resolution)
+
+
+def _of_torch(name: str, *arguments: Any) -> Tensor:
+    return FUNCTIONS[name][0](*(torch.as_tensor(a, dtype=torch.float64) for a in arguments))
+
+
+def _of_phiml(name: str, *arguments: Any) -> Any:
+    """A function of `FUNCTIONS` on PhiML tensors; on numbers alone a number."""
+    if all(isinstance(a, int | float) for a in arguments):
+        return float(_of_torch(name, *arguments))
+    from phi import math as math_of_phiml  # takes a second, and formulas of files need none
+
+    return getattr(math_of_phiml, _PHIML.get(name, name))(*arguments)
 
 
 def coordinates(grid: Grid) -> dict[str, Tensor]:

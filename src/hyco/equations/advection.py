@@ -106,7 +106,7 @@ class Advection(Equation):
         self.substeps = ceil(config.dt * stable_rate(grid.spacing, speed, max_diffusivity))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `concentration` by `dt / substeps`; see the class for the scheme."""
         concentration = fields["concentration"]
         values = ssp_rk3(concentration.values, self.dt / self.substeps, self._rate(parameters))

@@ -148,7 +148,7 @@ class Burgers(Equation):
         """Speeds above `max_speed` are not covered by the sub-steps."""
         return too_fast(self.config, largest, "generation.amplitude")
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the schemes."""
         velocity = fields["velocity"]
         advance = self._upwind if self.config.scheme == "upwind" else self._spectral

@@ -150,7 +150,7 @@ class Elliptic(Equation):
         """κ, η and f, from the parameters."""
         return parameters["diffusivity"], parameters["reaction"], parameters["source"]
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Solve for the field; see the class for the scheme. What the field was does not matter."""
         field = fields[self.unknown]
         everywhere = math.zeros_like(field.values)

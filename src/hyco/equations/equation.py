@@ -184,6 +184,7 @@ class Equation(ABC):
         parameters: the true values, by name: a number, or `[*space]`.
         dt: time between two states.
         substeps: steps from one state to the next; a step advances by `dt / substeps`.
+        autonomous: whether the step is the same at all times; else it takes the time as a third argument.
     """
 
     config_class: ClassVar[type[EquationConfig]]
@@ -196,19 +197,22 @@ class Equation(ABC):
     dt: float
     parameters: dict[str, float | Tensor]
     substeps: int = 1
+    autonomous: bool = True
 
     @abstractmethod
     def __init__(self, config: Any) -> None:
         """Take the configuration, of `config_class`, and set the attributes."""
 
     @abstractmethod
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Advance by `dt / substeps`.
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
+        """Advance by `dt / substeps`; that of an autonomous equation need not take the time.
 
         Args:
             fields: PhiFlow Fields by name, with any batch dimensions.
             parameters: PhiML tensors by name, scalar or with the fields' batch dimensions; those of
                 `field_parameters` may have the grid's spatial dimensions too, with the values at cell centres.
+            time: a PhiML tensor, scalar or with the fields' batch dimensions: t at the start of the step; None if the
+                equation is autonomous.
 
         The step must not let the values of tensors decide what Python does, or it cannot be traced.
         """

@@ -130,7 +130,7 @@ class GrayScott(Equation):
             "set equation.substeps higher or to auto, or generation.amplitude lower"
         )
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the fields `u` and `v` by `dt / substeps`; see the class for the scheme."""
         u, v = fields["u"].values, fields["v"].values
         feed, kill = self._tau * parameters["feed"], self._tau * parameters["kill"]

@@ -105,7 +105,7 @@ class Heat(Equation):
         self.substeps = max(config.substeps, ceil(config.dt * stiffness / rkl2_reach(_MOST_STAGES)))
         self.stages = rkl2_stages(config.dt / self.substeps, stiffness)
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `temperature` by `dt / substeps`; see the class for the scheme."""
         temperature = fields["temperature"]
         config = self.config

@@ -102,7 +102,7 @@ class InviscidBurgers(Equation):
         """Speeds above `max_speed` are not described."""
         return too_fast(self.config, largest, "generation.amplitude or the potential")
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt / substeps`; see the class for the scheme."""
         velocity = fields["velocity"]
         u, h = velocity.values, self.dt / self.substeps

@@ -134,7 +134,7 @@ class NavierStokes(Equation):
         mean = [torch.full_like(states, u) for u in self.config.mean_flow]
         return torch.cat([pair.real + mean[0], pair.imag + mean[1]], dim=-3)
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `vorticity` by `dt / substeps`; see the class for the scheme."""
         vorticity = fields["vorticity"]
         h = self.dt / self.substeps

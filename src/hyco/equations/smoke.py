@@ -194,7 +194,7 @@ class Smoke(Equation):
         states[self.layout.index(0, 1)] = puffs.sum(1)
         return states
 
-    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the fields `smoke` and `velocity` by `dt / substeps`; see the class for the scheme."""
         h = self.dt / self.substeps
         faces = fields["velocity"].values

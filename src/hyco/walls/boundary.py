@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
 
+from hyco.expressions import Expression, ExpressionError
 from hyco.walls.registry import build_wall, names_a_wall
 from hyco.walls.value import Value
 from hyco.walls.wall import Wall
 
-# A wall is "periodic", "neumann" (no slope), a number (the value on it), or {name: arguments}. A boundary is one wall,
+# A wall is "periodic", "neumann" (no slope), a number or formula (the value on it), or {name: arguments}. A boundary is
+# one wall,
 # or a dictionary of walls by axis, where an axis may also have {"lower": wall, "upper": wall}.
 PlainBoundary = str | float | dict[str, Any]
 
-_ALLOWED = "allowed: periodic, neumann, a number, or per axis; a wall of your own is {package.module:Class: arguments}"
+_ALLOWED = (
+    "allowed: periodic, neumann, a number or a formula of t, the position and parameters, {value: …}, {flux: …}, "
+    "{robin: {a, b, c}}, or these per axis; a wall of your own is {package.module:Class: arguments}"
+)
 
 
 class AxisWalls(NamedTuple):
@@ -96,6 +101,23 @@ class Boundary:
             raise ValueError(f"boundary has no entry for the axis {axis}, only for {', '.join(self._by_axis)}")
         return self._by_axis[axis]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What the formulas of all walls need a value of, see `Wall.names`."""
+        pairs = [*self._by_axis.values(), *([] if self._everywhere is None else [self._everywhere])]
+        return frozenset().union(*(wall.names for pair in pairs for wall in pair))
+
+    def at(self, values: Mapping[str, Any]) -> Boundary:
+        """The walls with the values of their formulas in their place, see `Wall.at`."""
+        if not self.names:
+            return self
+
+        def pair(walls: AxisWalls) -> AxisWalls:
+            return AxisWalls(walls.lower.at(values), walls.upper.at(values))
+
+        everywhere = None if self._everywhere is None else pair(self._everywhere)
+        return Boundary(self.plain, everywhere, {axis: pair(walls) for axis, walls in self._by_axis.items()})
+
 
 # What functions that need walls take.
 AnyBoundary = Boundary | PlainBoundary
@@ -124,6 +146,8 @@ def _wall(spec: Any, where: str) -> Wall:
         return Value(value=spec)
     if isinstance(spec, str) and names_a_wall(spec):
         name, arguments = spec, None
+    elif isinstance(spec, str) and _is_formula(spec):
+        return Value(value=spec)
     elif isinstance(spec, dict) and len(spec) == 1:
         ((name, arguments),) = spec.items()
     else:
@@ -132,6 +156,14 @@ def _wall(spec: Any, where: str) -> Wall:
         return build_wall(name, arguments)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _is_formula(text: str) -> bool:
+    try:
+        _ = Expression(text)
+    except ExpressionError:
+        return False
+    return True
 
 
 def _names(spec: Mapping[str, Any]) -> str:

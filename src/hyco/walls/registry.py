@@ -13,8 +13,10 @@ from hyco.walls.wall import Wall
 WALLS: Registry[type[Wall]] = Registry(
     kind="wall",
     built_in={
+        "flux": "hyco.walls.flux:Flux",
         "neumann": "hyco.walls.neumann:Neumann",
         "periodic": "hyco.walls.periodic:Periodic",
+        "robin": "hyco.walls.robin:Robin",
         "value": "hyco.walls.value:Value",
     },
     group="hyco.walls",

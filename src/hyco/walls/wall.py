@@ -7,13 +7,28 @@ configuration as `package.module:Class`, or add one line to `WALLS` in `hyco.wal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from hyco.expressions import Expression
 
 Kind = Literal["dirichlet", "neumann"]
+
+
+def _checked(value: Any) -> Any:
+    """Refuse a text that is no formula."""
+    if isinstance(value, str):
+        _ = Expression(value)
+    elif isinstance(value, bool):
+        raise ValueError("a number or a formula is needed")
+    return value
+
+
+# An argument of a wall: a number, or a formula of t, the position and parameters of the equation.
+Quantity = Annotated[float | str, BeforeValidator(_checked)]
 
 
 class Wall(BaseModel, ABC):
@@ -30,9 +45,29 @@ class Wall(BaseModel, ABC):
     periodic: ClassVar[bool] = False
 
     @property
+    def names(self) -> frozenset[str]:
+        """What its formulas need a value of: `t`, axes, and parameters of the equation; none where it is constant."""
+        formulas = [value for value in self.__dict__.values() if isinstance(value, str)]
+        return frozenset().union(*(Expression(formula).names for formula in formulas))
+
+    def at(self, values: Mapping[str, Any]) -> Wall:
+        """The wall with the values of its formulas in their place: numbers, or PhiML tensors.
+
+        Args:
+            values: a number or PhiML tensor for each of `names`: coordinates with the extent 1 along the wall's axis.
+        """
+        if not self.names:
+            return self
+        formulas = {key: value for key, value in self.__dict__.items() if isinstance(value, str)}
+        return self.model_copy(update={key: Expression(f).on_phiml(values) for key, f in formulas.items()})
+
+    @property
     @abstractmethod
-    def condition(self) -> tuple[float, float, float]:
-        """The numbers a, b and c of a u + b ∂u/∂n = c, with b in units of length and c in units of a u."""
+    def condition(self) -> tuple[Any, Any, Any]:
+        """The numbers a, b and c of a u + b ∂u/∂n = c, with b in units of length and c in units of a u.
+
+        Of a wall with formulas they are known once it is made by `at`; PhiML tensors then.
+        """
 
     @property
     def fixed_value(self) -> float | None:
