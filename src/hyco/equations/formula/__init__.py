@@ -1,0 +1,1 @@
+"""Equations by formula: a PDE as one line of text for each field."""

@@ -1,0 +1,265 @@
+"""Formulas of rates of change as text: read without `eval`, and what is wrong named with its place.
+
+A formula holds numbers, fields, parameters, `x`, `y`, `z`, `t`, `pi`, `e`, `+ - * / **`, parentheses, the functions of
+`hyco.expressions.FUNCTIONS`, and the operators dx, dy, dz (∂/∂axis), grad (of a number: a vector), div (of a vector),
+laplace (of a number), dot (of two vectors); a vector is also written `[a, b]`, with a component for each axis.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from hyco.equations.formula.symbols import AXES, FUNCTIONS, derivative, symbol
+from hyco.expressions import CONSTANTS, ExpressionError
+from hyco.expressions import FUNCTIONS as ARGUMENTS
+
+_LONGEST = 2000
+_OPERATORS = {"grad": 1, "div": 1, "laplace": 1, "dot": 2}
+_WORDS = "fields, parameters, x, y, z, t, pi, e, numbers, + - * / **, functions, dx, dy, dz, grad, div, laplace, dot"
+
+Vector = tuple[sp.Expr, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a formula may name.
+
+    Attributes:
+        axes: of the domain.
+        fields: of the equation.
+        parameters: of the equation.
+        varying: those of them that vary in space.
+    """
+
+    axes: tuple[str, ...]
+    fields: tuple[str, ...]
+    parameters: tuple[str, ...]
+    varying: frozenset[str] = frozenset()
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """All names, in the order in which they are told."""
+        return (*self.fields, *self.parameters, *self.axes, "t", *CONSTANTS)
+
+    @property
+    def uniform(self) -> frozenset[sp.Symbol]:
+        """Symbols with the same value everywhere in space."""
+        return frozenset({symbol("t"), *(symbol(p) for p in self.parameters if p not in self.varying)})
+
+
+class FormulaError(ExpressionError):
+    """A formula cannot be read, or means nothing; says where.
+
+    Args:
+        text: the formula.
+        place: of the first wrong character, from 0; None: all of it.
+        reason: what is wrong, and what is allowed.
+    """
+
+    def __init__(self, text: str, place: int | None, reason: str) -> None:
+        where = repr(text) if place is None else f"{text!r}, character {place + 1}"
+        super().__init__(f"{where}: {reason}")
+
+
+def names_in(text: str) -> frozenset[str]:
+    """The names that a formula uses, functions and operators left out.
+
+    Raises:
+        FormulaError: it is none.
+    """
+    tree = _parsed(text)
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return frozenset(
+        node.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and id(node) not in called and node.id not in CONSTANTS
+    )
+
+
+def read(text: str, names: Names) -> sp.Expr:
+    """A rate of change as an expression, its derivatives in the form of `symbols.derivative`.
+
+    Raises:
+        FormulaError: it cannot be read, a name is unknown, or a number stands where a vector should or the other way.
+    """
+    tree = _parsed(text)
+    try:
+        result = _Reader(text, names).read(tree)
+    except RecursionError as error:
+        raise FormulaError(text, None, "the formula is nested too deeply") from error
+    if isinstance(result, tuple):
+        raise FormulaError(text, 0, "a rate of change is a number in each cell, this is a vector (take div or dot)")
+    if result.has(sp.zoo, sp.oo, -sp.oo, sp.nan):
+        raise FormulaError(text, None, "the formula divides by zero")
+    if result.has(sp.I):
+        raise FormulaError(text, None, "the formula takes a root or logarithm of a negative number")
+    return result
+
+
+def _parsed(text: str) -> ast.expr:
+    if len(text) > _LONGEST:
+        raise FormulaError(text[:40] + "…", None, f"a formula has at most {_LONGEST} characters, this one {len(text)}")
+    if not text.isascii():
+        place = next(i for i, c in enumerate(text) if not c.isascii())
+        raise FormulaError(text, place, f"{text[place]!r} is not allowed; allowed: {_WORDS}")
+    if not text.strip():
+        raise FormulaError(text, None, "the formula is empty")
+    _require_balance(text)
+    # Within parentheses Python does not mind line ends, which YAML may leave.
+    try:
+        return ast.parse("(" + text + "\n)", mode="eval").body
+    except SyntaxError as error:
+        place = min(max((error.offset or 2) - 2, 0), max(len(text.rstrip()) - 1, 0))
+        raise FormulaError(text, place, "this cannot be read") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise FormulaError(text, None, "this cannot be read") from error
+
+
+def _require_balance(text: str) -> None:
+    """Refuse parentheses that do not close, where they stand."""
+    pairs, opened = {")": "(", "]": "["}, []
+    for place, character in enumerate(text):
+        if character in "([":
+            opened.append((character, place))
+        elif character in pairs:
+            if not opened or opened[-1][0] != pairs[character]:
+                raise FormulaError(text, place, f"{character!r} closes nothing")
+            opened.pop()
+    if opened:
+        raise FormulaError(text, opened[-1][1], f"{opened[-1][0]!r} is not closed")
+
+
+class _Reader:
+    """From Python's tree to an expression, or a vector of them."""
+
+    def __init__(self, text: str, names: Names) -> None:
+        self.text, self.names = text, names
+
+    def _error(self, node: ast.AST, reason: str) -> FormulaError:
+        lines = self.text.split("\n")
+        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 1)
+        place = sum(len(row) + 1 for row in lines[: line - 1]) + column - (1 if line == 1 else 0)
+        return FormulaError(self.text, max(place, 0), reason)
+
+    def read(self, node: ast.expr) -> Any:
+        """A number of SymPy, or a tuple of them."""
+        if isinstance(node, ast.Constant):
+            return self._constant(node)
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+            value = self.read(node.operand)
+            return value if isinstance(node.op, ast.UAdd) else _each(value, lambda v: -v)
+        if isinstance(node, ast.BinOp):
+            return self._binary(node)
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.List):
+            return self._vector(node)
+        raise self._error(node, f"this is not allowed in a formula; allowed: {_WORDS}")
+
+    def _constant(self, node: ast.Constant) -> sp.Expr:
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._error(node, f"{value!r} is not a number")
+        return sp.Integer(value) if isinstance(value, int) else sp.Float(value)
+
+    def _name(self, node: ast.Name) -> sp.Expr:
+        name = node.id
+        if name in self.names.fields or name in self.names.parameters:
+            return symbol(name)
+        if name in AXES and name not in self.names.axes:
+            raise self._error(node, f"the domain has no axis {name}; it has {', '.join(self.names.axes)}")
+        if name in self.names.axes or name == "t":
+            return symbol(name)
+        if name in CONSTANTS:
+            return {"pi": sp.pi, "e": sp.E}[name]
+        if name in FUNCTIONS or name in _OPERATORS or name[:1] == "d" and name[1:] in AXES:
+            raise self._error(node, f"{name} needs an argument: {name}(…)")
+        raise self._error(node, f"unknown name {name!r}; allowed: {', '.join(self.names.allowed)}")
+
+    def _binary(self, node: ast.BinOp) -> Any:
+        if isinstance(node.op, ast.BitXor):
+            raise self._error(node, "a power is written **, not ^")
+        left, right = self.read(node.left), self.read(node.right)
+        vectors = isinstance(left, tuple), isinstance(right, tuple)
+        if isinstance(node.op, ast.Add | ast.Sub):
+            if any(vectors) and not all(vectors):
+                raise self._error(node, "a number and a vector cannot be added")
+            sign = 1 if isinstance(node.op, ast.Add) else -1
+            if all(vectors):
+                return tuple(a + sign * b for a, b in zip(left, right, strict=True))
+            return left + sign * right
+        if isinstance(node.op, ast.Mult):
+            if all(vectors):
+                raise self._error(node, "two vectors are multiplied by dot(…, …)")
+            vector, factor = (left, right) if vectors[0] else (right, left)
+            return _each(vector, lambda v: factor * v)
+        if isinstance(node.op, ast.Div):
+            if vectors[1]:
+                raise self._error(node.right, "nothing can be divided by a vector")
+            if right == 0:
+                raise self._error(node.right, "a division by zero")
+            return _each(left, lambda v: v / right)
+        if isinstance(node.op, ast.Pow):
+            if any(vectors):
+                raise self._error(node, "a vector has no power; dot(a, a) is its square")
+            return left**right
+        raise self._error(node, "only + - * / ** are allowed")
+
+    def _call(self, node: ast.Call) -> Any:
+        name = node.func.id if isinstance(node.func, ast.Name) else None
+        axis = name[1:] if name is not None and name[:1] == "d" and name[1:] in AXES else None
+        if name is None or (name not in FUNCTIONS and name not in _OPERATORS and axis is None):
+            if name in self.names.allowed:
+                raise self._error(node, f"{name} is no function: a product is written {name}*(…)")
+            functions = ", ".join(["dx", "dy", "dz", *_OPERATORS, *FUNCTIONS])
+            raise self._error(node, f"unknown function {name or '?'!r}; allowed: {functions}")
+        if node.keywords:
+            raise self._error(node, f"{name} takes no arguments by name")
+        count = 1 if axis is not None else _OPERATORS.get(name) or ARGUMENTS[name][1]
+        if len(node.args) != count:
+            raise self._error(node, f"{name} takes {count} argument{'s' * (count > 1)}, not {len(node.args)}")
+        arguments = [self.read(a) for a in node.args]
+        if axis is not None and axis not in self.names.axes:
+            raise self._error(node, f"the domain has no axis {axis}; it has {', '.join(self.names.axes)}")
+        for argument, part in zip(arguments, node.args, strict=True):
+            if name in ("div", "dot") and not isinstance(argument, tuple):
+                raise self._error(part, f"{name} takes {'a vector' if name == 'div' else 'vectors'}, this is a number")
+            if name not in ("div", "dot") and isinstance(argument, tuple):
+                raise self._error(part, f"{name} takes a number, this is a vector")
+        return self._applied(name, axis, arguments)
+
+    def _applied(self, name: str, axis: str | None, arguments: Sequence[Any]) -> Any:
+        uniform, axes = self.names.uniform, self.names.axes
+        if axis is not None:
+            return derivative(arguments[0], axis, uniform)
+        if name == "grad":
+            return tuple(derivative(arguments[0], a, uniform) for a in axes)
+        if name == "div":
+            return sp.Add(*(derivative(v, a, uniform) for v, a in zip(arguments[0], axes, strict=True)))
+        if name == "laplace":
+            return sp.Add(*(derivative(derivative(arguments[0], a, uniform), a, uniform) for a in axes))
+        if name == "dot":
+            return sp.Add(*(a * b for a, b in zip(*arguments, strict=True)))
+        return FUNCTIONS[name](*arguments)
+
+    def _vector(self, node: ast.List) -> Vector:
+        components = tuple(self.read(part) for part in node.elts)
+        if any(isinstance(c, tuple) for c in components):
+            raise self._error(node, "the components of a vector are numbers")
+        if len(components) != len(self.names.axes):
+            raise self._error(
+                node, f"a vector has one component for each axis ({', '.join(self.names.axes)}), not {len(components)}"
+            )
+        return components
+
+
+def _each(value: Any, change: Any) -> Any:
+    """A change of a number, or of each component of a vector."""
+    return tuple(change(v) for v in value) if isinstance(value, tuple) else change(value)
