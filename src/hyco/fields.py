@@ -107,8 +107,8 @@ class Layout:
                     if field.staggered and axis == component:
                         walls = field.walls[axis]
                         # Faces on a wall that fixes the value are not stored, nor the last one of a periodic axis.
-                        first = 0 if walls.lower.fixed_value is None else 1
-                        last = n + 1 if walls.upper.fixed_value is None and not walls.periodic else n
+                        first = 1 if walls.lower.fixes_value else 0
+                        last = n if walls.upper.fixes_value or walls.periodic else n + 1
                         extent.append(slice(first, last))
                     else:
                         extent.append(slice(0, n))

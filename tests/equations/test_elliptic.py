@@ -320,7 +320,7 @@ def test_the_size_of_the_truth_is_solved_in_little_time():
         ({"boundary": {"x": 0.0}}, r"one entry per axis \(x, y\)"),
         ({"boundary": {"x": 0.0, "y": {"lower": "periodic", "upper": 0.0}}}, "both ends of an axis must be periodic"),
         ({"boundary": {"x": 0.0, "y": {"lower": 1.0}}}, "boundary.y needs lower and upper"),
-        ({"boundary": "open"}, "'open' is not allowed; allowed: periodic, neumann, a number"),
+        ({"boundary": "open"}, "'open': unknown name open, neither a wall nor one of"),
         ({"boundary": 0.0, "diffusivity": "x"}, "diffusivity leaves what is stable"),
         ({"boundary": 0.0, "reaction": -1.0}, "reaction leaves what is stable"),
     ],

@@ -391,7 +391,7 @@ def test_long_steps_are_cut_into_shorter_ones():
         ({"parameters": {"diffusivity": float("nan")}}, "diffusivity is not finite; allowed: finite numbers"),
         ({"parameters": {"diffusivity": -0.1}}, "leaves what is stable"),
         ({"parameters": {"diffusivity": "0.1 + z"}}, "unknown name z"),
-        ({"boundary": "open"}, "'open' is not allowed; allowed: periodic, neumann, a number"),
+        ({"boundary": "open"}, "'open': unknown name open, neither a wall nor one of"),
         ({"boundary": {"x": "periodic"}}, "one entry per axis"),
         ({"form": "mixed"}, "divergence"),
         ({"order": 4}, "order: 4 is for form: nondivergence"),

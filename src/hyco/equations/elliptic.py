@@ -16,7 +16,7 @@ from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.schemes.linear_solve import solve_on_grid
-from hyco.schemes.stencils import cell, wall_diffusivity
+from hyco.schemes.stencils import at_wall, cell
 from hyco.walls.boundary import Boundary, PlainBoundary
 
 _SMALLEST = 1e-12
@@ -64,7 +64,7 @@ class StaticConfig(EquationConfig):
     def _boundary_makes_sense(self) -> StaticConfig:
         boundary = Boundary.of(self.boundary, tuple(self.domain))
         walls = [wall for axis in self.domain for wall in boundary[axis]]
-        if self.nodes == "vertex" and any(wall.fixed_value is None for wall in walls):
+        if self.nodes == "vertex" and not all(wall.fixes_value for wall in walls):
             raise ValueError("nodes: vertex needs a value on every wall; use nodes: cell with neumann and periodic")
         determined = any(not wall.periodic and wall.condition[0] != 0 for wall in walls)
         if not determined and not self._reacts():
@@ -208,9 +208,7 @@ class Elliptic(Equation):
         n = k.shape.get_size(axis)
         ends = []
         for wall, at, next_to in zip(self._walls[axis], (0, n - 1), (1, n - 2), strict=True):
-            own = cell(k, axis, at)
-            passes = wall.passes_flux(self._spacing[axis])
-            ends.append(wall_diffusivity(own, cell(k, axis, next_to)) if passes else own)
+            ends.append(at_wall(cell(k, axis, at), cell(k, axis, next_to), wall, self._spacing[axis]))
         return ends
 
     def _between(self, k: Any, axis: str) -> Any:

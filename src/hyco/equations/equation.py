@@ -105,7 +105,9 @@ class EquationConfig(BaseModel):
         Raises:
             ValueError: with what is allowed.
         """
-        Boundary.of(self.boundary, tuple(self.domain))
+        walls = Boundary.of(self.boundary, tuple(self.domain))
+        time = () if self.is_static else ("t",)
+        walls.require((*time, *self.domain, *self.true_parameters))
 
     @property
     def true_parameters(self) -> dict[str, float | Tensor]:

@@ -39,7 +39,7 @@ def random_smooth_states(
     read = Boundary.of(boundary)
     walls = [read[axis] for axis in grid.axes]
     periodic = [pair.periodic for pair in walls]
-    mixed = [(pair.lower.fixed_value is None) != (pair.upper.fixed_value is None) for pair in walls]
+    mixed = [pair.lower.fixes_value != pair.upper.fixes_value for pair in walls]
     shape = [n if wraps or halves else 2 * n for n, wraps, halves in zip(grid.resolution, periodic, mixed, strict=True)]
     halfway = {i: waves(walls[i], grid.size[i], grid.resolution[i]) for i in range(grid.dimensions) if mixed[i]}
     wavenumbers = [
@@ -66,7 +66,7 @@ def random_smooth_states(
             states = (states.movedim(axis, -1) @ (halfway[i][1] / math.sqrt(n))).movedim(-1, axis)
         elif not periodic[i]:
             mirrored = states.flip(axis)
-            states = (states + mirrored if pair.lower.fixed_value is None else states - mirrored) / np.sqrt(2)
+            states = (states - mirrored if pair.lower.fixes_value else states + mirrored) / np.sqrt(2)
             states = states.narrow(axis, 0, n)
     return states
 
@@ -87,7 +87,7 @@ def waves(walls: AxisWalls, size: float, n: int) -> tuple[Tensor, Tensor]:
         numbers = [0.0] + [2 * math.pi * k / size for k in range(1, (n + 1) // 2) for _ in range(2)]
         functions = [torch.cos] + [torch.cos, torch.sin] * (len(numbers) // 2)
     else:
-        slopes = (walls.lower.fixed_value is None, walls.upper.fixed_value is None)
+        slopes = (not walls.lower.fixes_value, not walls.upper.fixes_value)
         first = {(True, True): 0.0, (False, False): 1.0}.get(slopes, 0.5)
         numbers = [math.pi * (k + first) / size for k in range(n - int(first))]
         functions = [torch.cos if slopes[0] else torch.sin] * len(numbers)

@@ -89,16 +89,28 @@ def pad_diffusivity(values: Any, axis: str, boundary: AnyBoundary, spacing: floa
     and never negative: second order.
     """
     walls = Boundary.of(boundary)[axis]
-    if walls.periodic or not any(wall.passes_flux(spacing) for wall in walls):
+    if walls.periodic or all(wall.passes_flux(spacing) is False for wall in walls):
         return pad_coefficient(values, axis, 1, boundary)
     n = values.shape.get_size(axis)
     ghosts = []
     for wall, at, next_to in ((walls.lower, 0, 1), (walls.upper, n - 1, n - 2)):
         own = cell(values, axis, at)
-        if wall.passes_flux(spacing):
-            own = 2 * wall_diffusivity(own, cell(values, axis, next_to)) - own
-        ghosts.append(own)
+        on_wall = at_wall(own, cell(values, axis, next_to), wall, spacing)
+        ghosts.append(own if on_wall is own else 2 * on_wall - own)
     return math.concat([ghosts[0], values, ghosts[1]], axis)
+
+
+def at_wall(first: Any, second: Any, wall: Wall, spacing: float) -> Any:
+    """A diffusivity on a wall from those of the two cells there: that of the cell, or where a flux passes second order.
+
+    Args:
+        spacing: width of a cell [length].
+    """
+    passes = wall.passes_flux(spacing)
+    if passes is False:
+        return first
+    extrapolated = wall_diffusivity(first, second)
+    return extrapolated if passes is True else math.where(passes, extrapolated, first)
 
 
 def wall_diffusivity(first: Any, second: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
@@ -12,9 +12,8 @@ from hyco.walls.registry import build_wall, names_a_wall
 from hyco.walls.value import Value
 from hyco.walls.wall import Wall
 
-# A wall is "periodic", "neumann" (no slope), a number or formula (the value on it), or {name: arguments}. A boundary is
-# one wall,
-# or a dictionary of walls by axis, where an axis may also have {"lower": wall, "upper": wall}.
+# A wall is "periodic", "neumann" (no slope), a number or a formula (the value on it), or {name: arguments}. A boundary
+# is one wall, or a dictionary of walls by axis, where an axis may also have {"lower": wall, "upper": wall}.
 PlainBoundary = str | float | dict[str, Any]
 
 _ALLOWED = (
@@ -107,16 +106,49 @@ class Boundary:
         pairs = [*self._by_axis.values(), *([] if self._everywhere is None else [self._everywhere])]
         return frozenset().union(*(wall.names for pair in pairs for wall in pair))
 
-    def at(self, values: Mapping[str, Any]) -> Boundary:
-        """The walls with the values of their formulas in their place, see `Wall.at`."""
+    @property
+    def constant(self) -> bool:
+        """Whether all walls are known beforehand, see `Wall.constant`."""
+        pairs = [*self._by_axis.values(), *([] if self._everywhere is None else [self._everywhere])]
+        return all(wall.constant for pair in pairs for wall in pair)
+
+    def require(self, allowed: Collection[str]) -> None:
+        """Refuse formulas with other names than these.
+
+        Raises:
+            ValueError: there is another name; the message says in which wall.
+        """
+        pairs = {f"boundary.{axis}": pair for axis, pair in self._by_axis.items()}
+        if self._everywhere is not None:
+            pairs["boundary"] = self._everywhere
+        for where, pair in pairs.items():
+            for side, wall in zip(("lower", "upper"), pair, strict=True):
+                if unknown := sorted(wall.names - set(allowed)):
+                    place = where if pair.lower == pair.upper else f"{where}.{side}"
+                    raise ValueError(
+                        f"{place} {wall.plain!r}: unknown name {', '.join(unknown)}, neither a wall nor one of "
+                        f"{', '.join(allowed)}; {_ALLOWED}"
+                    )
+
+    def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:
+        """The walls with the values of their formulas in their place, see `Wall.at`.
+
+        Args:
+            values: a number or PhiML tensor for each of `names`.
+            ends: where the walls of each axis are; these coordinates are put into the formulas of these walls, and need
+                no value in `values`.
+        """
         if not self.names:
             return self
 
-        def pair(walls: AxisWalls) -> AxisWalls:
-            return AxisWalls(walls.lower.at(values), walls.upper.at(values))
+        def pair(walls: AxisWalls, at: Sequence[Mapping[str, float]]) -> AxisWalls:
+            lower, upper = (wall.at({**values, **own}) for wall, own in zip(walls, at, strict=True))
+            return AxisWalls(lower, upper)
 
-        everywhere = None if self._everywhere is None else pair(self._everywhere)
-        return Boundary(self.plain, everywhere, {axis: pair(walls) for axis, walls in self._by_axis.items()})
+        if ends is not None:
+            return Boundary(self.plain, None, {a: pair(self[a], [{a: place} for place in ends[a]]) for a in ends})
+        everywhere = None if self._everywhere is None else pair(self._everywhere, ({}, {}))
+        return Boundary(self.plain, everywhere, {axis: pair(walls, ({}, {})) for axis, walls in self._by_axis.items()})
 
 
 # What functions that need walls take.

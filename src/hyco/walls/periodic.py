@@ -22,6 +22,16 @@ class Periodic(Wall):
         raise ValueError("the end of a periodic axis is no wall: nothing holds there")
 
     @property
+    def constant(self) -> bool:
+        """Nothing is open."""
+        return True
+
+    @property
+    def fixes_value(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def fixed_value(self) -> None:
         """None: no value is fixed."""
 

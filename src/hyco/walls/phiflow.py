@@ -36,7 +36,7 @@ class WallExtrapolation(Extrapolation):  # type: ignore[misc]  # PhiML has no ty
 
     def determines_boundary_values(self, boundary_key: Any) -> bool:
         """Whether faces on the wall need not be stored."""
-        return self.wall.fixed_value is not None
+        return self.wall.fixes_value
 
     def pad_values(
         self,
@@ -51,8 +51,14 @@ class WallExtrapolation(Extrapolation):  # type: ignore[misc]  # PhiML has no ty
         """Ghost values, from the wall outwards along an axis.
 
         Raises:
-            ValueError: PhiFlow does not say how wide the cells are.
+            ValueError: PhiFlow does not say how wide the cells are, or the wall has formulas, whose values it lacks.
         """
+        if not self.wall.constant:
+            lacking = ", ".join(sorted(self.wall.names)) or "its tensors"
+            raise ValueError(
+                f"the ghost values of {self.wall!r} need values of {lacking}, which PhiFlow does not know; "
+                "in a step take Equation.walls_at and hyco.schemes.stencils.pad"
+            )
         if bounds is None:
             raise ValueError(
                 f"the ghost values of {self.wall!r} need the width of the cells, which PhiFlow does not pass on here; "
@@ -99,7 +105,7 @@ def _of_wall(wall: Wall) -> Any:
         return extrapolation.PERIODIC
     if isinstance(wall, Neumann):
         return extrapolation.ZERO_GRADIENT
-    if isinstance(wall, Value):
+    if isinstance(wall, Value) and wall.constant:
         return extrapolation.ConstantExtrapolation(wall.value)
     return WallExtrapolation(wall)
 

@@ -1,0 +1,63 @@
+"""Walls whose arguments are formulas: their values in their place, and the ghost values that follow."""
+
+import numpy as np
+import pytest
+from phi import math
+from phi.math import batch, spatial
+
+from hyco.walls.boundary import Boundary
+from hyco.walls.flux import Flux
+from hyco.walls.robin import Robin
+from hyco.walls.value import Value
+
+H = 0.1
+CELLS = (0.3, -0.4, 1.1)
+
+
+def ghosts(wall):
+    flow = [ghost for at_rest in (False, True) for ghost in wall.flow_ghosts(*CELLS[:2], H, at_rest=at_rest)]
+    behind = [ghost for n in (1, 2, 3) for ghost in wall.beyond(CELLS[:n], (0.5, 1.5), H)]
+    return [wall.ghost(0.3, H), *flow, *behind]
+
+
+@pytest.mark.parametrize(
+    ("formulas", "numbers"),
+    [
+        (Value(value="g*t"), Value(value=0.8)),
+        (Flux(flux="g - t"), Flux(flux=-1.6)),
+        (Robin(a="g", b=0.2, c="t"), Robin(a=0.4, b=0.2, c=2.0)),
+        (Robin(a=0.4, b="t/10", c=2.0), Robin(a=0.4, b=0.2, c=2.0)),
+        (Robin(a="g", b="t/10", c=2.0), Robin(a=0.4, b=0.2, c=2.0)),
+    ],
+)
+def test_a_wall_of_formulas_has_the_ghost_values_of_their_numbers(formulas, numbers):
+    with math.precision(64):
+        resolved = formulas.at({"g": math.tensor([0.4, 0.4], batch("b")), "t": math.wrap(2.0)})
+        found = [float(math.mean(value, batch)) for value in ghosts(resolved)]
+        assert (resolved.kind, formulas.kind) == (numbers.kind, numbers.kind)
+        assert found == pytest.approx(ghosts(numbers), abs=1e-12)
+        passes = resolved.passes_flux(H)
+        assert (passes if isinstance(passes, bool) else bool(passes.all)) == numbers.passes_flux(H)
+
+
+def test_values_beyond_a_wall_lie_on_the_polynomial_with_its_condition():
+    """A cubic is continued exactly from three cells, whatever the condition, of numbers or tensors."""
+    p = np.poly1d([2.0, -1.0, 0.5, 0.3])  # of the distance inwards; ∂u/∂n is its negative slope
+    cells = [p((i + 0.5) * H) for i in range(3)]
+    c = 0.7 * p(0.0) - 0.2 * p.deriv()(0.0)
+    exact = [p(-0.5 * H), p(-1.5 * H)]
+    assert Robin(a=0.7, b=0.2, c=c).beyond(cells, (0.5, 1.5), H) == pytest.approx(exact, abs=1e-13)
+    with math.precision(64):
+        wall = Robin(a="a", b="b", c="c").at({"a": math.wrap(0.7), "b": math.wrap(0.2), "c": math.wrap(c)})
+        assert [float(v) for v in wall.beyond(cells, (0.5, 1.5), H)] == pytest.approx(exact, abs=1e-12)
+
+
+def test_coordinates_of_a_wall_are_where_it_is():
+    boundary = Boundary.of("x + 10*y")
+    y = math.tensor([0.25, 0.75], spatial("y"))
+    walls = boundary.at({"y": y}, {"x": (1.0, 3.0)})
+    assert walls["x"].lower.value.numpy("y").tolist() == [3.5, 8.5]
+    assert walls["x"].upper.value.numpy("y").tolist() == [5.5, 10.5]
+    assert boundary.names == {"x", "y"}
+    assert not walls.names
+    assert not walls["x"].lower.constant
