@@ -40,7 +40,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
 }
 
 # Functions that PhiML calls otherwise.
-_PHIML = {"max": "maximum", "min": "minimum"}
+_PHIML = {"max": "maximum", "min": "minimum", "softplus": "soft_plus"}
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

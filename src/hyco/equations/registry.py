@@ -33,6 +33,7 @@ EQUATIONS: Registry[type[Equation]] = Registry(
         "burgers": "hyco.equations.burgers:Burgers",
         "darcy": "hyco.equations.darcy:Darcy",
         "elliptic": "hyco.equations.elliptic:Elliptic",
+        "formula": "hyco.equations.formula.equation:FormulaEquation",
         "gray_scott": "hyco.equations.gray_scott:GrayScott",
         "heat": "hyco.equations.heat:Heat",
         "inviscid_burgers": "hyco.equations.inviscid_burgers:InviscidBurgers",

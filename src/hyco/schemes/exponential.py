@@ -84,10 +84,7 @@ def etdrk4(
     c = {n: f[n].half * a[n] + f[n].stage * (2 * third[n] - first[n]) for n in names}
     fourth = rate(c, end)
     return {
-        n: f[n].whole * state[n]
-        + f[n].first * first[n]
-        + f[n].middle * (second[n] + third[n])
-        + f[n].last * fourth[n]
+        n: f[n].whole * state[n] + f[n].first * first[n] + f[n].middle * (second[n] + third[n]) + f[n].last * fourth[n]
         for n in names
     }
 

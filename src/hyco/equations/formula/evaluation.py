@@ -21,7 +21,7 @@ _FUNCTIONS: dict[Any, Callable[[Any], Any]] = {
     sp.sign: math.sign,
     sp.sin: math.sin,
     sp.sinh: math.sinh,
-    Softplus: math.softplus,
+    Softplus: math.soft_plus,
     sp.tan: math.tan,
     sp.tanh: math.tanh,
 }
@@ -83,7 +83,9 @@ class Evaluation:
             inverse = factor.is_Pow and factor.exp.is_number and factor.exp.could_extract_minus_sign()
             value = self(1 / factor) if inverse else self(factor)
             if not varies(value):
-                scale = scale / value if inverse else value if isinstance(scale, float) and scale == 1 else scale * value
+                scale = (
+                    scale / value if inverse else value if isinstance(scale, float) and scale == 1 else scale * value
+                )
             elif inverse:
                 below.append(value)
             else:

@@ -12,7 +12,7 @@ from phi.math import spatial
 
 from hyco.equations.formula.evaluation import Evaluation
 from hyco.equations.formula.linear import Orders, chain, split_term
-from hyco.equations.formula.symbols import Slope, symbol
+from hyco.equations.formula.symbols import Slope
 from hyco.grid import Grid
 from hyco.schemes.stencils import varies
 
@@ -86,14 +86,13 @@ class SpectralRates:
         self._groups = {name: _grouped(own, self._axes, terms, uniform) for name, own in terms.items()}
 
     def __call__(self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any) -> dict[str, Any]:
-        """The rates' Fourier coefficients from those of the fields."""
+        """The rates' Fourier coefficients from those of the fields, which have none but `kept` ones."""
         fourier, axes, places = self._fourier, self._axes, self._places
-        seen = {name: coefficients * fourier.kept for name, coefficients in state.items()}
 
         def leaf(node: sp.Expr) -> Any:
             base, orders = chain(node, axes)
-            if base.is_Symbol and base.name in seen:
-                coefficients = seen[base.name]
+            if base.is_Symbol and base.name in state:
+                coefficients = state[base.name]
                 return fourier.backward(coefficients * fourier.eigenvalues(orders) if any(orders) else coefficients)
             if any(orders):
                 return fourier.backward(fourier.forward(in_space(base)) * (fourier.eigenvalues(orders) * fourier.kept))
@@ -108,37 +107,43 @@ class SpectralRates:
         rates = {}
         for name, (direct, groups) in self._groups.items():
             parts = [
-                seen[other] * (fourier.eigenvalues(orders) * evaluate(factor))
+                state[other] * (fourier.eigenvalues(orders) * evaluate(factor))
                 for (other, orders), factor in direct.items()
             ]
-            for orders, expression in groups.items():
+            for (orders, common), expression in groups.items():
                 factor = fourier.eigenvalues(orders) * fourier.kept if any(orders) else fourier.kept
-                parts.append(fourier.forward(in_space(expression)) * factor)
+                parts.append(fourier.forward(in_space(expression)) * (factor * evaluate(common)))
             rates[name] = sum(parts[1:], start=parts[0]) if parts else 0 * state[name]
         return rates
 
 
 def _grouped(
     terms: Sequence[sp.Expr], axes: tuple[str, ...], fields: Collection[str], uniform: frozenset[sp.Symbol]
-) -> tuple[dict[tuple[str, Orders], sp.Expr], dict[Orders, sp.Expr]]:
+) -> tuple[dict[tuple[str, Orders], sp.Expr], dict[tuple[Orders, sp.Expr], sp.Expr]]:
     """Terms that are a factor times a derivative of a field; of the others, what is differentiated how often outside.
 
-    So there are fewer transforms than a slope for each term would take.
+    So there are fewer transforms than a slope for each term would take. With the orders goes a factor that all of it
+    has and that is the same everywhere: it costs nothing where it multiplies the eigenvalues.
     """
     direct: dict[tuple[str, Orders], sp.Expr] = {}
-    groups: dict[Orders, sp.Expr] = {}
+    groups: dict[Orders, list[tuple[sp.Expr, sp.Expr]]] = {}
     for term in terms:
         pair = split_term(conserved(term))
-        base, orders = term, (0,) * len(axes)
+        factor, base, orders = sp.Integer(1), term, (0,) * len(axes)
         if pair is not None and pair[0].free_symbols <= uniform:
             inner, outer = chain(pair[1], axes)
             if inner.is_Symbol and inner.name in fields:
                 key = inner.name, outer
                 direct[key] = direct.get(key, sp.Integer(0)) + pair[0]
                 continue
-            base, orders = pair[0] * inner, outer
-        groups[orders] = groups.get(orders, sp.Integer(0)) + base
-    return direct, groups
+            factor, base, orders = pair[0], inner, outer
+        groups.setdefault(orders, []).append((factor, base))
+    joined = {}
+    for orders, parts in groups.items():
+        factors = {factor for factor, _ in parts}
+        common = factors.pop() if len(factors) == 1 else sp.Integer(1)
+        joined[orders, common] = sp.Add(*(base if common == factor else factor * base for factor, base in parts))
+    return direct, joined
 
 
 def conserved(term: sp.Expr) -> sp.Expr:

@@ -179,7 +179,7 @@ class _Reader:
             return symbol(name)
         if name in CONSTANTS:
             return {"pi": sp.pi, "e": sp.E}[name]
-        if name in FUNCTIONS or name in _OPERATORS or name[:1] == "d" and name[1:] in AXES:
+        if name in FUNCTIONS or name in _OPERATORS or (name[:1] == "d" and name[1:] in AXES):
             raise self._error(node, f"{name} needs an argument: {name}(…)")
         raise self._error(node, f"unknown name {name!r}; allowed: {', '.join(self.names.allowed)}")
 

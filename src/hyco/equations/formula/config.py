@@ -1,0 +1,222 @@
+"""Keys of an equation by formula, and what is checked in them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import sympy as sp
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hyco.equations.equation import EquationConfig
+from hyco.equations.formula.plan import Plan, make_plan
+from hyco.equations.formula.stability import explicit_steps, exponential_steps
+from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
+from hyco.equations.formula.syntax import FormulaError, names_in
+from hyco.equations.ranges import Bounds, Steps, with_room
+from hyco.expressions import CONSTANTS
+from hyco.walls.boundary import Boundary
+
+_TAKEN = {*AXES, *CONSTANTS, *FUNCTIONS, "t", "dx", "dy", "dz", "grad", "div", "laplace", "dot"}
+
+
+class FieldConfig(BaseModel):
+    """One field of an equation by formula."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    boundary: Any = Field(default=None, description="its boundary condition; null: that of the equation")
+    lower: float | None = Field(default=None, description="smallest admissible value, as 0 of a density; null: none")
+    upper: float | None = Field(default=None, description="largest admissible value; null: none")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FieldConfig:
+        if self.lower is not None and self.upper is not None and not self.lower < self.upper:
+            raise ValueError(f"lower {self.lower:g} is not below upper {self.upper:g}")
+        return self
+
+
+class FormulaParameters(BaseModel):
+    """The parameters that the formulas name: numbers, or formulas of x, y and z."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, float | str | None]
+
+
+class FormulaConfig(EquationConfig):
+    """Keys of the `equation` section for `name: formula`."""
+
+    name: Literal["formula"] = "formula"
+    fields: dict[str, FieldConfig | None] = Field(default={}, description="fields by name; those of `rates` otherwise")
+    rates: dict[str, str] = Field(min_length=1, description="rate of change ∂/∂t of each field, a formula")
+    parameters: FormulaParameters = Field(
+        default=FormulaParameters(), description="parameters of the formulas: numbers, or formulas of x, y and z"
+    )
+    scheme: Literal["auto", "spectral", "differences"] = Field(
+        default="auto",
+        description="derivatives by Fourier coefficients (all axes periodic), or by differences; auto: spectral where "
+        "all axes are periodic, nothing jumps, and something holds layers at a width",
+    )
+    order: Literal[2, 4] = Field(
+        default=4, description="order of the differences; fluxes with a coefficient that varies are of order 2"
+    )
+    faces: Literal["auto", "harmonic", "arithmetic"] = Field(
+        default="auto",
+        description="mean of a coefficient on faces; auto: harmonic for coefficients of position and parameters, "
+        "arithmetic for those of fields",
+    )
+    transport: Literal["upwind", "central"] = Field(
+        default="upwind", description="differences of what carries a field along: third-order upwind, or central"
+    )
+    integrator: Literal["auto", "exponential", "explicit"] = Field(
+        default="auto",
+        description="time integration; exponential: exact for terms that are linear and the same everywhere; auto: "
+        "that, unless others hold second or higher derivatives",
+    )
+    range_keys: ClassVar[tuple[str, ...]] = ("substeps", "stages")
+    substeps: Steps = Field(
+        default="auto",
+        description="time steps from one state to the next; auto: as many as the formulas, bounds and states ask for",
+    )
+    stages: Steps = Field(
+        default="auto",
+        description="stages of an explicit step: 4, or an odd number for a method made for diffusion; auto: what "
+        "takes fewest",
+    )
+
+    @model_validator(mode="after")
+    def _formulas_make_sense(self) -> FormulaConfig:
+        named = {*self.rates, *self.fields}
+        for name in named:
+            if not name.isidentifier() or name in _TAKEN:
+                raise ValueError(
+                    f"fields: {name!r} cannot be the name of a field; allowed: a word not used in formulas"
+                )
+            if name not in self.rates:
+                raise ValueError(f"rates: the field {name} has no rate of change; 0 where it does not change")
+            if self.fields and name not in self.fields:
+                raise ValueError(f"rates: {name!r} is no field; fields has {', '.join(self.fields)}")
+        for name in self.parameter_names:
+            if not name.isidentifier() or name in _TAKEN or name in self.rates:
+                raise ValueError(f"parameters: {name!r} is taken; allowed: a word with no other meaning in formulas")
+        if self.stages != "auto" and self.stages != 4 and (self.stages % 2 == 0 or self.stages < 3):
+            raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
+        self._require_uses()
+        try:
+            self.plan().require_stable(self._values({}, None))
+        except FormulaError as error:
+            raise ValueError(f"rates: {error}") from None
+        return self
+
+    def _require_uses(self) -> None:
+        """Refuse parameters that nothing names: they could not be learnt, and are mostly slips."""
+        try:
+            used = set().union(*(names_in(text) for text in self.rates.values()))
+        except FormulaError as error:
+            raise ValueError(f"rates: {error}") from None
+        for name in self.field_names:
+            used |= self.walls_of(name).names
+        if unused := [name for name in self.parameter_names if name not in used]:
+            raise ValueError(f"parameters: no formula names {', '.join(unused)}")
+
+    def check_boundary(self) -> None:
+        """The boundary of each field."""
+        for name in self.field_names:
+            allowed = (*self.parameter_names, *self.domain, "t")
+            try:
+                self.walls_of(name).require(allowed)
+            except ValueError as error:
+                raise ValueError(f"field {name}: {error}") from None
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The fields, in order."""
+        return tuple(self.fields or self.rates)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters, in order."""
+        return tuple(self.parameters.model_extra or {})
+
+    def field(self, name: str) -> FieldConfig:
+        """The keys of a field."""
+        return self.fields.get(name) or FieldConfig()
+
+    def walls_of(self, name: str) -> Boundary:
+        """The boundary of a field.
+
+        Raises:
+            ValueError: it is none for this domain.
+        """
+        given = self.field(name).boundary
+        return Boundary.of(self.boundary if given is None else given, tuple(self.domain))
+
+    @property
+    def varying(self) -> frozenset[str]:
+        """Parameters that vary in space, as far as this section says."""
+        given = self.parameters.model_extra or {}
+        return frozenset(name for name, value in given.items() if isinstance(value, str))
+
+    def plan(self, varying: frozenset[str] = frozenset()) -> Plan:
+        """The formulas, read and sorted.
+
+        Args:
+            varying: further parameters that vary in space.
+
+        Raises:
+            FormulaError: a formula cannot be read, or used with these walls.
+        """
+        return make_plan(
+            self.grid,
+            tuple((name, self.rates[name]) for name in self.field_names),
+            tuple(self.parameter_names),
+            self.varying | varying,
+            tuple((name, self.walls_of(name)) for name in self.field_names),
+            self.scheme,
+            self.order,
+            self.transport,
+            self.integrator,
+        )
+
+    @property
+    def parameter_limits(self) -> dict[str, tuple[float, float]]:
+        """Signs of parameters that alone stand before the highest derivative; others have no limit."""
+        limits = dict.fromkeys(self.parameter_names, (-math.inf, math.inf))
+        return limits | self.plan().limits()
+
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+        """Steps and stages for the largest rates within the bounds and the states' range."""
+        if not self.open_ranges:
+            return {}
+        steps, stages = self.steps_for(largest, bounds)
+        numbers = {"substeps": steps, "stages": stages}
+        return {key: numbers[key] for key in self.open_ranges}
+
+    def steps_for(self, largest: float | None, bounds: Bounds) -> tuple[int, int]:
+        """Steps and stages that states up to `largest` (1 where it is not known) ask for."""
+        plan = self.plan()
+        rates = plan.rates(self._values(bounds, largest), with_room(largest) if largest else 1.0)
+        if plan.exponential:
+            return exponential_steps(self.dt, rates), 4
+        return explicit_steps(self.dt, rates)
+
+    def _values(self, bounds: Bounds, largest: float | None) -> dict[sp.Symbol, tuple[float, float]]:
+        """Smallest and largest value of all that a formula may name."""
+        values = {symbol("t"): (0.0, 100 * self.dt)}
+        for axis, keys in self.domain.items():
+            values[symbol(axis)] = keys.lower, keys.lower + keys.size
+        for name in self.parameter_names:
+            given = self.true_parameters.get(name)
+            ends = list(bounds.get(name, ()))
+            if given is not None:
+                tensor = torch.as_tensor(given, dtype=torch.float64)
+                ends += [float(tensor.min()), float(tensor.max())]
+            values[symbol(name)] = (min(ends), max(ends)) if ends else (1.0, 1.0)
+        reach = with_room(largest) if largest else 1.0
+        for name in self.field_names:
+            keys = self.field(name)
+            lower = -reach if keys.lower is None else keys.lower
+            upper = reach if keys.upper is None else keys.upper
+            values[symbol(name)] = lower, max(upper, lower)
+        return values

@@ -1,0 +1,73 @@
+"""Fields, coefficients and coordinates with cells behind the walls, so that expressions have values there too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from phi import math
+from phi.math import spatial
+
+from hyco.grid import Grid
+from hyco.schemes.stencils import pad, pad_coefficient
+from hyco.walls.boundary import Boundary
+
+# Cells added at both ends of each axis.
+Extent = tuple[int, ...]
+# Cells at a wall that the values behind it follow from, where differences are of fourth order.
+CELLS = 4
+
+
+class Coordinates:
+    """The coordinates of the cells by axis, as PhiML tensors.
+
+    Args:
+        grid: the axes.
+        periodic: which of them are, and begin again behind their end.
+    """
+
+    def __init__(self, grid: Grid, periodic: Mapping[str, bool]) -> None:
+        self._grid, self._periodic = grid, periodic
+        self._known: dict[tuple[str, int], Any] = {}
+
+    def __call__(self, axis: str, added: int) -> Any:
+        """Of one axis with cells added at both ends."""
+        if (axis, added) not in self._known:
+            i = self._grid.axes.index(axis)
+            n, h, lower = self._grid.resolution[i], self._grid.spacing[i], self._grid.lower[i]
+            numbers = np.arange(-added, n + added)
+            numbers = numbers % n if self._periodic[axis] else numbers
+            self._known[axis, added] = math.wrap(lower + (numbers + 0.5) * h, spatial(axis))
+        return self._known[axis, added]
+
+
+def extended(values: Any, extent: Extent, boundary: Boundary, spacing: Mapping[str, float], order: int) -> Any:
+    """A field with cells added behind its walls, where its condition holds there.
+
+    Args:
+        extent: how many, at both ends of each axis.
+        boundary: its walls, with the values of their formulas.
+        order: 2: mirrored at the wall; 4: on the polynomial through the condition and four cells.
+    """
+    for (axis, h), added in zip(spacing.items(), extent, strict=True):
+        if not added:
+            continue
+        walls = boundary[axis]
+        if order == 2 or walls.periodic:
+            values = pad(values, axis, added, boundary, h)
+            continue
+        n = values.shape.get_size(axis)
+        at = [i + 0.5 for i in range(added)]
+        near = walls.lower.beyond([values[{axis: slice(i, i + 1)}] for i in range(CELLS)], at, h)
+        far = walls.upper.beyond([values[{axis: slice(n - 1 - i, n - i)}] for i in range(CELLS)], at, h)
+        values = math.concat([*reversed(near), values, *far], axis)
+    return values
+
+
+def extended_coefficient(values: Any, extent: Extent, boundary: Boundary, axes: tuple[str, ...]) -> Any:
+    """A coefficient, which has no condition at walls: mirrored there; a number stays as it is."""
+    for axis, added in zip(axes, extent, strict=True):
+        if added and axis in math.shape(values).spatial.names:
+            values = pad_coefficient(values, axis, added, boundary)
+    return values

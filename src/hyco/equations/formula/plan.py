@@ -1,0 +1,259 @@
+"""How formulas are integrated: what is linear, what is carried, what spreads, and by which scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, pi
+
+import sympy as sp
+import torch
+from torch import Tensor
+
+from hyco.equations.formula.fourier import KEPT
+from hyco.equations.formula.linear import Linear, Orders, linear_part, linearised
+from hyco.equations.formula.modes import is_steady
+from hyco.equations.formula.stability import Rates, largest_rates
+from hyco.equations.formula.symbols import AXES, Slope, on_torch, symbol
+from hyco.equations.formula.syntax import FormulaError, Names, read
+from hyco.grid import Grid
+from hyco.walls.boundary import Boundary
+from hyco.walls.neumann import Neumann
+
+# Times h² and h, the largest |eigenvalue| of differences of second and of fourth order, walls included.
+_SECOND, _FIRST, _UPWIND = {2: 4.0, 4: 6.6}, {2: 1.0, 4: 1.372}, 16 / 12
+# A slope that cells resolve, over the largest value: a wave of eight cells.
+_STEEPEST = 2 * pi / 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Formulas, read and sorted.
+
+    Attributes:
+        names: what they may name.
+        text: each formula, by field.
+        rates_of: all of each rate, by field.
+        linear: c of the terms c ∂^orders u of the field itself that the step integrates exactly, by field and orders.
+        others: all other terms, by field.
+        spectral: whether derivatives are by Fourier coefficients.
+        exponential: whether the linear terms are integrated exactly.
+        autonomous: whether no formula and no wall depends on t.
+    """
+
+    names: Names
+    text: dict[str, str]
+    rates_of: dict[str, sp.Expr]
+    linear: dict[str, dict[Orders, sp.Expr]]
+    others: dict[str, list[sp.Expr]]
+    spectral: bool
+    exponential: bool
+    autonomous: bool
+    spacing: tuple[float, ...]
+    order: int
+    transport: str
+
+    def linearised(self, name: str) -> Linear:
+        """What small waves do to the rate of a field."""
+        return linearised(self.rates_of[name], self.names.fields, self.names.axes)
+
+    def rates(self, values: Mapping[sp.Symbol, tuple[float, float]], largest: float) -> Rates:
+        """The largest rates of what the step does not integrate exactly.
+
+        Args:
+            values: ranges of all symbols.
+            largest: |value| of states.
+        """
+        terms = self.others if self.exponential else {n: [rate] for n, rate in self.rates_of.items()}
+
+        def slopes(orders: Orders) -> float:
+            size = largest
+            for h, m in zip(self.spacing, orders, strict=True):
+                size *= (_STEEPEST / h) ** m
+            return size
+
+        rates = largest_rates(
+            {name: sp.Add(*own) for name, own in terms.items()}, self.names.axes, values, slopes, self._factor
+        )
+        if self.spectral or self.transport == "central":
+            return rates
+        # What upwind differences let decay.
+        decay = rates.decay + rates.waves * _UPWIND / _FIRST[self.order]
+        return Rates(decay, rates.waves, rates.reaction)
+
+    def _factor(self, orders: Orders) -> float:
+        """The largest |eigenvalue| of a derivative."""
+        product = 1.0
+        for h, m in zip(self.spacing, orders, strict=True):
+            if self.spectral:
+                product *= (KEPT * pi / h) ** m
+            else:
+                product *= (_SECOND[self.order] / h**2) ** (m // 2) * (_FIRST[self.order] / h) ** (m % 2)
+        return product
+
+    def _leading(self, name: str) -> dict[Orders, sp.Expr]:
+        """The coefficients of the highest even derivatives of a field in its own rate."""
+        own = {orders: c for (other, orders), c in self.linearised(name).items() if other == name}
+        even = [sum(orders) for orders in own if sum(orders) and sum(orders) % 2 == 0]
+        return {orders: c for orders, c in own.items() if even and sum(orders) == max(even)}
+
+    def require_stable(self, values: Mapping[sp.Symbol, tuple[float, float]]) -> None:
+        """Refuse what grows without end: a negative diffusivity, whatever the state.
+
+        Args:
+            values: ranges of parameters, places and t.
+
+        Raises:
+            FormulaError: names the term and the sign it needs.
+        """
+        known = {s for s in values if s.name not in self.names.fields}
+        for name in self.names.fields:
+            for orders, coefficient in self._leading(name).items():
+                if not coefficient.free_symbols <= known or coefficient.has(Slope) or any(m % 2 for m in orders):
+                    continue
+                sign = 1 if sum(orders) % 4 == 2 else -1
+                ends = {s: sum(values[s]) / 2 for s in coefficient.free_symbols}
+                value = on_torch(coefficient, {s: _scalar(v) for s, v in ends.items()})
+                if float(value) * sign < 0:
+                    what = " ".join(f"∂{a}^{m}" for a, m in zip(self.names.axes, orders, strict=True) if m)
+                    raise FormulaError(
+                        self.text[name],
+                        None,
+                        f"unstable: the coefficient of {what} {name} is {float(value):.3g}, and has to be "
+                        f"{'≥' if sign > 0 else '≤'} 0, or the shortest waves grow without end",
+                    )
+
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Signs that parameters must have which alone decide on that of the highest derivative."""
+        limits: dict[str, tuple[float, float]] = {}
+        for name in self.names.fields:
+            for orders, coefficient in self._leading(name).items():
+                symbols = [s for s in coefficient.free_symbols if s.name in self.names.parameters]
+                if len(symbols) != 1 or any(m % 2 for m in orders):
+                    continue
+                slope = sp.diff(coefficient, symbols[0])
+                if not slope.is_number or coefficient.subs(symbols[0], 0) != 0 or slope == 0:
+                    continue
+                positive = float(slope) * (1 if sum(orders) % 4 == 2 else -1) > 0
+                limits[symbols[0].name] = (0.0, inf) if positive else (-inf, 0.0)
+        return limits
+
+
+def _scalar(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str, names: Names) -> sp.Expr:
+    return read(text, names)
+
+
+def make_plan(
+    grid: Grid,
+    rates: tuple[tuple[str, str], ...],
+    parameters: tuple[str, ...],
+    varying: frozenset[str],
+    walls: tuple[tuple[str, Boundary], ...],
+    scheme: str,
+    order: int,
+    transport: str,
+    integrator: str,
+) -> Plan:
+    """Read formulas and sort their terms; arguments as the keys of `FormulaConfig`.
+
+    Raises:
+        FormulaError: a formula cannot be read, or its derivatives not be taken with these walls.
+    """
+    fields = tuple(name for name, _ in rates)
+    names = Names(grid.axes, fields, parameters, varying)
+    rates_of = {name: _read(text, names) for name, text in rates}
+    boundaries = dict(walls)
+    periodic = all(b[axis].periodic for b in boundaries.values() for axis in grid.axes)
+    if scheme == "spectral" and not periodic:
+        raise FormulaError(rates[0][1], None, "scheme spectral needs every axis to be periodic; use differences")
+    text = dict(rates)
+    for name, rate in rates_of.items():
+        _require_walls(text[name], rate, names, boundaries)
+    spectral = periodic and (scheme == "spectral" or (scheme == "auto" and _smooth(rates_of, names)))
+    sorted_terms = {name: linear_part(rate, name, grid.axes, names.uniform) for name, rate in rates_of.items()}
+    linear = {name: own for name, (own, _) in sorted_terms.items()}
+    others = {name: rest for name, (_, rest) in sorted_terms.items()}
+    if not spectral:
+        for name in fields:
+            _keep_even(name, linear, others, grid.axes)
+    exponential = integrator == "exponential" or (integrator == "auto" and _worth(linear, others, names))
+    steady = all(is_steady(boundaries[n][axis]) for n in fields for axis in grid.axes)
+    if not spectral and not steady:
+        if integrator == "exponential":
+            raise FormulaError(
+                rates[0][1], None, "integrator exponential needs walls whose a and b (of a u + b ∂u/∂n) are numbers"
+            )
+        exponential = False
+    on_time = any(rate.has(symbol("t")) for rate in rates_of.values())
+    on_time = on_time or any("t" in b.names for b in boundaries.values())
+    return Plan(
+        names, text, rates_of, linear, others, spectral, exponential, not on_time, grid.spacing, order, transport
+    )
+
+
+def _keep_even(
+    name: str, linear: dict[str, dict[Orders, sp.Expr]], others: dict[str, list[sp.Expr]], axes: tuple[str, ...]
+) -> None:
+    """Differences between walls have eigenvectors for even derivatives only; others go to the rest."""
+    for orders in [o for o in linear[name] if any(m % 2 for m in o)]:
+        slope: sp.Expr = symbol(name)
+        for axis, m in zip(axes, orders, strict=True):
+            for _ in range(m):
+                slope = Slope(slope, symbol(axis))
+        others[name].append(linear[name].pop(orders) * slope)
+
+
+def _worth(linear: dict[str, dict[Orders, sp.Expr]], others: dict[str, list[sp.Expr]], names: Names) -> bool:
+    """Whether exact integration of the linear terms takes the stiffness away."""
+    if not any(sum(orders) for own in linear.values() for orders in own):
+        return False
+    for rest in others.values():
+        for (_, orders), _ in linearised(sp.Add(*rest), names.fields, names.axes).items():
+            if sum(orders) > 1:
+                return False
+    return True
+
+
+def _smooth(rates: Mapping[str, sp.Expr], names: Names) -> bool:
+    """Whether states and coefficients may be taken to be smooth: nothing jumps, and layers keep a width."""
+    if names.varying:
+        return False
+    places = {symbol(a) for a in AXES}
+    for name, rate in rates.items():
+        kinks = rate.atoms(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside)
+        if any(kink.free_symbols & places for kink in kinks):
+            return False
+        waves = linearised(rate, names.fields, names.axes)
+        steepens = any(
+            sum(orders) % 2 and c.free_symbols & {symbol(f) for f in names.fields} for (_, orders), c in waves.items()
+        )
+        spreads = any(other == name and sum(orders) >= 2 for (other, orders) in waves)
+        if steepens and not spreads:
+            return False
+    return True
+
+
+def _require_walls(text: str, rate: sp.Expr, names: Names, walls: Mapping[str, Boundary]) -> None:
+    """Refuse derivatives for which the walls' conditions do not say enough."""
+    for (field, orders), _ in linearised(rate, names.fields, names.axes).items():
+        for axis, m in zip(names.axes, orders, strict=True):
+            pair = walls[field][axis]
+            if m <= 2 or pair.periodic:
+                continue
+            if m % 2 == 0 and all(isinstance(wall, Neumann) for wall in pair):
+                continue
+            operator = f"d{axis}"
+            place = text.find(operator) if operator in text else text.find("laplace")
+            raise FormulaError(
+                text,
+                place if place >= 0 else None,
+                f"a derivative of order {m} of {field} along {axis} needs a periodic axis"
+                + (" or neumann walls" if m % 2 == 0 else "")
+                + f"; one condition at a wall does not determine it (boundary of {field}: {pair.plain})",
+            )

@@ -1,0 +1,146 @@
+"""How many steps a rate of change asks for: from samples of states, parameters and places within their ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+
+import numpy as np
+import sympy as sp
+import torch
+
+from hyco.equations.formula.linear import Orders, linearised
+from hyco.equations.formula.symbols import Slope, on_torch, symbol
+
+_SAMPLES = 1024
+# Largest time × rate of what explicit stages follow: of reactions, for their accuracy, in steps of fourth and of second
+# order; of waves, and of what decays, for stability (the fourth-order method takes 2.8 of either).
+_REACTION, _REACTION_2, _WAVES, _DECAY = 0.5, 0.1, 1.4, 2.5
+# Stages that are chosen from. With more, waves of some 30 cells are not followed any more.
+STAGES = (3, 5)
+FOURTH_ORDER = 4
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The largest rates at which small waves of any length change [1/time].
+
+    Attributes:
+        decay: by derivatives of even orders.
+        waves: by derivatives of odd orders.
+        reaction: without derivatives.
+    """
+
+    decay: float
+    waves: float
+    reaction: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether all are."""
+        return max(self.decay, self.waves, self.reaction) < inf
+
+
+def largest_rates(
+    terms: Mapping[str, sp.Expr],
+    axes: Sequence[str],
+    values: Mapping[sp.Symbol, tuple[float, float]],
+    slopes: Callable[[Orders], float],
+    factor: Callable[[Orders], float],
+) -> Rates:
+    """The largest rates over samples of all that the terms depend on.
+
+    Args:
+        terms: the rates of change by field.
+        values: smallest and largest value of each symbol.
+        slopes: the largest |value| that a derivative of a field of these orders may have.
+        factor: the largest |eigenvalue| of a derivative of these orders.
+    """
+    samples = _samples(values)
+    names = list(terms)
+    decay, waves, reaction = 0.0, 0.0, 0.0
+    for name in names:
+        by_kind = [torch.zeros(_SAMPLES, dtype=torch.float64) for _ in range(3)]
+        for (_, orders), coefficient in linearised(terms[name], names, axes).items():
+            size = _on_samples(coefficient, samples, axes, slopes).abs() * factor(orders)
+            kind = 2 if not any(orders) else sum(orders) % 2
+            by_kind[kind] = by_kind[kind] + size
+        decay, waves, reaction = (
+            max(before, float(_finite(now).max()))
+            for before, now in zip((decay, waves, reaction), by_kind, strict=True)
+        )
+    return Rates(decay, waves, reaction)
+
+
+def _finite(values: torch.Tensor) -> torch.Tensor:
+    """Where a sample has no value (a root of a negative number) it says nothing."""
+    return torch.where(torch.isfinite(values), values, 0.0)
+
+
+def _samples(values: Mapping[sp.Symbol, tuple[float, float]]) -> dict[sp.Expr, torch.Tensor]:
+    """Points that fill the ranges evenly, and the ranges' ends among them; the same each time."""
+    ordered = sorted(values, key=str)
+    if not ordered:
+        return {}
+    numbers = torch.quasirandom.SobolEngine(len(ordered)).draw(_SAMPLES, dtype=torch.float64)
+    ends = (numbers[: _SAMPLES // 4] > 0.5).double()
+    numbers = torch.cat([ends, numbers[_SAMPLES // 4 :]])
+    result: dict[sp.Expr, torch.Tensor] = {}
+    for i, name in enumerate(ordered):
+        low, high = values[name]
+        result[name] = low + (high - low) * numbers[:, i]
+    return result
+
+
+def _on_samples(
+    expression: sp.Expr,
+    samples: dict[sp.Expr, torch.Tensor],
+    axes: Sequence[str],
+    slopes: Callable[[Orders], float],
+) -> torch.Tensor:
+    known = dict(samples)
+    for i, node in enumerate(sorted(expression.atoms(Slope), key=str)):
+        orders = tuple(_count(node, axis) for axis in axes)
+        spread = torch.cos(torch.arange(_SAMPLES, dtype=torch.float64) * (0.7 + i))
+        known[node] = slopes(orders) * spread
+    return on_torch(expression, known).expand(_SAMPLES)
+
+
+def _count(node: sp.Expr, axis: str) -> int:
+    return sum(slope.args[1] == symbol(axis) for slope in sp.preorder_traversal(node) if isinstance(slope, Slope))
+
+
+def exponential_steps(dt: float, rates: Rates) -> int:
+    """Steps of `etdrk4` for what it does not integrate exactly."""
+    return _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
+
+
+def explicit_steps(dt: float, rates: Rates) -> tuple[int, int]:
+    """Steps and stages with the fewest stages in all: FOURTH_ORDER for that method, odd numbers for `rkl2`."""
+    fourth = _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
+    best = fourth, FOURTH_ORDER
+    for stages in STAGES:
+        steps = _whole(dt * rates.reaction / _REACTION_2)
+        while steps * stages < best[0] * best[1] and not _stable(stages, dt / steps, rates):
+            steps = max(steps + 1, ceil(1.05 * steps))
+        if steps * stages < best[0] * best[1]:
+            best = steps, stages
+    return best
+
+
+def _whole(steps: float) -> int:
+    return max(1, ceil(steps * (1 - 1e-9))) if steps < inf else 1
+
+
+def _stable(stages: int, time: float, rates: Rates) -> bool:
+    """Whether `rkl2` lets nothing grow: for the ellipse that the eigenvalues of a mixed scheme fill."""
+    angle = np.linspace(0.0, np.pi, 129)
+    decay, waves = 1.05 * time * (rates.decay + rates.reaction), 1.05 * time * rates.waves
+    z = -decay / 2 * (1 - np.cos(angle)) + 1j * waves * np.sin(angle)
+    reach = stages * stages + stages - 2
+    w, b = 4 / reach, reach / (2 * stages * (stages + 1))
+    older, legendre = np.ones_like(z), 1 + w * z
+    for j in range(2, stages + 1):
+        older, legendre = legendre, (2 * j - 1) / j * (1 + w * z) * legendre + (1 - j) / j * older
+    return bool(np.abs(1 - b + b * legendre).max() <= 1 + 1e-9)
