@@ -108,7 +108,7 @@ def _physics(path: Path, method: str, history: History, equation: Equation | Non
     states = files.read_initial_states(path, method)
     fitted = physics.restored(final, covariance, history, equation, states)
     if not fitted.estimate.equation:  # else what was learnt is of another equation than the data's
-        own = type(equation.config.parameters).model_fields
+        own = equation.config.limits
         if wrong := [p.name for p in fitted.learnt if p.name not in own]:
             raise ValueError(
                 f"equation: {equation.config.name} has no {', '.join(wrong)}, which {path.name} holds; "

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.coefficients import Coefficients
+from hyco.equations.equation import EquationConfig, FieldValue
 from hyco.equations.ranges import Bounds, Range
+from hyco.equations.sources import SourceConfig, SourcedEquation
 from hyco.fields import FieldSpec, Layout
-from hyco.schemes.integrators import ssp_rk3
-from hyco.schemes.transport import advection, stable_rate
+from hyco.schemes.integrators import RK3_REAL, ssp_rk3
+from hyco.schemes.transport import Rate, advection, stable_rate
+from hyco.walls.boundary import Boundary
 
 
-class VelocityParameters(BaseModel):
+class VelocityParameters(Coefficients):
     """The velocity: one component for each axis of the domain."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     velocity_x: FieldValue = Field(description="velocity along x, a number or a formula of x, y, z [length/time]")
     velocity_y: FieldValue | None = Field(default=None, description="velocity along y, where there is y [length/time]")
     velocity_z: FieldValue | None = Field(default=None, description="velocity along z, where there is z [length/time]")
 
 
-class VelocityConfig(EquationConfig):
+class VelocityConfig(SourceConfig):
     """What equations with a given velocity have in common."""
 
+    unknown: ClassVar[str] = "concentration"
     parameters: VelocityParameters = Field(description="true coefficients")
     form: Literal["advective", "conservative"] = Field(default="advective", description="v·∇u, or ∇·(vu)")
-    range_keys: ClassVar[tuple[str, ...]] = ("max_speed",)
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed", "max_reaction")
     max_speed: Range = Field(
         default="auto",
         description="largest |velocity component| that the step must be stable for; sets the sub-steps; auto: by their "
@@ -54,10 +56,16 @@ class VelocityConfig(EquationConfig):
         return {f"velocity_{axis}": (-speed, speed) for axis in "xyz"}
 
     def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
-        """The largest velocity component that is given or may be learnt; if that is 0, what one step is enough for."""
+        """The largest velocity component that is given or may be learnt; if that is 0, what one step is enough for.
+
+        The largest reaction by samples of the source.
+        """
         speed = max(self.largest_value(f"velocity_{axis}", bounds) for axis in self.domain)
         single = 1 / (self.dt * stable_rate(self.grid.spacing, 1.0))
-        return {"max_speed": speed or single} if self.max_speed == "auto" else {}
+        numbers = {"max_speed": speed or single} if self.max_speed == "auto" else {}
+        if "max_reaction" in self.open_ranges:
+            numbers["max_reaction"] = self.largest_reaction(largest, bounds)
+        return numbers
 
 
 class AdvectionConfig(VelocityConfig):
@@ -66,8 +74,8 @@ class AdvectionConfig(VelocityConfig):
     name: Literal["advection"] = "advection"
 
 
-class Advection(Equation):
-    """∂u/∂t + v·∇u = 0, or ∂u/∂t + ∇·(vu) = 0, u a concentration and v(x) the velocity.
+class Advection(SourcedEquation):
+    """∂u/∂t + v·∇u = s, or ∂u/∂t + ∇·(vu) = s, u a concentration, v(x) the velocity and s(t, x, u) a source.
 
     The concentration is carried along unchanged; in the conservative form it is diluted where the flow diverges, and
     on a periodic box its mean is kept to rounding. Both forms are the same where ∇·v = 0. Waves shorter than about
@@ -103,18 +111,20 @@ class Advection(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("concentration", boundary=config.boundary),))
         speed = config.range_of("max_speed")
-        self.substeps = ceil(config.dt * stable_rate(grid.spacing, speed, max_diffusivity))
+        self.autonomous = "t" not in config.formula_names
+        needed = stable_rate(grid.spacing, speed, max_diffusivity) + config.reaction / RK3_REAL
+        self.substeps = ceil(config.dt * needed)
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `concentration` by `dt / substeps`; see the class for the scheme."""
         concentration = fields["concentration"]
-        values = ssp_rk3(concentration.values, self.dt / self.substeps, self._rate(parameters))
+        rate = self._rate(parameters, self.walls_at(parameters, time))
+        changes = self.rate_in_time(rate, parameters, time)
+        values = ssp_rk3(concentration.values, self.dt / self.substeps, **changes)
         return {"concentration": concentration.with_values(values)}
 
-    def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
-        """The rate of change as a function of the concentration."""
+    def _rate(self, parameters: Mapping[str, Any], walls: Boundary) -> Rate:
+        """The rate of change as a function of the concentration, and of other walls than these."""
         velocity = {axis: parameters[f"velocity_{axis}"] for axis in self._spacing}
-        return advection(
-            velocity, self.layout.fields[0].walls, self._spacing, self.config.range_of("max_speed"), self.config.form
-        )
+        return advection(velocity, walls, self._spacing, self.config.range_of("max_speed"), self.config.form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -10,7 +10,8 @@ from pydantic import Field
 from hyco.equations.advection import Advection, VelocityConfig, VelocityParameters
 from hyco.equations.equation import FieldValue
 from hyco.equations.ranges import Bounds, Range
-from hyco.schemes.transport import diffusion, stable_rate
+from hyco.schemes.transport import Faces, Rate, diffusion, stable_rate
+from hyco.walls.boundary import Boundary
 
 
 class AdvectionDiffusionParameters(VelocityParameters):
@@ -24,11 +25,16 @@ class AdvectionDiffusionConfig(VelocityConfig):
 
     name: Literal["advection_diffusion"] = "advection_diffusion"
     parameters: AdvectionDiffusionParameters = Field(description="true coefficients")
-    range_keys: ClassVar[tuple[str, ...]] = ("max_speed", "max_diffusivity")
+    range_keys: ClassVar[tuple[str, ...]] = ("max_speed", "max_diffusivity", "max_reaction")
     max_diffusivity: Range = Field(
         default="auto",
         description="largest diffusivity that the step must be stable for; sets the sub-steps; auto: by its value and "
         "bounds [length²/time]",
+    )
+    faces: Faces = Field(
+        default="harmonic",
+        description="diffusivity between two cells: their harmonic mean, right where it jumps from cell to cell, or the "
+        "arithmetic one",
     )
 
     @property
@@ -46,7 +52,7 @@ class AdvectionDiffusionConfig(VelocityConfig):
 
 
 class AdvectionDiffusion(Advection):
-    """∂u/∂t + v·∇u = ∇·(D∇u), u a concentration, v(x) the velocity and D(x) ≥ 0 the diffusivity.
+    """∂u/∂t + v·∇u = ∇·(D∇u) + s, u a concentration, v(x) the velocity, D(x) ≥ 0 the diffusivity, s(t, x, u) a source.
 
     With `form: conservative` the second term is ∇·(vu). The concentration drifts and spreads; over a length L the
     Péclet number |v|L/D says which wins. At a Dirichlet wall that the flow runs into, a layer of the width D/|v| forms;
@@ -74,7 +80,7 @@ class AdvectionDiffusion(Advection):
     def __init__(self, config: AdvectionDiffusionConfig) -> None:
         super().__init__(config, config.range_of("max_diffusivity"))
 
-    def _rate(self, parameters: Mapping[str, Any]) -> Callable[[Any], Any]:
-        carried = super()._rate(parameters)
-        spread = diffusion(parameters["diffusivity"], self.layout.fields[0].walls, self._spacing)
-        return lambda u: carried(u) + spread(u)
+    def _rate(self, parameters: Mapping[str, Any], walls: Boundary) -> Rate:
+        carried = super()._rate(parameters, walls)
+        spread = diffusion(parameters["diffusivity"], walls, self._spacing, mean=self.config.faces)
+        return lambda u, walls=walls: carried(u, walls) + spread(u, walls)

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from hyco.equations.elliptic import Elliptic, StaticConfig
+from hyco.equations.coefficients import Coefficients
 from hyco.equations.equation import EquationConfig, FieldValue
 
 _SMALLEST = 1e-12
 
 
-class DarcyParameters(BaseModel):
+class DarcyParameters(Coefficients):
     """The coefficients of Darcy flow; each may be a formula of the position."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     permeability: FieldValue = Field(description="permeability over viscosity κ > 0 [length²/(pressure time)]")
     source: FieldValue = Field(default=1.0, description="fluid injected f [1/time]")

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from phi import math
 from phi.math import batch, spatial
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
+from hyco.equations.coefficients import Coefficients
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
@@ -79,10 +80,8 @@ class StaticConfig(EquationConfig):
         return bool((torch.as_tensor(self.true_parameters.get("reaction", 0.0)) > 0).any())
 
 
-class EllipticParameters(BaseModel):
+class EllipticParameters(Coefficients):
     """The coefficients of the elliptic equation; each may be a formula of the position."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     diffusivity: FieldValue = Field(description="diffusivity κ > 0 [length²/time]")
     reaction: FieldValue = Field(default=0.0, description="rate η ≥ 0 of the decay of u [1/time]")

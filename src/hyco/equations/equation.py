@@ -17,12 +17,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from phi.math import spatial, wrap
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 from torch import Tensor
 
+from hyco.equations.coefficients import Coefficients
 from hyco.equations.initial_states import random_smooth_states
 from hyco.expressions import Expression
 from hyco.fields import Layout
@@ -83,20 +86,26 @@ class EquationConfig(BaseModel):
         )
 
     @model_validator(mode="after")
+    def _boundary_fits_the_domain(self) -> EquationConfig:
+        self.check_boundary()
+        return self
+
+    @model_validator(mode="after")
+    def _parameters_are_named(self) -> EquationConfig:
+        if isinstance(self.parameters, Coefficients) and self.parameters.added:
+            self.parameters.require(self.formula_names)
+        return self
+
+    @model_validator(mode="after")
     def _parameters_make_sense(self) -> EquationConfig:
         for name, value in self.true_parameters.items():
-            lower, upper = self.parameter_limits[name]
+            lower, upper = self.limits[name]
             values = torch.as_tensor(value)
             if not bool(torch.isfinite(values).all()):
                 where = f" in {int((~torch.isfinite(values)).sum())} cells" if values.ndim else ""
                 raise ValueError(f"parameters.{name} is not finite{where}; allowed: finite numbers")
             if not bool(((values >= lower) & (values <= upper)).all()):
                 raise ValueError(f"parameters.{name} leaves what is stable; allowed: {lower:g} to {upper:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _boundary_fits_the_domain(self) -> EquationConfig:
-        self.check_boundary()
         return self
 
     def check_boundary(self) -> None:
@@ -106,8 +115,25 @@ class EquationConfig(BaseModel):
             ValueError: with what is allowed.
         """
         walls = Boundary.of(self.boundary, tuple(self.domain))
-        time = () if self.is_static else ("t",)
-        walls.require((*time, *self.domain, *self.true_parameters))
+        walls.require(self.formula_values)
+        values = self.true_parameters
+        if varying := sorted(name for name in walls.names if torch.as_tensor(values.get(name, 0.0)).ndim):
+            raise ValueError(f"boundary: {', '.join(varying)} varies in space, which no parameter in a wall may do")
+
+    @property
+    def wall_names(self) -> frozenset[str]:
+        """What the formulas of its walls need a value of: t, axes and parameters."""
+        return Boundary.of(self.boundary, tuple(self.domain)).names
+
+    @property
+    def formula_names(self) -> frozenset[str]:
+        """The same of all its formulas that are no coefficients."""
+        return self.wall_names
+
+    @property
+    def formula_values(self) -> tuple[str, ...]:
+        """The names that formulas of its walls may use: t where there is time, the axes, and the parameters."""
+        return (*(() if self.is_static else ("t",)), *self.domain, *self.true_parameters)
 
     @property
     def true_parameters(self) -> dict[str, float | Tensor]:
@@ -132,6 +158,12 @@ class EquationConfig(BaseModel):
         """For each parameter, the closed range of values that the step is stable and meaningful for; by default all."""
         names = type(self.parameters).model_fields
         return dict.fromkeys(names, (-math.inf, math.inf))
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """`parameter_limits`, and none for parameters that only walls and sources name."""
+        added = self.parameters.added if isinstance(self.parameters, Coefficients) else ()
+        return {**self.parameter_limits, **dict.fromkeys(added, (-math.inf, math.inf))}
 
     @property
     def open_ranges(self) -> tuple[str, ...]:
@@ -218,6 +250,31 @@ class Equation(ABC):
 
         The step must not let the values of tensors decide what Python does, or it cannot be traced.
         """
+
+    def walls_at(self, parameters: Mapping[str, Any], time: Any = None, field: int = 0) -> Boundary:
+        """The walls of a field, with values for what their formulas name: the same object where they are constant.
+
+        Args:
+            parameters: as a step takes them; those that stand in walls are numbers, they do not vary in space.
+            time: t, a number or PhiML tensor.
+            field: its position in the layout.
+
+        Raises:
+            ValueError: the walls depend on t, and there is none.
+        """
+        walls = self.layout.fields[field].walls
+        if not walls.names:
+            return walls
+        if time is None and "t" in walls.names:
+            raise ValueError("the walls depend on t: a step of this equation takes the time")
+        ends = {axis: (domain.lower, domain.lower + domain.size) for axis, domain in self.config.domain.items()}
+        return walls.at({"t": time, **self.coordinates, **parameters}, ends)
+
+    @cached_property
+    def coordinates(self) -> dict[str, Any]:
+        """The coordinates of the cell centres along each axis, as PhiML tensors with this one dimension."""
+        grid = self.layout.grid
+        return {axis: wrap(grid.centers(axis), spatial(axis)) for axis in grid.axes}
 
     def require_states(self, layout: Layout, dt: float) -> None:
         """Refuse data of other states than this equation's.

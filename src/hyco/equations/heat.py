@@ -7,36 +7,42 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from hyco.equations.equation import Equation, EquationConfig, FieldValue
+from hyco.equations.coefficients import Coefficients
+from hyco.equations.equation import FieldValue
 from hyco.equations.ranges import Bounds, Range
+from hyco.equations.sources import SourceConfig, SourcedEquation
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import rkl2, rkl2_reach, rkl2_stages
-from hyco.schemes.transport import diffusion, diffusion_stiffness
+from hyco.schemes.transport import Faces, diffusion, diffusion_stiffness
 
 # A step with more stages is cut into shorter ones: a traced step has about ten operations per stage and axis.
 _MOST_STAGES = 49
 
 
-class HeatParameters(BaseModel):
+class HeatParameters(Coefficients):
     """The coefficients of the heat equation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     diffusivity: FieldValue = Field(description="diffusivity a, a number or a formula of x, y, z [length²/time]")
 
 
-class HeatConfig(EquationConfig):
+class HeatConfig(SourceConfig):
     """Keys of the `equation` section for `name: heat`."""
 
+    unknown: ClassVar[str] = "temperature"
     smooth: ClassVar[Mapping[str, Any]] = MappingProxyType({"form": "nondivergence", "order": 4})
 
     name: Literal["heat"] = "heat"
     parameters: HeatParameters = Field(description="true coefficients")
     form: Literal["divergence", "nondivergence"] = Field(default="divergence", description="∇·(a∇u), or a Δu")
     order: Literal[2, 4] = Field(default=2, description="order of the differences in space; 4: nondivergence only")
-    range_keys: ClassVar[tuple[str, ...]] = ("max_diffusivity",)
+    faces: Faces = Field(
+        default="harmonic",
+        description="diffusivity between two cells in the form divergence: their harmonic mean, right where it jumps "
+        "from cell to cell, or the arithmetic one",
+    )
+    range_keys: ClassVar[tuple[str, ...]] = ("max_diffusivity", "max_reaction")
     max_diffusivity: Range = Field(
         default="auto",
         description="largest diffusivity that the step must be stable for; sets its stages; auto: by its value and "
@@ -56,13 +62,21 @@ class HeatConfig(EquationConfig):
         return {"diffusivity": (0.0, self.limit_of("max_diffusivity"))}
 
     def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
-        """The largest diffusivity that is given or may be learnt; if that is 0, any one that costs nothing."""
-        free = 1 / (self.dt * diffusion_stiffness(1.0, self.grid.spacing, self.order))
-        return dict.fromkeys(self.open_ranges, self.largest_value("diffusivity", bounds) or free)
+        """The largest diffusivity that is given or may be learnt; if that is 0, any one that costs nothing.
+
+        The largest reaction by samples of the source.
+        """
+        numbers = {}
+        if self.max_diffusivity == "auto":
+            free = 1 / (self.dt * diffusion_stiffness(1.0, self.grid.spacing, self.order))
+            numbers["max_diffusivity"] = self.largest_value("diffusivity", bounds) or free
+        if "max_reaction" in self.open_ranges:
+            numbers["max_reaction"] = self.largest_reaction(largest, bounds)
+        return numbers
 
 
-class Heat(Equation):
-    """∂u/∂t = ∇·(a∇u), or ∂u/∂t = a Δu, u the temperature and a ≥ 0 the diffusivity.
+class Heat(SourcedEquation):
+    """∂u/∂t = ∇·(a∇u) + s, or ∂u/∂t = a Δu + s, u the temperature, a ≥ 0 the diffusivity and s(t, x, u) a source.
 
     Temperatures even out: a wave of wavenumber k decays at the rate a k², extremes never grow. In the divergence form
     what flows out of one cell flows into the next: with periodic and Neumann boundaries the mean is kept to rounding.
@@ -70,7 +84,8 @@ class Heat(Equation):
 
     Scheme: second-order central differences, with fluxes through the faces in the divergence form; the
     Runge-Kutta-Legendre method in time, second order, with so many stages that every diffusivity from 0 to
-    `max_diffusivity` is stable. Waves with a k² dt above about 1 are damped but not followed: raise `substeps` where
+    `max_diffusivity` is stable, with reactions up to `max_reaction`. Walls and sources that vary in time are taken at
+    the times of the stages. Waves with a k² dt above about 1 are damped but not followed: raise `substeps` where
     they matter.
 
     With `order: 4` (form nondivergence) the differences are of fourth order. So is the error with periodic boundaries
@@ -101,15 +116,17 @@ class Heat(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("temperature", boundary=config.boundary),))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
+        self.autonomous = "t" not in config.formula_names
         stiffness = diffusion_stiffness(config.range_of("max_diffusivity"), grid.spacing, config.order)
+        stiffness += config.reaction
         self.substeps = max(config.substeps, ceil(config.dt * stiffness / rkl2_reach(_MOST_STAGES)))
         self.stages = rkl2_stages(config.dt / self.substeps, stiffness)
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `temperature` by `dt / substeps`; see the class for the scheme."""
         temperature = fields["temperature"]
-        config = self.config
-        walls = self.layout.fields[0].walls
-        rate = diffusion(parameters["diffusivity"], walls, self._spacing, config.form, config.order)
-        values = rkl2(temperature.values, self.dt / self.substeps, rate, self.stages)
+        config, walls = self.config, self.walls_at(parameters, time)
+        rate = diffusion(parameters["diffusivity"], walls, self._spacing, config.form, config.order, config.faces)
+        changes = self.rate_in_time(rate, parameters, time)
+        values = rkl2(temperature.values, self.dt / self.substeps, stages=self.stages, **changes)
         return {"temperature": temperature.with_values(values)}

@@ -67,6 +67,11 @@ class SmokeConfig(EquationConfig):
             Expression(formula)
         return formula
 
+    @property
+    def wall_names(self) -> frozenset[str]:
+        """None: closed and open sides have no formulas."""
+        return frozenset()
+
     def check_boundary(self) -> None:
         """The sides of a box, in two or three dimensions; and the inflow is a formula of its axes."""
         if len(self.domain) == 1:

@@ -6,7 +6,7 @@ Padding by slices and `concat` traces to few operations, and needs no Python tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from phi import math
 
@@ -14,6 +14,7 @@ from hyco.walls.boundary import AnyBoundary, AxisWalls, Boundary
 from hyco.walls.neumann import Neumann
 from hyco.walls.wall import Wall
 
+_TINY = 1e-30
 _MIRRORS = AxisWalls(Neumann(), Neumann())
 
 
@@ -82,22 +83,33 @@ def pad_coefficient(values: Any, axis: str, width: int, boundary: AnyBoundary) -
     return _pad(values, axis, width, walls if walls.periodic else _MIRRORS, 1.0)
 
 
-def pad_diffusivity(values: Any, axis: str, boundary: AnyBoundary, spacing: float) -> Any:
-    """One ghost cell of a diffusivity at both ends, so that its mean with the cell is the diffusivity on the wall.
+def face_diffusivity(
+    values: Any, axis: str, boundary: AnyBoundary, spacing: float, mean: Literal["harmonic", "arithmetic"]
+) -> Any:
+    """A diffusivity on all faces along an axis: the mean of the two cells, on walls as `at_wall` has it.
 
-    Periodic, or that of the cell; where a flux passes (`Wall.passes_flux`) that of two cells, extrapolated to the wall
-    and never negative: second order.
+    Args:
+        spacing: width of a cell [length].
     """
+    average = _harmonic if mean == "harmonic" else _arithmetic
     walls = Boundary.of(boundary)[axis]
     if walls.periodic or all(wall.passes_flux(spacing) is False for wall in walls):
-        return pad_coefficient(values, axis, 1, boundary)
+        return average(*between(pad_coefficient(values, axis, 1, boundary), axis))
     n = values.shape.get_size(axis)
-    ghosts = []
-    for wall, at, next_to in ((walls.lower, 0, 1), (walls.upper, n - 1, n - 2)):
-        own = cell(values, axis, at)
-        on_wall = at_wall(own, cell(values, axis, next_to), wall, spacing)
-        ghosts.append(own if on_wall is own else 2 * on_wall - own)
-    return math.concat([ghosts[0], values, ghosts[1]], axis)
+    ends = [
+        at_wall(cell(values, axis, at), cell(values, axis, next_to), wall, spacing)
+        for wall, at, next_to in ((walls.lower, 0, 1), (walls.upper, n - 1, n - 2))
+    ]
+    return math.concat([ends[0], average(*between(values, axis)), ends[1]], axis)
+
+
+def _arithmetic(left: Any, right: Any) -> Any:
+    return (left + right) / 2
+
+
+def _harmonic(left: Any, right: Any) -> Any:
+    # Where both are zero, so is the mean.
+    return 2 * left * right / math.maximum(left + right, _TINY)
 
 
 def at_wall(first: Any, second: Any, wall: Wall, spacing: float) -> Any:

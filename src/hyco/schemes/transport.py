@@ -15,10 +15,10 @@ from hyco.schemes.integrators import RK3_IMAGINARY, RK3_REAL
 from hyco.schemes.stencils import (
     around,
     between,
+    face_diffusivity,
     neighbours,
     pad,
     pad_coefficient,
-    pad_diffusivity,
     pad_flow,
     pad_open,
     shifted,
@@ -26,7 +26,9 @@ from hyco.schemes.stencils import (
 )
 from hyco.walls.boundary import AnyBoundary, Boundary
 
-Rate = Callable[[Any], Any]
+# A rate of change as a function of the values; a second argument replaces the walls by others of the same kinds.
+Rate = Callable[..., Any]
+Faces = Literal["harmonic", "arithmetic"]
 Spacing = Mapping[str, float]
 
 # Largest eigenvalues, times the cell width, of the fourth-order first derivative and of its upwind dissipation.
@@ -54,27 +56,28 @@ def diffusion(
     spacing: Spacing,
     form: Literal["divergence", "nondivergence"] = "divergence",
     order: int = 2,
+    mean: Faces = "harmonic",
 ) -> Rate:
     """∇·(a∇u) or a Δu by central differences, in flux form where a varies.
 
-    The diffusivity on a face is the mean of its two cells, on a wall see `pad_diffusivity`: never negative if a is not,
-    and second order.
+    The diffusivity on a face is the mean of its two cells, on a wall see `face_diffusivity`: never negative if a is
+    not, and second order.
 
     Args:
         order: 2 or 4; 4 in the form a Δu only.
+        mean: harmonic lets the right flux through a face that a jump of a lies on; where a is smooth both are second
+            order.
     """
     boundary = Boundary.of(boundary)
     if form == "nondivergence" or not varies(diffusivity):
-        return lambda u: diffusivity * (_laplacian if order == 2 else _laplacian_4)(u, boundary, spacing)
-    faces = {}
-    for axis, h in spacing.items():
-        left, right = between(pad_diffusivity(diffusivity, axis, boundary, h), axis)
-        faces[axis] = (left + right) / (2 * h**2)
+        laplacian = _laplacian if order == 2 else _laplacian_4
+        return lambda u, walls=boundary: diffusivity * laplacian(u, walls, spacing)
+    faces = {axis: face_diffusivity(diffusivity, axis, boundary, h, mean) / h**2 for axis, h in spacing.items()}
 
-    def rate(u: Any) -> Any:
+    def rate(u: Any, walls: Boundary = boundary) -> Any:
         total = 0.0
         for axis, face in faces.items():
-            left, right = between(pad(u, axis, 1, boundary, spacing[axis]), axis)
+            left, right = between(pad(u, axis, 1, walls, spacing[axis]), axis)
             total = total + difference(face * (right - left), axis)
         return total
 
@@ -124,8 +127,8 @@ def advection(
         terms = [_conservative(v, axis, boundary, spacing[axis]) for axis, v in velocity.items()]
     else:
         rough = roughness(velocity, boundary, max_speed) if any(varies(v) for v in velocity.values()) else 0.0
-        terms = [_advective(v, axis, boundary, spacing[axis], rough) for axis, v in velocity.items()]
-    return lambda u: -sum(term(u) for term in terms)
+        terms = [_advective(v, axis, spacing[axis], rough) for axis, v in velocity.items()]
+    return lambda u, walls=boundary: -sum(term(u, walls) for term in terms)
 
 
 def roughness(velocity: Mapping[str, Any], boundary: AnyBoundary, max_speed: float) -> Any:
@@ -153,10 +156,10 @@ def _both_sides(coefficient: Any, axis: str, boundary: Boundary) -> tuple[Any, A
     return left, right
 
 
-def _advective(velocity: Any, axis: str, boundary: Boundary, spacing: float, rough: Any) -> Rate:
+def _advective(velocity: Any, axis: str, spacing: float, rough: Any) -> Rate:
     at_rest = varies(velocity)  # a flow that is the same everywhere stagnates nowhere
-    return lambda u: upwind(
-        shifted(pad_flow(u, axis, boundary, spacing, velocity, at_rest=at_rest), axis, 2), velocity, spacing, rough
+    return lambda u, walls: upwind(
+        shifted(pad_flow(u, axis, walls, spacing, velocity, at_rest=at_rest), axis, 2), velocity, spacing, rough
     )
 
 
@@ -185,14 +188,14 @@ def upwind(cells: Sequence[Any], speed: Any, spacing: float, rough: Any = 0.0) -
 def _conservative(velocity: Any, axis: str, boundary: Boundary, spacing: float) -> Rate:
     """∂(vu)/∂x as a difference of fluxes: with a constant velocity it is `upwind`, term by term."""
     if not varies(velocity):
-        return _advective(velocity, axis, boundary, spacing, 0.0)
+        return _advective(velocity, axis, spacing, 0.0)
     wide = pad_open(velocity, axis, boundary)
     n = velocity.shape.get_size(axis)
     left, right = (wide[{axis: slice(i, i + n + 1)}] for i in (1, 2))
     speed = math.abs(left + right) / 2
 
-    def rate(u: Any) -> Any:
-        padded = pad_flow(u, axis, boundary, spacing, velocity)
+    def rate(u: Any, walls: Boundary) -> Any:
+        padded = pad_flow(u, axis, walls, spacing, velocity)
         flux = wide * padded
         f, g = ([values[{axis: slice(i, i + n + 1)}] for i in range(4)] for values in (flux, padded))
         face = 7 * (f[1] + f[2]) - (f[0] + f[3]) + speed * (g[3] - g[0] - 3 * (g[2] - g[1]))

@@ -56,7 +56,7 @@ def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation 
 
 def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mistake]:
     """Parameters that the equation does not have, and bounds that it is not stable for."""
-    limits, name = own.config.parameter_limits, own.config.name
+    limits, name = own.config.limits, own.config.name
     seen = set()
     for i, p in enumerate(config.learnable_parameters):
         entry = ("learnable_parameters", i)
@@ -68,6 +68,9 @@ def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mista
         seen.add(p.name)
         if p.is_field and p.name not in own.field_parameters:
             yield (*entry, "kind"), f"{p.name!r} of {name} is a number; it cannot be learnt as a field"
+            continue
+        if p.is_field and p.name in own.config.wall_names:
+            yield (*entry, "kind"), f"{p.name!r} stands in a wall; it can be learnt as a number, not as a field"
             continue
         mistake = p.check(limits[p.name], own.layout.grid)
         if mistake is not None:
