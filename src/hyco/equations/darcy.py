@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hyco.equations.elliptic import Elliptic, StaticConfig
 from hyco.equations.coefficients import Coefficients
+from hyco.equations.elliptic import Elliptic, StaticConfig
 from hyco.equations.equation import EquationConfig, FieldValue
 
 _SMALLEST = 1e-12

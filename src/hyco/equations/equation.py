@@ -276,6 +276,14 @@ class Equation(ABC):
         grid = self.layout.grid
         return {axis: wrap(grid.centers(axis), spatial(axis)) for axis in grid.axes}
 
+    def specialised(self, varying: frozenset[str]) -> Equation:
+        """The equation whose step takes fields for these parameters, where that makes another step; by default itself.
+
+        Args:
+            varying: those of `field_parameters` that are given with a value in every cell.
+        """
+        return self
+
     def require_states(self, layout: Layout, dt: float) -> None:
         """Refuse data of other states than this equation's.
 

@@ -215,8 +215,8 @@ class FormulaConfig(EquationConfig):
             values[symbol(name)] = (min(ends), max(ends)) if ends else (1.0, 1.0)
         reach = with_room(largest) if largest else 1.0
         for name in self.field_names:
-            keys = self.field(name)
-            lower = -reach if keys.lower is None else keys.lower
-            upper = reach if keys.upper is None else keys.upper
+            field = self.field(name)
+            lower = -reach if field.lower is None else field.lower
+            upper = reach if field.upper is None else field.upper
             values[symbol(name)] = lower, max(upper, lower)
         return values

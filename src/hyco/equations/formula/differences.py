@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,6 +44,8 @@ class DifferenceRates:
         spacing: width of a cell by axis [length].
         scheme: how derivatives become differences.
         coordinates: of the cells.
+        spreading: fields and axes along which something spreads them: then the conditions at walls hold for what is
+            carried out of the domain too; else nothing is imposed there.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class DifferenceRates:
         spacing: Mapping[str, float],
         scheme: Scheme,
         coordinates: Coordinates,
+        spreading: Collection[tuple[str, str]],
     ) -> None:
-        self._terms, self._spacing, self._scheme, self._coordinates = terms, spacing, scheme, coordinates
+        self._terms, self._fixed = terms, (spacing, scheme, coordinates, spreading)
 
     def __call__(
         self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any, walls: Mapping[str, Boundary]
@@ -66,7 +69,7 @@ class DifferenceRates:
             now: t; None where nothing depends on it.
             walls: of each field, with the values of their formulas.
         """
-        look = _Look(self._spacing, self._scheme, self._coordinates, state, parameters, now, walls)
+        look = _Look(*self._fixed, state, parameters, now, walls)
         rates = {}
         for name, terms in self._terms.items():
             parts = [look.term(name, term) for term in terms]
@@ -82,12 +85,13 @@ class _Look:
         spacing: Mapping[str, float],
         scheme: Scheme,
         coordinates: Coordinates,
+        spreading: Collection[tuple[str, str]],
         state: Mapping[str, Any],
         parameters: Mapping[str, Any],
         now: Any,
         walls: Mapping[str, Boundary],
     ) -> None:
-        self._spacing, self._scheme, self._coordinates = spacing, scheme, coordinates
+        self._spacing, self._scheme, self._coordinates, self._spreading = spacing, scheme, coordinates, spreading
         self._state, self._parameters, self._now, self._walls = state, parameters, now, walls
         self._axes = tuple(spacing)
         self._inside: Extent = (0,) * len(self._axes)
@@ -118,7 +122,10 @@ class _Look:
     def _carried(self, name: str, speed: Any, axis: str) -> Any:
         """The speed times the slope of a field."""
         h, speed = self._spacing[axis], math.wrap(speed)
-        padded = pad_flow(self._state[name], axis, self._walls[name], h, speed, at_rest=varies(speed))
+        if (name, axis) in self._spreading or self._walls[name][axis].periodic:
+            padded = self.value(symbol(name), self._more(self._inside, axis, 2))
+        else:
+            padded = pad_flow(self._state[name], axis, self._walls[name], h, speed, at_rest=varies(speed))
         return upwind(shifted(padded, axis, 2), speed, h)
 
     def _conserved(self, name: str, flux: sp.Expr, speed: sp.Expr, axis: str) -> tuple[Any, Any]:

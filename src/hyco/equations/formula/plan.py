@@ -58,6 +58,17 @@ class Plan:
         """What small waves do to the rate of a field."""
         return linearised(self.rates_of[name], self.names.fields, self.names.axes)
 
+    @property
+    def spreading(self) -> frozenset[tuple[str, str]]:
+        """The fields and the axes along which their own rates hold second derivatives of them."""
+        return frozenset(
+            (name, axis)
+            for name in self.names.fields
+            for (other, orders) in self.linearised(name)
+            for axis, m in zip(self.names.axes, orders, strict=True)
+            if other == name and m >= 2
+        )
+
     def rates(self, values: Mapping[sp.Symbol, tuple[float, float]], largest: float) -> Rates:
         """The largest rates of what the step does not integrate exactly.
 

@@ -83,7 +83,7 @@ def _samples(values: Mapping[sp.Symbol, tuple[float, float]]) -> dict[sp.Expr, t
     ordered = sorted(values, key=str)
     if not ordered:
         return {}
-    numbers = torch.quasirandom.SobolEngine(len(ordered)).draw(_SAMPLES, dtype=torch.float64)
+    numbers = torch.quasirandom.SobolEngine(len(ordered)).draw(_SAMPLES, dtype=torch.float64)  # type: ignore[no-untyped-call]
     ends = (numbers[: _SAMPLES // 4] > 0.5).double()
     numbers = torch.cat([ends, numbers[_SAMPLES // 4 :]])
     result: dict[sp.Expr, torch.Tensor] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import sympy as sp
@@ -102,11 +103,6 @@ def terms_of(expression: sp.Expr) -> list[sp.Expr]:
     return terms
 
 
-def number(expression: sp.Expr) -> float:
-    """A SymPy number as a float."""
-    return float(expression)
-
-
 _ON_TORCH: dict[Any, Callable[..., Any]] = {
     sp.Abs: torch.abs,
     sp.cos: torch.cos,
@@ -137,15 +133,13 @@ def on_torch(expression: sp.Expr, values: dict[sp.Expr, torch.Tensor]) -> torch.
         return torch.tensor(float(expression), dtype=torch.float64)
     arguments = [on_torch(a, values) for a in expression.args]
     if expression.is_Add:
-        return torch.stack(torch.broadcast_tensors(*arguments)).sum(dim=0)
+        return reduce(torch.add, arguments)
     if expression.is_Mul:
-        return torch.stack(torch.broadcast_tensors(*arguments)).prod(dim=0)
+        return reduce(torch.mul, arguments)
     if expression.is_Pow:
         return torch.pow(arguments[0], arguments[1])
     if isinstance(expression, sp.Max | sp.Min):
         combine = torch.maximum if isinstance(expression, sp.Max) else torch.minimum
-        first, *others = arguments
-        for other in others:
-            first = combine(first, other)
-        return first
-    return _ON_TORCH[expression.func](*arguments)
+        return reduce(combine, arguments)
+    result: torch.Tensor = _ON_TORCH[expression.func](*arguments)
+    return result
