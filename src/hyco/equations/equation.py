@@ -222,7 +222,7 @@ class Equation(ABC):
     """
 
     config_class: ClassVar[type[EquationConfig]]
-    field_parameters: ClassVar[frozenset[str]] = frozenset()
+    field_parameters: frozenset[str] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
     accelerates: ClassVar[bool] = False
     open_walls: ClassVar[bool] = False

@@ -45,6 +45,8 @@ class FormulaEquation(Equation):
     def __init__(self, config: FormulaConfig, varying: frozenset[str] = frozenset()) -> None:
         self.config, self.dt = config, config.dt
         self.parameters = config.true_parameters
+        in_walls = frozenset().union(*(config.walls_of(name).names for name in config.field_names))
+        self.field_parameters = frozenset(config.parameter_names) - in_walls
         self.plan = plan = config.plan(varying)
         self.autonomous = plan.autonomous
         grid = config.grid
@@ -62,12 +64,6 @@ class FormulaEquation(Equation):
         else:
             stages = int(config.range_of("stages"))
             self._advance = Explicit(grid, walls, plan, scheme, self.dt / self.substeps, stages)
-
-    @property
-    def field_parameters(self) -> frozenset[str]:  # type: ignore[override]
-        """All parameters may vary in space but those that stand in the condition of a wall."""
-        in_walls = frozenset().union(*(self.config.walls_of(name).names for name in self.config.field_names))
-        return frozenset(self.config.parameter_names) - in_walls
 
     def specialised(self, varying: frozenset[str]) -> FormulaEquation:
         """The equation with other parameters that vary in space."""
