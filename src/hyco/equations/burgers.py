@@ -75,6 +75,11 @@ class BurgersConfig(EquationConfig):
         return self
 
     @property
+    def convergence_order(self) -> float:
+        """Of upwind differences 3; of Fourier coefficients that of the time steps."""
+        return 3.0 if self.scheme == "upwind" else 4.0
+
+    @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Every viscosity ν ≥ 0 is stable: diffusion is exact. The sub-steps cover convection to `max_convection`."""
         convection = self.limit_of("max_convection")

@@ -181,6 +181,11 @@ class EquationConfig(BaseModel):
         """
         return {}
 
+    @property
+    def convergence_order(self) -> float:
+        """By which power of cell width and time step, refined together, the error falls; by default 2."""
+        return 2.0
+
     def for_fields(self, names: Collection[str]) -> dict[str, Any]:
         """Keys of a step that takes a value in every cell for these parameters, where it is another; by default none.
 

@@ -57,6 +57,11 @@ class HeatConfig(SourceConfig):
         return self
 
     @property
+    def convergence_order(self) -> float:
+        """That of the differences."""
+        return float(self.order)
+
+    @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Diffusivities from 0 to `max_diffusivity` are stable."""
         return {"diffusivity": (0.0, self.limit_of("max_diffusivity"))}

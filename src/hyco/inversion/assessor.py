@@ -30,17 +30,23 @@ class Assessor:
 
     Attributes:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
+        shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
     """
 
     def __init__(self, problem: InverseProblem) -> None:
         self._problem, self._space = problem, problem.forward.space
         self.current: Assessment | None = None
+        self.shift: Tensor | None = None
         # The last ones: metrics and checkpoint of an epoch ask for the same.
         self._numbers: tuple[Assessment | None, Tensor, dict[str, NumberEstimate]] | None = None
 
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
-        self.current = None
+        self.current, self.shift = None, None
+
+    def take_shift(self, shift: Tensor | None) -> None:
+        """What the error of the grid has moved the current coordinates by."""
+        self.shift, self._numbers = shift, None
 
     def assess(self, coordinates: Tensor) -> None:
         """Bring the covariance up to date, of numbers alone where fields have too many cells.
@@ -102,7 +108,7 @@ class Assessor:
         self.assess_if_small(coordinates)
         theta, last = coordinates[: self._problem.parameter_count], self._numbers
         if last is None or last[0] is not self.current or not torch.equal(last[1], theta):
-            numbers = number_estimates(self._space, theta, self.current)
+            numbers = number_estimates(self._space, theta, self.current, self.shift)
             self._numbers = last = self.current, theta.clone(), numbers
         return last[2]
 

@@ -15,6 +15,7 @@ from hyco.inversion.assessment import LARGEST_DENSE
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.data_range import beyond_range, require_range, warn_beyond
+from hyco.inversion.discretisation import discretisation_shift
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
@@ -222,6 +223,8 @@ class Calibrator:
         residuals = residual_summary(self.problem, coordinates)
         warn_of_coarse_steps(self.problem, coordinates)
         assessor.assess(coordinates)
+        if self.config.discretisation:
+            assessor.take_shift(discretisation_shift(self.problem, coordinates))
         if self.ranges:
             starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
             warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
@@ -243,6 +246,8 @@ class Calibrator:
         tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors)}
         if forward.correction is not None:
             tensors |= prefixed("correction", forward.correction.state())
+        if self.model.assessor.shift is not None:
+            tensors["discretisation"] = self.model.assessor.shift
         if self._posterior is not None:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
@@ -261,6 +266,7 @@ class Calibrator:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
+        self.model.assessor.take_shift(state.tensors.get("discretisation"))
         kept = unprefixed("posterior", state.tensors)
         self._posterior = Posterior.of(kept) if kept else None
         forward.count_from(meta["work"])

@@ -65,6 +65,11 @@ class InversionConfig(BaseModel):
         default=None,
         description="cells of the physical model's own grid, by axis; they divide the data's; null: the same",
     )
+    discretisation: bool = Field(
+        default=True,
+        description="work out, at the end, what the error of the grid and the time step does to the estimates, by one "
+        "rollout with twice as many cells along each axis",
+    )
     execution: Execution = Field(
         default="auto",
         description="how the equation's step is run; auto: compiled where `epochs` iterations of the configured size "

@@ -29,6 +29,9 @@ class NumberEstimate:
             residuals tell the noise it is by Student's t, wider than ± 1.96 std where there are few of them.
         identifiable: whether the data alone narrow down the prior knowledge, and the value sits on no bound.
         pull: distance to the optimum on the measurements alone, in standard deviations.
+        discretisation: how much of `value` is the error of the physical model's grid and time step, as a finer grid
+            predicts it: without it the estimate would be about value - discretisation; None where it was not worked
+            out. The interval reaches there.
     """
 
     value: float
@@ -36,6 +39,7 @@ class NumberEstimate:
     interval: tuple[float, float] | None = None
     identifiable: bool = False
     pull: float | None = None
+    discretisation: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it: the value is `estimate`."""
@@ -53,6 +57,7 @@ class NumberEstimate:
             None if interval is None else (interval[0], interval[1]),
             data["identifiable"],
             data.get("pull"),
+            data.get("discretisation"),
         )
 
 

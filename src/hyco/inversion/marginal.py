@@ -74,6 +74,14 @@ def marginal_information(linear: Linearisation, kept: Tensor) -> MarginalInforma
     return MarginalInformation((information + information.T) / 2, slope, chi_square, freedom)
 
 
+def least_squares(linear: Linearisation, target: Tensor) -> Tensor:
+    """(JᵀJ + PᵀP)⁻¹ Jᵀ d `[q]` for d `[N]`, by conjugate gradients, as far as they converge."""
+    others = _Others(linear, torch.empty(0, dtype=torch.long))
+    right = others.transposed(target[None])
+    solved, _ = _conjugate_gradients(others, right, right.new_full((1,), torch.nan))
+    return solved[0]
+
+
 def symmetric_root(matrix: Tensor) -> Tensor:
     """R `[p, p]` with RᵀR = the matrix, which is symmetric; rounding errors below zero are cut off."""
     if not bool(torch.isfinite(matrix).all()):

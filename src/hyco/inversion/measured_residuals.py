@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
+from hyco.fields import Layout
 from hyco.observations import Observations
 from hyco.observations.operators import Operator
 from hyco.observations.time_interpolation import BetweenOperator
@@ -38,8 +41,15 @@ class MeasuredResiduals:
         self.times = [n for n in range(first, steps + 1) if measured[n]]
         self.targets = observations.values[train][:, self.times].to(device)
         self.mask = observations.mask[train][:, self.times].to(device)
+        self._layout = observations.layout
         self._readings: dict[int, tuple[Operator, list[int]]] = {}
         self._sigma_of_entries = observations.sigma_at(train, self.times).to(device)
+
+    def on_layout(self, layout: Layout) -> MeasuredResiduals:
+        """The same measurements at points, of states on another grid of the domain."""
+        other = copy(self)
+        other._layout, other._readings = layout, {}
+        return other
 
     def rescale(self, scale: float) -> None:
         """Take another `scale`."""
@@ -74,7 +84,10 @@ class MeasuredResiduals:
         """H for the training simulations at the times of the data up to a horizon, and the states it is of."""
         if steps not in self._readings:
             train, read = self.observations.train, self.read(steps)
-            whole, times = self.observations.operator(train, self.first, steps), torch.tensor(read, dtype=torch.long)
+            whole, times = (
+                self.observations.operator(train, self.first, steps, self._layout),
+                torch.tensor(read, dtype=torch.long),
+            )
             chosen: Operator
             if isinstance(whole, BetweenOperator):
                 chosen, read = whole.needed(times - self.first)

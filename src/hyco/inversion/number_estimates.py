@@ -13,13 +13,17 @@ from hyco.inversion.assessment import Assessment
 from hyco.inversion.estimate import NumberEstimate
 from hyco.parameters import ParameterSpace
 
+# Of the shift that a finer grid predicts, which is not exact, the interval covers so much.
+_MARGIN = 1.25
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
 # Standard deviation, in coordinates, of a number without bounds of which the data say nothing.
 UNKNOWN = 1e6
 
 
-def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment | None) -> dict[str, NumberEstimate]:
+def number_estimates(
+    space: ParameterSpace, theta: Tensor, assessment: Assessment | None, shift: Tensor | None = None
+) -> dict[str, NumberEstimate]:
     """Each learnt number, with error bars where there is an assessment.
 
     A number is identifiable if the data alone give a 95 % interval narrower than the prior knowledge (the bounds, or
@@ -28,8 +32,12 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
     measurements alone put it, together: in a hybrid it is wider than ± 1.96 std. Where the noise is not known that is
     ± t std with Student's t; where no degrees of freedom tell it, there are neither standard deviations nor intervals.
 
+    With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
+    both, and a quarter more of the shift, which is known to first order only.
+
     Args:
         theta: the parameters' coordinates, `[p]`.
+        shift: what the error of the grid has moved them by, `[p]`; None: not worked out.
     """
     estimates = {}
     bounds = {name: number.bounds for p in space.learnable for name, number in p.scalar_parts().items()}
@@ -50,10 +58,9 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
         lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(theta[i])
         # The interval reaches to where the measurements alone put the estimate, and as far beyond.
         alone = position - pull * spread
-        ends = [
-            max(lower, min(position, alone) - half * spread),
-            min(upper, max(position, alone) + half * spread),
-        ]
+        moved_by = 0.0 if shift is None else float(shift[i])
+        places = (position, alone, position - _MARGIN * moved_by)
+        ends = [max(lower, min(places) - half * spread), min(upper, max(places) + half * spread)]
         std = spread * slope
         if (limits := bounds[label]) is not None:
             std = min(std, (limits[1] - limits[0]) / math.sqrt(12))
@@ -65,6 +72,7 @@ def number_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessmen
             (first, last),
             identifiable=bool(inside and assessment.identifiability.determined[rows[i]]),
             pull=abs(pull),
+            discretisation=None if shift is None else value - _number_at(space, theta, i, position - moved_by, label),
         )
     return estimates
 

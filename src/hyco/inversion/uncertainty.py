@@ -87,7 +87,7 @@ def laplace(
         undetermined = torch.full((p, p), torch.inf, dtype=jacobian.dtype)
         return Uncertainty(torch.zeros_like(undetermined), undetermined, torch.inf)
     stacked = jacobian if prior is None else torch.cat([jacobian, prior])
-    inverse, loose = _inverse_root(stacked)
+    inverse, loose = inverse_root(stacked)
     # The residuals are (1 - H) times the noise, H = J (JᵀJ + PᵀP)⁻¹ Jᵀ: on average they sum to n - trace H.
     own, slopes = (residual, jacobian) if noisy is None else (residual[noisy], jacobian[noisy])
     freedom = len(own) - float((slopes @ inverse).square().sum())
@@ -98,13 +98,13 @@ def laplace(
         # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
         variance = max(chi_square, 1e-300) if prior is None else max(chi_square, 1.0)
         scaled = jacobian / variance**0.5
-        inverse, loose = _inverse_root(scaled if prior is None else torch.cat([scaled, prior]))
+        inverse, loose = inverse_root(scaled if prior is None else torch.cat([scaled, prior]))
     covariance = inverse @ inverse.T
     covariance[loose, loose] = torch.inf
     return Uncertainty(stacked.T @ stacked, covariance, chi_square, math.inf if known_noise else freedom)
 
 
-def _inverse_root(jacobian: Tensor) -> tuple[Tensor, Tensor]:
+def inverse_root(jacobian: Tensor) -> tuple[Tensor, Tensor]:
     """W `[p, p]` with W Wᵀ = (JᵀJ)⁻¹ where J determines it, and which coordinates `[p]` it does not.
 
     Directions below the error of the Jacobian have infinite variance, whatever the others say.

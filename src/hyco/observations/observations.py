@@ -182,19 +182,23 @@ class Observations:
             return self._sigma().reshape(self._per_channel)
         return self.sigma_of_values[list(simulations)][:, times]
 
-    def operator(self, simulations: Sequence[int], first: int, last: int) -> Operator:
+    def operator(self, simulations: Sequence[int], first: int, last: int, layout: Layout | None = None) -> Operator:
         """H for some simulations, at the states from `first` to `last`, both among them.
 
         It maps states `[S, T, C, *space]`, T = last - first + 1, or N copies of these simulations `[N*S, T, …]`, to
         entries that compare with `values[simulations, first : last + 1]`. With `offsets` it needs the state before
         them, unless `first` is 0.
+
+        Args:
+            layout: of the states, where they are on another grid; of measurements at points alone.
         """
         if self.positions is None:
             return GridOperator()
+        layout = self.layout if layout is None else layout
         at = (list(simulations), slice(first, last + 1))
-        read, whole_start = stencil(self.layout, self.positions[at], self.interpolation), self.initial_state == "full"
+        read, whole_start = stencil(layout, self.positions[at], self.interpolation), self.initial_state == "full"
         points = PointOperator.of(read, self.values.shape[-1], whole_start=whole_start and first == 0)
-        return points if self.offsets is None else BetweenOperator.of(points, self.offsets[at], first, self.layout)
+        return points if self.offsets is None else BetweenOperator.of(points, self.offsets[at], first, layout)
 
     def validation(self) -> tuple[list[int], Tensor]:
         """What models are validated on: some simulations, and a mask of their entries `[S, T+1, C, K…]`.

@@ -185,6 +185,16 @@ class FormulaConfig(EquationConfig):
         return {"varying": [*self.varying, *added]} if added else {}
 
     @property
+    def convergence_order(self) -> float:
+        """That of the time steps or of the differences, whichever is lower; of upwind differences 3."""
+        if self.plan.spectral:
+            return 4.0 if self.plan.exponential else 2.0
+        carried = self.transport == "upwind" and any(
+            sum(orders) == 1 for name in self.field_names for _, orders in self.plan.linearised(name)
+        )
+        return float(min(self.order, 3 if carried else 4))
+
+    @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Signs of parameters that alone stand before the highest derivative; others have no limit."""
         limits = dict.fromkeys(self.parameter_names, (-math.inf, math.inf))

@@ -1,0 +1,91 @@
+"""What the grid and the time step of the physical model do to an estimate, by one rollout on a finer grid."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from hyco.fields import Layout
+from hyco.inversion.assessment import LARGEST_DENSE
+from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.marginal import least_squares
+from hyco.inversion.uncertainty import inverse_root
+from hyco.parameters.grid_field import GridField
+from hyco.stepping.refinement import Refinement, refined
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor | None:
+    """How far the parameters' coordinates `[p]` are from where a grid without error would put them, to first order.
+
+    Once more the estimate is rolled out with twice as many cells along each axis and half the time step. With what the
+    measurements would then be, H u', their change Δ = (H u - H u')/σ moves the minimum by -(JᵀJ + PᵀP)⁻¹ Jᵀ Δ, with the
+    Jacobians J of the data's residuals and P of the priors', unknown initial states among the unknowns. That is the
+    error of the estimate, but for what the finer grid itself still has of it: with order p in both, it is 1/(1 - 2⁻ᵖ)
+    times as large (Richardson). Measurements between cells are read on the finer grid too.
+
+    Returns:
+        The shift; None where the equation has no finer grid, which is logged.
+
+    Source: L. F. Richardson, Phil. Trans. R. Soc. A 210 (1911) 307, doi:10.1098/rsta.1911.0009.
+    """
+    z = coordinates[None].to(problem.device)
+    p, steps, model = problem.parameter_count, problem.steps, problem.forward.model
+    own = model.equation
+    needed = [n for n in problem.data.needed(steps) if n > 0]
+    if model.transfer is not None or problem.forward.correction is not None or not needed:
+        log.info("The discretisation error is worked out for models on the data's own grid and without correction.")
+        return None
+    starts = problem.initial(z)[0]
+    states = problem.forward.predict(starts, z[0, :p], steps)
+    reach = own.reach(torch.cat([starts[:, None], states], dim=1))
+    try:
+        finer = refined(own, reach, problem.forward.space.to_values(z[0, :p]))
+    except ValueError as error:
+        log.warning("The discretisation error is not worked out: %s.", error)
+        return None
+    refinement = Refinement(finer, own.layout)
+    there = refinement.rollout(starts, _values(problem, z[0, :p], finer.layout), needed)
+    if not bool(torch.isfinite(there).all()):
+        log.warning("The discretisation error is not worked out: on a finer grid the rollout is not finite.")
+        return None
+    here = problem.data.whitened(starts, states[:, [n - 1 for n in needed]], steps, 1)[0]
+    change = here - _measured(problem, refinement, starts, there, steps)
+    order = own.config.convergence_order
+    shift: Tensor = -_projected(problem, coordinates, change) / (1 - 2.0**-order)
+    return shift
+
+
+def _values(problem: InverseProblem, theta: Tensor, layout: Layout) -> dict[str, Tensor]:
+    """The learnt parameters for the finer grid: those with a value in every cell as they are, others made for it."""
+    space = problem.forward.space
+    values = {}
+    for parameter in space.learnable:
+        grid = space.grid if isinstance(parameter, GridField) else layout.grid
+        value = parameter.value(theta[space.slice_of(parameter.name)], grid)
+        values[parameter.name] = value[None] if value.ndim else value
+    return values
+
+
+def _measured(problem: InverseProblem, refinement: Refinement, starts: Tensor, states: Tensor, steps: int) -> Tensor:
+    """Whitened residuals `[N]` of states `[S, R, C, *fine]`, read on the finer grid where they were at points."""
+    data = problem.data
+    if data.observations.positions is None or data.observations.initial_state == "full":
+        return data.whitened(starts, refinement.restrict(states), steps, 1)[0]
+    return data.on_layout(refinement.layout).whitened(refinement.prolong(starts), states, steps, 1)[0]
+
+
+def _projected(problem: InverseProblem, coordinates: Tensor, change: Tensor) -> Tensor:
+    """(JᵀJ + PᵀP)⁻¹ Jᵀ Δ for the parameters, `[p]`."""
+    linear, p = problem.linearised(coordinates), problem.parameter_count
+    if len(coordinates) > LARGEST_DENSE:
+        return least_squares(linear, change)[:p].cpu()
+    _, jacobian = linear.dense()
+    _, prior = linear.prior()
+    inverse, _ = inverse_root(torch.cat([jacobian, prior]).cpu())
+    shift: Tensor = (inverse @ (inverse.T @ (jacobian.T @ change).cpu()))[:p]
+    return shift

@@ -1,0 +1,114 @@
+"""An equation on a finer grid with shorter steps: what its own grid and step add to a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation, equation_config
+from hyco.fields import Layout
+from hyco.grid import Grid
+from hyco.stepping.coarse import repeated
+from hyco.stepping.rollout import rollout
+from hyco.stepping.stepper import Execution, Stepper
+from hyco.trained_model import Time
+
+# Cells that a value between them is read from: sixth order, so that what is left is the equation's own error.
+_NODES = 6
+
+
+def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) -> Equation:
+    """The equation on twice as many cells along each axis, with half the time between two states.
+
+    Its ranges are those that the values and states ask for on that grid.
+
+    Args:
+        largest: what states reach, see `Equation.reach`.
+        values: of the learnt parameters, numbers or fields.
+
+    Raises:
+        ValueError: it has values elsewhere than at cell centres, or cannot be on such a grid.
+    """
+    if any(field.staggered or field.vertex for field in equation.layout.fields):
+        raise ValueError("its values do not stand at cell centres")
+    config = equation.config
+    section = config.model_dump()
+    section |= dict.fromkeys(config.range_keys, "auto")
+    section["dt"] = config.dt / 2
+    for axis, keys in section["domain"].items():
+        section["domain"][axis] = {**keys, "resolution": 2 * keys["resolution"]}
+    bounds = {name: (float(value.min()), float(value.max())) for name, value in values.items()}
+    return build_equation({**section, **equation_config(dict(section)).ranges(largest, bounds)})
+
+
+class Refinement:
+    """Rollouts of the refined equation from states of the own grid.
+
+    Args:
+        equation: the refined one.
+        layout: of the own states.
+        execution: how a step is run.
+    """
+
+    def __init__(self, equation: Equation, layout: Layout, execution: Execution = "traced") -> None:
+        self.equation, self.layout = equation, equation.layout
+        self._stepper = Stepper(equation, execution)
+        fine, own = equation.layout.grid, layout.grid
+        periodic = layout.periodic
+        self._finer = [_between(own, fine, i, periodic=wraps) for i, wraps in enumerate(periodic)]
+        self._coarser = [_between(fine, own, i, periodic=wraps) for i, wraps in enumerate(periodic)]
+
+    def rollout(
+        self, starts: Tensor, parameters: Mapping[str, Tensor], read: Sequence[int], time: Time = 0.0
+    ) -> Tensor:
+        """States `[B, R, C, *fine]` of the refined equation from `[B, C, *space]`.
+
+        Args:
+            parameters: see `Stepper`; fields have a value in every cell of the own grid or of the fine one.
+            read: numbers of the own equation's states.
+            time: t of the starts.
+        """
+        begun = self.prolong(starts)
+        shape, d = self.layout.grid.resolution, self.layout.grid.dimensions
+        values = {name: repeated(v, shape) if v.ndim > d else v for name, v in parameters.items()}
+        step = self._stepper.bind(begun, values, time)
+        return rollout(step, begun, 2 * max(read, default=0), [2 * n for n in read])
+
+    def prolong(self, states: Tensor) -> Tensor:
+        """The values at the centres of the fine cells, `[…, *space]` to `[…, *fine]`."""
+        return _along(states, self._finer)
+
+    def restrict(self, states: Tensor) -> Tensor:
+        """The values at the centres of the own cells, `[…, *fine]` to `[…, *space]`."""
+        return _along(states, self._coarser)
+
+
+def _along(states: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    d = len(matrices)
+    for i, matrix in enumerate(matrices):
+        states = (states.movedim(i - d, -1) @ matrix.T.to(states)).movedim(-1, i - d)
+    return states
+
+
+def _between(source: Grid, target: Grid, i: int, *, periodic: bool) -> Tensor:
+    """Weights `[m, n]` of values at the centres of n cells in those at m other places along axis i.
+
+    The polynomial through the nearest cells; beside walls those inside alone, whatever the conditions there are.
+    """
+    axis, n = source.axes[i], source.resolution[i]
+    places = (torch.from_numpy(target.centers(axis)) - source.lower[i]) / source.spacing[i] - 0.5
+    count = min(_NODES, n)
+    first = (places - (count / 2 - 1)).floor().long()
+    if not periodic:
+        first = first.clamp(0, n - count)
+    weights = torch.ones((len(places), count), dtype=torch.float64)
+    for j in range(count):
+        for k in range(count):
+            if k != j:
+                weights[:, j] *= (places - (first + k)) / (j - k)
+    matrix = torch.zeros((len(places), n), dtype=torch.float64)
+    cells = (first[:, None] + torch.arange(count)) % n
+    return matrix.scatter_add_(1, cells, weights)
