@@ -9,7 +9,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, identity, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, mistakes_in, parse, require_same_observations
+from hyco.config.validation import check, mistakes_in, parse, require_same_observations, warn_without_effect
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -31,4 +31,5 @@ __all__ = [
     "parse_device",
     "require_same_observations",
     "resolve_hybrid",
+    "warn_without_effect",
 ]

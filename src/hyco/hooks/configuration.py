@@ -59,7 +59,7 @@ class ConfigurationHooks:
         loader = cast("OmegaConfigLoader", context.config_loader)
 
         with first_import("hyco.config"):
-            from hyco.config import ConfigurationError, check, complete, measurements_section
+            from hyco.config import ConfigurationError, check, complete, measurements_section, warn_without_effect
             from hyco.observations.checks import MeasurementError
 
         try:
@@ -69,9 +69,10 @@ class ConfigurationHooks:
             if config is not None:
                 self._measured, survey = _survey(config, context.project_path, parameters.get("observation"))
             completed = complete(parameters, survey)
-            check(completed, _sources(loader))
+            check(completed, sources := _sources(loader))
         except (ConfigurationError, MeasurementError) as error:
             raise for_user(error) from error
+        warn_without_effect(completed, sources)
         # From here on, what the run sees.
         loader["parameters"] = completed
 
