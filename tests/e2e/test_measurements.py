@@ -105,9 +105,17 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
     assert "physical: diffusivity = 0.0" in done.stdout + done.stderr
     assert experiment(*train, params="resume=true").returncode == 0
     write(project, rod(0.06))
+    files = (project.path / "data").rglob("rod/**/*.safetensors")
+    made = {path: path.read_bytes() for path in files if path.is_file()}
     done = experiment(*train, params="resume=true")
     assert done.returncode == 1
     assert "observations: other ones than then" in (done.stdout + done.stderr).splitlines()[-1]
+    assert {path.parent.name for path in made} > {"rod", "physical_checkpoints"}
+    assert {path: path.read_bytes() for path in made} == made
+    done = experiment(*train, params="resume=true,measurements.std=0.03")
+    assert done.returncode == 1
+    assert "measurements.std: 0.02 in the checkpoint, 0.03 now" in (done.stdout + done.stderr).splitlines()[-1]
+    assert {path: path.read_bytes() for path in made} == made
     write(project, rod())
 
 

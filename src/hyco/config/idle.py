@@ -11,7 +11,6 @@ from hyco.config.root import Configuration
 from hyco.hybrid.interaction import InteractionConfig
 from hyco.networks.network import network_config
 from hyco.training.config import SyntheticConfig
-from hyco.training.schedules import SchedulerConfig
 
 # Keys of networks that know coordinates, which a network that steps states does not read.
 _OF_COORDINATES = ("points_per_update", "updates_per_epoch", "ghost_points")

@@ -14,7 +14,6 @@ from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
 from hyco.stepping.stepper import Execution
 
-
 # Keys of single optimisers that may stand beside `method`, and whose they are.
 _SHORT_KEYS = {"jacobian": "Levenberg-Marquardt", "learning_rate": "Adam"}
 

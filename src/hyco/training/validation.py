@@ -13,7 +13,6 @@ from hyco.metrics import masked_nrmse
 from hyco.observations import Observations, Operator
 from hyco.trained_model import TrainedModel
 
-
 # Epochs between two kept checkpoints, where they are wanted and no number is given.
 _KEPT_EVERY = 10
 
