@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ from kedro.framework.project import LOGGING, configure_logging
 from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
-from hyco.hooks.errors import for_user
+from hyco.hooks.errors import for_user, say_it_once
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
@@ -56,6 +57,7 @@ class ConfigurationHooks:
         self._project_path = context.project_path
         _put_on_path(context.project_path)
         _use_logging(context.project_path / "conf" / "logging.yml")
+        say_it_once()
         loader = cast("OmegaConfigLoader", context.config_loader)
 
         with first_import("hyco.config"):
@@ -98,6 +100,7 @@ class ConfigurationHooks:
         Raises:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
                 earlier run has not made, or a device that is not there.
+            hyco.observations.checks.MeasurementError: something is wrong with the file of measurements.
         """
         parameters = catalog.load("parameters")
         judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
@@ -120,6 +123,8 @@ class ConfigurationHooks:
                 parse_device(parameters["device"])
             except ConfigurationError as error:
                 raise for_user(error) from error
+        if {"measurements", "params:measurements"} <= pipeline.inputs() and parameters.get("measurements"):
+            _observe(catalog, parameters)
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -191,6 +196,27 @@ def _survey(
     with naming(config):
         content = load(project / config.file, config, needed)
         return (config, content), survey(content, config, needed)
+
+
+def _observe(catalog: CatalogProtocol[Any, Any], parameters: Mapping[str, Any]) -> None:
+    """Make the observations of the file of measurements, for the node that wants them.
+
+    Here, because what is wrong with the file is said before anything is written, and before a run in MLflow begins.
+
+    Raises:
+        hyco.observations.checks.MeasurementError: something is; on the command line, a `click.ClickException`.
+    """
+    from hyco.observations.checks import MeasurementError
+    from hyco.pipelines.generation.nodes import measured_observations
+
+    sections = (parameters[name] for name in ("equation", "measurements", "observation", "seed"))
+    dataset = catalog.get("measurements")
+    if dataset is None or (measured := dataset.load()) is None:
+        return
+    try:
+        dataset.keep(measured_observations(measured, *sections))
+    except MeasurementError as error:
+        raise for_user(error) from error
 
 
 def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
