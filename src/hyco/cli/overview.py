@@ -15,8 +15,8 @@ from hyco.inversion.open_ranges import filled_ranges
 from hyco.measurements import columns
 from hyco.measurements.config import ESTIMATE
 from hyco.observations import Observations
-from hyco.pipelines.generation.nodes import measured_observations
 from hyco.stepping.ranges import resolve_simulated
+from hyco.training.measured import measured_observations
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -207,7 +207,7 @@ def _observe(catalog: CatalogProtocol[Any, Any], parameters: Mapping[str, Any]) 
         hyco.observations.checks.MeasurementError: something is; on the command line, a `click.ClickException`.
     """
     from hyco.observations.checks import MeasurementError
-    from hyco.pipelines.generation.nodes import measured_observations
+    from hyco.training.measured import measured_observations
 
     sections = (parameters[name] for name in ("equation", "measurements", "observation", "seed"))
     dataset = catalog.get("measurements")

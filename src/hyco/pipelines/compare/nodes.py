@@ -46,7 +46,7 @@ def compare_methods(
     from hyco.comparison import CompareConfig
     from hyco.comparison import compare as run_all
     from hyco.config import contenders, is_own, parse_device, require_same_observations
-    from hyco.pipelines.generation.nodes import measured_observations
+    from hyco.training.measured import measured_observations
 
     sections = {
         "equation": equation,

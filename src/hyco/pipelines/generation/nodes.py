@@ -90,6 +90,7 @@ def make_observations(
     """
     from hyco.config import ConfigurationError, is_own
     from hyco.observations import ObservationConfig, observe
+    from hyco.training.measured import measured_observations
 
     own = cached is not None and is_own(cached.metadata)
     if measured is not None:
@@ -134,34 +135,3 @@ def _require_test_starts(trajectories: Bundle, observations: Bundle, observation
         initial_states_of_tests(states, tests, seen.layout, seen.test_initial_states)
     except ValueError as error:
         raise ConfigurationError(f"the experiment's own trajectories: {error}") from error
-
-
-def measured_observations(
-    measured: xr.Dataset | Bundle,
-    equation: dict[str, Any],
-    measurements: dict[str, Any],
-    observation: dict[str, Any],
-    seed: int,
-) -> Bundle:
-    """Observations of a file of measurements; those that were made already are returned as they are.
-
-    Raises:
-        MeasurementError: something is wrong with it: a line for each.
-    """
-    from hyco.runtime.storage import Bundle
-
-    if isinstance(measured, Bundle):
-        return measured
-    from hyco.equations.registry import build_equation
-    from hyco.inversion.data_range import require_range
-    from hyco.measurements import MeasurementsConfig, Target, observations_of
-    from hyco.observations import ObservationConfig
-
-    built = build_equation(equation)
-    target = Target(built.layout, built.dt, built.config.is_static)
-    config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
-    seen = observations_of(measured, config, target, section, seed)
-    require_range(built, seen)
-    bundle = seen.to_bundle()
-    origin = {"measurements": measurements, "observation": observation}
-    return replace(bundle, metadata={**bundle.metadata, "origin": origin})
