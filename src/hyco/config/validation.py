@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hyco.baselines.pinn import obstacle
 from hyco.config.completion import is_of_measurements
 from hyco.config.errors import ConfigurationError, Key, Mistake, dotted
+from hyco.config.guesses import laid_to_guesses
 from hyco.config.idle import keys_without_effect
 from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
@@ -44,6 +45,8 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
         ConfigurationError: one line per mistake: file, key, value and what is allowed.
     """
     mistakes = mistakes_in(parameters)
+    if is_of_measurements(parameters):
+        mistakes = laid_to_guesses(mistakes, parameters, sources.values())
     if is_of_measurements(parameters) and any(key[0] == "measurements" for key, _ in mistakes):
         # What the file would fill in is missing only because it could not be read.
         mistakes = [(key, text) for key, text in mistakes if key[0] == "measurements"]
