@@ -1,4 +1,4 @@
-"""First guesses stand for `equation.parameters` of measurements: what is wrong is said of the keys that were written."""
+"""First guesses stand for `equation.parameters` of measurements: what is wrong is said of the keys written."""
 
 import numpy as np
 import pytest
