@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hyco.cli.cost import duration, network_seconds, physical_seconds, weight_count
 from hyco.config import Configuration, parse
@@ -15,8 +16,8 @@ from hyco.inversion.open_ranges import filled_ranges
 from hyco.measurements import columns
 from hyco.measurements.config import ESTIMATE
 from hyco.observations import Observations
-from hyco.pipelines.generation.nodes import measured_observations
 from hyco.stepping.ranges import resolve_simulated
+from hyco.training.measured import measured_observations
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +51,7 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
     seen = measured_at.transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten()
     if not c.equation.is_static:
         latest = f"the last at t = {c.equation.dt * int(seen[-1]):.6g}"
-        yield f"times:     {len(seen)} of {observations.steps + 1} states have measurements, {latest}"
+        yield f"times:     {len(seen)} of {observations.steps + 1} states have measurements, {latest}{_empty(seen)}"
     read = (
         "cells of the grid" if observations.on_grid else f"points, read by {observations.interpolation} interpolation"
     )
@@ -102,6 +103,14 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
     for channel in layout.channels:
         if channel not in c.measurements.fields:
             yield f"{channel}: not measured"
+
+
+def _empty(seen: Tensor) -> str:
+    """Why states between those that have measurements `[n]` have none, where that goes for all alike."""
+    apart = seen.diff().unique().tolist()
+    if len(apart) != 1 or apart[0] == 1:
+        return ""
+    return f"; dt is 1/{apart[0]} of the time between measurements, so that the states between have none"
 
 
 def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
