@@ -21,7 +21,10 @@ def conditions(kind, u, q):
         return [{"flux": each} for each in q]
     if kind == "robin":
         return [{"robin": {"a": 2.0, "b": 0.5, "c": f"2*({v}) + 0.5*({slope})"}} for v, slope in zip(u, q, strict=True)]
-    return [{"robin": {"a": "2 + sin(t)", "b": "0.5", "c": f"(2 + sin(t))*({v}) + 0.5*({s})"}} for v, s in zip(u, q, strict=True)]
+    return [
+        {"robin": {"a": "2 + sin(t)", "b": "0.5", "c": f"(2 + sin(t))*({v}) + 0.5*({s})"}}
+        for v, s in zip(u, q, strict=True)
+    ]
 
 
 # u, its values and outward slopes at both walls, and its rate less what the equation has, by the velocity v.
@@ -64,7 +67,8 @@ def error(name, case, kind, n, dt, **keys):
     equation, exact = problem(name, case, kind, n, dt, **keys)
     grid = equation.layout.grid
     start, end = (
-        exact.on_grid(grid, {"t": torch.tensor(t, dtype=torch.float64)} if "t" in exact.names else {}) for t in (0.0, TIME)
+        exact.on_grid(grid, {"t": torch.tensor(t, dtype=torch.float64)} if "t" in exact.names else {})
+        for t in (0.0, TIME)
     )
     found = simulate(equation, start[None, None], round(TIME / dt))[0, -1, 0]
     return float((found - end).abs().max())

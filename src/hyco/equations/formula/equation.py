@@ -66,8 +66,7 @@ class FormulaEquation(Equation):
     @property
     def field_parameters(self) -> frozenset[str]:  # type: ignore[override]
         """All parameters may vary in space but those that stand in the condition of a wall."""
-        in_walls = frozenset().union(*(self.config.walls_of(name).names for name in self.config.field_names))
-        return frozenset(self.config.parameter_names) - in_walls
+        return frozenset(self.config.parameter_names) - self.config.wall_names
 
     def specialised(self, varying: frozenset[str]) -> FormulaEquation:
         """The equation with other parameters that vary in space."""
