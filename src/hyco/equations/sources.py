@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
-from phi import math
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
