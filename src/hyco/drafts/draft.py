@@ -11,6 +11,7 @@ import numpy as np
 
 from hyco.drafts.contents import contents_of
 from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
+from hyco.drafts.layouts import layout_of
 from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
@@ -80,9 +81,9 @@ def draft(path: Path, file: str, equation: str | None = None) -> Draft:
         PluginError: there is no equation of this name.
     """
     try:
-        contents = contents_of(path)
-        roles = roles_of(contents)
-        points = points_of(path, roles)
+        known = layout_of(path) if path.is_file() else None
+        roles = roles_of(contents_of(path)) if known is None else known.roles
+        points = points_of(path, roles, None if known is None else range(min(known.count, _MOST_SIMULATIONS)))
         roles = _measured(roles, points)
     except MeasurementError as error:
         raise DraftError(f"{file}: {str(error).splitlines()[0]}") from error
