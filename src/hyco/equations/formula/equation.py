@@ -29,7 +29,8 @@ class FormulaEquation(Equation):
     second derivatives, or conditions at walls have unknown coefficients of u or its slope, all is explicit: the
     classical Runge-Kutta method, or the second-order Runge-Kutta-Legendre method where diffusion would ask for short
     steps.
-    Values at walls that depend on time lower the order of the exponential steps to about two.
+    Values at walls that depend on time, and a flow through walls, lower the order of the exponential steps to about
+    three.
 
     Sources: `hyco.schemes.exponential`, `hyco.schemes.integrators`.
 
