@@ -6,6 +6,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+# t of the states that a rollout begins with: a number, or one for each of them, `[B]`.
+Time = float | Tensor
+
 
 class TrainedModel(Protocol):
     """Something that predicts: from initial states to the states after them."""
@@ -14,8 +17,9 @@ class TrainedModel(Protocol):
     def stepping(self) -> bool:
         """Whether it predicts from any state; else it represents one trajectory, and predicts from t = 0 alone."""
 
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """Without gradient, `[B, C, *space]` to the `steps` states after it, `[B, steps, C, *space]`.
 
-        In the units of the data, in the dtype and on the device of `states`.
+        In the units of the data, in the dtype and on the device of `states`. Their `time` has an effect where the model
+        knows t.
         """

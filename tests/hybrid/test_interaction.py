@@ -141,8 +141,8 @@ def test_trajectories_that_are_not_finite_are_left_out(problem, monkeypatch, cap
     trainer = problem.hybrid(epochs=1, warmup_epochs=0, interaction=SMALL)
     predict = trainer.physical.model.rollout
 
-    def broken(starts, steps):
-        states = predict(starts, steps)
+    def broken(starts, steps, time=0.0):
+        states = predict(starts, steps, time)
         if len(starts) == 5:
             states[1] = torch.nan
         return states

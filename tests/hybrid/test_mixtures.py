@@ -46,5 +46,17 @@ def test_a_staggered_mixture_has_one_weight_for_all_components_and_keeps_its_pad
     weights = mixing_weights(12, where, None, generator())
     assert weights.shape == (12, 1, 1, 1)
     assert ((weights >= 0) & (weights <= 1)).all()
-    mixed = mixtures(numbered(where), 12, where, generator(), shift=True, length=None, scale=(1.0, 1.0))
+    states = numbered(where)
+    times = torch.arange(len(states), dtype=torch.float64)
+    mixed, _ = mixtures(states, times, 12, where, generator(), shift=True, length=None, scale=(1.0, 1.0))
     assert (mixed[:, ~where.valid] == 0).all()
+
+
+def test_a_mixture_stands_for_a_time_between_those_of_its_states():
+    where = layout("periodic")
+    times = torch.tensor([0.0, 1.0, 4.0], dtype=torch.float64)
+    # Each state is its own time everywhere, so that the mean of a mixture is its time.
+    states = times.reshape(-1, 1, 1, 1).expand(3, 1, *where.shape)
+    mixed, found = mixtures(states, times, 40, where, generator(), shift=True, length=None, scale=(1.0, 1.0))
+    assert torch.allclose(found, mixed.flatten(1).mean(dim=1), rtol=0, atol=1e-12)
+    assert len(set(found.tolist())) > 20

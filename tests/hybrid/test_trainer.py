@@ -147,7 +147,7 @@ def test_hybrid_stops_at_not_converged_only_if_it_is_told_to(problem):
 
 def test_predictions_that_are_not_finite_reach_no_optimiser(problem, monkeypatch, caplog):
     trainer = problem.hybrid(epochs=2, warmup_epochs=0)
-    nan = lambda starts, steps: torch.full((starts.shape[0], steps, *starts.shape[1:]), torch.nan)  # noqa: E731
+    nan = lambda starts, steps, time=0.0: torch.full((starts.shape[0], steps, *starts.shape[1:]), torch.nan)  # noqa: E731
     monkeypatch.setattr(trainer.physical.model, "rollout", nan)
     monkeypatch.setattr(
         trainer.synthetic, "targets", lambda samples: (nan(samples.starts, trainer.config.num_predict_steps), None)
@@ -164,9 +164,9 @@ def test_both_predictions_of_an_epoch_start_from_the_same_states_and_are_equally
     seen = {}
     physics, network = trainer.physical.model.rollout, trainer.synthetic.targets
 
-    def watch_physics(starts, steps):
-        seen.setdefault("physical", (starts, physics(starts, steps)))
-        return seen["physical"][1] if steps == 4 else physics(starts, steps)
+    def watch_physics(starts, steps, time=0.0):
+        seen.setdefault("physical", (starts, physics(starts, steps, time)))
+        return seen["physical"][1] if steps == 4 else physics(starts, steps, time)
 
     def watch_network(samples):
         found = network(samples)

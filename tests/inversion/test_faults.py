@@ -31,8 +31,8 @@ def inject(physics, fault, when):
     stepper, calls = physics.problem.forward.stepper, []
     bind = stepper.bind
 
-    def faulty(state, parameters):
-        bound = bind(state, parameters)
+    def faulty(state, parameters, time=0.0):
+        bound = bind(state, parameters, time)
 
         def run(state, *inputs):
             calls.append(1)

@@ -13,7 +13,7 @@ class Counted:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, starts, theta, steps):
+    def __call__(self, starts, theta, steps, time):
         self.calls.append((len(starts), steps))
         return theta * starts[:, None].expand(-1, steps, *starts.shape[1:])
 
@@ -31,6 +31,14 @@ def test_a_prediction_is_computed_once_while_the_parameters_stay():
     assert not torch.equal(changed, first)
     assert not torch.equal(cache(starts, 0.9 * THETA, 3), changed)
     assert predict.calls == [(2, 3), (2, 4), (2, 3), (2, 3)]
+
+
+def test_a_prediction_from_another_time_is_another_prediction():
+    predict, starts = Counted(), torch.rand(2, 1, 8)
+    cache, times = PredictionCache(predict), torch.tensor([0.0, 0.5])
+    for time in (0.0, 0.5, times, times.clone(), torch.tensor(0.5), times + 1):
+        cache(starts, THETA, 3, time)
+    assert len(predict.calls) == 4
 
 
 def test_predictions_that_are_kept_have_an_end():

@@ -95,7 +95,7 @@ def test_a_rollout_has_no_gradient_and_leaves_the_mode_of_the_network_as_it_was(
 class Shift(Base):
     """Along x by a cell."""
 
-    def forward(self, z):
+    def forward(self, z, time, number):
         return z.roll(1, 2)
 
     def describe(self):

@@ -45,7 +45,7 @@ class Truth:
     def __init__(self, states):
         self.states = states
 
-    def rollout(self, starts, steps):
+    def rollout(self, starts, steps, time=0.0):
         return self.states[:, 1 : steps + 1]
 
 

@@ -313,9 +313,9 @@ def test_a_curriculum_rises_from_its_start_to_the_whole_length(problem, monkeypa
     assert Curriculum(start=9, epochs=5).length(1, 4) == 4
     lengths, roll_out = [], SyntheticTrainer.training_rollout
 
-    def watch(self, starts, length):
+    def watch(self, starts, length, time):
         lengths.append(length)
-        return roll_out(self, starts, length)
+        return roll_out(self, starts, length, time)
 
     monkeypatch.setattr(SyntheticTrainer, "training_rollout", watch)
     train(problem, epochs=3, batch_size=16, curriculum={"start": 1, "epochs": 3})

@@ -16,7 +16,7 @@ class Damped:
     def __init__(self, stepping=True):
         self.stepping = stepping
 
-    def rollout(self, states, steps):
+    def rollout(self, states, steps, time=0.0):
         return torch.stack([states * 0.9**step for step in range(1, steps + 1)], dim=1)
 
 

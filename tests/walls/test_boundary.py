@@ -77,7 +77,7 @@ def test_boundaries_that_are_allowed(boundary):
     [
         (
             "open",
-            "boundary 'open': unknown name open, neither a wall nor one of t, x, y, diffusivity; allowed",
+            "boundary 'open': unknown name open, neither a wall nor one of t, x, y, diffusivity .a parameter",
         ),
         ("2*", r"boundary '2\*' is not allowed; allowed: periodic, neumann, a number"),
         (

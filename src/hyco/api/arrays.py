@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.fields import Layout
-from hyco.trained_model import TrainedModel
+from hyco.trained_model import Time, TrainedModel
 
 States = TypeVar("States", Tensor, NDArray[Any])
 
@@ -60,7 +60,29 @@ def require_finite(states: Tensor, layout: Layout, what: str) -> None:
         raise ValueError(f"{what}: {wrong} entries are not finite; a rollout begins with whole states")
 
 
-def rolled_out(model: TrainedModel, layout: Layout, states: States, steps: int) -> States:
+def as_time(time: float | Tensor | NDArray[Any], count: int | None) -> Time:
+    """T of states: a number, or one for each of them.
+
+    Args:
+        count: of the states; None: a number alone will do.
+
+    Raises:
+        ValueError: it is something else, or not finite.
+    """
+    expected = "a finite number" if count is None else f"a finite number, or an array of {count}, one for each state"
+    if isinstance(time, int | float | np.integer | np.floating) and not isinstance(time, bool):
+        if np.isfinite(time):
+            return float(time)
+    elif isinstance(time, Tensor | np.ndarray) and count is not None:
+        times = torch.as_tensor(time)
+        if times.dtype in _FLOATS and times.shape in ((), (count,)) and bool(times.isfinite().all()):
+            return times
+    raise ValueError(f"time: expected {expected}, got {time!r}")
+
+
+def rolled_out(
+    model: TrainedModel, layout: Layout, states: States, steps: int, time: float | Tensor | NDArray[Any] = 0.0
+) -> States:
     """A model's rollout in the kind, the dtype and on the device of the initial states.
 
     Args:
@@ -68,6 +90,7 @@ def rolled_out(model: TrainedModel, layout: Layout, states: States, steps: int) 
         layout: of its states.
         states: `[B, C, *space]`.
         steps: how many.
+        time: t of the initial states, a number or `[B]`.
 
     Returns:
         `[B, steps, C, *space]`.
@@ -80,5 +103,5 @@ def rolled_out(model: TrainedModel, layout: Layout, states: States, steps: int) 
     require_finite(tensor, layout, "initial states")
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps: expected a whole number from 1 on, got {steps!r}")
-    predicted = model.rollout(tensor, int(steps))
+    predicted = model.rollout(tensor, int(steps), as_time(time, len(tensor)))
     return predicted.numpy() if isinstance(states, np.ndarray) else predicted

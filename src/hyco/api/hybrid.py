@@ -50,13 +50,16 @@ class TrainedHybrid:
     network: TrainedNetwork
     history: History
 
-    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+    def predict(
+        self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50, time: float = 0.0
+    ) -> xr.Dataset:
         """Predict with both models, with coordinates and error bars, from new states or beyond the data.
 
         Args:
             initial_states: `[B, C, *space]`, or a file of such states; None: the end of the training simulations.
             steps: states to predict, each `dt` later; None: as many as the data have.
             samples: draws for the standard deviations of the physical model, 2 to 100.
+            time: t of given states; of effect where the equation depends on it.
 
         Returns:
             A dataset with the variables `hybrid_synthetic.CHANNEL`, `hybrid_physical.CHANNEL` and
@@ -77,6 +80,7 @@ class TrainedHybrid:
             samples=samples,
             static=equation.config.is_static,
             equation=equation.config.name,
+            time=time,
         )
 
     @property

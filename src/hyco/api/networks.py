@@ -54,12 +54,14 @@ class TrainedNetwork:
     final: Bundle
     history: History = field(default_factory=list)
 
-    def rollout(self, states: States, steps: int) -> States:
+    def rollout(self, states: States, steps: int, time: float | Tensor | NDArray[Any] = 0.0) -> States:
         """Predict by repeated steps.
 
         Args:
             states: initial states `[B, C, *space]`, an array or a tensor, float32 or float64, in units of the channels.
             steps: states to predict, one `dt` of the data after the other.
+            time: t of the initial states, a number or `[B]`; of effect where the network corrects a physical step that
+                depends on it.
 
         Returns:
             `[B, steps, C, *space]`, without the initial states, of the kind, dtype and device of `states`. Inside the
@@ -68,10 +70,15 @@ class TrainedNetwork:
         Raises:
             ValueError: the states have another shape or type, or there is no step.
         """
-        return rolled_out(self.model, self.model.layout, states, steps)
+        return rolled_out(self.model, self.model.layout, states, steps, time)
 
     def predict(
-        self, initial_states: Tensor | NDArray[Any] | str | Path, steps: int, *, dt: float | None = None
+        self,
+        initial_states: Tensor | NDArray[Any] | str | Path,
+        steps: int,
+        *,
+        dt: float | None = None,
+        time: float = 0.0,
     ) -> xr.Dataset:
         """Predict with coordinates; the same numbers as `rollout`.
 
@@ -79,6 +86,7 @@ class TrainedNetwork:
             initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; docs/prediction.md).
             steps: states to predict.
             dt: time between two states, for the coordinate `time`; None: it counts steps.
+            time: t of the states, see `rollout`.
 
         Returns:
             A dataset with the variables `METHOD.CHANNEL`, METHOD being `synthetic` or `hybrid_synthetic`, and
@@ -97,6 +105,7 @@ class TrainedNetwork:
             steps,
             dt=dt,
             samples=2,
+            time=time,
         )
 
     def export(self, path: str | Path) -> None:

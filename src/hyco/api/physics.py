@@ -35,6 +35,7 @@ from hyco.training.physical import PhysicalConfig, train_physical
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from hyco.api.predictions import Beginning
@@ -66,12 +67,13 @@ class FittedPhysics:
 
     stepping = True  # it predicts from any state
 
-    def rollout(self, states: States, steps: int) -> States:
+    def rollout(self, states: States, steps: int, time: float | Tensor | NDArray[Any] = 0.0) -> States:
         """Predict with the estimated coefficients.
 
         Args:
             states: initial states `[B, C, *space]`, an array or a tensor, float32 or float64, in units of the channels.
             steps: states to predict, each `equation.dt` later.
+            time: t of the initial states, a number or `[B]`; of effect where the equation depends on it.
 
         Returns:
             `[B, steps, C, *space]`, without the initial states, of the kind, dtype and device of `states`.
@@ -79,9 +81,11 @@ class FittedPhysics:
         Raises:
             ValueError: the states have another shape or type or are not finite, or there is no step.
         """
-        return rolled_out(self.evaluated.model, self.equation.layout, states, steps)
+        return rolled_out(self.evaluated.model, self.equation.layout, states, steps, time)
 
-    def predict(self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50) -> xr.Dataset:
+    def predict(
+        self, initial_states: Beginning = None, steps: int | None = None, *, samples: int = 50, time: float = 0.0
+    ) -> xr.Dataset:
         """Predict with coordinates and error bars, from new states or beyond the data.
 
         Args:
@@ -90,6 +94,7 @@ class FittedPhysics:
                 initial states.
             steps: states to predict, each `equation.dt` later; None: as many as the data have.
             samples: draws of the estimate for the standard deviations, 2 to 100.
+            time: t of given states; of effect where the equation depends on it.
 
         Returns:
             A dataset with the variables `METHOD.CHANNEL` and `METHOD.CHANNEL_std` (of what, says its attribute
@@ -111,6 +116,7 @@ class FittedPhysics:
             samples=samples,
             static=config.is_static,
             equation=config.name,
+            time=time,
         )
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hyco.api.arrays import as_tensor, require_finite, require_shape
+from hyco.api.arrays import as_tensor, as_time, require_finite, require_shape
 from hyco.fields import Layout
 from hyco.inversion.posterior import DRAWS
 from hyco.predictions.files import read_states_file
@@ -37,6 +37,7 @@ def predicted(
     samples: int,
     static: bool = False,
     equation: str | None = None,
+    time: float = 0.0,
 ) -> xr.Dataset:
     """What `predict` of every result returns; see `hyco.predictions.predict.predict`.
 
@@ -47,6 +48,7 @@ def predicted(
         dt: time between states; None: it is not known.
         static: whether the problem has no time.
         equation: its name, for the attributes.
+        time: t of given states.
 
     Raises:
         ValueError: the states, `steps` or `samples` cannot be meant.
@@ -58,16 +60,19 @@ def predicted(
         if not whole or value < least or (most is not None and value > most):
             limits = f"from {least} on" if most is None else f"from {least} to {most}"
             raise ValueError(f"{name}: expected a whole number {limits}, got {value!r}")
+    begin = float(as_time(time, None))
     if initial_states is None:
+        if begin:
+            raise ValueError(f"time: {time!r} is that of given states; without initial_states the data say it")
         start = end_of_data(left, None)
     elif isinstance(initial_states, str | Path):
         states = states_of(read_states_file(Path(initial_states)), layout, str(initial_states))
-        start = given(left, states, str(initial_states))
+        start = given(left, states, str(initial_states), begin)
     else:
         states = as_tensor(initial_states, "initial states")
         require_shape(states, ("B",), layout, "initial states")
         require_finite(states, layout, "initial states")
-        start = given(left, torch.where(layout.valid, states, 0.0), "given states")
+        start = given(left, torch.where(layout.valid, states, 0.0), "given states", begin)
     count = data_steps(left.values(), None) if steps is None else int(steps)
     dataset = predict(trained, layout, start, count, dt=dt, samples=int(samples), static=static)
     return dataset if equation is None else dataset.assign_attrs(equation=equation)

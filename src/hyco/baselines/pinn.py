@@ -222,11 +222,12 @@ class _Fit:
         values = {**self.space.for_stepper(self.z), **self.fixed}
         if self.model.static:
             after = self.model.denormalise(self.model.states(torch.ones(1)))
-            before = torch.zeros_like(after)
+            before, times = torch.zeros_like(after), torch.zeros(1, dtype=torch.float64)
         else:
             states = self.model.denormalise(self.model.states(torch.cat([steps, steps + 1])))
             before, after = states.chunk(2)
-        return (after - self.stepper(before, values)) / self.change_std
+            times = self.model.dt * steps.double()
+        return (after - self.stepper(before, values, times)) / self.change_std
 
     @torch.no_grad()
     def project(self) -> None:

@@ -291,7 +291,8 @@ def _train(
     finals: dict[str, FinalModel] = {}
     if contender.method == "synthetic":
         network = SyntheticConfig.model_validate(sections["synthetic"])
-        finals["synthetic"] = final_synthetic_model(_last(train_synthetic(observations, network, seed, **common)))
+        steps = train_synthetic(observations, network, seed, equation=equation, **common)
+        finals["synthetic"] = final_synthetic_model(_last(steps))
     elif contender.method == "physical":
         physical = PhysicalConfig.model_validate(sections["physical"])
         last = _last(train_physical(equation, observations, physical, **common))

@@ -20,7 +20,8 @@ def _why_unusable(equation: type[Equation]) -> str | None:
         return f"{keys.__name__} has no `parameters`: a pydantic model with a number or formula for each coefficient"
     if not takes(equation, None):
         return f"{equation.__name__} is made from its configuration alone: def __init__(self, config)"
-    if not takes(equation.step, None, {}, {}):
+    # Whether the equation depends on the time may be for its configuration to say: see `build_equation`.
+    if not takes(equation.step, None, {}, {}) and not takes(equation.step, None, {}, {}, None):
         return f"{equation.__name__}.step takes the fields and the parameters: def step(self, fields, parameters)"
     return None
 
@@ -74,6 +75,10 @@ def build_equation(config: EquationConfig | dict[str, Any]) -> Equation:
         raise PluginError(f"equation {config.name!r} cannot be made: {in_one_line(error)}") from error
     if missing := [key for key in ("config", "layout", "dt", "parameters") if not hasattr(built, key)]:
         raise PluginError(f"equation {config.name!r}: __init__ does not set self.{', self.'.join(missing)}")
+    if not takes(built.step, {}, {}, *([] if built.autonomous else [None])):
+        given, wanted = ("True", "fields and parameters") if built.autonomous else ("False", "the time too")
+        hint = "step(self, fields, parameters), or autonomous = False for step(self, fields, parameters, time)"
+        raise PluginError(f"equation {config.name!r}: autonomous is {given}, so that step takes {wanted}: def {hint}")
     return built
 
 

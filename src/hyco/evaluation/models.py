@@ -13,7 +13,7 @@ from hyco.hybrid.correction import model_from_bundle
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimated_model import EstimatedModel
 from hyco.runtime.storage import Bundle
-from hyco.trained_model import TrainedModel
+from hyco.trained_model import Time, TrainedModel
 
 METHODS = ("persistence", "synthetic", "physical", "hybrid_synthetic", "hybrid_physical")
 
@@ -53,9 +53,9 @@ class EvaluatedModel:
         """Whether it predicts from any state."""
         return self.model.stepping
 
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
-        """`[B, C, *space]` to `[B, steps, C, *space]`, without gradient."""
-        return self.model.rollout(states, steps)
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
+        """`[B, C, *space]` at `time` to `[B, steps, C, *space]`, without gradient."""
+        return self.model.rollout(states, steps, time)
 
     @classmethod
     def of(cls, final: FinalModel, equation: Equation) -> EvaluatedModel:

@@ -26,6 +26,7 @@ from hyco.networks.synthetic import Base, SyntheticModel
 from hyco.runtime.storage import Bundle
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import execution_after_training
+from hyco.trained_model import Time
 
 
 class CorrectionConfig(BaseModel):
@@ -78,14 +79,14 @@ class PhysicalStep(Base):
         for name in self.names:
             self.get_buffer(f"parameter_{name}").copy_(parameters[name])
 
-    def forward(self, z: Tensor) -> Tensor:
-        """`[B, C, *space]` to `[B, C, *space]`."""
+    def forward(self, z: Tensor, time: Time = 0.0, number: int = 0) -> Tensor:
+        """`[B, C, *space]` to `[B, C, *space]`, so many steps after a rollout began at `time`."""
         # The solver has no mixed precision.
         with torch.autocast(z.device.type, enabled=False):
             mean, std = self.mean.to(z.dtype), self.std.to(z.dtype)
             values = {name: self.get_buffer(f"parameter_{name}").to(z.dtype) for name in self.names}
             state = mean + std * z
-            after = (self.physical.bind(state, values)(state) - mean) / std
+            after = (self.physical.bind(state, values, time)(state, number) - mean) / std
             return after if self.valid is None else torch.where(self.valid, after, 0.0)
 
     def describe(self) -> dict[str, Any]:

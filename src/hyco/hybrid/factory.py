@@ -20,7 +20,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.training.network_trainer import NetworkTrainer
-from hyco.training.synthetic import synthetic_trainer
+from hyco.training.synthetic import synthetic_trainer, warn_of_unknown_time
 from hyco.training.validation import Validation
 
 
@@ -54,6 +54,8 @@ def build_strategy(
         iterations=config.iterations,
         correction=correction,
     )
+    if correction is None:  # a corrected step is that of the physics, which knows the time
+        warn_of_unknown_time(synthetic, physical.problem.forward.model.equation)
     models = HybridModels(
         synthetic,
         physical,

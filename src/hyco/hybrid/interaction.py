@@ -99,15 +99,22 @@ class InteractionConfig(BaseModel):
 
 
 class FreshStarts:
-    """Draws the fresh initial states of a hybrid and keeps them until the next draw."""
+    """Draws the fresh initial states of a hybrid and keeps them until the next draw.
+
+    Attributes:
+        states: the last ones, `[F, C, *space]` float64; None: not drawn yet.
+        times: t of them, `[F]`: 0 of draws from a distribution; of mixtures see `mixtures`.
+    """
 
     def __init__(self, equation: Equation, observations: Observations, config: InteractionConfig, seed: int) -> None:
         self.equation, self.config = equation, config
         self.states: Tensor | None = None
+        self.times = torch.zeros(config.count, dtype=torch.float64)
         self._drawn = 0  # the epoch of the last draw
         self._draws = stream(seed, "fresh_starts")
         # A window of one step at every state: all states but the last.
-        self.pool = WindowStarts(observations, Windows.of(observations, 1, sliding=True))
+        windows = Windows.of(observations, 1, sliding=True)
+        self.pool, self._pool_times = WindowStarts(observations, windows), windows.start_times(observations.dt)
 
     def due(self, epoch: int) -> bool:
         """Whether this epoch draws anew."""
@@ -126,8 +133,9 @@ class FreshStarts:
                 scale, amplitude = config.length_scale or 1.0, config.amplitude or 1.0  # both are given: validated
                 self.states = self.equation.initial_states(config.count, scale, amplitude, self._draws)
             else:
-                self.states = mixtures(
+                self.states, self.times = mixtures(
                     self.pool.fill(predict),
+                    self._pool_times,
                     config.count,
                     self.equation.layout,
                     self._draws,
@@ -141,13 +149,14 @@ class FreshStarts:
         """Everything that changes during training."""
         tensors = {"draws": self._draws.get_state()}
         if self.states is not None:
-            tensors["states"] = self.states
+            tensors |= {"states": self.states, "times": self.times}
         return Bundle(tensors, {"drawn": self._drawn})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`."""
         self._draws.set_state(state.tensors["draws"])
         self.states, self._drawn = state.tensors.get("states"), state.metadata["drawn"]
+        self.times = state.tensors.get("times", self.times)
 
 
 @dataclass(frozen=True)
@@ -157,10 +166,12 @@ class Trajectories:
     Attributes:
         states: `[F, C, *space]`.
         normalised: the trajectories, these states among them, `[F, M+1, C, *space]`, as the network takes them.
+        times: t of the states, `[F]`.
     """
 
     states: Tensor
     normalised: Tensor
+    times: Tensor
 
 
 class FreshTrajectories:
@@ -189,12 +200,13 @@ class FreshTrajectories:
         states, kept = self.starts.draw(epoch, predict), self._kept
         if kept is not None and kept[0] is states and torch.equal(kept[1], self._physical.model.coordinates):
             return kept[2]
-        trajectories = torch.cat([states[:, None], self._physical.model.rollout(states, self.steps)], dim=1)
+        times = self.starts.times
+        trajectories = torch.cat([states[:, None], self._physical.model.rollout(states, self.steps, times)], dim=1)
         finite = torch.isfinite(trajectories).flatten(1).all(dim=1)
         if not bool(finite.all()):
             log.warning("%d of the fresh starts are left out: not finite.", int((~finite).sum()))
         if not bool(finite.any()):
             return None
-        made = Trajectories(states[finite], self._normalise(trajectories[finite]))
+        made = Trajectories(states[finite], self._normalise(trajectories[finite]), times[finite])
         self._kept = states, self._physical.model.coordinates.clone(), made
         return made

@@ -14,6 +14,7 @@ _CONTRAST = 4.0
 
 def mixtures(
     states: Tensor,
+    times: Tensor,
     count: int,
     layout: Layout,
     generator: torch.Generator,
@@ -21,10 +22,13 @@ def mixtures(
     shift: bool,
     length: float | None,
     scale: tuple[float, float],
-) -> Tensor:
-    """λ a + (1 - λ) b of random pairs of states, `[N, C, *space]` to `[count, C, *space]`.
+) -> tuple[Tensor, Tensor]:
+    """λ a + (1 - λ) b of random pairs of states, `[N, C, *space]` to `[count, C, *space]`, and their times `[count]`.
+
+    A mixture stands for a time between those of a and b, as far from each as the mean of λ says.
 
     Args:
+        times: t of the states, `[N]` float64.
         shift: move a and b along periodic axes first, see `shifted`.
         length: see `mixing_weights`.
         scale: range of a random factor on each mixture; (1, 1): none.
@@ -35,11 +39,13 @@ def mixtures(
         first, second = shifted(first, layout, generator), shifted(second, layout, generator)
     weight = mixing_weights(count, layout, length, generator).to(states)
     mixed = weight * first + (1 - weight) * second
+    part, (before, after) = weight.double().flatten(1).mean(dim=1), times[which]
+    time = after + part * (before - after)
     lowest, highest = scale
     if lowest == highest == 1:
-        return mixed
+        return mixed, time
     factor = torch.rand(count, generator=generator, dtype=mixed.dtype)
-    return (lowest + (highest - lowest) * factor).reshape(-1, *[1] * (mixed.ndim - 1)) * mixed
+    return (lowest + (highest - lowest) * factor).reshape(-1, *[1] * (mixed.ndim - 1)) * mixed, time
 
 
 def mixing_weights(count: int, layout: Layout, length: float | None, generator: torch.Generator) -> Tensor:

@@ -136,13 +136,13 @@ class HybridTrainer:
         result = strategy.begin() if epoch == 1 else None
         weights = strategy.weights(epoch)
         self._share_initial_states(weights)
-        starts, samples = self._roll_out_physics(epoch, weights)
+        starts, times, samples = self._roll_out_physics(epoch, weights)
         with self.run.clock.phase("synthetic"):
             metrics: Metrics = {**self.synthetic.epoch(epoch, samples, weights.network)}
         # A fit that failed ends the training after this epoch; no update may take its place.
         failed = result is not None and self.physical.failed is not None
         if strategy.updates_physics and self.schedule.due(epoch) and not failed:
-            result = strategy.update(weights.physics, lambda: self._roll_out_network(starts, samples))
+            result = strategy.update(weights.physics, lambda: self._roll_out_network(starts, times, samples))
             self.schedule.plan_next(epoch, result)
         metrics["physical_loss"] = None if result is None else result.value
         if result is not None:
@@ -159,24 +159,27 @@ class HybridTrainer:
         if self.models.fresh is not None:
             self.models.fresh.starts.pool.set_initial(estimated)
 
-    def _roll_out_physics(self, epoch: int, weights: Weights) -> tuple[Tensor, Samples]:
-        """The initial states of both models' rollouts `[W (+ F), C, *space]`, and what the network trains on."""
+    def _roll_out_physics(self, epoch: int, weights: Weights) -> tuple[Tensor, Tensor, Samples]:
+        """Initial states of both models' rollouts `[W (+ F), C, *space]`, t of them, and what the network trains on."""
         clock, fill = self.run.clock, self.strategy.fills_with(weights)
+        times = self.synthetic.windows.start_times(self.synthetic.dt)
         with clock.phase("synthetic"):
             starts = self.synthetic.window_starts(fill, real_alone=weights == REAL_ALONE)
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):
-                predicted = _finite(self.physical.model.rollout(starts, self.config.num_predict_steps), "physical")
+                steps = self.config.num_predict_steps
+                predicted = _finite(self.physical.model.rollout(starts, steps, times), "physical")
                 if predicted is not None and self.models.fresh is not None:
                     fresh = self.models.fresh.of_epoch(epoch, fill)
         with clock.phase("conversion"):
             samples = self.synthetic.prepare(starts, predicted)
         if fresh is None:
-            return starts, samples
-        return torch.cat([starts, fresh.states]), replace(samples, fresh=fresh.normalised)
+            return starts, times, samples
+        starts, times = torch.cat([starts, fresh.states]), torch.cat([times, fresh.times])
+        return starts, times, replace(samples, fresh=fresh.normalised)
 
-    def _roll_out_network(self, starts: Tensor, samples: Samples) -> SyntheticTargets | None:
+    def _roll_out_network(self, starts: Tensor, times: Tensor, samples: Samples) -> SyntheticTargets | None:
         """The updated network's predictions from these starts; None where they are not finite."""
         with self.run.clock.phase("synthetic"):
             predictions, entries = self.synthetic.targets(samples)
@@ -185,7 +188,7 @@ class HybridTrainer:
         if targets is None:
             return None
         initial = self.synthetic.windows.initial.nonzero().flatten()
-        return SyntheticTargets(starts, targets, initial, entries)
+        return SyntheticTargets(starts, targets, initial, entries, times)
 
     def _validate(self, epoch: int, metrics: Metrics) -> bool:
         """Add the validation errors of both models; whether the network is the best so far."""

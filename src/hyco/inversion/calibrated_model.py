@@ -10,6 +10,7 @@ from hyco.inversion.assessor import Assessor
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.prediction_cache import PredictionCache
+from hyco.trained_model import Time
 
 
 class CalibratedModel:
@@ -48,26 +49,31 @@ class CalibratedModel:
         with torch.no_grad():
             return self._problem.initial(self.coordinates[None].to(self._problem.device))[0].cpu()
 
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """Without gradient or correction: `[B, C, *space]` to `[B, steps, C, *space]`.
 
         The last ones are kept, and given again while the parameters stay: do not change them in place.
         """
+        if self._problem.forward.model.equation.autonomous:
+            time = 0.0  # one rollout for all times
         if self._problem.forward.correction is not None:
-            return self._predict(states, self.theta, steps)
-        return self._cache(states, self.theta, steps)
+            return self._predict(states, self.theta, steps, time)
+        return self._cache(states, self.theta, steps, time)
 
     def rollout_draws(self, states: Tensor, steps: int, theta: Tensor) -> Tensor:
-        """The same for several parameters `[K, p]`, brought inside their bounds: `[K, B, steps, C, *space]`."""
+        """The same from t = 0 for several parameters `[K, p]`, brought inside their bounds.
+
+        Returns:
+            `[K, B, steps, C, *space]`.
+        """
         theta = theta.clamp(self.space.lower, self.space.upper)
         copies, each = len(theta), theta.repeat_interleave(len(states), dim=0)
-        rolled = self._predict(states.repeat(copies, *[1] * (states.ndim - 1)), each, steps)
+        rolled = self._predict(states.repeat(copies, *[1] * (states.ndim - 1)), each, steps, 0.0)
         return rolled.reshape(copies, *states.shape[:1], *rolled.shape[1:])
 
-    def _predict(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
-        return self._problem.forward.predict(starts.to(self._problem.device), theta.to(self._problem.device), steps).to(
-            starts.device
-        )
+    def _predict(self, starts: Tensor, theta: Tensor, steps: int, time: Time) -> Tensor:
+        device = self._problem.device
+        return self._problem.forward.predict(starts.to(device), theta.to(device), steps, time).to(starts.device)
 
     def move(self, coordinates: Tensor) -> None:
         """Go to other coordinates `[q]`."""

@@ -13,6 +13,7 @@ from hyco.equations.registry import model_equation
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import execution_after_training
+from hyco.trained_model import Time
 
 log = logging.getLogger(__name__)
 
@@ -35,27 +36,29 @@ class EstimatedModel:
         self._equation = self._with(estimate.ranges)
         self._execution = execution_after_training(estimate.execution)
 
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
-        """`[B, C, *space]` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
-        return self.rollout_with(self.estimate.stepper_values(states.dtype), states, steps)
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
+        """`[B, C, *space]` at `time` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
+        return self.rollout_with(self.estimate.stepper_values(states.dtype), states, steps, time)
 
-    def rollout_with(self, learnt: Mapping[str, Tensor], states: Tensor, steps: int) -> Tensor:
+    def rollout_with(self, learnt: Mapping[str, Tensor], states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """The same with other values of what was learnt, as `Stepper.bind` takes them."""
         ranges = self._wider(self.estimate.ranges, states)
         equation = self._equation if ranges is None else self._with(ranges)
         while True:
-            predicted = self._rolled_out(equation, learnt, states, steps)
+            predicted = self._rolled_out(equation, learnt, states, steps, time)
             wider = self._wider(ranges or self.estimate.ranges, predicted)
             if wider is None:
                 return predicted
             ranges, equation = wider, self._with(wider)
 
     @torch.no_grad()
-    def _rolled_out(self, equation: Equation, learnt: Mapping[str, Tensor], states: Tensor, steps: int) -> Tensor:
+    def _rolled_out(
+        self, equation: Equation, learnt: Mapping[str, Tensor], states: Tensor, steps: int, time: Time
+    ) -> Tensor:
         parameters = equation.parameter_tensors(states.dtype, states.device)
         parameters |= {name: value.to(states) for name, value in learnt.items()}
         model = PhysicalModel(equation, self._layout, self._execution, work=steps)
-        return model.rollout(states, parameters, steps)
+        return model.rollout(states, parameters, steps, time=time)
 
     def _with(self, ranges: dict[str, float]) -> Equation:
         """The physical model's equation on its own grid."""

@@ -14,6 +14,7 @@ from hyco.fields import Layout
 from hyco.parameters import Learnable, ParameterSpace
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import Execution, Stepper
+from hyco.trained_model import Time
 
 
 class StepCorrection(Protocol):
@@ -78,26 +79,35 @@ class ForwardModel:
         return {**self.space.for_stepper(theta), **self._given}
 
     @torch.no_grad()
-    def predict(self, starts: Tensor, theta: Tensor, steps: int) -> Tensor:
+    def predict(self, starts: Tensor, theta: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """Rollout `[B, steps, C, *space]` without gradient and without correction; it is no work of the inversion.
 
         So predictions may be made again where a killed run goes on, and its record stays the same.
         """
-        return self.model.rollout(starts, self.values(theta), steps, memory_budget=self._memory_budget)
+        return self.model.rollout(starts, self.values(theta), steps, time=time, memory_budget=self._memory_budget)
 
-    def rollout(self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None = None) -> Tensor:
+    def rollout(
+        self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None = None, time: Time = 0.0
+    ) -> Tensor:
         """Rollout `[B, steps, C, *space]`, with gradient; or of its states only those with the numbers `read`.
 
         Each step is followed by the correction, where there is one.
 
         Args:
             theta: `[p]`, or `[B, p]` with values for each start.
+            time: t of the starts.
         """
         self.work += starts.shape[0] * steps
-        return self._rollout(starts, theta, steps, read)
+        return self._rollout(starts, theta, steps, read, time)
 
     def rollout_copies(
-        self, starts: Tensor, theta: Tensor, steps: int, count: int, read: Sequence[int] | None = None
+        self,
+        starts: Tensor,
+        theta: Tensor,
+        steps: int,
+        count: int,
+        read: Sequence[int] | None = None,
+        time: Time = 0.0,
     ) -> Tensor:
         """The same for a number of copies that changes from call to call: filled up, so that few graphs are compiled.
 
@@ -107,16 +117,24 @@ class ForwardModel:
         size = len(starts)
         fill = (_next_size(size // count) * count - size) if self.stepper.execution == "compiled" else 0
         if fill == 0:
-            return self.rollout(starts, theta, steps, read)
+            return self.rollout(starts, theta, steps, read, time)
         self.work += size * steps
         starts = torch.cat([starts, starts[-1:].expand(fill, *starts.shape[1:])])
         theta = torch.cat([theta, theta[-1:].expand(fill, -1)])
-        return self._rollout(starts, theta, steps, read)[:size]
+        if isinstance(time, Tensor) and time.ndim:
+            time = torch.cat([time, time[-1:].expand(fill)])
+        return self._rollout(starts, theta, steps, read, time)[:size]
 
-    def _rollout(self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None) -> Tensor:
+    def _rollout(self, starts: Tensor, theta: Tensor, steps: int, read: Sequence[int] | None, time: Time) -> Tensor:
         correction = self.correction if self.correction is not None and self.correction.active else None
         return self.model.rollout(
-            starts, self.values(theta), steps, memory_budget=self._memory_budget, read=read, correction=correction
+            starts,
+            self.values(theta),
+            steps,
+            time=time,
+            memory_budget=self._memory_budget,
+            read=read,
+            correction=correction,
         )
 
     def count_from(self, work: int) -> None:

@@ -167,11 +167,12 @@ class InverseProblem:
         copies, count = z.shape[0], len(synthetic.starts)
         length = synthetic.targets.shape[1]
         if copies == 1:  # then no start needs parameters of its own
-            states = self.forward.rollout(synthetic.starts, z[0, : self.parameter_count], length)[None]
+            theta = z[0, : self.parameter_count]
+            states = self.forward.rollout(synthetic.starts, theta, length, time=synthetic.time)[None]
         else:
             starts = synthetic.starts.repeat(copies, *[1] * (synthetic.starts.ndim - 1))
             theta = z[:, : self.parameter_count].repeat_interleave(count, dim=0)
-            flat = self.forward.rollout_copies(starts, theta, length, count)
+            flat = self.forward.rollout_copies(starts, theta, length, count, time=synthetic.time_of_copies(copies))
             states = flat.reshape(copies, count, *flat.shape[1:])
         parts = []
         if alpha > 0:

@@ -15,6 +15,7 @@ from hyco.networks.network_model import NetworkModel, channel_statistic, check_r
 from hyco.observations.interpolation import entry_coordinates
 from hyco.runtime.random_streams import stream_seed
 from hyco.runtime.storage import Bundle
+from hyco.trained_model import Time
 
 KIND = "coordinate_model"
 
@@ -139,8 +140,10 @@ class CoordinateModel(NetworkModel):
         """The inverse of `normalise`, in float64."""
         return self._wide(self.mean) + self._wide(self.std) * z
 
-    def rollout_normalised(self, z: Tensor, steps: int) -> Tensor:
+    def rollout_normalised(self, z: Tensor, steps: int, *, time: Time = 0.0) -> Tensor:
         """The states at dt, …, steps · dt, `[B, T, C, *space]`, float32; of `z` `[B, C, *space]` only B counts.
+
+        It knows one trajectory, from t = 0: another `time` has no effect.
 
         Raises:
             ValueError: the state is not one of the layout, or there is no step.
@@ -149,7 +152,7 @@ class CoordinateModel(NetworkModel):
         states = self.states(torch.arange(1, steps + 1))
         return states.expand(len(z), *states.shape)
 
-    def rollout_with_gradient(self, state: Tensor, steps: int) -> Tensor:
+    def rollout_with_gradient(self, state: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """The same in physical units, with gradient, in the dtype of `state`."""
         return self.denormalise(self.rollout_normalised(state, steps)).to(state.dtype)
 

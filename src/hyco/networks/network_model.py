@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from hyco.fields import Layout
 from hyco.networks.network import NetworkConfig
 from hyco.runtime.storage import Bundle
+from hyco.trained_model import Time
 
 
 class NetworkModel(nn.Module, ABC):
@@ -61,24 +62,27 @@ class NetworkModel(nn.Module, ABC):
         """The inverse of `normalise`, in float64."""
 
     @abstractmethod
-    def rollout_normalised(self, z: Tensor, steps: int) -> Tensor:
+    def rollout_normalised(self, z: Tensor, steps: int, *, time: Time = 0.0) -> Tensor:
         """`[B, C, *space]` to the `steps` states after it, `[B, steps, C, *space]`, normalised, with gradient.
+
+        Args:
+            time: t of the states; a network does not know it, but a physical step that it corrects may.
 
         Raises:
             ValueError: the state is not one of the layout, or there is no step.
         """
 
     @abstractmethod
-    def rollout_with_gradient(self, state: Tensor, steps: int) -> Tensor:
+    def rollout_with_gradient(self, state: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """The same in physical units, in the dtype of `state`, which must be on the model's device."""
 
     @torch.no_grad()
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """The same without gradient and in evaluation mode, for states on any device; the result is on theirs."""
         training = self.training
         self.eval()
         try:
-            return self.rollout_with_gradient(states.to(self.device), steps).to(states)
+            return self.rollout_with_gradient(states.to(self.device), steps, time).to(states)
         finally:
             self.train(training)
 

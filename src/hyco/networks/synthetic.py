@@ -17,12 +17,22 @@ from hyco.networks.network import NetworkConfig, build, network_config
 from hyco.networks.network_model import NetworkModel, channel_statistic, check_rollout
 from hyco.runtime.random_streams import stream_seed
 from hyco.runtime.storage import Bundle
+from hyco.trained_model import Time
 
 KIND = "synthetic_model"
 
 
 class Base(nn.Module, ABC):
     """A step of normalised states `[B, C, *space]` that a network corrects."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, time: Time, number: int) -> Tensor:
+        """The state one step later.
+
+        Args:
+            time: t where the rollout began, a number or `[B]`.
+            number: steps since then.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -133,11 +143,18 @@ class SyntheticModel(NetworkModel):
         return x if self.valid is None else torch.where(self.valid, x, 0.0)
 
     def rollout_normalised(
-        self, z: Tensor, steps: int, *, backpropagation_steps: int | None = None, checkpointing: bool = False
+        self,
+        z: Tensor,
+        steps: int,
+        *,
+        time: Time = 0.0,
+        backpropagation_steps: int | None = None,
+        checkpointing: bool = False,
     ) -> Tensor:
         """Repeated steps of a normalised state, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, float32.
 
         Args:
+            time: t of the states; of effect where a `base` knows it.
             backpropagation_steps: the gradient flows through at most so many steps at a time; None: through all.
             checkpointing: compute each step again for the gradient, and keep only the states.
 
@@ -151,13 +168,14 @@ class SyntheticModel(NetworkModel):
         for step in range(steps):
             if backpropagation_steps is not None and step and step % backpropagation_steps == 0:
                 z = z.detach()
-            z = checkpoint(self._step, z, scale, use_reentrant=False) if checkpointing else self._step(z, scale)
+            inputs = (z, scale, time, step)
+            z = checkpoint(self._step, *inputs, use_reentrant=False) if checkpointing else self._step(*inputs)
             states.append(z)
         return torch.stack(states, dim=1)
 
-    def _step(self, z: Tensor, scale: Tensor) -> Tensor:
+    def _step(self, z: Tensor, scale: Tensor, time: Time, number: int) -> Tensor:
         if self.base is not None:
-            z = self.base(z)
+            z = self.base(z, time, number)
         # Mixed precision is for the network: the state itself stays float32.
         return z + scale * self._change(z).float()
 
@@ -167,13 +185,13 @@ class SyntheticModel(NetworkModel):
         z = z if self.valid is None else torch.where(self.valid, z, 0.0)
         return self.change_std * self._change(z)
 
-    def rollout_with_gradient(self, state: Tensor, steps: int) -> Tensor:
+    def rollout_with_gradient(self, state: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """Repeated steps in physical units, with gradient: `[B, C, *space]` to `[B, T, C, *space]`, dtype of `state`.
 
         Raises:
             ValueError: see `rollout_normalised`.
         """
-        return self.denormalise(self.rollout_normalised(self.normalise(state), steps)).to(state.dtype)
+        return self.denormalise(self.rollout_normalised(self.normalise(state), steps, time=time)).to(state.dtype)
 
     def forward(self, state: Tensor) -> Tensor:
         """One step in physical units, `[B, C, *space]`, in the dtype of `state`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
 
 from hyco.inversion.posterior import DRAWS
 
@@ -19,6 +19,9 @@ class PredictConfig(BaseModel):
     )
     steps: PositiveInt | None = Field(
         default=None, strict=True, description="states to predict, each `equation.dt` later; null: as many as the data"
+    )
+    time: FiniteFloat = Field(
+        default=0.0, description="t of the states of `initial_states`, for an equation that depends on it [time]"
     )
     samples: int = Field(
         default=50, ge=2, le=DRAWS, strict=True, description="draws of parameters and initial states, for error bars"

@@ -48,6 +48,7 @@ class Start:
         simulations: a number for each state.
         source: in words, where they come from.
         at_zero: whether they are the training simulations' states at t = 0, which may have been estimated.
+        time: t of the states.
     """
 
     states: Mapping[str, Tensor]
@@ -55,6 +56,7 @@ class Start:
     simulations: list[int] = field(default_factory=list)
     source: str = "given states"
     at_zero: bool = False
+    time: float = 0.0
 
 
 def predict(
@@ -97,7 +99,7 @@ def predict(
     variables: dict[str, Any] = {}
     for method, one in able.items():
         states = start.states[method]
-        rolled = one.model.rollout(states, start.skip + steps)[:, start.skip :]
+        rolled = one.model.rollout(states, start.skip + steps, start.time)[:, start.skip :]
         if not bool(rolled.isfinite().all()):
             raise PredictionError(f"{method}: its predictions are not finite: begin with other states, or fewer steps")
         std, of = None, ""
@@ -108,6 +110,7 @@ def predict(
                 one.posterior,
                 states,
                 rolled,
+                time=start.time,
                 skip=start.skip,
                 samples=samples,
                 from_draws=start.at_zero,
@@ -155,8 +158,12 @@ def _coordinates(layout: Layout, start: Start, steps: int, dt: float | None, *, 
     if not static:
         numbers = torch.arange(start.skip + 1, start.skip + steps + 1, dtype=torch.float64)
         text = "time since the initial state" if start.at_zero else "time since the given state"
-        attributes = {"axis": "T", "long_name": text if dt is not None else text.replace("time", "steps")}
-        coordinates["time"] = ("time", (numbers * (1.0 if dt is None else dt)).numpy(), attributes)
+        if dt is None:
+            text = text.replace("time", "steps")
+        else:
+            numbers = start.time + dt * numbers
+            text = "time" if start.time else text
+        coordinates["time"] = ("time", numbers.numpy(), {"axis": "T", "long_name": text})
     for c in range(len(layout.channels)):
         for (name, places), axis in zip(axes_of(layout, c), layout.grid.axes, strict=True):
             what = "faces" if name != axis else "centres"

@@ -101,9 +101,9 @@ def end_of_data(
     return Start(states, data_steps(left.values(), observations), numbers, "the end of the training data", True)
 
 
-def given(left: Iterable[str], states: Tensor, source: str) -> Start:
-    """States `[B, C, *space]` of a file, for all methods."""
-    return Start(dict.fromkeys(left, states), 0, list(range(len(states))), source)
+def given(left: Iterable[str], states: Tensor, source: str, time: float = 0.0) -> Start:
+    """States `[B, C, *space]` of a file, for all methods; `time` is their t."""
+    return Start(dict.fromkeys(left, states), 0, list(range(len(states))), source, time=time)
 
 
 def data_steps(left: Iterable[Left], observations: Observations | None) -> int:

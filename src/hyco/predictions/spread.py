@@ -22,6 +22,7 @@ def standard_deviation(
     states: Tensor,
     prediction: Tensor,
     *,
+    time: float = 0.0,
     skip: int,
     samples: int,
     from_draws: bool,
@@ -37,6 +38,7 @@ def standard_deviation(
         posterior: its draws.
         states: where the rollout begins, `[B, C, *space]`.
         prediction: that of the estimate, `[B, T, C, *space]`.
+        time: t of the states.
         skip: states of the rollout before those.
         samples: draws; no more than there are.
         from_draws: whether the states are the training simulations' initial ones, so that their draws count.
@@ -53,7 +55,7 @@ def standard_deviation(
         copies = chosen.stop - chosen.start
         starts = states.expand(copies, *states.shape) if drawn is None else drawn[chosen].to(states)
         learnt = {name: v[chosen].repeat_interleave(count, dim=0) for name, v in posterior.parameters.items()}
-        rolled = model.rollout_with(learnt, starts.flatten(0, 1), steps)[:, skip:]
+        rolled = model.rollout_with(learnt, starts.flatten(0, 1), steps, time)[:, skip:]
         # From the prediction, so that nothing is lost where the spread is small beside the state.
         away = rolled.reshape(copies, *prediction.shape) - prediction
         total += away.sum(dim=0)

@@ -38,8 +38,9 @@ class Program:
     """A step in two parts, for any number of samples.
 
     Attributes:
-        prepare: what does not depend on the state, from the batch size and the parameters' values to a tuple.
-        step: from the state and that tuple to the next state.
+        prepare: what does not depend on the state or the time, from the batch size and the parameters' values to a
+            tuple.
+        step: from the state, the time where the step depends on it, and that tuple to the next state.
         graph: the operations of `step`.
     """
 
@@ -59,8 +60,10 @@ class Program:
         return self.operations - len(with_complex)
 
 
-def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
-    """Record `run(state, *values)` for states `[B, C, *space]` of any B.
+def trace(
+    run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool], time: Tensor | None = None
+) -> Program:
+    """Record `run(state, *values)`, or `run(state, time, *values)`, for states `[B, C, *space]` of any B.
 
     The step runs once on tensors without memory, with a batch size that no other size is a multiple of. PhiML puts
     sizes into reshapes as plain numbers; those that are a multiple of that batch size are the ones that depend on it.
@@ -68,15 +71,17 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
     Args:
         values: of the parameters.
         batched: which of them have a leading dimension B.
+        time: `[]` or `[B]`, of a step that takes it; None: it takes none.
 
     Raises:
         TracingError: the values of tensors decide what the step does, or it changes tensors in place.
     """
-    size = _unusual(max(max(tensor.shape, default=0) for tensor in (state, *values)))
+    moving = [state] if time is None else [state, time]
+    size = _unusual(max(max(tensor.shape, default=0) for tensor in (*moving, *values)))
     with FakeTensorMode(allow_non_fake_inputs=True):
         shapes = [
             (size, *v.shape[1:]) if b else tuple(v.shape)
-            for v, b in zip((state, *values), (True, *batched), strict=True)
+            for v, b in zip((*moving, *values), (*(m.ndim > 0 for m in moving), *batched), strict=True)
         ]
         inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
     graph = _record(run, inputs)
@@ -85,7 +90,7 @@ def trace(run: Run, state: Tensor, values: Sequence[Tensor], batched: Sequence[b
     except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
         graph = _record(run, inputs)
-    return _split(graph, size)
+    return _split(graph, size, ("state", "time")[: len(moving)])
 
 
 def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -123,15 +128,20 @@ class _Part:
     nodes: dict[fx.Node, fx.Node] = field(default_factory=dict)
 
 
-def _split(whole: fx.GraphModule, size: int) -> Program:
-    """Constants are computed now, what depends on the parameters or the batch size once per rollout."""
+def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program:
+    """Constants are computed now, what depends on the parameters or the batch size once per rollout.
+
+    Args:
+        changing: names of the first inputs, which are others in each step.
+    """
     once, every = _Part(), _Part()
     constants: dict[fx.Node, Any] = {}
-    state, *values = [node for node in whole.graph.nodes if node.op == "placeholder"]
+    given = [node for node in whole.graph.nodes if node.op == "placeholder"]
+    moving, values = set(given[: len(changing)]), given[len(changing) :]
     count = once.graph.placeholder("size")
     once.nodes |= {node: once.graph.placeholder(node.name) for node in values}
-    every.nodes[state] = every.graph.placeholder("state")
-    moving, (output,) = {state}, [node for node in whole.graph.nodes if node.op == "output"]
+    every.nodes |= {node: every.graph.placeholder(name) for node, name in zip(given, changing, strict=False)}
+    (output,) = [node for node in whole.graph.nodes if node.op == "output"]
     for node in whole.graph.nodes:
         if node.op == "get_attr":
             constants[node] = getattr(whole, str(node.target)).detach()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.fields import Layout
 from hyco.stepping.coarse import Transfer
-from hyco.stepping.rollout import rollout
+from hyco.stepping.rollout import TimedStep, rollout
 from hyco.stepping.segments import rollout_in_segments, segment_lengths, tape_bytes
 from hyco.stepping.stepper import BoundStep, Execution, Stepper
+from hyco.trained_model import Time
 
 
 class PhysicalModel:
@@ -43,21 +45,18 @@ class PhysicalModel:
         """Change the execution of the steps from now on, for all who have this model."""
         self.stepper, self._tapes = Stepper(self.equation, execution, self.stepper.work), {}
 
-    def bind(self, states: Tensor, parameters: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    def bind(self, states: Tensor, parameters: Mapping[str, Tensor], time: Time = 0.0) -> TimedStep:
         """One step of states of the data's grid like these, `[B, C, *space]`, with gradient.
 
         From a coarser grid its change is carried back, so that what the coarse grid does not hold stays as it was.
+
+        Args:
+            parameters, time: see `Stepper.bind`.
         """
         transfer = self.transfer
         if transfer is None:
-            return self.stepper.bind(states, parameters)
-        step = self.stepper.bind(transfer.restrict(states), parameters)
-
-        def advance(state: Tensor) -> Tensor:
-            own = transfer.restrict(state)
-            return state + (transfer.prolong(step(own)) - transfer.prolong(own))
-
-        return advance
+            return self.stepper.bind(states, parameters, time)
+        return _CoarseStep(self.stepper.bind(transfer.restrict(states), parameters, time), transfer)
 
     def rollout(
         self,
@@ -65,6 +64,7 @@ class PhysicalModel:
         parameters: Mapping[str, Tensor],
         steps: int,
         *,
+        time: Time = 0.0,
         memory_budget: float = math.inf,
         read: Sequence[int] | None = None,
         correction: Callable[[Tensor], Tensor] | None = None,
@@ -73,16 +73,16 @@ class PhysicalModel:
 
         Args:
             parameters: see `Stepper`.
+            time: t of the starts, `[]` or `[B]`; of no effect on an autonomous equation or a static one.
             memory_budget: bytes that the gradient may take beside the states that are read; a longer rollout is
                 computed in segments, for about a third more time; not with a correction.
             read: numbers of the states to return, see `rollout`.
             correction: what a state of the data's grid becomes after each step; None: it stays.
         """
         if correction is not None:
-            advance = self.bind(starts, parameters)
-            return rollout(lambda state: correction(advance(state)), starts, steps, read)
+            return rollout(_CorrectedStep(self.bind(starts, parameters, time), correction), starts, steps, read)
         own = starts if self.transfer is None else self.transfer.restrict(starts)
-        step = self.stepper.bind(own, parameters)
+        step = self.stepper.bind(own, parameters, time)
         if read is not None:
             steps = max(read, default=0)
         if steps > 1 and self.stepper.execution == "compiled" and torch.is_grad_enabled():
@@ -97,7 +97,33 @@ class PhysicalModel:
         inputs = [start, *step.inputs]
         if not torch.is_grad_enabled() or not any(v.requires_grad for v in inputs) or math.isinf(budget):
             return ()
-        key = (start.shape, start.dtype, tuple(v.requires_grad for v in inputs))
+        times = None if step.time is None else step.time.ndim
+        key = (start.shape, start.dtype, tuple(v.requires_grad for v in inputs), times)
         if key not in self._tapes:
             self._tapes[key] = tape_bytes(step, start)
         return segment_lengths(steps, start.numel() * start.element_size(), self._tapes[key], budget)
+
+
+@dataclass(frozen=True)
+class _CoarseStep(TimedStep):
+    """A step of states of the data's grid by one on a coarser grid."""
+
+    step: TimedStep
+    transfer: Transfer
+
+    def __call__(self, state: Tensor, number: int = 0) -> Tensor:
+        """The state, changed by what the coarse one changes."""
+        own = self.transfer.restrict(state)
+        return state + (self.transfer.prolong(self.step(own, number)) - self.transfer.prolong(own))
+
+
+@dataclass(frozen=True)
+class _CorrectedStep(TimedStep):
+    """A step, and what becomes of a state after it."""
+
+    step: TimedStep
+    correction: Callable[[Tensor], Tensor]
+
+    def __call__(self, state: Tensor, number: int = 0) -> Tensor:
+        """Both, one after the other."""
+        return self.correction(self.step(state, number))

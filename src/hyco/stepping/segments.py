@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -48,7 +48,8 @@ class _Segments(torch.autograd.Function):
         states, begun, state = [], [], start
         for first, count, inside in _segments(steps, lengths[0], read):
             begun.append(state)
-            states_read, state = read_states(lambda s: step(s, inputs), state, count, [n - first for n in inside])
+            own_step = replace(step, inputs=inputs, before=step.before + first)
+            states_read, state = read_states(own_step, state, count, [n - first for n in inside])
             states.extend(states_read)
         ctx.save_for_backward(*begun, *inputs)
         ctx.plan = (step, steps, lengths, read, len(begun))
@@ -69,13 +70,13 @@ class _Segments(torch.autograd.Function):
         ):
             leaf = start.detach().requires_grad_(True)
             own = tuple(v.detach().requires_grad_(need) for v, need in zip(inputs, needed, strict=True))
-            numbers = [n - first for n in inside]
+            own_step, numbers = replace(step, inputs=own, before=step.before + first), [n - first for n in inside]
             with torch.enable_grad():
                 if len(lengths) > 1 and length > lengths[1]:
-                    states_read, end = _Segments.apply(step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
+                    states_read, end = _Segments.apply(own_step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
                     states = list(states_read.unbind(1))
                 else:
-                    states, end = read_states(partial(_with, step, own), leaf, length, numbers)
+                    states, end = read_states(own_step, leaf, length, numbers)
             slopes = [] if of_read is None else list(of_read[:, last - len(inside) : last].unbind(1))
             last -= len(inside)
             outputs = states if of_read is not None else []
@@ -89,10 +90,6 @@ class _Segments(torch.autograd.Function):
                 before = totals[position]
                 totals[position] = part if before is None else before if part is None else before + part
         return None, None, None, None, adjoint, *totals
-
-
-def _with(step: BoundStep, inputs: Sequence[Tensor], state: Tensor) -> Tensor:
-    return step(state, inputs)
 
 
 def _segments(steps: int, length: int, read: Sequence[int]) -> list[tuple[int, int, list[int]]]:
@@ -141,9 +138,9 @@ def tape_bytes(step: BoundStep, start: Tensor) -> int:
         storages[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    inputs = tuple(v.detach().requires_grad_(v.requires_grad) for v in step.inputs)
+    step = replace(step, inputs=tuple(v.detach().requires_grad_(v.requires_grad) for v in step.inputs))
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        state = step(start.detach().requires_grad_(True), inputs)
+        state = step(start.detach().requires_grad_(True))
         first = sum(storages.values())
-        _end = step(state, inputs)
+        _end = step(state, 1)
     return sum(storages.values()) - first

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -29,6 +30,8 @@ from hyco.equations.equation import Equation
 from hyco.fields import to_fields, to_tensor
 from hyco.stepping.compiled import Compiled
 from hyco.stepping.graph import Program, TracingError, trace
+from hyco.stepping.rollout import TimedStep
+from hyco.trained_model import Time
 
 log = logging.getLogger(__name__)
 
@@ -46,23 +49,35 @@ _SAVED = 0.5
 
 
 @dataclass(frozen=True)
-class BoundStep:
+class BoundStep(TimedStep):
     """One `dt` of an equation with given parameters, for one batch size.
 
     Attributes:
-        run: one sub-step, from the state and `inputs` to the next state.
-        inputs: all that it takes beside the state: the parameters, or what was worked out from them.
+        run: one sub-step, from the state, the time if there is one, and `inputs` to the next state.
+        inputs: all that it takes beside state and time: the parameters, or what was worked out from them.
+        time: t where a rollout begins, `[]` or `[B]` float64; None: the step is the same at all times.
+        dt: by which t grows in a step.
+        before: steps from `time` to the step with the number 0, where a rollout is a part of another.
     """
 
     run: Callable[..., Tensor]
     inputs: tuple[Tensor, ...]
     substeps: int
+    time: Tensor | None = None
+    dt: float = 0.0
+    before: int = 0
 
-    def __call__(self, state: Tensor, inputs: Sequence[Tensor] | None = None) -> Tensor:
-        """Advance `state` `[B, C, *space]` by one `dt`; with other `inputs` where they are given."""
-        inputs = self.inputs if inputs is None else inputs
-        for _ in range(self.substeps):
-            state = self.run(state, *inputs)
+    def __call__(self, state: Tensor, number: int = 0) -> Tensor:
+        """Advance `state` `[B, C, *space]` by one `dt`, from t = time + (before + number) dt on."""
+        if self.time is None:
+            for _ in range(self.substeps):
+                state = self.run(state, *self.inputs)
+            return state
+        first = (self.before + number) * self.substeps
+        for i in range(first, first + self.substeps):
+            # From the beginning, so that t has no error that grows.
+            time = (self.time + i * self.dt / self.substeps).to(state.dtype)
+            state = self.run(state, time, *self.inputs)
         return state
 
 
@@ -96,12 +111,15 @@ class Stepper:
             self.execution = "traced"
         self._programs = _PROGRAMS.setdefault(equation, {})
         self._jit = math.jit_compile(equation.step) if self.execution == "jit" else None
+        self._timed = not equation.autonomous
+        # A static problem has no time: to its step it is always 0.
+        self._static = self._timed and equation.config.is_static
 
-    def __call__(self, state: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+    def __call__(self, state: Tensor, parameters: Mapping[str, Tensor], time: Time = 0.0) -> Tensor:
         """Advance `state` `[B, C, *space]` by one `dt`. For many steps, `bind` the parameters once."""
-        return self.bind(state, parameters)(state)
+        return self.bind(state, parameters, time)(state)
 
-    def bind(self, state: Tensor, parameters: Mapping[str, Tensor]) -> BoundStep:
+    def bind(self, state: Tensor, parameters: Mapping[str, Tensor], time: Time = 0.0) -> BoundStep:
         """The step with these parameters, for states like `state`; what does not depend on the state is computed here.
 
         Args:
@@ -109,6 +127,10 @@ class Stepper:
             parameters: a value for each of the equation's parameters, in the state's dtype: `[]`, or `[B]`, or
                 `[B, *space]` for one that varies in space, where B may be 1. One that is left out has the value
                 that the equation's configuration gives it.
+            time: t of the state with which a rollout begins, `[]` or `[B]`; of no effect on an autonomous equation.
+
+        Raises:
+            ValueError: there are other numbers of times and of states.
         """
         if len(parameters) < len(self.names):
             parameters = {**self.equation.parameter_tensors(state.dtype, state.device), **parameters}
@@ -116,17 +138,32 @@ class Stepper:
         # What all samples share has no batch dimension: it is not computed with for each of them.
         batched = tuple(v.ndim > 0 and len(v) > 1 for v in given)
         values = [v[0] if v.ndim and not own else v for v, own in zip(given, batched, strict=True)]
-        program = None if self.execution in ("plain", "jit") else self._program(state, values, batched)
-        substeps = self.equation.substeps
-        if program is None:
-            return BoundStep(lambda s, *v: self._run_fields(batched, s, *v), tuple(values), substeps)
-        return BoundStep(program.step, program.prepare(len(state), *values), substeps)
+        begin = self._time(state, time) if self._timed else None
+        program = None if self.execution in ("plain", "jit") else self._program(state, values, batched, begin)
+        dt = self.equation.dt if self._timed and not self._static else 0.0
+        run: Callable[..., Tensor] = partial(self._run_fields, batched) if program is None else program.step
+        inputs = tuple(values) if program is None else program.prepare(len(state), *values)
+        return BoundStep(run, inputs, self.equation.substeps, begin, dt)
 
-    def _program(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
-        """The graph of the step for states and parameters of these kinds, or None if there is none."""
-        kind = (state.dtype, state.device, tuple((v.ndim, own) for v, own in zip(values, batched, strict=True)))
+    def _time(self, state: Tensor, time: Time) -> Tensor:
+        """The times of states `[B, C, *space]` where they are, `[]` or `[B]` float64.
+
+        Raises:
+            ValueError: there are other numbers of times and of states.
+        """
+        given = torch.as_tensor(0.0 if self._static else time, dtype=torch.float64, device=state.device)
+        if given.ndim > 1 or (given.ndim and len(given) != len(state)):
+            raise ValueError(f"time: expected a number or [{len(state)}], one for each state, got {list(given.shape)}")
+        return given[0] if given.ndim and len(given) == 1 else given
+
+    def _program(
+        self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...], time: Tensor | None
+    ) -> Program | None:
+        """The graph of the step for states, parameters and times of these kinds, or None if there is none."""
+        parameters = tuple((v.ndim, own) for v, own in zip(values, batched, strict=True))
+        kind = (state.dtype, state.device, parameters, None if time is None else time.ndim)
         if ("traced", kind) not in self._programs:
-            program = self._trace(state, values, batched)
+            program = self._trace(state, values, batched, time)
             if program is None:
                 return None
             self._programs["traced", kind] = program
@@ -146,29 +183,36 @@ class Stepper:
             self.execution = "traced"  # so that the report says what ran
         return self._programs[self.execution, kind]
 
-    def _run_fields(self, batched: Sequence[bool], state: Tensor, *values: Tensor) -> Tensor:
-        """The step as PhiFlow runs it, from tensor to tensor."""
+    def _run_fields(self, batched: Sequence[bool], state: Tensor, *inputs: Tensor) -> Tensor:
+        """The step as PhiFlow runs it, from tensor to tensor; of an equation with time the first of `inputs` is t."""
         layout = self.equation.layout
         step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
         space = spatial(",".join(layout.grid.axes))
         with math.precision(64 if state.dtype == torch.float64 else 32), _constants_beside(state):
             fields = to_fields(state, layout)
+            values, times = inputs, []
+            if self._timed:
+                times = [math.wrap(inputs[0], *([batch("batch")] if inputs[0].ndim else []))]
+                values = inputs[1:]
             parameters = {}
             for name, value, own in zip(self.names, values, batched, strict=True):
                 dims = [batch("batch")] if own else []
                 parameters[name] = math.wrap(value, *dims, *([space] if value.ndim > len(dims) else []))
-            return to_tensor(step(fields, parameters), layout)
+            return to_tensor(step(fields, parameters, *times), layout)
 
     @torch.no_grad()
-    def _trace(self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]) -> Program | None:
+    def _trace(
+        self, state: Tensor, values: list[Tensor], batched: tuple[bool, ...], time: Tensor | None
+    ) -> Program | None:
         """Record the step as a graph and hold it against PhiFlow's, or None if it cannot be recorded."""
 
-        def run(state: Tensor, *values: Tensor) -> Tensor:
-            return self._run_fields(batched, state, *values)
+        def run(state: Tensor, *inputs: Tensor) -> Tensor:
+            return self._run_fields(batched, state, *inputs)
 
+        moving = (state,) if time is None else (state, time.to(state.dtype))
         try:
-            program = trace(run, state, values, batched)
-            traced, expected = program.step(state, *program.prepare(len(state), *values)), run(state, *values)
+            program = trace(run, state, values, batched, *moving[1:])
+            traced, expected = program.step(*moving, *program.prepare(len(state), *values)), run(*moving, *values)
             tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
             largest = float(expected.abs().nan_to_num(posinf=0.0).max())
             same_kind = (traced.dtype, traced.shape) == (expected.dtype, expected.shape)

@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.networks.network_model import NetworkModel
 from hyco.networks.padding import set_memory_format
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
+from hyco.trained_model import Time
 from hyco.training.batches import Batches
 from hyco.training.best import BestWeights
 from hyco.training.config import SyntheticConfig
@@ -79,9 +80,9 @@ class NetworkTrainer(ABC):
         """From now on call this before each update."""
         self.optimisation.watch(call)
 
-    def rollout(self, states: Tensor, steps: int) -> Tensor:
-        """Rollout without gradient, in evaluation mode: `[B, C, *space]` to `[B, steps, C, *space]`."""
-        return self.predictor.rollout(states, steps)
+    def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
+        """Rollout without gradient, in evaluation mode: `[B, C, *space]` at `time` to `[B, steps, C, *space]`."""
+        return self.predictor.rollout(states, steps, time)
 
     def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
         """The windows' initial states `[W, C, *space]`, filled by a model's rollout where nothing was observed.

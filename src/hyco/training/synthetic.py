@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
+from hyco.equations.equation import Equation
 from hyco.networks import coordinate_model, synthetic
 from hyco.networks.models import kind_of
 from hyco.networks.network import network_config
@@ -19,6 +21,8 @@ from hyco.training.network_trainer import NetworkTrainer
 from hyco.training.run import Metrics, Run, Step
 from hyco.training.trainer import SyntheticTrainer
 from hyco.training.validation import Validation, validation_metrics
+
+log = logging.getLogger(__name__)
 
 # By the kind of model that the network makes.
 _TRAINERS: dict[str, type[SyntheticTrainer] | type[CoordinateTrainer]] = {
@@ -49,6 +53,17 @@ def synthetic_trainer(
     )
 
 
+def warn_of_unknown_time(trainer: NetworkTrainer, equation: Equation) -> None:
+    """Warn where a network that steps states is to stand for an equation whose step depends on the time."""
+    if trainer.stepping and not equation.autonomous and not equation.config.is_static:
+        log.warning(
+            "The step of %s depends on the time, which the network %s does not know: it learns one step for all times. "
+            "A network of coordinates knows the time: synthetic.network.name mlp.",
+            equation.config.name,
+            trainer.model.config.name,
+        )
+
+
 def train_synthetic(
     observations: Observations,
     config: SyntheticConfig,
@@ -56,11 +71,15 @@ def train_synthetic(
     *,
     configuration: Mapping[str, Any],
     device: torch.device,
+    equation: Equation | None = None,
     checkpoint: Bundle | None = None,
     resume: bool = False,
     profile: bool = False,
 ) -> Iterator[Step]:
     """Train the network on real data alone; yields `(checkpoint, metrics)` after each epoch.
+
+    Args:
+        equation: that of the data, which the network does not know: for a warning; None: it is not known.
 
     Raises:
         ResumeError: the checkpoint belongs to another configuration.
@@ -73,6 +92,8 @@ def train_synthetic(
         epochs=config.epochs,
         device=device,
     )
+    if equation is not None:
+        warn_of_unknown_time(trainer, equation)
     validate = Validation(observations, rollout=config.validation_rollout)
     clock = PhaseClock(operators=profile)
     trainer.watch(clock.begin_update)

@@ -9,6 +9,7 @@ from hyco.losses import mean_square, weighted_loss
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
+from hyco.trained_model import Time
 from hyco.training.batches import WindowBatches
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples, WindowData
@@ -114,7 +115,9 @@ class SyntheticTrainer(NetworkTrainer):
             starts = torch.cat([starts, fresh[:, 0]])
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
         with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
-        prediction = self.training_rollout(starts, length)
+        # A physical step that the network corrects may know t. It learns from real data alone then.
+        time = 0.0 if self.model.base is None else self.windows.start_times(self.dt, which)
+        prediction = self.training_rollout(starts, length, time)
         real = self.data.mean_square(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
         if other is None:
             return real
@@ -122,11 +125,12 @@ class SyntheticTrainer(NetworkTrainer):
         valid = None if self.model.valid is None else self.model.valid.expand(distance.shape)
         return weighted_loss(alpha, real, mean_square(distance, valid))
 
-    def training_rollout(self, starts: Tensor, length: int) -> Tensor:
+    def training_rollout(self, starts: Tensor, length: int, time: Time = 0.0) -> Tensor:
         """The rollout of an update, as the options of `config` say, with gradient.
 
         Args:
             starts: normalised states, `[B, C, *space]`.
+            time: t of them.
 
         Returns:
             Normalised states `[B, length, C, *space]`, float32.
@@ -139,6 +143,7 @@ class SyntheticTrainer(NetworkTrainer):
             return self.model.rollout_normalised(
                 starts,
                 length,
+                time=time,
                 backpropagation_steps=config.backpropagation_steps,
                 checkpointing=config.gradient_checkpointing,
             )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from hyco.metrics import masked_nrmse
-from hyco.observations import Observations, Operator
+from hyco.observations import Observations
 from hyco.trained_model import TrainedModel
 
 
@@ -66,7 +66,7 @@ class Validation:
         else:
             states = self._initial[:, None]
         simulation, time = (complete & mask[:, 1:].flatten(2).any(dim=2)).nonzero(as_tuple=True)
-        self._starts = states[simulation, time]
+        self._starts = states[simulation, time], observations.dt * time.double()
         self._next, self._next_mask = values[simulation, time + 1], mask[simulation, time + 1]
         # The operator's first state is the one at step 1.
         self._next_operator = self._operator.select(simulation[:, None], time[:, None])
@@ -85,6 +85,7 @@ class Validation:
             complete[:, 0] = True
         return complete
 
+    @torch.no_grad()
     def __call__(self, model: TrainedModel, initial_states: Tensor | None = None) -> dict[str, float]:
         """`one_step` and `rollout`, where they apply, and `score`: the rollout's if there is one.
 
@@ -98,19 +99,17 @@ class Validation:
         errors = {}
         if self._one_step and model.stepping:
             observed, mask = self._next[:, None], self._next_mask[:, None]
-            errors["one_step"] = self._error(model, self._starts, self._next_operator, observed, mask)
+            starts, times = self._starts
+            predicted = model.rollout(starts, 1, times)
+            errors["one_step"] = masked_nrmse(self._next_operator(predicted, before=starts), observed, mask)
         if self._rollout or not model.stepping:
             starts = self._initial
             if self._of_training and initial_states is not None:
                 starts = initial_states.to(starts)
-            errors["rollout"] = self._error(model, starts, self._operator, self._values, self._mask)
+            predicted = model.rollout(starts, self._values.shape[1])
+            errors["rollout"] = masked_nrmse(self._operator(predicted, before=starts), self._values, self._mask)
         errors["score"] = errors.get("rollout", errors.get("one_step", math.nan))
         return errors
-
-    @staticmethod
-    def _error(model: TrainedModel, starts: Tensor, operator: Operator, observed: Tensor, mask: Tensor) -> float:
-        with torch.no_grad():
-            return masked_nrmse(operator(model.rollout(starts, observed.shape[1]), before=starts), observed, mask)
 
 
 def validation_metrics(model: str, errors: Mapping[str, float]) -> dict[str, float]:

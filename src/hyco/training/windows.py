@@ -50,6 +50,10 @@ class Windows:
         """Whether a window starts at t = 0, `[W]`."""
         return self.time == 0
 
+    def start_times(self, dt: float, which: Tensor | None = None) -> Tensor:
+        """Their initial states' t, `[w]` float64, for all or some windows."""
+        return dt * self._select(which)[1].double()
+
     def targets(self, states: Tensor, which: Tensor | None = None) -> Tensor:
         """The states to predict, `[w, T, C, *space]`, of `states` `[S, T+1, C, *space]`, for all or some windows."""
         return states[self.indices(which)]

@@ -127,7 +127,7 @@ class Boundary:
                     place = where if pair.lower == pair.upper else f"{where}.{side}"
                     raise ValueError(
                         f"{place} {wall.plain!r}: unknown name {', '.join(unknown)}, neither a wall nor one of "
-                        f"{', '.join(allowed)}; {_ALLOWED}"
+                        f"{', '.join(allowed)} (a parameter of your own needs a value in parameters); {_ALLOWED}"
                     )
 
     def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:

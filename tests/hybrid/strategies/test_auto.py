@@ -107,7 +107,7 @@ def test_predictions_that_improve_it_are_kept_beside_the_own_optimum(problem, ph
 
 def test_a_network_that_is_not_finite_is_not_trusted_and_can_be_stored(problem, monkeypatch):
     trainer = problem.hybrid(alpha="auto", epochs=2, warmup_epochs=0)
-    nan = lambda starts, steps: torch.full((len(starts), steps, *starts.shape[1:]), torch.nan)  # noqa: E731
+    nan = lambda starts, steps, time=0.0: torch.full((len(starts), steps, *starts.shape[1:]), torch.nan)  # noqa: E731
     monkeypatch.setattr(trainer.synthetic, "rollout", nan)
     *_, (last, record) = trainer.train()
     assert record["metrics"]["alpha_physical"] == 1.0

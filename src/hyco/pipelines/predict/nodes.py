@@ -55,7 +55,7 @@ def predict_states(
         states = states_of(initial_states, built.layout, source)
         if any(one.model.estimate is not None for one in models.values()):
             sources.require_suitable(built, states, source)
-        start = sources.given(models, states, source)
+        start = sources.given(models, states, source, config.time)
     dataset = roll_out(
         models,
         built.layout,

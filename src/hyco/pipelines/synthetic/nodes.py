@@ -23,9 +23,11 @@ def train_synthetic_model(
 ) -> Iterator[tuple[Bundle, dict[str, Any]]]:
     """Yield a checkpoint and live metrics after each epoch.
 
-    `equation`, `generation` and `observation` only decide whether a checkpoint may be resumed.
+    `equation`, `generation` and `observation` only decide whether a checkpoint may be resumed, and the equation whether
+    there is a warning.
     """
     from hyco.config import identity, parse_device
+    from hyco.equations.registry import build_equation
     from hyco.observations import Observations
     from hyco.training.config import SyntheticConfig
     from hyco.training.synthetic import train_synthetic
@@ -43,6 +45,7 @@ def train_synthetic_model(
             "seed": seed,
         },
         device=parse_device(device),
+        equation=build_equation(equation),
         checkpoint=resume_point,
         resume=resume,
         profile=profile,
