@@ -200,6 +200,15 @@ def write_module(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture(scope="session")
+def heated_rod():
+    """The module of an equation whose step depends on the time; its name is that of a user's class."""
+    folder = str(Path(__file__).parent)
+    sys.path.insert(0, folder)
+    yield importlib.import_module("heated_rod")
+    sys.path.remove(folder)
+
+
 @pytest.fixture
 def write_example(write_module):
     """Writes a file that stands in a page of the documentation; returns its text."""

@@ -125,6 +125,15 @@ def test_the_residual_of_the_true_solution_is_zero_only_for_the_true_parameter(h
     assert float(fit._residual(steps).square().mean()) < 1e-8
 
 
+def test_the_residual_knows_the_time(heated_rod):
+    equation, truth, observations = data(heated_rod.SECTION, 10, {"u": "sin(pi*x/2)"})
+    model = network_of(observations)
+    model.states = lambda steps: model.normalise(truth[0, steps.long()]).double()
+    learnt = [{"name": "diffusivity", "initial_guess": 0.1, "bounds": [0.005, 0.4]}]
+    fit = _Fit(equation, observations, PinnConfig(**CONFIG | {"learnable_parameters": learnt}), model, CPU)
+    assert float(fit._residual(torch.tensor([0, 4, 9])).detach().square().mean()) < 1e-8
+
+
 def _coordinate(fit, value):
     """Where the parameter has a value, by bisection."""
     low, high = (fit.box.lower - fit.box.start) / fit.box.width, (fit.box.upper - fit.box.start) / fit.box.width
