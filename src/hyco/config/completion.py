@@ -48,6 +48,8 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
     if survey is not None:
         filled |= _measured(filled, survey)
     elif _keys(filled.get("equation")).get("dt") == "auto":
+        if is_of_measurements(filled):  # that section is wrong, which the validation says
+            return {**filled, "equation": {**filled["equation"], "dt": 1.0}}
         raise ConfigurationError("equation.dt: auto is for measurements, whose times say it; give a number")
     open_sections = dict(filled)
     _complete_steps(filled, measured=survey is not None)

@@ -11,7 +11,7 @@ from torch import Tensor
 from hyco.fields import Layout
 from hyco.measurements.assembly import Placed
 from hyco.measurements.columns import Numbers
-from hyco.measurements.config import ESTIMATE, MeasurementsConfig
+from hyco.measurements.config import ESTIMATE, MeasurementsConfig, names_of
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
 
@@ -63,10 +63,10 @@ def noise_of(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Noise:
     std = torch.zeros(len(layout.channels), dtype=torch.float64)
     differ = False
     for c, channel in enumerate(layout.channels):
-        given = config.stds.get(channel)
+        given = config.stds.get(channel, ESTIMATE)
         if channel not in config.fields or not measured[:, c].any():
             continue
-        if not isinstance(given, str):
+        if isinstance(given, int | float):
             sigma[measured[:, c], c] = given
         own = sigma[measured[:, c], c]
         wrong = np.flatnonzero(~(np.isfinite(own) & (own > 0)))
@@ -74,7 +74,7 @@ def noise_of(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Noise:
             where = rows.place(int(np.flatnonzero(measured[:, c])[wrong[0]]))
             what = "is missing where there is a value" if np.isnan(own[wrong[0]]) else f"is {own[wrong[0]]:g}"
             allowed = "" if np.isnan(own[wrong[0]]) else ", it must be positive"
-            raise MeasurementError(f"{given}, {where}: the standard deviation {what}{allowed}")
+            raise MeasurementError(f"{', '.join(names_of(given))}, {where}: the standard deviation {what}{allowed}")
         differ |= bool(np.ptp(own) > _ROUNDING * own.max())
         std[c] = float(own[0]) if np.ptp(own) <= _ROUNDING * own.max() else float(np.sqrt(np.mean(own**2)))
     return Noise(std, sigma if differ else None)

@@ -29,7 +29,7 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
         if channel in config.fields:
             values = rows.values[:, c]
             for text in _oddities(values[np.isfinite(values)]):
-                log.warning("%s: %s: %s", config.file, config.fields[channel], text)
+                log.warning("%s: %s: %s", config.file, ", ".join(config.columns_of(channel)), text)
 
     again = _repeated(rows)
     if len(again):
@@ -53,7 +53,7 @@ def _repeated(rows: Rows) -> NDArray[np.int64]:
     A number is made of each, and only those whose numbers are equal are compared, since that takes much memory.
     """
     mixed = np.zeros(len(rows.time), dtype=np.uint64)
-    for column in (rows.simulation, rows.time, *rows.position.T, *rows.values.T):
+    for column in (rows.simulation, rows.time, *rows.position.T, *rows.values.T, rows.replicate):
         # Zeros of both signs are equal, and so are all NaN.
         bits = (np.where(np.isnan(column), np.nan, column) + 0.0).view(np.uint64)
         mixed ^= bits
@@ -64,7 +64,9 @@ def _repeated(rows: Rows) -> NDArray[np.int64]:
     if not len(twice):
         return np.empty(0, dtype=np.int64)
     maybe: NDArray[np.int64] = np.flatnonzero(np.isin(mixed, twice))
-    table = np.column_stack([part[maybe] for part in (rows.simulation, rows.time, rows.position, rows.values)])
+    table = np.column_stack(
+        [part[maybe] for part in (rows.simulation, rows.time, rows.position, rows.values, rows.replicate)]
+    )
     again: NDArray[np.bool_] = np.asarray(pd.DataFrame(table).duplicated(), dtype=bool)
     return np.compress(again, maybe)
 
