@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -181,6 +181,14 @@ class EquationConfig(BaseModel):
         """
         return {}
 
+    def for_fields(self, names: Collection[str]) -> dict[str, Any]:
+        """Keys of a step that takes a value in every cell for these parameters, where it is another; by default none.
+
+        Args:
+            names: parameters that are learnt as fields.
+        """
+        return {}
+
     def range_of(self, key: str) -> float:
         """The number of one of `range_keys`; where it is open, the one with nothing known of states or bounds."""
         given = getattr(self, key)
@@ -222,7 +230,7 @@ class Equation(ABC):
     """
 
     config_class: ClassVar[type[EquationConfig]]
-    field_parameters: ClassVar[frozenset[str]] = frozenset()
+    field_parameters: frozenset[str] = frozenset()
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset()
     accelerates: ClassVar[bool] = False
     open_walls: ClassVar[bool] = False
@@ -275,14 +283,6 @@ class Equation(ABC):
         """The coordinates of the cell centres along each axis, as PhiML tensors with this one dimension."""
         grid = self.layout.grid
         return {axis: wrap(grid.centers(axis), spatial(axis)) for axis in grid.axes}
-
-    def specialised(self, varying: frozenset[str]) -> Equation:
-        """The equation whose step takes fields for these parameters, where that makes another step; by default itself.
-
-        Args:
-            varying: those of `field_parameters` that are given with a value in every cell.
-        """
-        return self
 
     def require_states(self, layout: Layout, dt: float) -> None:
         """Refuse data of other states than this equation's.

@@ -83,7 +83,7 @@ class InviscidBurgers(Equation):
     config_class = InviscidBurgersConfig
     accelerates = True
     config: InviscidBurgersConfig
-    field_parameters: ClassVar[frozenset[str]] = frozenset({"potential"})
+    field_parameters: frozenset[str] = frozenset({"potential"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"potential"})
 
     def __init__(self, config: InviscidBurgersConfig) -> None:

@@ -90,7 +90,7 @@ class NavierStokes(Equation):
     config_class = NavierStokesConfig
     accelerates = True
     config: NavierStokesConfig
-    field_parameters: ClassVar[frozenset[str]] = frozenset({"forcing"})
+    field_parameters: frozenset[str] = frozenset({"forcing"})
     up_to_a_constant: ClassVar[frozenset[str]] = frozenset({"forcing"})
 
     def __init__(self, config: NavierStokesConfig) -> None:

@@ -29,7 +29,7 @@ _FAR = 4.0
 def filled_ranges(
     equation: Equation, overrides: Mapping[str, Any], observations: Observations, learnable: Sequence[Learnable]
 ) -> dict[str, Any]:
-    """Numbers for the open ranges of a physical model's equation, by key; nothing where none is open.
+    """What a physical model's equation has to be able to do, by key: fields for what is learnt so, and open ranges.
 
     They cover the states that were measured of any simulation, noise and all, and the bounds of what is learnt (ten
     times the first guess of what has none). Where a flow may speed up, and only its start is known in full, they cover
@@ -42,8 +42,11 @@ def filled_ranges(
         learnable: the unknown parameters.
     """
     own = model_equation(equation, overrides)
+    kept = own.config.for_fields([p.name for p in learnable if p.is_field])
+    if kept:
+        own = model_equation(equation, {**overrides, **kept})
     if not own.config.open_ranges:
-        return {}
+        return kept
     grid = own.layout.grid
     bounds = expected_bounds(learnable, grid)
     largest = _measured_reach(own, observations)
@@ -61,7 +64,7 @@ def filled_ranges(
                 given,
             )
     log.info("Ranges that are auto: %s.", ", ".join(f"{key} {value:.4g}" for key, value in ranges.items()))
-    return ranges
+    return {**kept, **ranges}
 
 
 def _measured_reach(equation: Equation, observations: Observations) -> float:

@@ -165,7 +165,7 @@ class _ModalRates:
         self._transforms, self._others, self._at_walls = transforms, others, at_walls
         self._walls, self._space = walls, space
 
-    def __call__(self, state: Values, parameters: Mapping[str, Any], now: Any) -> Values:
+    def __call__(self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any) -> Values:
         walls = self._walls(parameters, now)
         values = {name: self._transforms[name].backward(v) for name, v in state.items()}
         rates = self._others(values, parameters, now, walls)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import sympy as sp
@@ -52,6 +54,11 @@ class FormulaConfig(EquationConfig):
     rates: dict[str, str] = Field(min_length=1, description="rate of change ∂/∂t of each field, a formula")
     parameters: FormulaParameters = Field(
         default=FormulaParameters(), description="parameters of the formulas: numbers, or formulas of x, y and z"
+    )
+    varying: tuple[str, ...] = Field(
+        default=(),
+        description="parameters that may have another value in every cell though `parameters` has a number for them; "
+        "those that are learnt as fields are added",
     )
     scheme: Literal["auto", "spectral", "differences"] = Field(
         default="auto",
@@ -104,7 +111,7 @@ class FormulaConfig(EquationConfig):
             raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
         self._require_uses()
         try:
-            self.plan().require_stable(self._values({}, None))
+            self.plan.require_stable(self._values({}, None))
         except FormulaError as error:
             raise ValueError(f"rates: {error}") from None
         return self
@@ -152,26 +159,19 @@ class FormulaConfig(EquationConfig):
         given = self.field(name).boundary
         return Boundary.of(self.boundary if given is None else given, tuple(self.domain))
 
-    @property
-    def varying(self) -> frozenset[str]:
-        """Parameters that vary in space, as far as this section says."""
-        given = self.parameters.model_extra or {}
-        return frozenset(name for name, value in given.items() if isinstance(value, str))
-
-    def plan(self, varying: frozenset[str] = frozenset()) -> Plan:
+    @cached_property
+    def plan(self) -> Plan:
         """The formulas, read and sorted.
-
-        Args:
-            varying: further parameters that vary in space.
 
         Raises:
             FormulaError: a formula cannot be read, or used with these walls.
         """
+        given = self.parameters.model_extra or {}
         return make_plan(
             self.grid,
             tuple((name, self.rates[name]) for name in self.field_names),
             tuple(self.parameter_names),
-            self.varying | varying,
+            frozenset(self.varying) | {name for name, value in given.items() if isinstance(value, str)},
             tuple((name, self.walls_of(name)) for name in self.field_names),
             self.scheme,
             self.order,
@@ -179,11 +179,16 @@ class FormulaConfig(EquationConfig):
             self.integrator,
         )
 
+    def for_fields(self, names: Collection[str]) -> dict[str, Any]:
+        """They vary in space, which decides on scheme, steps and what is integrated exactly."""
+        added = [name for name in names if name in self.parameter_names and name not in self.varying]
+        return {"varying": [*self.varying, *added]} if added else {}
+
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Signs of parameters that alone stand before the highest derivative; others have no limit."""
         limits = dict.fromkeys(self.parameter_names, (-math.inf, math.inf))
-        return limits | self.plan().limits()
+        return limits | self.plan.limits()
 
     def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
         """Steps and stages for the largest rates within the bounds and the states' range."""
@@ -195,7 +200,7 @@ class FormulaConfig(EquationConfig):
 
     def steps_for(self, largest: float | None, bounds: Bounds) -> tuple[int, int]:
         """Steps and stages that states up to `largest` (1 where it is not known) ask for."""
-        plan = self.plan()
+        plan = self.plan
         rates = plan.rates(self._values(bounds, largest), with_room(largest) if largest else 1.0)
         if plan.exponential:
             return exponential_steps(self.dt, rates), 4

@@ -35,17 +35,18 @@ class FormulaEquation(Equation):
 
     Args:
         config: grid, `dt`, `rates`, `fields`, `parameters` and the keys of the schemes.
-        varying: parameters that vary in space though the configuration gives them a number.
     """
 
     config_class = FormulaConfig
     accelerates = True
     config: FormulaConfig
 
-    def __init__(self, config: FormulaConfig, varying: frozenset[str] = frozenset()) -> None:
+    def __init__(self, config: FormulaConfig) -> None:
         self.config, self.dt = config, config.dt
         self.parameters = config.true_parameters
-        self.plan = plan = config.plan(varying)
+        in_walls = frozenset().union(*(config.walls_of(name).names for name in config.field_names))
+        self.field_parameters = frozenset(config.parameter_names) - in_walls
+        self.plan = plan = config.plan
         self.autonomous = plan.autonomous
         grid = config.grid
         walls = {name: config.walls_of(name) for name in config.field_names}
@@ -62,16 +63,6 @@ class FormulaEquation(Equation):
         else:
             stages = int(config.range_of("stages"))
             self._advance = Explicit(grid, walls, plan, scheme, self.dt / self.substeps, stages)
-
-    @property
-    def field_parameters(self) -> frozenset[str]:  # type: ignore[override]
-        """All parameters may vary in space but those that stand in the condition of a wall."""
-        in_walls = frozenset().union(*(self.config.walls_of(name).names for name in self.config.field_names))
-        return frozenset(self.config.parameter_names) - in_walls
-
-    def specialised(self, varying: frozenset[str]) -> FormulaEquation:
-        """The equation with other parameters that vary in space."""
-        return self if varying <= self.plan.names.varying else FormulaEquation(self.config, varying)
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
