@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +22,8 @@ from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from kedro.config import OmegaConfigLoader
     from kedro.framework.context import KedroContext
@@ -67,7 +70,7 @@ class ConfigurationHooks:
             config, survey = measurements_section(parameters), None
             self._measured = None
             if config is not None:
-                self._measured, survey = _survey(config, context.project_path, parameters.get("observation"))
+                self._measured, survey = _survey(config, context.project_path, parameters)
             completed = complete(parameters, survey)
             check(completed, _sources(loader))
         except (ConfigurationError, MeasurementError) as error:
@@ -166,14 +169,15 @@ def _use_logging(path: Path) -> None:
 
 
 def _survey(
-    config: MeasurementsConfig, project: Path, observation: Any
+    config: MeasurementsConfig, project: Path, parameters: Mapping[str, Any]
 ) -> tuple[tuple[MeasurementsConfig, xr.Dataset], Survey]:
     """What a file of measurements holds, and a look at it.
 
     Args:
         config: the section `measurements`.
         project: the folder that its path is relative to.
-        observation: the section of that name, which says what trajectories are needed; all, where it is wrong.
+        parameters: whose section `observation` says what trajectories are needed (all, where it is wrong), and
+            `equation` which columns walls hold.
 
     Raises:
         hyco.observations.checks.MeasurementError: it cannot be read.
@@ -182,14 +186,16 @@ def _survey(
     from hyco.measurements.read import needed_of
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
+    from hyco.measurements.wall_series import wall_columns, wall_series
     from hyco.observations import ObservationConfig
 
     needed = None
     with suppress(ValueError):
-        needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(observation or {})}))
+        needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(parameters.get("observation") or {})}))
     with naming(config):
         content = load(project / config.file, config, needed)
-        return (config, content), survey(content, config, needed)
+        walls = wall_series(project / config.file, config, wall_columns(parameters.get("equation")), needed)
+        return (config, content), replace(survey(content, config, needed), walls=walls)
 
 
 def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
