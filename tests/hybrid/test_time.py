@@ -102,6 +102,8 @@ def test_residuals_of_predictions_of_later_windows_are_zero_for_the_truth(rod):
     z = problem.box.start
     for points in (z[None], z.repeat(3, 1)):  # a gradient, and copies of a Jacobian
         assert float(problem.objective(points, None, 0.5, synthetic).abs().max()) < 1e-10
+    there = synthetic.to(CPU)
+    assert torch.equal(there.time, times)
     wrong = SyntheticTargets(starts, targets, torch.tensor([0, 3]))
     assert float(problem.objective(z[None], None, 0.5, wrong).abs().max()) > 0.01
 
