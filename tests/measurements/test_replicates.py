@@ -86,6 +86,17 @@ def test_standard_deviations_are_those_of_each_replicate(std, read, frame):
     assert np.sort(known) == pytest.approx(np.sort(wanted))
 
 
+def test_the_noise_may_be_told_by_the_replicates(read, refusal, frame):
+    observations = read(frame, std="replicates")
+    values = frame[["a", "b", "c"]].to_numpy()
+    squares = np.nansum((values - np.nanmean(values, axis=1, keepdims=True)) ** 2)
+    assert observations.noise_std[0].item() == pytest.approx(np.sqrt(squares / (2 * len(frame) - 1)))
+    assert observations.noise_known
+    assert observations.sigma_of_values is None
+    message = refusal(frame, std="replicates", fields={"temperature": "b"})
+    assert "std: replicates: b: nothing was measured twice at one place and time" in message
+
+
 def test_equal_counts_of_replicates_are_no_copies(read, frame, caplog):
     read(frame.assign(b=frame["c"]))
     assert "copies" not in caplog.text

@@ -11,6 +11,8 @@ from hyco.expressions import Expression
 
 # `std` of noise that the residuals of a fit have to tell.
 ESTIMATE = "estimate"
+# The same, told by what differs between measurements at one place and time.
+REPLICATES = "replicates"
 # `initial` of a state that was measured so often that it is taken for exact.
 MEASURED = "measured"
 
@@ -54,7 +56,7 @@ class MeasurementsConfig(BaseModel):
     std: Sigma | dict[str, Sigma] = Field(
         default=ESTIMATE,
         description="standard deviation of the noise: a number in units of the channel, a column or variable, or "
-        "estimate (from the residuals); one for all channels or by channel; of replicates also a list of names",
+        "estimate (from the residuals), or replicates (from measurements at one place and time); one for all channels or by channel; of replicates also a list of names",
     )
     scale: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default={}, description="what values of the file are multiplied with, for time, an axis or a channel"
@@ -150,7 +152,7 @@ class MeasurementsConfig(BaseModel):
     def quantities(self) -> tuple[str, ...]:
         """Names in the file of values and of standard deviations."""
         values = [name for channel in self.fields for name in self.columns_of(channel)]
-        stds = [name for std in self.stds.values() if std != ESTIMATE for name in names_of(std)]
+        stds = [name for std in self.stds.values() if std not in (ESTIMATE, REPLICATES) for name in names_of(std)]
         return tuple(dict.fromkeys([*values, *stds]))
 
     @property

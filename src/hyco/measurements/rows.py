@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hyco.fields import Layout
 from hyco.measurements import columns
 from hyco.measurements.columns import Numbers
-from hyco.measurements.config import ESTIMATE, MeasurementsConfig, names_of
+from hyco.measurements.config import ESTIMATE, REPLICATES, MeasurementsConfig, names_of
 from hyco.observations.checks import MeasurementError
 
 # The dimension of several columns or variables of one channel.
@@ -145,7 +145,7 @@ def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) 
         factor = config.scale.get(channel, 1.0)
         read[f"fields.{channel}"] = _scaled(_joined(values, config.replicates), factor)
         std = config.stds.get(channel, ESTIMATE)
-        if std != ESTIMATE and (names := names_of(std)):
+        if std not in (ESTIMATE, REPLICATES) and (names := names_of(std)):
             stds = [columns.numbers(dataset, name) for name in names]
             read[f"std.{channel}"] = _scaled(
                 stds[0] if len(stds) == 1 else _joined(stds, config.replicates), abs(factor)
