@@ -111,6 +111,8 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
 def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
     axes = [f"{a} {d.lower:g} to {d.lower + d.size:g} in {d.resolution} cells" for a, d in c.equation.domain.items()]
     yield f"equation:  {c.equation.name}, {', '.join(axes)}, boundary {_plain(c.equation.boundary)}"
+    for title, text in equation.described():
+        yield f"{title + ':':<10} {text}"
     if not c.equation.is_static:
         cut = f", {equation.substeps} sub-steps each" if equation.substeps > 1 else ""
         yield f"dt:        {c.equation.dt:.6g}, {c.generation.steps} steps{cut}"
