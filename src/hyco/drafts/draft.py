@@ -14,7 +14,7 @@ from hyco.drafts.contents import contents_of
 from hyco.drafts.formulas import formula_problem, is_formula, rates_of
 from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
 from hyco.drafts.points import Points, points_of
-from hyco.drafts.problem import Problem, candidates, is_periodic, problem
+from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.walls import Ends, ends_of
 from hyco.equations.formula.syntax import FormulaError
@@ -94,7 +94,10 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
         raise DraftError(f"{file}: {roles.time}: all times are the same, so that nothing changes")
     rates = _rates(equation, roles)
     axes = axes_of(points)
-    field = on_grid(points, roles.fields[0], axes)
+    judged = roles.fields[0]
+    if rates is not None and (mapped := fields_of(tuple(rates), roles.fields)[0]):
+        judged = next(iter(mapped.values()))
+    field = on_grid(points, judged, axes)
     ends = {
         axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
         for i, axis in enumerate(axes)
@@ -170,6 +173,8 @@ def _problem(
     Raises:
         DraftError: a formula cannot be read, or the formulas are no equation.
     """
+    if name == "formula" and rates is None:
+        raise DraftError("--equation: formula: give the formulas themselves: --equation 'u: D*laplace(u) + …'")
     if rates is None:
         return problem(name, points, roles, axes, boundary, dt)
     try:

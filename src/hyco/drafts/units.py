@@ -12,12 +12,14 @@ from hyco.equations.formula.symbols import AXES, Slope
 from hyco.equations.formula.syntax import Names, read
 
 Numbers = NDArray[np.float64]
-_ROUNDING = 1e-9
+_ROUNDING, _WRONG = 1e-9, 1e-6
 # Functions whose value has the unit of their argument; all others are of numbers without a unit.
 _OF_THE_SAME = (sp.Abs, sp.Max, sp.Min)
 
 
-def units_of(rates: Mapping[str, str], parameters: Sequence[str], axes: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+def units_of(
+    rates: Mapping[str, str], parameters: Sequence[str], axes: tuple[str, ...]
+) -> dict[str, tuple[float, ...]]:
     """Exponents of the length, the time and each field, by parameter; those that the formulas do not tell are left out.
 
     Args:
@@ -31,8 +33,8 @@ def units_of(rates: Mapping[str, str], parameters: Sequence[str], axes: tuple[st
     names = Names(axes, tuple(rates), tuple(parameters))
     walk = _Walk(tuple(rates), tuple(parameters))
     for field, text in rates.items():
-        rate = walk.unit(read(text, names))
-        walk.equal(rate, walk.of_field(field) - walk.of_time)
+        for term in sp.Add.make_args(read(text, names)):
+            walk.equal(walk.unit(term), walk.of_field(field) - walk.of_time)
     return walk.solved()
 
 
@@ -73,7 +75,7 @@ class _Walk:
             return None if inner is None else inner - self.of_length
         if expression.is_Mul:
             parts = [part for part in map(self.unit, expression.args) if part is not None]
-            return np.sum(parts, axis=0)
+            return sum(parts, np.zeros(self.size))
         if expression.is_Pow:
             base, exponent = expression.args
             if exponent.is_number:
@@ -100,7 +102,10 @@ class _Walk:
         return self.of_length if name in AXES else self.of_time
 
     def solved(self) -> dict[str, tuple[float, ...]]:
-        """The exponents of the parameters that the equations determine; none where these contradict each other."""
+        """The exponents of the parameters that the equations determine; none where these contradict each other.
+
+        Fields that react with each other have one unit: where several contradict each other, that is tried.
+        """
         p = len(self.parameters)
         rows = [row for row in self.equations if np.abs(row[:p]).max(initial=0.0) > _ROUNDING]
         if not rows:
@@ -108,11 +113,15 @@ class _Walk:
         matrix = np.array(rows)
         left, right = matrix[:, :p], -matrix[:, p:]
         found, _, rank, _ = np.linalg.lstsq(left, right, rcond=None)
-        if np.abs(left @ found - right).max() > 1e-6:
+        if np.abs(left @ found - right).max() > _WRONG:
+            right[:, 2] = right[:, 2:].sum(axis=1)
+            right[:, 3:] = 0.0
+            found = np.linalg.lstsq(left, right, rcond=None)[0]
+        if np.abs(left @ found - right).max() > _WRONG:
             return {}
-        _, sizes, directions = np.linalg.svd(left)
+        _, _, directions = np.linalg.svd(left)
         free = directions[rank:] if rank < p else np.zeros((0, p))
-        told = np.abs(free).max(axis=0, initial=0.0) < 1e-6
+        told = np.abs(free).max(axis=0, initial=0.0) < _WRONG
         return {
             name: tuple(round(float(e), 6) + 0.0 for e in found[i]) for i, name in enumerate(self.parameters) if told[i]
         }

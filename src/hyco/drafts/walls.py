@@ -14,6 +14,7 @@ _NEIGHBOURS = 1.5
 # A wall without flux: the slope at it is this part of the others. A wall that holds a value: it moves by this part of
 # what the field does.
 _FLAT, _HELD = 0.4, 0.1
+_FLAT_MEAN = 0.5
 _SAME = 0.05
 # Where noise hides the slopes: differences over so many cells of the mean of all states, if that varies by this part of
 # what the field does.
@@ -67,7 +68,7 @@ def _flat_on_average(along: Numbers) -> bool:
     if _size(mean - mean.mean(axis=0)) < _STEADY * float(np.nanstd(along)):
         return False
     step = _size(mean[_APART:] - mean[:-_APART])
-    return all(_size(end[_APART] - end[0]) <= _FLAT * step for end in (mean, mean[::-1]))
+    return all(_size(end[_APART] - end[0]) <= _FLAT_MEAN * step for end in (mean, mean[::-1]))
 
 
 def _at_wall(along: Numbers) -> Numbers:

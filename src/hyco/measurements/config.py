@@ -55,8 +55,9 @@ class MeasurementsConfig(BaseModel):
     )
     std: Sigma | dict[str, Sigma] = Field(
         default=ESTIMATE,
-        description="standard deviation of the noise: a number in units of the channel, a column or variable, or "
-        "estimate (from the residuals), or replicates (from measurements at one place and time); one for all channels or by channel; of replicates also a list of names",
+        description="standard deviation of the noise: a number in units of the channel, a column or variable (of "
+        "replicates also a list), estimate (from the residuals), or replicates (from measurements at one place and "
+        "time); one for all channels or by channel",
     )
     scale: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default={}, description="what values of the file are multiplied with, for time, an axis or a channel"
@@ -71,8 +72,8 @@ class MeasurementsConfig(BaseModel):
     )
     initial: Literal["measured"] | dict[str, str | float] | None = Field(
         default=None,
-        description="formula of the position for each channel, where the state at t = 0 is known exactly; measured: the "
-        "mean of what was measured in each cell at t = 0 is taken for exact",
+        description="formula of the position for each channel, where the state at t = 0 is known exactly; measured: "
+        "the mean of what was measured in each cell at t = 0 is taken for exact",
     )
 
     @field_validator("fields", "std", "scale", "initial", mode="before")

@@ -186,9 +186,8 @@ def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layo
     for c, channel in enumerate(layout.channels):
         values = int(np.isfinite(placed.rows.values[training, c]).sum())
         if channel in config.fields and values < 2:
-            raise MeasurementError(
-                f"{', '.join(config.columns_of(channel))}: {values} value in the simulations of train_sim, at least 2 are needed"
-            )
+            names = ", ".join(config.columns_of(channel))
+            raise MeasurementError(f"{names}: {values} value in the simulations of train_sim, at least 2 are needed")
 
 
 def _placed(rows: Rows, count: int, config: MeasurementsConfig, target: Target) -> Placed:

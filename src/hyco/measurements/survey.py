@@ -61,8 +61,8 @@ def survey(dataset: xr.Dataset, config: MeasurementsConfig, needed: Sequence[int
         if not len(times):
             raise MeasurementError(f"{config.time}: nothing was measured after t = 0 (start)")
     largest = 0.0
-    for channel, field in values:
-        sizes = np.abs(field.to_numpy())
+    for channel, numbers in values:
+        sizes = np.abs(numbers.to_numpy())
         if np.isfinite(sizes).any():
             largest = max(largest, abs(config.scale.get(channel, 1.0)) * float(np.nanmax(sizes)))
     return Survey(simulations, times, rounding, largest)

@@ -8,6 +8,7 @@ from typing import Any
 from hyco.equations.formula.config import FormulaConfig
 from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.symbols import Slope
 from hyco.walls.boundary import AxisWalls
 
 
@@ -31,9 +32,12 @@ def described(config: FormulaConfig, plan: Plan, stages: int) -> Iterator[tuple[
 def _space(config: FormulaConfig, plan: Plan) -> str:
     if plan.spectral:
         return "derivatives by Fourier coefficients, products freed of aliasing"
-    carried = any(sum(orders) % 2 for name in plan.names.fields for (_, orders) in plan.linearised(name))
+    slopes = {node for rate in plan.rates_of.values() for node in rate.atoms(Slope)}
+    inner = {node for slope in slopes for node in slope.args[0].atoms(Slope)}
+    fluxes = any(slope.args[0].is_Mul and slope.args[0].has(Slope) for slope in slopes)
+    carried = any(not slope.args[0].has(Slope) for slope in slopes - inner)
     upwind = ", upwind of order 3 for what carries" if carried and config.transport == "upwind" else ""
-    return f"differences of order {config.order}{upwind}"
+    return f"differences of order {config.order}{', fluxes of order 2' if fluxes else ''}{upwind}"
 
 
 def _time(plan: Plan, stages: int) -> str:
@@ -64,6 +68,8 @@ def _wall(field: str, plain: Any) -> str:
     if kind == "robin" and isinstance(keys, dict):
         return f"{keys.get('a')} {field} + {keys.get('b', 1.0)} ∂{field}/∂n = {keys.get('c', 0.0)}"
     value = next(iter(keys.values())) if isinstance(keys, dict) and len(keys) == 1 else keys
-    return {"value": f"{field} = {value}", "flux": f"∂{field}/∂n = {value}", "column": f"{field} as measured in {value}"}.get(
-        kind, f"{kind} {keys}"
-    )
+    return {
+        "value": f"{field} = {value}",
+        "flux": f"∂{field}/∂n = {value}",
+        "column": f"{field} as measured in {value}",
+    }.get(kind, f"{kind} {keys}")
