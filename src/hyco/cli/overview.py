@@ -113,6 +113,10 @@ def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
     yield f"equation:  {c.equation.name}, {', '.join(axes)}, boundary {_plain(c.equation.boundary)}"
     for title, text in equation.described():
         yield f"{title + ':':<10} {text}"
+    if c.physical.equation:
+        own = model_equation(equation, c.physical.equation)
+        for title, text in own.described():
+            yield f"{'physics:':<10} {title} {text}"
     if not c.equation.is_static:
         cut = f", {equation.substeps} sub-steps each" if equation.substeps > 1 else ""
         yield f"dt:        {c.equation.dt:.6g}, {c.generation.steps} steps{cut}"
