@@ -293,6 +293,10 @@ class Equation(ABC):
         ends = {axis: (domain.lower, domain.lower + domain.size) for axis, domain in self.config.domain.items()}
         return walls.at({"t": time, **self.coordinates, **parameters}, ends)
 
+    def described(self) -> list[tuple[str, str]]:
+        """What `hyco check` tells of the equation beside its name, domain and boundary: lines of a title and a text."""
+        return []
+
     @cached_property
     def coordinates(self) -> dict[str, Any]:
         """The coordinates of the cell centres along each axis, as PhiML tensors with this one dimension."""

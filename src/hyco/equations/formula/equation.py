@@ -11,7 +11,9 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.equations.formula.advance import Advance, Explicit, Exponential
 from hyco.equations.formula.config import FormulaConfig
+from hyco.equations.formula.description import described
 from hyco.equations.formula.differences import Scheme
+from hyco.equations.formula.stability import FOURTH_ORDER
 from hyco.fields import FieldSpec, Layout
 
 
@@ -63,6 +65,11 @@ class FormulaEquation(Equation):
         else:
             stages = int(config.range_of("stages"))
             self._advance = Explicit(grid, walls, plan, scheme, self.dt / self.substeps, stages)
+
+    def described(self) -> list[tuple[str, str]]:
+        """Its formulas, schemes and walls."""
+        stages = FOURTH_ORDER if self.plan.exponential else int(self.config.range_of("stages"))
+        return list(described(self.config, self.plan, stages))
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
