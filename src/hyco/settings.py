@@ -1,6 +1,6 @@
 """Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
 
-from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks
+from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks, ResumeHooks
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -9,4 +9,4 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},
 }
 
-HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks())
+HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks(), ResumeHooks())

@@ -6,6 +6,9 @@ import torch
 
 import hyco
 from hyco.config import ConfigurationError, parse
+from hyco.inversion.posterior import Posterior
+from hyco.pipelines.predict.nodes import predict_states
+from hyco.predictions.files import read_states_file
 
 STEPS = 8
 LEARN = [
@@ -44,6 +47,33 @@ def test_a_prediction_from_the_end_of_the_data_continues_the_truth(equation, phy
     assert np.allclose(end["physical.u"][0], data["physical.u"][0, :1], rtol=0, atol=1e-12)
     physics.save(tmp_path)
     assert hyco.load(tmp_path).predict(steps=3).identical(physics.predict(steps=3))
+
+
+def test_error_bars_and_states_of_a_file_are_at_the_given_time_too(equation, physics, heated_rod, tmp_path):
+    states, path = equation.solution([0.8, 1.7]), tmp_path / "mine.npz"
+    expected = physics.predict(states, 3, time=0.8)
+    draws = {
+        name: values[:50].repeat_interleave(2)
+        for name, values in Posterior.of(physics.posterior.tensors).parameters.items()
+    }
+    rolled = physics.evaluated.model.rollout_with(draws, states.repeat(50, 1, 1), 3, 0.8).reshape(50, 2, 3, 16)
+    assert np.allclose(expected["physical.u_std"], rolled.std(dim=0), rtol=1e-6)
+    np.savez(path, u=states[:, 0].numpy())
+    assert np.array_equal(physics.predict(path, 3, time=0.8)["physical.u"], expected["physical.u"])
+    found = predict_states(
+        {"physical": physics.left},
+        read_states_file(path),
+        None,
+        None,
+        {},
+        {**heated_rod.SECTION, "substeps": 4},
+        {},
+        {"initial_states": str(path), "steps": 3, "time": 0.8},
+        "rod",
+        0,
+    )
+    assert np.array_equal(found["physical.u"], expected["physical.u"])
+    assert np.array_equal(found.time, expected.time)
 
 
 @pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])

@@ -26,7 +26,8 @@ def test_measurements_are_counted_what_is_unknown_is_said_and_nothing_is_written
     assert "σ from the residuals" in lines[1]
     text = done.output
     assert "dt:        0.2, 20 steps" in text
-    assert "5 of 21 states have measurements, the last at t = 4" in text
+    of_dt = "dt is 1/5 of the time between measurements, so that the states between have none"
+    assert f"5 of 21 states have measurements, the last at t = 4; {of_dt}" in text
     # A fifth of what was measured after t = 0: 31.
     assert "7 values held back by points, 32 left" in text
     assert "unknown:   diffusivity, " in text

@@ -13,15 +13,14 @@ from hyco.datasets.checkpoint import CheckpointDataset
 from hyco.runtime.storage import Bundle, read_bundle, write_atomically
 
 
-def checkpoint(epoch, *, best=False, interval=2, best_only=False, resumed_from=0, finished=False):
+def checkpoint(epoch, *, best=False, interval=2, resumed_from=0, finished=False):
     metadata = {
         "kind": "checkpoint",
         "epoch": epoch,
         "epochs": 6,
         "finished": finished,
         "is_best": best,
-        "save_interval": interval,
-        "save_best_only": best_only,
+        "kept_every": interval,
         "resumed_from": resumed_from,
         "metrics": {"synthetic_loss": 1 / epoch, "physical_loss": None, "seconds.x": 1},
     }
@@ -64,7 +63,7 @@ def test_every_few_epochs_one_is_kept(tmp_path):
 
 
 def test_only_the_best_and_the_last_are_kept_where_asked(tmp_path):
-    train(tmp_path, range(1, 7), interval=3, best=4, best_only=True)
+    train(tmp_path, range(1, 7), interval=None, best=4)
     assert names(tmp_path) == ["best", "last"]
 
 

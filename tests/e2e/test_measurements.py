@@ -105,9 +105,17 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
     assert "physical: diffusivity = 0.0" in done.stdout + done.stderr
     assert experiment(*train, params="resume=true").returncode == 0
     write(project, rod(0.06))
+    files = (project.path / "data").rglob("rod/**/*.safetensors")
+    made = {path: path.read_bytes() for path in files if path.is_file()}
     done = experiment(*train, params="resume=true")
     assert done.returncode == 1
     assert "observations: other ones than then" in (done.stdout + done.stderr).splitlines()[-1]
+    assert {path.parent.name for path in made} > {"rod", "physical_checkpoints"}
+    assert {path: path.read_bytes() for path in made} == made
+    done = experiment(*train, params="resume=true,measurements.std=0.03")
+    assert done.returncode == 1
+    assert "measurements.std: 0.02 in the checkpoint, 0.03 now" in (done.stdout + done.stderr).splitlines()[-1]
+    assert {path: path.read_bytes() for path in made} == made
     write(project, rod())
 
 
@@ -125,8 +133,11 @@ def test_a_part_of_a_run_trains_and_resumes_on_the_same_measurements_only(projec
         pytest.param("equation.domain.x.size=0.5", "lie outside of x = 0 to 0.5", marks=pytest.mark.slow),
     ],
 )
-def test_what_is_wrong_is_one_line_before_anything_is_computed(experiment, params, message):
-    done = experiment("--pipelines", "physical", params=params)
+def test_what_is_wrong_is_one_line_before_anything_is_computed(project, experiment, params, message):
+    done = experiment("--pipelines", "physical", params=f"experiment=wrong,{params}")
     assert done.returncode == 1
-    last = (done.stdout + done.stderr).rstrip().splitlines()[-1]
-    assert message in last
+    said = done.stdout + done.stderr
+    assert message in said.rstrip().splitlines()[-1]
+    assert said.count(message) == 1
+    assert "node" not in said
+    assert not list((project.path / "data").glob("0[2-8]*/wrong"))

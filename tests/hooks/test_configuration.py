@@ -20,6 +20,7 @@ from hyco.config import ConfigurationError
 from hyco.datasets.states import StatesDataset
 from hyco.datasets.tensor import TensorDataset
 from hyco.hooks import ConfigurationHooks
+from hyco.hooks.errors import say_it_once
 from hyco.runtime.storage import Bundle
 from hyco.settings import CONFIG_LOADER_ARGS
 
@@ -36,6 +37,36 @@ def _logging(monkeypatch: pytest.MonkeyPatch) -> None:
 def context(project: Path = PROJECT, env: str | None = None, **runtime_params: Any) -> Any:
     loader = OmegaConfigLoader(str(project / "conf"), env, runtime_params, **CONFIG_LOADER_ARGS)
     return SimpleNamespace(project_path=project, config_loader=loader)
+
+
+class ForeseenError(ValueError):
+    """As one of the program's own."""
+
+    __module__ = "hyco.somewhere"
+
+
+@pytest.mark.parametrize(("kind", "times"), [(ForeseenError, 0), (ValueError, 1)])
+def test_on_the_command_line_kedro_does_not_repeat_what_was_foreseen(kind, times, monkeypatch):
+    kept: list[str] = []
+
+    class Terminal(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kept.append(record.getMessage())
+
+    monkeypatch.setattr(logging.root, "handlers", [Terminal()])
+    say_it_once()
+    say_it_once()
+    assert len(logging.root.handlers[0].filters) == 1
+
+    def fail() -> None:
+        raise kind("too fast")
+
+    with click.Context(click.Command("run")), pytest.raises(kind):
+        node(fail, None, "nothing", name="fails").run({})
+    assert len([text for text in kept if "too fast" in text]) == times
+    with pytest.raises(kind):  # in a notebook
+        node(fail, None, "nothing", name="fails").run({})
+    assert len([text for text in kept if "too fast" in text]) == times + 1
 
 
 def test_the_default_experiment_is_valid():

@@ -102,6 +102,8 @@ def test_residuals_of_predictions_of_later_windows_are_zero_for_the_truth(rod):
     z = problem.box.start
     for points in (z[None], z.repeat(3, 1)):  # a gradient, and copies of a Jacobian
         assert float(problem.objective(points, None, 0.5, synthetic).abs().max()) < 1e-10
+    there = synthetic.to(CPU)
+    assert torch.equal(there.time, times)
     wrong = SyntheticTargets(starts, targets, torch.tensor([0, 3]))
     assert float(problem.objective(z[None], None, 0.5, wrong).abs().max()) > 0.01
 
@@ -193,6 +195,15 @@ def test_a_network_that_steps_states_is_said_not_to_know_the_time(rod, caplog):
     list(train_synthetic(rod.observations, config, 0, configuration={}, device=CPU, equation=rod.equation))
     assert caplog.text.count(text) == 1
     assert "synthetic.network.name mlp" in caplog.text
+
+
+def test_a_network_of_coordinates_knows_the_time(heated_rod, caplog):
+    rod = Rod(heated_rod.SECTION, train_sim=[0], val_sim=[])
+    network = {"network": {"name": "mlp", "width": 8, "depth": 1}, "use_sliding_window": False}
+    trainer = rod.hybrid(0.05, synthetic=network, num_predict_steps=8, epochs=3)
+    *_, (_, last) = trainer.train()
+    assert "does not know" not in caplog.text
+    assert last["metrics"]["estimate.diffusivity"] == pytest.approx(0.1, abs=0.05)
 
 
 def test_the_times_are_in_the_checkpoint_and_those_of_earlier_ones_are_zero(rod):

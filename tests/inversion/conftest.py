@@ -66,6 +66,7 @@ class Wave:
             "num_predict_steps": STEPS,
             "abs_tol": 1e-12,
             "execution": "traced",
+            "discretisation": False,  # the truth is one of this grid
         }
         config = PhysicalConfig.model_validate(section | options)
         physics = Calibrator(self.equation, seen, config, num_predict_steps=STEPS, device=torch.device("cpu"))

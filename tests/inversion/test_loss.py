@@ -61,8 +61,19 @@ def test_without_outliers_it_is_five_percent_less_sure_than_squares(noise_std, w
     ratio = robust["diffusivity"].std / squares["diffusivity"].std
     assert 0.85 < ratio < 1.25
     assert abs(robust["diffusivity"].value - squares["diffusivity"].value) < 0.7 * squares["diffusivity"].std
-    assert robust.reduced_chi_square == pytest.approx(1.0, abs=0.35)
+    assert robust.reduced_chi_square == pytest.approx(squares.reduced_chi_square, rel=0.35)
     assert squares.outliers is None
+
+
+def test_the_reduced_chi_square_of_unknown_noise_is_in_the_unit_of_squares(wave):
+    """A thousandth of the values' standard deviation, so that its root says how large the noise is."""
+    noise = torch.from_numpy(NOISE * np.random.default_rng(5).standard_normal(wave.states().shape))
+    seen = wave.observations(wave.states() + noise, noise_std=0.0)
+    robust, squares = wave.calibrated(seen, loss="huber").estimate, wave.calibrated(seen).estimate
+    assert robust.reduced_chi_square == pytest.approx(squares.reduced_chi_square, rel=0.3)
+    unit = 1e-3 * float(seen.values[seen.mask].std())
+    assert robust.reduced_chi_square**0.5 * unit == pytest.approx(NOISE, rel=0.2)
+    assert float(robust.residuals["time"].max()) == pytest.approx(float(squares.residuals["time"].max()), rel=0.1)
 
 
 @pytest.mark.slow

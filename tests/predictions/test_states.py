@@ -90,7 +90,14 @@ WRONG = {
         "velocity_x is not finite in 1 entries, first at",
     ),
     "complex": (lambda p: np.savez(p, velocity_x=1j * U, velocity_y=V), "velocity_x holds no real numbers"),
-    "one array": (lambda p: np.savez(p, u=STATES.numpy()[:, :1]), r"u has the shape \[3, 1, 4, 6\], expected"),
+    "one array": (
+        lambda p: np.savez(p, u=STATES.numpy()[:, :1]),
+        r"no variable velocity_x, .*there are u \[3, 1, 4, 6\]",
+    ),
+    "order of one array": (
+        lambda p: np.savez(p, u=STATES.numpy().transpose(0, 2, 3, 1)),
+        r"u has the shape \[3, 4, 6, 2\], expected is .*they are in another order",
+    ),
     "unit": (lambda p: netcdf(p, scale=1000.0), "mm or m"),
     "positions": (lambda p: netcdf(p, scale=1.1), "x goes from 0.275 to 1.925.*interpolate"),
     "count of positions": (lambda p: np.savez(p, velocity_x=U, velocity_y=V, x=X[:3]), "x has 3 positions, the grid"),
@@ -113,3 +120,27 @@ def test_what_cannot_be_meant_is_said_in_one_line(case, tmp_path):
         read(path)
     assert "\n" not in str(raised.value)
     assert path.name in str(raised.value)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".nc", ".safetensors"])
+@pytest.mark.parametrize("states", [1, 3])
+def test_another_name_of_the_only_channel_is_answered_with_the_right_one(ending, states, tmp_path):
+    layout = Layout(GRID, (FieldSpec("temperature"),))
+    path = tmp_path / f"mine{ending}"
+    values = U[:states] if states > 1 else U[0]
+    if ending == ".nc":
+        xr.Dataset({"temp": (("simulation", "x", "y")[-values.ndim :], values)}).to_netcdf(path, engine="h5netcdf")
+    elif ending == ".npz":
+        np.savez(path, temp=values)
+    else:
+        save_file({"temp": np.ascontiguousarray(values)}, path)
+    with pytest.raises(PredictionError, match=r"there is no variable temperature, .*there are temp \[") as raised:
+        read(path, layout)
+    assert "shape" not in str(raised.value)
+
+
+def test_positions_of_a_file_in_another_unit_are_said_without_a_warning_of_numpy(tmp_path, recwarn):
+    netcdf(tmp_path / "mine.nc", scale=1000.0)
+    with pytest.raises(PredictionError, match="mm or m"):
+        read(tmp_path / "mine.nc")
+    assert not [warning for warning in recwarn if "writable" in str(warning.message)]

@@ -77,7 +77,7 @@ def test_boundaries_that_are_allowed(boundary):
     [
         (
             "open",
-            "boundary 'open': unknown name open, neither a wall nor one of t, x, y, diffusivity; allowed",
+            "boundary 'open': unknown name open, neither a wall nor one of t, x, y, diffusivity .a parameter",
         ),
         ("2*", r"boundary '2\*' is not allowed; allowed: periodic, neumann, a number"),
         (
@@ -97,9 +97,13 @@ def test_boundaries_that_are_allowed(boundary):
         ({"x": {"lower": "periodic", "upper": 0.0}, "y": 0.0}, "boundary.x: both ends of an axis must be periodic"),
         (
             {"x": {"lower": {"robbin": 1.0}, "upper": 0.0}, "y": 0.0},
-            "boundary.x.lower: unknown wall 'robbin'; available: flux, neumann, periodic, robin, value; or package",
+            "boundary.x.lower: unknown wall 'robbin'; available: column, flux, neumann, periodic, robin, table, value; or",
         ),
         ({"value": "1/0"}, "value: value: .*'1/0': .*division by zero"),
+        ({"column": "T"}, "column: 'T' is a column of a file, and this experiment has no section measurements"),
+        ({"table": {"times": [0, 2, 1], "values": [1, 2, 3]}}, "table: times: .*must rise, but number 3 is 1 after 2"),
+        ({"table": {"times": [0, 1], "values": [1, 2, 3]}}, "there are 2 times, but 3 values"),
+        ({"table": {"times": [0, 1], "values": [1, math.nan]}}, "table: values.1: Input should be a finite number"),
         ({"value": True}, "value: value: .*a number or a formula is needed"),
         ({"value": math.inf}, "value: value.*: Input should be a finite number"),
         ({"neumann": 1.0}, r"neumann: got 1.0; its arguments by name: none"),

@@ -8,6 +8,7 @@ from phi.math import batch, spatial
 from hyco.walls.boundary import Boundary
 from hyco.walls.flux import Flux
 from hyco.walls.robin import Robin
+from hyco.walls.table import Table
 from hyco.walls.value import Value
 
 H = 0.1
@@ -61,3 +62,16 @@ def test_coordinates_of_a_wall_are_where_it_is():
     assert boundary.names == {"x", "y"}
     assert not walls.names
     assert not walls["x"].lower.constant
+
+
+def test_a_table_is_linear_between_its_times_and_constant_outside():
+    wall = Table(times=[0.0, 1.0, 3.0], values=[1.0, 2.0, -2.0])
+    times = [-1.0, 0.0, 0.25, 1.0, 2.0, 3.0, 9.0]
+    expected = [1.0, 1.0, 1.25, 2.0, 0.0, -2.0, -2.0]
+    with math.precision(64):
+        found = wall.at({"t": math.wrap(times, batch("b"))}).value.numpy("b")
+    assert found == pytest.approx(expected, abs=1e-13)
+    assert [wall.at({"t": t}).fixed_value for t in times] == pytest.approx(expected)
+    assert (wall.names, wall.kind, wall.constant) == ({"t"}, "dirichlet", False)
+    assert Boundary.of(wall.plain)["x"].lower == wall
+    assert Table(times=[0.0], values=[2.0]).condition == (1.0, 0.0, 2.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hyco.cli.cost import duration, network_seconds, physical_seconds, weight_count
 from hyco.config import Configuration, parse
@@ -15,8 +16,8 @@ from hyco.inversion.open_ranges import filled_ranges
 from hyco.measurements import columns
 from hyco.measurements.config import ESTIMATE
 from hyco.observations import Observations
-from hyco.pipelines.generation.nodes import measured_observations
 from hyco.stepping.ranges import resolve_simulated
+from hyco.training.measured import measured_observations
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +51,7 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
     seen = measured_at.transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten()
     if not c.equation.is_static:
         latest = f"the last at t = {c.equation.dt * int(seen[-1]):.6g}"
-        yield f"times:     {len(seen)} of {observations.steps + 1} states have measurements, {latest}"
+        yield f"times:     {len(seen)} of {observations.steps + 1} states have measurements, {latest}{_empty(seen)}"
     read = (
         "cells of the grid" if observations.on_grid else f"points, read by {observations.interpolation} interpolation"
     )
@@ -104,6 +105,14 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
             yield f"{channel}: not measured"
 
 
+def _empty(seen: Tensor) -> str:
+    """Why states between those that have measurements `[n]` have none, where that goes for all alike."""
+    apart = seen.diff().unique().tolist()  # type: ignore[no-untyped-call]
+    if len(apart) != 1 or apart[0] == 1:
+        return ""
+    return f"; dt is 1/{apart[0]} of the time between measurements, so that the states between have none"
+
+
 def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
     axes = [f"{a} {d.lower:g} to {d.lower + d.size:g} in {d.resolution} cells" for a, d in c.equation.domain.items()]
     yield f"equation:  {c.equation.name}, {', '.join(axes)}, boundary {_plain(c.equation.boundary)}"
@@ -113,7 +122,16 @@ def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    return str(value).replace("'", "")
+    return str(_without_tables(value)).replace("'", "")
+
+
+def _without_tables(value: Any) -> Any:
+    """A boundary with the number of entries for the tables of its walls, which may be long."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"table"}:
+        return {"table": f"{len(value['table']['times'])} times"}
+    return {key: _without_tables(part) for key, part in value.items()}
 
 
 def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:

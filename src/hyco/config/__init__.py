@@ -6,10 +6,10 @@ what concerns two of them (`rules`).
 
 from hyco.config.completion import complete, is_of_measurements, measurements_section
 from hyco.config.errors import ConfigurationError
-from hyco.config.origin import check_origin, identity, is_measured, is_own
+from hyco.config.origin import check_origin, depends_on, identity, identity_of_section, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, mistakes_in, parse, require_same_observations
+from hyco.config.validation import check, mistakes_in, parse, require_same_observations, warn_without_effect
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -21,7 +21,9 @@ __all__ = [
     "check_origin",
     "complete",
     "contenders",
+    "depends_on",
     "identity",
+    "identity_of_section",
     "is_measured",
     "is_of_measurements",
     "is_own",
@@ -31,4 +33,5 @@ __all__ = [
     "parse_device",
     "require_same_observations",
     "resolve_hybrid",
+    "warn_without_effect",
 ]

@@ -10,6 +10,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.measurements import MeasurementsConfig, automatic_dt
 from hyco.measurements.steps import last_step
 from hyco.measurements.survey import Survey
+from hyco.measurements.wall_series import with_tables
 from hyco.networks.network import network_config
 from hyco.sections import merge
 
@@ -30,7 +31,8 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
     """The parameters with a value for everything that they leave open.
 
     Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` follows the
-    times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess,
+    times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess, `{column: name}` in a
+    wall the series of that column,
     `observation` all defaults. Of every experiment: a `num_predict_steps` that is null or left out becomes the whole
     trajectory for networks of coordinates, and at most five steps for networks that step states. For the physical model
     null is the whole trajectory; left out it is that where the data are measured, else five steps; so is
@@ -59,7 +61,7 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """The sections that a file of measurements fills."""
     if parameters.get("generation"):
         log.warning("generation has no effect: the experiment reads measurements.file; leave it out.")
-    equation = dict(_keys(parameters.get("equation")))
+    equation = with_tables(dict(_keys(parameters.get("equation"))), survey.walls)
     if equation.get("dt", "auto") == "auto":
         equation["dt"] = automatic_dt(survey.times)
     given = _keys(equation.get("parameters"))

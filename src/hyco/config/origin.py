@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from hyco.config.errors import ConfigurationError
+from hyco.config.resolution import WITHOUT_EFFECT, resolve_hybrid
 from hyco.equations.registry import equation_config
 from hyco.measurements import MeasurementsConfig
 from hyco.runtime.storage import Bundle, digest
@@ -30,12 +31,32 @@ def identity(observations: Bundle) -> dict[str, Any]:
 
     Where the file lies makes no difference.
     """
-    known: dict[str, Any] = {OBSERVATIONS: digest(observations)}
     section = (observations.metadata.get("origin") or {}).get("measurements")
-    if section:
-        read = MeasurementsConfig.model_validate(section).model_dump(mode="json", exclude={"file", "format"})
-        known["measurements"] = read
-    return known
+    return {OBSERVATIONS: digest(observations), **identity_of_section(section)}
+
+
+def identity_of_section(measurements: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The part of `identity` that the section `measurements` says; nothing where there is none."""
+    if not measurements:
+        return {}
+    read = MeasurementsConfig.model_validate(measurements).model_dump(mode="json", exclude={"file", "format"})
+    return {"measurements": read}
+
+
+def depends_on(training: str, sections: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the result of a training depends on: what its checkpoints are compared with when it is resumed.
+
+    Args:
+        training: "synthetic", "physical" or "hybrid".
+        sections: the parameters, valid; of the trainings at least its own, of a hybrid all three.
+        observed: the `identity` of the observations.
+    """
+    own = sections[training]
+    if training == "hybrid":
+        resolved = resolve_hybrid(own, sections["synthetic"], sections["physical"])
+        own = {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT}
+    shared = {key: sections[key] for key in ("equation", "generation", "observation")}
+    return {**shared, **observed, training: own, "seed": sections["seed"]}
 
 
 def check_origin(metadata: Mapping[str, Any], sections: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,15 @@ from pydantic import ValidationError
 from hyco.baselines.pinn import obstacle
 from hyco.config.completion import is_of_measurements
 from hyco.config.errors import ConfigurationError, Key, Mistake, dotted
+from hyco.config.guesses import laid_to_guesses
+from hyco.config.idle import keys_without_effect
 from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
 from hyco.config.root import Configuration, build
 from hyco.config.rules import cross_mistakes
 from hyco.training.physical import PhysicalConfig
+
+log = logging.getLogger(__name__)
 
 
 def parse(parameters: Mapping[str, Any]) -> Configuration:
@@ -40,12 +45,20 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
         ConfigurationError: one line per mistake: file, key, value and what is allowed.
     """
     mistakes = mistakes_in(parameters)
+    if is_of_measurements(parameters):
+        mistakes = laid_to_guesses(mistakes, parameters, sources.values())
     if is_of_measurements(parameters) and any(key[0] == "measurements" for key, _ in mistakes):
         # What the file would fill in is missing only because it could not be read.
         mistakes = [(key, text) for key, text in mistakes if key[0] == "measurements"]
     lines = [f"{source(key, sources)}: {dotted(key)}: {text}" for key, text in mistakes]
     if lines:
         raise ConfigurationError("\n".join(lines))
+
+
+def warn_without_effect(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say which keys nothing reads, and what they need. Arguments: `check`, which must have found nothing wrong."""
+    for key, text in keys_without_effect(build(parameters)):
+        log.warning("%s: %s has no effect: it %s.", source(key, sources), dotted(key), text)
 
 
 def mistakes_in(parameters: Mapping[str, Any]) -> list[Mistake]:

@@ -21,8 +21,8 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
     """A folder of checkpoints, each one safetensors file that is written atomically.
 
     Each save writes `last.safetensors`; `best.safetensors` if `metadata["is_best"]`; and `epoch_NNNN.safetensors` every
-    `metadata["save_interval"]` epochs unless `metadata["save_best_only"]`. A training that starts anew
-    writes over the files of an earlier one, and removes none: each says in its header what it belongs to.
+    `metadata["kept_every"]` epochs, unless that is None. A training that starts anew writes over the files of an
+    earlier one, and removes none: each says in its header what it belongs to.
 
     A thread of its own writes, so that a training does not wait for the disk: only for the files before where these
     must be written, and at its end. What went wrong is raised at the next save, and at the latest at the end.
@@ -95,8 +95,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         self._epoch = meta["epoch"]
         if meta["is_best"]:
             self._best = data
-        interval = meta["save_interval"]
-        regular = bool(interval) and not meta["save_best_only"] and meta["epoch"] % interval == 0
+        regular = meta["kept_every"] is not None and meta["epoch"] % meta["kept_every"] == 0
         ends = meta["finished"] or bool((meta.get("physical") or {}).get("failed"))
         busy = self._writing is not None and not self._writing.done()
         due = self._share is None or (time.monotonic() >= self._due and not busy)

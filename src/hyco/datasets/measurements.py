@@ -10,10 +10,11 @@ from kedro.io import AbstractDataset, DatasetError
 
 from hyco.measurements import MeasurementsConfig, naming
 from hyco.measurements.source import load
+from hyco.runtime.storage import Bundle
 
 
-class MeasurementsDataset(AbstractDataset[None, xr.Dataset | None]):
-    """The columns or variables of a file that the section `measurements` names.
+class MeasurementsDataset(AbstractDataset[None, xr.Dataset | Bundle | None]):
+    """The columns or variables of a file that the section `measurements` names, or the observations that they are.
 
     Which file it is the configuration says, not the catalog: without the section, None is loaded.
 
@@ -25,7 +26,7 @@ class MeasurementsDataset(AbstractDataset[None, xr.Dataset | None]):
         self.metadata = metadata
         self._config: MeasurementsConfig | None = None
         self._path = Path()
-        self._content: xr.Dataset | None = None
+        self._content: xr.Dataset | Bundle | None = None
 
     def read(self, config: MeasurementsConfig, project: Path, content: xr.Dataset | None = None) -> None:
         """From now on load this file.
@@ -37,8 +38,12 @@ class MeasurementsDataset(AbstractDataset[None, xr.Dataset | None]):
         """
         self._config, self._path, self._content = config, project / config.file, content
 
-    def load(self) -> xr.Dataset | None:
-        """What the file holds, as it stands there; None where the experiment simulates.
+    def keep(self, observations: Bundle) -> None:
+        """Give the next load what the file holds as observations, which have been made of it."""
+        self._content = observations
+
+    def load(self) -> xr.Dataset | Bundle | None:
+        """What the file holds, as it stands there or as observations; None where the experiment simulates.
 
         Raises:
             hyco.observations.checks.MeasurementError: there is no such file, format, column or variable.

@@ -18,7 +18,8 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.schemes.linear_solve import solve_on_grid
 from hyco.schemes.stencils import at_wall, cell
-from hyco.walls.boundary import Boundary, PlainBoundary
+from hyco.walls.boundary import AxisWalls, Boundary, PlainBoundary
+from hyco.walls.wall import is_number
 
 _SMALLEST = 1e-12
 
@@ -138,8 +139,7 @@ class Elliptic(Equation):
         self.layout = Layout(grid=grid, fields=(field,))
         self._axes = grid.axes
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
-        self._walls = field.walls
-        self._wraps = [self._walls[axis].periodic for axis in grid.axes]
+        self._wraps = [field.walls[axis].periodic for axis in grid.axes]
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Zero, `[count, C, *space]` float64: a static problem has no initial state."""
@@ -154,20 +154,21 @@ class Elliptic(Equation):
         field = fields[self.unknown]
         everywhere = math.zeros_like(field.values)
         diffusivity, reaction, source = (c + everywhere for c in self.coefficients(parameters))
-        return {self.unknown: field.with_values(self._solve(diffusivity, reaction, source))}
+        walls = self.walls_at(parameters)
+        return {self.unknown: field.with_values(self._solve(diffusivity, reaction, source, walls))}
 
-    def _solve(self, diffusivity: Any, reaction: Any, source: Any) -> Any:
+    def _solve(self, diffusivity: Any, reaction: Any, source: Any, walls: Boundary) -> Any:
         """The solution for κ, η and f, each with every dimension of the field."""
         diagonal, right = self._inside(reaction), self._inside(source)
         couplings = []
         for axis in self._axes:
             across = self._inside(diffusivity, keep=axis)
-            fluxes = self._face_diffusivity(across, axis) / self._spacing[axis] ** 2
+            fluxes = self._face_diffusivity(across, axis, walls[axis]) / self._spacing[axis] ** 2
             n = fluxes.shape.get_size(axis) - 1
             lower, upper = fluxes[{axis: slice(0, n)}], fluxes[{axis: slice(1, n + 1)}]
             diagonal = diagonal + lower + upper
             couplings.append(-upper)
-            right = right + self._from_walls(fluxes, across, axis)
+            right = right + self._from_walls(fluxes, across, axis, walls[axis])
         leading, space = batch(diagonal), spatial(diagonal).only(self._axes, reorder=True)
 
         def native(values: Any) -> Tensor:
@@ -176,7 +177,7 @@ class Elliptic(Equation):
         stacked = torch.stack([native(c) for c in couplings], dim=1)
         solution = solve_on_grid(native(diagonal), stacked, native(right), self._wraps)
         values = math.wrap(solution.reshape(*leading.sizes, *space.sizes), leading, space)
-        return self._with_walls(values)
+        return self._with_walls(values, walls)
 
     def _inside(self, values: Any, keep: str = "") -> Any:
         """The values at the unknowns; the nodes on the walls remain along the axis `keep`."""
@@ -184,29 +185,28 @@ class Elliptic(Equation):
             return values
         return values[{a: slice(1, values.shape.get_size(a) - 1) for a in self._axes if a != keep}]
 
-    def _face_diffusivity(self, k: Any, axis: str) -> Any:
+    def _face_diffusivity(self, k: Any, axis: str, walls: AxisWalls) -> Any:
         """κ on the faces along an axis, one more than there are unknowns, in units of the distance of two unknowns.
 
         A wall with a value is half a cell away, which counts twice; a wall without flux counts nothing; in general it
         is what the ghost value A u + B differs by from u, 1 - A.
         """
         n = k.shape.get_size(axis)
-        walls = self._walls[axis]
         if walls.periodic:
             wrapped = math.concat([k[{axis: slice(n - 2, n)}], k, k[{axis: slice(0, 2)}]], axis)
             return self._between(wrapped, axis)[{axis: slice(1, n + 2)}]
         inner = self._between(k, axis)
         if self._vertex:
             return inner
-        first, last = self._at_walls(k, axis)
+        first, last = self._at_walls(k, axis, walls)
         lower, upper = (1 - wall.affine(self._spacing[axis])[0] for wall in walls)
         return math.concat([lower * first, inner, upper * last], axis)
 
-    def _at_walls(self, k: Any, axis: str) -> list[Any]:
+    def _at_walls(self, k: Any, axis: str, walls: AxisWalls) -> list[Any]:
         """κ on the lower and on the upper wall: that of the cell, or extrapolated where a flux passes."""
         n = k.shape.get_size(axis)
         ends = []
-        for wall, at, next_to in zip(self._walls[axis], (0, n - 1), (1, n - 2), strict=True):
+        for wall, at, next_to in zip(walls, (0, n - 1), (1, n - 2), strict=True):
             ends.append(at_wall(cell(k, axis, at), cell(k, axis, next_to), wall, self._spacing[axis]))
         return ends
 
@@ -227,29 +227,39 @@ class Elliptic(Equation):
         last = ((q - 5 * r + 15 * s + 5 * t) / 16)[{axis: slice(n - 4, n - 3)}]
         return math.exp(math.concat([first, (9 * (r + s) - q - t) / 16, last], axis))
 
-    def _from_walls(self, fluxes: Any, diffusivity: Any, axis: str) -> Any:
+    def _from_walls(self, fluxes: Any, diffusivity: Any, axis: str, walls: AxisWalls) -> Any:
         """What the walls of an axis add to the right-hand side, where it is not zero everywhere: κB/h²."""
         h = self._spacing[axis]
-        ghosts = [(0.0, 0.0) if wall.periodic else wall.affine(h) for wall in self._walls[axis]]
-        if not any(offset for _, offset in ghosts):
+        ghosts = [(0.0, 0.0) if wall.periodic else wall.affine(h) for wall in walls]
+        if all(is_number(offset) and not offset for _, offset in ghosts):
             return 0.0
         n = fluxes.shape.get_size(axis) - 1
         ends = [fluxes[{axis: slice(0, 1)}], fluxes[{axis: slice(n, n + 1)}]]
         between = math.zeros_like(fluxes[{axis: slice(1, n - 1)}])
         for i, (factor, offset) in enumerate(ghosts):
+            offset = _beside(offset, ends[i])
             # The face has (1 - A) κ/h², from which κ/h² follows but for A = 1.
-            if factor == 1 and offset != 0:
-                ends[i] = (offset / h**2) * self._at_walls(diffusivity, axis)[i]
+            if not is_number(factor) or (factor == 1 and not (is_number(offset) and offset == 0)):
+                ends[i] = (offset / h**2) * self._at_walls(diffusivity, axis, walls)[i]
             else:
-                ends[i] = (offset / (1 - factor) if offset else 0.0) * ends[i]
+                share = 0.0 if is_number(offset) and not offset else offset / (1 - factor)
+                ends[i] = share * ends[i]
         return math.concat([ends[0], between, ends[1]], axis)
 
-    def _with_walls(self, values: Any) -> Any:
+    def _with_walls(self, values: Any, walls: Boundary) -> Any:
         """Put the values on the walls around the unknowns, if they are nodes."""
         if not self._vertex:
             return values
         for axis in self._axes:
-            lower, upper = (wall.fixed_value for wall in self._walls[axis])
-            wall = math.zeros_like(values[{axis: slice(0, 1)}])
-            values = math.concat([wall + lower, values, wall + upper], axis)
+            end = math.zeros_like(values[{axis: slice(0, 1)}])
+            lower, upper = (end + _beside(wall.fixed_value, end) for wall in walls[axis])
+            values = math.concat([lower, values, upper], axis)
         return values
+
+
+def _beside(value: Any, inner: Any) -> Any:
+    """What holds along a wall, without the nodes on other walls where `inner` has none of them."""
+    if is_number(value):
+        return value
+    sizes = {axis: value.shape.get_size(axis) for axis in value.shape.spatial.names}
+    return value[{axis: slice(1, n - 1) for axis, n in sizes.items() if n != inner.shape.get_size(axis)}]

@@ -11,6 +11,7 @@ from torch import Tensor
 from hyco.grid import Grid
 from hyco.schemes.spectral import ZERO_EIGENVALUE, laplacian_matrix
 from hyco.walls.boundary import AnyBoundary, AxisWalls, Boundary
+from hyco.walls.neumann import Neumann
 
 
 def random_smooth_states(
@@ -99,8 +100,8 @@ def wall_field(grid: Grid, boundary: AnyBoundary) -> Tensor:
     """The field `[*space]` with the walls' conditions and Δu = 0 between: what is left of a state keeps zero walls.
 
     Between two walls it is linear; where all values are equal it is that value. Values that differ from one axis to
-    another meet in corners with a jump, which is then in this field and not in the rest. No slope at Neumann walls;
-    zero where all conditions are homogeneous.
+    another meet in corners with a jump, which is then in this field and not in the rest. No slope at Neumann walls, nor
+    at walls whose condition is not known beforehand (`Wall.constant`); zero where all conditions are homogeneous.
     """
     return _between_walls(grid, boundary, 0.0, 0.0)
 
@@ -113,9 +114,14 @@ def relaxed_wall_field(grid: Grid, boundary: AnyBoundary, value: float, length: 
     return _between_walls(grid, boundary, value, 1 / length**2)
 
 
+def _known(walls: Boundary, grid: Grid) -> dict[str, AxisWalls]:
+    """The walls of each axis, those without a slope whose condition is not known beforehand."""
+    return {axis: AxisWalls(*(w if w.constant else Neumann() for w in walls[axis])) for axis in grid.axes}
+
+
 def _between_walls(grid: Grid, boundary: AnyBoundary, value: float, stiffness: float) -> Tensor:
     """The solution of Δw = stiffness · (w - value) with the walls' conditions, `[*space]`."""
-    walls = Boundary.of(boundary)
+    walls = _known(Boundary.of(boundary), grid)
     right = np.zeros(grid.resolution)
     parts = []
     for i, (axis, n, h) in enumerate(zip(grid.axes, grid.resolution, grid.spacing, strict=True)):

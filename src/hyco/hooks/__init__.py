@@ -2,6 +2,7 @@
 
 from hyco.hooks.configuration import ConfigurationHooks
 from hyco.hooks.reporting import ReportHooks
+from hyco.hooks.resuming import ResumeHooks
 from hyco.hooks.tracking import MlflowHooks
 
-__all__ = ["ConfigurationHooks", "MlflowHooks", "ReportHooks"]
+__all__ = ["ConfigurationHooks", "MlflowHooks", "ReportHooks", "ResumeHooks"]

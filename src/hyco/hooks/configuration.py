@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,12 +17,14 @@ from kedro.framework.project import LOGGING, configure_logging
 from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
-from hyco.hooks.errors import for_user
+from hyco.hooks.errors import for_user, say_it_once
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from kedro.config import OmegaConfigLoader
     from kedro.framework.context import KedroContext
@@ -56,10 +60,11 @@ class ConfigurationHooks:
         self._project_path = context.project_path
         _put_on_path(context.project_path)
         _use_logging(context.project_path / "conf" / "logging.yml")
+        say_it_once()
         loader = cast("OmegaConfigLoader", context.config_loader)
 
         with first_import("hyco.config"):
-            from hyco.config import ConfigurationError, check, complete, measurements_section
+            from hyco.config import ConfigurationError, check, complete, measurements_section, warn_without_effect
             from hyco.observations.checks import MeasurementError
 
         try:
@@ -67,11 +72,12 @@ class ConfigurationHooks:
             config, survey = measurements_section(parameters), None
             self._measured = None
             if config is not None:
-                self._measured, survey = _survey(config, context.project_path, parameters.get("observation"))
+                self._measured, survey = _survey(config, context.project_path, parameters)
             completed = complete(parameters, survey)
-            check(completed, _sources(loader))
+            check(completed, sources := _sources(loader))
         except (ConfigurationError, MeasurementError) as error:
             raise for_user(error) from error
+        warn_without_effect(completed, sources)
         # From here on, what the run sees.
         loader["parameters"] = completed
 
@@ -97,6 +103,7 @@ class ConfigurationHooks:
         Raises:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
                 earlier run has not made, or a device that is not there.
+            hyco.observations.checks.MeasurementError: something is wrong with the file of measurements.
         """
         parameters = catalog.load("parameters")
         judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
@@ -119,6 +126,8 @@ class ConfigurationHooks:
                 parse_device(parameters["device"])
             except ConfigurationError as error:
                 raise for_user(error) from error
+        if {"measurements", "params:measurements"} <= pipeline.inputs() and parameters.get("measurements"):
+            _observe(catalog, parameters)
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -166,14 +175,15 @@ def _use_logging(path: Path) -> None:
 
 
 def _survey(
-    config: MeasurementsConfig, project: Path, observation: Any
+    config: MeasurementsConfig, project: Path, parameters: Mapping[str, Any]
 ) -> tuple[tuple[MeasurementsConfig, xr.Dataset], Survey]:
     """What a file of measurements holds, and a look at it.
 
     Args:
         config: the section `measurements`.
         project: the folder that its path is relative to.
-        observation: the section of that name, which says what trajectories are needed; all, where it is wrong.
+        parameters: whose section `observation` says what trajectories are needed (all, where it is wrong), and
+            `equation` which columns walls hold.
 
     Raises:
         hyco.observations.checks.MeasurementError: it cannot be read.
@@ -182,14 +192,39 @@ def _survey(
     from hyco.measurements.read import needed_of
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
+    from hyco.measurements.wall_series import wall_columns, wall_series
     from hyco.observations import ObservationConfig
 
     needed = None
     with suppress(ValueError):
-        needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(observation or {})}))
+        needed = needed_of(
+            ObservationConfig.model_validate({"train_sim": [0], **(parameters.get("observation") or {})})
+        )
     with naming(config):
         content = load(project / config.file, config, needed)
-        return (config, content), survey(content, config, needed)
+        walls = wall_series(project / config.file, config, wall_columns(parameters.get("equation")), needed)
+        return (config, content), replace(survey(content, config, needed), walls=walls)
+
+
+def _observe(catalog: CatalogProtocol[Any, Any], parameters: Mapping[str, Any]) -> None:
+    """Make the observations of the file of measurements, for the node that wants them.
+
+    Here, because what is wrong with the file is said before anything is written, and before a run in MLflow begins.
+
+    Raises:
+        hyco.observations.checks.MeasurementError: something is; on the command line, a `click.ClickException`.
+    """
+    from hyco.observations.checks import MeasurementError
+    from hyco.training.measured import measured_observations
+
+    sections = (parameters[name] for name in ("equation", "measurements", "observation", "seed"))
+    dataset = catalog.get("measurements")
+    if dataset is None or (measured := dataset.load()) is None:
+        return
+    try:
+        dataset.keep(measured_observations(measured, *sections))
+    except MeasurementError as error:
+        raise for_user(error) from error
 
 
 def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:

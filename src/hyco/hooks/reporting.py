@@ -11,7 +11,7 @@ import click
 import yaml
 from kedro.framework.hooks import hook_impl
 
-from hyco.hooks.errors import for_user
+from hyco.hooks.errors import for_user, foreseen
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -81,9 +81,6 @@ class ReportHooks:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
             traceback.clear_frames(error.__traceback__)
-        # What a dataset raises, Kedro wraps.
-        for one in (error, error.__cause__):
-            if not isinstance(one, Exception) or not type(one).__module__.startswith("hyco."):
-                continue
-            if (shown := for_user(one)) is not one:
-                raise shown from error
+        one = foreseen(error)
+        if one is not None and (shown := for_user(one)) is not one:
+            raise shown from error

@@ -100,8 +100,8 @@ class Calibrator:
         self._progress = Progress(torch.empty((0, 1 + len(self.model.values)), dtype=torch.float64))
         self._posterior: Posterior | None = None
         self._described = described(observations, estimated=self.problem.initial_states is not None)
-        for key in config.without_effect:
-            log.warning("physical.%s has no effect: %s has no such key.", key, config.optimiser.name)
+        for key, needed in config.without_effect.items():
+            log.warning("physical.%s has no effect: it %s.", key, needed)
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call this before each evaluation of an update."""

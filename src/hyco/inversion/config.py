@@ -14,6 +14,9 @@ from hyco.inversion.optimisers.registry import OPTIMISERS, optimiser_config
 from hyco.parameters import LearnableParameter
 from hyco.stepping.stepper import Execution
 
+# Keys of single optimisers that may stand beside `method`, and whose they are.
+_SHORT_KEYS = {"jacobian": "Levenberg-Marquardt", "learning_rate": "Adam"}
+
 
 class InversionConfig(BaseModel):
     """Keys of the `physical` section: what is unknown, and how it is estimated."""
@@ -113,15 +116,15 @@ class InversionConfig(BaseModel):
         return optimiser_config({**short, **given})
 
     @property
-    def without_effect(self) -> list[str]:
-        """Short keys of another optimiser than the one that is chosen."""
-        keys = type(self.optimiser).model_fields
-        return [key for key in self._short_keys if key not in keys]
+    def without_effect(self) -> dict[str, str]:
+        """Short keys of another optimiser than the one that is chosen, and what they need."""
+        chosen = self.optimiser
+        idle = [key for key in self._short_keys if key not in type(chosen).model_fields]
+        return {key: f"needs method: {_SHORT_KEYS[key]}; {chosen.name} has no such key" for key in idle}
 
     @property
     def _short_keys(self) -> dict[str, Any]:
-        short = {"jacobian": self.jacobian, "learning_rate": self.learning_rate}
-        return {key: value for key, value in short.items() if value is not None}
+        return {key: value for key in _SHORT_KEYS if (value := getattr(self, key)) is not None}
 
     @field_validator("horizons")
     @classmethod

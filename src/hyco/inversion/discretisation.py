@@ -48,7 +48,7 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
     except ValueError as error:
         log.warning("The discretisation error is not worked out: %s.", error)
         return None
-    refinement = Refinement(finer, own.layout)
+    refinement = Refinement(finer, own.layout, own.dt)
     there = refinement.rollout(starts, _values(problem, z[0, :p], finer.layout), needed)
     if not bool(torch.isfinite(there).all()):
         log.warning("The discretisation error is not worked out: on a finer grid the rollout is not finite.")

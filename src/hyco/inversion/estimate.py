@@ -141,7 +141,9 @@ class PhysicalEstimate:
             where there is no information; None if it was not determined.
         labels: names of those coordinates.
         identifiability: singular values and directions, see `Identifiability.to_dict`; None likewise.
-        reduced_chi_square: squared residuals over degrees of freedom, 1 where model and noise are right; None likewise.
+        reduced_chi_square: squared residuals in units of σ over degrees of freedom, 1 where model and noise are right;
+            if σ is not known, in units of a thousandth of the channel's standard deviation, whatever the loss; None
+            likewise.
         degrees_of_freedom: of the residuals, where these have to tell the noise: less than half of one tells nothing,
             and no number has a standard deviation; None where the noise is known, or error bars were not determined.
         outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None

@@ -37,7 +37,9 @@ def current_estimate(
     )
     if assessment is None:
         return estimate
-    chi_square, freedom = assessment.uncertainty.reduced_chi_square, assessment.uncertainty.freedom
+    # In units of σ, also where a robust loss has found another scale of the residuals: to be compared with squares.
+    chi_square = assessment.uncertainty.reduced_chi_square * problem.data.scale**2
+    freedom = assessment.uncertainty.freedom
     return replace(
         estimate,
         covariance=assessment.uncertainty.covariance,

@@ -22,8 +22,9 @@ class InitialStates:
 
     With one, u₀ = m + Σ_k s_k φ_k ξ_k, and ξ has a standard normal prior. The mean m has the walls' values (see
     `wall_field` and, where the prior has a mean, `relaxed_wall_field`), the modes φ_k keep zero walls and no slope at
-    Neumann walls (see `waves`), s_k are the prior's standard deviations. With open walls the modes are the
-    eigenvectors of its covariance, which no wall holds.
+    Neumann walls (see `waves`), s_k are the prior's standard deviations. With open walls, and along an
+    axis with a wall whose condition is not known beforehand (`Wall.constant`), the modes are the eigenvectors of its
+    covariance, which no wall holds.
 
     Args:
         observed: measured or guessed initial states, `[S, C, *space]`, where ξ = 0 without a prior; with one, ξ starts
@@ -110,7 +111,8 @@ def _modes(layout: Layout, length_scale: float, amplitude: float, *, open_walls:
     fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
     for i, (axis, size, n) in enumerate(zip(grid.axes, grid.size, grid.resolution, strict=True)):
         walls = layout.fields[0].walls[axis]
-        if open_walls and not walls.periodic:
+        known = all(wall.constant for wall in walls)
+        if not walls.periodic and (open_walls or not known):
             stds, shapes = _free_modes(n, grid.spacing[i], length_scale)
         else:
             numbers, shapes = waves(walls, size, n)

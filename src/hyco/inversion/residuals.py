@@ -12,7 +12,8 @@ from hyco.inversion.inverse_problem import InverseProblem
 def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     """Root mean square of the whitened residuals of the real data, 1 where the model and the noise level are right.
 
-    Where some channels have noise, residuals of the others are left out.
+    They are in units of σ, whatever scale a robust loss has found for them. Where some channels have noise,
+    residuals of the others are left out.
 
     Args:
         z: coordinates `[q]`.
@@ -23,7 +24,7 @@ def residual_summary(problem: InverseProblem, z: Tensor) -> dict[str, Tensor]:
     """
     data = problem.data
     _, mask = data.up_to(problem.steps)
-    r = problem.real(z[None].to(problem.device))[0]
+    r = data.scale * problem.real(z[None].to(problem.device))[0]
     if (noisy := data.noisy(problem.steps)) is not None:
         mask = mask & data.observations.has_noise_of_entries.to(mask.device)
         r = r[noisy]

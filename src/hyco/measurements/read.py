@@ -24,7 +24,7 @@ from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, check_sections
 from hyco.measurements.source import load
 from hyco.measurements.steps import steps_of, tell_of_times_between
-from hyco.measurements.suspicions import warn_of_boundary, warn_of_oddities
+from hyco.measurements.suspicions import warn_of_boundary, warn_of_contradictions, warn_of_oddities
 from hyco.observations import ObservationConfig, Observations, hold_out
 from hyco.observations.checks import MeasurementError
 from hyco.observations.config import InitialState
@@ -98,6 +98,7 @@ def _observations(
     check_inside(rows, config, layout)
     noise = noise_of(rows, config, layout)
     warn_of_oddities(rows, config, layout)
+    warn_of_contradictions(rows, noise, config, layout)
     placed = _placed(rows, len(simulations), config, target)
     _check_training(placed, len(observation.train_sim), config, layout)
     tell_of_times_between(config.file, rows, placed.offset, target.dt, placed.last)

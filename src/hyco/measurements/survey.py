@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ import xarray as xr
 from hyco.measurements import columns
 from hyco.measurements.columns import Numbers
 from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.wall_series import Series
 from hyco.observations.checks import MeasurementError
 
 
@@ -23,12 +24,14 @@ class Survey:
         times: different times after t = 0, rising `[n]`; empty for a static problem.
         time_rounding: by how much times are rounded in the file.
         largest: the largest absolute value of any channel.
+        walls: times and values of columns that walls hold, see `wall_series`.
     """
 
     simulations: int
     times: Numbers
     time_rounding: float
     largest: float
+    walls: Mapping[str, Series] = field(default_factory=dict)
 
 
 def survey(dataset: xr.Dataset, config: MeasurementsConfig, needed: Sequence[int] | None = None) -> Survey:

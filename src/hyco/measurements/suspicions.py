@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.noise import Noise
 from hyco.measurements.rows import Rows
 from hyco.observations import Observations
 from hyco.observations.statistics import ROUNDING
@@ -21,6 +24,9 @@ log = logging.getLogger(__name__)
 # Zeros are taken for missing values where they are this part of all values, and as many, and ten times as many as
 # other values that are as small as this part of the largest.
 _SHARE, _COUNT, _RATIO, _SMALL = 0.01, 5, 10, 1e-3
+# Values of one place and time contradict each other if they are so many standard deviations of the noise apart; where
+# it is not known, if this part of them does.
+_FAR, _CONTRADICTORY = 10.0, 0.1
 
 
 def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None:
@@ -37,6 +43,58 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
         log.warning(text, config.file, rows.place(int(again[0])), len(again))
 
 
+def warn_of_contradictions(rows: Rows, noise: Noise, config: MeasurementsConfig, layout: Layout) -> None:
+    """Log a line for each channel whose values at one place and time are too far apart to be of one state.
+
+    That is where two of them differ by more than `_FAR` standard deviations of the noise; where that is not known,
+    where as many as a tenth of the values that stand at one place and time differ from those before them by more than
+    the standard deviation of all.
+    """
+    same = _equal([rows.simulation, rows.time, *rows.position.T])
+    if not len(same.first):
+        return
+    for c, channel in enumerate(layout.channels):
+        values = rows.values[:, c]
+        if channel not in config.fields:
+            continue
+        gap = np.abs(values[same.again] - values[same.first])
+        told = np.isfinite(gap)
+        if not told.any():
+            continue
+        if float(noise.std[c]) > 0:
+            sigma = noise.std[c].item() if noise.of_rows is None else noise.of_rows[same.again, c]
+            wrong, than = gap > _FAR * sigma, f"{_FAR:g} times std"
+            few = 1.0
+        else:
+            spread = float(np.nanstd(values))
+            wrong, than = gap > spread, f"the standard deviation of all, {spread:.3g},"
+            few = max(_COUNT, _CONTRADICTORY * np.count_nonzero(told))
+        count = int(np.count_nonzero(wrong & told))
+        if count < few:
+            continue
+        worst = int(np.nanargmax(np.where(wrong, gap, np.nan)))
+        text = (
+            "%s: %s: %d of %d values are more than %s from another one of the same place and time, most %s (%.4g) "
+            "and %s (%.4g): %s"
+        )
+        earlier, later = int(same.first[worst]), int(same.again[worst])
+        log.warning(
+            text,
+            config.file,
+            config.fields[channel],
+            count,
+            int(np.count_nonzero(told)),
+            than,
+            rows.place(earlier),
+            values[earlier],
+            rows.place(later),
+            values[later],
+            "are they of several trajectories? Name what tells these apart as measurements.simulation"
+            if config.simulation is None
+            else f"does measurements.simulation, {config.simulation}, tell all trajectories apart?",
+        )
+
+
 def warn_of_values(observations: Observations) -> None:
     """The same of the values of observations that came in memory; without noise, exact zeros are no surprise."""
     if not observations.noise_known:
@@ -48,12 +106,25 @@ def warn_of_values(observations: Observations) -> None:
 
 
 def _repeated(rows: Rows) -> NDArray[np.int64]:
-    """Which measurements are equal to an earlier one.
+    """Which measurements are equal to an earlier one."""
+    return np.sort(_equal([rows.simulation, rows.time, *rows.position.T, *rows.values.T]).again)
+
+
+@dataclass(frozen=True)
+class _Equal:
+    """Pairs of rows that are equal in some columns: `again` and the one before it, each in the order of the file."""
+
+    first: NDArray[np.int64]
+    again: NDArray[np.int64]
+
+
+def _equal(columns: Sequence[NDArray[Any]]) -> _Equal:
+    """Which rows are equal to an earlier one in all of some columns `[n]`; all NaN are equal.
 
     A number is made of each, and only those whose numbers are equal are compared, since that takes much memory.
     """
-    mixed = np.zeros(len(rows.time), dtype=np.uint64)
-    for column in (rows.simulation, rows.time, *rows.position.T, *rows.values.T):
+    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
         # Zeros of both signs are equal, and so are all NaN.
         bits = (np.where(np.isnan(column), np.nan, column) + 0.0).view(np.uint64)
         mixed ^= bits
@@ -62,11 +133,13 @@ def _repeated(rows: Rows) -> NDArray[np.int64]:
     ordered = np.sort(mixed)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(twice):
-        return np.empty(0, dtype=np.int64)
+        return _Equal(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     maybe: NDArray[np.int64] = np.flatnonzero(np.isin(mixed, twice))
-    table = np.column_stack([part[maybe] for part in (rows.simulation, rows.time, rows.position, rows.values)])
-    again: NDArray[np.bool_] = np.asarray(pd.DataFrame(table).duplicated(), dtype=bool)
-    return np.compress(again, maybe)
+    table = pd.DataFrame({i: column[maybe] for i, column in enumerate(columns)})
+    group = table.groupby(list(table), sort=False, dropna=False).ngroup().to_numpy()
+    order = np.argsort(group, kind="stable")
+    follows = np.flatnonzero(np.diff(group[order]) == 0)
+    return _Equal(maybe[order[follows]], maybe[order[follows + 1]])
 
 
 def warn_of_boundary(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> None:

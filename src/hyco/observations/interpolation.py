@@ -47,7 +47,8 @@ def stencil(layout: Layout, positions: Tensor, method: Method = "linear") -> Ste
 
     Between a wall and the nearest entry the wall takes part: its value (Dirichlet), no slope (Neumann; for linear the
     field is constant there), or what follows from its condition (`Wall.affine`, `Wall.cubic_ghost`); along a periodic
-    axis the first entry follows the last. Each staggered component is read from its own faces.
+    axis the first entry follows the last. Each staggered component is read from its own faces. A wall whose condition
+    is not known beforehand (`Wall.constant`) takes no part: the entries inside are continued up to it.
 
     Args:
         positions: coordinates in the domain, `[*places, d]` float64.
@@ -85,16 +86,21 @@ def _linear(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Te
     axis, n = grid.axes[i], grid.resolution[i]
     on_faces = axis == component
     place = (x - grid.lower[i]) / grid.spacing[i] - (0.0 if on_faces else 0.5)
-    first = place.floor().clamp(0 if on_faces else -1, n - 1).long()
-    after = (place - first).clamp(0, 1)
+    walls = field.walls[axis]
+    # Beyond an open wall the last two cells are continued, else its ghost is the next cell.
+    low, high = (wall.constant or on_faces for wall in walls)
+    first = place.floor().clamp(0 if on_faces or not low else -1, n - 1 if high else n - 2).long()
+    after = place - first
+    after = after.clamp(0 if low else None, 1 if high else None) if low or high else after
     index = torch.stack([first, first + 1], dim=-1)
     weight = torch.stack([1 - after, after], dim=-1)
-    walls = field.walls[axis]
     if walls.periodic:
         return index % n, weight, torch.zeros_like(x)
     stored = layout.extent(channel)[i]
     offset = torch.zeros_like(x)
     for wall, outside in ((walls.lower, index < stored.start), (walls.upper, index >= stored.stop)):
+        if not (wall.constant or on_faces):
+            continue
         # A face beyond the stored ones has the wall's value. A cell beyond a wall is its ghost cell.
         factor, value = (0.0, wall.fixed_value or 0.0) if on_faces else wall.affine(grid.spacing[i])
         offset = offset + torch.where(outside, weight * value, 0.0).sum(dim=-1)
@@ -111,8 +117,9 @@ def _cubic(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Ten
     walls = field.walls[axis]
     first = place.floor().long() - 1
     if not walls.periodic:
-        # Where nodes stand on the walls, four of them serve up to there.
-        first = first.clamp(0, n - 4) if field.vertex else first.clamp(0 if on_faces else -1, n - 3)
+        # Where nodes stand on the walls, or these are open, four of them serve up to there.
+        low, high = ((field.vertex or not wall.constant) and not on_faces for wall in walls)
+        first = first.clamp(0 if low or on_faces else -1, n - 4 if high else n - 3)
     index = first[..., None] + torch.arange(4)
     t = (place - first)[..., None] - torch.arange(4)
     a, b, c, d = t.unbind(-1)
@@ -122,6 +129,8 @@ def _cubic(layout: Layout, channel: int, i: int, x: Tensor) -> tuple[Tensor, Ten
     stored = layout.extent(channel)[i]
     offset = torch.zeros_like(x)
     for wall, end, order in ((walls.lower, 0, (1, 2, 3)), (walls.upper, 3, (2, 1, 0))):
+        if not (wall.constant or on_faces):
+            continue
         outside = index[..., end] < stored.start if end == 0 else index[..., end] >= stored.stop
         share = torch.where(outside, weight[..., end], 0.0)
         spread = torch.zeros(4, dtype=torch.float64)

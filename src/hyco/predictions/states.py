@@ -69,7 +69,7 @@ def _channel(arrays: xr.Dataset, layout: Layout, channel: int, source: str) -> N
     for axis, expected in axes:
         if axis in arrays.variables:
             array = _on_positions(array, arrays[axis], (axis, expected), layout, where)
-    values = np.ascontiguousarray(array.values, dtype=np.float64)
+    values = np.array(array.values, dtype=np.float64, order="C")
     shape = tuple(len(expected) for _, expected in axes)
     if values.shape == shape:
         values = values[None]
@@ -94,7 +94,7 @@ def _ordered(array: xr.DataArray, space: list[str], where: str) -> xr.DataArray:
 def _on_positions(array: xr.DataArray, positions: xr.DataArray, axis: Axis, layout: Layout, where: str) -> xr.DataArray:
     """The array along an axis as the grid has it; positions that fall are turned round."""
     name, expected = axis
-    given = np.asarray(positions.values, dtype=np.float64)
+    given = np.array(positions.values, dtype=np.float64)  # a copy: an index of xarray is not writable
     if given.shape != (len(expected),):
         raise PredictionError(f"{where}: {name} has {given.size} positions, the grid has {len(expected)}")
     plain = name.removesuffix("_face")
@@ -119,11 +119,12 @@ def _all_channels(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
     if _ALL in names:
         names = [_ALL]
     shape = (len(layout.channels), *layout.shape)
+    nothing = (
+        f"{source}: there is no variable {', '.join(layout.channels)}, nor a single array "
+        f"[states, {', '.join(map(str, shape))}] (it may be called {_ALL}); {_there(arrays)}"
+    )
     if len(names) != 1:
-        raise PredictionError(
-            f"{source}: there is no variable {', '.join(layout.channels)}, nor a single array "
-            f"[states, {', '.join(map(str, shape))}] (it may be called {_ALL}); {_there(arrays)}"
-        )
+        raise PredictionError(nothing)
     name, array = names[0], arrays[names[0]]
     if array.dtype.kind not in "fiu":
         raise PredictionError(f"{source}: {name} holds no real numbers ({array.dtype})")
@@ -131,6 +132,8 @@ def _all_channels(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
     if values.shape == shape:
         values = values[None]
     if values.shape[1:] != shape or not len(values):
+        if name != _ALL and sorted(values.shape[1:]) != sorted(shape):  # one channel, under another name
+            raise PredictionError(nothing)
         space = [f"channels ({', '.join(layout.channels)})", *layout.grid.axes]
         raise PredictionError(
             f"{source}: {name} has the shape {list(array.shape)}, {_expected(shape, space, values.shape)}"

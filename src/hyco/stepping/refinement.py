@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation, equation_config
 from hyco.fields import Layout
 from hyco.grid import Grid
-from hyco.stepping.coarse import repeated
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
 from hyco.trained_model import Time
@@ -21,9 +21,10 @@ _NODES = 6
 
 
 def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) -> Equation:
-    """The equation on twice as many cells along each axis, with half the time between two states.
+    """The equation on twice as many cells along each axis, with steps half as long or shorter.
 
-    Its ranges are those that the values and states ask for on that grid.
+    Its ranges are those that the values and states ask for on that grid. The time between its states is a whole part of
+    the own one: half of it, or less where its steps, cut as these ranges say, would be longer than half of the own.
 
     Args:
         largest: what states reach, see `Equation.reach`.
@@ -37,11 +38,17 @@ def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) ->
     config = equation.config
     section = config.model_dump()
     section |= dict.fromkeys(config.range_keys, "auto")
-    section["dt"] = config.dt / 2
     for axis, keys in section["domain"].items():
         section["domain"][axis] = {**keys, "resolution": 2 * keys["resolution"]}
     bounds = {name: (float(value.min()), float(value.max())) for name, value in values.items()}
-    return build_equation({**section, **equation_config(dict(section)).ranges(largest, bounds)})
+    parts = 2
+    while True:
+        section["dt"] = config.dt / parts
+        finer = build_equation({**section, **equation_config(dict(section)).ranges(largest, bounds)})
+        excess = 2 * (finer.dt / finer.substeps) / (equation.dt / equation.substeps)
+        if excess <= 1 + 1e-9:
+            return finer
+        parts = max(parts + 1, ceil(parts * min(excess, 2.0) * (1 - 1e-9)))
 
 
 class Refinement:
@@ -49,13 +56,13 @@ class Refinement:
 
     Args:
         equation: the refined one.
-        layout: of the own states.
+        layout, dt: of the own states.
         execution: how a step is run.
     """
 
-    def __init__(self, equation: Equation, layout: Layout, execution: Execution = "traced") -> None:
+    def __init__(self, equation: Equation, layout: Layout, dt: float, execution: Execution = "traced") -> None:
         self.equation, self.layout = equation, equation.layout
-        self._stepper = Stepper(equation, execution)
+        self._stepper, self._parts = Stepper(equation, execution), round(dt / equation.dt)
         fine, own = equation.layout.grid, layout.grid
         periodic = layout.periodic
         self._finer = [_between(own, fine, i, periodic=wraps) for i, wraps in enumerate(periodic)]
@@ -73,9 +80,9 @@ class Refinement:
         """
         begun = self.prolong(starts)
         shape, d = self.layout.grid.resolution, self.layout.grid.dimensions
-        values = {name: repeated(v, shape) if v.ndim > d else v for name, v in parameters.items()}
+        values = {name: v if v.ndim < d else _repeated(v, shape) for name, v in parameters.items()}
         step = self._stepper.bind(begun, values, time)
-        return rollout(step, begun, 2 * max(read, default=0), [2 * n for n in read])
+        return rollout(step, begun, self._parts * max(read, default=0), [self._parts * n for n in read])
 
     def prolong(self, states: Tensor) -> Tensor:
         """The values at the centres of the fine cells, `[…, *space]` to `[…, *fine]`."""
@@ -84,6 +91,14 @@ class Refinement:
     def restrict(self, states: Tensor) -> Tensor:
         """The values at the centres of the own cells, `[…, *fine]` to `[…, *space]`."""
         return _along(states, self._coarser)
+
+
+def _repeated(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Values in the cells of a grid, `[…, *space]`, in all the finer cells that these are made of."""
+    for i, n in enumerate(shape):
+        dim = values.ndim - len(shape) + i
+        values = values.repeat_interleave(n // values.shape[dim], dim=dim)
+    return values
 
 
 def _along(states: Tensor, matrices: Sequence[Tensor]) -> Tensor:

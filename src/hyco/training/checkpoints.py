@@ -36,7 +36,7 @@ def check_resumable(checkpoint: Bundle, configuration: Mapping[str, Any], parts:
     Raises:
         ResumeError: names each key that differs, with both values; or says what is missing.
     """
-    _require(checkpoint, ("metrics", "operators", "since_best", "stopped"))
+    _require(checkpoint, ("metrics", "operators", "since_best", "stopped", "kept_every"))
     stored = checkpoint.metadata["configuration"]
     changed = [
         f"{key}: other ones than then" if key == OBSERVATIONS else f"{key}: {old!r} in the checkpoint, {new!r} now"

@@ -13,6 +13,9 @@ from hyco.metrics import masked_nrmse
 from hyco.observations import Observations
 from hyco.trained_model import TrainedModel
 
+# Epochs between two kept checkpoints, where they are wanted and no number is given.
+_KEPT_EVERY = 10
+
 
 class ValidationConfig(BaseModel):
     """The keys of `synthetic`, `physical` and `hybrid` on validation and checkpoints."""
@@ -21,8 +24,19 @@ class ValidationConfig(BaseModel):
 
     validate_every: PositiveInt = Field(default=1, description="epochs between two validations")
     validation_rollout: bool = Field(default=True, description="also roll out over whole validation trajectories")
-    save_interval: PositiveInt = Field(default=10, description="epochs between two kept checkpoints")
-    save_best_only: bool = Field(default=True, description="keep only the last and the best checkpoint")
+    save_interval: PositiveInt | None = Field(
+        default=None,
+        description="epochs between two checkpoints that are kept; null: none are, or with save_best_only: false one "
+        "every 10 epochs",
+    )
+    save_best_only: bool = Field(
+        default=True, description="keep the last and the best checkpoint, and no others but those of save_interval"
+    )
+
+    @property
+    def kept_every(self) -> int | None:
+        """Epochs between two checkpoints that are kept beside the last and the best; None: none are."""
+        return self.save_interval or (None if self.save_best_only else _KEPT_EVERY)
 
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether to validate after an epoch: every n-th, and the last."""

@@ -18,7 +18,7 @@ PlainBoundary = str | float | dict[str, Any]
 
 _ALLOWED = (
     "allowed: periodic, neumann, a number or a formula of t, the position and parameters, {value: …}, {flux: …}, "
-    "{robin: {a, b, c}}, or these per axis; a wall of your own is {package.module:Class: arguments}"
+    "{robin: {a, b, c}}, {column: …} of the measurements, or these per axis; a wall of your own is {package.module:Class: arguments}"
 )
 
 
@@ -127,7 +127,7 @@ class Boundary:
                     place = where if pair.lower == pair.upper else f"{where}.{side}"
                     raise ValueError(
                         f"{place} {wall.plain!r}: unknown name {', '.join(unknown)}, neither a wall nor one of "
-                        f"{', '.join(allowed)}; {_ALLOWED}"
+                        f"{', '.join(allowed)} (a parameter of your own needs a value in parameters); {_ALLOWED}"
                     )
 
     def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:

@@ -13,10 +13,12 @@ from hyco.walls.wall import Wall
 WALLS: Registry[type[Wall]] = Registry(
     kind="wall",
     built_in={
+        "column": "hyco.walls.column:Column",
         "flux": "hyco.walls.flux:Flux",
         "neumann": "hyco.walls.neumann:Neumann",
         "periodic": "hyco.walls.periodic:Periodic",
         "robin": "hyco.walls.robin:Robin",
+        "table": "hyco.walls.table:Table",
         "value": "hyco.walls.value:Value",
     },
     group="hyco.walls",
@@ -48,7 +50,8 @@ def build_wall(name: str, arguments: Any = None) -> Wall:
     try:
         result = wall.model_validate(values)
     except ValidationError as error:
-        mistakes = [f"{'.'.join(map(str, p['loc'])) or 'all'}: {p['msg']}" for p in error.errors()]
+        found = [(".".join(map(str, p["loc"])), p["msg"].removeprefix("Value error, ")) for p in error.errors()]
+        mistakes = [f"{where}: {text}" if where else text for where, text in found]
         raise ValueError(f"{name}: {'; '.join(mistakes)} (its arguments: {takes})") from None
     if not result.periodic and not any(result.condition[:2]):
         raise ValueError(f"{name}: with a = b = 0 the condition a u + b ∂u/∂n = c says nothing")

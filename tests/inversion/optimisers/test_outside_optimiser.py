@@ -69,4 +69,4 @@ def test_the_keys_of_a_method_may_be_short_and_another_methods_are_said_to_have_
     assert problem.physical(method={"name": "Adam", "learning_rate": 0.1}).optimiser.learning_rate == 0.1
     config = problem.physical(method="L-BFGS-B", learning_rate=0.05)
     Calibrator(problem.equation, problem.observations, config, num_predict_steps=4, device=CPU)
-    assert "physical.learning_rate has no effect: L-BFGS-B has no such key" in caplog.text
+    assert "physical.learning_rate has no effect: it needs method: Adam; L-BFGS-B has no such key" in caplog.text

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def compare_methods(
     resume_point: dict[str, Any] | None,
     cached_observations: Bundle | None,
-    measured: xr.Dataset | None,
+    measured: xr.Dataset | Bundle | None,
     equation: dict[str, Any],
     generation: dict[str, Any],
     observation: dict[str, Any],
@@ -35,7 +35,7 @@ def compare_methods(
     Args:
         resume_point: the content of an earlier comparison's.
         cached_observations: those in the experiment's folder; a user's own are what is compared on.
-        measured: what the file of measurements holds; None: the experiment has none.
+        measured: what the file of measurements holds, or the observations of it; None: the experiment has none.
         equation, generation, observation, synthetic, physical, hybrid, compare, measurements: of the configuration.
         experiment, seed, device, resume: likewise.
 
@@ -46,7 +46,7 @@ def compare_methods(
     from hyco.comparison import CompareConfig
     from hyco.comparison import compare as run_all
     from hyco.config import contenders, is_own, parse_device, require_same_observations
-    from hyco.pipelines.generation.nodes import measured_observations
+    from hyco.training.measured import measured_observations
 
     sections = {
         "equation": equation,

@@ -32,8 +32,8 @@ def generate_trajectories(
         equation, generation, measurements, seed: of the configuration.
 
     Raises:
-        ConfigurationError: there are a user's own trajectories, and the experiment reads a file.
-        ValueError, FloatingPointError: the equation's step does not cover these simulations.
+        ConfigurationError: there are a user's own trajectories, and the experiment reads a file; or the equation's
+            step does not cover these simulations.
     """
     from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
@@ -57,14 +57,17 @@ def generate_trajectories(
         return cached
     if cached_observations is not None and is_own(cached_observations.metadata):
         return Bundle({}, {"kind": "trajectories", "origin": {"measurements": {"file": "observations"}}})
-    bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
+    try:
+        bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
+    except (ValueError, FloatingPointError) as error:
+        raise ConfigurationError(f"seed {seed}: {error}") from error
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
 
 def make_observations(
     trajectories: Bundle,
     cached: Bundle | None,
-    measured: xr.Dataset | None,
+    measured: xr.Dataset | Bundle | None,
     equation: dict[str, Any],
     measurements: dict[str, Any],
     observation: dict[str, Any],
@@ -77,7 +80,7 @@ def make_observations(
     Args:
         trajectories: simulations; without states where the data are measured.
         cached: the file that the result replaces, if there is one.
-        measured: what the file of measurements holds; None: the experiment has none.
+        measured: what the file of measurements holds, or the observations of it; None: the experiment has none.
         equation, measurements, observation, seed: of the configuration.
 
     Raises:
@@ -87,6 +90,7 @@ def make_observations(
     """
     from hyco.config import ConfigurationError, is_own
     from hyco.observations import ObservationConfig, observe
+    from hyco.training.measured import measured_observations
 
     own = cached is not None and is_own(cached.metadata)
     if measured is not None:
@@ -105,7 +109,10 @@ def make_observations(
             "the trajectories in the experiment's folder are your own, and there are no observations of them: write "
             "those too, or name the file of the measurements in the section measurements"
         )
-    bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+    try:
+        bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
@@ -128,30 +135,3 @@ def _require_test_starts(trajectories: Bundle, observations: Bundle, observation
         initial_states_of_tests(states, tests, seen.layout, seen.test_initial_states)
     except ValueError as error:
         raise ConfigurationError(f"the experiment's own trajectories: {error}") from error
-
-
-def measured_observations(
-    measured: xr.Dataset,
-    equation: dict[str, Any],
-    measurements: dict[str, Any],
-    observation: dict[str, Any],
-    seed: int,
-) -> Bundle:
-    """Observations of a file of measurements.
-
-    Raises:
-        MeasurementError: something is wrong with it: a line for each.
-    """
-    from hyco.equations.registry import build_equation
-    from hyco.inversion.data_range import require_range
-    from hyco.measurements import MeasurementsConfig, Target, observations_of
-    from hyco.observations import ObservationConfig
-
-    built = build_equation(equation)
-    target = Target(built.layout, built.dt, built.config.is_static)
-    config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
-    seen = observations_of(measured, config, target, section, seed)
-    require_range(built, seen)
-    bundle = seen.to_bundle()
-    origin = {"measurements": measurements, "observation": observation}
-    return replace(bundle, metadata={**bundle.metadata, "origin": origin})

@@ -28,26 +28,28 @@ def train_hybrid_models(
     Raises:
         NotConverged, Diverged: from a physical update, see `hyco.training.physical`.
     """
-    from hyco.config import WITHOUT_EFFECT, identity, parse_device, resolve_hybrid
+    from hyco.config import depends_on, identity, parse_device, resolve_hybrid
     from hyco.equations.registry import build_equation
     from hyco.hybrid.config import HybridConfig
     from hyco.hybrid.trainer import HybridTrainer
     from hyco.observations import Observations
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)
+    sections = {
+        "equation": equation,
+        "generation": generation,
+        "observation": observation,
+        "synthetic": synthetic,
+        "physical": physical,
+        "hybrid": hybrid,
+        "seed": seed,
+    }
     trainer = HybridTrainer(
         build_equation(equation),
         Observations.from_bundle(observations),
         HybridConfig.model_validate(resolved),
         seed,
-        configuration={
-            "equation": equation,
-            "generation": generation,
-            "observation": observation,
-            **identity(observations),
-            "hybrid": {key: value for key, value in resolved.items() if key not in WITHOUT_EFFECT},
-            "seed": seed,
-        },
+        configuration=depends_on("hybrid", sections, identity(observations)),
         device=parse_device(device),
         profile=profile,
     )

@@ -26,23 +26,23 @@ def train_physical_model(
     Raises:
         NotConverged, Diverged: see `hyco.training.physical`.
     """
-    from hyco.config import identity, parse_device
+    from hyco.config import depends_on, identity, parse_device
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
     from hyco.training.physical import PhysicalConfig, train_physical
 
+    sections = {
+        "equation": equation,
+        "generation": generation,
+        "observation": observation,
+        "physical": physical,
+        "seed": seed,
+    }
     yield from train_physical(
         build_equation(equation),
         Observations.from_bundle(observations),
         PhysicalConfig.model_validate(physical),
-        configuration={
-            "equation": equation,
-            "generation": generation,
-            "observation": observation,
-            **identity(observations),
-            "physical": physical,
-            "seed": seed,
-        },
+        configuration=depends_on("physical", sections, identity(observations)),
         device=parse_device(device),
         checkpoint=resume_point,
         resume=resume,

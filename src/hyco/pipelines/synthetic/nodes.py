@@ -26,24 +26,24 @@ def train_synthetic_model(
     `equation`, `generation` and `observation` only decide whether a checkpoint may be resumed, and the equation whether
     there is a warning.
     """
-    from hyco.config import identity, parse_device
+    from hyco.config import depends_on, identity, parse_device
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
     from hyco.training.config import SyntheticConfig
     from hyco.training.synthetic import train_synthetic
 
+    sections = {
+        "equation": equation,
+        "generation": generation,
+        "observation": observation,
+        "synthetic": synthetic,
+        "seed": seed,
+    }
     yield from train_synthetic(
         Observations.from_bundle(observations),
         SyntheticConfig.model_validate(synthetic),
         seed,
-        configuration={
-            "equation": equation,
-            "generation": generation,
-            "observation": observation,
-            **identity(observations),
-            "synthetic": synthetic,
-            "seed": seed,
-        },
+        configuration=depends_on("synthetic", sections, identity(observations)),
         device=parse_device(device),
         equation=build_equation(equation),
         checkpoint=resume_point,

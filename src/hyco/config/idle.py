@@ -1,0 +1,72 @@
+"""Keys that a configuration gives and that nothing reads, because of what it says elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from hyco.config.errors import Mistake
+from hyco.config.root import Configuration
+from hyco.hybrid.interaction import InteractionConfig
+from hyco.networks.network import network_config
+from hyco.training.config import SyntheticConfig
+
+# Keys of networks that know coordinates, which a network that steps states does not read.
+_OF_COORDINATES = ("points_per_update", "updates_per_epoch", "ghost_points")
+# What each key of a schedule belongs to.
+_SHAPES = {"final": ("cosine",), "decay": ("exponential", "step"), "every": ("step",)}
+# What each key of the interaction belongs to, where it is not of both sources.
+_SOURCES = {
+    "shift": "trajectories",
+    "mixing_length": "trajectories",
+    "scale": "trajectories",
+    "length_scale": "distribution",
+    "amplitude": "distribution",
+}
+
+
+def keys_without_effect(c: Configuration) -> list[Mistake]:
+    """Keys that were given and have no effect, and what they need to have one.
+
+    A key of `synthetic` that the hybrid makes use of is none of them; one that neither uses is named once. The keys of
+    an optimiser are not among them: `InversionConfig.without_effect`.
+    """
+    idle: list[Mistake] = []
+    alone, in_hybrid = _of_network(c.synthetic), _of_network(c.hybrid.synthetic)
+    # The hybrid's part has inherited what the section gives.
+    idle += [(("synthetic", *key.split(".")), text) for key, text in alone.items() if key in in_hybrid]
+    idle += [(("hybrid", "synthetic", *key.split(".")), text) for key, text in in_hybrid.items() if key not in alone]
+    idle += [(("hybrid", "interaction", key), text) for key, text in _of_interaction(c.hybrid.interaction).items()]
+    return idle
+
+
+def _of_network(config: SyntheticConfig) -> dict[str, str]:
+    """Of a section `synthetic`, by key."""
+    idle = {}
+    network = network_config(config.network)
+    if network.stepping:
+        text = f"is for networks of coordinates, such as mlp; {network.name} steps states"
+        idle = dict.fromkeys(_given(config, _OF_COORDINATES), text)
+    scheduler = config.scheduler
+    for key in _given(scheduler, _SHAPES):
+        if scheduler.name not in _SHAPES[key]:
+            idle[f"scheduler.{key}"] = f"needs scheduler.name: {' or '.join(_SHAPES[key])}; it is {scheduler.name}"
+    return idle
+
+
+def _of_interaction(config: InteractionConfig) -> dict[str, str]:
+    """Of the section `hybrid.interaction`, by key."""
+    others = [key for key in InteractionConfig.model_fields if key != "count"]
+    if config.count == 0:
+        return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0")
+    return {
+        key: f"needs hybrid.interaction.source: {_SOURCES[key]}; it is {config.source}"
+        for key in _given(config, _SOURCES)
+        if _SOURCES[key] != config.source
+    }
+
+
+def _given(config: BaseModel, keys: Iterable[str]) -> list[str]:
+    """Those of some keys that the configuration has."""
+    return [key for key in keys if key in config.model_fields_set]

@@ -1,0 +1,42 @@
+"""What the trainings of an experiment see of its file of measurements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from hyco.equations.registry import build_equation
+from hyco.inversion.data_range import require_range
+from hyco.measurements import MeasurementsConfig, Target, observations_of
+from hyco.observations import ObservationConfig
+from hyco.runtime.storage import Bundle
+
+
+def measured_observations(
+    measured: xr.Dataset | Bundle,
+    equation: dict[str, Any],
+    measurements: dict[str, Any],
+    observation: dict[str, Any],
+    seed: int,
+) -> Bundle:
+    """Observations of a file of measurements; those that were made already are returned as they are.
+
+    Args:
+        measured: what the file holds, or the observations of it.
+        equation, measurements, observation, seed: of the configuration, completed and valid.
+
+    Raises:
+        MeasurementError: something is wrong with the file: a line for each.
+    """
+    if isinstance(measured, Bundle):
+        return measured
+    built = build_equation(equation)
+    target = Target(built.layout, built.dt, built.config.is_static)
+    config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
+    seen = observations_of(measured, config, target, section, seed)
+    require_range(built, seen)
+    bundle = seen.to_bundle()
+    origin = {"measurements": measurements, "observation": observation}
+    return replace(bundle, metadata={**bundle.metadata, "origin": origin})

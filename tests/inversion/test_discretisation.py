@@ -1,0 +1,145 @@
+"""The error of grid and time step in an estimate: against truths that come from no grid."""
+
+import numpy as np
+import pytest
+import torch
+
+import hyco
+from hyco.equations.registry import build_equation
+from hyco.fields import FieldSpec, Layout
+from hyco.grid import Grid
+from hyco.stepping.refinement import Refinement, refined
+
+DIFFUSIVITY, TIMES = 0.08, np.array([0.25, 0.5, 0.75, 1.0])
+
+
+class Plate:
+    """Heat on 3 × 2: the left wall at 0, the right one insulated, periodic along y; exact, by its waves."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.waves = [
+            (
+                (k + 0.5) * np.pi / 3,
+                np.pi * m,
+                self.rng.normal() * np.exp(-0.15 * ((k + 0.5) ** 2 * (np.pi / 3) ** 2 + (np.pi * m) ** 2)),
+                self.rng.uniform(0, 2 * np.pi),
+            )
+            for k in range(4)
+            for m in range(3)
+        ]
+
+    def values(self, t, x, y):
+        return sum(
+            a * np.sin(k * x) * np.cos(m * y + phase) * np.exp(-DIFFUSIVITY * t * (k**2 + m**2))
+            for k, m, a, phase in self.waves
+        )
+
+    @property
+    def formula(self):
+        return " + ".join(
+            f"{float(a)!r} * sin({float(k)!r} * x) * cos({float(m)!r} * y + {float(phase)!r})"
+            for k, m, a, phase in self.waves
+        )
+
+    def fit(self, folder, cells, *, sensors, **keys):
+        """The diffusivity from values with 1 % noise, in the cells or at 60 places."""
+        if sensors:
+            x, y = self.rng.uniform(0, 3, 60), self.rng.uniform(0, 2, 60)
+        else:
+            grid = [(np.arange(n) + 0.5) * size / n for n, size in zip(cells, (3, 2), strict=True)]
+            x, y = (c.ravel() for c in np.meshgrid(*grid, indexing="ij"))
+        t, x, y = (c.ravel() for c in np.broadcast_arrays(TIMES[:, None], x, y))
+        values = self.values(t, x, y)
+        noise = 0.01 * values.std()
+        values = values + noise * self.rng.normal(size=values.shape)
+        file = folder / "plate.csv"
+        np.savetxt(file, np.stack([t, x, y, values], axis=1), delimiter=",", header="t,x,y,T", comments="")
+        equation = hyco.equation(
+            {
+                "name": "heat",
+                "domain": {a: {"size": s, "resolution": n} for a, s, n in zip("xy", (3.0, 2.0), cells, strict=True)},
+                "boundary": {"x": {"lower": 0.0, "upper": "neumann"}, "y": "periodic"},
+                "dt": 0.05,
+                "parameters": {"diffusivity": 0.2},
+                "max_diffusivity": 0.4,
+                **keys,
+            }
+        )
+        section = {
+            "time": "t",
+            "axes": {"x": "x", "y": "y"},
+            "fields": {"temperature": "T"},
+            "std": {"temperature": float(noise)},
+            "start": 0.0,
+            "initial": {"temperature": self.formula},
+        }
+        observations = hyco.read_measurements(str(file), equation, section, {"train_sim": [0]})
+        learn = [{"name": "diffusivity", "initial_guess": 0.2, "bounds": [0.005, 0.4]}]
+        return hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate["diffusivity"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cells", "sensors", "keys"),
+    [
+        ((18, 10), True, {}),
+        ((18, 10), False, {}),
+        ((36, 20), False, {}),
+        ((36, 20), True, {"form": "nondivergence", "order": 4}),
+    ],
+    ids=["coarse-sensors", "coarse-cells", "cells", "sensors-read-linearly"],
+)
+def test_the_predicted_error_is_the_actual_one_and_the_interval_holds_the_truth(tmp_path, cells, sensors, keys):
+    found = [Plate(seed).fit(tmp_path, cells, sensors=sensors, **keys) for seed in range(3)]
+    actual = np.array([(e.value - DIFFUSIVITY) / e.std for e in found])
+    predicted = np.array([e.discretisation / e.std for e in found])
+    assert abs(actual.mean()) > 2  # the noise's error bar alone would miss the truth
+    # Beside 30 % of it, the mean of three has the noise of 1/√3.
+    assert abs(predicted.mean() - actual.mean()) < 0.3 * abs(predicted.mean()) + 2 / np.sqrt(3)
+    assert all(e.interval[0] <= DIFFUSIVITY <= e.interval[1] for e in found)
+
+
+def test_without_it_the_interval_is_that_of_the_noise(tmp_path):
+    plate = Plate(0)
+    with_grid = plate.fit(tmp_path, (18, 10), sensors=False)
+    half = 1.96 * with_grid.std
+    ends = sorted([with_grid.value, with_grid.value - 1.25 * with_grid.discretisation])
+    assert with_grid.interval == pytest.approx((ends[0] - half, ends[1] + half), rel=1e-2)
+
+
+@pytest.mark.parametrize("walls", ["periodic", "neumann"])
+def test_states_come_to_the_finer_grid_and_back_at_sixth_order(walls):
+    errors = []
+    for n in (16, 32):
+        grid = Grid(("x",), (0.5,), (2.0,), (n,))
+        equation = build_equation(
+            {
+                "name": "heat",
+                "domain": {"x": {"size": 2.0, "lower": 0.5, "resolution": n}},
+                "boundary": walls,
+                "dt": 0.1,
+                "parameters": {"diffusivity": 0.1},
+            }
+        )
+        finer = Refinement(refined(equation, 1.0, {"diffusivity": torch.tensor(0.1)}), equation.layout, equation.dt)
+        fine = Layout(finer.layout.grid, (FieldSpec("u"),)).grid
+
+        def wave(g):
+            return torch.sin(2 * torch.pi * torch.from_numpy(g.centers("x")) + 0.3)[None, None]
+
+        assert fine.resolution == (2 * n,)
+        errors.append(float((finer.prolong(wave(grid)) - wave(fine)).abs().max()))
+        assert float((finer.restrict(wave(fine)) - wave(grid)).abs().max()) < 0.1 * errors[-1]
+    assert np.log2(errors[0] / errors[1]) > 5.5
+
+
+def test_the_finer_equation_has_half_the_step_and_its_own_ranges():
+    section = {"name": "gray_scott", "domain": {"x": {"size": 51.2, "resolution": 32}}, "dt": 4.0, "substeps": 10}
+    rates = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}
+    equation = build_equation({**section, "parameters": rates})
+    values = {name: torch.tensor(value) for name, value in rates.items()}
+    finer = refined(equation, 1.0, values)
+    assert finer.layout.grid.resolution == (64,)
+    assert finer.dt / finer.substeps <= 0.5 * equation.dt / equation.substeps * (1 + 1e-9)
+    assert 4.0 / finer.dt == pytest.approx(round(4.0 / finer.dt))
