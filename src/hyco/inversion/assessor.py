@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.assessment import LARGEST_DENSE, Assessment, assess
+from hyco.inversion.correlated_noise import widened
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.number_estimates import alternative_minima, number_estimates
+from hyco.inversion.residual_places import Places
+from hyco.inversion.structure import ResidualStructure
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +34,34 @@ class Assessor:
     Attributes:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
         shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
+        structure: how the residuals differ from white noise; None likewise. Where they are correlated, `current` is
+            that of correlated noise.
     """
 
     def __init__(self, problem: InverseProblem) -> None:
         self._problem, self._space = problem, problem.forward.space
         self.current: Assessment | None = None
         self.shift: Tensor | None = None
+        self.structure: ResidualStructure | None = None
         # The last ones: metrics and checkpoint of an epoch ask for the same.
         self._numbers: tuple[Assessment | None, Tensor, dict[str, NumberEstimate]] | None = None
 
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
-        self.current, self.shift = None, None
+        self.current, self.shift, self.structure = None, None, None
 
     def take_shift(self, shift: Tensor | None) -> None:
         """What the error of the grid has moved the current coordinates by."""
         self.shift, self._numbers = shift, None
+
+    def take_structure(self, structure: ResidualStructure | None, coordinates: Tensor) -> None:
+        """How the residuals at the current coordinates, which are assessed, differ from white noise."""
+        self.structure, self._numbers = structure, None
+        if structure is None or structure.noise is None or self.current is None:
+            return
+        problem = self._problem
+        linear, places = problem.linearised(coordinates), Places.of(problem.data, problem.steps)
+        self.current = widened(self.current, linear, places, structure.noise, self._space)
 
     def assess(self, coordinates: Tensor) -> None:
         """Bring the covariance up to date, of numbers alone where fields have too many cells.

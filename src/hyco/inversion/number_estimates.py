@@ -31,6 +31,7 @@ def number_estimates(
     deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
     measurements alone put it, together: in a hybrid it is wider than ± 1.96 std. Where the noise is not known that is
     ± t std with Student's t; where no degrees of freedom tell it, there are neither standard deviations nor intervals.
+    Where the noise is correlated, std and interval are those of such noise, see `hyco.inversion.correlated_noise`.
 
     With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
     both, and a quarter more of the shift, which is known to first order only.
@@ -61,9 +62,10 @@ def number_estimates(
         moved_by = 0.0 if shift is None else float(shift[i])
         places = (position, alone, position - _MARGIN * moved_by)
         ends = [max(lower, min(places) - half * spread), min(upper, max(places) + half * spread)]
-        std = spread * slope
-        if (limits := bounds[label]) is not None:
-            std = min(std, (limits[1] - limits[0]) / math.sqrt(12))
+        limits = bounds[label]
+        widest = math.inf if limits is None else (limits[1] - limits[0]) / math.sqrt(12)
+        std = min(spread * slope, widest)
+        white = None if assessment.white is None else min(float(assessment.white[rows[i]]), UNKNOWN) * slope
         inside = lower + 1e-6 < position < upper - 1e-6
         first, last = sorted(_number_at(space, theta, i, end, label) for end in ends)
         estimates[label] = NumberEstimate(
@@ -73,6 +75,7 @@ def number_estimates(
             identifiable=bool(inside and assessment.identifiability.determined[rows[i]]),
             pull=abs(pull),
             discretisation=None if shift is None else value - _number_at(space, theta, i, position - moved_by, label),
+            std_white=None if white is None else min(white, widest),
         )
     return estimates
 
