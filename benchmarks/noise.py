@@ -3,8 +3,8 @@
     python benchmarks/noise.py --draws 100 --results noise.jsonl
     python benchmarks/noise.py --results noise.jsonl --write docs/studies/noise.md
 
-Each problem is simulated once, on the model's own grid: 1-D, 48 cells, six measured times. Each draw adds noise anew and
-fits the unknown numbers; draw k has the seed k. The noise has the same standard deviation in all kinds:
+Each problem is simulated once, on the model's own grid: 1-D, 48 cells, six measured times. Each draw adds noise anew
+and fits the unknown numbers; draw k has the seed k. The noise has the same standard deviation in all kinds:
 
 - `white`: Gaussian, independent;
 - `time`: of each cell a first-order autoregression from one measured time to the next, correlation 0.7;
@@ -31,13 +31,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from coverage import Experiment, Sections, burgers, in_band
-from study import add_line, described, read_lines, write_page
 from torch import Tensor
 
 import coverage
+from coverage import Experiment, Sections, burgers, in_band
 from hyco.inversion.calibrator import Calibrator
 from hyco.observations import Observations, observe
+from study import add_line, described, read_lines, write_page
 
 KINDS = ("white", "time", "space", "both", "outliers")
 # Correlation from one measured time to the next; length in cells; share of outliers.
@@ -162,7 +162,9 @@ def draw(problem: str, kind: str, seed: int) -> dict[str, Any]:
 
 def table(lines: list[dict[str, Any]]) -> str:
     """One row per problem, kind and number."""
-    head = "problem | noise | draws | told time / space / outliers | number | covered | in band | white | spread | wider"
+    head = (
+        "problem | noise | draws | told time / space / outliers | number | covered | in band | white | spread | wider"
+    )
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
     for problem, kind in dict.fromkeys((line["problem"], line["kind"]) for line in lines):
         own = [line for line in lines if (line["problem"], line["kind"]) == (problem, kind)]

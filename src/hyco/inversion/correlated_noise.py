@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,9 +28,9 @@ _ROWS, LARGEST = 512, 20_000
 class CorrelatedNoise:
     """R = (1 - a) 1 + a T ∘ X: noise of which the part a is correlated, in time by T and in space by X.
 
-    T and X are exp(-d/l) or exp(-d²/l²) with the distance d of two measurements and a length l. Without a length in time
-    measurements at other times are not correlated, without one in space those of other sensors. Other simulations and
-    channels are not.
+    T and X are exp(-d/l) or exp(-d²/l²) with the distance d of two measurements and a length l. Without a length in
+    time measurements at other times are not correlated, without one in space those of other sensors. Other simulations
+    and channels are not.
 
     Attributes:
         share: a.
@@ -82,23 +83,22 @@ class CorrelatedNoise:
     def _on_grid(self, places: Places, numbers: Tensor, vectors: Tensor) -> Tensor:
         """The same for measurements of the same entries: first in time, then in space."""
         state, entry = places.state[numbers], places.entry[numbers]
-        states, row = state.unique(return_inverse=True)
+        states, row = _numbered(state)
         if places.on_grid:
             size, column = math.prod(places.shape), entry
         else:
-            sensors, column = places.sensor[numbers].unique(return_inverse=True)
-            size = len(sensors)
-        field = vectors.new_zeros((len(states), size, vectors.shape[1]))
+            size, column = _numbered(places.sensor[numbers])
+        field = vectors.new_zeros((states, size, vectors.shape[1]))
         field[row, column] = vectors
         if self.duration is not None:
-            times = vectors.new_zeros((len(states), size))
+            times = vectors.new_zeros((states, size))
             times[row, column] = places.time[numbers]
-            field = self._in_time(times, field, torch.unique(places.time[numbers]).numel() == len(states))
+            field = self._in_time(times, field, common=_numbered(places.time[numbers])[0] == states)
         if self.length is not None:
             field = self._in_space(places, field)
         return field[row, column]
 
-    def _in_time(self, times: Tensor, field: Tensor, common: bool) -> Tensor:
+    def _in_time(self, times: Tensor, field: Tensor, *, common: bool) -> Tensor:
         assert self.duration is not None
         if common:
             line = times.amax(dim=1)
@@ -122,7 +122,14 @@ class CorrelatedNoise:
         shaped = field.reshape(len(field), *places.shape, -1)
         spectrum = torch.fft.rfftn(shaped, s=double, dim=dims) * kernel[..., None]
         whole = torch.fft.irfftn(spectrum, s=double, dim=dims)
-        return whole[(slice(None), *(slice(0, n) for n in places.shape))].reshape(field.shape)
+        part: Tensor = whole[(slice(None), *(slice(0, n) for n in places.shape))]
+        return part.reshape(field.shape)
+
+
+def _numbered(keys: Tensor) -> tuple[int, Tensor]:
+    """How many different keys there are, and the number of each among them, `[N]`."""
+    different, numbers = np.unique(keys.numpy(), return_inverse=True)
+    return len(different), torch.from_numpy(numbers)
 
 
 def _shaped(distance: Tensor, length: float, shape: Shape) -> Tensor:

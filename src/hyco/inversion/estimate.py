@@ -255,12 +255,11 @@ class PhysicalEstimate:
             covariance = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(rows))
         rows = [[math.nan if v is None else v for v in entry.values()] for entry in data["evaluations"]]
         evaluations = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 1 + len(data["parameters"]))
+        summaries = [name for name in data["residuals"] if name != _STRUCTURE]
         return cls(
             numbers={name: NumberEstimate.from_json(entry) for name, entry in data["parameters"].items()},
             fields={name: FieldEstimate.from_json(entry) for name, entry in data["fields"].items()},
-            residuals={
-                name: torch.tensor(v, dtype=torch.float64) for name, v in data["residuals"].items() if name != _STRUCTURE
-            },
+            residuals={name: torch.tensor(data["residuals"][name], dtype=torch.float64) for name in summaries},
             structure=data["residuals"].get(_STRUCTURE),
             covariance=covariance,
             labels=tuple(data["labels"]),

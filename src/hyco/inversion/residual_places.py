@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,22 +85,19 @@ class Places:
         period = tuple(s if periodic else 0.0 for s, periodic in zip(size, layout.periodic, strict=True))
         shape, spacing = layout.shape, layout.grid.spacing
         time = seen.dt * time
-        return cls(
-            simulation, channel, state, entry, sensor, time, position, period, seen.on_grid, shape, spacing
-        )
+        return cls(simulation, channel, state, entry, sensor, time, position, period, seen.on_grid, shape, spacing)
 
     def select(self, which: Tensor) -> Places:
         """Some of the residuals, a mask `[N]`."""
         names = ("simulation", "channel", "state", "entry", "sensor", "time", "position")
-        return Places(
-            *(getattr(self, name)[which] for name in names), self.period, self.on_grid, self.shape, self.spacing
-        )
+        parts: dict[str, Any] = {name: getattr(self, name)[which] for name in names}
+        return replace(self, **parts)
 
     def groups(self) -> Iterator[Tensor]:
         """Numbers of the residuals of each simulation and channel: others have nothing to do with each other."""
         key = self.simulation * (int(self.channel.max()) + 1) + self.channel
-        for one in key.unique():
-            yield (key == one).nonzero().flatten()
+        order = key.argsort(stable=True)
+        yield from (part for part in torch.split(order, key.bincount().tolist()) if len(part))
 
     def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Between residuals by number, `[n, m]`, around periodic axes the shorter way."""
@@ -149,7 +147,7 @@ def pairs_in_space(places: Places) -> list[Pairs]:
     classes = _CLASSES[len(box)]
     known: dict[bytes, list[NDArray[np.intp]]] = {}
     # Where there are many times, some of them tell as much.
-    enough = max(1, round(len(places) * 2**len(box) / _MOST_PAIRS))
+    enough = max(1, round(len(places) * 2 ** len(box) / _MOST_PAIRS))
     parts: list[list[Tensor]] = [[] for _ in range(classes)]
     for numbers in sets[::enough]:
         at = places.position[numbers].numpy()
@@ -186,7 +184,8 @@ def _nearest(places: Places, numbers: Tensor, box: NDArray[np.float64]) -> float
     if len(at) < 2:
         return None
     tree = _tree(at, box)
-    return float(np.median(tree.query(tree.data, k=2)[0][:, 1]))
+    distances = np.asarray(tree.query(tree.data, k=2)[0])
+    return float(np.median(distances[:, 1]))
 
 
 def _neighbours(

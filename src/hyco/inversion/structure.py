@@ -100,7 +100,8 @@ class ResidualStructure:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ResidualStructure:
         """The inverse of `to_json`."""
-        return cls(**{name: None if data[name] is None else kind(**data[name]) for name, kind in _PARTS.items()})
+        parts: dict[str, Any] = {n: None if data[n] is None else kind(**data[n]) for n, kind in _PARTS.items()}
+        return cls(**parts)
 
 
 _PARTS: dict[str, Any] = {"time": Correlations, "space": Correlations, "outliers": Outliers, "noise": CorrelatedNoise}
@@ -228,9 +229,10 @@ def _scaled(residual: Tensor, places: Places, share: float, *, known_noise: bool
     scaled = residual.clone()
     channels = [torch.arange(len(residual))]
     if not known_noise:
-        channels = [(places.channel == c).nonzero().flatten() for c in places.channel.unique()]
+        channels = [(places.channel == c).nonzero().flatten() for c in range(int(places.channel.max()) + 1)]
     for numbers in channels:
-        n = len(numbers)
+        if not (n := len(numbers)):
+            continue
         scaled[numbers] /= max(robust_std(residual[numbers], round(n * (1 - share))), 1e-300)
     return scaled
 
