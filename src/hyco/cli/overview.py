@@ -107,7 +107,7 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
 
 def _empty(seen: Tensor) -> str:
     """Why states between those that have measurements `[n]` have none, where that goes for all alike."""
-    apart = seen.diff().unique().tolist()
+    apart = seen.diff().unique().tolist()  # type: ignore[no-untyped-call]
     if len(apart) != 1 or apart[0] == 1:
         return ""
     return f"; dt is 1/{apart[0]} of the time between measurements, so that the states between have none"

@@ -52,7 +52,7 @@ def _learnt(parameters: Mapping[str, Any]) -> Iterable[tuple[str, Key]]:
     for place in places:
         section: Any = parameters
         for part in place:
-            section = _keys(section).get(part)
+            section = _keys(section).get(str(part))
         for i, entry in enumerate(_keys(section).get("learnable_parameters") or []):
             if isinstance(entry, Mapping) and "name" in entry:
                 yield str(entry["name"]), (*place, "learnable_parameters", i)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from hyco.equations.coefficients import Coefficients
 from hyco.equations.initial_states import random_smooth_states
-from hyco.expressions import Expression
+from hyco.expressions import Expression, ExpressionError
 from hyco.fields import Layout
 from hyco.grid import Grid
 from hyco.walls.boundary import Boundary
@@ -146,8 +146,11 @@ class EquationConfig(BaseModel):
         values: dict[str, float | Tensor] = {}
         for name, value in given.items():
             if isinstance(value, str):
-                expression = Expression(value)
-                expression.require(tuple(self.domain))
+                try:
+                    expression = Expression(value)
+                    expression.require(tuple(self.domain))
+                except ExpressionError as error:
+                    raise ExpressionError(f"parameters.{name}: {error}") from None
                 values[name] = expression.on_grid(self.grid).clone()
             elif value is not None:
                 values[name] = float(value)
@@ -198,6 +201,13 @@ class EquationConfig(BaseModel):
         """The number of one of `range_keys`; where it is open, the one with nothing known of states or bounds."""
         given = getattr(self, key)
         return float(self.ranges(None, {})[key] if given == "auto" else given)
+
+    def unsound(self, bounds: Mapping[str, tuple[float, float]]) -> str | None:
+        """Why some values within the bounds of what is learnt make no sense together, or None; by default None.
+
+        `parameter_limits` says what each may be by itself.
+        """
+        return None
 
     def limit_of(self, key: str) -> float:
         """The number of one of `range_keys` as a limit; infinite where it is open."""

@@ -103,7 +103,8 @@ class SourceConfig(EquationConfig):
             shape = [1, 1, *[-1 if j == i else 1 for j in range(d)]]
             values[axis] = torch.from_numpy(self.grid.centers(axis))[at].reshape(shape)
         samples = torch.linspace(-reach, reach, _VALUES, dtype=torch.float64).reshape(-1, *[1] * (d + 1))
-        u = samples.repeat(1, *torch.broadcast_shapes(*(v.shape[1:] for v in values.values()))).requires_grad_()
+        shape_of_all = torch.broadcast_shapes(*(v.shape[1:] for v in values.values()))  # type: ignore[no-untyped-call]
+        u = samples.repeat(1, *shape_of_all).requires_grad_()
         values |= {"u": u, self.unknown: u}
         for name, value in self.true_parameters.items():
             own = torch.as_tensor(value, dtype=torch.float64)

@@ -187,15 +187,11 @@ class Observations:
 
         It maps states `[S, T, C, *space]`, T = last - first + 1, or N copies of these simulations `[N*S, T, …]`, to
         entries that compare with `values[simulations, first : last + 1]`. With `offsets` it needs the state before
-        them, unless `first` is 0.
-
-        Args:
-            layout: of the states, where they are on another grid; of measurements at points alone.
+        them, unless `first` is 0. Where it reads points, they may have another `layout`.
         """
         if self.positions is None:
             return GridOperator()
-        layout = self.layout if layout is None else layout
-        at = (list(simulations), slice(first, last + 1))
+        layout, at = layout or self.layout, (list(simulations), slice(first, last + 1))
         read, whole_start = stencil(layout, self.positions[at], self.interpolation), self.initial_state == "full"
         points = PointOperator.of(read, self.values.shape[-1], whole_start=whole_start and first == 0)
         return points if self.offsets is None else BetweenOperator.of(points, self.offsets[at], first, layout)

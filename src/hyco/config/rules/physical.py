@@ -11,6 +11,7 @@ from hyco.config.messages import explain
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.equations.registry import OtherStatesError, model_equation
+from hyco.stepping.ranges import expected_bounds
 from hyco.training.physical import PhysicalConfig
 
 
@@ -57,7 +58,7 @@ def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation 
 def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mistake]:
     """Parameters that the equation does not have, and bounds that it is not stable for."""
     limits, name = own.config.limits, own.config.name
-    seen = set()
+    seen, sound = set(), True
     for i, p in enumerate(config.learnable_parameters):
         entry = ("learnable_parameters", i)
         if p.name not in limits:
@@ -74,5 +75,10 @@ def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mista
             continue
         mistake = p.check(limits[p.name], own.layout.grid)
         if mistake is not None:
+            sound = False
             key, text = mistake
             yield (*entry, key), text
+    if sound:
+        together = own.config.unsound(expected_bounds(config.learnable_parameters, own.layout.grid))
+        if together is not None:
+            yield ("learnable_parameters",), f"{together} (within the bounds)"

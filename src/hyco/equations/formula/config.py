@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from functools import cached_property
+from keyword import iskeyword
 from typing import Any, ClassVar, Literal
 
 import sympy as sp
@@ -15,7 +16,7 @@ from hyco.equations.equation import EquationConfig
 from hyco.equations.formula.plan import Plan, make_plan
 from hyco.equations.formula.stability import explicit_steps, exponential_steps
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
-from hyco.equations.formula.syntax import FormulaError, names_in
+from hyco.equations.formula.syntax import FormulaError, names_in, rate_of
 from hyco.equations.ranges import Bounds, Steps, with_room
 from hyco.expressions import CONSTANTS
 from hyco.walls.boundary import Boundary
@@ -96,7 +97,7 @@ class FormulaConfig(EquationConfig):
     def _formulas_make_sense(self) -> FormulaConfig:
         named = {*self.rates, *self.fields}
         for name in named:
-            if not name.isidentifier() or name in _TAKEN:
+            if not name.isidentifier() or iskeyword(name) or name in _TAKEN:
                 raise ValueError(
                     f"fields: {name!r} cannot be the name of a field; allowed: a word not used in formulas"
                 )
@@ -105,26 +106,24 @@ class FormulaConfig(EquationConfig):
             if self.fields and name not in self.fields:
                 raise ValueError(f"rates: {name!r} is no field; fields has {', '.join(self.fields)}")
         for name in self.parameter_names:
-            if not name.isidentifier() or name in _TAKEN or name in self.rates:
+            if not name.isidentifier() or iskeyword(name) or name in _TAKEN or name in self.rates:
                 raise ValueError(f"parameters: {name!r} is taken; allowed: a word with no other meaning in formulas")
         if self.stages != "auto" and self.stages != 4 and (self.stages % 2 == 0 or self.stages < 3):
             raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
         self._require_uses()
         try:
-            self.plan.require_stable(self._values({}, None))
+            self.plan.require_sound(self.admissible({}))
         except FormulaError as error:
-            raise ValueError(f"rates: {error}") from None
+            raise ValueError(str(error)) from None
         return self
 
     def _require_uses(self) -> None:
         """Refuse parameters that nothing names: they could not be learnt, and are mostly slips."""
-        try:
-            used = set().union(*(names_in(text) for text in self.rates.values()))
-        except FormulaError as error:
-            raise ValueError(f"rates: {error}") from None
-        for name in self.field_names:
-            used |= self.walls_of(name).names
-        if unused := [name for name in self.parameter_names if name not in used]:
+        used: set[str] = set()
+        for name, text in self.rates.items():
+            with rate_of(name):
+                used |= names_in(text)
+        if unused := [name for name in self.parameter_names if name not in used | self.wall_names]:
             raise ValueError(f"parameters: no formula names {', '.join(unused)}")
 
     def check_boundary(self) -> None:
@@ -132,9 +131,19 @@ class FormulaConfig(EquationConfig):
         for name in self.field_names:
             allowed = (*self.parameter_names, *self.domain, "t")
             try:
-                self.walls_of(name).require(allowed)
+                walls = self.walls_of(name)
+                walls.require(allowed)
             except ValueError as error:
                 raise ValueError(f"field {name}: {error}") from None
+            if varying := sorted(walls.names & self.all_varying):
+                raise ValueError(
+                    f"field {name}: boundary: {', '.join(varying)} varies in space, which no parameter in a wall may do"
+                )
+
+    @property
+    def wall_names(self) -> frozenset[str]:
+        """What the formulas in walls of all fields need a value of."""
+        return frozenset().union(*(self.walls_of(name).names for name in self.field_names))
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -159,6 +168,12 @@ class FormulaConfig(EquationConfig):
         given = self.field(name).boundary
         return Boundary.of(self.boundary if given is None else given, tuple(self.domain))
 
+    @property
+    def all_varying(self) -> frozenset[str]:
+        """Parameters that vary in space: those of `varying`, and those that are formulas here."""
+        given = self.parameters.model_extra or {}
+        return frozenset(self.varying) | {name for name, value in given.items() if isinstance(value, str)}
+
     @cached_property
     def plan(self) -> Plan:
         """The formulas, read and sorted.
@@ -166,12 +181,11 @@ class FormulaConfig(EquationConfig):
         Raises:
             FormulaError: a formula cannot be read, or used with these walls.
         """
-        given = self.parameters.model_extra or {}
         return make_plan(
             self.grid,
             tuple((name, self.rates[name]) for name in self.field_names),
             tuple(self.parameter_names),
-            frozenset(self.varying) | {name for name, value in given.items() if isinstance(value, str)},
+            self.all_varying,
             tuple((name, self.walls_of(name)) for name in self.field_names),
             self.scheme,
             self.order,
@@ -194,6 +208,14 @@ class FormulaConfig(EquationConfig):
         )
         return float(min(self.order, 3 if carried else 4))
 
+    def unsound(self, bounds: Bounds) -> str | None:
+        """Why no formula makes sense for all values within the bounds: something grows without end, or is no number."""
+        try:
+            self.plan.require_sound(self.admissible(bounds))
+        except FormulaError as error:
+            return str(error)
+        return None
+
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Signs of parameters that alone stand before the highest derivative; others have no limit."""
@@ -214,13 +236,23 @@ class FormulaConfig(EquationConfig):
         rates = plan.rates(self._values(bounds, largest), with_room(largest) if largest else 1.0)
         if plan.exponential:
             return exponential_steps(self.dt, rates), 4
-        return explicit_steps(self.dt, rates)
+        return explicit_steps(self.dt, rates, None if self.stages == "auto" else int(self.stages))
+
+    def admissible(self, bounds: Bounds) -> dict[sp.Symbol, tuple[float, float]]:
+        """Smallest and largest value of all that a formula may name; infinite where a field has no end of its range."""
+        values = self._values(bounds, None)
+        for name in self.field_names:
+            field = self.field(name)
+            lower, upper = field.lower, field.upper
+            values[symbol(name)] = -math.inf if lower is None else lower, math.inf if upper is None else upper
+        return values
 
     def _values(self, bounds: Bounds, largest: float | None) -> dict[sp.Symbol, tuple[float, float]]:
         """Smallest and largest value of all that a formula may name."""
         values = {symbol("t"): (0.0, 100 * self.dt)}
         for axis, keys in self.domain.items():
-            values[symbol(axis)] = keys.lower, keys.lower + keys.size
+            half = keys.size / keys.resolution / 2  # the cells' centres: 1/x is defined in all of them
+            values[symbol(axis)] = keys.lower + half, keys.lower + keys.size - half
         for name in self.parameter_names:
             given = self.true_parameters.get(name)
             ends = list(bounds.get(name, ()))

@@ -44,8 +44,7 @@ class FormulaEquation(Equation):
     def __init__(self, config: FormulaConfig) -> None:
         self.config, self.dt = config, config.dt
         self.parameters = config.true_parameters
-        in_walls = frozenset().union(*(config.walls_of(name).names for name in config.field_names))
-        self.field_parameters = frozenset(config.parameter_names) - in_walls
+        self.field_parameters = frozenset(config.parameter_names) - config.wall_names
         self.plan = plan = config.plan
         self.autonomous = plan.autonomous
         grid = config.grid

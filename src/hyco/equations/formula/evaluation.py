@@ -11,6 +11,7 @@ from phi import math
 from hyco.equations.formula.symbols import Sigmoid, Slope, Softplus
 from hyco.schemes.stencils import varies
 
+_TINY = 1e-30
 _FUNCTIONS: dict[Any, Callable[[Any], Any]] = {
     sp.Abs: math.abs,
     sp.cos: math.cos,
@@ -109,6 +110,9 @@ class Evaluation:
             return power if int(exponent) > 0 else 1 / power
         if exponent == -1:
             return 1 / value
+        if not exponent.is_integer and base != sp.E and not base.is_positive:
+            # States come a little below the end of their range, and powers of zero have no gradient.
+            value = math.maximum(value, _TINY)
         if exponent == sp.Rational(1, 2):
             return math.sqrt(value)
         if exponent == -sp.Rational(1, 2):

@@ -9,14 +9,14 @@ from math import inf, pi
 
 import sympy as sp
 import torch
-from torch import Tensor
 
+from hyco.equations.formula.admissible import growing, require_defined
 from hyco.equations.formula.fourier import KEPT
 from hyco.equations.formula.linear import Linear, Orders, linear_part, linearised
 from hyco.equations.formula.modes import is_steady
-from hyco.equations.formula.stability import Rates, largest_rates
+from hyco.equations.formula.stability import SAMPLES, Rates, largest_rates, sampled
 from hyco.equations.formula.symbols import AXES, Slope, on_torch, symbol
-from hyco.equations.formula.syntax import FormulaError, Names, read
+from hyco.equations.formula.syntax import FormulaError, Names, rate_of, read
 from hyco.grid import Grid
 from hyco.walls.boundary import Boundary
 from hyco.walls.neumann import Neumann
@@ -109,31 +109,53 @@ class Plan:
         even = [sum(orders) for orders in own if sum(orders) and sum(orders) % 2 == 0]
         return {orders: c for orders, c in own.items() if even and sum(orders) == max(even)}
 
-    def require_stable(self, values: Mapping[sp.Symbol, tuple[float, float]]) -> None:
-        """Refuse what grows without end: a negative diffusivity, whatever the state.
+    def require_sound(self, ranges: Mapping[sp.Symbol, tuple[float, float]]) -> None:
+        """Refuse formulas that have no value somewhere, and what grows without end, as with a negative diffusivity.
 
         Args:
-            values: ranges of parameters, places and t.
+            ranges: of all symbols; without an end where a field has none.
 
         Raises:
-            FormulaError: names the term and the sign it needs.
+            FormulaError: names the term, and what it needs.
         """
-        known = {s for s in values if s.name not in self.names.fields}
+        for name, rate in self.rates_of.items():
+            with rate_of(name):
+                require_defined(self.text[name], rate, ranges, self.names.fields)
+        waves = {name: self.linearised(name) for name in self.names.fields}
         for name in self.names.fields:
-            for orders, coefficient in self._leading(name).items():
-                if not coefficient.free_symbols <= known or coefficient.has(Slope) or any(m % 2 for m in orders):
-                    continue
-                sign = 1 if sum(orders) % 4 == 2 else -1
-                ends = {s: sum(values[s]) / 2 for s in coefficient.free_symbols}
-                value = on_torch(coefficient, {s: _scalar(v) for s, v in ends.items()})
-                if float(value) * sign < 0:
-                    what = " ".join(f"∂{a}^{m}" for a, m in zip(self.names.axes, orders, strict=True) if m)
-                    raise FormulaError(
-                        self.text[name],
-                        None,
-                        f"unstable: the coefficient of {what} {name} is {float(value):.3g}, and has to be "
-                        f"{'≥' if sign > 0 else '≤'} 0, or the shortest waves grow without end",
-                    )
+            self._require_signs(name, ranges)
+        at = growing(waves, ranges, self.spacing, self.names.fields)
+        if at is not None:
+            where = ", ".join(f"{s} = {v:.3g}" for s, v in sorted(at.items(), key=lambda pair: str(pair[0])))
+            raise FormulaError(
+                "; ".join(self.text.values()),
+                None,
+                "unstable: the shortest waves grow without end" + (f", as at {where}" if where else ""),
+            )
+
+    def _require_signs(self, name: str, ranges: Mapping[sp.Symbol, tuple[float, float]]) -> None:
+        """Those of the highest even derivatives of a field in its own rate."""
+        for orders, coefficient in self._leading(name).items():
+            if any(m % 2 for m in orders):
+                continue
+            sign = 1 if sum(orders) % 4 == 2 else -1
+            known = sampled({s: r for s, r in ranges.items() if s in coefficient.free_symbols})
+            known |= {slope: torch.zeros(SAMPLES, dtype=torch.float64) for slope in coefficient.atoms(Slope)}
+            values = on_torch(coefficient, known).expand(SAMPLES)
+            if not bool((values * sign < 0).any()):
+                continue
+            worst = int((values * sign).nan_to_num(0.0).argmin())
+            what = " ".join(f"∂{a}^{m}" for a, m in zip(self.names.axes, orders, strict=True) if m)
+            at = ", ".join(f"{s} = {known[s][worst]:.3g}" for s in sorted(coefficient.free_symbols, key=str))
+            fields = [s.name for s in coefficient.free_symbols if s.name in self.names.fields]
+            raise FormulaError(
+                self.text[name],
+                None,
+                f"unstable: the coefficient of {what} {name} is {float(values[worst]):.3g}{f' at {at}' if at else ''}, "
+                f"and has to be {'≥' if sign > 0 else '≤'} 0, or the shortest waves grow without end"
+                + "".join(f"; give fields.{f}.lower or upper" for f in fields),
+                name,
+            )
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Signs that parameters must have which alone decide on that of the highest derivative."""
@@ -149,10 +171,6 @@ class Plan:
                 positive = float(slope) * (1 if sum(orders) % 4 == 2 else -1) > 0
                 limits[symbols[0].name] = (0.0, inf) if positive else (-inf, 0.0)
         return limits
-
-
-def _scalar(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
 
 
 @lru_cache(maxsize=64)
@@ -178,14 +196,18 @@ def make_plan(
     """
     fields = tuple(name for name, _ in rates)
     names = Names(grid.axes, fields, parameters, varying)
-    rates_of = {name: _read(text, names) for name, text in rates}
+    rates_of = {}
+    for name, formula in rates:
+        with rate_of(name):
+            rates_of[name] = _read(formula, names)
     boundaries = dict(walls)
     periodic = all(b[axis].periodic for b in boundaries.values() for axis in grid.axes)
     if scheme == "spectral" and not periodic:
         raise FormulaError(rates[0][1], None, "scheme spectral needs every axis to be periodic; use differences")
     text = dict(rates)
     for name, rate in rates_of.items():
-        _require_walls(text[name], rate, names, boundaries)
+        with rate_of(name):
+            _require_walls(text[name], rate, names, boundaries)
     spectral = periodic and (scheme == "spectral" or (scheme == "auto" and _smooth(rates_of, names)))
     sorted_terms = {name: linear_part(rate, name, grid.axes, names.uniform) for name, rate in rates_of.items()}
     linear = {name: own for name, (own, _) in sorted_terms.items()}

@@ -13,7 +13,9 @@ import torch
 from hyco.equations.formula.linear import Orders, linearised
 from hyco.equations.formula.symbols import Slope, on_torch, symbol
 
-_SAMPLES = 1024
+SAMPLES = 1024
+# Of a range without end: the part of it that is looked at.
+_FINITE = 0.999
 # Largest time × rate of what explicit stages follow: of reactions, for their accuracy, in steps of fourth and of second
 # order; of waves, and of what decays, for stability (the fourth-order method takes 2.8 of either).
 _REACTION, _REACTION_2, _WAVES, _DECAY = 0.5, 0.1, 1.4, 2.5
@@ -57,11 +59,11 @@ def largest_rates(
         slopes: the largest |value| that a derivative of a field of these orders may have.
         factor: the largest |eigenvalue| of a derivative of these orders.
     """
-    samples = _samples(values)
+    samples = sampled(values)
     names = list(terms)
     decay, waves, reaction = 0.0, 0.0, 0.0
     for name in names:
-        by_kind = [torch.zeros(_SAMPLES, dtype=torch.float64) for _ in range(3)]
+        by_kind = [torch.zeros(SAMPLES, dtype=torch.float64) for _ in range(3)]
         for (_, orders), coefficient in linearised(terms[name], names, axes).items():
             size = _on_samples(coefficient, samples, axes, slopes).abs() * factor(orders)
             kind = 2 if not any(orders) else sum(orders) % 2
@@ -78,18 +80,30 @@ def _finite(values: torch.Tensor) -> torch.Tensor:
     return torch.where(torch.isfinite(values), values, 0.0)
 
 
-def _samples(values: Mapping[sp.Symbol, tuple[float, float]]) -> dict[sp.Expr, torch.Tensor]:
-    """Points that fill the ranges evenly, and the ranges' ends among them; the same each time."""
+def sampled(values: Mapping[sp.Expr, tuple[float, float]]) -> dict[sp.Expr, torch.Tensor]:
+    """Points that fill the ranges evenly, and the ranges' ends among them; the same each time.
+
+    Args:
+        values: smallest and largest value of each symbol; of a range without end, most are near its other end, or zero.
+    """
     ordered = sorted(values, key=str)
     if not ordered:
         return {}
-    numbers = torch.quasirandom.SobolEngine(len(ordered)).draw(_SAMPLES, dtype=torch.float64)  # type: ignore[no-untyped-call]
-    ends = (numbers[: _SAMPLES // 4] > 0.5).double()
-    numbers = torch.cat([ends, numbers[_SAMPLES // 4 :]])
+    numbers = torch.quasirandom.SobolEngine(len(ordered)).draw(SAMPLES, dtype=torch.float64)  # type: ignore[no-untyped-call]
+    ends = (numbers[: SAMPLES // 4] > 0.5).double()
+    numbers = torch.cat([ends, numbers[SAMPLES // 4 :]])
     result: dict[sp.Expr, torch.Tensor] = {}
     for i, name in enumerate(ordered):
         low, high = values[name]
-        result[name] = low + (high - low) * numbers[:, i]
+        part = _FINITE * numbers[:, i]
+        if low == -inf and high == inf:
+            result[name] = torch.tan((part - _FINITE / 2) * torch.pi)
+        elif high == inf:
+            result[name] = low + max(1.0, abs(low)) * part / (1 - part)
+        elif low == -inf:
+            result[name] = high - max(1.0, abs(high)) * part / (1 - part)
+        else:
+            result[name] = low + (high - low) * numbers[:, i]
     return result
 
 
@@ -102,9 +116,9 @@ def _on_samples(
     known = dict(samples)
     for i, node in enumerate(sorted(expression.atoms(Slope), key=str)):
         orders = tuple(_count(node, axis) for axis in axes)
-        spread = torch.cos(torch.arange(_SAMPLES, dtype=torch.float64) * (0.7 + i))
+        spread = torch.cos(torch.arange(SAMPLES, dtype=torch.float64) * (0.7 + i))
         known[node] = slopes(orders) * spread
-    return on_torch(expression, known).expand(_SAMPLES)
+    return on_torch(expression, known).expand(SAMPLES)
 
 
 def _count(node: sp.Expr, axis: str) -> int:
@@ -116,17 +130,21 @@ def exponential_steps(dt: float, rates: Rates) -> int:
     return _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
 
 
-def explicit_steps(dt: float, rates: Rates) -> tuple[int, int]:
-    """Steps and stages with the fewest stages in all: FOURTH_ORDER for that method, odd numbers for `rkl2`."""
+def explicit_steps(dt: float, rates: Rates, stages: int | None = None) -> tuple[int, int]:
+    """Steps and stages with the fewest stages in all: FOURTH_ORDER for that method, odd numbers for `rkl2`.
+
+    Args:
+        stages: those of a step, if they are given.
+    """
     fourth = _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
-    best = fourth, FOURTH_ORDER
-    for stages in STAGES:
+    best: tuple[float, int] = (fourth, FOURTH_ORDER) if stages in (None, FOURTH_ORDER) else (inf, 1)
+    for number in STAGES if stages is None else (() if stages == FOURTH_ORDER else (stages,)):
         steps = _whole(dt * rates.reaction / _REACTION_2)
-        while steps * stages < best[0] * best[1] and not _stable(stages, dt / steps, rates):
+        while steps * number < best[0] * best[1] and not _stable(number, dt / steps, rates):
             steps = max(steps + 1, ceil(1.05 * steps))
-        if steps * stages < best[0] * best[1]:
-            best = steps, stages
-    return best
+        if steps * number < best[0] * best[1]:
+            best = steps, number
+    return int(best[0]), best[1]
 
 
 def _whole(steps: float) -> int:

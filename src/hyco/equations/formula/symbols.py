@@ -36,6 +36,10 @@ class Slope(sp.Function):  # type: ignore[misc]
     is_commutative = True
     is_real = True
 
+    def _sympystr(self, printer: Any) -> str:
+        """As it is written in a formula."""
+        return f"d{self.args[1]}({printer.doprint(self.args[0])})"
+
     def fdiff(self, argindex: int = 1) -> Any:
         """None: a derivative in space is a variable of its own where functions of states are differentiated."""
         return sp.Integer(0)

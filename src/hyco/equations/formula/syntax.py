@@ -8,7 +8,9 @@ laplace (of a number), dot (of two vectors); a vector is also written `[a, b]`, 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,9 @@ from hyco.equations.formula.symbols import AXES, FUNCTIONS, derivative, symbol
 from hyco.expressions import CONSTANTS, ExpressionError
 from hyco.expressions import FUNCTIONS as ARGUMENTS
 
-_LONGEST = 2000
+_LONGEST, _SHOWN = 2000, 200
+# Powers beyond these are slips, or ask for numbers that nothing can hold.
+_HIGHEST, _MOST_DIGITS = 64, 300
 _OPERATORS = {"grad": 1, "div": 1, "laplace": 1, "dot": 2}
 _WORDS = "fields, parameters, x, y, z, t, pi, e, numbers, + - * / **, functions, dx, dy, dz, grad, div, laplace, dot"
 
@@ -59,11 +63,26 @@ class FormulaError(ExpressionError):
         text: the formula.
         place: of the first wrong character, from 0; None: all of it.
         reason: what is wrong, and what is allowed.
+        field: whose rate of change it is, if that is known.
     """
 
-    def __init__(self, text: str, place: int | None, reason: str) -> None:
-        where = repr(text) if place is None else f"{text!r}, character {place + 1}"
-        super().__init__(f"{where}: {reason}")
+    def __init__(self, text: str, place: int | None, reason: str, field: str | None = None) -> None:
+        self.text, self.place, self.reason = text, place, reason
+        where = repr(_short(text)) if place is None else f"{_short(text)!r}, character {place + 1}"
+        super().__init__(f"rates{f'.{field}' if field else ''}: {where}: {reason}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+@contextmanager
+def rate_of(field: str) -> Iterator[None]:
+    """Mistakes in a formula say that it is the rate of this field."""
+    try:
+        yield
+    except FormulaError as error:
+        raise FormulaError(error.text, error.place, error.reason, field) from error
 
 
 def names_in(text: str) -> frozenset[str]:
@@ -103,7 +122,7 @@ def read(text: str, names: Names) -> sp.Expr:
 
 def _parsed(text: str) -> ast.expr:
     if len(text) > _LONGEST:
-        raise FormulaError(text[:40] + "…", None, f"a formula has at most {_LONGEST} characters, this one {len(text)}")
+        raise FormulaError(text, None, f"a formula has at most {_LONGEST} characters, this one {len(text)}")
     if not text.isascii():
         place = next(i for i, c in enumerate(text) if not c.isascii())
         raise FormulaError(text, place, f"{text[place]!r} is not allowed; allowed: {_WORDS}")
@@ -115,7 +134,7 @@ def _parsed(text: str) -> ast.expr:
         return ast.parse("(" + text + "\n)", mode="eval").body
     except SyntaxError as error:
         place = min(max((error.offset or 2) - 2, 0), max(len(text.rstrip()) - 1, 0))
-        raise FormulaError(text, place, "this cannot be read") from error
+        raise FormulaError(text, place, "this cannot be read; products are written with *") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(text, None, "this cannot be read") from error
 
@@ -167,6 +186,8 @@ class _Reader:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._error(node, f"{value!r} is not a number")
+        if abs(value) > 10.0**_MOST_DIGITS:
+            raise self._error(node, f"a number beyond 1e±{_MOST_DIGITS}")
         return sp.Integer(value) if isinstance(value, int) else sp.Float(value)
 
     def _name(self, node: ast.Name) -> sp.Expr:
@@ -209,8 +230,22 @@ class _Reader:
         if isinstance(node.op, ast.Pow):
             if any(vectors):
                 raise self._error(node, "a vector has no power; dot(a, a) is its square")
-            return left**right
+            return self._power(node, left, right)
         raise self._error(node, "only + - * / ** are allowed")
+
+    def _power(self, node: ast.BinOp, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
+        if exponent.is_number and abs(float(exponent)) > _HIGHEST:
+            raise self._error(node.right, f"an exponent of {float(exponent):.3g}; allowed: -{_HIGHEST} to {_HIGHEST}")
+        if base == 0 and exponent.is_number and exponent.is_negative:
+            raise self._error(node.left, "a division by zero")
+        if base.is_number and exponent.is_number and base != 0:
+            size = abs(complex(base))
+            if abs(math.log10(size) * float(exponent)) > _MOST_DIGITS:
+                raise self._error(node, f"a number beyond 1e±{_MOST_DIGITS}")
+        result = base**exponent
+        if result.is_Pow and result.exp.is_number and abs(float(result.exp)) > _HIGHEST:
+            raise self._error(node, f"an exponent of {float(result.exp):.3g}; allowed: -{_HIGHEST} to {_HIGHEST}")
+        return result
 
     def _call(self, node: ast.Call) -> Any:
         name = node.func.id if isinstance(node.func, ast.Name) else None
@@ -218,8 +253,10 @@ class _Reader:
         if name is None or (name not in FUNCTIONS and name not in _OPERATORS and axis is None):
             if name in self.names.allowed:
                 raise self._error(node, f"{name} is no function: a product is written {name}*(…)")
+            if name is None:
+                raise self._error(node, "this is no function: products are written with *")
             functions = ", ".join(["dx", "dy", "dz", *_OPERATORS, *FUNCTIONS])
-            raise self._error(node, f"unknown function {name or '?'!r}; allowed: {functions}")
+            raise self._error(node, f"unknown function {name!r}; allowed: {functions}")
         if node.keywords:
             raise self._error(node, f"{name} takes no arguments by name")
         count = 1 if axis is not None else _OPERATORS.get(name) or ARGUMENTS[name][1]
