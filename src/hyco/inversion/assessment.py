@@ -36,6 +36,8 @@ class Assessment:
             many.
         outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
             where it is not.
+        white: standard deviations `[p]` if the noise were white, where the residuals say that it is not, so that the
+            covariance is that of correlated noise; None elsewhere.
     """
 
     uncertainty: Uncertainty
@@ -44,6 +46,7 @@ class Assessment:
     pull: Tensor
     joint: Tensor | None = None
     outliers: float | None = None
+    white: Tensor | None = None
 
 
 @torch.no_grad()
@@ -74,8 +77,8 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         xi = linear.z[p:].cpu()
         mixed = mixture(jacobian / unit, residual / unit, prior[own], prior_residual[own], xi, linear.other_priors)
         whole = replace(whole, covariance=mixed)
-    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], whole.reduced_chi_square, whole.freedom)
-    data = _without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
+    uncertainty = replace(whole, covariance=whole.covariance[:p, :p])
+    data = without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
     # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.
     plain = whole if known_noise else laplace(jacobian, residual, prior=prior if len(prior) else None)
     slope = jacobian.T @ residual
@@ -106,10 +109,17 @@ def _assess_robustly(
     effective = robust.precision * jacobian
     whole = laplace(effective, torch.zeros_like(residual), prior=some)
     freedom = math.inf if linear.known_noise else max(robust.freedom, 0.0)
-    uncertainty = Uncertainty(whole.information, whole.covariance[:p, :p], robust.reduced_chi_square, freedom)
+    uncertainty = Uncertainty(
+        whole.information,
+        whole.covariance[:p, :p],
+        robust.reduced_chi_square,
+        freedom,
+        max(robust.freedom, 0.0),
+        robust.precision,
+    )
     if not uncertainty.noise_told:
         uncertainty = replace(uncertainty, covariance=torch.full((p, p), torch.inf, dtype=residual.dtype))
-    data = _without_initial_states(effective / (uncertainty.quantile / (INTERVAL / 2)), prior, p)
+    data = without_initial_states(effective / (uncertainty.quantile / (INTERVAL / 2)), prior, p)
     slope = jacobian.T @ loss.pull(residual)
     if some is not None:
         slope = slope + prior.T @ prior_residual
@@ -141,10 +151,11 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
         scale = max(scale, 1.0)
     whole = laplace(root / scale, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     freedom = math.inf if linear.known_noise else marginal.freedom
-    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square, freedom)
+    left = max(marginal.freedom, 0.0)
+    uncertainty = Uncertainty(whole.information, whole.covariance, marginal.reduced_chi_square, freedom, left)
     if not uncertainty.noise_told:
         unknown = torch.full_like(whole.covariance, torch.inf)
-        uncertainty = Uncertainty(whole.information, unknown, torch.inf, max(freedom, 0.0))
+        uncertainty = Uncertainty(whole.information, unknown, torch.inf, max(freedom, 0.0), left)
     plain = whole if scale == 1 else laplace(root, root.new_zeros(len(kept)), prior=prior if len(prior) else None)
     slope = marginal.slope.cpu()
     if len(prior):
@@ -167,7 +178,7 @@ def _noise(uncertainty: Uncertainty) -> float:
     return chi * uncertainty.quantile / (INTERVAL / 2)
 
 
-def _without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
+def without_initial_states(jacobian: Tensor, prior: Tensor, p: int) -> Tensor:
     """What is left of the parameters' columns when the initial states, with their prior, explain what they can."""
     theta, xi = jacobian[:, :p], jacobian[:, p:]
     if xi.shape[1] == 0:

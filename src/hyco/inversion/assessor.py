@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.assessment import LARGEST_DENSE, Assessment, assess
+from hyco.inversion.correlated_noise import widened
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.limits import edge_at, edges_of_numbers, warn_of_fields_on_limits
 from hyco.inversion.number_estimates import alternative_minima, number_estimates
 from hyco.inversion.profile_curve import Profile
+from hyco.inversion.residual_places import Places
+from hyco.inversion.structure import ResidualStructure
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ class Assessor:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
         shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
         profiles: profile likelihoods of numbers at the current coordinates, by full name.
+        structure: how the residuals differ from white noise; None likewise. Where they are correlated, `current` is
+            that of correlated noise.
     """
 
     def __init__(self, problem: InverseProblem) -> None:
@@ -42,12 +47,13 @@ class Assessor:
         self.shift: Tensor | None = None
         self.profiles: dict[str, Profile] = {}
         self._edges = edges_of_numbers(self._space, problem.forward.model.equation.config)
+        self.structure: ResidualStructure | None = None
         # The last ones: metrics and checkpoint of an epoch ask for the same.
         self._numbers: tuple[Assessment | None, Tensor, dict[str, NumberEstimate]] | None = None
 
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
-        self.current, self.shift, self.profiles = None, None, {}
+        self.current, self.shift, self.structure, self.profiles = None, None, None, {}
 
     def take_shift(self, shift: Tensor | None) -> None:
         """What the error of the grid has moved the current coordinates by."""
@@ -56,6 +62,15 @@ class Assessor:
     def take_profiles(self, profiles: Mapping[str, Profile]) -> None:
         """The profile likelihoods of numbers at the current coordinates, by full name."""
         self.profiles, self._numbers = dict(profiles), None
+
+    def take_structure(self, structure: ResidualStructure | None, coordinates: Tensor) -> None:
+        """How the residuals at the current coordinates, which are assessed, differ from white noise."""
+        self.structure, self._numbers = structure, None
+        if structure is None or structure.noise is None or self.current is None:
+            return
+        problem = self._problem
+        linear, places = problem.linearised(coordinates), Places.of(problem.data, problem.steps)
+        self.current = widened(self.current, linear, places, structure.noise, self._space)
 
     def assess(self, coordinates: Tensor) -> None:
         """Bring the covariance up to date, of numbers alone where fields have too many cells.

@@ -30,6 +30,7 @@ from hyco.inversion.profile_curve import Profile
 from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
+from hyco.inversion.structure import ResidualStructure, residual_structure
 from hyco.inversion.targets import SyntheticTargets
 from hyco.inversion.time_resolution import warn_of_coarse_steps
 from hyco.observations import Observations
@@ -225,6 +226,7 @@ class Calibrator:
         residuals = residual_summary(self.problem, coordinates)
         warn_of_coarse_steps(self.problem, coordinates)
         assessor.assess(coordinates)
+        assessor.take_structure(residual_structure(self.problem, coordinates), coordinates)
         if self.config.discretisation:
             assessor.take_shift(discretisation_shift(self.problem, coordinates))
         if self.ranges:
@@ -234,9 +236,7 @@ class Calibrator:
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.minima(coordinates, ends)
         if assessor.current is not None:
-            assessor.take_profiles(
-                profiled(self.problem, assessor.current, coordinates, self.config.profile, minima)
-            )
+            assessor.take_profiles(profiled(self.problem, assessor.current, coordinates, self.config.profile, minima))
         others = assessor.warn(coordinates, minima)
         self._progress = replace(self._progress, residuals=residuals, alternative_minima=others)
         self._posterior = posterior(self.problem, assessor, coordinates)
@@ -261,7 +261,8 @@ class Calibrator:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
-        metadata |= {"scale": self.problem.data.scale}
+        structure = self.model.assessor.structure
+        metadata |= {"scale": self.problem.data.scale, "structure": None if structure is None else structure.to_json()}
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
@@ -275,8 +276,14 @@ class Calibrator:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
+        if (structure := meta.get("structure")) is not None:
+            self.model.assessor.take_structure(ResidualStructure.from_json(structure), self.model.coordinates)
         self.model.assessor.take_shift(state.tensors.get("discretisation"))
-        labels = [key[len("profile/") : -len("/range")] for key in state.tensors if key.startswith("profile/") and key.endswith("/range")]
+        labels = [
+            key[len("profile/") : -len("/range")]
+            for key in state.tensors
+            if key.startswith("profile/") and key.endswith("/range")
+        ]
         self.model.assessor.take_profiles(
             {label: Profile.of(unprefixed(f"profile/{label}", state.tensors)) for label in labels}
         )

@@ -16,6 +16,8 @@ from hyco.stepping.stepper import Execution
 
 # Coordinates of which a file of JSON holds the whole covariance.
 _MOST_IN_JSON = 64
+# Where it is among the residuals in files.
+_STRUCTURE = "structure"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class NumberEstimate:
         profile: the profile likelihood, where it was worked out: `values` of the number, and what χ² rises by there
             (`chi_square`), 3.84 being the end of the 95 % interval; None: the interval is that of the Laplace
             approximation.
+        std_white: what `std` would be if the noise were white, where the residuals say that it is correlated and `std`
+            and `interval` are those of such noise; None elsewhere.
     """
 
     value: float
@@ -48,6 +52,7 @@ class NumberEstimate:
     discretisation: float | None = None
     limit: str | None = None
     profile: dict[str, list[float | None]] | None = None
+    std_white: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it: the value is `estimate`."""
@@ -71,6 +76,7 @@ class NumberEstimate:
             data.get("discretisation"),
             data.get("limit"),
             data.get("profile"),
+            data.get("std_white"),
         )
 
 
@@ -146,6 +152,7 @@ class PhysicalEstimate:
             likewise.
         degrees_of_freedom: of the residuals, where these have to tell the noise: less than half of one tells nothing,
             and no number has a standard deviation; None where the noise is known, or error bars were not determined.
+        residual_freedom: degrees of freedom that `reduced_chi_square` is by, whether the noise is known or not.
         outliers: share of the residuals that are larger than three standard deviations, where the loss is robust; None
             where it is not.
         initial_state_prior: of unknown initial states, in part from the data: `length_scale`, `amplitude` and `mean`,
@@ -154,6 +161,9 @@ class PhysicalEstimate:
         outcome: how the last search ended; None if there was none: then all this is the first guess.
         weights: of regularisations, as they were chosen.
         residuals: root mean square of the whitened residuals, see `residual_summary`.
+        structure: how they differ from white noise, see `ResidualStructure`; None where that was not tested.
+        grid: `cells` by axis and `order` of the physical model's scheme, and keys of a more `accurate` one where there
+            is one, which the error of the grid is told with; None where that was not worked out.
         from_predictions: whether the estimate comes from an update with the network's predictions.
         equation, resolution: what the physical model assumes where it differs from the data's equation and grid.
         ranges: numbers for keys of that equation that are `auto`.
@@ -169,12 +179,15 @@ class PhysicalEstimate:
     identifiability: dict[str, Any] | None = None
     reduced_chi_square: float | None = None
     degrees_of_freedom: float | None = None
+    residual_freedom: float | None = None
     outliers: float | None = None
     initial_state_prior: dict[str, Any] | None = None
     alternative_minima: list[dict[str, float]] = field(default_factory=list)
     outcome: Outcome | None = None
     weights: dict[str, float] = field(default_factory=dict)
     residuals: dict[str, Tensor] = field(default_factory=dict)
+    structure: dict[str, Any] | None = None
+    grid: dict[str, Any] | None = None
     from_predictions: bool = False
     equation: dict[str, Any] = field(default_factory=dict)
     resolution: dict[str, int] | None = None
@@ -198,6 +211,11 @@ class PhysicalEstimate:
     def _filled(self) -> dict[str, Any]:
         """`ranges` as files have them: where nothing was `auto`, not at all."""
         return {"ranges": self.ranges} if self.ranges else {}
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        """`structure` as files have it: where it was not tested, not at all."""
+        return {} if self.structure is None else {_STRUCTURE: self.structure}
 
     @property
     def noise_told(self) -> bool:
@@ -224,12 +242,14 @@ class PhysicalEstimate:
             "identifiability": self.identifiability,
             "reduced_chi_square": self.reduced_chi_square,
             "degrees_of_freedom": self.degrees_of_freedom,
+            "residual_freedom": self.residual_freedom,
+            "grid": self.grid,
             "outliers": self.outliers,
             "initial_state_prior": self.initial_state_prior,
             "alternative_minima": self.alternative_minima,
             "outcome": {} if self.outcome is None else self.outcome.to_json(),
             "weights": self.weights,
-            "residuals": {name: t.tolist() for name, t in self.residuals.items()},
+            "residuals": {name: t.tolist() for name, t in self.residuals.items()} | self._told,
             "from_predictions": self.from_predictions,
             "assumed": {"equation": self.equation, "resolution": self.resolution, **self._filled},
             "execution": self.execution,
@@ -248,10 +268,12 @@ class PhysicalEstimate:
             covariance = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(rows))
         rows = [[math.nan if v is None else v for v in entry.values()] for entry in data["evaluations"]]
         evaluations = torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 1 + len(data["parameters"]))
+        summaries = [name for name in data["residuals"] if name != _STRUCTURE]
         return cls(
             numbers={name: NumberEstimate.from_json(entry) for name, entry in data["parameters"].items()},
             fields={name: FieldEstimate.from_json(entry) for name, entry in data["fields"].items()},
-            residuals={name: torch.tensor(v, dtype=torch.float64) for name, v in data["residuals"].items()},
+            residuals={name: torch.tensor(data["residuals"][name], dtype=torch.float64) for name in summaries},
+            structure=data["residuals"].get(_STRUCTURE),
             covariance=covariance,
             labels=tuple(data["labels"]),
             outcome=Outcome(**data["outcome"]) if data["outcome"] else None,
@@ -280,6 +302,7 @@ class PhysicalEstimate:
             "equation": self.equation,
             "resolution": self.resolution,
             **self._filled,
+            **self._told,
         }
         return Bundle(tensors, metadata)
 
@@ -302,6 +325,7 @@ class PhysicalEstimate:
             resolution=meta["resolution"],
             ranges=meta.get("ranges", {}),
             evaluations=tensors["evaluations"],
+            structure=meta.get(_STRUCTURE),
             **{key: meta[key] for key in _PLAIN},
         )
 
@@ -312,6 +336,8 @@ _PLAIN = (
     "identifiability",
     "reduced_chi_square",
     "degrees_of_freedom",
+    "residual_freedom",
+    "grid",
     "outliers",
     "initial_state_prior",
     "alternative_minima",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import torch
+
+from hyco.equations.equation import Equation
+from hyco.equations.registry import build_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.estimate import PhysicalEstimate
@@ -39,7 +44,8 @@ def current_estimate(
         return estimate
     # In units of σ, also where a robust loss has found another scale of the residuals: to be compared with squares.
     chi_square = assessment.uncertainty.reduced_chi_square * problem.data.scale**2
-    freedom = assessment.uncertainty.freedom
+    freedom, left = assessment.uncertainty.freedom, assessment.uncertainty.residual_freedom
+    assessor = model.assessor
     return replace(
         estimate,
         covariance=assessment.uncertainty.covariance,
@@ -49,4 +55,25 @@ def current_estimate(
         reduced_chi_square=chi_square if math.isfinite(chi_square) else None,
         outliers=assessment.outliers,
         degrees_of_freedom=freedom if math.isfinite(freedom) else None,
+        residual_freedom=left if math.isfinite(left) else None,
+        structure=None if assessor.structure is None else assessor.structure.to_json(),
+        grid=None if assessor.shift is None else _grid(problem.forward.model.equation, uniform=not fields),
     )
+
+
+def _grid(equation: Equation, *, uniform: bool) -> dict[str, Any]:
+    """Cells by axis, the order of the scheme, and keys of a more accurate one that the equation may have.
+
+    Args:
+        uniform: whether what is learnt are numbers.
+    """
+    config = equation.config
+    cells = dict(zip(config.grid.axes, config.grid.resolution, strict=True))
+    uniform = uniform and all(torch.as_tensor(v).ndim == 0 for v in config.true_parameters.values())
+    keys = {key: value for key, value in config.smooth.items() if getattr(config, key) != value} if uniform else {}
+    if keys:
+        try:
+            build_equation({**config.model_dump(), **config.smooth})
+        except ValueError:  # not between these walls, say
+            keys = {}
+    return {"cells": cells, "order": config.convergence_order, "accurate": keys}

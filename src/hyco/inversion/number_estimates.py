@@ -43,7 +43,8 @@ def number_estimates(
     The interval is that of the estimate and of where the measurements alone put it, together: in a hybrid it is wider
     than ± 1.96 std. Where the noise is not known that is ± t std with Student's t; where no degrees of freedom tell it,
     there are neither standard deviations nor intervals. It ends at the edges of the number's range: at an edge it is
-    one-sided. With a profile it reaches as far to both sides as that does.
+    one-sided. With a profile it reaches as far to both sides as that does. Where the noise is correlated, std and
+    interval are those of such noise, see `hyco.inversion.correlated_noise`.
 
     With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
     both, and a quarter more of the shift, which is known to first order only.
@@ -85,9 +86,10 @@ def number_estimates(
             max(float(space.lower[i]), min(places) - reach[0]),
             min(float(space.upper[i]), max(places) + reach[1]),
         ]
-        std = spread * slope
-        if (limits := bounds[label]) is not None:
-            std = min(std, (limits[1] - limits[0]) / math.sqrt(12))
+        limits = bounds[label]
+        widest = math.inf if limits is None else (limits[1] - limits[0]) / math.sqrt(12)
+        std = min(spread * slope, widest)
+        white = None if assessment.white is None else min(float(assessment.white[rows[i]]), UNKNOWN) * slope
         first, last = sorted(_number_at(space, theta, i, end, label) for end in ends)
         if edge is None and (reached := _reached(space, i, ends, own)):
             limit = "its interval reaches " + " and ".join(e.words for e in reached)
@@ -104,6 +106,7 @@ def number_estimates(
             discretisation=None if shift is None else value - _number_at(space, theta, i, position - moved_by, label),
             limit=limit,
             profile=None if profile is None else _curve(space, theta, i, label, profile),
+            std_white=None if white is None else min(white, widest),
         )
     return estimates
 

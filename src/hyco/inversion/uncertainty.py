@@ -30,6 +30,8 @@ class Uncertainty:
             noise level are right.
         freedom: degrees of freedom of the residuals that the noise was estimated from; infinite where it was known.
             Unknowns that a prior or regularisation holds count in part: N - trace H with the hat matrix H.
+        residual_freedom: the same whether the noise is known or not.
+        precision: what J was multiplied with, one over the residuals' standard deviation where they tell the noise.
 
     Source of the intervals: Student, Biometrika 6 (1908) 1, doi:10.1093/biomet/6.1.1; of the degrees of freedom with a
     prior: T. Hastie, R. Tibshirani, J. Friedman, The Elements of Statistical Learning (2009), section 7.6.
@@ -39,6 +41,8 @@ class Uncertainty:
     covariance: Tensor
     reduced_chi_square: float
     freedom: float = math.inf
+    residual_freedom: float = math.inf
+    precision: float = 1.0
 
     @property
     def std(self) -> Tensor:
@@ -92,16 +96,20 @@ def laplace(
     own, slopes = (residual, jacobian) if noisy is None else (residual[noisy], jacobian[noisy])
     freedom = len(own) - float((slopes @ inverse).square().sum())
     if not known_noise and freedom < LEAST_FREEDOM:
-        return Uncertainty(stacked.T @ stacked, torch.full_like(inverse, torch.inf), torch.inf, max(freedom, 0.0))
+        left = max(freedom, 0.0)
+        return Uncertainty(stacked.T @ stacked, torch.full_like(inverse, torch.inf), torch.inf, left, left)
+    precision = 1.0
     chi_square = float(own @ own) / (max(freedom, 1.0) if known_noise else freedom)
     if not known_noise:
         # A prior was weighed against residuals of unit variance: smaller ones do not make the estimate surer than that.
         variance = max(chi_square, 1e-300) if prior is None else max(chi_square, 1.0)
+        precision = variance**-0.5
         scaled = jacobian / variance**0.5
         inverse, loose = inverse_root(scaled if prior is None else torch.cat([scaled, prior]))
     covariance = inverse @ inverse.T
     covariance[loose, loose] = torch.inf
-    return Uncertainty(stacked.T @ stacked, covariance, chi_square, math.inf if known_noise else freedom)
+    told = math.inf if known_noise else freedom
+    return Uncertainty(stacked.T @ stacked, covariance, chi_square, told, freedom, precision)
 
 
 def inverse_root(jacobian: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,9 +124,11 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
-    for key in ("degrees_of_freedom", "initial_state_prior", "outliers"):
+    for key in ("degrees_of_freedom", "residual_freedom", "initial_state_prior", "outliers"):
         if (value := getattr(estimate, key)) is not None:
             entry[key] = value
+    if estimate.structure is not None:
+        entry["residuals"] = {"structure": estimate.structure}
     if estimate.alternative_minima:
         entry["alternative_minima"] = estimate.alternative_minima
     if estimate.identifiability is not None:

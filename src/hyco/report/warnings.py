@@ -9,11 +9,10 @@ from typing import Any
 from hyco.inversion.assessor import NO_FREEDOM
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.loss import OUTLIER
+from hyco.report.misfit import chi_square_words, grid_words, structure_words
 
 log = logging.getLogger(__name__)
 
-# A reduced χ² above this says that the residuals are not the noise: error bars then are too small.
-MISFIT = 1.5
 # A pull above this many standard deviations is more than the error bar says.
 PULL = 1.0
 # More outliers than this are not Gaussian noise, which has 0.27 % of them.
@@ -46,17 +45,11 @@ def warn_of_estimate(
             100 * (estimate.outliers or 0.0),
             OUTLIER,
         )
-    chi_square = estimate.reduced_chi_square
     noise_estimated = measured and estimate.degrees_of_freedom is not None
-    if chi_square is not None and chi_square > MISFIT and not noise_estimated:
-        log.warning(
-            "%s leaves residuals of %.3g times the noise (reduced χ² %.3g): do not trust its error bars. "
-            "The equation or the noise level is wrong, or, in a hybrid, the network still pulls the estimate "
-            "(raise hybrid.alpha, or train longer).",
-            method,
-            chi_square**0.5,
-            chi_square,
-        )
+    if (words := chi_square_words(estimate, parameters)) is not None and not noise_estimated:
+        log.warning("%s %s", method, words)
+    for words in (*structure_words(estimate), *grid_words(estimate, parameters, measured=measured)):
+        log.warning("%s: %s", method, words)
     for name, entry in parameters.items():
         if (entry.get("pull") or 0.0) > PULL:
             log.warning(

@@ -291,6 +291,13 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     )
 
 
+def plot_residual_correlation(**models: dict[str, Any]) -> Figure:
+    """How the residuals of each physical model are correlated in time and space."""
+    from hyco.plots import residual_correlation
+
+    return residual_correlation({method: model["residuals"].get("structure") for method, model in models.items()})
+
+
 def _free_share(model: dict[str, Any], counts: list[int]) -> float:
     """Degrees of freedom of a fit over the number of its residuals, from their squares and the reduced χ²."""
     squares = [(n, n * rms**2) for n, rms in zip(counts, model["residuals"]["time"], strict=False)]

@@ -92,5 +92,6 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             node(
                 nodes.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
             ),
+            node(nodes.plot_residual_correlation, physical, "residual_correlation", name="plot_residual_correlation"),
         ]
     return pipeline(parts, tags="evaluate")

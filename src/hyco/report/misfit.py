@@ -1,0 +1,116 @@
+"""In words: residuals larger than the noise, residuals that are not white, and what the grid has to do with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.structure import SIGNIFICANCE
+
+# A reduced χ² beyond so many of its standard deviations, √(2/ν) with ν degrees of freedom, is not chance.
+_DEVIATIONS = 3.0
+# The same where the degrees of freedom are not known, of files that do not say them.
+_MISFIT = 1.5
+# What the error of a grid that is fine enough has of the standard deviation.
+_SMALL = 0.5
+# A reduced χ² below this, where the unit is a thousandth of the data's standard deviation, says that there is no noise
+# and no other error either: the data were made on this grid.
+_EXACT = 1e-4
+
+
+def largest_chi_square(estimate: PhysicalEstimate) -> float:
+    """A reduced χ² that is larger is hardly chance: 1 + 3 √(2/ν)."""
+    freedom = estimate.residual_freedom
+    return _MISFIT if freedom is None else 1 + _DEVIATIONS * math.sqrt(2 / max(freedom, 1.0))
+
+
+def chi_square_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """What a reduced χ² far above one says; None where it is none.
+
+    Args:
+        parameters: entries of numbers as reports have them.
+    """
+    chi_square, most = estimate.reduced_chi_square, largest_chi_square(estimate)
+    if chi_square is None or chi_square <= most:
+        return None
+    words = (
+        f"leaves residuals of {chi_square**0.5:.3g} times the noise (reduced χ² {chi_square:.3g}, by chance at most "
+        f"{most:.3g}): do not trust its error bars. "
+    )
+    if coarse := [name for name, entry in parameters.items() if _is_coarse(entry)]:
+        return words + f"The grid is the likely cause: its error in {coarse[0]} is larger than the standard deviation."
+    causes = "The equation or the noise level is wrong"
+    if _told(_tests(estimate).get("outliers")):
+        causes = "There are outliers (physical.loss: huber), or the equation or the noise level is wrong"
+    if estimate.from_predictions:
+        causes += ", or the network still pulls the estimate (raise hybrid.alpha, or train longer)"
+    if estimate.grid is None:
+        causes += ", or the grid is too coarse: fit once more on a finer one"
+    return f"{words}{causes}."
+
+
+def grid_words(
+    estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]], *, measured: bool
+) -> Iterator[str]:
+    """Of which numbers the error of the grid is larger than their standard deviation, and what grid would do.
+
+    Args:
+        parameters: as above.
+        measured: the data were not simulated by this run.
+    """
+    chi_square = estimate.reduced_chi_square or 0.0
+    if estimate.grid is None or (estimate.degrees_of_freedom is not None and chi_square < _EXACT):
+        return
+    for name, entry in parameters.items():
+        if not _is_coarse(entry):
+            continue
+        times = abs(entry["discretisation"]) / max(entry["std"], 1e-300)
+        finer = (times / _SMALL) ** (1 / estimate.grid["order"])
+        cells = [f"{math.ceil(finer * n)} cells along {axis}" for axis, n in estimate.grid["cells"].items()]
+        keys = [f"equation.{key}: {value}" for key, value in estimate.grid["accurate"].items()]
+        better = f", or a more accurate scheme ({', '.join(keys)})" if keys else ""
+        yield (
+            f"the error of grid and time step in {name} is {times:.2g} standard deviations; the interval covers it. "
+            f"With about {' and '.join(cells)}, and steps as much shorter, it would be half of one{better}."
+            + ("" if measured else " Data that were simulated on the same grid do not have that error.")
+        )
+
+
+def structure_words(estimate: PhysicalEstimate) -> Iterator[str]:
+    """Where the residuals are correlated or have outliers."""
+    tests = _tests(estimate)
+    where = {"time": "one measurement of a sensor and the next", "space": "neighbouring places at the same time"}
+    told = [f"{tests[key]['correlation']:.2g} between {of}" for key, of in where.items() if _told(tests.get(key))]
+    if told:
+        bars = (
+            "Their std and interval are those of such noise (std_white: of white noise)"
+            if any(n.std_white is not None for n in estimate.numbers.values())
+            else "Error bars of fields are those of such noise"
+        )
+        yield (
+            f"residuals are correlated: {' and '.join(told)}. The noise is not white, or the equation or the grid is "
+            f"wrong there (residual_correlation.png). {bars}, as far as the noise is what is correlated."
+        )
+    outliers = tests.get("outliers")
+    if outliers is not None and _told(outliers) and not estimate.outliers:
+        yield (
+            f"{100 * outliers['share']:.2g} % of the residuals are beyond {outliers['beyond']:g} robust standard "
+            "deviations, hardly any of Gaussian noise would be (outliers). Look at them, or let physical.loss: huber "
+            "keep them from pulling the estimate."
+        )
+
+
+def _tests(estimate: PhysicalEstimate) -> Mapping[str, Any]:
+    return estimate.structure or {}
+
+
+def _told(test: Any) -> bool:
+    return test is not None and test["p"] < SIGNIFICANCE
+
+
+def _is_coarse(entry: Mapping[str, Any]) -> bool:
+    """Whether the error of the grid is larger than the standard deviation."""
+    error, std = entry.get("discretisation"), entry.get("std")
+    return error is not None and std is not None and abs(error) > std
