@@ -169,7 +169,7 @@ class EquationConfig(BaseModel):
         return {**self.parameter_limits, **dict.fromkeys(added, (-math.inf, math.inf))}
 
     def limiting_keys(self, name: str) -> tuple[str | None, str | None]:
-        """Which of `range_keys` sets the lower and the upper limit of a parameter: that of the step, which may be moved.
+        """Which of `range_keys` sets the lower and the upper limit of a parameter: a limit of the step, to be moved.
 
         None: the limit is that of the equation, or there is none.
         """

@@ -89,9 +89,9 @@ class Heat(SourcedEquation):
 
     Scheme: second-order central differences, with fluxes through the faces in the divergence form; the
     Runge-Kutta-Legendre method in time, second order, with so many stages that every diffusivity from 0 to
-    `max_diffusivity` is stable, in sub-steps no longer than 1/`max_reaction`. Walls and sources that vary in time are taken at
-    the times of the stages. Waves with a k² dt above about 1 are damped but not followed: raise `substeps` where
-    they matter.
+    `max_diffusivity` is stable, in sub-steps no longer than 1/`max_reaction`. Walls and sources that vary in time are
+    taken at the times of the stages. Waves with a k² dt above about 1 are damped but not followed: raise `substeps`
+    where they matter.
 
     With `order: 4` (form nondivergence) the differences are of fourth order. So is the error with periodic boundaries
     and Dirichlet values. With Neumann boundaries it is where a has no slope across the wall: otherwise ∂³u/∂n³ is not

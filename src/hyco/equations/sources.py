@@ -85,8 +85,9 @@ class SourceConfig(EquationConfig):
         return self.range_of("max_reaction") if self.reacts else 0.0
 
     def largest_reaction(self, largest: float | None, bounds: Bounds) -> float:
-        """The largest |∂source/∂u|: an estimate by samples of the field to twice its reach, of the bounds of the
-        parameters, and of time and position; where that is 0, one that costs nothing.
+        """The largest |∂source/∂u|, by samples; where that is 0, one that costs nothing.
+
+        They are of the field to twice its reach, of the bounds of the parameters, and of time and position.
 
         Args:
             largest: what states reach; None: 1.

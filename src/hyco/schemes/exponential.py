@@ -65,8 +65,8 @@ def etdrk4(
 ) -> dict[str, Any]:
     """One step of the fourth-order method ETDRK4-B (Krogstad 2005, eq. 51).
 
-    Where N = 0 it is exact. Where N does not vanish at walls, as of a flow through a wall whose value changes, the order
-    falls to about three; that of the better known method of Cox and Matthews falls to one or two.
+    Where N = 0 it is exact. Where N does not vanish at walls, as of a flow through a wall whose value changes, the
+    order falls to about three; that of the better known method of Cox and Matthews falls to one or two.
 
     Args:
         state: coefficients of the eigenvectors, by field.
@@ -75,8 +75,8 @@ def etdrk4(
         time: h.
         now: t at the start; None if N does not depend on it.
 
-    Sources: S. Krogstad, J. Comput. Phys. 203 (2005) 72, doi:10.1016/j.jcp.2004.08.006; order at walls: M. Hochbruck and
-    A. Ostermann, Acta Numerica 19 (2010) 209, doi:10.1017/S0962492910000048.
+    Sources: S. Krogstad, J. Comput. Phys. 203 (2005) 72, doi:10.1016/j.jcp.2004.08.006; order at walls: M. Hochbruck
+    and A. Ostermann, Acta Numerica 19 (2010) 209, doi:10.1017/S0962492910000048.
     """
     middle, end = (None, None) if now is None else (now + time / 2, now + time)
     names = list(state)
