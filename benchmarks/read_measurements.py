@@ -6,9 +6,8 @@ A table of 1000 times and rows / 1000 places has the columns sensor, t, x, T and
 needed. Places are the centres of the cells of a grid, or arbitrary points. In the mixed table the rows are in random
 order, of three trajectories that a column of words tells apart, times are dates, and 30 % of the values are missing.
 Each table is read in a process of its own by `hyco.read_measurements`. The seconds are those of reading; the peak of
-the resident set is that of the whole process, with what `import hyco` and PyTorch take themselves beside it. The rows
-with `kedro run` are of `kedro run --pipelines physical --tags train --to-nodes make_observations`, from its start to the
-file of observations.
+the resident set is that of the whole process, with what `import hyco` and PyTorch take themselves beside it. The row
+with `kedro run` is of `kedro run --pipelines physical --tags train --to-nodes make_observations`, all of it.
 """
 
 from __future__ import annotations
