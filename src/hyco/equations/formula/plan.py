@@ -85,7 +85,12 @@ class Plan:
             return size
 
         rates = largest_rates(
-            {name: sp.Add(*own) for name, own in terms.items()}, self.names.axes, values, slopes, self._factor
+            {name: sp.Add(*own) for name, own in terms.items()},
+            self.names.axes,
+            values,
+            slopes,
+            self._factor,
+            self.linear if self.exponential else {},
         )
         if self.spectral or self.transport == "central":
             return rates
@@ -246,9 +251,11 @@ def _worth(linear: dict[str, dict[Orders, sp.Expr]], others: dict[str, list[sp.E
     """Whether exact integration of the linear terms takes the stiffness away."""
     if not any(sum(orders) for own in linear.values() for orders in own):
         return False
-    for rest in others.values():
-        for (_, orders), _ in linearised(sp.Add(*rest), names.fields, names.axes).items():
-            if sum(orders) > 1:
+    for name, rest in others.items():
+        exact = max((sum(orders) for orders in linear[name] if sum(orders) % 2 == 0), default=0)
+        for (other, orders), _ in linearised(sp.Add(*rest), names.fields, names.axes).items():
+            # Second derivatives beside exact fourth ones are damped by these.
+            if sum(orders) > 1 and (other != name or sum(orders) > exact - 2):
                 return False
     return True
 
