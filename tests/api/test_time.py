@@ -52,7 +52,10 @@ def test_a_prediction_from_the_end_of_the_data_continues_the_truth(equation, phy
 def test_error_bars_and_states_of_a_file_are_at_the_given_time_too(equation, physics, heated_rod, tmp_path):
     states, path = equation.solution([0.8, 1.7]), tmp_path / "mine.npz"
     expected = physics.predict(states, 3, time=0.8)
-    draws = {name: values[:50].repeat_interleave(2) for name, values in Posterior.of(physics.posterior.tensors).parameters.items()}
+    draws = {
+        name: values[:50].repeat_interleave(2)
+        for name, values in Posterior.of(physics.posterior.tensors).parameters.items()
+    }
     rolled = physics.evaluated.model.rollout_with(draws, states.repeat(50, 1, 1), 3, 0.8).reshape(50, 2, 3, 16)
     assert np.allclose(expected["physical.u_std"], rolled.std(dim=0), rtol=1e-6)
     np.savez(path, u=states[:, 0].numpy())

@@ -179,19 +179,3 @@ def test_gradients_by_what_stands_in_walls_and_sources_pass_the_taylor_test(name
     with torch.no_grad():
         errors = [float((loss(point + h * direction) - value - h * (gradient @ direction)).abs()) for h in (2e-3, 1e-3)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.05)
-
-
-@SLOW
-def test_layers_that_meet_on_a_face_conduct_as_they_do():
-    """Two layers of 0.01 and 0.1 between the values 0 and 1: at rest the flux is the same in both."""
-    section = {
-        "name": "heat",
-        "domain": {"x": {"size": 1.0, "resolution": 64}},
-        "boundary": {"x": {"lower": 0.0, "upper": 1.0}},
-    }
-    section |= {"dt": 5.0, "parameters": {"diffusivity": "0.055 + 0.045*sign(x - 0.5)"}}
-    equation = build_equation(section)
-    x = torch.from_numpy(equation.layout.grid.centers("x"))
-    jump = 10 / 11
-    exact = torch.where(x < 0.5, 2 * jump * x, jump + (1 - jump) * (2 * x - 1))
-    assert float((simulate(equation, x[None, None], 30)[0, -1, 0] - exact).abs().max()) < 1e-6

@@ -45,7 +45,9 @@ def test_a_column_becomes_a_table_of_the_equations_times(table):
     assert found == {"T_wall": ([0.0, 60.0, 120.0], [20.0, 21.0, 19.0])}
     survey = Survey(1, np.array([60.0, 120.0]), 0.0, 1.0, found)
     filled = complete(given[1], survey)["equation"]["boundary"]
-    assert filled == {"x": {"lower": {"table": {"times": [0.0, 60.0, 120.0], "values": [20.0, 21.0, 19.0]}}, "upper": "neumann"}}
+    assert filled == {
+        "x": {"lower": {"table": {"times": [0.0, 60.0, 120.0], "values": [20.0, 21.0, 19.0]}}, "upper": "neumann"}
+    }
 
 
 def test_simulations_that_are_not_needed_do_not_count(table):
@@ -64,5 +66,7 @@ def test_what_is_no_series_is_refused_in_one_line(table):
         series(*table(T_wall=[20, "warm", 21, 21, 19, 19]))
     file, parameters = table()
     parameters["equation"] = EQUATION | {"boundary": {"column": "T_wal"}}
-    with pytest.raises(MeasurementError, match="equation.boundary: column T_wal: there is no column .*did you mean T_wall"):
+    with pytest.raises(
+        MeasurementError, match="equation.boundary: column T_wal: there is no column .*did you mean T_wall"
+    ):
         series(file, parameters)

@@ -123,7 +123,16 @@ def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    return str(value).replace("'", "")
+    return str(_without_tables(value)).replace("'", "")
+
+
+def _without_tables(value: Any) -> Any:
+    """A boundary with the number of entries for the tables of its walls, which may be long."""
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"table"}:
+        return {"table": f"{len(value['table']['times'])} times"}
+    return {key: _without_tables(part) for key, part in value.items()}
 
 
 def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:

@@ -42,7 +42,8 @@ def explain(detail: ErrorDetails, key: Key, root: type[BaseModel] | None = None)
     if kind == "extra_forbidden":
         return f"unknown key (value {value!r}); allowed: {_allowed_keys(key, root)}"
     if kind == "literal_error":
-        return f"{value!r} is not allowed; allowed: {context['expected']}"
+        hint = "; an equation by formula has walls of every kind" if key[-1:] == ("boundary",) else ""
+        return f"{value!r} is not allowed; allowed: {context['expected']}{hint}"
     if kind == "union_tag_invalid":
         key_word = context["discriminator"].strip("'_()")  # of a key, or of the function that reads it
         return f"{key_word} {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"

@@ -93,7 +93,7 @@ class EquationConfig(BaseModel):
     @model_validator(mode="after")
     def _parameters_are_named(self) -> EquationConfig:
         if isinstance(self.parameters, Coefficients) and self.parameters.added:
-            self.parameters.require(self.formula_names)
+            self.parameters.require(self.formula_names - {"t", *AXES})
         return self
 
     @model_validator(mode="after")

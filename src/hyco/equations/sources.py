@@ -38,8 +38,7 @@ class SourceConfig(EquationConfig):
     )
     max_reaction: Range = Field(
         default="auto",
-        description="largest |∂source/∂u| that the step must be stable for; sets its sub-steps or stages; auto: sampled "
-        "over the states and bounds [1/time]",
+        description="largest |∂source/∂u|, which sub-steps follow; auto: sampled over the states and bounds [1/time]",
     )
 
     @field_validator("source", mode="before")

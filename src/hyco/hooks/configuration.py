@@ -191,7 +191,9 @@ def _survey(
 
     needed = None
     with suppress(ValueError):
-        needed = needed_of(ObservationConfig.model_validate({"train_sim": [0], **(parameters.get("observation") or {})}))
+        needed = needed_of(
+            ObservationConfig.model_validate({"train_sim": [0], **(parameters.get("observation") or {})})
+        )
     with naming(config):
         content = load(project / config.file, config, needed)
         walls = wall_series(project / config.file, config, wall_columns(parameters.get("equation")), needed)

@@ -39,8 +39,9 @@ class InteractionConfig(BaseModel):
       own rollout where they were not. The weight λ lies between 0 and 1, so that no mixture leaves the range of what
       was seen (unless `scale` says so). It varies smoothly in space (a random field with the correlation length
       `mixing_length`, most of the weight near 0 and 1), so that mixtures have other shapes than what they are made of.
+      Where the equation depends on the time, a mixture is at one between those of its two states.
     - `distribution`: random initial states as the equation draws them, with a given correlation length and standard
-      deviation. That is knowledge which the observations do not hold, and the report says so.
+      deviation, at t = 0. That is knowledge which the observations do not hold, and the report says so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
