@@ -66,6 +66,8 @@ class ParameterSpace:
         boxes = [p.box(self.limits[p.name], grid) for p in learnable]
         self.lower, self.upper = (torch.cat([box[end] for box in boxes]) for end in (0, 1))
         self._cut = {p.name: self.limits[p.name] for p in learnable if p.may_leave(self.limits[p.name], grid)}
+        self._cut = {name: pair for name, pair in self._cut.items() if len(parts[self.names.index(name)]) > 1}
+        self._held_back = [p for p in learnable if p.name in self._cut and p.scalar_parts()]
         self.labels = tuple(label for c in parts for label in c.labels)
         self.weights: dict[str, float] = {}
         ends = torch.tensor([len(c) for c in parts]).cumsum(0).tolist()
@@ -107,7 +109,11 @@ class ParameterSpace:
         values = {
             p.name: p.value(theta[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)
         }
-        return values | {name: within(values[name], limits) for name, limits in self._cut.items()}
+        return {name: self.inside(name, value) for name, value in values.items()}
+
+    def inside(self, name: str, value: Tensor) -> Tensor:
+        """A parameter's value, cut to the limits where its coordinates may leave them."""
+        return within(value, self._cut[name]) if name in self._cut else value
 
     def for_stepper(self, theta: Tensor) -> dict[str, Tensor]:
         """The values as a stepper takes them, from `[p]` or `[B, p]`: fields always have a batch dimension."""
@@ -119,7 +125,17 @@ class ParameterSpace:
         """Residuals of all priors and regularisations, `[..., m]`."""
         parts = zip(self.learnable, self._slices, strict=True)
         residuals = [p.prior_residuals(theta[..., part], self.grid, self.weights.get(p.name)) for p, part in parts]
+        residuals += [self._beyond(p, theta[..., self.slice_of(p.name)]) for p in self._held_back]
         return torch.cat(residuals, dim=-1)
+
+    def _beyond(self, parameter: Learnable, z: Tensor) -> Tensor:
+        """How far outside its limits the value would be, `[..., cells]`: it is cut, and nothing else holds numbers back.
+
+        In units of the first guess, divided by the root of the number of cells.
+        """
+        value = parameter.value(z, self.grid).reshape(*z.shape[:-1], -1)
+        scale = float(parameter.value(parameter.coordinates(self.grid).guess, self.grid).abs().max()) or 1.0
+        return (value - self.inside(parameter.name, value)) / (scale * value.shape[-1] ** 0.5)
 
     def numbers(self, theta: Tensor) -> dict[str, Tensor]:
         """The numbers to report, by full name, `[...]` each."""
