@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -256,3 +257,53 @@ def test_netcdf_names_its_dimensions(new):
     sections, _ = new("a.nc", equation="advection")
     assert sections["measurements"]["simulation"] == "probe"
     assert sections["measurements"]["fields"] == {"concentration": "c"}
+
+
+def pdebench(path, x, t, u):
+    """All trajectories in one array, and the edges of the times."""
+    with h5py.File(path, "w") as file:
+        file["tensor"] = u.astype(np.float32)
+        file["x-coordinate"], file["t-coordinate"] = x.astype(np.float32), np.append(t, 2 * t[-1] - t[-2])
+
+
+def pdebench_groups(path, x, t, u):
+    """A group for each trajectory, with an axis of fields."""
+    with h5py.File(path, "w") as file:
+        for i, values in enumerate(u):
+            file[f"{i:04d}/data"], file[f"{i:04d}/grid/x"], file[f"{i:04d}/grid/t"] = values[..., None], x, t
+
+
+def the_well(path, x, t, u):
+    """A vector of one component."""
+    with h5py.File(path, "w") as file:
+        file.attrs["n_trajectories"] = len(u)
+        file["dimensions/time"], file["dimensions/x"] = t, x
+        file["dimensions"].attrs["spatial_dims"] = ["x"]
+        file["t1_fields/velocity"] = u[..., None]
+
+
+@pytest.mark.parametrize(
+    ("write", "names"),
+    [
+        (pdebench, ("t-coordinate", "x-coordinate", "tensor")),
+        (pdebench_groups, ("grid/t", "grid/x", "data")),
+        (the_well, ("time", "x", "velocity x")),
+    ],
+)
+def test_layouts_of_benchmarks_are_drafted_as_they_are_read(write, names, new, made, hyco):
+    t = np.linspace(0, 1, 11)
+    x, _ = made["burgers"](0.0, t)
+    write(new.folder / "mine.hdf5", x, t, np.stack([made["burgers"](shift, t)[1] for shift in (0.0, 1.0, 2.5)]))
+    sections, _ = new("mine.hdf5", equation="burgers")
+    measurements = sections["measurements"]
+    assert (measurements["time"], measurements["axes"], measurements["simulation"]) == (
+        names[0],
+        {"x": names[1]},
+        "trajectory",
+    )
+    assert measurements["fields"] == {"velocity_x": names[2]}
+    assert sections["observation"]["test_sim"] == [2]
+    done = hyco("check", "--env", "mine")
+    assert done.exit_code == 0, done.output
+    assert f"{3 * 11 * len(x)} of {3 * 11 * len(x)} values of {names[2]} used" in done.output
+    assert "places:    cells of the grid" in done.output

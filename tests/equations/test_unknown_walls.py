@@ -118,6 +118,5 @@ def test_intervals_of_an_unknown_wall_value_cover_it(tmp_path):
     estimates = [fitted(tmp_path, "value", seed, exact) for seed in range(40)]
     pulls = np.array([(e.value - true) / e.std for e in estimates])
     covered = sum(e.interval[0] <= true <= e.interval[1] for e in estimates)
-    print(f"{covered} of 40 intervals cover; pulls {pulls.mean():.2f} ± {pulls.std():.2f}")
     assert covered >= 35
     assert abs(pulls.mean()) < 0.5

@@ -1,4 +1,4 @@
-"""Walls and sources that vary in time and along the wall: manufactured solutions with measured orders, and gradients."""
+"""Walls and sources that vary in time and along the wall: orders on manufactured solutions, and gradients."""
 
 import math
 

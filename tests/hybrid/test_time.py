@@ -200,7 +200,7 @@ def test_a_network_that_steps_states_is_said_not_to_know_the_time(rod, caplog):
 def test_a_network_of_coordinates_knows_the_time(heated_rod, caplog):
     rod = Rod(heated_rod.SECTION, train_sim=[0], val_sim=[])
     network = {"network": {"name": "mlp", "width": 8, "depth": 1}, "use_sliding_window": False}
-    trainer = rod.hybrid(0.05, synthetic=network, num_predict_steps=8, epochs=3)
+    trainer = rod.hybrid(0.05, synthetic=network, num_predict_steps=8, epochs=3, alpha="auto")
     *_, (_, last) = trainer.train()
     assert "does not know" not in caplog.text
     assert last["metrics"]["estimate.diffusivity"] == pytest.approx(0.1, abs=0.05)

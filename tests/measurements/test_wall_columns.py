@@ -53,20 +53,20 @@ def test_a_column_becomes_a_table_of_the_equations_times(table):
 def test_simulations_that_are_not_needed_do_not_count(table):
     given = table(t=[2.0, 3.0, 4.0] * 2, trial=["a"] * 3 + ["b"] * 3, T_wall=[1.0, 2.0, 3.0, 1.0, 2.5, 3.0])
     assert series(*given, needed=[1])["T_wall"][1] == [1.0, 2.5, 3.0]
-    with pytest.raises(MeasurementError, match="values 2 and 2.5 at t = 60 in different simulations"):
+    with pytest.raises(MeasurementError, match=r"values 2 and 2.5 at t = 60 in different simulations"):
         series(*given)
 
 
 def test_what_is_no_series_is_refused_in_one_line(table):
-    with pytest.raises(MeasurementError, match="values 20 and 22 at t = 0: a wall holds one value at a time"):
+    with pytest.raises(MeasurementError, match=r"values 20 and 22 at t = 0: a wall holds one value at a time"):
         series(*table(T_wall=[20.0, 22.0, 21.0, 21.0, 19.0, 19.0]))
     with pytest.raises(MeasurementError, match="column T_wall has no values"):
         series(*table(T_wall=np.nan))
-    with pytest.raises(MeasurementError, match="T_wall, row 3: .*not a number"):
+    with pytest.raises(MeasurementError, match=r"T_wall, row 3: .*not a number"):
         series(*table(T_wall=[20, "warm", 21, 21, 19, 19]))
     file, parameters = table()
     parameters["equation"] = EQUATION | {"boundary": {"column": "T_wal"}}
     with pytest.raises(
-        MeasurementError, match="equation.boundary: column T_wal: there is no column .*did you mean T_wall"
+        MeasurementError, match=r"equation.boundary: column T_wal: there is no column .*did you mean T_wall"
     ):
         series(file, parameters)

@@ -14,9 +14,13 @@ _LINES = 13
 @click.command()
 @click.argument("name")
 @click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The file of measurements.")
-@click.option("--equation", help="Name of the equation; see `hyco list equations`.")
+@click.option(
+    "--equation",
+    multiple=True,
+    help="Name of the equation, see `hyco list equations`; or its formulas: 'u: D*laplace(u) + r*u*(1 - u/K); v: …'.",
+)
 @click.option("--force", is_flag=True, help="Write over parameters.yml of an experiment that exists.")
-def new(name: str, source: Path, equation: str | None, force: bool) -> None:
+def new(name: str, source: Path, equation: tuple[str, ...], force: bool) -> None:
     """Write conf/NAME/parameters.yml for a file of measurements.
 
     What the file says is taken from there, the rest is guessed; the comments say what from. Exit code 2: several
@@ -39,7 +43,7 @@ def new(name: str, source: Path, equation: str | None, force: bool) -> None:
     path = source.absolute()
     inside = path.is_relative_to(project)
     try:
-        made = draft(path, (path.relative_to(project) if inside else path).as_posix(), equation)
+        made = draft(path, (path.relative_to(project) if inside else path).as_posix(), equation or None)
     except UndecidedError as error:
         raise _Undecided(str(error)) from error
     except (DraftError, PluginError) as error:

@@ -85,19 +85,23 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
     assert c.measurements is not None
     layout = observations.layout
     kept = observations.mask if observations.heldout is None else observations.mask | observations.heldout
-    for channel, name in c.measurements.fields.items():
+    for channel in c.measurements.fields:
         i = layout.channels.index(channel)
-        raw = columns.numbers(measured, name).to_numpy()
+        names = c.measurements.columns_of(channel)
+        raw = np.concatenate([columns.numbers(measured, name).to_numpy().ravel() for name in names])
         missing, used = int(np.isnan(raw).sum()), int(kept[:, :, i].sum())
         values = observations.values[:, :, i][kept[:, :, i]]
-        left_out = {"missing": missing, "of other simulations": raw.size - missing - used}
+        left_out = {
+            "missing or not kept" if c.measurements.keep else "missing": missing,
+            "of other simulations": raw.size - missing - used,
+        }
         why = "".join(f", {n} {what}" for what, n in left_out.items() if n > 0)
         sigma = float(observations.noise_std[i])
         noise = f"σ {sigma:.3g}" if sigma else "σ from the residuals"
         if not sigma and c.measurements.stds.get(channel, ESTIMATE) != ESTIMATE:
             noise = "no noise"
         yield (
-            f"{channel}: {used} of {raw.size} values of {name} used{why}; {float(values.min()):.4g} to "
+            f"{channel}: {used} of {raw.size} values of {', '.join(names)} used{why}; {float(values.min()):.4g} to "
             f"{float(values.max()):.4g}, {noise}"
         )
     for channel in layout.channels:
@@ -107,7 +111,7 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
 
 def _empty(seen: Tensor) -> str:
     """Why states between those that have measurements `[n]` have none, where that goes for all alike."""
-    apart = seen.diff().unique().tolist()  # type: ignore[no-untyped-call]
+    apart = sorted(set(seen.diff().tolist()))
     if len(apart) != 1 or apart[0] == 1:
         return ""
     return f"; dt is 1/{apart[0]} of the time between measurements, so that the states between have none"
@@ -116,6 +120,12 @@ def _empty(seen: Tensor) -> str:
 def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
     axes = [f"{a} {d.lower:g} to {d.lower + d.size:g} in {d.resolution} cells" for a, d in c.equation.domain.items()]
     yield f"equation:  {c.equation.name}, {', '.join(axes)}, boundary {_plain(c.equation.boundary)}"
+    for title, text in equation.described():
+        yield f"{title + ':':<10} {text}"
+    if c.physical.equation:
+        own = model_equation(equation, c.physical.equation)
+        for title, text in own.described():
+            yield f"{'physics:':<10} {title} {text}"
     if not c.equation.is_static:
         cut = f", {equation.substeps} sub-steps each" if equation.substeps > 1 else ""
         yield f"dt:        {c.equation.dt:.6g}, {c.generation.steps} steps{cut}"

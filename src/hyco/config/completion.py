@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,8 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
     if survey is not None:
         filled |= _measured(filled, survey)
     elif _keys(filled.get("equation")).get("dt") == "auto":
+        if is_of_measurements(filled):  # that section is wrong, which the validation says
+            return {**filled, "equation": {**filled["equation"], "dt": 1.0}}
         raise ConfigurationError("equation.dt: auto is for measurements, whose times say it; give a number")
     open_sections = dict(filled)
     _complete_steps(filled, measured=survey is not None)
@@ -65,16 +68,29 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     if equation.get("dt", "auto") == "auto":
         equation["dt"] = automatic_dt(survey.times)
     given = _keys(equation.get("parameters"))
-    equation["parameters"] = {**_first_guesses(parameters), **given}
+    guesses, physical = _first_guesses(parameters), _keys(parameters.get("physical"))
+    # What only the formulas of the physical model name is a parameter of its equation alone.
+    later = {name: guess for name, guess in guesses.items() if _is_later(name, equation, physical)}
+    equation["parameters"] = {**{n: g for n, g in guesses.items() if n not in later}, **given}
     dt = equation["dt"]
     usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
     steps = last_step(float(survey.times[-1]), dt, survey.time_rounding) if usable else 1
+    own = _keys(physical.get("equation"))
+    changed = {**physical, "equation": {**own, "parameters": {**later, **_keys(own.get("parameters"))}}}
     return {
         "equation": equation,
+        **({"physical": changed} if later else {}),
         "generation": {"simulations": survey.simulations, "steps": steps},
         "observation": {"train_sim": [0], **_keys(parameters.get("observation"))},
         "synthetic": {"network": _NETWORK, **_keys(parameters.get("synthetic"))},
     }
+
+
+def _is_later(name: str, equation: Mapping[str, Any], physical: Mapping[str, Any]) -> bool:
+    """Whether a parameter stands in formulas of `physical.equation`, and in none of `equation`."""
+    both = [_keys(section).get("rates") for section in (equation, physical.get("equation"))]
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    return all(both) and not word.search(str({**equation, "parameters": None}))
 
 
 def _first_guesses(parameters: Mapping[str, Any]) -> dict[str, Any]:

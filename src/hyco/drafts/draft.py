@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from hyco.drafts.contents import contents_of
+from hyco.drafts.formulas import formula_problem, is_formula, rates_of
 from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
+from hyco.drafts.layouts import layout_of
 from hyco.drafts.points import Points, points_of
-from hyco.drafts.problem import Problem, candidates, is_periodic, problem
+from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.walls import Ends, ends_of
+from hyco.equations.formula.syntax import FormulaError
 from hyco.measurements.steps import common_divisor
 from hyco.observations.checks import MeasurementError
 
@@ -66,49 +70,55 @@ class Draft:
     suspicions: list[str]
 
 
-def draft(path: Path, file: str, equation: str | None = None) -> Draft:
+def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) -> Draft:
     """Guess everything.
 
     Args:
         path: of the file.
         file: how the configuration names it.
-        equation: its name; None: the one that fits, if there is one alone.
+        equation: its name, or its formulas: `u: formula; v: formula`, or several such texts; None: the one that fits,
+            if there is one alone.
 
     Raises:
-        DraftError: the file cannot be read, or the equation does not fit to it.
+        DraftError: the file cannot be read, a formula cannot, or the equation does not fit to the file.
         UndecidedError: several equations fit, or none.
         PluginError: there is no equation of this name.
     """
     try:
-        contents = contents_of(path)
-        roles = roles_of(contents)
-        points = points_of(path, roles)
+        known = layout_of(path) if path.is_file() else None
+        roles = roles_of(contents_of(path)) if known is None else known.roles
+        points = points_of(path, roles, None if known is None else range(min(known.count, _MOST_SIMULATIONS)))
         roles = _measured(roles, points)
     except MeasurementError as error:
         raise DraftError(f"{file}: {str(error).splitlines()[0]}") from error
     if not np.isfinite(points.time).any() or (roles.time is not None and points.duration <= 0):
         raise DraftError(f"{file}: {roles.time}: all times are the same, so that nothing changes")
+    rates = _rates(equation, roles)
     axes = axes_of(points)
-    field = on_grid(points, roles.fields[0], axes)
+    judged = roles.fields[0]
+    if rates is not None and (mapped := fields_of(tuple(rates), roles.fields)[0]):
+        judged = next(iter(mapped.values()))
+    field = on_grid(points, judged, axes)
     ends = {
         axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
         for i, axis in enumerate(axes)
     }
     dt = _dt(points)
-    if equation is None:
+    if equation is None and rates is None:
         fitting = candidates(points, roles, axes, dt)
         if len(fitting) != 1:
             raise _undecided(file, roles, axes, [each.name for each in fitting])
         equation = fitting[0].name
+    name = "formula" if rates is not None else _one(equation)
     for axis, end in ends.items():
-        if end.repeated and (end.condition == "periodic" or is_periodic(equation)):
+        if end.repeated and (end.condition == "periodic" or is_periodic(name)):
             axes[axis] = closed(axes[axis])
     conditions: Any = {axis: end.condition for axis, end in ends.items()}
     distinct = list(conditions.values())
     boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
-    chosen = problem(equation, points, roles, axes, boundary, dt)
+    chosen = _problem(name, rates, points, roles, axes, boundary, dt)
     if chosen is None:
-        raise DraftError(f"{file}: {_has(roles, axes)}, which equation {equation} is not for")
+        raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
     split = _split(points.simulations)
     return Draft(
         file,
@@ -121,6 +131,59 @@ def draft(path: Path, file: str, equation: str | None = None) -> Draft:
         _whole_start(points, chosen, axes, split),
         _suspicions(points, chosen),
     )
+
+
+def _one(equation: str | Sequence[str] | None) -> str:
+    """The one name.
+
+    Raises:
+        DraftError: there are several.
+    """
+    names = [equation] if isinstance(equation, str) else list(equation or ())
+    if len(names) != 1:
+        raise DraftError(f"--equation: {', '.join(names)}: an experiment has one equation")
+    return names[0]
+
+
+def _rates(equation: str | Sequence[str] | None, roles: Roles) -> dict[str, str] | None:
+    """The formulas that were given, by field; None: an equation's name, or nothing.
+
+    Raises:
+        DraftError: one cannot be read.
+    """
+    texts = [equation] if isinstance(equation, str) else list(equation or ())
+    if not any(map(is_formula, texts)):
+        return None
+    try:
+        return rates_of(texts, roles.fields)
+    except FormulaError as error:
+        raise DraftError(f"--equation: {error}") from error
+
+
+def _problem(
+    name: str,
+    rates: dict[str, str] | None,
+    points: Points,
+    roles: Roles,
+    axes: dict[str, Axis],
+    boundary: Any,
+    dt: float,
+) -> Problem | None:
+    """The equation as that of the measurements; None if it is not for them.
+
+    Raises:
+        DraftError: a formula cannot be read, or the formulas are no equation.
+    """
+    if name == "formula" and rates is None:
+        raise DraftError("--equation: formula: give the formulas themselves: --equation 'u: D*laplace(u) + …'")
+    if rates is None:
+        return problem(name, points, roles, axes, boundary, dt)
+    try:
+        return formula_problem(rates, points, roles, axes, boundary, dt)
+    except ValidationError as error:
+        raise DraftError(f"--equation: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+    except FormulaError as error:
+        raise DraftError(f"--equation: {error}") from error
 
 
 def _measured(roles: Roles, points: Points) -> Roles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,13 @@ def _pairs(groups: NDArray[np.int64], values: Numbers) -> Numbers:
     return np.unique(np.stack([groups, values]), axis=1).T
 
 
-def points_of(path: Path, roles: Roles) -> Points:
+def points_of(path: Path, roles: Roles, trajectories: Sequence[int] | None = None) -> Points:
     """Read the measurements that the roles name.
+
+    Args:
+        path: of the file.
+        roles: what is what.
+        trajectories: those that are read of a layout of many; None: all.
 
     Raises:
         MeasurementError: they do not fit together.
@@ -74,7 +80,7 @@ def points_of(path: Path, roles: Roles) -> Points:
     )
     # The names in the file may have spaces, which those of channels have not.
     config = config.model_copy(update={"fields": {name: name for name in roles.fields}})
-    dataset = load(path, config)
+    dataset = load(path, config, trajectories)
     parts: dict[str, xr.DataArray] = {f"axis {a}": columns.numbers(dataset, n) for a, n in roles.axes.items()}
     parts |= {f"field {name}": columns.numbers(dataset, name) for name in roles.fields}
     if roles.time is not None:

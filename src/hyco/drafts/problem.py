@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -46,6 +46,9 @@ class Problem:
         others: parameters that have a default.
         guessed_keys: keys of the section that say how far a step reaches.
         smooth: keys of the section that make its scheme the most accurate for smooth fields.
+        equation: built.
+        rates: formulas by field, of an equation that is given by these.
+        positive: fields that were never negative in the data, of such an equation.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Problem:
     guessed_keys: list[str]
     smooth: list[str]
     equation: Equation
+    rates: dict[str, str] = field(default_factory=dict)
+    positive: list[str] = field(default_factory=list)
 
 
 def problem(
@@ -101,7 +106,7 @@ def problem(
         return None
     smooth = [] if _built({**section, **config.smooth}) is None else list(config.smooth)
     section |= {key: config.smooth[key] for key in smooth}
-    fields, by_name = _fields(equation.layout.channels, roles.fields)
+    fields, by_name = fields_of(equation.layout.channels, roles.fields)
     if fields is None:
         return None
     coefficients, substeps = _stable(config, section, coefficients)
@@ -116,7 +121,7 @@ def candidates(points: Points, roles: Roles, axes: Mapping[str, Axis], dt: float
     """All equations that fit; if some have channels with the names of the file, these alone."""
     tried = [problem(name, points, roles, axes, None, dt) for name in EQUATIONS.built_in]
     fitting = [each for each in tried if each is not None]
-    exact = [p for p in fitting if all(_says(field, channel) for channel, field in p.fields.items())]
+    exact = [p for p in fitting if all(_says(name, channel) for channel, name in p.fields.items())]
     return exact or fitting
 
 
@@ -152,8 +157,8 @@ def _reach(
     """Keys without a default that say how far a step reaches: by bounds, or by what was measured."""
     found: dict[str, float] = {}
     bounds = {c.name: max(map(abs, c.bounds)) for c in coefficients}
-    for key, field in config.model_fields.items():
-        if not field.is_required() or not key.startswith("max_"):
+    for key, entry in config.model_fields.items():
+        if not entry.is_required() or not key.startswith("max_"):
             continue
         what = key.removeprefix("max_")
         given = [b for name, b in bounds.items() if name.startswith(what) or (what, name[:8]) == ("speed", "velocity")]
@@ -162,12 +167,12 @@ def _reach(
     return found
 
 
-def _fields(channels: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str] | None, bool]:
+def fields_of(channels: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str] | None, bool]:
     """A name in the file for each channel: by what it is called, else in order; None if there are too few."""
     if len(names) < len(channels):
         return None, False
-    found: dict[str, str] = {}
-    for channel in channels:
+    found: dict[str, str] = {channel: channel for channel in channels if channel in names}
+    for channel in (channel for channel in channels if channel not in found):
         meanings = (channel, channel.replace("_", ""), *_ALIASES.get(channel, ()))
         for name in names:
             if name not in found.values() and ("_".join(words(name)) in meanings or "".join(words(name)) in meanings):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hyco.drafts.draft import Draft
+from hyco.drafts.problem import Problem
 from hyco.equations.registry import EQUATIONS
 
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_./-]*$")
@@ -51,6 +52,8 @@ def parameters_file(name: str, made: Draft) -> str:
 def summary(made: Draft) -> Iterator[str]:
     """What was guessed, a line for each."""
     p, roles, points = made.problem, made.roles, made.points
+    for name, text in p.rates.items():
+        yield f"formula:    ∂{name}/∂t = {text}"
     yield f"equation:   {p.name}, with {', '.join(f'{channel} = {field}' for channel, field in p.fields.items())}"
     time = roles.time if roles.time is None else f"{roles.time}, 0 to {points.duration:.6g} after the earliest"
     yield f"time:       {time or 'none, a static problem'}"
@@ -136,6 +139,8 @@ def _equation(made: Draft) -> Iterator[str]:
         yield _line(
             f"  boundary: {_flow(p.section['boundary'])}", f"guessed: {reasons}; check: periodic, neumann, a number"
         )
+    if p.rates:
+        yield from _formulas(p)
     if p.equation.config.is_static:
         yield _line("  dt: 1.0", "without meaning: the problem is static")
     else:
@@ -146,6 +151,19 @@ def _equation(made: Draft) -> Iterator[str]:
         yield _line(f"  {key}: {_flow(p.section[key])}", "the most accurate where fields are smooth; else leave it out")
     if p.others:
         yield f"  # parameters with a default, to give or to learn: {', '.join(p.others)}"
+
+
+def _formulas(p: Problem) -> Iterator[str]:
+    """Fields and their rates of change."""
+    yield "  fields:"
+    for name in p.rates:
+        if name in p.positive:
+            yield _line(f"    {name}: {{lower: 0.0}}", "guessed: it was never negative; check; boundary: if its own")
+        else:
+            yield _line(f"    {name}: {{}}", "lower, upper: what it may be; boundary: if it has its own")
+    yield "  rates:"
+    for name, text in p.rates.items():
+        yield f"    {name}: {json.dumps(text)}"
 
 
 def _observation(made: Draft) -> Iterator[str]:

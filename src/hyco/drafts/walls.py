@@ -14,7 +14,11 @@ _NEIGHBOURS = 1.5
 # A wall without flux: the slope at it is this part of the others. A wall that holds a value: it moves by this part of
 # what the field does.
 _FLAT, _HELD = 0.4, 0.1
+_FLAT_MEAN = 0.5
 _SAME = 0.05
+# Where noise hides the slopes: differences over so many cells of the mean of all states, if that varies by this part of
+# what the field does.
+_APART, _STEADY = 4, 0.3
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ def ends_of(field: Numbers, axis: int) -> Ends:
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
         return Ends("neumann", "hardly any slope at both ends", repeated)
+    if _flat_on_average(along):
+        return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated)
     if around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1)):
         return Ends("periodic", "both ends are as close as neighbours are", repeated)
     walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
@@ -52,6 +58,17 @@ def ends_of(field: Numbers, axis: int) -> Ends:
 def _size(values: Numbers) -> float:
     known = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+
+
+def _flat_on_average(along: Numbers) -> bool:
+    """Whether the mean of all states has hardly any slope at both ends, over some cells."""
+    if len(along) <= 3 * _APART or not np.isfinite(along).any(axis=tuple(range(1, along.ndim))).all():
+        return False
+    mean = np.nanmean(along, axis=1)
+    if _size(mean - mean.mean(axis=0)) < _STEADY * float(np.nanstd(along)):
+        return False
+    step = _size(mean[_APART:] - mean[:-_APART])
+    return all(_size(end[_APART] - end[0]) <= _FLAT_MEAN * step for end in (mean, mean[::-1]))
 
 
 def _at_wall(along: Numbers) -> Numbers:

@@ -13,7 +13,7 @@ from hyco.equations.equation import EquationConfig, FieldValue
 from hyco.equations.ranges import Bounds, Range
 from hyco.equations.sources import SourceConfig, SourcedEquation
 from hyco.fields import FieldSpec, Layout
-from hyco.schemes.integrators import RK3_REAL, ssp_rk3
+from hyco.schemes.integrators import ssp_rk3
 from hyco.schemes.transport import Rate, advection, stable_rate
 from hyco.walls.boundary import Boundary
 
@@ -112,8 +112,8 @@ class Advection(SourcedEquation):
         self.layout = Layout(grid=grid, fields=(FieldSpec("concentration", boundary=config.boundary),))
         speed = config.range_of("max_speed")
         self.autonomous = "t" not in config.formula_names
-        needed = stable_rate(grid.spacing, speed, max_diffusivity) + config.reaction / RK3_REAL
-        self.substeps = ceil(config.dt * needed)
+        # No step is longer than the time of a reaction, which is to be followed.
+        self.substeps = ceil(config.dt * (stable_rate(grid.spacing, speed, max_diffusivity) + config.reaction))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:

@@ -33,8 +33,8 @@ class AdvectionDiffusionConfig(VelocityConfig):
     )
     faces: Faces = Field(
         default="harmonic",
-        description="diffusivity between two cells: their harmonic mean, right where it jumps from cell to cell, or the "
-        "arithmetic one",
+        description="diffusivity between two cells: their harmonic mean, right where it jumps from cell to cell, or "
+        "the arithmetic one",
     )
 
     @property

@@ -168,6 +168,19 @@ class EquationConfig(BaseModel):
         added = self.parameters.added if isinstance(self.parameters, Coefficients) else ()
         return {**self.parameter_limits, **dict.fromkeys(added, (-math.inf, math.inf))}
 
+    def limiting_keys(self, name: str) -> tuple[str | None, str | None]:
+        """Which of `range_keys` sets the lower and the upper limit of a parameter: a limit of the step, to be moved.
+
+        None: the limit is that of the equation, or there is none.
+        """
+        keys: list[str | None] = [None, None]
+        for key in self.range_keys:
+            free = self.model_copy(update={key: "auto"}).limits[name]
+            for end in (0, 1):
+                if free[end] != self.limits[name][end]:
+                    keys[end] = key
+        return keys[0], keys[1]
+
     @property
     def open_ranges(self) -> tuple[str, ...]:
         """Those of `range_keys` that are `auto`."""
@@ -292,6 +305,10 @@ class Equation(ABC):
             raise ValueError("the walls depend on t: a step of this equation takes the time")
         ends = {axis: (domain.lower, domain.lower + domain.size) for axis, domain in self.config.domain.items()}
         return walls.at({"t": time, **self.coordinates, **parameters}, ends)
+
+    def described(self) -> list[tuple[str, str]]:
+        """What `hyco check` tells of the equation beside its name, domain and boundary: lines of a title and a text."""
+        return []
 
     @cached_property
     def coordinates(self) -> dict[str, Any]:

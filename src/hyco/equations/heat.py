@@ -89,9 +89,9 @@ class Heat(SourcedEquation):
 
     Scheme: second-order central differences, with fluxes through the faces in the divergence form; the
     Runge-Kutta-Legendre method in time, second order, with so many stages that every diffusivity from 0 to
-    `max_diffusivity` is stable, with reactions up to `max_reaction`. Walls and sources that vary in time are taken at
-    the times of the stages. Waves with a k² dt above about 1 are damped but not followed: raise `substeps` where
-    they matter.
+    `max_diffusivity` is stable, in sub-steps no longer than 1/`max_reaction`. Walls and sources that vary in time are
+    taken at the times of the stages. Waves with a k² dt above about 1 are damped but not followed: raise `substeps`
+    where they matter.
 
     With `order: 4` (form nondivergence) the differences are of fourth order. So is the error with periodic boundaries
     and Dirichlet values. With Neumann boundaries it is where a has no slope across the wall: otherwise ∂³u/∂n³ is not
@@ -124,7 +124,9 @@ class Heat(SourcedEquation):
         self.autonomous = "t" not in config.formula_names
         stiffness = diffusion_stiffness(config.range_of("max_diffusivity"), grid.spacing, config.order)
         stiffness += config.reaction
-        self.substeps = max(config.substeps, ceil(config.dt * stiffness / rkl2_reach(_MOST_STAGES)))
+        # Unlike the stiffest waves, what a reaction does is to be followed: no step is longer than its time.
+        needed = (stiffness / rkl2_reach(_MOST_STAGES), config.reaction)
+        self.substeps = max(config.substeps, *(ceil(config.dt * rate) for rate in needed))
         self.stages = rkl2_stages(config.dt / self.substeps, stiffness)
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,6 +28,14 @@ def _why_unusable(equation: type[Equation]) -> str | None:
     return None
 
 
+def _adapted(candidate: Any, name: str) -> Any:
+    """A function of fields, parameters and operators as an equation by formula."""
+    if not inspect.isfunction(candidate):
+        return candidate
+    functions = import_module("hyco.equations.formula.functions")  # SymPy takes half a second
+    return functions.function_equation(candidate, name)
+
+
 EQUATIONS: Registry[type[Equation]] = Registry(
     kind="equation",
     built_in={
@@ -45,6 +55,7 @@ EQUATIONS: Registry[type[Equation]] = Registry(
     base="hyco.equations.equation:Equation",
     config="hyco.equations.equation:EquationConfig",
     check=_why_unusable,
+    adapt=_adapted,
 )
 
 

@@ -38,8 +38,7 @@ class SourceConfig(EquationConfig):
     )
     max_reaction: Range = Field(
         default="auto",
-        description="largest |∂source/∂u| that the step must be stable for; sets its sub-steps or stages; auto: sampled "
-        "over the states and bounds [1/time]",
+        description="largest |∂source/∂u|, which sub-steps follow; auto: sampled over the states and bounds [1/time]",
     )
 
     @field_validator("source", mode="before")
@@ -86,8 +85,9 @@ class SourceConfig(EquationConfig):
         return self.range_of("max_reaction") if self.reacts else 0.0
 
     def largest_reaction(self, largest: float | None, bounds: Bounds) -> float:
-        """The largest |∂source/∂u|: an estimate by samples of the field to twice its reach, of the bounds of the
-        parameters, and of time and position; where that is 0, one that costs nothing.
+        """The largest |∂source/∂u|, by samples; where that is 0, one that costs nothing.
+
+        They are of the field to twice its reach, of the bounds of the parameters, and of time and position.
 
         Args:
             largest: what states reach; None: 1.

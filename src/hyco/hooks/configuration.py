@@ -126,7 +126,8 @@ class ConfigurationHooks:
                 parse_device(parameters["device"])
             except ConfigurationError as error:
                 raise for_user(error) from error
-        if {"measurements", "params:measurements"} <= pipeline.inputs() and parameters.get("measurements"):
+        observed = {"observations", "comparison"} & pipeline.all_outputs()
+        if observed and "measurements" in pipeline.inputs() and parameters.get("measurements"):
             _observe(catalog, parameters)
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))

@@ -12,6 +12,7 @@ from hyco.inversion.identifiability import Identifiability, identifiability
 from hyco.inversion.linearisation import Linearisation
 from hyco.inversion.loss import Huber, share_of_outliers
 from hyco.inversion.marginal import marginal_information, symmetric_root
+from hyco.inversion.prior_doubt import mixture
 from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 from hyco.parameters import ParameterSpace
 
@@ -70,6 +71,12 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         known_noise=known_noise,
         noisy=None if linear.noisy is None else linear.noisy.cpu(),
     )
+    if linear.other_priors is not None and whole.noise_told:
+        unit = 1.0 if known_noise else max(whole.reduced_chi_square, 1.0) ** 0.5
+        own = (prior[:, p:] == 0).all(dim=1)  # not of initial states
+        xi = linear.z[p:].cpu()
+        mixed = mixture(jacobian / unit, residual / unit, prior[own], prior_residual[own], xi, linear.other_priors)
+        whole = replace(whole, covariance=mixed)
     uncertainty = replace(whole, covariance=whole.covariance[:p, :p])
     data = without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
     # The minimum is that of the residuals in units of σ, whatever the noise turns out to be.

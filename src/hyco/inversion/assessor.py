@@ -13,7 +13,9 @@ from hyco.inversion.assessment import LARGEST_DENSE, Assessment, assess
 from hyco.inversion.correlated_noise import widened
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.limits import edge_at, edges_of_numbers, warn_of_fields_on_limits
 from hyco.inversion.number_estimates import alternative_minima, number_estimates
+from hyco.inversion.profile_curve import Profile
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure
 
@@ -34,6 +36,7 @@ class Assessor:
     Attributes:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
         shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
+        profiles: profile likelihoods of numbers at the current coordinates, by full name.
         structure: how the residuals differ from white noise; None likewise. Where they are correlated, `current` is
             that of correlated noise.
     """
@@ -42,17 +45,23 @@ class Assessor:
         self._problem, self._space = problem, problem.forward.space
         self.current: Assessment | None = None
         self.shift: Tensor | None = None
+        self.profiles: dict[str, Profile] = {}
+        self._edges = edges_of_numbers(self._space, problem.forward.model.equation.config)
         self.structure: ResidualStructure | None = None
         # The last ones: metrics and checkpoint of an epoch ask for the same.
         self._numbers: tuple[Assessment | None, Tensor, dict[str, NumberEstimate]] | None = None
 
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
-        self.current, self.shift, self.structure = None, None, None
+        self.current, self.shift, self.structure, self.profiles = None, None, None, {}
 
     def take_shift(self, shift: Tensor | None) -> None:
         """What the error of the grid has moved the current coordinates by."""
         self.shift, self._numbers = shift, None
+
+    def take_profiles(self, profiles: Mapping[str, Profile]) -> None:
+        """The profile likelihoods of numbers at the current coordinates, by full name."""
+        self.profiles, self._numbers = dict(profiles), None
 
     def take_structure(self, structure: ResidualStructure | None, coordinates: Tensor) -> None:
         """How the residuals at the current coordinates, which are assessed, differ from white noise."""
@@ -123,15 +132,28 @@ class Assessor:
         self.assess_if_small(coordinates)
         theta, last = coordinates[: self._problem.parameter_count], self._numbers
         if last is None or last[0] is not self.current or not torch.equal(last[1], theta):
-            numbers = number_estimates(self._space, theta, self.current, self.shift)
+            numbers = number_estimates(
+                self._space, theta, self.current, self.shift, edges=self._edges, profiles=self.profiles
+            )
             self._numbers = last = self.current, theta.clone(), numbers
         return last[2]
 
-    def warn(self, coordinates: Tensor, ends: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-        """Say in words what the data do not determine, and which other minima fit them as well, which are returned.
+    def minima(self, coordinates: Tensor, ends: Sequence[Mapping[str, Any]]) -> list[Tensor]:
+        """Coordinates `[p]` of other minima that fit the data as well, eight at most.
 
         Args:
             ends: where several searches on all data ended.
+        """
+        if self.current is None or not self.current.uncertainty.noise_told:
+            return []
+        theta, count = coordinates[: self._problem.parameter_count], self._problem.data.count(self._problem.steps)
+        return alternative_minima(theta, self.current, ends, count)[:8]
+
+    def warn(self, coordinates: Tensor, minima: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Say in words what the data do not determine, what sits on a limit, and which other minima fit them as well.
+
+        Args:
+            minima: coordinates `[p]` of these, of which the numbers are returned.
         """
         if self.current is None:
             return []
@@ -140,9 +162,24 @@ class Assessor:
             return []
         for words in self.current.identifiability.words(most=4):
             log.warning("The data do not determine %s (in units of what was known beforehand).", words)
-        theta, count = coordinates[: self._problem.parameter_count], self._problem.data.count(self._problem.steps)
-        minima = alternative_minima(self._space, theta, self.current, ends, count)[:8]
-        for numbers in minima:
+        self._warn_of_limits(coordinates)
+        others = [{name: float(v) for name, v in self._space.numbers(place).items()} for place in minima]
+        for numbers in others:
             text = ", ".join(f"{name} = {value:.4g}" for name, value in numbers.items()) or "another field"
-            log.warning("Another minimum fits the data as well: %s. The error bars do not reach there.", text)
-        return minima
+            covered = set(numbers) <= set(self.profiles) and bool(numbers)
+            reach = "The intervals reach there." if covered else "The error bars do not reach there."
+            log.warning("Another minimum fits the data as well: %s. %s", text, reach)
+        return others
+
+    def _warn_of_limits(self, coordinates: Tensor) -> None:
+        """Say which numbers and fields sit on an edge of their range, and whose profile reaches one."""
+        space, theta = self._space, coordinates[: self._problem.parameter_count]
+        for label, number in self.numbers(coordinates).items():
+            i = space.labels.index(label)
+            lower, upper, own = float(space.lower[i]), float(space.upper[i]), self._edges[label]
+            if number.limit is None:
+                continue
+            edge = edge_at(float(theta[i]), lower, upper, own)
+            advice = f"its interval is one-sided. {edge.advice}" if edge is not None else "there it is cut off."
+            log.warning("%s = %.4g: %s; %s", label, number.value, number.limit, advice)
+        warn_of_fields_on_limits(space, theta, self._problem.forward.model.equation.config)

@@ -25,6 +25,8 @@ from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
 from hyco.inversion.posterior import Posterior, described, posterior
+from hyco.inversion.profile import profiled
+from hyco.inversion.profile_curve import Profile
 from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
@@ -232,8 +234,11 @@ class Calibrator:
             warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
         # With horizons the searches ended on a part of the data.
         ends = [] if self.config.horizons or outcome is None else outcome.ends
-        minima = assessor.warn(coordinates, ends)
-        self._progress = replace(self._progress, residuals=residuals, alternative_minima=minima)
+        minima = assessor.minima(coordinates, ends)
+        if assessor.current is not None:
+            assessor.take_profiles(profiled(self.problem, assessor.current, coordinates, self.config.profile, minima))
+        others = assessor.warn(coordinates, minima)
+        self._progress = replace(self._progress, residuals=residuals, alternative_minima=others)
         self._posterior = posterior(self.problem, assessor, coordinates)
 
     @property
@@ -250,6 +255,8 @@ class Calibrator:
             tensors |= prefixed("correction", forward.correction.state())
         if self.model.assessor.shift is not None:
             tensors["discretisation"] = self.model.assessor.shift
+        for label, profile in self.model.assessor.profiles.items():
+            tensors |= prefixed(f"profile/{label}", profile.tensors())
         if self._posterior is not None:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
@@ -272,6 +279,14 @@ class Calibrator:
         if (structure := meta.get("structure")) is not None:
             self.model.assessor.take_structure(ResidualStructure.from_json(structure), self.model.coordinates)
         self.model.assessor.take_shift(state.tensors.get("discretisation"))
+        labels = [
+            key[len("profile/") : -len("/range")]
+            for key in state.tensors
+            if key.startswith("profile/") and key.endswith("/range")
+        ]
+        self.model.assessor.take_profiles(
+            {label: Profile.of(unprefixed(f"profile/{label}", state.tensors)) for label in labels}
+        )
         kept = unprefixed("posterior", state.tensors)
         self._posterior = Posterior.of(kept) if kept else None
         forward.count_from(meta["work"])

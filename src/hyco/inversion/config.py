@@ -73,6 +73,11 @@ class InversionConfig(BaseModel):
         description="work out, at the end, what the error of the grid and the time step does to the estimates, by one "
         "rollout with twice as many cells along each axis",
     )
+    profile: Literal["auto"] | bool = Field(
+        default="auto",
+        description="profile likelihood of learnt numbers at the end, for their intervals; auto: of up to five, where "
+        "the linearised interval is suspect; true: of all",
+    )
     execution: Execution = Field(
         default="auto",
         description="how the equation's step is run; auto: compiled where `epochs` iterations of the configured size "

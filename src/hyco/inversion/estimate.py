@@ -29,11 +29,17 @@ class NumberEstimate:
         std: its standard deviation, the noise's alone; None where it was not determined, or nothing tells the noise.
         interval: the 95 % interval, which also reaches to where the measurements alone put the estimate. Where the
             residuals tell the noise it is by Student's t, wider than ± 1.96 std where there are few of them.
-        identifiable: whether the data alone narrow down the prior knowledge, and the value sits on no bound.
+        identifiable: whether the data alone narrow down the prior knowledge, and neither the value sits on a bound or
+            the limit of a scheme, nor its profile reaches one.
         pull: distance to the optimum on the measurements alone, in standard deviations.
         discretisation: how much of `value` is the error of the physical model's grid and time step, as a finer grid
             predicts it: without it the estimate would be about value - discretisation; None where it was not worked
             out. The interval reaches there.
+        limit: in words that the value sits on a bound, or on a limit of the equation or of its scheme, or that the
+            interval reaches it, and is one-sided; None: neither.
+        profile: the profile likelihood, where it was worked out: `values` of the number, and what χ² rises by there
+            (`chi_square`), 3.84 being the end of the 95 % interval; None: the interval is that of the Laplace
+            approximation.
         std_white: what `std` would be if the noise were white, where the residuals say that it is correlated and `std`
             and `interval` are those of such noise; None elsewhere.
     """
@@ -44,11 +50,16 @@ class NumberEstimate:
     identifiable: bool = False
     pull: float | None = None
     discretisation: float | None = None
+    limit: str | None = None
+    profile: dict[str, list[float | None]] | None = None
     std_white: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it: the value is `estimate`."""
         entry = asdict(self)
+        for key in ("limit", "profile"):
+            if entry[key] is None:
+                del entry[key]
         interval = None if self.interval is None else list(self.interval)
         return {"estimate": entry.pop("value"), **entry, "interval": interval}
 
@@ -63,6 +74,8 @@ class NumberEstimate:
             data["identifiable"],
             data.get("pull"),
             data.get("discretisation"),
+            data.get("limit"),
+            data.get("profile"),
             data.get("std_white"),
         )
 

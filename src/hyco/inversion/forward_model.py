@@ -62,7 +62,7 @@ class ForwardModel:
         device: torch.device,
     ) -> None:
         self.model = PhysicalModel(equation, layout, execution, work)
-        self.space = ParameterSpace(learnable, equation.layout.grid)
+        self.space = ParameterSpace(learnable, equation.layout.grid, equation.config.limits)
         given = equation.parameter_tensors(torch.float64, device)
         self._given = {k: v for k, v in given.items() if k not in self.space.names}
         self._memory_budget = memory_budget

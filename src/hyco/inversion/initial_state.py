@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from hyco.equations.initial_states import relaxed_wall_field, wall_field, waves
 from hyco.fields import Layout
 from hyco.inversion.initial_prior import InitialStatePrior
 
-# Modes whose prior standard deviation is below this part of the largest are left out.
-_NEGLIGIBLE = 1e-3
+# Modes whose prior standard deviation is below this part of the largest are left out; fewer where the correlation
+# length is an estimate, since under a shorter one they are not negligible.
+_NEGLIGIBLE, _NEGLIGIBLE_IF_FOUND = 1e-3, 1e-5
 
 
 class InitialStates:
@@ -33,6 +35,7 @@ class InitialStates:
         layout: of the states.
         prior: knowledge beforehand, in numbers.
         open_walls: whether states need not keep the boundary conditions; see `Equation`.
+        found: whether the prior's correlation length was taken from the measurements.
 
     Raises:
         ValueError: a prior, but staggered fields or fields with different boundaries.
@@ -46,6 +49,7 @@ class InitialStates:
         prior: InitialStatePrior | None,
         *,
         open_walls: bool = False,
+        found: bool = False,
     ) -> None:
         self.prior = prior
         self.simulations = observed.shape[0]
@@ -63,8 +67,11 @@ class InitialStates:
         if any(field.boundary != layout.fields[0].boundary for field in layout.fields):
             raise ValueError("physical.initial_state is for fields with one boundary; here they differ: set null")
         length, amplitudes, mean = prior.by_channel(layout.channels)
-        basis = _modes(layout, length, amplitudes[0], open_walls=open_walls).to(observed)
+        negligible = _NEGLIGIBLE_IF_FOUND if found else _NEGLIGIBLE
+        basis = _modes(layout, length, amplitudes[0], negligible, open_walls=open_walls).to(observed)
         self._basis = basis.flatten(1)
+        # Eigenvectors of one covariance are not those of another.
+        self._chosen = None if open_walls and not all(layout.periodic) else (layout, negligible)
         # The amplitudes of the channels relative to the first, `[C, 1]`; None: all are the same.
         alike = all(amplitude == amplitudes[0] for amplitude in amplitudes)
         self._relative = None if alike else observed.new_tensor(amplitudes)[:, None] / amplitudes[0]
@@ -92,6 +99,18 @@ class InitialStates:
             coefficients = coefficients * self._relative
         return self._mean + (coefficients @ self._basis).reshape(*parts.shape[:2], *self._shape)
 
+    def other_scales(self, lengths: Sequence[float]) -> Tensor | None:
+        """The modes' standard deviations under other correlation lengths, in units of the prior's own, `[L, S·n]`.
+
+        None where there is no prior, or the modes themselves would be others.
+        """
+        if self.prior is None or self._chosen is None:
+            return None
+        own, (layout, negligible) = float(self.prior.length_scale), self._chosen
+        kept = _kept(layout, own, negligible)
+        scales = [(_sizes(layout, length) / _sizes(layout, own))[kept] for length in lengths]
+        return torch.stack(scales).repeat(1, self.simulations * self._shape[0])
+
     def prior_residuals(self, xi: Tensor) -> Tensor:
         """ξ itself where there is a prior, else none."""
         return xi if self.prior is not None else xi[..., :0]
@@ -105,7 +124,7 @@ def _mean(layout: Layout, length: float, mean: list[float] | None) -> Tensor:
     return torch.stack([relaxed_wall_field(layout.grid, walls, value, length) for value in mean])
 
 
-def _modes(layout: Layout, length_scale: float, amplitude: float, *, open_walls: bool) -> Tensor:
+def _modes(layout: Layout, length_scale: float, amplitude: float, negligible: float, *, open_walls: bool) -> Tensor:
     """The fields s_k φ_k, `[n, *space]`: orthogonal, Σ s_k² = amplitude² (of the mean square in space)."""
     grid = layout.grid
     fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
@@ -116,14 +135,38 @@ def _modes(layout: Layout, length_scale: float, amplitude: float, *, open_walls:
             stds, shapes = _free_modes(n, grid.spacing[i], length_scale)
         else:
             numbers, shapes = waves(walls, size, n)
-            # Relative to the first: those of a long correlation length would all be rounded to zero.
-            stds = torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * length_scale**2)
-        keep = stds > _NEGLIGIBLE * stds.max()
+            stds = _deviations(numbers, length_scale)
+        keep = stds > negligible * stds.max()
         along = ((stds / stds.norm())[:, None] * shapes)[keep]
         along = along.reshape(-1, *[n if j == i else 1 for j in range(grid.dimensions)])
         fields = (fields[:, None] * along[None]).flatten(0, 1)
     size_of = fields.flatten(1).square().mean(dim=1).sqrt()
-    return amplitude * fields[size_of > _NEGLIGIBLE * size_of.max()]
+    return amplitude * fields[size_of > negligible * size_of.max()]
+
+
+def _sizes(layout: Layout, length_scale: float) -> Tensor:
+    """Root mean squares of all modes that `_modes` chooses from, of closed walls and amplitude 1, `[n]`."""
+    sizes = torch.ones(1, dtype=torch.float64)
+    for axis, size, n in zip(layout.grid.axes, layout.grid.size, layout.grid.resolution, strict=True):
+        stds = _deviations(waves(layout.fields[0].walls[axis], size, n)[0], length_scale)
+        sizes = (sizes[:, None] * (stds / stds.norm())).flatten()
+    return sizes
+
+
+def _kept(layout: Layout, length_scale: float, negligible: float) -> Tensor:
+    """Numbers of those that `_modes` keeps at a correlation length."""
+    keep = torch.ones(1, dtype=torch.bool)
+    for axis, size, n in zip(layout.grid.axes, layout.grid.size, layout.grid.resolution, strict=True):
+        stds = _deviations(waves(layout.fields[0].walls[axis], size, n)[0], length_scale)
+        keep = (keep[:, None] & (stds > negligible * stds.max())).flatten()
+    sizes = _sizes(layout, length_scale)
+    return (keep & (sizes > negligible * sizes[keep].max())).nonzero().flatten()
+
+
+def _deviations(numbers: Tensor, length_scale: float) -> Tensor:
+    """Standard deviations of waves with some wavenumbers `[n]`, in units of the first one's."""
+    # Relative to the first: those of a long correlation length would all be rounded to zero.
+    return torch.exp(-0.25 * (numbers.square() - numbers[0] ** 2) * length_scale**2)
 
 
 def _free_modes(n: int, spacing: float, length_scale: float) -> tuple[Tensor, Tensor]:

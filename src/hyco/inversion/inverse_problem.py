@@ -17,6 +17,7 @@ from hyco.inversion.jacobian import central_jacobian
 from hyco.inversion.linearisation import Box, Linearisation, Residuals
 from hyco.inversion.loss import Huber
 from hyco.inversion.measured_residuals import MeasuredResiduals
+from hyco.inversion.prior_doubt import other_priors
 from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import Observations
 from hyco.runtime.monitoring import unwatched
@@ -76,15 +77,24 @@ class InverseProblem:
         self.data = MeasuredResiduals(observations, steps=steps, first=first, device=device)
         self.starts = observations.initial_states[observations.train].to(device)
         self.initial_states = None
+        self._other_priors: Tensor | None = None
         if not observations.initial_known:
             prior = config.initial_state
             if prior is None and observations.initial_state == "observed":
                 prior = InitialStatePrior()
             guess = self.starts
+            told = prior
             if prior is not None:
                 prior = with_data(prior, observations)
                 guess = first_guess(prior, observations).to(device)
-            self.initial_states = InitialStates(guess, self.data.sigma, layout, prior, open_walls=open_walls)
+            found = told is not None and told.length_scale == "auto"
+            self.initial_states = InitialStates(
+                guess, self.data.sigma, layout, prior, open_walls=open_walls, found=found
+            )
+            if told is not None:
+                self._other_priors = other_priors(
+                    self.initial_states, length=found, amplitude=told.own_amplitude == "auto"
+                )
         self.box = _box(self.forward, self.initial_states)
         valid = layout.valid
         self._valid = None if bool(valid.all()) else valid.to(device)
@@ -236,6 +246,7 @@ class InverseProblem:
             initial_columns=None
             if self.initial_states is None
             else lambda point: self._initial_columns(point, steps, real),
+            other_priors=self._other_priors,
             loss=self.loss,
         )
 

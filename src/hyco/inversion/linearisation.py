@@ -68,10 +68,12 @@ class Linearisation:
             else the noise is far below it, and central ones are taken.
         noisy: which residuals have noise, a mask `[N]`; None: all.
         initial_columns: the columns of J for initial states, cheaper than one by one; None: there are none.
+        other_priors: standard deviations of the initial states' coordinates under other priors that the measurements
+            may have told, in units of their own, `[H, q - p]`; None: the prior was given.
         loss: of the residuals of the real data.
 
     Attributes:
-        z, box, parameter_count, known_noise, noisy, loss: as given.
+        z, box, parameter_count, known_noise, noisy, other_priors, loss: as given.
     """
 
     def __init__(
@@ -85,10 +87,12 @@ class Linearisation:
         known_noise: bool,
         noisy: Tensor | None = None,
         initial_columns: InitialColumns | None = None,
+        other_priors: Tensor | None = None,
         loss: Squares | Huber = _SQUARES,
     ) -> None:
         self.z, self.box, self.parameter_count = z, box, parameter_count
         self.known_noise, self.noisy, self.loss = known_noise, noisy, loss
+        self.other_priors = other_priors
         self._real, self._prior, self._initial_columns = real, prior, initial_columns
 
     def dense(self) -> tuple[Tensor, Tensor]:

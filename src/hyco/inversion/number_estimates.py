@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from hyco.inversion.assessment import Assessment
 from hyco.inversion.estimate import NumberEstimate
+from hyco.inversion.limits import Edge, Edges, edge_at
+from hyco.inversion.profile_curve import Profile
 from hyco.parameters import ParameterSpace
 
 # Of the shift that a finer grid predicts, which is not exact, the interval covers so much.
@@ -22,16 +25,26 @@ UNKNOWN = 1e6
 
 
 def number_estimates(
-    space: ParameterSpace, theta: Tensor, assessment: Assessment | None, shift: Tensor | None = None
+    space: ParameterSpace,
+    theta: Tensor,
+    assessment: Assessment | None,
+    shift: Tensor | None = None,
+    *,
+    edges: Mapping[str, Edges] = MappingProxyType({}),
+    profiles: Mapping[str, Profile] = MappingProxyType({}),
 ) -> dict[str, NumberEstimate]:
     """Each learnt number, with error bars where there is an assessment.
 
     A number is identifiable if the data alone give a 95 % interval narrower than the prior knowledge (the bounds, or
-    the prior's interval), and the estimate does not sit on a bound. Where there is no information the standard
-    deviation is that of a uniform distribution over the bounds. The interval is that of the estimate and of where the
-    measurements alone put it, together: in a hybrid it is wider than ± 1.96 std. Where the noise is not known that is
-    ± t std with Student's t; where no degrees of freedom tell it, there are neither standard deviations nor intervals.
-    Where the noise is correlated, std and interval are those of such noise, see `hyco.inversion.correlated_noise`.
+    the prior's interval), and neither the estimate sits on a bound or the limit of a scheme, nor its profile reaches
+    one. On a limit of the equation, beyond which there is no meaning, the width alone decides. Where there is no
+    information the standard deviation is that of a uniform distribution over the bounds.
+
+    The interval is that of the estimate and of where the measurements alone put it, together: in a hybrid it is wider
+    than ± 1.96 std. Where the noise is not known that is ± t std with Student's t; where no degrees of freedom tell it,
+    there are neither standard deviations nor intervals. It ends at the edges of the number's range: at an edge it is
+    one-sided. With a profile it reaches as far to both sides as that does. Where the noise is correlated, std and
+    interval are those of such noise, see `hyco.inversion.correlated_noise`.
 
     With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
     both, and a quarter more of the shift, which is known to first order only.
@@ -39,6 +52,8 @@ def number_estimates(
     Args:
         theta: the parameters' coordinates, `[p]`.
         shift: what the error of the grid has moved them by, `[p]`; None: not worked out.
+        edges: of the numbers' ranges, by full name.
+        profiles: of those of the numbers whose profile likelihood was worked out, by full name.
     """
     estimates = {}
     bounds = {name: number.bounds for p in space.learnable for name, number in p.scalar_parts().items()}
@@ -47,37 +62,68 @@ def number_estimates(
     for i, label in enumerate(space.labels):
         if label not in numbers:
             continue
-        value = float(numbers[label])
+        value, position = float(numbers[label]), float(theta[i])
+        own = edges.get(label, (Edge("none"), Edge("none")))
+        edge = edge_at(position, float(space.lower[i]), float(space.upper[i]), own)
+        limit = None if edge is None else f"sits on {edge.words}"
         if assessment is None or not assessment.uncertainty.noise_told:
-            estimates[label] = NumberEstimate(value)
+            estimates[label] = NumberEstimate(value, limit=limit)
             continue
         half = assessment.uncertainty.quantile
         pull = float(assessment.pull[rows[i]])
         spread = min(float(assessment.uncertainty.std[rows[i]]), UNKNOWN)
         moved = theta.clone().requires_grad_(True)
         slope = float(torch.autograd.grad(space.numbers(moved)[label], moved)[0][i].abs())
-        lower, upper, position = float(space.lower[i]), float(space.upper[i]), float(theta[i])
+        profile = profiles.get(label)
         # The interval reaches to where the measurements alone put the estimate, and as far beyond.
-        alone = position - pull * spread
+        alone, reach = position - pull * spread, (half * spread, half * spread)
+        if profile is not None:
+            alone = profile.centre
+            reach = alone - profile.ends[0], profile.ends[1] - alone
         moved_by = 0.0 if shift is None else float(shift[i])
         places = (position, alone, position - _MARGIN * moved_by)
-        ends = [max(lower, min(places) - half * spread), min(upper, max(places) + half * spread)]
+        ends = [
+            max(float(space.lower[i]), min(places) - reach[0]),
+            min(float(space.upper[i]), max(places) + reach[1]),
+        ]
         limits = bounds[label]
         widest = math.inf if limits is None else (limits[1] - limits[0]) / math.sqrt(12)
         std = min(spread * slope, widest)
         white = None if assessment.white is None else min(float(assessment.white[rows[i]]), UNKNOWN) * slope
-        inside = lower + 1e-6 < position < upper - 1e-6
         first, last = sorted(_number_at(space, theta, i, end, label) for end in ends)
+        if edge is None and (reached := _reached(space, i, ends, own)):
+            limit = "its interval reaches " + " and ".join(e.words for e in reached)
+        told = edge is None or edge.kind == "equation"
+        if profile is not None:
+            told = told and not any(e.searchable for e in _reached(space, i, profile.ends, own))
+            told = told and sum(reach) < float(space.width[i])
         estimates[label] = NumberEstimate(
             value,
             std,
             (first, last),
-            identifiable=bool(inside and assessment.identifiability.determined[rows[i]]),
+            identifiable=bool(told and assessment.identifiability.determined[rows[i]]),
             pull=abs(pull),
             discretisation=None if shift is None else value - _number_at(space, theta, i, position - moved_by, label),
+            limit=limit,
+            profile=None if profile is None else _curve(space, theta, i, label, profile),
             std_white=None if white is None else min(white, widest),
         )
     return estimates
+
+
+def _reached(space: ParameterSpace, i: int, ends: Sequence[float], edges: Edges) -> list[Edge]:
+    """The edges of a number's range that an interval of its coordinate reaches."""
+    at = [edge_at(end, float(space.lower[i]), float(space.upper[i]), edges) for end in ends]
+    return [edge for edge in at if edge is not None]
+
+
+def _curve(space: ParameterSpace, theta: Tensor, i: int, label: str, profile: Profile) -> dict[str, list[float | None]]:
+    """A profile in units of the number; a rise that is not finite is None."""
+    rows = [(_number_at(space, theta, i, z, label), rise) for z, rise in profile.points.tolist()]
+    return {
+        "values": [value for value, _ in sorted(rows)],
+        "chi_square": [rise if math.isfinite(rise) else None for _, rise in sorted(rows)],
+    }
 
 
 def _number_at(space: ParameterSpace, theta: Tensor, i: int, position: float, label: str) -> float:
@@ -89,9 +135,9 @@ def _number_at(space: ParameterSpace, theta: Tensor, i: int, position: float, la
 
 
 def alternative_minima(
-    space: ParameterSpace, theta: Tensor, assessment: Assessment, ends: Sequence[Mapping[str, Any]], count: int
-) -> list[dict[str, float]]:
-    """Other minima that fit as well as the estimate: the numbers of each, one of several alike.
+    theta: Tensor, assessment: Assessment, ends: Sequence[Mapping[str, Any]], count: int
+) -> list[Tensor]:
+    """Coordinates `[p]` of other minima that fit as well as the estimate, one of several alike.
 
     A search that ended elsewhere (three standard deviations off in some coordinate) is one if its χ² is not larger by
     nine, the 99.7 % limit of one unknown.
@@ -112,4 +158,4 @@ def alternative_minima(
         apart = all(float(((place - other)[assessment.kept].abs() / std).max()) > _APART for other in places)
         if apart and (end["value"] - best) * count < _APART**2:
             places.append(place)
-    return [{name: float(v) for name, v in space.numbers(place).items()} for place in places[1:]]
+    return places[1:]

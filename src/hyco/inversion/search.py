@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 # A shorter horizon only has to bring the parameters near: it ends with an iteration that gains less than this part.
 _STAGE_TOLERANCE = 0.1
+# Where the noise is not known: part of the misfit that `abs_tol` may be, and the misfit that is none.
+_SMALL_TO_MISFIT, _ROUNDING = 1e-3, 1e-16
 # Searches with a new scale of the residuals, and by how much two scales may differ to be the same.
 _MOST_SCALES, _SAME_SCALE = 8, 0.01
 
@@ -44,6 +46,7 @@ class Search:
     ) -> None:
         self.problem, self.config = problem, config
         self.alpha, self.synthetic, self.information = alpha, synthetic, information
+        self._tolerance = config.abs_tol
         self.limit = limit or config.max_iterations or config.epochs
 
     def run(self, guess: Tensor, *, first: bool) -> OptimisationResult:
@@ -70,6 +73,8 @@ class Search:
         if undecided:
             guesses = self._choose_weight(undecided, guesses, problem.steps)[None]
         result = self._minimise(guesses, problem.steps, self.synthetic)
+        if not data.known_noise and self.synthetic is None:
+            result = self._on(result)
         if isinstance(problem.loss, Huber) and not data.known_noise:
             result = self._with_scale(result, guess)
         if not before:
@@ -80,6 +85,37 @@ class Search:
             evaluations=sum(stage.evaluations for stage in [*before, result]),
             ends=before[0].ends,  # of the searches from all guesses, before the best went on
         )
+
+    def _on(self, result: OptimisationResult) -> OptimisationResult:
+        """Search on while `abs_tol` is not small against the misfit, where that is all that tells the noise.
+
+        σ then is a thousandth of the values' spread, whatever the noise is: what gains little in that unit may be many
+        times the misfit.
+        """
+        left = self.limit - result.iterations
+        while (
+            result.status is Status.CONVERGED
+            and left > 0
+            and _ROUNDING < result.value < self._tolerance / _SMALL_TO_MISFIT
+        ):
+            self._tolerance *= min(result.value, 1.0)
+            start = torch.from_numpy(result.x.copy())[None]
+            last = self._minimise(start, self.problem.steps, None, limit=left)
+            left -= max(last.iterations, 1)
+            if last.status is Status.DIVERGED or last.value > result.value:
+                break
+            better = replace(
+                last,
+                initial_value=result.initial_value,
+                iterations=result.iterations + last.iterations,
+                history=[*result.history, *last.history],
+                evaluations=result.evaluations + last.evaluations,
+                ends=result.ends,
+            )
+            # By `abs_tol` it had converged.
+            result = better if last.status is Status.CONVERGED else replace(better, status=Status.CONVERGED)
+        self._tolerance = self.config.abs_tol
+        return result
 
     def _with_scale(self, result: OptimisationResult, guess: Tensor) -> OptimisationResult:
         """Search on, with residuals in units of their own scale, until that is as large as it was taken to be."""
@@ -121,9 +157,9 @@ class Search:
             engine = torch.quasirandom.SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]
             even = engine.draw(count - 1).to(guess.dtype)
             space = self.problem.forward.space
-            boxed = torch.isfinite(space.lower) & torch.isfinite(space.upper)
-            inside = torch.where(boxed, space.lower, space.initial - space.width / 2)
-            guesses[1:, :p] = inside + even * torch.where(boxed, space.upper - inside, space.width)
+            inside = torch.where(space.bounded, space.lower, space.initial - space.width / 2)
+            spread = inside + even * torch.where(space.bounded, space.upper - inside, space.width)
+            guesses[1:, :p] = spread.clamp(space.lower, space.upper)
         return guesses
 
     def _choose_weight(self, names: list[str], guesses: Tensor, steps: int) -> Tensor:
@@ -176,7 +212,7 @@ class Search:
         return build(self.config.optimiser).minimise(
             objective,
             guesses.to(self.problem.device),
-            abs_tol=self.config.abs_tol,
+            abs_tol=self._tolerance,
             rel_tol=rel_tol,
             max_iterations=limit or self.limit,
         )

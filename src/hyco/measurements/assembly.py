@@ -75,6 +75,35 @@ class Placed:
             return None
         return torch.from_numpy(states.transpose(0, 2, 1).reshape(self.count, channels, *self.layout.shape).copy())
 
+    def mean_start(self) -> Tensor:
+        """The means of what was measured in each cell at t = 0, `[S, C, *space]`.
+
+        Raises:
+            MeasurementError: nothing was measured in some cell, or some measurements are between centres of cells.
+        """
+        start = self.rows.of(self.at_start())
+        channels, cells = len(self.layout.channels), self.layout.grid.cells
+        cell = cells_of(start, self.layout)
+        if cell is None:
+            raise MeasurementError(
+                "initial: measured needs measurements in centres of cells at t = 0: choose equation.domain so that "
+                "these are there, or leave initial out"
+            )
+        size = self.count * cells
+        key = start.simulation * cells + cell
+        totals, counts = np.zeros((2, channels, size))
+        for c in range(channels):
+            there = np.isfinite(start.values[:, c])
+            totals[c] = np.bincount(key[there], start.values[there, c], size)
+            counts[c] = np.bincount(key[there], minlength=size)
+        if lacking := int((counts == 0).sum()):
+            raise MeasurementError(
+                f"initial: measured needs a value of each channel in every cell at t = 0, {lacking} of {counts.size} "
+                "have none: leave initial out, and the state is estimated"
+            )
+        means = (totals / counts).reshape(channels, self.count, *self.layout.shape)
+        return torch.from_numpy(means.swapaxes(0, 1).copy())
+
     def entries(self, whole: Tensor | None) -> Entries:
         """All measurements.
 

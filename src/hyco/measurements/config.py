@@ -11,8 +11,14 @@ from hyco.expressions import Expression
 
 # `std` of noise that the residuals of a fit have to tell.
 ESTIMATE = "estimate"
+# The same, told by what differs between measurements at one place and time.
+REPLICATES = "replicates"
+# `initial` of a state that was measured so often that it is taken for exact.
+MEASURED = "measured"
 
-Sigma = PositiveFloat | str
+Names = Annotated[list[str], Field(min_length=1)]
+Sigma = PositiveFloat | str | Names
+End = Annotated[float, Field(allow_inf_nan=False)] | str | None
 
 
 class MeasurementsConfig(BaseModel):
@@ -42,13 +48,16 @@ class MeasurementsConfig(BaseModel):
         description="column, variable or dimension that tells trajectories apart, in pdebench and the_well any word; "
         "null: there is one",
     )
-    fields: dict[str, str] = Field(
-        min_length=1, description="for each measured channel of the equation its column or variable"
+    fields: dict[str, str | Names] = Field(
+        min_length=1,
+        description="for each measured channel of the equation its column or variable; of replicates a list of them, "
+        "each a measurement of its own at the same place and time",
     )
     std: Sigma | dict[str, Sigma] = Field(
         default=ESTIMATE,
-        description="standard deviation of the noise: a number in units of the channel, a column or variable, or "
-        "estimate (from the residuals); one for all channels or by channel",
+        description="standard deviation of the noise: a number in units of the channel, a column or variable (of "
+        "replicates also a list), estimate (from the residuals), or replicates (from measurements at one place and "
+        "time); one for all channels or by channel",
     )
     scale: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         default={}, description="what values of the file are multiplied with, for time, an axis or a channel"
@@ -56,8 +65,15 @@ class MeasurementsConfig(BaseModel):
     start: float | str | None = Field(
         default=None, description="time of t = 0 as the file has it, a number or a date; null: the earliest"
     )
-    initial: dict[str, str | float] | None = Field(
-        default=None, description="formula of the position for each channel, where the state at t = 0 is known exactly"
+    keep: dict[str, tuple[End, End]] = Field(
+        default={},
+        description="by column or variable the smallest and the largest value, numbers or dates, null: no limit; what "
+        "lies beyond is left out",
+    )
+    initial: Literal["measured"] | dict[str, str | float] | None = Field(
+        default=None,
+        description="formula of the position for each channel, where the state at t = 0 is known exactly; measured: "
+        "the mean of what was measured in each cell at t = 0 is taken for exact",
     )
 
     @field_validator("fields", "std", "scale", "initial", mode="before")
@@ -72,7 +88,7 @@ class MeasurementsConfig(BaseModel):
     def _noise(cls, value: object) -> object:
         for given in value.values() if isinstance(value, dict) else [value]:
             number = isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf
-            if not number and not (isinstance(given, str) and given):
+            if not number and not (isinstance(given, str | list) and given):
                 raise ValueError(f"{given!r} is not allowed; allowed: a positive number, a name, or estimate")
         return value
 
@@ -80,19 +96,36 @@ class MeasurementsConfig(BaseModel):
     def _one_role_each(self) -> MeasurementsConfig:
         roles = {"time": self.time, "simulation": self.simulation}
         roles |= {f"axes.{axis}": name for axis, name in self.axes.items()}
-        roles |= {f"fields.{channel}": name for channel, name in self.fields.items()}
+        of_channels = [(channel, name) for channel in self.fields for name in self.columns_of(channel)]
         seen: dict[str, str] = {}
-        for role, name in roles.items():
+        for role, name in [*roles.items(), *((f"fields.{channel}", name) for channel, name in of_channels)]:
             if name is not None and name in seen:
                 raise ValueError(f"{name!r} is {seen[name]} and {role}: a column or variable is one of them")
             if name is not None:
                 seen[name] = role
         return self
 
+    @model_validator(mode="after")
+    def _a_deviation_for_each_replicate(self) -> MeasurementsConfig:
+        for channel, std in self.stds.items():
+            count = len(names_of(self.fields.get(channel, 0.0)))
+            if isinstance(std, list) and count and len(std) != count:
+                raise ValueError(f"std.{channel} names {len(std)}, fields.{channel} {count}: one for all, or one each")
+        return self
+
+    @model_validator(mode="after")
+    def _ranges_in_order(self) -> MeasurementsConfig:
+        for name, (low, high) in self.keep.items():
+            if low is None and high is None:
+                raise ValueError(f"keep.{name}: [null, null] keeps all; leave it out, or give an end")
+            if isinstance(low, float) and isinstance(high, float) and low > high:
+                raise ValueError(f"keep.{name}: {low:g} is above {high:g}; give the smallest value first")
+        return self
+
     @field_validator("initial")
     @classmethod
-    def _formulas(cls, initial: dict[str, str | float] | None) -> dict[str, str | float] | None:
-        for formula in (initial or {}).values():
+    def _formulas(cls, initial: str | dict[str, str | float] | None) -> str | dict[str, str | float] | None:
+        for formula in initial.values() if isinstance(initial, dict) else ():
             Expression(str(formula))
         return initial
 
@@ -107,7 +140,7 @@ class MeasurementsConfig(BaseModel):
         return self
 
     @property
-    def stds(self) -> dict[str, float | str]:
+    def stds(self) -> dict[str, float | str | list[str]]:
         """What is said of the noise of each measured channel; a channel that `std` does not name is not in it."""
         return dict(self.std) if isinstance(self.std, dict) else dict.fromkeys(self.fields, self.std)
 
@@ -119,5 +152,22 @@ class MeasurementsConfig(BaseModel):
     @property
     def quantities(self) -> tuple[str, ...]:
         """Names in the file of values and of standard deviations."""
-        stds = [std for std in self.stds.values() if isinstance(std, str) and std != ESTIMATE]
-        return tuple(dict.fromkeys([*self.fields.values(), *stds]))
+        values = [name for channel in self.fields for name in self.columns_of(channel)]
+        stds = [name for std in self.stds.values() if std not in (ESTIMATE, REPLICATES) for name in names_of(std)]
+        return tuple(dict.fromkeys([*values, *stds]))
+
+    @property
+    def replicates(self) -> int:
+        """The largest number of columns or variables of a channel."""
+        return max(len(self.columns_of(channel)) for channel in self.fields)
+
+    def columns_of(self, channel: str) -> tuple[str, ...]:
+        """Names in the file of the values of a measured channel."""
+        return names_of(self.fields[channel])
+
+
+def names_of(given: float | str | list[str]) -> tuple[str, ...]:
+    """The names in what is a number, a name or several names."""
+    if isinstance(given, int | float):
+        return ()
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -11,7 +11,7 @@ from torch import Tensor
 from hyco.fields import Layout
 from hyco.measurements.assembly import Placed
 from hyco.measurements.columns import Numbers
-from hyco.measurements.config import ESTIMATE, MeasurementsConfig
+from hyco.measurements.config import ESTIMATE, REPLICATES, MeasurementsConfig, names_of
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError
 
@@ -63,10 +63,12 @@ def noise_of(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Noise:
     std = torch.zeros(len(layout.channels), dtype=torch.float64)
     differ = False
     for c, channel in enumerate(layout.channels):
-        given = config.stds.get(channel)
+        given = config.stds.get(channel, ESTIMATE)
         if channel not in config.fields or not measured[:, c].any():
             continue
-        if not isinstance(given, str):
+        if given == REPLICATES:
+            given = _of_replicates(rows, c, ", ".join(config.columns_of(channel)))
+        if isinstance(given, int | float):
             sigma[measured[:, c], c] = given
         own = sigma[measured[:, c], c]
         wrong = np.flatnonzero(~(np.isfinite(own) & (own > 0)))
@@ -74,7 +76,26 @@ def noise_of(rows: Rows, config: MeasurementsConfig, layout: Layout) -> Noise:
             where = rows.place(int(np.flatnonzero(measured[:, c])[wrong[0]]))
             what = "is missing where there is a value" if np.isnan(own[wrong[0]]) else f"is {own[wrong[0]]:g}"
             allowed = "" if np.isnan(own[wrong[0]]) else ", it must be positive"
-            raise MeasurementError(f"{given}, {where}: the standard deviation {what}{allowed}")
+            raise MeasurementError(f"{', '.join(names_of(given))}, {where}: the standard deviation {what}{allowed}")
         differ |= bool(np.ptp(own) > _ROUNDING * own.max())
         std[c] = float(own[0]) if np.ptp(own) <= _ROUNDING * own.max() else float(np.sqrt(np.mean(own**2)))
     return Noise(std, sigma if differ else None)
+
+
+def _of_replicates(rows: Rows, c: int, name: str) -> float:
+    """The standard deviation of measurements of a channel at one place and time about their mean, over all of these.
+
+    Raises:
+        MeasurementError: nothing was measured twice at one place and time, or all that was is equal.
+    """
+    there = np.isfinite(rows.values[:, c])
+    values = rows.values[there, c]
+    keys = np.column_stack([rows.simulation[there], rows.time[there], rows.position[there]])
+    _, group = np.unique(keys, axis=0, return_inverse=True)
+    counts = np.bincount(group.ravel())
+    means = np.bincount(group.ravel(), values) / counts
+    freedom, squares = len(values) - len(counts), float(np.square(values - means[group.ravel()]).sum())
+    if not freedom or not squares:
+        what = "nothing was measured twice at one place and time" if not freedom else "all repeated values are equal"
+        raise MeasurementError(f"std: replicates: {name}: {what}: give a number, or estimate")
+    return float(np.sqrt(squares / freedom))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hyco.fields import Layout
 from hyco.measurements.assembly import Placed, of_simulations
-from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.config import MEASURED, MeasurementsConfig
 from hyco.measurements.initial_states import from_formulas, guessed
 from hyco.measurements.noise import noise_of
 from hyco.measurements.places import cells_of, check_inside
@@ -187,9 +187,8 @@ def _check_training(placed: Placed, count: int, config: MeasurementsConfig, layo
     for c, channel in enumerate(layout.channels):
         values = int(np.isfinite(placed.rows.values[training, c]).sum())
         if channel in config.fields and values < 2:
-            raise MeasurementError(
-                f"{config.fields[channel]}: {values} value in the simulations of train_sim, at least 2 are needed"
-            )
+            names = ", ".join(config.columns_of(channel))
+            raise MeasurementError(f"{names}: {values} value in the simulations of train_sim, at least 2 are needed")
 
 
 def _placed(rows: Rows, count: int, config: MeasurementsConfig, target: Target) -> Placed:
@@ -215,7 +214,9 @@ def _start(placed: Placed, config: MeasurementsConfig, target: Target, observati
     if target.static or config.initial is not None:
         shape = (len(layout.channels), *layout.shape)
         state = torch.zeros(shape, dtype=torch.float64)
-        if config.initial is not None:
+        if config.initial == MEASURED:
+            return _Start("exact", placed.mean_start())
+        if isinstance(config.initial, dict):
             state = from_formulas(config.initial, layout)
         return _Start("exact", state.repeat(placed.count, *[1] * state.ndim))
     whole = placed.whole_start()

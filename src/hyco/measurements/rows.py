@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from hyco.fields import Layout
 from hyco.measurements import columns
 from hyco.measurements.columns import Numbers
-from hyco.measurements.config import ESTIMATE, MeasurementsConfig
+from hyco.measurements.config import ESTIMATE, REPLICATES, MeasurementsConfig, names_of
 from hyco.observations.checks import MeasurementError
+
+# The dimension of several columns or variables of one channel.
+REPLICATE = "replicate of hyco"
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,17 @@ class Rows:
 
     def place(self, index: int) -> str:
         """Where a measurement stands in the file."""
-        dims = tuple(map(str, self.source.dims))
-        return columns.place(self.source, dims, self.source.shape, int(self.entry[index]))
+        dims, shape, entry = tuple(map(str, self.source.dims)), self.source.shape, int(self.entry[index])
+        if dims[-1:] != (REPLICATE,):
+            return columns.place(self.source, dims, shape, entry)
+        place = columns.place(self.source, dims[:-1], shape[:-1], entry // shape[-1])
+        return f"{place}, replicate {entry % shape[-1] + 1}"
+
+    @property
+    def replicate(self) -> NDArray[np.int64]:
+        """Which of several columns or variables of a channel each is of, from 0, `[n]`."""
+        several = self.source.dims[-1:] == (REPLICATE,)
+        return self.entry % self.source.shape[-1] if several else np.broadcast_to(np.int64(0), self.entry.shape)
 
     def of(self, chosen: NDArray[np.bool_]) -> Rows:
         """Some of the measurements."""
@@ -78,6 +90,8 @@ def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> 
         codes, simulations = columns.labels(dataset[config.simulation])
         read["simulation"] = dataset[config.simulation].copy(data=codes)
     together = dict(zip(read, xr.broadcast(*read.values()), strict=True))
+    if config.replicates > 1:
+        together = {key: variable.transpose(..., REPLICATE) for key, variable in together.items()}
     shape = next(iter(together.values()))
     size = shape.size
     # What is the same for all measurements takes no memory.
@@ -121,17 +135,30 @@ def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) 
         read["time"] = _scaled(columns.times(dataset, config.time, config.start), config.scale.get("time", 1.0))
     for axis in layout.grid.axes:
         read[f"axes.{axis}"] = _scaled(columns.numbers(dataset, config.axes[axis]), config.scale.get(axis, 1.0))
-    for channel, name in config.fields.items():
-        values = columns.numbers(dataset, name)
-        if not np.isfinite(values.to_numpy()).any():
-            raise MeasurementError(
-                f"{name}: there is no value at all, so that {channel} was not measured: leave it out"
-            )
-        read[f"fields.{channel}"] = _scaled(values, config.scale.get(channel, 1.0))
+    for channel in config.fields:
+        values = [columns.numbers(dataset, name) for name in config.columns_of(channel)]
+        for name, each in zip(config.columns_of(channel), values, strict=True):
+            if not np.isfinite(each.to_numpy()).any():
+                raise MeasurementError(
+                    f"{name}: there is no value at all, so that {channel} was not measured: leave it out"
+                )
+        factor = config.scale.get(channel, 1.0)
+        read[f"fields.{channel}"] = _scaled(_joined(values, config.replicates), factor)
         std = config.stds.get(channel, ESTIMATE)
-        if isinstance(std, str) and std != ESTIMATE:
-            read[f"std.{channel}"] = _scaled(columns.numbers(dataset, std), abs(config.scale.get(channel, 1.0)))
+        if std not in (ESTIMATE, REPLICATES) and (names := names_of(std)):
+            stds = [columns.numbers(dataset, name) for name in names]
+            read[f"std.{channel}"] = _scaled(
+                stds[0] if len(stds) == 1 else _joined(stds, config.replicates), abs(factor)
+            )
     return read
+
+
+def _joined(replicates: list[xr.DataArray], count: int) -> xr.DataArray:
+    """Replicates along a dimension of their own; where there are fewer than `count`, NaN. One of one stays as it is."""
+    if count == 1:
+        return replicates[0]
+    missing = [xr.full_like(replicates[0], np.nan)] * (count - len(replicates))
+    return xr.concat([*replicates, *missing], REPLICATE, coords="minimal", compat="override")
 
 
 def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
@@ -143,6 +170,7 @@ def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
     known = {} if config.simulation is None else {config.simulation: dataset[config.simulation].dims}
     known |= {name: dataset[name].dims for name in config.coordinates}
     every = {dim for dims in known.values() for dim in dims}
+    values = {name for channel in config.fields for name in config.columns_of(channel)}
     for name in config.quantities:
         dims = set(dataset[name].dims)
         text = f"{name} has the dimensions ({', '.join(str(dim).strip() for dim in dataset[name].dims)})"
@@ -152,7 +180,7 @@ def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
                 "a part of the file"
             )
         for coordinate, needed in known.items():
-            if name in config.fields.values() and not set(needed) <= dims:
+            if name in values and not set(needed) <= dims:
                 lacking = ", ".join(str(dim).strip() for dim in needed if dim not in dims)
                 raise MeasurementError(f"{text}, but {coordinate} depends on {lacking}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hyco.fields import Layout
-from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.config import MEASURED, MeasurementsConfig
 from hyco.measurements.source import suggestion
 from hyco.observations import ObservationConfig
 from hyco.observations.checks import MeasurementError
@@ -55,7 +55,10 @@ def mistakes(config: MeasurementsConfig, target: Target, observation: Observatio
     for axis in axes:
         if axis not in config.axes:
             yield f"axes: {axis} is missing; name the column or variable of its coordinates"
-    named = {"fields": list(config.fields), "initial": list(config.initial or {})}
+    named = {
+        "fields": list(config.fields),
+        "initial": [] if config.initial in (None, MEASURED) else list(config.initial),
+    }
     if isinstance(config.std, dict):
         named["std"] = list(config.std)
     for key, names in named.items():
@@ -80,6 +83,6 @@ def mistakes(config: MeasurementsConfig, target: Target, observation: Observatio
     if "initial_state" in observation.model_fields_set and not target.static:
         exact = observation.initial_state == "exact"
         if exact and config.initial is None:
-            yield "observation.initial_state: exact needs measurements.initial, the formulas of that state"
+            yield "observation.initial_state: exact needs measurements.initial: formulas of that state, or measured"
         if not exact and config.initial is not None:
             yield f"observation.initial_state is {observation.initial_state}, but measurements.initial says the state"

@@ -11,6 +11,7 @@ import xarray as xr
 
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.formats import FORMATS, LAYOUTS, OF_LAYOUTS, Format, Wanted
+from hyco.measurements.keep import kept
 from hyco.observations.checks import MeasurementError
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,12 @@ def load(path: Path, config: MeasurementsConfig, trajectories: Sequence[int] | N
     """
     format_ = _format(path, config)
     needed = None if trajectories is None or config.simulation is None else tuple(trajectories)
-    wanted = Wanted(config.simulation, config.coordinates, config.quantities, needed)
+    names = [*config.coordinates, *config.quantities]
+    of_ranges = [name for name in config.keep if name not in (*names, config.simulation)]
+    wanted = Wanted(config.simulation, config.coordinates, (*config.quantities, *of_ranges), needed)
     if lines := list(_unknown(format_.names(path), config, format_)):
         raise MeasurementError("\n".join(lines))
-    return format_.read(path, wanted)
+    return kept(format_.read(path, wanted), config)
 
 
 def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
@@ -48,7 +51,8 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
         dataset: what the file holds, from `load`.
         config: the section.
     """
-    names = {axis: config.axes[axis] for axis in config.axes} | dict(config.fields)
+    names = {axis: config.axes[axis] for axis in config.axes}
+    names |= {channel: config.columns_of(channel)[0] for channel in config.fields}
     names |= {} if config.time is None else {"time": config.time}
     found: dict[str, str] = {}
     if "first_row" in dataset.attrs:
@@ -122,16 +126,15 @@ def _neighbour(path: Path) -> str:
 
 def _unknown(names: Sequence[str], config: MeasurementsConfig, format_: Format) -> Iterator[str]:
     """A line for each name that the file does not have."""
-    asked = {f"axes.{axis}": name for axis, name in config.axes.items()}
-    asked |= {f"fields.{channel}": name for channel, name in config.fields.items()}
-    if config.time is not None:
-        asked["time"] = config.time
-    if config.simulation is not None:
-        asked["simulation"] = config.simulation
-    stds = [std for std in config.quantities if std not in config.fields.values()]
-    asked |= {f"std ({name})": name for name in stds}
+    asked = [(f"axes.{axis}", name) for axis, name in config.axes.items()]
+    values = [(f"fields.{channel}", name) for channel in config.fields for name in config.columns_of(channel)]
+    asked += values
+    asked += [] if config.time is None else [("time", config.time)]
+    asked += [] if config.simulation is None else [("simulation", config.simulation)]
+    asked += [(f"std ({name})", name) for name in config.quantities if name not in [given for _, given in values]]
+    asked += [("keep", name) for name in config.keep]
     what = "column" if format_.kind == "table" else "variable"
-    for key, name in asked.items():
+    for key, name in asked:
         if key == "simulation" and format_.any_simulation:
             if name in names:
                 yield f"simulation: {name!r} is an array of the file; trajectories are an axis without a name: any word"

@@ -50,19 +50,19 @@ def survey(dataset: xr.Dataset, config: MeasurementsConfig, needed: Sequence[int
         codes, simulations = columns.labels(dataset[config.simulation])
         if needed is not None:
             chosen = dataset[config.simulation].copy(data=np.isin(codes, list(needed)))
-    values = {channel: columns.numbers(dataset, name) for channel, name in config.fields.items()}
+    values = [(c, columns.numbers(dataset, name)) for c in config.fields for name in config.columns_of(c)]
     times, rounding = np.zeros(0), 0.0
     if config.time is not None:
         scale = config.scale.get("time", 1.0)
         rounding = scale * columns.resolution(dataset, config.time)
         every = scale * columns.times(dataset, config.time, config.start)
-        times = np.unique(np.concatenate([_measured(every, field, chosen) for field in values.values()]))
+        times = np.unique(np.concatenate([_measured(every, field, chosen) for _, field in values]))
         times = times[times > rounding]
         if not len(times):
             raise MeasurementError(f"{config.time}: nothing was measured after t = 0 (start)")
     largest = 0.0
-    for channel, field in values.items():
-        sizes = np.abs(field.to_numpy())
+    for channel, numbers in values:
+        sizes = np.abs(numbers.to_numpy())
         if np.isfinite(sizes).any():
             largest = max(largest, abs(config.scale.get(channel, 1.0)) * float(np.nanmax(sizes)))
     return Survey(simulations, times, rounding, largest)

@@ -35,7 +35,7 @@ def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> 
         if channel in config.fields:
             values = rows.values[:, c]
             for text in _oddities(values[np.isfinite(values)]):
-                log.warning("%s: %s: %s", config.file, config.fields[channel], text)
+                log.warning("%s: %s: %s", config.file, ", ".join(config.columns_of(channel)), text)
 
     again = _repeated(rows)
     if len(again):
@@ -50,7 +50,7 @@ def warn_of_contradictions(rows: Rows, noise: Noise, config: MeasurementsConfig,
     where as many as a tenth of the values that stand at one place and time differ from those before them by more than
     the standard deviation of all.
     """
-    same = _equal([rows.simulation, rows.time, *rows.position.T])
+    same = _equal([rows.simulation, rows.time, *rows.position.T, rows.replicate])
     if not len(same.first):
         return
     for c, channel in enumerate(layout.channels):
@@ -107,7 +107,7 @@ def warn_of_values(observations: Observations) -> None:
 
 def _repeated(rows: Rows) -> NDArray[np.int64]:
     """Which measurements are equal to an earlier one."""
-    return np.sort(_equal([rows.simulation, rows.time, *rows.position.T, *rows.values.T]).again)
+    return np.sort(_equal([rows.simulation, rows.time, *rows.position.T, *rows.values.T, rows.replicate]).again)
 
 
 @dataclass(frozen=True)

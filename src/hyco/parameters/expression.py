@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from hyco.expressions import Expression, ExpressionError
 from hyco.grid import Grid
-from hyco.parameters.learnable import Coordinates, Learnable, beyond, field_outside
+from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, beyond, field_outside
 from hyco.parameters.scalar import Scalar
 
 _AXES = ("x", "y", "z")
+# How far from the first guess a limit is looked for, in coordinates, and in how many steps that double or halve.
+_FIRST, _DOUBLINGS, _HALVINGS = 1e-3, 24, 60
 
 
 class ExpressionParameter(Learnable):
@@ -49,6 +52,39 @@ class ExpressionParameter(Learnable):
         """Those of the numbers, one after the other."""
         parts = [s.coordinates(grid) for s in self.scalars]
         return Coordinates.joined(parts, [f"{self.name}.{s.name}" for s in self.scalars])
+
+    def box(self, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The bounds of the numbers; of a single one without bounds, how far the formula stays inside the limits."""
+        own = self.coordinates(grid)
+        if len(self.scalars) > 1 or self.scalars[0].bounds is not None or limits == NO_LIMITS:
+            return own.lower, own.upper
+        lower, upper = (torch.tensor([self._reach(side, limits, grid)], dtype=torch.float64) for side in (-1, 1))
+        return lower, upper
+
+    def _reach(self, side: int, limits: Limits, grid: Grid) -> float:
+        """The coordinate of a single number, on one side of its guess, up to which the formula stays inside."""
+        guess = self.coordinates(grid).guess
+
+        def inside(distance: float) -> bool:
+            return not field_outside(self.value(guess + side * distance, grid), limits)
+
+        if not inside(0.0):
+            return side * math.inf
+        good, bad = 0.0, _FIRST
+        for _ in range(_DOUBLINGS):
+            if not inside(bad):
+                break
+            good, bad = bad, 2 * bad
+        else:
+            return side * math.inf
+        for _ in range(_HALVINGS):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if inside(middle) else (good, middle)
+        return float(guess) + side * good
+
+    def may_leave(self, limits: Limits, grid: Grid) -> bool:
+        """Where several numbers are learnt, and not all have bounds."""
+        return len(self.scalars) > 1 and any(s.bounds is None for s in self.scalars) and limits != NO_LIMITS
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The formula's value, `[..., *space]` if it uses the position, else `[...]`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.parameters.learnable import Coordinates, Learnable, beyond, field_outside
+from hyco.parameters.learnable import Coordinates, Learnable, Limits, beyond, field_outside
 
 _WIDTH = 3.92
 
@@ -86,6 +86,11 @@ class FourierField(Learnable):
         guess = torch.zeros(len(labels), dtype=torch.float64)
         infinite = torch.full_like(guess, math.inf)
         return Coordinates(guess, -infinite, infinite, torch.full_like(guess, _WIDTH), tuple(labels))
+
+    def may_leave(self, limits: Limits, grid: Grid) -> bool:
+        """Where the transform does not keep the series inside them."""
+        positive = self.transform == "log" and limits[0] <= 0
+        return self.transform != "logit" and not ((math.isinf(limits[0]) or positive) and math.isinf(limits[1]))
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""

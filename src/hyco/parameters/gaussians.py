@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.parameters.learnable import Coordinates, Learnable, Prior, beyond, field_outside
+from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, Prior, beyond, field_outside
 from hyco.parameters.scalar import Scalar
 
 Range = tuple[float, float]
@@ -89,6 +89,10 @@ class GaussiansField(Learnable):
         """Those of the unknown numbers, bump by bump."""
         parts = [s.coordinates(grid) for s in self._scalars]
         return Coordinates.joined(parts, [f"{self.name}.{s.name}" for s in self._scalars])
+
+    def may_leave(self, limits: Limits, grid: Grid) -> bool:
+        """Where amplitudes without bounds are learnt."""
+        return "amplitude" in self.learn and self.amplitude_bounds is None and limits != NO_LIMITS
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""

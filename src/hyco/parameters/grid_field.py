@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.expressions import Expression, ExpressionError
 from hyco.grid import Grid
-from hyco.parameters.learnable import Coordinates, Learnable, Regularisation, beyond, field_outside
+from hyco.parameters.learnable import Coordinates, Learnable, Limits, Regularisation, beyond, field_outside
 from hyco.parameters.scalar import Scalar
 
 
@@ -84,6 +84,14 @@ class GridField(Learnable):
             lower, upper, width = (v.expand(len(guess)).clone() for v in (one.lower, one.upper, one.width))
         labels = tuple(f"{self.name}[{i}]" for i in range(len(guess)))
         return Coordinates(guess, lower, upper, width, labels)
+
+    def box(self, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The bounds of every cell; without any the equation's limits."""
+        own = self.coordinates(grid)
+        if self.bounds is not None:
+            return own.lower, own.upper
+        lower, upper = ((limit - self._guess(grid).flatten()) / self.scale for limit in limits)
+        return lower, upper
 
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The field `[..., *space]`."""

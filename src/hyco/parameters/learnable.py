@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 
 from hyco.grid import Grid
+
+# The closed range of values that an equation's step is stable and meaningful for.
+Limits = tuple[float, float]
+NO_LIMITS: Limits = (-math.inf, math.inf)
 
 # How far beyond its first guess a parameter without bounds may be expected.
 _ROOM = 10.0
@@ -118,6 +123,18 @@ class Learnable(BaseModel):
     def coordinates(self, grid: Grid) -> Coordinates:
         """First guess, bounds and names of the coordinates."""
 
+    def box(self, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Smallest and largest coordinates, `[k]` each, that keep the value inside the equation's limits.
+
+        By default those of `coordinates`: bounds must lie inside the limits, see `check`.
+        """
+        own = self.coordinates(grid)
+        return own.lower, own.upper
+
+    def may_leave(self, limits: Limits, grid: Grid) -> bool:
+        """Whether coordinates inside that box may give values outside the limits; by default none does."""
+        return False
+
     @abstractmethod
     def value(self, z: Tensor, grid: Grid) -> Tensor:
         """The value for coordinates `[..., k]`, differentiable: a number `[...]` or a field `[..., *space]`."""
@@ -162,6 +179,11 @@ class Learnable(BaseModel):
 def beyond(what: str, limits: tuple[float, float]) -> str:
     """In words, that something exceeds the equation's limits."""
     return f"{what} goes beyond what is stable; allowed: {limits[0]:g} to {limits[1]:g}"
+
+
+def within(values: Tensor, limits: Limits) -> Tensor:
+    """Values, those beyond a limit on it."""
+    return values.clamp(*limits)
 
 
 def field_outside(values: Tensor, limits: tuple[float, float]) -> bool:

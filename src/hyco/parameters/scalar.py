@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hyco.grid import Grid
-from hyco.parameters.learnable import Coordinates, Learnable, Prior, beyond
+from hyco.parameters.learnable import Coordinates, Learnable, Limits, Prior, beyond
 
 # The width of a 95 % interval of a Gaussian, in standard deviations.
 _WIDTH = 3.92
@@ -102,6 +102,21 @@ class Scalar(Learnable):
         if self.prior is not None:
             width = min(width, self._prior_width(self.prior))
         return Coordinates(guess, lower, upper, torch.tensor([width], dtype=torch.float64), (self.name,))
+
+    def box(self, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The bounds; without any the equation's limits."""
+        own = self.coordinates(grid)
+        if self.bounds is not None:
+            return own.lower, own.upper
+        ends = [self._coordinate_of(limit, end) for limit, end in zip(limits, (-math.inf, math.inf), strict=True)]
+        lower, upper = (torch.tensor([end], dtype=torch.float64) for end in ends)
+        return lower, upper
+
+    def _coordinate_of(self, limit: float, open_end: float) -> float:
+        """That of a limit of the equation; without end where there is none, or where a logarithm never reaches it."""
+        if math.isinf(limit) or (self.logarithmic and limit <= 0):
+            return open_end
+        return self.coordinate(limit)
 
     def _prior_width(self, prior: Prior) -> float:
         """The prior's 95 % interval in the coordinate, to first order at its mean (not where the search starts)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import torch
@@ -14,7 +15,7 @@ from hyco.parameters.expression import ExpressionParameter
 from hyco.parameters.fourier import FourierField
 from hyco.parameters.gaussians import GaussiansField
 from hyco.parameters.grid_field import GridField
-from hyco.parameters.learnable import Learnable
+from hyco.parameters.learnable import NO_LIMITS, Learnable, Limits, within
 from hyco.parameters.scalar import Scalar
 
 KINDS = ("scalar", "expression", "fourier", "gaussians", "field")
@@ -41,21 +42,30 @@ class ParameterSpace:
     Args:
         learnable: the parameters.
         grid: that fields live on.
+        limits: of the equation, by parameter: values beyond are not taken. Numbers without bounds, and fields with a
+            value in every cell, are searched inside them; what several numbers or waves make together is cut to them.
 
     Attributes:
-        initial, lower, upper, width: see `Coordinates`, `[p]` float64.
+        initial, lower, upper, width: see `Coordinates`, `[p]` float64; lower and upper with the equation's limits.
+        bounded: which coordinates have bounds of their own on both sides, `[p]`.
         labels: a name for each coordinate.
+        limits: as given, of the parameters that are learnt.
         weights: chosen weights of regularisations, by parameter.
     """
 
-    def __init__(self, learnable: Sequence[Learnable], grid: Grid) -> None:
+    def __init__(
+        self, learnable: Sequence[Learnable], grid: Grid, limits: Mapping[str, Limits] = MappingProxyType({})
+    ) -> None:
         self.learnable = tuple(learnable)
         self.grid = grid
         self.names = tuple(p.name for p in learnable)
         parts = [p.coordinates(grid) for p in learnable]
-        self.initial, self.lower, self.upper, self.width = (
-            torch.cat([getattr(c, key) for c in parts]) for key in ("guess", "lower", "upper", "width")
-        )
+        self.initial, self.width = (torch.cat([getattr(c, key) for c in parts]) for key in ("guess", "width"))
+        self.bounded = torch.cat([torch.isfinite(c.lower) & torch.isfinite(c.upper) for c in parts])
+        self.limits = {p.name: limits.get(p.name, NO_LIMITS) for p in learnable}
+        boxes = [p.box(self.limits[p.name], grid) for p in learnable]
+        self.lower, self.upper = (torch.cat([box[end] for box in boxes]) for end in (0, 1))
+        self._cut = {p.name: self.limits[p.name] for p in learnable if p.may_leave(self.limits[p.name], grid)}
         self.labels = tuple(label for c in parts for label in c.labels)
         self.weights: dict[str, float] = {}
         ends = torch.tensor([len(c) for c in parts]).cumsum(0).tolist()
@@ -94,9 +104,10 @@ class ParameterSpace:
 
     def to_values(self, theta: Tensor) -> dict[str, Tensor]:
         """Coordinates `[..., p]` to values by name, differentiable: `[...]`, or `[..., *space]` for a field."""
-        return {
+        values = {
             p.name: p.value(theta[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)
         }
+        return values | {name: within(values[name], limits) for name, limits in self._cut.items()}
 
     def for_stepper(self, theta: Tensor) -> dict[str, Tensor]:
         """The values as a stepper takes them, from `[p]` or `[B, p]`: fields always have a batch dimension."""

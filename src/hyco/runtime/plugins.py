@@ -24,6 +24,10 @@ class PluginError(ValueError):
     """No class of this name can be used; the message says why, in one line."""
 
 
+def _as_it_is(candidate: Any, _: str) -> Any:
+    return candidate
+
+
 def _nothing_more(_: type[Any]) -> str | None:
     return None
 
@@ -41,6 +45,7 @@ class Registry(Generic[T]):
         config: where the model lives that the attribute `config_class` of all has to inherit from, or None: classes
             of this kind need no keys of their own.
         check: what else is wrong with a class from outside, or None.
+        adapt: makes a class of what else may stand at a place outside this package, given that and its name.
     """
 
     kind: str
@@ -49,6 +54,7 @@ class Registry(Generic[T]):
     base: str | None = None
     config: str | None = None
     check: Callable[[type[Any]], str | None] = _nothing_more
+    adapt: Callable[[Any, str], Any] = _as_it_is
 
     def available(self) -> list[str]:
         """All names that need no module: built in, and of installed packages."""
@@ -62,7 +68,7 @@ class Registry(Generic[T]):
         """
         if name in self.built_in:
             return cast("T", _located(self.built_in[name]))
-        candidate = self._import(name, name if ":" in name else self._entry_point(name))
+        candidate = self.adapt(self._import(name, name if ":" in name else self._entry_point(name)), name)
         if mistake := self._mistake(candidate, name):
             raise PluginError(f"{self.kind} {name!r}: {mistake}")
         return cast("T", candidate)

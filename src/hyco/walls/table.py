@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ class Table(Wall):
     @field_validator("times")
     @classmethod
     def _rising(cls, times: tuple[float, ...]) -> tuple[float, ...]:
-        for i, (one, other) in enumerate(zip(times, times[1:], strict=False)):
+        for i, (one, other) in enumerate(itertools.pairwise(times)):
             if not other > one:
                 raise ValueError(f"they must rise, but number {i + 2} is {other:g} after {one:g}")
         return times

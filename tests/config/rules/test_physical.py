@@ -39,3 +39,36 @@ def test_a_physical_model_may_have_another_equation_and_grid_than_the_data(param
     c = parse(parameters(physical=changes))
     assert c.hybrid.physical.resolution == {"x": 32}
     assert c.equation.grid.resolution == (128,)
+
+
+FORMULA = {
+    "equation": {
+        "name": "formula",
+        "domain": {"x": {"size": 10.0, "resolution": 128}},
+        "dt": 0.05,
+        "rates": {"u": "(D - s)*laplace(u) + q*u"},
+        "parameters": {"D": 0.2, "s": 0.1, "q": 0.0},
+        "substeps": 4,
+        "stages": 4,
+    }
+}
+
+
+def test_a_formula_is_checked_with_all_sections(parameters):
+    learnt = [{"name": "D", "initial_guess": 0.3, "bounds": [0.2, 0.5]}]
+    physical = {"learnable_parameters": learnt}
+    parse(parameters(**FORMULA, physical=physical, hybrid={"physical": physical}))
+
+
+def test_a_mistake_in_a_formula_is_told_with_its_key_and_place(problems):
+    changes = {**FORMULA, "equation": {**FORMULA["equation"], "rates": {"u": "(D - s)*laplace(u) + q*w"}}}
+    (line,) = problems(**changes)
+    assert line.startswith("--params: equation: ")
+    assert "rates.u: '(D - s)*laplace(u) + q*w', character 24: unknown name 'w'; allowed: u, D, s, q, x, t" in line
+
+
+def test_bounds_for_which_a_formula_grows_without_end_are_refused(problems):
+    wrong = {"learnable_parameters": [{"name": "D", "initial_guess": 0.3, "bounds": [0.05, 0.5]}]}
+    (line,) = problems(**FORMULA, physical=wrong, hybrid={"physical": wrong})
+    assert "physical.learnable_parameters: rates.u: " in line
+    assert "unstable: the coefficient of ∂x^2 u is -0.05 at D = 0.05, s = 0.1" in line

@@ -70,7 +70,7 @@ def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mista
         if p.is_field and p.name not in own.field_parameters:
             yield (*entry, "kind"), f"{p.name!r} of {name} is a number; it cannot be learnt as a field"
             continue
-        if p.is_field and p.name in own.config.wall_names:
+        if p.is_field and any(p.name in field.walls.names for field in own.layout.fields):
             yield (*entry, "kind"), f"{p.name!r} stands in a wall; it can be learnt as a number, not as a field"
             continue
         mistake = p.check(limits[p.name], own.layout.grid)

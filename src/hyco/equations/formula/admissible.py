@@ -13,9 +13,9 @@ from hyco.equations.formula.stability import SAMPLES, sampled
 from hyco.equations.formula.symbols import Slope, on_torch, symbol
 from hyco.equations.formula.syntax import FormulaError
 
-# Wavenumber [1/length of a cell] of waves so short that only the highest derivatives count, and the part of the rate
+# Wavenumbers [1/length of a cell] of waves so short that only the highest derivatives count, and the part of the rate
 # of change that may be growth: an eigenvalue of waves has rounding errors.
-_SHORTEST, _GROWTH = 1e4, 1e-3
+_SHORT, _GROWTH = (1e4, 1.6e5), 1e-3
 # Directions of waves: along each axis, and across.
 _DIRECTIONS = {
     1: ((1.0,),),
@@ -88,14 +88,20 @@ def growing(
         for name, own in waves.items()
         for key, c in own.items()
     }
-    for direction in _DIRECTIONS[len(spacing)]:
-        wave = [_SHORTEST * d / h for d, h in zip(direction, spacing, strict=True)]
+
+    def rates(direction: Sequence[float], number: float) -> Tensor:
+        wave = [number * d / h for d, h in zip(direction, spacing, strict=True)]
         matrix = torch.zeros(SAMPLES, len(fields), len(fields), dtype=torch.complex128)
         for (name, other, orders), value in values.items():
             matrix[:, fields.index(name), fields.index(other)] += value * _of_wave(orders, wave)
-        rates = torch.linalg.eigvals(matrix)
-        # A wave equation as two of first order has eigenvalues far below its entries.
-        grows = (rates.real.amax(1) > _GROWTH * rates.abs().amax(1)) & (rates.real.amax(1) > _SHORTEST**0.5)
+        eigenvalues: Tensor = torch.linalg.eigvals(matrix)
+        return eigenvalues
+
+    for direction in _DIRECTIONS[len(spacing)]:
+        short, shorter = (rates(direction, number) for number in _SHORT)
+        growth = shorter.real.amax(1)
+        # What reactions let grow is the same for all waves.
+        grows = (growth > _GROWTH * shorter.abs().amax(1)) & (growth > 2 * short.real.amax(1).clamp(min=0))
         if bool(grows.any()):
             at = int(grows.nonzero()[0])
             return {s: float(v[at]) for s, v in known.items() if s.is_Symbol}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import sympy as sp
 from phi import math
 
 from hyco.equations.formula.evaluation import Evaluation
-from hyco.equations.formula.ghosts import Coordinates, Extent, extended, extended_coefficient
+from hyco.equations.formula.ghosts import Coordinates, Extent, extended, extended_coefficient, limited_at_walls
 from hyco.equations.formula.linear import split_term
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.schemes.stencils import between, pad_flow, shifted, varies
@@ -122,17 +122,26 @@ class _Look:
     def _carried(self, name: str, speed: Any, axis: str) -> Any:
         """The speed times the slope of a field."""
         h, speed = self._spacing[axis], math.wrap(speed)
-        if (name, axis) in self._spreading or self._walls[name][axis].periodic:
+        if self._held(name, axis):
             padded = self.value(symbol(name), self._more(self._inside, axis, 2))
         else:
             padded = pad_flow(self._state[name], axis, self._walls[name], h, speed, at_rest=varies(speed))
         return upwind(shifted(padded, axis, 2), speed, h)
 
+    def _held(self, name: str, axis: str) -> bool:
+        """Whether conditions hold at both ends, also where the field is carried out."""
+        return (name, axis) in self._spreading or self._walls[name][axis].periodic
+
     def _conserved(self, name: str, flux: sp.Expr, speed: sp.Expr, axis: str) -> tuple[Any, Any]:
         """The slope of a flux by its differences over the cells, and the dissipation |speed| h³/12 ∂⁴u of `upwind`."""
         h = self._spacing[axis]
         extent = self._more(self._inside, axis, 2)
-        values, field, carried = (self.value(e, extent) for e in (flux, symbol(name), sp.Abs(speed)))
+        evaluate: Callable[[sp.Expr], Any] = lambda expression: self.value(expression, extent)  # noqa: E731
+        if not self._held(name, axis):
+            velocity = math.wrap(self.value(-speed, self._inside))
+            padded = pad_flow(self._state[name], axis, self._walls[name], h, velocity, at_rest=varies(velocity))
+            evaluate = Evaluation(lambda node: padded if node == symbol(name) else self._leaf(node, extent))
+        values, field, carried = (evaluate(e) for e in (flux, symbol(name), sp.Abs(speed)))
         n = self._state[name].shape.get_size(axis)
         f, u = ([part[{axis: slice(i, i + n + 1)}] for i in range(4)] for part in (values, field))
         size = carried
@@ -185,8 +194,10 @@ class _Look:
         values = self.value(coefficient, extent)
         if axis not in math.shape(values).spatial.names:
             return values
-        left, right = between(values, axis)
         fields = {symbol(name) for name in self._state}
+        if not coefficient.free_symbols & fields:
+            values = limited_at_walls(values, axis, next(iter(self._walls.values())))
+        left, right = between(values, axis)
         faces = self._scheme.faces
         if faces == "auto":
             faces = "arithmetic" if coefficient.free_symbols & fields else "harmonic"

@@ -11,7 +11,9 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.equations.formula.advance import Advance, Explicit, Exponential
 from hyco.equations.formula.config import FormulaConfig
+from hyco.equations.formula.description import described
 from hyco.equations.formula.differences import Scheme
+from hyco.equations.formula.stability import FOURTH_ORDER
 from hyco.fields import FieldSpec, Layout
 
 
@@ -29,7 +31,8 @@ class FormulaEquation(Equation):
     second derivatives, or conditions at walls have unknown coefficients of u or its slope, all is explicit: the
     classical Runge-Kutta method, or the second-order Runge-Kutta-Legendre method where diffusion would ask for short
     steps.
-    Values at walls that depend on time lower the order of the exponential steps to about two.
+    Values at walls that depend on time, and a flow through walls, lower the order of the exponential steps to about
+    three.
 
     Sources: `hyco.schemes.exponential`, `hyco.schemes.integrators`.
 
@@ -62,6 +65,11 @@ class FormulaEquation(Equation):
         else:
             stages = int(config.range_of("stages"))
             self._advance = Explicit(grid, walls, plan, scheme, self.dt / self.substeps, stages)
+
+    def described(self) -> list[tuple[str, str]]:
+        """Its formulas, schemes and walls."""
+        stages = FOURTH_ORDER if self.plan.exponential else int(self.config.range_of("stages"))
+        return list(described(self.config, self.plan, stages))
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""

@@ -66,8 +66,36 @@ def extended(values: Any, extent: Extent, boundary: Boundary, spacing: Mapping[s
 
 
 def extended_coefficient(values: Any, extent: Extent, boundary: Boundary, axes: tuple[str, ...]) -> Any:
-    """A coefficient, which has no condition at walls: mirrored there; a number stays as it is."""
+    """A coefficient, which has no condition at walls: on a parabola there; a number stays as it is."""
     for axis, added in zip(axes, extent, strict=True):
-        if added and axis in math.shape(values).spatial.names:
+        if not added or axis not in math.shape(values).spatial.names:
+            continue
+        if boundary[axis].periodic:
             values = pad_coefficient(values, axis, added, boundary)
+            continue
+        n = values.shape.get_size(axis)
+        near, far = ([values[{axis: slice(i, i + 1)}] for i in cells] for cells in (range(3), range(n - 1, n - 4, -1)))
+        before = [_continued(near, i) for i in range(added, 0, -1)]
+        after = [_continued(far, i) for i in range(1, added + 1)]
+        values = math.concat([*before, values, *after], axis)
     return values
+
+
+def _continued(cells: list[Any], i: int) -> Any:
+    """On the parabola through three cells, so many behind the first."""
+    return (i + 1) * (i + 2) / 2 * cells[0] - i * (i + 2) * cells[1] + i * (i + 1) / 2 * cells[2]
+
+
+def limited_at_walls(values: Any, axis: str, boundary: Boundary) -> Any:
+    """A coefficient with one cell added behind each wall, which there keeps its sign and about its size."""
+    if boundary[axis].periodic:
+        return values
+    n = values.shape.get_size(axis)
+    near, first, last, far = (values[{axis: slice(i, i + 1)}] for i in (0, 1, n - 2, n - 1))
+    return math.concat([_near(near, first), values[{axis: slice(1, n - 1)}], _near(far, last)], axis)
+
+
+def _near(ghost: Any, cell: Any) -> Any:
+    """The ghost, or what is nearest to it between a third and five thirds of the cell."""
+    most = math.abs(cell) * (2 / 3)
+    return cell + math.maximum(math.minimum(ghost - cell, most), -most)

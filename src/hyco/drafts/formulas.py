@@ -1,0 +1,212 @@
+"""An equation of the user's own, given as formulas: which names are fields, and a first guess of all others."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hyco.drafts.coefficients import Coefficient
+from hyco.drafts.geometry import Axis
+from hyco.drafts.points import Points
+from hyco.drafts.problem import Problem, fields_of
+from hyco.drafts.roles import Roles
+from hyco.drafts.units import units_of
+from hyco.equations.formula.syntax import FormulaError, names_in
+from hyco.equations.registry import build_equation
+
+# A name of an equation, or of a class: no formula.
+_NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
+_LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
+_OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
+_AXES = ("x", "y", "z", "t")
+# Smallest and largest value over the guess: of what spreads, of rates, of what has the unit of a field, and others.
+_SPREADS, _RATES, _SIZES, _OTHERS = (1e-2, 10.0), (2e-2, 20.0), (0.7, 30.0), (1e-2, 1e2)
+_POWERS = (0.1, 3.0)
+# What spreads over the domain in the time measured has a diffusivity of L²/T; the guess is this part of it.
+_SPREADING, _CARRIED = 1e-2, 1e-3
+_SIGNED, _SIGNED_GUESS = 3.0, 0.1
+_SMALL = 1e-6
+
+
+def is_formula(text: str) -> bool:
+    """Whether what names an equation is a formula."""
+    return not _NAME.match(text.strip())
+
+
+def rates_of(texts: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Formulas by field, of `u: formula; v: formula`, of several such texts, or of one formula without a name.
+
+    Args:
+        texts: what was given.
+        columns: names in the file, which tell what the field of a formula without a name is.
+
+    Raises:
+        FormulaError: a formula cannot be read, has no name, or a name stands twice.
+    """
+    parts = [part.strip() for text in texts for part in text.split(";") if part.strip()]
+    rates: dict[str, str] = {}
+    for part in parts:
+        label = _LABEL.match(part)
+        formula = part[label.end() :].strip() if label else part
+        name = label[1] if label else _field_of(formula, columns, alone=len(parts) == 1)
+        if name in rates:
+            raise FormulaError(part, None, f"the field {name} has two rates of change")
+        rates[name] = formula
+    return rates
+
+
+def _field_of(formula: str, columns: Sequence[str], *, alone: bool) -> str:
+    """The field of a formula without a name: the one that is differentiated, or that the file has."""
+    say = "say which field it is the rate of change of: 'u: …'"
+    if not alone:
+        raise FormulaError(formula, None, say)
+    used = names_in(formula)
+    found = sorted(name for name in used if name in columns)
+    if len(found) != 1:
+        found = sorted(_differentiated(formula) or used.difference(_AXES))
+    if len(found) != 1:
+        raise FormulaError(formula, None, f"{say} (it could be {', '.join(found)})" if found else say)
+    return found[0]
+
+
+def _differentiated(formula: str) -> set[str]:
+    """Names that stand alone in the argument of an operator."""
+    tree = ast.parse(formula.strip(), mode="eval")
+    return {
+        node.args[0].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OPERATORS and node.args
+        if isinstance(node.args[0], ast.Name) and node.args[0].id not in _AXES
+    }
+
+
+def formula_problem(
+    rates: Mapping[str, str], points: Points, roles: Roles, axes: Mapping[str, Axis], boundary: Any, dt: float
+) -> Problem | None:
+    """An equation by formulas as the one of these measurements; None if they have fewer values than it has fields.
+
+    Args:
+        rates: by field.
+        points, roles, axes: of the measurements.
+        boundary: the condition at the ends.
+        dt: a time between two states.
+
+    Raises:
+        FormulaError: a formula cannot be read.
+        ValueError: the formulas are no equation with these walls, in one line.
+    """
+    fields, by_name = fields_of(tuple(rates), roles.fields)
+    if fields is None or roles.time is None:
+        return None
+    ordered = [name for text in rates.values() for name in _in_order(text)]
+    names = list(dict.fromkeys(name for name in ordered if name not in (*rates, *_AXES)))
+    exponents = units_of(rates, names, tuple(axes))
+    length, time = max(axis.size for axis in axes.values()), points.duration or 1.0
+    largest = {field: float(np.nanmax(np.abs(points.values[name]))) or 1.0 for field, name in fields.items()}
+    positive = [field for field, name in fields.items() if float(np.nanmin(points.values[name])) >= 0]
+    section: dict[str, Any] = {
+        "name": "formula",
+        "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},
+        "dt": dt,
+        "boundary": boundary,
+        "fields": {field: {"lower": 0.0} if field in positive else {} for field in rates},
+        "rates": dict(rates),
+        "parameters": dict.fromkeys(names, _SMALL),
+    }
+    limits = build_equation({**section, "substeps": 1, "stages": 4}).config.parameter_limits
+    flows = any(_is(exponents.get(name), length=1, time=-1) for name in names)
+    powers = {name for text in rates.values() for name in _powers(text)}
+    coefficients = [
+        _guess(name, exponents.get(name), (length, time, largest), limits[name], flows=flows, power=name in powers)
+        for name in names
+    ]
+    section["parameters"] = {c.name: c.guess for c in coefficients}
+    equation = build_equation(section)
+    return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
+
+
+def _in_order(text: str) -> list[str]:
+    """The names of a formula in the order in which they stand there."""
+    used = names_in(text)
+    return [word for word in re.findall(r"[A-Za-z_]\w*", text) if word in used]
+
+
+def _powers(text: str) -> set[str]:
+    """Names in exponents."""
+    powers = [
+        n.right
+        for n in ast.walk(ast.parse(text.strip(), mode="eval"))
+        if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Pow)
+    ]
+    return {node.id for power in powers for node in ast.walk(power) if isinstance(node, ast.Name)}
+
+
+def _is(exponents: tuple[float, ...] | None, *, length: float, time: float) -> bool:
+    return exponents is not None and exponents == (length, time, *[0.0] * (len(exponents) - 2))
+
+
+def _guess(
+    name: str,
+    exponents: tuple[float, ...] | None,
+    scales: tuple[float, float, Mapping[str, float]],
+    limits: tuple[float, float],
+    *,
+    flows: bool,
+    power: bool,
+) -> Coefficient:
+    """A first guess by the unit, and bounds about it."""
+    length, time, largest = scales
+    sizes = [length, time, *largest.values()]
+    if power:
+        return Coefficient(name, "1", 1.0, _within(_POWERS, limits), "an exponent, which the data's scales do not tell")
+    if exponents is None:
+        bounds = _within(_OTHERS, limits)
+        return Coefficient(name, "?", _inside(1.0, bounds), bounds, "nothing: the formulas do not tell its unit")
+    size = math.prod(scale**e for scale, e in zip(sizes, exponents, strict=True))
+    unit = _text(exponents, list(largest))
+    says = f"{unit} in the data's scales"
+    factors = _OTHERS
+    if _is(exponents, length=2, time=-1):
+        part = _CARRIED if flows else _SPREADING
+        size, says, factors = part * size, f"{part:g} {unit} in the data's scales", _SPREADS
+    elif _is(exponents, length=0, time=-1):
+        factors = _RATES
+    elif exponents[:2] == (0.0, 0.0) and sum(exponents[2:]) == 1.0 and max(exponents[2:]) == 1.0:
+        says, factors = f"the largest {unit}", _SIZES
+    elif exponents[:2] == (1.0, -1.0) and limits[0] < 0 < limits[1]:
+        bounds = (float(f"{-_SIGNED * size:.2g}"), float(f"{_SIGNED * size:.2g}"))
+        return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), bounds, f"{says}; the guess is a tenth")
+    if limits[1] <= 0:
+        size = -size
+    ends = sorted(float(f"{factor * size:.2g}") for factor in factors)
+    bounds = _within((ends[0], ends[1]), limits)
+    return Coefficient(name, unit, _inside(float(f"{size:.2g}"), bounds), bounds, says)
+
+
+def _within(bounds: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[1] <= 0 and bounds[0] > 0:
+        bounds = (-bounds[1], -bounds[0])
+    return max(bounds[0], limits[0]), min(bounds[1], limits[1])
+
+
+def _inside(value: float, bounds: tuple[float, float]) -> float:
+    return min(max(value, bounds[0]), bounds[1])
+
+
+def _text(exponents: tuple[float, ...], fields: list[str]) -> str:
+    """A unit as a product of powers of L, T and the fields."""
+    parts = [("L", exponents[0]), ("T", exponents[1]), *zip(fields, exponents[2:], strict=True)]
+    above = [_power(word, e) for word, e in parts if e > 0]
+    below = [_power(word, -e) for word, e in parts if e < 0]
+    return (" ".join(above) or "1") + "".join(f"/{each}" for each in below)
+
+
+def _power(word: str, exponent: float) -> str:
+    if exponent == 1:
+        return word
+    return word + {2.0: "²", 3.0: "³", 4.0: "⁴"}.get(exponent, f"^{exponent:g}")

@@ -1,0 +1,152 @@
+"""`hyco new --equation` with formulas: an equation of one's own, guessed from the data's scales, that runs as it is."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.integrate
+import yaml
+
+from hyco.drafts.units import units_of
+
+FISHER = "D*laplace(u) + r*u*(1 - u/K)"
+TRUE = {"D": 0.3, "r": 0.9, "K": 2.0}
+
+
+def fisher(cells=24, noise=0.02):
+    """Spread and growth between walls without flux, by finite volumes and an adaptive solver: x, t, u in rows."""
+    size, times = 12.0, np.linspace(0, 5, 11)
+    h = size / cells
+    x = (np.arange(cells) + 0.5) * h
+
+    def rate(_, u):
+        flux = np.concatenate([[0.0], TRUE["D"] * np.diff(u) / h, [0.0]])
+        return np.diff(flux) / h + TRUE["r"] * u * (1 - u / TRUE["K"])
+
+    start = 0.2 + 1.5 * np.exp(-(((x - 4) / 1.5) ** 2))
+    u = scipy.integrate.solve_ivp(rate, (0, 5), start, "LSODA", times, rtol=1e-9, atol=1e-11).y.T
+    u = u + noise * np.random.default_rng(0).standard_normal(u.shape)
+    t, places = np.meshgrid(times, x, indexing="ij")
+    return pd.DataFrame({"time": t.ravel(), "x": places.ravel(), "density": u.ravel(), "other": -u.ravel()})
+
+
+@pytest.fixture
+def new(project, hyco):
+    """`hyco new` of a table; the sections, and what was said."""
+
+    def function(frame, *equations):
+        frame.to_csv(project / "data" / "01_raw" / "a.csv", index=False)
+        options = [part for each in equations for part in ("--equation", each)]
+        done = hyco("new", "mine", "--from", "data/01_raw/a.csv", "--force", *options)
+        if done.exit_code:
+            return done.exit_code, done.output
+        return yaml.safe_load((project / "conf" / "mine" / "parameters.yml").read_text(encoding="utf-8")), done.output
+
+    return function
+
+
+def learnt(sections):
+    return {entry["name"]: entry for entry in sections["physical"]["learnable_parameters"]}
+
+
+def test_names_that_are_no_fields_are_learnt_with_guesses_by_their_units(new):
+    sections, output = new(fisher(), FISHER)
+    equation = sections["equation"]
+    assert equation["rates"] == {"u": FISHER}
+    assert equation["fields"] == {"u": {"lower": 0.0}}
+    assert equation["boundary"] == "neumann"
+    assert sections["measurements"]["fields"] == {"u": "density"}
+    parameters = learnt(sections)
+    assert list(parameters) == ["D", "r", "K"]
+    assert parameters["D"]["initial_guess"] == pytest.approx(0.01 * 12**2 / 5, rel=0.05)
+    assert parameters["r"]["initial_guess"] == pytest.approx(1 / 5)
+    assert parameters["K"]["initial_guess"] == pytest.approx(2, rel=0.1)
+    for name, value in TRUE.items():
+        low, high = parameters[name]["bounds"]
+        assert low < value < high
+    assert f"formula:    ∂u/∂t = {FISHER}" in output
+    assert "unknown:    D, 0.29 to 29 (L²/T)" not in output
+    assert "(L²/T)" in output
+
+
+def test_a_field_is_the_column_of_that_name(new):
+    sections, _ = new(fisher(), "D*laplace(density) - k*density")
+    assert sections["measurements"]["fields"] == {"density": "density"}
+    assert list(sections["equation"]["rates"]) == ["density"]
+    # Where the file has no such name, it is what is differentiated.
+    sections, _ = new(fisher(), "c*laplace(phi) + phi - phi**3 + k")
+    assert list(sections["equation"]["rates"]) == ["phi"]
+
+
+@pytest.mark.parametrize("equations", [["u: a*laplace(u) - b*u*v; v: c*u"], ["u: a*laplace(u) - b*u*v", "v: c*u"]])
+def test_several_fields_stand_in_one_text_or_in_several(equations, new):
+    sections, _ = new(fisher(), *equations)
+    assert sections["equation"]["rates"] == {"u": "a*laplace(u) - b*u*v", "v": "c*u"}
+    assert sections["measurements"]["fields"] == {"u": "density", "v": "other"}
+    assert sections["equation"]["fields"] == {"u": {"lower": 0.0}, "v": {}}
+    assert list(learnt(sections)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "units"),
+    [
+        ({"u": "D*laplace(u) + r*u*(1 - u/K)"}, {"D": (2, -1, 0), "r": (0, -1, 0), "K": (0, 0, 1)}),
+        ({"u": "-v*dx(u) + D*dx(dx(u))"}, {"v": (1, -1, 0), "D": (2, -1, 0)}),
+        ({"u": "div(D*(u/K)**m*grad(u))"}, {"D": (2, -1, 0), "K": (0, 0, 1), "m": (0, 0, 0)}),
+        ({"u": "-a*u*dx(u) - b*dx(dx(dx(u)))"}, {"a": (1, -1, -1), "b": (3, -1, 0)}),
+        (
+            {"u": "-k*u**2 + s*exp(-((x - x0)/w)**2)"},
+            {"k": (0, -1, -1), "s": (0, -1, 1), "x0": (1, 0, 0), "w": (1, 0, 0)},
+        ),
+        ({"u": "-b*u*v", "v": "b*u*v - g*v"}, {"g": (0, -1, 0, 0)}),
+        ({"u": "A*sin(w*t + p)"}, {"A": (0, -1, 1), "w": (0, -1, 0), "p": (0, 0, 0)}),
+        ({"u": "c*laplace(u) + u - u**3"}, {"c": (2, -1, 0)}),
+        ({"u": "a*b*u"}, {}),
+        ({"u": "a*u + a*u**2"}, {}),
+    ],
+)  # fmt: skip
+def test_units_are_told_by_the_places_of_parameters(rates, units):
+    names = [n for n in ("D", "r", "K", "v", "m", "a", "b", "k", "s", "x0", "w", "g", "A", "p", "c") if n not in rates]
+    used = [n for n in names if any(n in text.replace("laplace", "").replace("grad", "") for text in rates.values())]
+    found = units_of(rates, [n for n in used if n in units or len(rates) == 2 or not units], ("x",))
+    assert {name: found[name] for name in units} == units
+    if not units:
+        assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("equations", "message"),
+    [
+        (["D*laplace(u"], "--equation: 'D*laplace(u', character 10: '(' is not closed"),
+        (["D*laplace(u) + dx(w)"], "say which field it is the rate of change of: 'u: …' (it could be u, w)"),
+        (["u: D*laplace(u); u: 1"], "the field u has two rates of change"),
+        (["u: D*dy(u)"], "the domain has no axis y; it has x"),
+        (["heat", "burgers"], "--equation: heat, burgers: an experiment has one equation"),
+        (["formula"], "--equation: formula: give the formulas themselves"),
+        (["a: dx(a); b: dx(b); c: dx(c)"], "which equation formula is not for"),
+        (["u: -laplace(u)"], "unstable: the coefficient of ∂x^2 u is -1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(equations, message, new):
+    code, output = new(fisher(), *equations)
+    assert code == 1
+    assert message in output
+    assert len(output.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_three_parameters_are_recovered_without_an_edit(new, hyco, project):
+    new(fisher(), FISHER)
+    checked = hyco("check", "--env", "mine")
+    assert checked.exit_code == 0, checked.output
+    for line in (f"∂u/∂t = {FISHER}", "linear terms exactly", "u at both ends of x: no slope"):
+        assert line in checked.output
+    done = hyco("--pipelines", "physical", "--env", "mine")
+    assert done.exit_code == 0, (done.output, done.exception)
+    report = json.loads((project / "data" / "08_reporting" / "mine" / "report.json").read_text())
+    for name, entry in report["methods"]["physical"]["parameters"].items():
+        assert entry["identifiable"]
+        assert abs(entry["estimate"] - TRUE[name]) < 4 * entry["std"]
+        assert entry["std"] < 0.1 * TRUE[name]
