@@ -110,6 +110,8 @@ def test_parameters_come_with_truth_estimate_std_and_error():
         "interval": None,
         "identifiable": True,
         "pull": None,
+        "discretisation": None,
+        "std_white": None,
         "relative_error": pytest.approx(0.2),
     }
 

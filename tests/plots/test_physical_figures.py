@@ -16,7 +16,15 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.inversion.identifiability import INTERVAL
 from hyco.inversion.identifiability import identifiability as judge
-from hyco.plots import channel_part, identifiability, middle_plane, parameter_fields, residuals, to_array
+from hyco.plots import (
+    channel_part,
+    identifiability,
+    middle_plane,
+    parameter_fields,
+    residual_correlation,
+    residuals,
+    to_array,
+)
 from hyco.plots.residuals import noise_band
 from hyco.plots.style import METHODS, shortened
 
@@ -314,3 +322,15 @@ def test_in_two_dimensions_the_middle_plane_is_all() -> None:
     assert values.shape == (3, 8, 6)
     assert grid is PLANE
     assert where == ""
+
+
+def test_the_correlation_of_residuals_has_a_panel_for_time_and_one_for_space_with_the_band_of_white_noise() -> None:
+    part = {"correlation": 0.7, "p": 0.0, "distances": [1.0, 2.0], "correlations": [0.7, 0.5], "band": [0.1, 0.2]}
+    figure = residual_correlation({"physical": {"time": part, "space": part}, "hybrid_physical": None})
+    time, space = figure.axes
+    assert (time.get_xlabel(), space.get_xlabel()) == ("time between", "distance")
+    assert list(map(float, time.lines[-1].get_ydata())) == [0.7, 0.5]  # type: ignore[arg-type]
+    assert time.collections[0].get_datalim(time.transData).ymax == pytest.approx(0.2)
+    one = {**part, "distances": [1.0], "correlations": [0.7], "band": [0.1]}
+    assert len(residual_correlation({"physical": {"time": None, "space": one}}).axes) == 1
+    assert "no residuals near each other" in words(residual_correlation({"physical": None}))

@@ -20,7 +20,7 @@ LAGS, FEWEST = 8, 20
 # Ends of the classes of distances, in units of that between nearest places; by dimension how many of them are used.
 _ENDS, _CLASSES = (1.2, 1.7, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5), {1: 9, 2: 5, 3: 3}
 # Places of which neighbours are looked for at once, and pairs of one class that are used.
-_MOST_PLACES, _MOST_PAIRS = 20_000, 200_000
+_MOST_PLACES, _MOST_PAIRS = 20_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class Places:
     def groups(self) -> Iterator[Tensor]:
         """Numbers of the residuals of each simulation and channel: others have nothing to do with each other."""
         key = self.simulation * (int(self.channel.max()) + 1) + self.channel
-        order = key.argsort(stable=True)
-        yield from (part for part in torch.split(order, key.bincount().tolist()) if len(part))
+        yield from _by_key(key)
 
     def distances(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Between residuals by number, `[n, m]`, around periodic axes the shorter way."""
@@ -136,10 +135,8 @@ def pairs_in_time(places: Places) -> list[Pairs]:
 
 def pairs_in_space(places: Places) -> list[Pairs]:
     """Of one simulation, channel and time, by distance: the nearest, and classes of farther ones."""
-    key = torch.stack([places.simulation, places.channel, places.state])
-    _, group = torch.unique(key, dim=1, return_inverse=True)
-    order = group.argsort(stable=True)
-    sets = list(torch.split(order, group.bincount().tolist()))
+    key = (places.simulation * (int(places.channel.max()) + 1) + places.channel) * (int(places.state.max()) + 1)
+    sets = _by_key(key + places.state)
     box = np.array(places.period)
     nearest = _nearest(places, max(sets, key=len), box)
     if nearest is None:
@@ -166,6 +163,12 @@ def pairs_in_space(places: Places) -> list[Pairs]:
                 square += (torch.minimum(along, period - along) if period else along).square()
             found.append(Pairs(first, second, float(square.sqrt().mean())))
     return found
+
+
+def _by_key(key: Tensor) -> list[Tensor]:
+    """Numbers of the residuals with each key that there is, in order."""
+    order = key.argsort(stable=True)
+    return [part for part in torch.split(order, key.bincount().tolist()) if len(part)]
 
 
 def _thinned(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
