@@ -122,7 +122,7 @@ def main() -> None:
             pull = np.array([(f[key].value - true) / f[key].std for f in found])
             held = sum(f[key].interval[0] <= true <= f[key].interval[1] for f in found)
             print(
-                f"| {kind} | {key} | {pull.mean():.2f} | {pull.std():.2f} | {held} of {options.draws} | {seconds:.2f} |",
+                f"| {kind} | {key} | {pull.mean():.2f} | {pull.std():.2f} | {held} of {len(found)} | {seconds:.2f} |",
                 flush=True,
             )
 
