@@ -132,7 +132,9 @@ def main() -> None:
         parse = time.perf_counter() - begin
         a = timed(own, states, steps, execution)
         b = timed(formula, states, steps, execution)
-        errors = [float((end - finer(e, states, steps)).square().mean().sqrt()) for e, end in ((own, a[3]), (formula, b[3]))]
+        errors = [
+            float((end - finer(e, states, steps)).square().mean().sqrt()) for e, end in ((own, a[3]), (formula, b[3]))
+        ]
         forward, gradient = ratio(a[0], b[0], given.turns), ratio(a[1], b[1], given.turns)
         print(
             f"| {name} | {forward:.2f} | {gradient:.2f} | {a[2]} × {own.substeps}, {b[2]} × {formula.substeps} "

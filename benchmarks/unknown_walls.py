@@ -4,7 +4,8 @@
 
 u_t = D u_xx + s on [0, 2] by formula, 24 cells, values in all cells at ten times with 1 % noise; D and one more number
 are unknown. The truth is a method of lines of SciPy on 40 times as many cells. For each number: the mean and the spread
-of (estimate - truth)/std, how many of the 95 % intervals hold the truth, and the 99 % range of that count if 95 % do.
+of (estimate - truth)/std, how many of the 95 % intervals hold the truth, and the 99 % range of that count if 95 % do. The
+error of the grid is left out of the intervals: the noise alone is what they are of.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import logging
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +72,28 @@ def truth(kind: str) -> np.ndarray:
     return 0.5 * (each[:, :, FINER // 2 - 1] + each[:, :, FINER // 2])
 
 
+@cache
+def model(kind: str) -> Any:
+    """The equation; the same one for all draws, so that its step is recorded once."""
+    name, _, wall, source, *_ = KINDS[kind]
+    return hyco.equation(
+        {
+            "name": "formula",
+            "domain": {"x": {"size": LENGTH, "resolution": CELLS}},
+            "boundary": {"x": {"lower": wall, "upper": "neumann"}},
+            "dt": DT,
+            "substeps": 16 if kind == "robin" else 2,
+            "stages": 4,
+            "rates": {"u": f"D*laplace(u) + {source}"},
+            "parameters": {"D": 0.3, name: 1.0},
+        }
+    )
+
+
 def fit(kind: str, exact: np.ndarray, seed: int, folder: Path) -> dict[str, Any]:
     """The two numbers from one draw of the noise."""
-    name, value, wall, source, _, start = KINDS[kind]
+    name, value, *_, start = KINDS[kind]
+    equation = model(kind)
     noise = 0.01 * exact.std()
     values = exact + noise * np.random.default_rng(seed).normal(size=exact.shape)
     x = (np.arange(CELLS) + 0.5) * LENGTH / CELLS
@@ -80,23 +101,13 @@ def fit(kind: str, exact: np.ndarray, seed: int, folder: Path) -> dict[str, Any]
     file = folder / "rod.csv"
     table = np.stack([t.ravel(), places.ravel(), values.ravel()], axis=1)
     np.savetxt(file, table, delimiter=",", header="t,x,u", comments="")
-    equation = hyco.equation(
-        {
-            "name": "formula",
-            "domain": {"x": {"size": LENGTH, "resolution": CELLS}},
-            "boundary": {"x": {"lower": wall, "upper": "neumann"}},
-            "dt": DT,
-            "rates": {"u": f"D*laplace(u) + {source}"},
-            "parameters": {"D": 0.3, name: 1.0},
-        }
-    )
     section = {"time": "t", "axes": {"x": "x"}, "fields": {"u": "u"}, "std": {"u": float(noise)}, "start": 0.0}
     observations = hyco.read_measurements(str(file), equation, {**section, "initial": {"u": start}}, {"train_sim": [0]})
     learn = [
         {"name": "D", "initial_guess": 0.3, "bounds": [0.01, 1.0]},
         {"name": name, "initial_guess": 0.5 * value, "bounds": sorted([-3 * value, 5 * value])},
     ]
-    estimate = hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate
+    estimate = hyco.fit(equation, observations, learn, method="Levenberg-Marquardt", discretisation=False).estimate
     return {key: estimate[key] for key in ("D", name)}
 
 
