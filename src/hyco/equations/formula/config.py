@@ -75,7 +75,7 @@ class FormulaConfig(EquationConfig):
         description="time integration; exponential: exact for terms that are linear and the same everywhere; auto: "
         "that, unless others hold second or higher derivatives",
     )
-    range_keys: ClassVar[tuple[str, ...]] = ("substeps", "stages")
+    range_keys: ClassVar[tuple[str, ...]] = ("substeps", "stages", "field_substeps", "field_stages")
     substeps: Steps = Field(
         default="auto",
         description="time steps from one state to the next; auto: as many as the formulas, bounds and states ask for",
@@ -85,6 +85,10 @@ class FormulaConfig(EquationConfig):
         description="stages of an explicit step: 4, or an odd number for a method made for diffusion; auto: what "
         "takes fewest",
     )
+    field_substeps: Steps = Field(
+        default="auto", description="substeps where parameters are learnt as fields, which may ask for other steps"
+    )
+    field_stages: Steps = Field(default="auto", description="stages where parameters are learnt as fields")
 
     @model_validator(mode="after")
     def _formulas_make_sense(self) -> FormulaConfig:
@@ -101,8 +105,9 @@ class FormulaConfig(EquationConfig):
         for name in self.parameter_names:
             if not name.isidentifier() or iskeyword(name) or name in _TAKEN or name in self.rates:
                 raise ValueError(f"parameters: {name!r} is taken; allowed: a word with no other meaning in formulas")
-        if self.stages != "auto" and self.stages != 4 and (self.stages % 2 == 0 or self.stages < 3):
-            raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
+        for key, stages in (("stages", self.stages), ("field_stages", self.field_stages)):
+            if stages != "auto" and stages != 4 and (stages % 2 == 0 or stages < 3):
+                raise ValueError(f"{key}: {stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
         self._require_uses()
         try:
             self.plan().require_sound(self.admissible({}))
@@ -207,16 +212,21 @@ class FormulaConfig(EquationConfig):
         if not self.open_ranges:
             return {}
         steps, stages = self.steps_for(largest, bounds)
-        numbers = {"substeps": steps, "stages": stages}
+        numbers = {"substeps": steps, "stages": stages, "field_substeps": steps, "field_stages": stages}
+        if fields := frozenset(bounds) & frozenset(self.parameter_names) - self.wall_names:
+            numbers["field_substeps"], numbers["field_stages"] = self.steps_for(largest, bounds, fields)
         return {key: numbers[key] for key in self.open_ranges}
 
-    def steps_for(self, largest: float | None, bounds: Bounds) -> tuple[int, int]:
-        """Steps and stages that states up to `largest` (1 where it is not known) ask for."""
-        plan = self.plan()
+    def steps_for(
+        self, largest: float | None, bounds: Bounds, varying: frozenset[str] = frozenset()
+    ) -> tuple[int, int]:
+        """Steps and stages that states up to `largest` (1 where it is not known) ask for; `varying`: see `plan`."""
+        plan = self.plan(varying)
         rates = plan.rates(self._values(bounds, largest), with_room(largest) if largest else 1.0)
         if plan.exponential:
             return exponential_steps(self.dt, rates), 4
-        return explicit_steps(self.dt, rates, None if self.stages == "auto" else int(self.stages))
+        stages = self.field_stages if varying else self.stages
+        return explicit_steps(self.dt, rates, None if stages == "auto" else int(stages))
 
     def admissible(self, bounds: Bounds) -> dict[sp.Symbol, tuple[float, float]]:
         """Smallest and largest value of all that a formula may name; infinite where a field has no end of its range."""

@@ -51,7 +51,8 @@ class FormulaEquation(Equation):
         grid = config.grid
         walls = {name: config.walls_of(name) for name in config.field_names}
         self.layout = Layout(grid, tuple(FieldSpec(name, boundary=b.plain) for name, b in walls.items()))
-        self.substeps = int(config.range_of("substeps"))
+        learnt = "field_" if varying - config.varying else ""
+        self.substeps = int(config.range_of(f"{learnt}substeps"))
         scheme = Scheme(config.order, config.faces, config.transport)
         self._advance: Advance
         if plan.exponential:
@@ -61,7 +62,7 @@ class FormulaEquation(Equation):
                 step = Exponential(grid, walls, plan, scheme, self.dt)
             self._advance = step
         else:
-            stages = int(config.range_of("stages"))
+            stages = int(config.range_of(f"{learnt}stages"))
             self._advance = Explicit(grid, walls, plan, scheme, self.dt / self.substeps, stages)
 
     @property
