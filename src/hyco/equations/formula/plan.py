@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf, pi
 
@@ -23,8 +23,8 @@ from hyco.walls.neumann import Neumann
 
 # Times h² and h, the largest |eigenvalue| of differences of second and of fourth order, walls included.
 _SECOND, _FIRST, _UPWIND = {2: 4.0, 4: 6.6}, {2: 1.0, 4: 1.372}, 16 / 12
-# A slope that cells resolve, over the largest value: a wave of eight cells.
-_STEEPEST = 2 * pi / 8
+# A slope that cells resolve, over the largest value: a wave of sixteen cells.
+_STEEPEST = 2 * pi / 16
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class Plan:
         if self.spectral or self.transport == "central":
             return rates
         # What upwind differences let decay.
-        decay = rates.decay + rates.waves * _UPWIND / _FIRST[self.order]
-        return Rates(decay, rates.waves, rates.reaction)
+        return replace(rates, upwind=rates.waves * _UPWIND / _FIRST[self.order])
 
     def _factor(self, orders: Orders) -> float:
         """The largest |eigenvalue| of a derivative."""

@@ -20,6 +20,8 @@ _FINITE = 0.999
 # Largest time × rate of what explicit stages follow: of reactions, for their accuracy, in steps of fourth and of second
 # order; of waves, and of what decays, for stability (the fourth-order method takes 2.8 of either).
 _REACTION, _REACTION_2, _WAVES, _DECAY = 0.5, 0.1, 1.4, 2.5
+# Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
+_WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
 _SAVED, _WAVES_2 = 0.5, 0.3
 # Parts of the largest wavenumber that are looked at, and how much faster than it acts something has to be damped
@@ -38,11 +40,19 @@ class Rates:
         decay: by derivatives of even orders.
         waves: by derivatives of odd orders.
         reaction: without derivatives.
+        upwind: what upwind differences let decay.
     """
 
     decay: float
     waves: float
     reaction: float
+    upwind: float = 0.0
+
+    @property
+    def of_fourth_order(self) -> float:
+        """Steps of fourth order in a unit of time."""
+        waves = self.waves / (_WAVES_UPWIND if self.upwind else _WAVES)
+        return max(self.reaction / _REACTION, waves + self.decay / _DECAY)
 
     def or_more(self, other: Rates) -> Rates:
         """The larger of each."""
@@ -191,7 +201,7 @@ def _count(node: sp.Expr, axis: str) -> int:
 
 def exponential_steps(dt: float, rates: Rates) -> int:
     """Steps of `etdrk4` for what it does not integrate exactly."""
-    return _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
+    return _whole(dt * rates.of_fourth_order)
 
 
 def explicit_steps(dt: float, rates: Rates, stages: int | None = None) -> tuple[int, int]:
@@ -200,7 +210,7 @@ def explicit_steps(dt: float, rates: Rates, stages: int | None = None) -> tuple[
     Args:
         stages: those of a step, if they are given.
     """
-    fourth = _whole(dt * max(rates.reaction / _REACTION, rates.waves / _WAVES + rates.decay / _DECAY))
+    fourth = _whole(dt * rates.of_fourth_order)
     best: tuple[float, int] = (fourth, FOURTH_ORDER) if stages in (None, FOURTH_ORDER) else (inf, 1)
     most = _SAVED * best[0] * best[1] if stages is None else inf
     for number in STAGES if stages is None else (() if stages == FOURTH_ORDER else (stages,)):
@@ -219,7 +229,7 @@ def _whole(steps: float) -> int:
 def _stable(stages: int, time: float, rates: Rates) -> bool:
     """Whether `rkl2` lets nothing grow: for the ellipse that the eigenvalues of a mixed scheme fill."""
     angle = np.linspace(0.0, np.pi, 129)
-    decay, waves = 1.05 * time * (rates.decay + rates.reaction), 1.05 * time * rates.waves
+    decay, waves = 1.05 * time * (rates.decay + rates.upwind + rates.reaction), 1.05 * time * rates.waves
     z = -decay / 2 * (1 - np.cos(angle)) + 1j * waves * np.sin(angle)
     reach = stages * stages + stages - 2
     w, b = 4 / reach, reach / (2 * stages * (stages + 1))
