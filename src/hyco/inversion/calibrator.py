@@ -234,9 +234,7 @@ class Calibrator:
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.minima(coordinates, ends)
         if assessor.current is not None:
-            assessor.take_profiles(
-                profiled(self.problem, assessor.current, coordinates, self.config.profile, minima)
-            )
+            assessor.take_profiles(profiled(self.problem, assessor.current, coordinates, self.config.profile, minima))
         others = assessor.warn(coordinates, minima)
         self._progress = replace(self._progress, residuals=residuals, alternative_minima=others)
         self._posterior = posterior(self.problem, assessor, coordinates)
@@ -276,7 +274,11 @@ class Calibrator:
         self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
         self.model.assessor.take_shift(state.tensors.get("discretisation"))
-        labels = [key[len("profile/") : -len("/range")] for key in state.tensors if key.startswith("profile/") and key.endswith("/range")]
+        labels = [
+            key[len("profile/") : -len("/range")]
+            for key in state.tensors
+            if key.startswith("profile/") and key.endswith("/range")
+        ]
         self.model.assessor.take_profiles(
             {label: Profile.of(unprefixed(f"profile/{label}", state.tensors)) for label in labels}
         )

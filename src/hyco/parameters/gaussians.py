@@ -11,7 +11,16 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, Prior, beyond, field_outside, reach_of_one
+from hyco.parameters.learnable import (
+    NO_LIMITS,
+    Coordinates,
+    Learnable,
+    Limits,
+    Prior,
+    beyond,
+    field_outside,
+    reach_of_one,
+)
 from hyco.parameters.scalar import Scalar
 
 Range = tuple[float, float]
