@@ -102,19 +102,21 @@ class _ProfileSearch:
             variance = max(uncertainty.reduced_chi_square, 1e-300)
             if problem.prior(coordinates[None].to(device)).shape[1]:
                 variance = max(variance, 1.0)
-        self._root, self._quantile = math.sqrt(variance), uncertainty.quantile
-        # What χ² rises by at the end of an interval, in units where the end of all is `LIMIT`.
-        self._unit = LIMIT / self._quantile**2
+        self._root = math.sqrt(variance)
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
-        # Each number may take as much work as the fit.
+        # What the fit took; each number may take as much. `_allowed` is where that of the current one ends.
         self._begun = self._allowed = problem.simulations
-        self._budget = max(self._begun, _LEAST_BUDGET)
         self.best = coordinates.clone().to(device)
         self._least = self._values(self.best[None])[0]
         if float(assessment.pull.abs().max()) > _PULLED:
             self.best, self._least = self._minimum(self.best, None)
         self._lowest, self.spent = float(self._least), False
+
+    @property
+    def _unit(self) -> float:
+        """What makes the rise of χ² at the end of an interval `LIMIT`, also by Student's t."""
+        return LIMIT / self._assessment.uncertainty.quantile**2
 
     def tell(self, names: Sequence[str]) -> None:
         """Log what it took, and whether something better was found."""
@@ -158,7 +160,7 @@ class _ProfileSearch:
 
     def profile(self, i: int, minima: Sequence[Tensor]) -> Profile:
         """That of coordinate i, from its edge or limit below to that above."""
-        self._allowed = self._problem.simulations + self._budget
+        self._allowed = self._problem.simulations + max(self._begun, _LEAST_BUDGET)
         points: dict[float, float] = {float(self.best[i]): 0.0}
         ends = []
         for side in (-1, 1):
@@ -216,7 +218,7 @@ class _ProfileSearch:
 
     def _reach(self, i: int) -> float:
         """Half the width of the Laplace interval of a coordinate."""
-        half = self._quantile * float(self._joint[i, i].clamp_min(0).sqrt())
+        half = self._assessment.uncertainty.quantile * float(self._joint[i, i].clamp_min(0).sqrt())
         return half if half > 0 else 0.1 * float(self._box.width[i])
 
     def _direction(self, i: int) -> Tensor:
