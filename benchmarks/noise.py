@@ -31,13 +31,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
-import coverage
-from coverage import Experiment, Sections, burgers, in_band
+from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
-from hyco.observations import Observations, observe
+from hyco.observations import ObservationConfig, Observations, observe
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
 from study import add_line, described, read_lines, write_page
+
+Sections = dict[str, Any]
 
 KINDS = ("white", "time", "space", "both", "outliers")
 # Correlation from one measured time to the next; length in cells; share of outliers.
@@ -70,9 +74,25 @@ def heat_line() -> Sections:
 
 def burgers_line() -> Sections:
     """Viscosity and convection; two simulations, initial states exact."""
-    sections = burgers()
-    sections["observation"] |= {"noise": 0.05, "time": TIMES}
-    return sections
+    return {
+        "seed": 3,
+        "equation": {
+            "name": "burgers",
+            "domain": {"x": {"size": 4.0, "resolution": 48}},
+            "dt": 0.02,
+            "max_speed": 2.5,
+            "max_convection": 1.2,
+            "parameters": {"viscosity": 0.06, "convection": 0.9},
+        },
+        "generation": {"simulations": 2, "steps": 12, "length_scale": 0.5, "amplitude": 0.7},
+        "observation": {"train_sim": [0, 1], "noise": 0.05, "initial_state": "exact", "time": TIMES},
+        "physical": {
+            "learnable_parameters": [
+                {"name": "viscosity", "initial_guess": 0.02, "bounds": [0.005, 0.5]},
+                {"name": "convection", "initial_guess": 0.5, "bounds": [0.0, 1.2]},
+            ]
+        },
+    }
 
 
 def burgers_start() -> Sections:
@@ -83,7 +103,21 @@ def burgers_start() -> Sections:
 
 
 PROBLEMS = {"heat_line": heat_line, "burgers_line": burgers_line, "burgers_start": burgers_start}
-coverage.PROBLEMS |= PROBLEMS
+
+
+class Experiment:
+    """A problem, simulated once, and its measurements without noise."""
+
+    def __init__(self, problem: str) -> None:
+        sections = PROBLEMS[problem]()
+        self.equation = build_equation(sections["equation"])
+        self.observation = ObservationConfig.model_validate(sections["observation"])
+        generation = GenerationConfig.model_validate(sections["generation"])
+        self.trajectories = generate(self.equation, generation, sections["seed"])
+        # The data are of the same grid: there is no error of it.
+        fit = {"method": "Levenberg-Marquardt", "abs_tol": 1e-9, "num_predict_steps": generation.steps}
+        self.physical = PhysicalConfig.model_validate(fit | {"discretisation": False} | sections["physical"])
+        self.clean = observe(self.trajectories, self.observation.model_copy(update={"noise": 0.0}), 0)
 
 
 def noise(kind: str, shape: torch.Size, seed: int) -> Tensor:
@@ -106,15 +140,15 @@ def noise(kind: str, shape: torch.Size, seed: int) -> Tensor:
 
 
 @cache
-def experiment(problem: str) -> tuple[Experiment, Observations]:
-    """A problem, and its measurements without noise."""
-    own = Experiment(problem)
-    return own, observe(own.trajectories, own.observation.model_copy(update={"noise": 0.0}), 0)
+def experiment(problem: str) -> Experiment:
+    """The experiment of this name, made once."""
+    return Experiment(problem)
 
 
 def measured(problem: str, kind: str, seed: int) -> Observations:
     """The measurements of one draw."""
-    own, clean = experiment(problem)
+    own = experiment(problem)
+    clean = own.clean
     seen = observe(own.trajectories, own.observation, seed)
     when = TIMES["indices"]
     drawn = torch.zeros_like(clean.values)
@@ -127,12 +161,10 @@ def measured(problem: str, kind: str, seed: int) -> Observations:
 
 def draw(problem: str, kind: str, seed: int) -> dict[str, Any]:
     """One draw, as a line of results."""
-    begin, own = time.process_time(), experiment(problem)[0]
-    steps = own.physical.num_predict_steps
-    config = own.physical.model_copy(update={"discretisation": False})
-    trainer = Calibrator(
-        own.equation, measured(problem, kind, seed), config, num_predict_steps=steps, device=torch.device("cpu")
-    )
+    begin, own = time.process_time(), experiment(problem)
+    steps, device = own.physical.num_predict_steps, torch.device("cpu")
+    seen = measured(problem, kind, seed)
+    trainer = Calibrator(own.equation, seen, own.physical, num_predict_steps=steps, device=device)
     trainer.update()
     trainer.conclude()
     estimate = trainer.estimate
@@ -140,7 +172,7 @@ def draw(problem: str, kind: str, seed: int) -> dict[str, Any]:
     tests = {name: part and part["p"] for name, part in structure.items() if name != "noise"}
     numbers = {}
     for label, e in estimate.numbers.items():
-        true, white = own.true[label], e.std_white or e.std
+        true, white = own.equation.parameters[label], e.std_white or e.std
         numbers[label] = {
             **e.to_json(),
             "true": true,
@@ -158,6 +190,11 @@ def draw(problem: str, kind: str, seed: int) -> dict[str, Any]:
         "numbers": numbers,
         "seconds": time.process_time() - begin,
     }
+
+
+def in_band(covered: int, draws: int) -> bool:
+    """Whether the exact binomial test lets so many of so many draws pass for coverage 0.95."""
+    return bool(binomtest(covered, draws, 0.95).pvalue >= 0.01)
 
 
 def table(lines: list[dict[str, Any]]) -> str:

@@ -164,8 +164,10 @@ def widened(
     # V in its own units is 1, so that what is added to it is the excess of the noise alone.
     excess = (noise.variance - 1) * own.T @ own + noise.variance * more
     values, vectors = torch.linalg.eigh((excess + excess.T) / 2)
-    spread = root @ (vectors * (1 + values.clamp_min(0.0)).sqrt())
-    joint = spread @ spread.T
+    # Added to what is there, which where a prior came from the data is more than V.
+    assert assessment.joint is not None
+    spread = root @ (vectors * values.clamp_min(0.0).sqrt())
+    joint = assessment.joint + spread @ spread.T
     joint[loose, loose] = torch.inf
     uncertainty = replace(white, covariance=joint[:p, :p])
     ratio = torch.nan_to_num(white.std / uncertainty.std, nan=1.0)
@@ -175,6 +177,6 @@ def widened(
         uncertainty=uncertainty,
         identifiability=identifiability(data, space.width, space.labels),
         pull=assessment.pull * ratio,
-        joint=None if assessment.joint is None else joint,
+        joint=joint,
         white=white.std,
     )

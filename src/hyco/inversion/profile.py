@@ -6,7 +6,9 @@ point by Levenberg-Marquardt, from where the parabola has them.
 
 Sources: D. J. Venzon and S. H. Moolgavkar, Appl. Statist. 37 (1988) 87, doi:10.2307/2347496; A. Raue et al.,
 Bioinformatics 25 (2009) 1923, doi:10.1093/bioinformatics/btp358. Where the residuals tell the noise: D. M. Bates and
-D. G. Watts, Nonlinear Regression Analysis and Its Applications (1988), section 6.1.
+D. G. Watts, Nonlinear Regression Analysis and Its Applications (1988), section 6.1. Where the noise is correlated χ² is
+scaled so that it has the curvature of the sandwich: R. E. Chandler and S. Bate, Biometrika 94 (2007) 167,
+doi:10.1093/biomet/asm015.
 """
 
 from __future__ import annotations
@@ -151,6 +153,7 @@ class _ProfileSearch:
         rises = self._rises(torch.stack(points))
         chosen = []
         for k, i in enumerate(numbers):
+            rises[2 * k : 2 * k + 2] *= self._share(i)
             row = int((self._assessment.kept == i).nonzero()[0, 0])
             pairs = zip(rises[2 * k : 2 * k + 2].tolist(), expected[2 * k : 2 * k + 2], strict=True)
             straight = all(abs(rise - parabola) <= _CURVED * parabola for rise, parabola in pairs)
@@ -168,7 +171,7 @@ class _ProfileSearch:
             for other in minima:
                 if len(other) == len(origin) and side * float(other[i] - origin[i].cpu()) > 0:
                     origin = other.to(origin)
-                    points[float(origin[i])] = max(float(self._rises(origin[None])[0]), 0.0)
+                    points[float(origin[i])] = max(float(self._rises(origin[None])[0]) * self._share(i), 0.0)
             ends.append(self._end(i, side, origin, points))
         rows = sorted(points.items())
         return Profile(
@@ -221,6 +224,14 @@ class _ProfileSearch:
         half = self._assessment.uncertainty.quantile * float(self._joint[i, i].clamp_min(0).sqrt())
         return half if half > 0 else 0.1 * float(self._box.width[i])
 
+    def _share(self, i: int) -> float:
+        """What χ² of a coordinate counts in correlated noise: the white variance over its own."""
+        if self._assessment.white is None:
+            return 1.0
+        row = int((self._assessment.kept == i).nonzero()[0, 0])
+        ratio = float(self._assessment.white[row] / self._assessment.uncertainty.std[row])
+        return ratio**2 if math.isfinite(ratio) else 1.0
+
     def _direction(self, i: int) -> Tensor:
         """How the others follow a coordinate on the parabola, `[q]`."""
         variance = self._joint[i, i]
@@ -237,7 +248,7 @@ class _ProfileSearch:
         start = self._clipped(near + (target - float(near[i])) * self._direction(i))
         start[i] = target
         point, value = self._minimum(start, i)
-        rise = (float(value) - float(self._least)) * self._unit
+        rise = (float(value) - float(self._least)) * self._unit * self._share(i)
         if math.isfinite(rise):
             self._lowest = min(self._lowest, float(value))
         return point, rise if math.isfinite(rise) else math.inf
