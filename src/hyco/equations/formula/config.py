@@ -92,6 +92,7 @@ class FormulaConfig(EquationConfig):
         description="stages of an explicit step: 4, or an odd number for a method made for diffusion; auto: what "
         "takes fewest",
     )
+
     @model_validator(mode="after")
     def _formulas_make_sense(self) -> FormulaConfig:
         named = {*self.rates, *self.fields}
