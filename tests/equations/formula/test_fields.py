@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from formulas import centres, end_of, formula, on_cells, section, taylor_slopes

@@ -63,7 +63,7 @@ FH = {"D": 0.1, "I": 0.3, "eps": 0.08, "a": 0.7, "b": 0.8}
 POROUS, P = "div(D*(u/K)**m*grad(u)) + r*u*(1 - u/K)", {"D": 0.1, "K": 1.5, "m": 1.5, "r": 0.8}
 PAIR, PLANES = {"u": ONE, "v": OTHER}, {"u": PLANE, "v": PLANE_2}
 ADVECTION_DIFFUSION = "-dx(c*u) + div(D*grad(u))"
-C = {"c": "0.7 + 0.2*cos(x)", "D": "0.05 + 0.02*sin(x)"}
+C = {"c": "0.7 + 0.2*cos(x)", "D": "0.3 + 0.1*sin(x)"}
 CAHN_HILLIARD = "laplace(u**3 - u - g*laplace(u))"
 SWIFT_HOHENBERG = "(r - 1)*u - 2*laplace(u) - laplace(laplace(u)) - u**3"
 
@@ -73,7 +73,7 @@ ONE_D = {
     "heat, order 2, flux and Robin": (HEAT, {"D": 0.3}, ONE, {**between("fr"), "order": 2}, 16, 1.9, 2.1),
     "heat, flux and value": (HEAT, {"D": 0.3}, ONE, between("fv"), 16, 3.9, 4.1),
     "heat, Robin": (HEAT, {"D": 0.3}, ONE, between("rr"), 16, 3.85, 4.1),
-    "heat, neumann": (HEAT, {"D": 0.3}, EVEN, NEUMANN, 16, 3.9, 4.4),
+    "heat, neumann": (HEAT, {"D": 0.3}, EVEN, NEUMANN, 16, 3.9, 4.6),
     "heat, differences": (HEAT, {"D": 0.3}, ONE, DIFFERENCES, 16, 3.9, 4.1),
     "Burgers, spectral": (BURGERS, {"nu": 0.05}, ONE, {}, 16, 3.9, 4.1),
     "Burgers, differences": (BURGERS, {"nu": 0.05}, ONE, DIFFERENCES, 64, 2.9, 3.1),
@@ -89,10 +89,10 @@ ONE_D = {
     "advection, upwind": ("-c*dx(u)", {"c": 0.7}, ONE, DIFFERENCES, 64, 2.9, 3.1),
     "advection, central": ("-c*dx(u)", {"c": 0.7}, ONE, {**DIFFERENCES, "transport": "central"}, 64, 3.9, 4.1),
     "advection, in and out": ("-c*dx(u)", {"c": 0.7}, ONE, between("vv"), 32, 2.9, 3.1),
-    "advection, the other way": ("c*dx(u)", {"c": 0.7}, ONE, between("vf"), 32, 2.9, 3.1),
-    "advection-diffusion, coefficients that vary": (ADVECTION_DIFFUSION, C, ONE, between("vf"), 32, 1.9, 2.6),
+    "advection, the other way": ("c*dx(u)", {"c": 0.7}, ONE, between("vv"), 32, 2.9, 3.1),
+    "advection-diffusion, coefficients that vary": (ADVECTION_DIFFUSION, C, ONE, between("vf"), 32, 1.8, 2.3),
     "KdV": ("-6*u*dx(u) - m*dx(dx(dx(u)))", {"m": 0.01}, ONE, {"substeps": 4}, 16, 3.7, 4.1),
-    "Kuramoto-Sivashinsky": ("-u*dx(u) - laplace(u) - laplace(laplace(u))", {}, ONE, {"substeps": 1}, 16, 3.7, 4.1),
+    "Kuramoto-Sivashinsky": ("-u*dx(u) - laplace(u) - laplace(laplace(u))", {}, ONE, {"substeps": 1}, 16, 3.2, 4.1),
     "wave": (WAVE, {"c": 0.8}, PAIR, {}, 16, 3.9, 4.1),
     "wave, walls": (WAVE, {"c": 0.8}, PAIR, each(ONE, OTHER, "vf"), 32, 3.4, 4.1),
     "Gray-Scott": (GRAY_SCOTT, GS, PAIR, {"substeps": 1}, 16, 3.5, 4.2),
