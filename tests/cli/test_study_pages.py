@@ -11,6 +11,7 @@ DATA = Path(os.environ.get("HYCO_MEASURED_DATA", "measured"))
 STUDIES = Path(__file__).parents[2] / "docs" / "studies"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "folder", "told"),
     [

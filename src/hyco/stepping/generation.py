@@ -107,7 +107,7 @@ def simulated(
             raise ValueError(reason)
         if wider.substeps > _MOST_SUBSTEPS:
             raise FloatingPointError(
-                f"a simulation grows from {equation.reach(starts):.3g} to {equation.reach(trajectories):.3g}, and a step "
+                f"a simulation grows from {equation.reach(starts):.3g} to {equation.reach(trajectories):.3g}; a step "
                 f"of equation.dt asks for {wider.substeps:.2g} sub-steps: do the states grow without end? Choose other "
                 "initial states or parameters, or lower equation.dt"
             )
