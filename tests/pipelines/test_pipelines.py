@@ -55,7 +55,7 @@ PARAMETERS = {
 
 # With physics there are more.
 FIGURES = ["training_curves", "rollout_error", "predictions"]
-PHYSICAL_FIGURES = ["parameter_estimates", "parameter_fields_figure", "identifiability", "residuals"]
+PHYSICAL_FIGURES = ["parameter_estimates", "parameter_fields_figure", "identifiability", "profiles", "residuals"]
 
 
 class Kept(MemoryDataset):

@@ -10,6 +10,7 @@ from hyco.plots.identifiability import identifiability
 from hyco.plots.parameter_estimates import parameter_estimates
 from hyco.plots.parameter_fields import parameter_fields
 from hyco.plots.predictions import predictions
+from hyco.plots.profile import profiles
 from hyco.plots.residuals import residuals
 from hyco.plots.rollout_error import rollout_error
 from hyco.plots.style import Units, to_array, to_png
@@ -26,6 +27,7 @@ __all__ = [
     "parameter_fields",
     "pictured",
     "predictions",
+    "profiles",
     "residuals",
     "rollout_error",
     "to_array",
