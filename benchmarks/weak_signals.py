@@ -8,9 +8,9 @@ made with the model's own equation and grid, so that nothing but the noise stand
 is fitted twice, with the linearised (Laplace) interval alone and with `physical.profile: auto`. Beside them the profile
 is worked out anew, on a grid over the bounds of each number (the others, where there are any, on a grid too).
 
-A number is called wrongly where it is said to be determined although χ² on that grid, at one of its bounds or beyond
-another minimum there, is not 3.84 above the smallest. `covered` counts 95 % intervals with the truth in them; at a bound
-that cuts them off they hold it more often than that.
+A number is called wrongly where it is said to be determined although χ² on that grid, at one of its bounds, is not 3.84
+above the smallest. `covered` counts 95 % intervals with the truth in them; where a bound cuts them off, they hold it
+more often than that.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def heat_early(steps: int, noise: float, sensors: int) -> Sections:
         "max_diffusivity": 1.0,
         "parameters": {"diffusivity": 0.05},
     }
-    return _setup(equation, {"temperature": "sin(2*pi*x)"}, [steps], noise, sensors, [_number("diffusivity", 0.1, 0.005, 1)])
+    learnt = [_number("diffusivity", 0.1, 0.005, 1.0)]
+    return _setup(equation, {"temperature": "sin(2*pi*x)"}, [steps], noise, sensors, learnt)
 
 
 def burgers(noise: float, sensors: int, steps: int, both: bool = False) -> Sections:

@@ -30,4 +30,4 @@ def test_several_numbers_have_panels_and_none_has_words() -> None:
     entries = {f"k{i}": ENTRY for i in range(4)}
     assert sum(axis.axison for axis in profiles({"physical": entries, "hybrid_physical": entries}).axes) == 4
     for nothing in ({}, {"physical": {"viscosity": {"estimate": 1.0, "std": 0.1}}}):
-        assert "physical.profile" in profiles(nothing).texts[0].get_text()
+        assert "physical.profile" in profiles(nothing).axes[0].texts[0].get_text()
