@@ -127,9 +127,7 @@ def main() -> None:
     print(table(lines))
     if arguments.write:
         command = f"python benchmarks/prior_coverage.py --draws {arguments.draws}"
-        write_page(
-            arguments.write, "Coverage with a prior from the data", described(__doc__), [command], table(lines)
-        )
+        write_page(arguments.write, "Coverage with a prior from the data", described(__doc__), [command], table(lines))
 
 
 if __name__ == "__main__":

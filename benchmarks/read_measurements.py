@@ -6,7 +6,8 @@ A table of 1000 times and rows / 1000 places has the columns sensor, t, x, T and
 needed. Places are the centres of the cells of a grid, or arbitrary points. In the mixed table the rows are in random
 order, of three trajectories that a column of words tells apart, times are dates, and 30 % of the values are missing.
 Each table is read in a process of its own by `hyco.read_measurements`. The seconds are those of reading; the peak of
-the resident set is that of the whole process, with what `import hyco` and PyTorch take themselves beside it.
+the resident set is that of the whole process, with what `import hyco` and PyTorch take themselves beside it. The row
+with `kedro run` is of `kedro run --pipelines physical --tags train --to-nodes make_observations`, all of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,6 +99,45 @@ def measured(path: Path, rows: int, kind: str) -> dict[str, float]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
+PROJECT = Path(__file__).parents[1]
+# The experiment of a table with points, without a fit.
+EXPERIMENT = """
+equation:
+  name: heat
+  domain: {{x: {{size: 1.0, resolution: 256}}}}
+  boundary: neumann
+  dt: 0.01
+  max_diffusivity: 1.0e-3
+measurements: {{file: {file}, time: t, axes: {{x: x}}, fields: {{temperature: T}}, std: 0.01}}
+physical:
+  method: Levenberg-Marquardt
+  learnable_parameters: [{{name: diffusivity, initial_guess: 1.0e-4, bounds: [1.0e-5, 1.0e-3]}}]
+"""
+
+
+def through_pipeline(path: Path, project: Path) -> dict[str, float]:
+    """Seconds and peak, in MB, of the pipeline up to the observations of a table with points.
+
+    Args:
+        path: of the table.
+        project: an empty folder, which becomes a project.
+    """
+    shutil.copytree(PROJECT / "conf" / "base", project / "conf" / "base")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(PROJECT / name, project / name)
+    (project / "src").mkdir()
+    (project / "conf" / "large").mkdir()
+    (project / "conf" / "large" / "parameters.yml").write_text(EXPERIMENT.format(file=path))
+    nodes = ("--pipelines", "physical", "--tags", "train", "--to-nodes", "make_observations")
+    command = [sys.executable, "-m", "kedro", "run", "--env", "large", *nodes]
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command)} has failed")
+    return {"seconds": time.perf_counter() - begin, "peak": used.ru_maxrss / 1000}
+
+
 def main() -> None:
     """Write tables, read them, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -118,6 +159,11 @@ def main() -> None:
                 what = f"| {kind}, .{ending} | {size:.0f} | {found['values']} | {found['seconds']:.1f} |"
                 lines.append(f"{what} {gigabytes[0]:.2f} | {gigabytes[1]:.2f} |")
                 print(lines[-1], flush=True)
+                if (kind, ending) == ("points", "csv"):
+                    found = through_pipeline(path, Path(folder) / "project")
+                    what = f"| {kind}, .{ending}, `kedro run` | {size:.0f} | {arguments.rows} |"
+                    lines.append(f"{what} {found['seconds']:.1f} | {found['peak'] / 1000:.2f} | |")
+                    print(lines[-1], flush=True)
                 path.unlink()
     if arguments.write:
         machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

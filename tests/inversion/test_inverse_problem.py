@@ -494,7 +494,7 @@ def test_another_minimum_of_a_field_alone_is_told_too(caplog, monkeypatch):
     field = {"name": "diffusivity", "kind": "fourier", "modes": 1, "offset": 0.4, "prior_std": 0.05}
     physics = trainer([field], HEAT, steps=2)
     physics.update()
-    monkeypatch.setattr("hyco.inversion.assessor.alternative_minima", lambda *arguments: [{}])
+    monkeypatch.setattr("hyco.inversion.assessor.alternative_minima", lambda theta, *rest: [theta])
     physics.conclude()
     assert "Another minimum fits the data as well: another field. The error bars" in caplog.text
 

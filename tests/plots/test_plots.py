@@ -15,11 +15,13 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from hyco.evaluation import METHODS as REPORTED
+from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.plots import (
     Units,
     animate,
     parameter_estimates,
+    pictured,
     predictions,
     rollout_error,
     to_array,
@@ -491,3 +493,36 @@ def test_a_figure_looks_the_same_whatever_the_settings_are() -> None:
     usual = draw()
     with mpl.rc_context({"font.size": 20, "xtick.major.size": 12, "figure.dpi": 50, "axes.grid": False}):
         assert (draw() == usual).all()
+
+
+def measured_every(n: int, steps: int = 12) -> dict[str, Any]:
+    """The picture of a line of which every n-th state was measured, and a model."""
+    layout = Layout(LINE, (FieldSpec("temperature"),))
+    states = np.random.default_rng(0).normal(size=(steps, 1, 16))
+    truth = np.where((np.arange(1, steps + 1) % n == 0)[:, None, None], states, np.nan)
+    units = {"time": "h", "x": "m", "temperature": "degC"}
+    return pictured({"truth": truth, "physical": states}, layout, 0.1, 0, measured=True, units=units)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_states_between_the_times_of_measurements_are_left_out(every: int) -> None:
+    shown = measured_every(every)
+    assert np.isfinite(shown["truth"]).all()
+    assert shown["predictions"]["physical"].shape == shown["truth"].shape == (12 // every, 1, 16)
+    assert shown["dt"] == pytest.approx(0.1 * every)
+    figure = predictions(**shown)
+    assert not figure.legends  # nothing is grey
+    image = figure.axes[0].images[0]
+    assert image.get_extent()[2:] == pytest.approx([0.05 * every, 1.2 + 0.05 * every])
+
+
+def test_measurements_at_irregular_times_keep_their_states() -> None:
+    layout = Layout(LINE, (FieldSpec("temperature"),))
+    truth = np.full((9, 1, 16), np.nan)
+    truth[[1, 4, 5]] = 1.0
+    assert pictured({"truth": truth}, layout, 0.1, 0, measured=True)["truth"].shape == (9, 1, 16)
+
+
+def test_units_of_a_file_are_behind_the_labels() -> None:
+    texts = [text.get_text() for axis in predictions(**measured_every(2)).axes for text in axis.findobj(Text)]
+    assert {"$x$ [m]", "time $t$ [h]", "temperature [degC]", "prediction − measured [degC]"} <= set(texts)

@@ -208,6 +208,24 @@ def test_the_physical_rollout_is_a_dictionary_with_velocity_and_a_time_dimension
     assert torch.allclose(found, expected, rtol=0, atol=1e-13)
 
 
+def test_a_rollout_of_fields_has_their_precision():
+    """Every step is that of tensors, to rounding of float64, whatever the precision of PhiFlow is."""
+    from hyco.fields import to_fields, to_tensor
+
+    equation = burgers(1)
+    start = states(equation, 2)
+    values = {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    stepper = Stepper(equation)
+    expected = rollout(lambda state: stepper(state, values), start, 3)
+    for dtype, error in ((torch.float64, 1e-13), (torch.float32, 1e-4)):
+        fields = to_fields(start.to(dtype), equation.layout)
+        found = to_tensor(
+            physical_rollout(equation, fields, equation.parameters, 3), equation.layout, ("batch", "time")
+        )
+        assert found.dtype == dtype
+        assert torch.allclose(found.double(), expected, rtol=0, atol=error)
+
+
 class LooksAtValues(Equation):
     """A step that cannot be traced: a value decides what Python does."""
 

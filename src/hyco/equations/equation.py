@@ -169,9 +169,9 @@ class EquationConfig(BaseModel):
         return {**self.parameter_limits, **dict.fromkeys(added, (-math.inf, math.inf))}
 
     def limiting_keys(self, name: str) -> tuple[str | None, str | None]:
-        """Which of `range_keys` sets the lower and the upper limit of a parameter: a limit of the step, to be moved.
+        """Which of `range_keys` sets the lower and which the upper limit of a parameter: that of the step, then.
 
-        None: the limit is that of the equation, or there is none.
+        None: the limit is one of the equation's meaning, or there is none.
         """
         keys: list[str | None] = [None, None]
         for key in self.range_keys:

@@ -180,6 +180,6 @@ class Assessor:
             if number.limit is None:
                 continue
             edge = edge_at(float(theta[i]), lower, upper, own)
-            advice = f"its interval is one-sided. {edge.advice}" if edge is not None else "there it is cut off."
+            advice = "there it is cut off." if edge is None else f"its interval is one-sided. {edge.advice}"
             log.warning("%s = %.4g: %s; %s", label, number.value, number.limit, advice)
         warn_of_fields_on_limits(space, theta, self._problem.forward.model.equation.config)

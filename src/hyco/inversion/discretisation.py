@@ -66,7 +66,7 @@ def _values(problem: InverseProblem, theta: Tensor, layout: Layout) -> dict[str,
     values = {}
     for parameter in space.learnable:
         grid = space.grid if isinstance(parameter, GridField) else layout.grid
-        value = parameter.value(theta[space.slice_of(parameter.name)], grid)
+        value = space.inside(parameter.name, parameter.value(theta[space.slice_of(parameter.name)], grid))
         values[parameter.name] = value[None] if value.ndim else value
     return values
 

@@ -44,8 +44,10 @@ _FAR = 10.0
 _PULLED = 0.1
 # Iterations for the other unknowns, and what one must lower χ² by.
 _ITERATIONS, _GAIN = 8, 0.02
-# Rollouts of all training data that each number's profile may take in any case.
-_LEAST_BUDGET = 100.0
+# Where the residuals tell the noise, σ being a thousandth of the values' spread: such a χ² is that of rounding errors.
+_ROUNDING = 1e-16
+# Rollouts of all training data that the profile of a number may take in any case; else as many as the fit.
+_LEAST_BUDGET = 300.0
 
 
 @torch.no_grad()
@@ -69,6 +71,8 @@ def profiled(
     numbers = problem.forward.space.of_numbers
     if wanted is False or not numbers or not assessment.uncertainty.noise_told:
         return {}
+    if not problem.data.known_noise and assessment.uncertainty.reduced_chi_square < _ROUNDING:
+        return {}
     unknowns = len(coordinates)
     if unknowns > LARGEST_DENSE or assessment.joint is None or isinstance(problem.loss, Huber):
         if wanted is True:
@@ -82,7 +86,6 @@ def profiled(
     chosen = numbers if wanted is True or len(minima) else search.suspect(numbers)
     if not chosen:
         return {}
-    search.allow(len(chosen))
     profiles = {problem.forward.space.labels[i]: search.profile(i, minima) for i in chosen}
     search.tell(list(profiles))
     return profiles
@@ -101,23 +104,21 @@ class _ProfileSearch:
             variance = max(uncertainty.reduced_chi_square, 1e-300)
             if problem.prior(coordinates[None].to(device)).shape[1]:
                 variance = max(variance, 1.0)
-        self._root, self._quantile = math.sqrt(variance), uncertainty.quantile
-        # What χ² rises by at the end of an interval, in units where the end of all is `LIMIT`.
-        self._unit = LIMIT / self._quantile**2
+        self._root = math.sqrt(variance)
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
-        before = problem.simulations
-        self._begun, self._budget = before, math.inf
-        self._before = before
+        # What the fit took; each number may take as much. `_allowed` is where that of the current one ends.
+        self._begun = self._allowed = problem.simulations
         self.best = coordinates.clone().to(device)
         self._least = self._values(self.best[None])[0]
         if float(assessment.pull.abs().max()) > _PULLED:
             self.best, self._least = self._minimum(self.best, None)
         self._lowest, self.spent = float(self._least), False
 
-    def allow(self, count: int) -> None:
-        """Set the limit of work: for each number that of the fit."""
-        self._budget = count * max(self._before, _LEAST_BUDGET)
+    @property
+    def _unit(self) -> float:
+        """What makes the rise of χ² at the end of an interval `LIMIT`, also by Student's t."""
+        return LIMIT / self._assessment.uncertainty.quantile**2
 
     def tell(self, names: Sequence[str]) -> None:
         """Log what it took, and whether something better was found."""
@@ -162,6 +163,7 @@ class _ProfileSearch:
 
     def profile(self, i: int, minima: Sequence[Tensor]) -> Profile:
         """That of coordinate i, from its edge or limit below to that above."""
+        self._allowed = self._problem.simulations + max(self._begun, _LEAST_BUDGET)
         points: dict[float, float] = {float(self.best[i]): 0.0}
         ends = []
         for side in (-1, 1):
@@ -191,7 +193,7 @@ class _ProfileSearch:
         below, above = (0.0, 0.0), (math.inf, math.inf)
         near = origin
         for _ in range(_MOST_POINTS):
-            if self._problem.simulations - self._begun > self._budget:
+            if self._problem.simulations > self._allowed:
                 self.spent = True
                 break
             target = edge if distance == room else begin + side * distance
@@ -219,7 +221,7 @@ class _ProfileSearch:
 
     def _reach(self, i: int) -> float:
         """Half the width of the Laplace interval of a coordinate."""
-        half = self._quantile * float(self._joint[i, i].clamp_min(0).sqrt())
+        half = self._assessment.uncertainty.quantile * float(self._joint[i, i].clamp_min(0).sqrt())
         return half if half > 0 else 0.1 * float(self._box.width[i])
 
     def _share(self, i: int) -> float:

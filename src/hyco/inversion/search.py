@@ -110,7 +110,7 @@ class Search:
                 iterations=result.iterations + last.iterations,
                 history=[*result.history, *last.history],
                 evaluations=result.evaluations + last.evaluations,
-                ends=result.ends,
+                ends=[end for end in result.ends if end["x"] != result.x.tolist()] + last.ends,
             )
             # By `abs_tol` it had converged.
             result = better if last.status is Status.CONVERGED else replace(better, status=Status.CONVERGED)

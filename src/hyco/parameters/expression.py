@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -11,12 +10,10 @@ from torch import Tensor
 
 from hyco.expressions import Expression, ExpressionError
 from hyco.grid import Grid
-from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, beyond, field_outside
+from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, beyond, field_outside, reach_of_one
 from hyco.parameters.scalar import Scalar
 
 _AXES = ("x", "y", "z")
-# How far from the first guess a limit is looked for, in coordinates, and in how many steps that double or halve.
-_FIRST, _DOUBLINGS, _HALVINGS = 1e-3, 24, 60
 
 
 class ExpressionParameter(Learnable):
@@ -58,29 +55,7 @@ class ExpressionParameter(Learnable):
         own = self.coordinates(grid)
         if len(self.scalars) > 1 or self.scalars[0].bounds is not None or limits == NO_LIMITS:
             return own.lower, own.upper
-        lower, upper = (torch.tensor([self._reach(side, limits, grid)], dtype=torch.float64) for side in (-1, 1))
-        return lower, upper
-
-    def _reach(self, side: int, limits: Limits, grid: Grid) -> float:
-        """The coordinate of a single number, on one side of its guess, up to which the formula stays inside."""
-        guess = self.coordinates(grid).guess
-
-        def inside(distance: float) -> bool:
-            return not field_outside(self.value(guess + side * distance, grid), limits)
-
-        if not inside(0.0):
-            return side * math.inf
-        good, bad = 0.0, _FIRST
-        for _ in range(_DOUBLINGS):
-            if not inside(bad):
-                break
-            good, bad = bad, 2 * bad
-        else:
-            return side * math.inf
-        for _ in range(_HALVINGS):
-            middle = (good + bad) / 2
-            good, bad = (middle, bad) if inside(middle) else (good, middle)
-        return float(guess) + side * good
+        return reach_of_one(self, limits, grid)
 
     def may_leave(self, limits: Limits, grid: Grid) -> bool:
         """Where several numbers are learnt, and not all have bounds."""

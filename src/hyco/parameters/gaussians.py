@@ -11,7 +11,16 @@ from torch import Tensor
 
 from hyco.expressions import coordinates
 from hyco.grid import Grid
-from hyco.parameters.learnable import NO_LIMITS, Coordinates, Learnable, Limits, Prior, beyond, field_outside
+from hyco.parameters.learnable import (
+    NO_LIMITS,
+    Coordinates,
+    Learnable,
+    Limits,
+    Prior,
+    beyond,
+    field_outside,
+    reach_of_one,
+)
 from hyco.parameters.scalar import Scalar
 
 Range = tuple[float, float]
@@ -89,6 +98,12 @@ class GaussiansField(Learnable):
         """Those of the unknown numbers, bump by bump."""
         parts = [s.coordinates(grid) for s in self._scalars]
         return Coordinates.joined(parts, [f"{self.name}.{s.name}" for s in self._scalars])
+
+    def box(self, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+        """The bounds; of a single amplitude without any, how far the field stays inside the limits."""
+        own = self.coordinates(grid)
+        single = len(own) == 1 and self.may_leave(limits, grid)
+        return reach_of_one(self, limits, grid) if single else (own.lower, own.upper)
 
     def may_leave(self, limits: Limits, grid: Grid) -> bool:
         """Where amplitudes without bounds are learnt."""

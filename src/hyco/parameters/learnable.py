@@ -18,6 +18,8 @@ from hyco.grid import Grid
 Limits = tuple[float, float]
 NO_LIMITS: Limits = (-math.inf, math.inf)
 
+# How far from its first guess a limit is looked for, in coordinates, and in how many steps that double or halve.
+_FIRST, _DOUBLINGS, _HALVINGS = 1e-3, 24, 60
 # How far beyond its first guess a parameter without bounds may be expected.
 _ROOM = 10.0
 
@@ -189,3 +191,26 @@ def within(values: Tensor, limits: Limits) -> Tensor:
 def field_outside(values: Tensor, limits: tuple[float, float]) -> bool:
     """Whether any value of a field lies outside the closed range."""
     return not bool(((values >= limits[0]) & (values <= limits[1])).all() and torch.isfinite(values).all())
+
+
+def reach_of_one(parameter: Learnable, limits: Limits, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Smallest and largest coordinate `[1]` of a single number, up to which its parameter stays inside the limits."""
+    guess = parameter.coordinates(grid).guess
+
+    def inside(distance: float) -> bool:
+        return not field_outside(parameter.value(guess + distance, grid), limits)
+
+    def end(side: int) -> Tensor:
+        good, bad = 0.0, _FIRST
+        for _ in range(_DOUBLINGS):
+            if not inside(side * bad):
+                break
+            good, bad = bad, 2 * bad
+        else:
+            return torch.full_like(guess, side * math.inf)
+        for _ in range(_HALVINGS):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if inside(side * middle) else (good, middle)
+        return guess + side * good
+
+    return (end(-1), end(1)) if inside(0.0) else (torch.full_like(guess, -math.inf), torch.full_like(guess, math.inf))

@@ -116,7 +116,11 @@ class Scalar(Learnable):
         """That of a limit of the equation; without end where there is none, or where a logarithm never reaches it."""
         if math.isinf(limit) or (self.logarithmic and limit <= 0):
             return open_end
-        return self.coordinate(limit)
+        z = torch.tensor(self.coordinate(limit), dtype=torch.float64)
+        # A rounding error must not leave the limits.
+        while float((self.number(z) - limit) * math.copysign(1.0, open_end)) > 0:
+            z = torch.nextafter(z, -torch.full_like(z, open_end))
+        return float(z)
 
     def _prior_width(self, prior: Prior) -> float:
         """The prior's 95 % interval in the coordinate, to first order at its mean (not where the search starts)."""

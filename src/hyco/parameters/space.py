@@ -47,7 +47,6 @@ class ParameterSpace:
 
     Attributes:
         initial, lower, upper, width: see `Coordinates`, `[p]` float64; lower and upper with the equation's limits.
-        bounded: which coordinates have bounds of their own on both sides, `[p]`.
         labels: a name for each coordinate.
         limits: as given, of the parameters that are learnt.
         weights: chosen weights of regularisations, by parameter.
@@ -61,11 +60,11 @@ class ParameterSpace:
         self.names = tuple(p.name for p in learnable)
         parts = [p.coordinates(grid) for p in learnable]
         self.initial, self.width = (torch.cat([getattr(c, key) for c in parts]) for key in ("guess", "width"))
-        self.bounded = torch.cat([torch.isfinite(c.lower) & torch.isfinite(c.upper) for c in parts])
         self.limits = {p.name: limits.get(p.name, NO_LIMITS) for p in learnable}
         boxes = [p.box(self.limits[p.name], grid) for p in learnable]
         self.lower, self.upper = (torch.cat([box[end] for box in boxes]) for end in (0, 1))
         self._cut = {p.name: self.limits[p.name] for p in learnable if p.may_leave(self.limits[p.name], grid)}
+        self._cut = {name: pair for name, pair in self._cut.items() if len(parts[self.names.index(name)]) > 1}
         self.labels = tuple(label for c in parts for label in c.labels)
         self.weights: dict[str, float] = {}
         ends = torch.tensor([len(c) for c in parts]).cumsum(0).tolist()
@@ -73,6 +72,12 @@ class ParameterSpace:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def bounded(self) -> Tensor:
+        """Which coordinates have bounds of their own on both sides, `[p]`."""
+        parts = [p.coordinates(self.grid) for p in self.learnable]
+        return torch.cat([torch.isfinite(c.lower) & torch.isfinite(c.upper) for c in parts])
 
     def choose(self, names: Sequence[str], weight: float) -> None:
         """Give the regularisations of some parameters one weight."""
@@ -107,7 +112,11 @@ class ParameterSpace:
         values = {
             p.name: p.value(theta[..., part], self.grid) for p, part in zip(self.learnable, self._slices, strict=True)
         }
-        return values | {name: within(values[name], limits) for name, limits in self._cut.items()}
+        return {name: self.inside(name, value) for name, value in values.items()}
+
+    def inside(self, name: str, value: Tensor) -> Tensor:
+        """A parameter's value, cut to the limits where its coordinates may leave them."""
+        return within(value, self._cut[name]) if name in self._cut else value
 
     def for_stepper(self, theta: Tensor) -> dict[str, Tensor]:
         """The values as a stepper takes them, from `[p]` or `[B, p]`: fields always have a batch dimension."""
@@ -119,7 +128,19 @@ class ParameterSpace:
         """Residuals of all priors and regularisations, `[..., m]`."""
         parts = zip(self.learnable, self._slices, strict=True)
         residuals = [p.prior_residuals(theta[..., part], self.grid, self.weights.get(p.name)) for p, part in parts]
+        cut = [p for p in self.learnable if p.name in self._cut and p.scalar_parts()]
+        residuals += [self._beyond(p, theta[..., self.slice_of(p.name)]) for p in cut]
         return torch.cat(residuals, dim=-1)
+
+    def _beyond(self, parameter: Learnable, z: Tensor) -> Tensor:
+        """How far outside its limits the value would be, `[..., cells]`: as it is cut, nothing else holds numbers back.
+
+        In units of the first guess, divided by the root of the number of cells.
+        """
+        value = parameter.value(z, self.grid).reshape(*z.shape[:-1], -1)
+        scale = float(parameter.value(parameter.coordinates(self.grid).guess, self.grid).abs().max()) or 1.0
+        beyond: Tensor = value - self.inside(parameter.name, value)
+        return beyond / (scale * value.shape[-1] ** 0.5)
 
     def numbers(self, theta: Tensor) -> dict[str, Tensor]:
         """The numbers to report, by full name, `[...]` each."""

@@ -81,7 +81,13 @@ def middle_plane(values: ArrayLike, grid: Grid) -> tuple[Array, Grid, str]:
 
 
 def pictured(
-    rollouts: Mapping[str, ArrayLike], layout: Layout, dt: float, channel: int, *, measured: bool = False
+    rollouts: Mapping[str, ArrayLike],
+    layout: Layout,
+    dt: float,
+    channel: int,
+    *,
+    measured: bool = False,
+    units: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One channel of a simulation as the arguments of `predictions` and `animate`; in 3-D its middle plane.
 
@@ -90,7 +96,8 @@ def pictured(
         layout: of the states.
         dt: time between two states.
         channel: which channel.
-        measured: whether the truth was measured.
+        measured: whether the truth was measured: of times at equal distances the others are left out then.
+        units: of `time`, the axes and the channels, as far as they are known.
     """
     arrays = {}
     for name, states in rollouts.items():
@@ -98,14 +105,33 @@ def pictured(
         plane, grid, where = middle_plane(part, faces)
         arrays[name] = plane[:, None]
     label = layout.channels[channel] + (f" at {where}" if where else "")
+    every = _between_measurements(arrays["truth"]) if measured else 1
+    if every > 1:
+        arrays = {name: states[every - 1 :: every] for name, states in arrays.items()}
+    known = units or {}
+    lengths = {known.get(axis, "") for axis in layout.grid.axes}
     return {
         "truth": arrays.pop("truth"),
         "predictions": arrays,
         "grid": grid,
-        "dt": dt,
+        "dt": every * dt,
         "channels": (label,),
         "measured": measured,
+        "units": Units(
+            length=lengths.pop() if len(lengths) == 1 else "",
+            time=known.get("time", ""),
+            value=known.get(layout.channels[channel], ""),
+        ),
     }
+
+
+def _between_measurements(truth: Array) -> int:
+    """n, if something was measured in every n-th state after t = 0 of `[T, …]` and in no other; else 1."""
+    measured = np.flatnonzero(np.isfinite(truth).reshape(len(truth), -1).any(axis=1)) + 1
+    if not len(measured):
+        return 1
+    every = int(measured[0])
+    return every if np.array_equal(measured, np.arange(every, measured[-1] + 1, every)) else 1
 
 
 def same_shape(truth: Array, predicted: Mapping[str, Array]) -> None:

@@ -53,9 +53,9 @@ def rkl2(u: Any, time: float, rate: Callable[..., Any], stages: int, start: Any 
     Its stability polynomial is (1 - b) + b P(1 + w z) with the Legendre polynomial P of degree s, so that s stages go
     as far as about s²/4 explicit Euler steps. The stages follow the three-term recurrence of P and need the two before
     them only. Where F is affine, as for the heat equation, the step is that of the source, whose stages hold a part of
-    the first state and of F there each; for other F it is another method with this polynomial, of second order too. With
-    a `start` the step is that of the source, whose stages are states between start and end: F(u, t) is asked at no other
-    times.
+    the first state and of F there each; for other F it is another method with this polynomial, of second order too.
+    With a `start` the step is that of the source, whose stages are states between start and end: F(u, t) is asked at no
+    other times.
 
     Args:
         time: length of the step.

@@ -20,7 +20,7 @@ def physical_rollout(
     num_predict_steps: int,
     time: Any = 0.0,
 ) -> dict[str, Any]:
-    """Roll an equation out on PhiFlow Fields, every step kept.
+    """Roll an equation out on PhiFlow Fields, every step kept, in the precision of the fields.
 
     Args:
         fields: the initial state, Fields by name (`{"velocity": …}` for Burgers).
@@ -39,12 +39,13 @@ def physical_rollout(
         dims = tuple(dict.fromkeys(name for field in state.values() for name in field.values.shape.batch.names))
         equation = covering(equation, equation.reach(to_tensor(state, equation.layout, dims)), given)
     states: dict[str, list[Any]] = {name: [] for name in state}
-    for number in range(num_predict_steps):
-        for i in range(equation.substeps):
-            state = equation.step(state, parameters, *_times(equation, time, number * equation.substeps + i))
-        for name, field in state.items():
-            states[name].append(field)
-    return {name: math.stack(steps, batch("time")) for name, steps in states.items()}
+    with math.precision(max(field.values.dtype.precision for field in state.values())):
+        for number in range(num_predict_steps):
+            for i in range(equation.substeps):
+                state = equation.step(state, parameters, *_times(equation, time, number * equation.substeps + i))
+            for name, field in state.items():
+                states[name].append(field)
+        return {name: math.stack(steps, batch("time")) for name, steps in states.items()}
 
 
 def _times(equation: Equation, begin: Any, substeps: int) -> tuple[Any, ...]:

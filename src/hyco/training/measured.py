@@ -9,7 +9,7 @@ import xarray as xr
 
 from hyco.equations.registry import build_equation
 from hyco.inversion.data_range import require_range
-from hyco.measurements import MeasurementsConfig, Target, observations_of
+from hyco.measurements import MeasurementsConfig, Target, observations_of, units
 from hyco.observations import ObservationConfig
 from hyco.runtime.storage import Bundle
 
@@ -38,5 +38,5 @@ def measured_observations(
     seen = observations_of(measured, config, target, section, seed)
     require_range(built, seen)
     bundle = seen.to_bundle()
-    origin = {"measurements": measurements, "observation": observation}
+    origin = {"measurements": measurements, "observation": observation, "units": units(measured, config)}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import sympy as sp
 from phi import math
 from phi.math import channel, spatial
+from phiml.backend.torch import TORCH
 
 from hyco.equations.formula.differences import DifferenceRates, Scheme
 from hyco.equations.formula.evaluation import Evaluation
@@ -171,7 +172,7 @@ class _ModalRates:
         rates = self._others(values, parameters, now, walls)
         if self._at_walls is not None:
             # What walls add to the linear terms: that is what these make of a state of zeros.
-            empty = {name: math.zeros(self._space) for name in values}
+            empty = {name: _zeros(self._space) for name in values}
             added = self._at_walls(empty, parameters, now, walls)
             rates = {name: rates[name] + added[name] for name in rates}
         return {name: self._transforms[name].forward(_everywhere(r, self._space)) for name, r in rates.items()}
@@ -179,6 +180,12 @@ class _ModalRates:
 
 def _space(grid: Grid) -> Any:
     return spatial(**dict(zip(grid.axes, grid.resolution, strict=True)))
+
+
+def _zeros(space: Any) -> Any:
+    """Zeros that torch has: PhiML repeats those of NumPy for each sample out of sight of what records the step."""
+    with TORCH:
+        return math.zeros(space)
 
 
 def _everywhere(value: Any, space: Any) -> Any:

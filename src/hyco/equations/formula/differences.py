@@ -16,6 +16,7 @@ from hyco.equations.formula.symbols import Slope, symbol
 from hyco.schemes.stencils import between, pad_flow, shifted, varies
 from hyco.schemes.transport import difference, upwind
 from hyco.walls.boundary import Boundary
+from hyco.walls.neumann import Neumann
 
 Faces = Literal["auto", "harmonic", "arithmetic"]
 
@@ -170,6 +171,11 @@ class _Look:
         inner, axis = node.args[0], node.args[1].name
         h, order = self._spacing[axis], self._scheme.order
         if isinstance(inner, Slope) and inner.args[1] == node.args[1]:
+            place = self._axes.index(axis)
+            if extent[place] and (walls := self._mirrors(inner.args[0], axis)) is not None:
+                inside = self.value(node, tuple(0 if i == place else e for i, e in enumerate(extent)))
+                alone = tuple(e if i == place else 0 for i, e in enumerate(extent))
+                return extended(inside, alone, walls, self._spacing, order)
             width = order // 2
             cells = shifted(self.value(inner.args[0], self._more(extent, axis, width)), axis, width)
             if order == 2:
@@ -188,6 +194,12 @@ class _Look:
         if order == 2:
             return (cells[2] - cells[0]) / (2 * h)
         return (8 * (cells[3] - cells[1]) - (cells[4] - cells[0])) / (12 * h)
+
+    def _mirrors(self, expression: sp.Expr, axis: str) -> Boundary | None:
+        """The walls of the fields in an expression where all have no slope, nor have second derivatives then."""
+        walls = [self._walls[s.name] for s in expression.free_symbols if s.name in self._state]
+        ends = [wall for boundary in walls for wall in boundary[axis]]
+        return walls[0] if ends and all(isinstance(wall, Neumann) for wall in ends) else None
 
     def _on_faces(self, coefficient: sp.Expr, extent: Extent, axis: str) -> Any:
         """A coefficient on the faces along an axis: of n cells, n - 1."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf, pi
 
@@ -23,8 +23,8 @@ from hyco.walls.neumann import Neumann
 
 # Times h² and h, the largest |eigenvalue| of differences of second and of fourth order, walls included.
 _SECOND, _FIRST, _UPWIND = {2: 4.0, 4: 6.6}, {2: 1.0, 4: 1.372}, 16 / 12
-# A slope that cells resolve, over the largest value: a wave of eight cells.
-_STEEPEST = 2 * pi / 8
+# A slope that cells resolve, over the largest value: a wave of sixteen cells.
+_STEEPEST = 2 * pi / 16
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,17 @@ class Plan:
             return size
 
         rates = largest_rates(
-            {name: sp.Add(*own) for name, own in terms.items()}, self.names.axes, values, slopes, self._factor
+            {name: sp.Add(*own) for name, own in terms.items()},
+            self.names.axes,
+            values,
+            slopes,
+            self._factor,
+            self.linear if self.exponential else {},
         )
         if self.spectral or self.transport == "central":
             return rates
         # What upwind differences let decay.
-        decay = rates.decay + rates.waves * _UPWIND / _FIRST[self.order]
-        return Rates(decay, rates.waves, rates.reaction)
+        return replace(rates, upwind=rates.waves * _UPWIND / _FIRST[self.order])
 
     def _factor(self, orders: Orders) -> float:
         """The largest |eigenvalue| of a derivative."""
@@ -246,9 +250,11 @@ def _worth(linear: dict[str, dict[Orders, sp.Expr]], others: dict[str, list[sp.E
     """Whether exact integration of the linear terms takes the stiffness away."""
     if not any(sum(orders) for own in linear.values() for orders in own):
         return False
-    for rest in others.values():
-        for (_, orders), _ in linearised(sp.Add(*rest), names.fields, names.axes).items():
-            if sum(orders) > 1:
+    for name, rest in others.items():
+        exact = max((sum(orders) for orders in linear[name] if sum(orders) % 2 == 0), default=0)
+        for (other, orders), _ in linearised(sp.Add(*rest), names.fields, names.axes).items():
+            # Second derivatives beside exact fourth ones are damped by these.
+            if sum(orders) > 1 and (other != name or sum(orders) > exact - 2):
                 return False
     return True
 

@@ -60,7 +60,9 @@ def roll_out_test_simulations(
         built.require_states(seen.layout, seen.dt)
         starts = {"physical": physical_initial_states}
         starts |= dict.fromkeys(("hybrid_synthetic", "hybrid_physical"), hybrid_initial_states)
-        return _compared_with_measurements(seen, evaluated_models(models, built), starts)
+        compared = _compared_with_measurements(seen, evaluated_models(models, built), starts)
+        compared.metadata["units"] = (observations.metadata.get("origin") or {}).get("units", {})
+        return compared
     check_origin(trajectories.metadata, {"equation": equation, "generation": generation, "seed": seed})
     built.require_states(Layout.from_dict(trajectories.metadata["layout"]), trajectories.metadata["dt"])
     test_sim = ObservationConfig.model_validate(observation).test_sim
@@ -348,4 +350,5 @@ def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
         meta["dt"],
         evaluation["channel"],
         measured=meta.get("measured", False),
+        units=meta.get("units"),
     )

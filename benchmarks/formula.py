@@ -1,0 +1,147 @@
+"""Equations by formula against the built-in files of the same equations: time of a step and of its gradient, accuracy.
+
+Both are timed in one process, one thread, in turns; the ratios are medians over the turns. Run it with
+`python benchmarks/formula.py [--compiled]`; the table is docs/studies/formula.md.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from hyco.equations.equation import Equation
+from hyco.equations.ranges import covering
+from hyco.equations.registry import build_equation
+from hyco.stepping.rollout import rollout
+from hyco.stepping.stepper import Execution, Stepper
+
+BURGERS = {"name": "burgers", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
+BURGERS_2D = {**BURGERS, "domain": {a: {"size": 10.0, "resolution": 64} for a in "xy"}}
+HEAT = {"name": "heat", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
+HEAT_2D = {**HEAT, "domain": {a: {"size": 10.0, "resolution": 64} for a in "xy"}}
+WALLS = {"boundary": {"x": {"lower": 0.5, "upper": "neumann"}}}
+NU, D = {"viscosity": 0.1}, {"diffusivity": 0.1}
+PATTERN = {"diffusivity_u": 2e-5, "diffusivity_v": 1e-5, "feed": 0.037, "kill": 0.06}
+CONVECTION = {"u": "-u*dx(u) + viscosity*laplace(u)"}
+CONVECTION_2D = {f: f"-u*dx({f}) - v*dy({f}) + viscosity*laplace({f})" for f in "uv"}
+SPREADING = {"u": "diffusivity*laplace(u)"}
+REACTION = {
+    "u": "diffusivity_u*laplace(u) - u*v**2 + feed*(1 - u)",
+    "v": "diffusivity_v*laplace(v) + u*v**2 - (feed + kill)*v",
+}
+
+
+def gray_scott(cells: int) -> dict:
+    """A section."""
+    domain = {a: {"size": 2.5, "resolution": cells} for a in "xy"}
+    return {"name": "gray_scott", "domain": domain, "dt": 4.0, "parameters": PATTERN}
+
+
+# Built-in section, rates, other keys of the formula.
+CASES = {
+    "Burgers, spectral": ({**BURGERS, "parameters": NU, "scheme": "spectral"}, CONVECTION, {}),
+    "Burgers, upwind": ({**BURGERS, "parameters": NU}, CONVECTION, {"scheme": "differences"}),
+    "Burgers 2-D, upwind": ({**BURGERS_2D, "parameters": NU}, CONVECTION_2D, {"scheme": "differences"}),
+    "heat": ({**HEAT, "parameters": D, **WALLS}, SPREADING, WALLS),
+    "heat, periodic": ({**HEAT, "parameters": D}, SPREADING, {}),
+    "heat 2-D": ({**HEAT_2D, "parameters": D, "boundary": "neumann"}, SPREADING, {"boundary": "neumann"}),
+    "heat 2-D, periodic": ({**HEAT_2D, "parameters": D}, SPREADING, {}),
+    "Gray-Scott 64²": (gray_scott(64), REACTION, {}),
+    "Gray-Scott 128²": (gray_scott(128), REACTION, {}),
+}
+
+
+def pair(name: str) -> tuple[Equation, Equation, torch.Tensor]:
+    """The built-in equation, the formula's and states of both."""
+    section, rates, keys = CASES[name]
+    given = {k: section[k] for k in ("domain", "dt", "parameters")}
+    own = build_equation(section)
+    states = own.initial_states(2, 1.0, 1.0, torch.Generator().manual_seed(0))
+    formula = build_equation({"name": "formula", **given, "rates": rates, **keys})
+    return (
+        covering(own, own.reach(states)),
+        covering(formula, formula.reach(states)),
+        states,
+    )
+
+
+def finer(equation: Equation, states: torch.Tensor, steps: int) -> torch.Tensor:
+    """The same equation's last state in steps so short that nothing changes: what the error in time is measured by."""
+    short = build_equation({**equation.config.model_dump(exclude_unset=True), "dt": equation.dt / 8})
+    short = covering(short, short.reach(states)) if short.config.open_ranges else short
+    bound = Stepper(short, "traced").bind(states, short.parameter_tensors(torch.float64))
+    return rollout(bound, states, 8 * steps, read=[8 * steps])[:, -1]
+
+
+def timed(equation: Equation, states: torch.Tensor, steps: int, execution: Execution):
+    """A function that runs a rollout and one that runs it with its gradient; operations of a step; the last state."""
+    stepper = Stepper(equation, execution)
+    parameters = {k: v.clone().requires_grad_() for k, v in equation.parameter_tensors(torch.float64).items()}
+    plain = {k: v.detach() for k, v in parameters.items()}
+
+    def forward() -> torch.Tensor:
+        with torch.no_grad():
+            return rollout(stepper.bind(states, plain), states, steps)
+
+    def gradient() -> None:
+        end = rollout(stepper.bind(states, parameters), states, steps)
+        torch.autograd.grad(end.square().mean(), list(parameters.values()))
+
+    begin = time.perf_counter()
+    end = forward()
+    recording = time.perf_counter() - begin
+    gradient()
+    program = next(iter(stepper._programs.values()))
+    return forward, gradient, getattr(program, "operations", 0), end[:, -1], recording
+
+
+def ratio(first, second, turns: int) -> float:
+    """The median over the turns of the second's time over the first's."""
+    ratios = []
+    for turn in range(turns):
+        times = {}
+        for function in (first, second) if turn % 2 else (second, first):
+            begin = time.perf_counter()
+            function()
+            times[function] = time.perf_counter() - begin
+        ratios.append(times[second] / times[first])
+    return statistics.median(ratios)
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--compiled", action="store_true")
+    arguments.add_argument("--turns", type=int, default=9)
+    arguments.add_argument("--only", default="")
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    execution: Execution = "compiled" if given.compiled else "traced"
+    print(
+        "| equation | forward | gradient | operations × substeps | error in time, built-in | formula | record [s] |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for name in CASES:
+        if given.only not in name:
+            continue
+        own, formula, states = pair(name)
+        steps = 10
+        begin = time.perf_counter()
+        build_equation(formula.config.model_dump(exclude_unset=True))
+        parse = time.perf_counter() - begin
+        a = timed(own, states, steps, execution)
+        b = timed(formula, states, steps, execution)
+        errors = [
+            float((end - finer(e, states, steps)).square().mean().sqrt()) for e, end in ((own, a[3]), (formula, b[3]))
+        ]
+        forward, gradient = ratio(a[0], b[0], given.turns), ratio(a[1], b[1], given.turns)
+        print(
+            f"| {name} | {forward:.2f} | {gradient:.2f} | {a[2]} × {own.substeps}, {b[2]} × {formula.substeps} "
+            f"| {errors[0]:.1e} | {errors[1]:.1e} | {parse + b[4]:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Steps are as many as formulas need: long rollouts at the ends of all ranges stay finite, and few steps do."""
+
+import math
+
+import pytest
+import torch
+from formulas import end_of, section
+
+from hyco.equations.ranges import covering
+from hyco.equations.registry import build_equation
+
+POSITIVE = {"fields": {"u": {"lower": 0}}}
+# Rates, parameters, bounds, cells, other keys, and the most evaluations of the rates in a step of `dt`.
+KINDS = {
+    "heat": ("D*laplace(u)", {"D": 0.1}, {"D": (0.01, 50.0)}, 64, {}, 4),
+    "heat, walls": ("D*laplace(u)", {"D": 0.1}, {"D": (0.01, 50.0)}, 64, {"boundary": 0.5}, 4),
+    "Burgers": ("-u*dx(u) + nu*laplace(u)", {"nu": 0.1}, {"nu": (0.1, 1.0)}, 64, {}, 16),
+    "Burgers, walls": ("-u*dx(u) + nu*laplace(u)", {"nu": 0.1}, {"nu": (0.05, 1.0)}, 64, {"boundary": 0.0}, 24),
+    "inviscid Burgers": ("-dx(u**2/2)", {}, {}, 64, {}, 24),
+    "Fisher-KPP": ("D*laplace(u) + r*u*(1 - u)", {"D": 0.1, "r": 1.0}, {"r": (0.0, 10.0)}, 64, POSITIVE, 40),
+    "porous": ("div(D*u**m*grad(u))", {"D": 0.1, "m": 1.0}, {"D": (0.0, 0.5), "m": (1, 2)}, 32, POSITIVE, 80),
+    "advection": ("-c*dx(u)", {"c": 1.0}, {"c": (-2.0, 2.0)}, 64, {"scheme": "differences"}, 16),
+    "advection, in and out": ("-c*dx(u)", {"c": 1.0}, {"c": (-2.0, 2.0)}, 64, {"boundary": 0.0}, 16),
+    "KdV": ("-6*u*dx(u) - m*dx(dx(dx(u)))", {"m": 0.05}, {"m": (0.01, 1.0)}, 64, {}, 64),
+    "KdV, differences": ("-dx(dx(dx(u))) - u*dx(u)", {}, {}, 32, {"scheme": "differences"}, 120),
+    "Kuramoto-Sivashinsky": ("-u*dx(u) - laplace(u) - laplace(laplace(u))", {}, {}, 64, {"size": 22.0}, 16),
+    "wave": ({"u": "v", "v": "c**2*laplace(u)"}, {"c": 1.0}, {"c": (0.1, 2.0)}, 64, {}, 16),
+    "wave, walls": ({"u": "v", "v": "c**2*laplace(u)"}, {"c": 1.0}, {"c": (0.1, 2.0)}, 64, {"boundary": 0.0}, 24),
+    "Schrödinger": ({"u": "-laplace(v)", "v": "laplace(u)"}, {}, {}, 32, {}, 48),
+    "two waves": ({"u": "c*dx(v)", "v": "c*dx(u)"}, {"c": 1.0}, {"c": (-2.0, 2.0)}, 64, {}, 16),
+    "Swift-Hohenberg": ("(r - 1)*u - 2*laplace(u) - laplace(laplace(u)) - u**3", {"r": 0.3}, {}, 64, {}, 40),
+    "Cahn-Hilliard": ("laplace(u**3 - u - g*laplace(u))", {"g": 0.1}, {"g": (0.05, 0.5)}, 64, {"dt": 0.01}, 40),
+    "Cahn-Hilliard, neumann": (
+        "laplace(u**3 - u - g*laplace(u))",
+        {"g": 0.1},
+        {"g": (0.05, 0.5)},
+        32,
+        {"dt": 0.01, "boundary": "neumann"},
+        40,
+    ),
+    "diffusion that varies": ("div(D*(1.1 + sin(x))*grad(u))", {"D": 0.1}, {"D": (0.0, 1.0)}, 32, {}, 64),
+    "sine-Gordon": ({"u": "v", "v": "laplace(u) - sin(u)"}, {}, {}, 64, {}, 16),
+    "predators that follow": (
+        {"u": "D*laplace(u) - q*div(u*grad(v)) + u*(1 - u - v)", "v": "laplace(v) + u - v"},
+        {"D": 0.5, "q": 0.2},
+        {},
+        32,
+        {"fields": {"u": {"lower": 0}, "v": {"lower": 0}}},
+        60,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amplitude", [0.1, 3.0])
+@pytest.mark.parametrize("name", KINDS)
+def test_long_rollouts_stay_bounded_with_few_steps(name, amplitude):
+    rates, parameters, bounds, cells, keys, most = KINDS[name]
+    if name == "predators that follow" and amplitude > 1:
+        amplitude = 0.5
+    plain = build_equation(section(rates, cells, parameters=parameters, **keys))
+    generator = torch.Generator().manual_seed(5)
+    states = plain.initial_states(2, plain.layout.grid.size[0] / 8, amplitude, generator)
+    equation = covering(plain, plain.reach(states), bounds)
+    stages = 4 if equation.plan.exponential else equation.config.stages
+    assert equation.substeps * stages <= most * max(1.0, amplitude) * 1.5
+    for end in range(2):
+        values = {
+            k: torch.tensor(float(bounds.get(k, (v, v))[end]), dtype=torch.float64) for k, v in parameters.items()
+        }
+        for start in states:
+            last = end_of(equation, start, 400, values)
+            assert bool(torch.isfinite(last).all())
+            largest = max(float(start.abs().max()), 2 * math.pi)
+            assert float(last.abs().max()) < 4 * largest, float(last.abs().max())
