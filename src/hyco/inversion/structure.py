@@ -37,6 +37,8 @@ ODD = 4.0
 # Fewer degrees of freedom say nothing; and smaller residuals than this, in thousandths of the data's standard
 # deviation, are no noise but the error of the search.
 _LEAST_FREEDOM, _NO_NOISE = 10.0, 1e-2
+# What a residual at least keeps of its variance, for the test for outliers.
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class Correlations:
 
 @dataclass(frozen=True)
 class Outliers:
-    """Residuals beyond `beyond` robust standard deviations: their `share`, and how often Gaussian noise has as many."""
+    """The `share` of residuals beyond `beyond` robust standard deviations.
+
+    `p` is how often Gaussian noise has as many of them, or one as large as the largest.
+    """
 
     share: float
     p: float
@@ -133,8 +138,11 @@ def residual_structure(problem: InverseProblem, coordinates: Tensor) -> Residual
     quiet = not linear.known_noise and float(residual.square().mean()) < _NO_NOISE**2
     if freedom < _LEAST_FREEDOM or quiet:
         return None
-    scaled = _scaled(residual, places, freedom / len(residual), known_noise=linear.known_noise)
-    outliers = _outliers(scaled, freedom, known_noise=linear.known_noise)
+    known = linear.known_noise
+    scaled = _scaled(residual, places, freedom / len(residual), known_noise=known)
+    # Those that the fit takes up in part have a smaller standard deviation.
+    studentised = residual / (1 - fit.square().sum(dim=1)).clamp_min(_LEAST_SHARE).sqrt()
+    outliers = _outliers(_scaled(studentised, places, 1.0, known_noise=known), known_noise=known)
     felt = problem.loss.pull(residual) if isinstance(problem.loss, Huber) else scaled.clamp(-ODD, ODD)
     white = WhiteResiduals(felt, fit)
     observed = [white.observed(pairs_in_time(places)), white.observed(pairs_in_space(places))]
@@ -225,7 +233,7 @@ def _noise(
 
 
 def _scaled(residual: Tensor, places: Places, share: float, *, known_noise: bool) -> Tensor:
-    """Residuals in robust standard deviations: of all where the noise is known, else of each channel."""
+    """Residuals in robust standard deviations: of all where the noise is known, at least of that; else by channel."""
     scaled = residual.clone()
     channels = [torch.arange(len(residual))]
     if not known_noise:
@@ -233,14 +241,18 @@ def _scaled(residual: Tensor, places: Places, share: float, *, known_noise: bool
     for numbers in channels:
         if not (n := len(numbers)):
             continue
-        scaled[numbers] /= max(robust_std(residual[numbers], round(n * (1 - share))), 1e-300)
+        least = 1.0 if known_noise else 1e-300
+        scaled[numbers] /= max(robust_std(residual[numbers], round(n * (1 - share))), least)
     return scaled
 
 
-def _outliers(scaled: Tensor, freedom: float, *, known_noise: bool) -> Outliers:
-    """The test for outliers; the median of few residuals is not sure, which is allowed for."""
+def _outliers(scaled: Tensor, *, known_noise: bool) -> Outliers:
+    """The test for outliers; the median of few residuals of unknown noise is not sure, which is allowed for."""
     n = len(scaled)
-    doubt = 1 + 2 * 1.17 / math.sqrt(n)
-    count = int((scaled.abs() > ODD * doubt).sum())
-    p = float(binom.sf(count - 1, n, 2 * norm.sf(ODD))) if count else 1.0
-    return Outliers(int((scaled.abs() > ODD).sum()) / n, p)
+    doubt = 1.0 if known_noise else 1 + 2 * 1.17 / math.sqrt(n)
+    size = scaled.abs() / doubt
+    count, largest = int((size > ODD).sum()), float(size.max())
+    many = float(binom.sf(count - 1, n, 2 * norm.sf(ODD))) if count else 1.0
+    # One alone may be so large that it is none of the others'.
+    large = float(binom.sf(0, n, 2 * norm.sf(largest)))
+    return Outliers(int((scaled.abs() > ODD).sum()) / n, min(2 * min(many, large), 1.0))

@@ -42,7 +42,10 @@ def chi_square_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mappin
     if coarse := [name for name, entry in parameters.items() if _is_coarse(entry)]:
         return words + f"The grid is the likely cause: its error in {coarse[0]} is larger than the standard deviation."
     causes = "The equation or the noise level is wrong"
-    if _told(_tests(estimate).get("outliers")):
+    tests = _tests(estimate)
+    if _told(tests.get("time")) or _told(tests.get("space")):
+        causes = "The equation is wrong where residuals are correlated, or such noise is larger than was said"
+    elif _told(tests.get("outliers")):
         causes = "There are outliers (physical.loss: huber), or the equation or the noise level is wrong"
     if estimate.from_predictions:
         causes += ", or the network still pulls the estimate (raise hybrid.alpha, or train longer)"
@@ -85,13 +88,13 @@ def structure_words(estimate: PhysicalEstimate) -> Iterator[str]:
     told = [f"{tests[key]['correlation']:.2g} between {of}" for key, of in where.items() if _told(tests.get(key))]
     if told:
         bars = (
-            "Their std and interval are those of such noise (std_white: of white noise)"
+            "std and interval are those of such noise (std_white: of white noise)"
             if any(n.std_white is not None for n in estimate.numbers.values())
-            else "Error bars of fields are those of such noise"
+            else "Error bars are those of such noise"
         )
         yield (
             f"residuals are correlated: {' and '.join(told)}. The noise is not white, or the equation or the grid is "
-            f"wrong there (residual_correlation.png). {bars}, as far as the noise is what is correlated."
+            f"wrong there (residual_correlation.png). {bars}, which is right if it is the noise."
         )
     outliers = tests.get("outliers")
     if outliers is not None and _told(outliers) and not estimate.outliers:
