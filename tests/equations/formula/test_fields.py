@@ -34,7 +34,8 @@ def test_a_parameter_learnt_as_a_field_has_steps_of_its_own(rates, boundary):
     keys = {"boundary": boundary, "dt": 0.2}
     plain = build_equation(section(rates, 32, parameters=parameters, **keys))
     start = on_cells(plain, [lambda x: 0.3 + np.sin(x if boundary == "periodic" else x / 4)])
-    equation = covering(plain, plain.reach(start), {name: (0.05, 2 * parameters[name])}).specialised(frozenset({name}))
+    varying = build_equation(section(rates, 32, parameters=parameters, **keys) | plain.config.for_fields([name]))
+    equation = covering(varying, plain.reach(start), {name: (0.05, 2 * parameters[name])})
     assert equation.substeps * 4 <= 200
     x = torch.from_numpy(centres(equation)["x"])
     field = parameters[name] * (1 + 0.5 * torch.cos(x))
