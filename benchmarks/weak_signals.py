@@ -137,7 +137,7 @@ def fisher(noise: float, steps: int, two: bool) -> Sections:
 
 
 SETUPS: dict[str, Callable[[], Sections]] = {
-    "heat, faded, t 18 and 20, σ .05 (S6)": lambda: faded([18, 20], 0.05),
+    "heat, faded, t 18 and 20, σ .05": lambda: faded([18, 20], 0.05),
     "heat, faded, t 16 and 18, σ .05": lambda: faded([16, 18], 0.05),
     "heat, faded, t 14, σ .05": lambda: faded([14], 0.05),
     "heat, faded, t 12, σ .05": lambda: faded([12], 0.05),
