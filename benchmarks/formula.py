@@ -22,7 +22,7 @@ HEAT = {"name": "heat", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt"
 HEAT_2D = {**HEAT, "domain": {a: {"size": 10.0, "resolution": 64} for a in "xy"}}
 WALLS = {"boundary": {"x": {"lower": 0.5, "upper": "neumann"}}}
 NU, D = {"viscosity": 0.1}, {"diffusivity": 0.1}
-PATTERN = {"diffusivity_u": 2e-5, "diffusivity_v": 1e-5, "feed": 0.037, "kill": 0.06}
+PATTERN = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}
 CONVECTION = {"u": "-u*dx(u) + viscosity*laplace(u)"}
 CONVECTION_2D = {f: f"-u*dx({f}) - v*dy({f}) + viscosity*laplace({f})" for f in "uv"}
 SPREADING = {"u": "diffusivity*laplace(u)"}
@@ -34,8 +34,8 @@ REACTION = {
 
 def gray_scott(cells: int) -> dict:
     """A section."""
-    domain = {a: {"size": 2.5, "resolution": cells} for a in "xy"}
-    return {"name": "gray_scott", "domain": domain, "dt": 4.0, "parameters": PATTERN}
+    domain = {a: {"size": cells * 50 / 32, "resolution": cells} for a in "xy"}
+    return {"name": "gray_scott", "domain": domain, "dt": 20.0, "substeps": 40, "parameters": PATTERN}
 
 
 # Built-in section, rates, other keys of the formula.
@@ -57,7 +57,8 @@ def pair(name: str) -> tuple[Equation, Equation, torch.Tensor]:
     section, rates, keys = CASES[name]
     given = {k: section[k] for k in ("domain", "dt", "parameters")}
     own = build_equation(section)
-    states = own.initial_states(2, 1.0, 1.0, torch.Generator().manual_seed(0))
+    length = 6.0 if own.config.name == "gray_scott" else 1.0
+    states = own.initial_states(2, length, 1.0, torch.Generator().manual_seed(0))
     formula = build_equation({"name": "formula", **given, "rates": rates, **keys})
     return (
         covering(own, own.reach(states)),

@@ -4,8 +4,8 @@
 
 u_t = D u_xx + s on [0, 2] by formula, 24 cells, values in all cells at ten times with 1 % noise; D and one more number
 are unknown. The truth is a method of lines of SciPy on 40 times as many cells. For each number: the mean and the spread
-of (estimate - truth)/std, how many of the 95 % intervals hold the truth, and the 99 % range of that count if 95 % do. The
-error of the grid is left out of the intervals: the noise alone is what they are of.
+of (estimate - truth)/std, how many of the 95 % intervals hold the truth, and the range of that count, with 99 %, if
+95 % do. The error of the grid is left out of them: they are of the noise alone.
 """
 
 from __future__ import annotations

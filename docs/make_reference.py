@@ -119,7 +119,9 @@ def reference() -> str:
         equation = EQUATIONS.load(name)
         own = {k: f for k, f in equation.config_class.model_fields.items() if k not in common}
         parts += [f"### equation: {name}\n", _paragraphs(equation, 1)]
-        if equation.field_parameters:
+        if isinstance(equation.field_parameters, property):
+            parts.append("All parameters may vary in space, and be learnt as fields, but those in walls.\n")
+        elif equation.field_parameters:
             names = ", ".join(f"`{p}`" for p in sorted(equation.field_parameters))
             parts.append(f"May vary in space, and be learnt as a field: {names}.\n")
         parts.append(_table(_rows(own, "equation", {})))

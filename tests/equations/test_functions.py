@@ -13,6 +13,7 @@ SECTION = {
     "domain": {"x": {"size": 10.0, "resolution": 32}},
     "boundary": "neumann",
     "dt": 0.1,
+    "fields": {"u": {"lower": 0.0}},
     "parameters": {"D": 0.2, "r": 1.0, "K": 1.5},
 }
 SCRIPT = '''
@@ -107,3 +108,10 @@ def test_parameters_and_rates_are_checked():
         hyco.equation({"name": "own_rates:fisher", **SECTION, "parameters": {"D": 0.2, "r": 1.0}})
     with pytest.raises(ConfigurationError, match="the function own_rates:fisher returns them"):
         hyco.equation({"name": "own_rates:fisher", **SECTION, "rates": {"u": "D*u"}})
+
+
+def test_states_that_grow_without_end_are_refused():
+    with pytest.raises(FloatingPointError, match="do the states grow without end"):
+        hyco.simulate(
+            hyco.equation({"name": "own_rates:fisher", **SECTION, "fields": {"u": {}}}), simulations=2, steps=5
+        )

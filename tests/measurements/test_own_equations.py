@@ -57,7 +57,8 @@ def assay(cells, equation, start):
 
 
 @needs_assay
-@pytest.mark.parametrize("cells", [pytest.param(n, marks=[] if n == 10 else [pytest.mark.slow]) for n in FISHER])
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", FISHER)
 def test_spread_and_growth_of_cells_are_those_of_an_independent_solver(cells):
     equation, learn = fisher(), [
         {"name": "D", "initial_guess": 300.0, "bounds": [1.0, 5000.0]},

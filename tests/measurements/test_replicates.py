@@ -104,6 +104,14 @@ def test_equal_counts_of_replicates_are_no_copies(read, frame, caplog):
     assert "9 measurements repeat earlier ones" in caplog.text
 
 
+def test_zeros_among_counts_are_no_missing_values(read, frame, caplog):
+    counts = np.random.default_rng(1).poisson(2.0, (len(frame), 3))
+    read(frame.assign(**dict(zip("abc", (1.4e-5 * counts).round(6).T, strict=True))))
+    assert "are they missing" not in caplog.text
+    read(frame.assign(a=frame["a"].where(frame.index % 3 > 0, 0.0)))
+    assert "are exactly 0 and hardly any other is close to it" in caplog.text
+
+
 def test_what_is_beyond_a_range_is_left_out(read, frame):
     kept = read(frame, keep={"x": [0.1, None], "t": [None, 0.5], "sd": [None, 0.14]})
     there = frame[(frame["x"] > 0.1) & (frame["t"] < 0.5) & (frame["sd"] <= 0.14)]

@@ -59,6 +59,7 @@ PHYSICAL_FIGURES = [
     "parameter_estimates",
     "parameter_fields_figure",
     "identifiability",
+    "profiles",
     "residuals",
     "residual_correlation",
 ]

@@ -180,6 +180,10 @@ class Assessor:
             if number.limit is None:
                 continue
             edge = edge_at(float(theta[i]), lower, upper, own)
-            advice = "there it is cut off." if edge is None else f"its interval is one-sided. {edge.advice}"
+            advice = (
+                "there it is cut off, and the data do not say how far it goes."
+                if edge is None
+                else f"its interval is one-sided. {edge.advice}"
+            )
             log.warning("%s = %.4g: %s; %s", label, number.value, number.limit, advice)
         warn_of_fields_on_limits(space, theta, self._problem.forward.model.equation.config)

@@ -139,9 +139,14 @@ class _ProfileSearch:
 
     def suspect(self, numbers: Sequence[int]) -> list[int]:
         """Those whose Laplace interval is not to be trusted."""
-        points, expected = [], []
+        points, expected, edges = [], [], []
         cut: set[int] = set()
         for i in numbers:
+            for box in (self._box.lower, self._box.upper):
+                # There may be something beyond what the parabola sees.
+                edge = self.best.clone()
+                edge[i] = box[i] if bool(torch.isfinite(box[i])) else self.best[i]
+                edges.append(edge)
             for side in (-1, 1):
                 reach = self._reach(i)
                 point = self._clipped(self.best + side * reach * self._direction(i))
@@ -150,14 +155,17 @@ class _ProfileSearch:
                     cut.add(i)
                 points.append(point)
                 expected.append(LIMIT * (moved / reach) ** 2)
-        rises = self._rises(torch.stack(points))
+        shares = torch.tensor([self._share(i) for i in numbers for _ in range(2)])
+        rises = self._rises(torch.stack([*points, *edges])) * torch.cat([shares, shares]).to(self.best)
+        away = torch.stack(edges) != self.best
+        low = (rises[len(points) :] < LIMIT) & away.any(dim=1)
         chosen = []
         for k, i in enumerate(numbers):
-            rises[2 * k : 2 * k + 2] *= self._share(i)
             row = int((self._assessment.kept == i).nonzero()[0, 0])
             pairs = zip(rises[2 * k : 2 * k + 2].tolist(), expected[2 * k : 2 * k + 2], strict=True)
             straight = all(abs(rise - parabola) <= _CURVED * parabola for rise, parabola in pairs)
-            if i in cut or not straight or not bool(self._assessment.identifiability.determined[row]):
+            reaches = bool(low[2 * k : 2 * k + 2].any())
+            if i in cut or not straight or reaches or not bool(self._assessment.identifiability.determined[row]):
                 chosen.append(i)
         return chosen
 
@@ -172,13 +180,24 @@ class _ProfileSearch:
                 if len(other) == len(origin) and side * float(other[i] - origin[i].cpu()) > 0:
                     origin = other.to(origin)
                     points[float(origin[i])] = max(float(self._rises(origin[None])[0]) * self._share(i), 0.0)
-            ends.append(self._end(i, side, origin, points))
+            ends.append(self._or_edge(i, side, self._end(i, side, origin, points), points))
         rows = sorted(points.items())
         return Profile(
             centre=float(self.best[i]),
             ends=(ends[0], ends[1]),
             points=torch.tensor(rows, dtype=torch.float64).reshape(-1, 2),
         )
+
+    def _or_edge(self, i: int, side: int, end: float, points: dict[float, float]) -> float:
+        """The edge of the range where χ² has come down again there: a profile need not rise all the way."""
+        edge = float((self._box.lower, self._box.upper)[side > 0][i])
+        if not math.isfinite(edge) or abs(edge - end) <= NEAR or self.spent or edge in points:
+            return end
+        _, rise = self._held(i, edge, self.best)
+        if rise >= LIMIT:
+            return end
+        points[edge] = rise
+        return edge
 
     def _end(self, i: int, side: int, origin: Tensor, points: dict[float, float]) -> float:
         """The coordinate on one side at which χ² has risen by the limit, or the edge of the range."""

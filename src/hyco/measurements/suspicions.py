@@ -27,6 +27,8 @@ _SHARE, _COUNT, _RATIO, _SMALL = 0.01, 5, 10, 1e-3
 # Values of one place and time contradict each other if they are so many standard deviations of the noise apart; where
 # it is not known, if this part of them does.
 _FAR, _CONTRADICTORY = 10.0, 0.1
+# Counts are looked at up to so many, and are off whole numbers by so much at most, for rounding.
+_FEW, _OFF = 25.5, 0.15
 
 
 def warn_of_oddities(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None:
@@ -169,6 +171,13 @@ def _sentinel(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str | Non
     return None
 
 
+def _are_counts(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:
+    """Whether values are whole multiples of the smallest but zero, as counts are, of which none is nothing unusual."""
+    least = float(np.abs(values[values != 0]).min(initial=np.inf))
+    ratios = np.abs(values[(values != 0) & (np.abs(values) < _FEW * least)]) / least
+    return len(np.unique(np.rint(ratios))) >= _COUNT and bool((np.abs(ratios - np.rint(ratios)) < _OFF).all())
+
+
 def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[str]:
     if not len(values):
         return
@@ -180,7 +189,7 @@ def _oddities(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Iterator[
         yield text
     zeros = int((values == 0).sum())
     near = int(((values != 0) & (np.abs(values) < _SMALL * largest)).sum())
-    if zeros >= max(_COUNT, _SHARE * len(values)) and zeros > _RATIO * near:
+    if zeros >= max(_COUNT, _SHARE * len(values)) and zeros > _RATIO * near and not _are_counts(values):
         yield (
             f"{zeros} of {len(values)} values are exactly 0 and hardly any other is close to it: are they missing "
             "values? Leave those empty (NaN)"

@@ -139,8 +139,9 @@ class ParameterSpace:
         """
         value = parameter.value(z, self.grid).reshape(*z.shape[:-1], -1)
         scale = float(parameter.value(parameter.coordinates(self.grid).guess, self.grid).abs().max()) or 1.0
-        beyond: Tensor = value - self.inside(parameter.name, value)
-        return beyond / (scale * value.shape[-1] ** 0.5)
+        beyond = value - self.inside(parameter.name, value)
+        residuals: Tensor = beyond / (scale * value.shape[-1] ** 0.5)
+        return residuals
 
     def numbers(self, theta: Tensor) -> dict[str, Tensor]:
         """The numbers to report, by full name, `[...]` each."""

@@ -10,6 +10,7 @@ from hyco.plots.identifiability import identifiability
 from hyco.plots.parameter_estimates import parameter_estimates
 from hyco.plots.parameter_fields import parameter_fields
 from hyco.plots.predictions import predictions
+from hyco.plots.profile import profiles
 from hyco.plots.residual_correlation import residual_correlation
 from hyco.plots.residuals import residuals
 from hyco.plots.rollout_error import rollout_error
@@ -27,6 +28,7 @@ __all__ = [
     "parameter_fields",
     "pictured",
     "predictions",
+    "profiles",
     "residual_correlation",
     "residuals",
     "rollout_error",

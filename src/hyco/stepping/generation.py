@@ -17,6 +17,9 @@ from hyco.runtime.storage import Bundle
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
 
+# A step of `dt` that needs more sub-steps than this is of states that grow without end.
+_MOST_SUBSTEPS = 100_000
+
 
 class GenerationConfig(BaseModel):
     """Keys of the `generation` section."""
@@ -90,7 +93,8 @@ def simulated(
         parameters: values in the place of the true ones, as a `Stepper` takes them.
 
     Raises:
-        FloatingPointError, ValueError: see `simulate`.
+        FloatingPointError: also, the states ask for more sub-steps than any run has.
+        ValueError: see `simulate`.
     """
     own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
     while True:
@@ -101,6 +105,12 @@ def simulated(
         wider = covering(equation, equation.reach(trajectories))
         if wider.config == own.config:  # so it is where no range is open
             raise ValueError(reason)
+        if wider.substeps > _MOST_SUBSTEPS:
+            raise FloatingPointError(
+                f"a simulation grows from {equation.reach(starts):.3g} to {equation.reach(trajectories):.3g}; a step "
+                f"of equation.dt asks for {wider.substeps:.2g} sub-steps: do the states grow without end? Choose other "
+                "initial states or parameters, or lower equation.dt"
+            )
         own = wider
 
 

@@ -124,6 +124,7 @@ def test_a_porous_fisher_front_agrees_with_scipy_and_stays_positive():
     assert (where - before) / 2 == pytest.approx(np.sqrt(0.5), abs=0.12)
 
 
+@pytest.mark.slow
 def test_two_layers_conduct_like_the_exact_solution():
     # Steady: the flux is the same in both layers, .01 and .1, that meet on the face at .5.
     diffusivity = "0.055 + 0.045*sign(x - 0.5)"

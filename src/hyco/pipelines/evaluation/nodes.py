@@ -266,6 +266,13 @@ def plot_identifiability(**models: dict[str, Any]) -> Figure:
     return identifiability({method: model["identifiability"] for method, model in models.items()})
 
 
+def plot_profiles(**models: dict[str, Any]) -> Figure:
+    """The profile likelihoods of the numbers for which they were worked out."""
+    from hyco.plots import profiles
+
+    return profiles({method: model["parameters"] for method, model in models.items()})
+
+
 def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     """What each physical model leaves of the data, in units of the noise."""
     from hyco.observations import Observations

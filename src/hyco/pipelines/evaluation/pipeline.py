@@ -89,6 +89,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 name="plot_parameter_fields",
             ),
             node(nodes.plot_identifiability, physical, "identifiability", name="plot_identifiability"),
+            node(nodes.plot_profiles, physical, "profiles", name="plot_profiles"),
             node(
                 nodes.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
             ),
