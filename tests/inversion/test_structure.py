@@ -233,3 +233,25 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rod, make):
         low, high = rod.fitted(make(white(seed))).estimate["diffusivity"].interval
         covered += low < 0.1 < high
     assert 70 <= covered <= 80  # of 80 with 0.95 each, binomial at 99 %: 71 to 80
+
+
+def test_a_profile_is_as_wide_as_the_noise_asks_for(rod):
+    """χ² counts less in correlated noise: else the profile would be that of white noise."""
+    found = rod.fitted(in_time(white(0)), profile=True).estimate["diffusivity"]
+    low, high = found.interval
+    assert found.profile is not None
+    assert high - low == pytest.approx(3.92 * found.std, rel=0.1)
+    assert found.std > 1.3 * found.std_white
+
+
+def test_where_the_prior_came_from_the_data_its_doubt_stays():
+    """The covariance of white noise, a mixture over priors, is in that of correlated noise."""
+    some = Rod("observed", {"mode": "range", "x": [0.0, 0.6]})
+    noise = in_time(white(1))
+    physics = some.fitted(noise)
+    before = some.fitted(noise, conclude=False)
+    before.update()
+    before.model.assessor.assess(before.model.coordinates)
+    assert physics.estimate["diffusivity"].std_white == pytest.approx(before.estimate["diffusivity"].std)
+    more = physics.model.assessment.joint - before.model.assessment.joint
+    assert float(torch.linalg.eigvalsh(more).min()) > -1e-9

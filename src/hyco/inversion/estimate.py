@@ -326,7 +326,7 @@ class PhysicalEstimate:
             ranges=meta.get("ranges", {}),
             evaluations=tensors["evaluations"],
             structure=meta.get(_STRUCTURE),
-            **{key: meta[key] for key in _PLAIN},
+            **{key: meta[key] for key in _PLAIN if key in meta},
         )
 
 

@@ -37,8 +37,9 @@ ODD = 4.0
 # Fewer degrees of freedom say nothing; and smaller residuals than this, in thousandths of the data's standard
 # deviation, are no noise but the error of the search.
 _LEAST_FREEDOM, _NO_NOISE = 10.0, 1e-2
-# What a residual at least keeps of its variance, for the test for outliers.
-_LEAST_SHARE = 0.1
+# What a residual is taken to keep of its variance at least, for the test for outliers: how much the fit takes up
+# depends on the noise, too.
+_LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
