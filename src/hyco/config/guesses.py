@@ -40,6 +40,13 @@ def laid_to_guesses(
             laid.append(((*learnt[name], "name"), f"{name!r} is no parameter of {equation}{_allowed(equation)}"))
         elif not any(other[: len(learnt[name])] == learnt[name] for other, _ in mistakes):  # else that says more
             laid.append(((*learnt[name], "initial_guess"), f"it {value[2]}" if value else text))
+    # A parameter that is missing keeps the equation from saying that a name is none of its own.
+    missing = any(key[:2] == _VALUES and text == "is missing" for key, text in laid)
+    section = _keys(parameters.get("equation"))
+    for name, key in learnt.items() if missing else ():
+        allowed = _allowed(section.get("name"))
+        if allowed and name not in _names(section.get("name")) and name not in str(_formulas(section)):
+            laid.append(((*key, "name"), f"{name!r} is no parameter of {section.get('name')}{allowed}"))
     if any(key[-1] == "name" and "is no parameter of" in text for key, text in laid):
         # What is missing is what the wrong name was meant for.
         laid = [(key, text) for key, text in laid if key[:2] != _VALUES or text != "is missing"]
@@ -60,13 +67,24 @@ def _learnt(parameters: Mapping[str, Any]) -> Iterable[tuple[str, Key]]:
 
 def _allowed(equation: Any) -> str:
     """The parameters of an equation, as the end of a message; nothing where they have no fixed names."""
+    names = _names(equation)
+    return f"; it has: {', '.join(names)}" if names else ""
+
+
+def _names(equation: Any) -> list[str]:
+    """The parameters of an equation; none where they have no fixed names."""
     try:
         model = EQUATIONS.load(str(equation)).config_class.model_fields["parameters"].annotation
     except PluginError:
-        return ""
-    if not isinstance(model, type) or not issubclass(model, BaseModel) or not model.model_fields:
-        return ""
-    return f"; it has: {', '.join(model.model_fields)}"
+        return []
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
+        return []
+    return list(model.model_fields)
+
+
+def _formulas(equation: Mapping[str, Any]) -> list[Any]:
+    """Where formulas may name parameters of their own: walls and sources."""
+    return [equation.get(key) for key in ("boundary", "source")]
 
 
 def _keys(section: Any) -> Mapping[str, Any]:

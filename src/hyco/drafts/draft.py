@@ -157,7 +157,7 @@ def _rates(equation: str | Sequence[str] | None, roles: Roles) -> dict[str, str]
     try:
         return rates_of(texts, roles.fields)
     except FormulaError as error:
-        raise DraftError(f"--equation: {error}") from error
+        raise DraftError(f"--equation: {str(error).removeprefix('rates: ')}") from error
 
 
 def _problem(

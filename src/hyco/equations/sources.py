@@ -115,8 +115,9 @@ class SourceConfig(EquationConfig):
         for corner in itertools.islice(itertools.product(*map(sorted, ends)), _CORNERS):
             numbers = {name: torch.tensor(v, dtype=torch.float64) for name, v in zip(learnt, corner, strict=True)}
             given = {**values, **numbers}
-            total = formula({name: given[name] for name in formula.names})
-            (slope,) = torch.autograd.grad((total + 0 * u).sum(), u)
+            with torch.enable_grad():
+                total = formula({name: given[name] for name in formula.names})
+                (slope,) = torch.autograd.grad((total + 0 * u).sum(), u)
             found = max(found, float(slope.abs().nan_to_num(0.0, 0.0, 0.0).max()))
         return found or 1e-3 / self.dt
 
