@@ -1,6 +1,6 @@
 """Noise that is not white: whether it is told, and whether the 95 % intervals then contain the truth.
 
-    python benchmarks/noise.py --draws 100 --results noise.jsonl
+    python benchmarks/noise.py --draws 80 --results noise.jsonl
     python benchmarks/noise.py --results noise.jsonl --write docs/studies/noise.md
 
 Each problem is simulated once, on the model's own grid: 1-D, 48 cells, six measured times. Each draw adds noise anew
@@ -96,7 +96,7 @@ def burgers_line() -> Sections:
 
 
 def burgers_start() -> Sections:
-    """The same with initial states that were measured like all others: 96 unknowns more."""
+    """`burgers_line` with initial states that were measured like all others: 96 unknowns more."""
     sections = burgers_line()
     sections["observation"]["initial_state"] = "full"
     return sections
