@@ -56,10 +56,10 @@ class Rows:
         return f"{place}, replicate {entry % shape[-1] + 1}"
 
     @property
-    def replicate(self) -> NDArray[np.int64]:
-        """Which of several columns or variables of a channel each is of, from 0, `[n]`."""
+    def replicate(self) -> list[NDArray[np.int64]]:
+        """Which of several columns or variables of a channel each is of, from 0, `[n]`; empty where there is one."""
         several = self.source.dims[-1:] == (REPLICATE,)
-        return self.entry % self.source.shape[-1] if several else np.broadcast_to(np.int64(0), self.entry.shape)
+        return [self.entry % self.source.shape[-1]] if several else []
 
     def of(self, chosen: NDArray[np.bool_]) -> Rows:
         """Some of the measurements."""

@@ -52,7 +52,7 @@ def warn_of_contradictions(rows: Rows, noise: Noise, config: MeasurementsConfig,
     where as many as a tenth of the values that stand at one place and time differ from those before them by more than
     the standard deviation of all.
     """
-    same = _equal([rows.simulation, rows.time, *rows.position.T, rows.replicate])
+    same = _equal([rows.simulation, rows.time, *rows.position.T, *rows.replicate])
     if not len(same.first):
         return
     for c, channel in enumerate(layout.channels):
@@ -109,7 +109,7 @@ def warn_of_values(observations: Observations) -> None:
 
 def _repeated(rows: Rows) -> NDArray[np.int64]:
     """Which measurements are equal to an earlier one."""
-    return np.sort(_equal([rows.simulation, rows.time, *rows.position.T, *rows.values.T, rows.replicate]).again)
+    return np.sort(_equal([rows.simulation, rows.time, *rows.position.T, *rows.values.T, *rows.replicate]).again)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def test_a_parameter_learnt_as_a_field_has_steps_of_its_own(rates, boundary):
     text = f"{parameters[name]}*(1 + 0.5*cos(x))"
     given = formula(rates, 32, start, parameters={**parameters, name: text}, **keys)
     found, right = end_of(equation, start, 5, {name: field[None]}), end_of(given, start, 5)
-    assert float((found - right).abs().max()) < 2e-4
+    # Of states up to 4, and steps of second order that need not be as many.
+    assert float((found - right).abs().max()) < 1e-3
     # A field that is the same everywhere is a number.
     constant = torch.full_like(field, parameters[name])[None]
     number = end_of(covering(plain, plain.reach(start)), start, 5)
