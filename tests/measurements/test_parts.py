@@ -98,8 +98,12 @@ def test_memory_grows_by_less_than_150_bytes_a_row(places, tmp_path):
         rows |= {"x": np.tile(x, times), "T": np.random.default_rng(1).random(100 * times).round(4)}
         path = tmp_path / f"{times}.csv"
         pd.DataFrame(rows | {"humidity": 0.5}).to_csv(path, index=False)
-        told = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True).stdout
-        count, peak = map(int, told.split())
-        assert count == 100 * times
-        peaks.append(1024 * peak)
+        # The least of three: what the allocator keeps for itself differs from run to run by some 20 bytes a row.
+        runs = []
+        for _ in range(3):
+            told = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True).stdout
+            count, peak = map(int, told.split())
+            assert count == 100 * times
+            runs.append(1024 * peak)
+        peaks.append(min(runs))
     assert peaks[1] - peaks[0] < 150 * 900_000
