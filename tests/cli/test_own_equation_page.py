@@ -72,6 +72,7 @@ def test_the_command_writes_what_check_understands(cells, hyco):
     assert "formula:   ∂u/∂t = D*laplace(u) + r*u*(1 - u/K)" in done.output
 
 
+@pytest.mark.slow
 def test_another_formula_for_the_physical_model_is_laid_over(cells, hyco):
     path = cells / "conf" / "cells" / "parameters.yml"
     sections = merge(

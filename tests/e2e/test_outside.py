@@ -28,7 +28,8 @@ def fisher(project):
     folder = project.path / "conf" / "fisher"
     folder.mkdir()
     (folder / "globals.yml").write_text("experiment: fisher\n")
-    section = re.search(r"```yaml\n(equation:\n  name: my_equation.*?)```", (DOCS / "equations.md").read_text(), re.DOTALL)[1]
+    page = (DOCS / "equations.md").read_text()
+    section = re.search(r"```yaml\n(equation:\n  name: my_equation.*?)```", page, re.DOTALL)[1]
     assert yaml.safe_load(section)["equation"]["name"] == "my_equation:FisherKPP"
     (folder / "parameters.yml").write_text(PARAMETERS + section)
     for page, name in (("equations.md", "my_equation"), ("method.md", "my_network")):

@@ -164,6 +164,7 @@ def heated_rod(tmp_path, noise, seed=0):
     return hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate["C"]
 
 
+@pytest.mark.slow
 def test_the_conductivity_of_a_rod_that_is_heated_in_time_is_recovered(tmp_path):
     assert heated_rod(tmp_path, 0.0).value == pytest.approx(1.0, rel=1e-3)
     low, high = heated_rod(tmp_path, 0.01, seed=1).interval
