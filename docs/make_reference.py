@@ -59,9 +59,9 @@ A parameter whose type is *number or formula* may vary in space. A formula holds
 {functions}.
 
 A *boundary* is a wall for the whole domain or one by axis, where an axis may have two:
-`{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`. A wall is `periodic`, `neumann` (no slope), a number or formula (the value on
-the wall), `{{flux: q}}`, `{{robin: {{a, b, c}}}}`, `{{column: name}}`, or a class of your own: see
-[equations.md](equations.md#walls). `parameters` may hold numbers that only formulas of walls and sources name.
+`{{x: {{lower: 0.0, upper: neumann}}, y: periodic}}`. A wall is `periodic`, `neumann` (no slope), a number
+or formula (the value on the wall), `{{flux: q}}`, `{{robin: {{a, b, c}}}}`, `{{column: name}}`, or a class of your own:
+see [equations.md](equations.md#walls). `parameters` may hold numbers that only formulas of walls and sources name.
 
 Every equation has
 """
