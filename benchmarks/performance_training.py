@@ -85,11 +85,13 @@ def hybrid(sections: dict[str, Any], problem: tuple[Any, Tensor, Observations] |
 
 
 class Clocked:
-    """Processor time that goes into methods of some objects, by name; a call within another counts once."""
+    """Processor time that goes into methods of some objects, by name; within another call it is taken off that one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._running: set[str] = set()
+        # Names of the calls that run, and what others within them took.
+        self._running: list[str] = []
+        self._inside: list[float] = []
 
     def watch(self, name: str, owner: Any, method: str) -> None:
         """Count the calls of a method under a name."""
@@ -98,13 +100,18 @@ class Clocked:
         def counted(*args: Any, **kwargs: Any) -> Any:
             if name in self._running:
                 return call(*args, **kwargs)
-            self._running.add(name)
+            self._running.append(name)
+            self._inside.append(0.0)
             begin = time.process_time()
             try:
                 return call(*args, **kwargs)
             finally:
-                self._running.remove(name)
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin
+                taken = time.process_time() - begin
+                self._running.pop()
+                own = taken - self._inside.pop()
+                self.seconds[name] = self.seconds.get(name, 0.0) + own
+                if self._inside:
+                    self._inside[-1] += taken
 
         setattr(owner, method, counted)
 
