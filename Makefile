@@ -25,7 +25,7 @@ run: setup ## train a physical and a synthetic model together, and say where the
 test: lint ## lint, types, import contract, tests and coverage
 	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
 
-test-fast: setup ## the tests that are not marked slow, in under two minutes
+test-fast: setup ## the tests that are not marked slow, in under three minutes
 	$(PY) -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md
