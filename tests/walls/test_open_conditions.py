@@ -55,7 +55,9 @@ def test_layouts_keep_formulas_in_files_and_through_fields():
 
 def test_tools_of_phiflow_that_need_the_wall_say_what_they_lack():
     fields = to_fields(torch.ones(1, 1, 8, dtype=torch.float64), line(8))
-    with pytest.raises(ValueError, match=r"need values of (inlet, t|k), which PhiFlow does not know"):
+    with pytest.raises(
+        ValueError, match=r"(Value.* values of inlet, t|Robin.* values of k), which PhiFlow does not know"
+    ):
         pad(fields["u"], 1)
 
 
