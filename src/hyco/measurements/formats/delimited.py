@@ -130,8 +130,10 @@ def _read(path: Path, wanted: Wanted) -> xr.Dataset:
         for frame in _parts(path, layout, types):
             part = frame[list(columns)].rename(columns=columns)
             # Where text stands among numbers, pandas leaves all of the column as it is written.
-            texts = [name for name in part if layout.decimal == "," and not is_numeric_dtype(part[name])]
-            yield part.assign(**{name: part[name].replace(_COMMA, r"\1.\2", regex=True) for name in texts})
+            for name in columns.values() if layout.decimal == "," else ():
+                if not is_numeric_dtype(part[name]):
+                    part[name] = part[name].replace(_COMMA, r"\1.\2", regex=True)
+            yield part
 
     return collected(parts, wanted, layout.above + 1)
 
@@ -162,7 +164,9 @@ def _parts(path: Path, layout: _Layout, types: dict[int, type]) -> Iterator[pd.D
         ) as reader:
             for frame in reader:
                 if not isinstance(frame.index, pd.RangeIndex):
-                    raise MeasurementError(f"row {layout.above + 1} has more fields than the first line has names ({width})")
+                    raise MeasurementError(
+                        f"row {layout.above + 1} has more fields than the first line has names ({width})"
+                    )
                 yield frame
     except pd.errors.EmptyDataError:
         return
