@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.assessment import Assessment
-from hyco.inversion.estimate import NumberEstimate
+from hyco.inversion.estimate import MARGIN, NumberEstimate
 from hyco.inversion.limits import Edge, Edges, edge_at
 from hyco.inversion.profile_curve import Profile
 from hyco.parameters import ParameterSpace
 
-# Of the shift that a finer grid predicts, which is not exact, the interval covers so much.
-_MARGIN = 1.25
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
 # Standard deviation, in coordinates, of a number without bounds of which the data say nothing.
@@ -84,7 +82,7 @@ def number_estimates(
             doubt = 1.0 if assessment.doubt is None else float(assessment.doubt[rows[i]])
             reach = doubt * (alone - profile.ends[0]), doubt * (profile.ends[1] - alone)
         moved_by = 0.0 if shift is None else float(shift[i])
-        places = (position, alone, position - _MARGIN * moved_by)
+        places = (position, alone, position - MARGIN * moved_by)
         ends = [
             max(float(space.lower[i]), min(places) - reach[0]),
             min(float(space.upper[i]), max(places) + reach[1]),
