@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
+from hyco.hooks.database import prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.reporting import COMPARISON, REPORT
 from hyco.runtime.garbage import first_import
@@ -124,6 +125,10 @@ class MlflowHooks:
         """Keep what there is, and end the run as failed."""
         self._end("FAILED")
 
+    def interrupted(self) -> None:
+        """Keep what there is, and end the run as killed."""
+        self._end("KILLED")
+
     def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
         project_path = Path(run_params["project_path"])
         import mlflow
@@ -159,6 +164,7 @@ class MlflowHooks:
         import mlflow
 
         if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
+            prepare_database(project_path / "mlflow.db")
             cls._own_uri = f"sqlite:///{(project_path / 'mlflow.db').as_posix()}"
             mlflow.set_tracking_uri(cls._own_uri)
 
