@@ -77,7 +77,9 @@ def test_after_as_many_reductions_as_allowed_it_is_an_error_that_names_epoch_ten
         setup.network.bias.data[0] = math.inf
         setup.end(epoch, 5.0)
     setup.network.bias.data[0] = math.inf
-    with pytest.raises(DeadNetworkError, match=r"epoch 3: weights/bias .* learning rate 0\.05, which was lowered 2 times"):
+    with pytest.raises(
+        DeadNetworkError, match=r"epoch 3: weights/bias .* learning rate 0\.05, which was lowered 2 times"
+    ):
         setup.end(3, 0.05)
 
 

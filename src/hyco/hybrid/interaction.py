@@ -44,7 +44,7 @@ class InteractionConfig(BaseModel):
       deviation, at t = 0. That is knowledge which the observations do not hold, and the report says so.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     count: NonNegativeInt = Field(default=0, description="fresh initial states; 0: the observed ones alone")
     source: Literal["trajectories", "distribution"] = Field(

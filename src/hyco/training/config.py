@@ -14,7 +14,7 @@ from hyco.training.validation import StoppingConfig
 class Curriculum(BaseModel):
     """Keys of `curriculum`: training rollouts that grow from `start` steps to `num_predict_steps`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     start: PositiveInt = Field(default=1, description="steps of the first training rollouts")
     epochs: PositiveInt = Field(description="epoch from which they have their whole length")

@@ -77,8 +77,8 @@ class FiniteState:
         name = next((name for name, value in self._tensors().items() if not bool(value.isfinite().all())), "their sum")
         if self.lowered >= self._reductions:
             raise DeadNetworkError(
-                f"epoch {epoch}: {name} of the network is not finite at the learning rate {rate:.4g}, which was lowered "
-                f"{self.lowered} times: lower synthetic.learning_rate or synthetic.weight_decay, or set "
+                f"epoch {epoch}: {name} of the network is not finite at the learning rate {rate:.4g}, which was "
+                f"lowered {self.lowered} times: lower synthetic.learning_rate or synthetic.weight_decay, or set "
                 "synthetic.gradient_clip, and start anew"
             )
         self._restore()
@@ -116,7 +116,7 @@ class FiniteState:
         if sum(part.numel() for part in self._kept) < sum(value.numel() for value in self._tensors().values()):
             self._optimizer.state.clear()  # it remembered nothing then
         for part, values in zip(self._kept, self._now(), strict=True):
-            for value, kept in zip(values, part.split([v.numel() for v in values]), strict=True):
+            for value, kept in zip(values, torch.split(part, [v.numel() for v in values]), strict=True):
                 value.copy_(kept.reshape(value.shape))
 
     def _now(self) -> list[list[Tensor]]:
