@@ -108,13 +108,17 @@ def test_a_signal_ends_a_training_after_its_last_finished_epoch(session, tmp_pat
 
 def test_an_interrupt_that_was_swallowed_comes_again(monkeypatch):
     monkeypatch.setattr("hyco.hooks.interruption._AGAIN", 0.1)
-    with pytest.raises(Interruption), signals_interrupt():
+
+    def swallow() -> None:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         except BaseException:
             pass
         time.sleep(5)
+
+    with pytest.raises(Interruption), signals_interrupt():
+        swallow()
 
 
 def test_a_signal_that_is_ignored_stays_so():

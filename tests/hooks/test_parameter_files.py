@@ -22,7 +22,7 @@ LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (LAUGHS, "with what its aliases .* repeat it has more than 100000 values"),
+        (LAUGHS, "with what aliases .* repeat it has more than 100000 values"),
         ("a: &a\n  b: *a\n", "or holds itself"),
         ("- 1\n- 2\n", "it holds no keys with values"),
         ("just a text", "it holds no keys with values"),

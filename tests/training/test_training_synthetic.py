@@ -362,11 +362,11 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
 
 @pytest.mark.parametrize("changes", [{"learning_rate": 1e30}, {"learning_rate": 1e3, "weight_decay": 1e30}], ids=str)
 def test_a_network_that_dies_ends_the_training_with_finite_checkpoints(problem, changes):
-    steps = []
+    steps = training(problem, epochs=20, scheduler="constant", gradient_clip=None, **changes)
+    checkpoints = []
     with pytest.raises(DeadNetworkError, match=r"epoch \d+: .*learning rate \d"):
-        for step in training(problem, epochs=20, scheduler="constant", gradient_clip=None, **changes):
-            steps.append(step)
-    for checkpoint, _ in steps:
+        checkpoints.extend(checkpoint for checkpoint, _ in steps)
+    for checkpoint in checkpoints:
         assert all(t.isfinite().all() for t in checkpoint.tensors.values())
 
 

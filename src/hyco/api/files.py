@@ -13,7 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from hyco.api.progress import History
-from hyco.runtime.storage import Bundle, read_bundle, read_json, serialised_json, write_atomically, write_bundle
+from hyco.runtime.storage import (
+    Bundle,
+    DamagedFileError,
+    read_bundle,
+    read_json,
+    serialised_json,
+    write_atomically,
+    write_bundle,
+)
 
 # The final models of each training, by method, and the file of each.
 TRAININGS = {
@@ -124,7 +132,12 @@ def read_initial_states(path: Path, method: str) -> Bundle | None:
 def read_history(folder: Path, training: str) -> History:
     """What `write_history` wrote; empty where there is nothing, as in a folder of the pipelines."""
     path = folder / f"{training}_history.json"
-    history: History = read_json(path).get(_HISTORY, []) if path.exists() else []
+    if not path.exists():
+        return []
+    values = read_json(path, of_lists=_HISTORY)
+    history: History = values.get(_HISTORY, values)
+    if not isinstance(history, list):
+        raise DamagedFileError(f"{path} cannot be read (it holds a dict instead of a list); remove it")
     return history
 
 

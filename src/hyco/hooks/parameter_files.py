@@ -60,7 +60,7 @@ def require_plain(path: Path) -> None:
         ) from error
     except OverflowError as error:
         raise ConfigurationError(
-            f"the parameters cannot be read: {path}: with what its aliases (*name) repeat it has more than {_MOST_VALUES} "
+            f"the parameters cannot be read: {path}: with what aliases (*name) repeat it has more than {_MOST_VALUES} "
             "values"
         ) from error
     except (OSError, ValueError) as error:  # a date that is none, for instance

@@ -190,8 +190,12 @@ def serialised_json(values: Mapping[str, Any], indent: int | None = None, *, all
     return f"{text}\n".encode()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, of_lists: str | None = None) -> dict[str, Any]:
     """Values that `serialised_json` wrote, without the checksum. Others, of earlier versions, have none.
+
+    Args:
+        path: of the file.
+        of_lists: the name that a list gets, which earlier versions wrote; None: it is not allowed.
 
     Raises:
         DamagedFileError: the file is damaged, or holds no mapping.
@@ -201,6 +205,8 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error) or "it is nested too deeply") from error
+    if isinstance(values, list) and of_lists is not None:
+        return {of_lists: values}
     if not isinstance(values, dict):
         raise _damaged(path, f"it holds a {type(values).__name__} instead of a dict")
     checksum = values.pop(_CHECKSUM, None)
