@@ -15,4 +15,4 @@ def close_left(experiment_id: str, experiment: str, folder: str) -> None:
     here = "attributes.status = 'RUNNING' and tags.experiment = '{}' and tags.project = '{}'"
     for run in client.search_runs([experiment_id], here.format(experiment, folder.replace("'", ""))):
         client.set_terminated(run.info.run_id, "KILLED")
-        log.info("The run %s of MLflow had been left without an end: it is marked as killed.", run.info.run_name)
+        log.info("The run %.60s of MLflow had been left without an end: it is marked as killed.", run.info.run_name)
