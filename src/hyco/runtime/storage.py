@@ -210,9 +210,15 @@ def read_json(path: Path, of_lists: str | None = None) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise _damaged(path, f"it holds a {type(values).__name__} instead of a dict")
     checksum = values.pop(_CHECKSUM, None)
+    if checksum is None and _is_checksum(next(reversed(values.values()), None)):
+        raise _damaged(path, "the name of its checksum is not what was written")
     if checksum is not None and checksum != _checksum_of_json(values):
         raise _damaged(path, "its content is not what was written: the checksum differs")
     return values
+
+
+def _is_checksum(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 32 and not set(value) - set("0123456789abcdef")
 
 
 def _checksum_of_json(values: Mapping[str, Any]) -> str:
