@@ -1,6 +1,7 @@
 """Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
 
-from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks, ResumeHooks
+from hyco.hooks import ConfigurationHooks, InterruptionHooks, MlflowHooks, OwnershipHooks, ReportHooks, ResumeHooks
+from hyco.hooks.session import Session
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -9,4 +10,14 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},
 }
 
-HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks(), ResumeHooks())
+# The last of those that want to be first is: nothing is read of an experiment that another run has.
+HOOKS = (
+    ConfigurationHooks(),
+    InterruptionHooks(),
+    MlflowHooks(),
+    ReportHooks(),
+    ResumeHooks(),
+    OwnershipHooks(),
+)
+
+SESSION_CLASS = Session

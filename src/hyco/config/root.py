@@ -27,7 +27,7 @@ Device = Literal["auto", "cpu", "cuda"]
 class EvaluationConfig(BaseModel):
     """Keys of the `evaluation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
 
     simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
     channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
@@ -38,7 +38,7 @@ class EvaluationConfig(BaseModel):
 class Configuration(BaseModel):
     """Everything that describes an experiment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True)
 
     experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name, and folder of all outputs")
     notes: str = Field(default="", description="free text that goes with the run")

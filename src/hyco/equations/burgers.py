@@ -31,7 +31,7 @@ _RESOLVED = 0.4
 class BurgersParameters(BaseModel):
     """The coefficients of the Burgers equation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     viscosity: NonNegativeFloat = Field(description="kinematic viscosity ν [length²/time]")
     convection: float = Field(default=1.0, description="coefficient λ of the convection (u·∇)u [1]")

@@ -30,7 +30,7 @@ _LARGEST_STEP = 2.0
 class GrayScottParameters(BaseModel):
     """The coefficients of the Gray-Scott system."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     diffusivity_u: NonNegativeFloat = Field(description="diffusivity D_u of the substance u [length²/time]")
     diffusivity_v: NonNegativeFloat = Field(description="diffusivity D_v of the substance v [length²/time]")

@@ -23,7 +23,7 @@ _SMOOTH = 6.0
 class InviscidBurgersParameters(BaseModel):
     """What drives the inviscid Burgers equation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     potential: FieldValue = Field(
         default=0.0, description="potential φ of the force -φ', a formula of x; only its slope counts [length²/time²]"

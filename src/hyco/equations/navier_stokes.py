@@ -24,7 +24,7 @@ _RK4_IMAGINARY, _KEPT = 2.82, 2 / 3
 class NavierStokesParameters(BaseModel):
     """The coefficients of two-dimensional flow."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     viscosity: NonNegativeFloat = Field(description="kinematic viscosity ν [length²/time]")
     drag: NonNegativeFloat = Field(default=0.0, description="linear friction μ [1/time]")

@@ -29,7 +29,7 @@ _PUFFS, _LOWER_PART = 3, 0.6
 class SmokeParameters(BaseModel):
     """The coefficients of the smoke equations."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     buoyancy: float = Field(description="upward acceleration b per smoke [length/time²/smoke]")
     inflow_rate: float = Field(default=0.0, description="smoke r that enters where the inflow is one [smoke/time]")

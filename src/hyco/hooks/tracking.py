@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
+from hyco.hooks.database import prepare_database
 from hyco.hooks.errors import TrackingError, for_user
+from hyco.hooks.left_runs import close_left
+from hyco.hooks.outbox import Outbox, be_quick, redacted
 from hyco.hooks.reporting import COMPARISON, REPORT
 from hyco.runtime.garbage import first_import
 
@@ -50,6 +54,7 @@ class MlflowHooks:
 
     def __init__(self) -> None:
         self._run_id: str | None = None
+        self._outbox: Outbox | None = None
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
         self._conf_catalog: dict[str, Any] = {}
@@ -77,14 +82,16 @@ class MlflowHooks:
         with first_import("mlflow"):
             import mlflow
 
+            be_quick()
             try:
                 self._start(run_params, parameters)
             except Exception as error:  # a tracking server can fail in any way
                 message = (
-                    f"MLflow takes no run at {mlflow.get_tracking_uri()} ({error}). Start its server, or say where "
-                    "runs go with MLFLOW_TRACKING_URI; without it they go to mlflow.db in the project's folder."
+                    f"MLflow takes no run at {redacted(mlflow.get_tracking_uri())} ({redacted(error)}). Start its "
+                    "server, or say where runs go with MLFLOW_TRACKING_URI; without it they go to mlflow.db in the "
+                    "project's folder."
                 )
-                raise for_user(TrackingError(message)) from error
+                raise for_user(TrackingError(message)) from None
 
         from hyco.datasets.metrics import MetricsDataset
 
@@ -92,6 +99,7 @@ class MlflowHooks:
         self._metrics = [dataset for dataset in datasets if isinstance(dataset, MetricsDataset)]
         for dataset in self._metrics:
             dataset.log_to(self._run_id)
+            dataset.send_by(None if self._outbox is None else self._outbox.metrics)
 
     @hook_impl
     def after_node_run(self) -> None:
@@ -105,7 +113,7 @@ class MlflowHooks:
             try:
                 self._log_compared(data)
             except Exception as error:
-                log.warning("MLflow did not take a run of the comparison (%s); its file has it.", error)
+                log.warning("MLflow did not take a run of the comparison (%s); its file has it.", redacted(error))
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -115,7 +123,7 @@ class MlflowHooks:
             self._log_outputs(pipeline.all_outputs())
             status = "FINISHED"
         except Exception as error:
-            log.warning("MLflow did not take all that the run has made (%s); the files are in the project.", error)
+            log.warning("MLflow did not take all that was made (%s); the files are in the project.", redacted(error))
         finally:
             self._end(status)
 
@@ -124,10 +132,13 @@ class MlflowHooks:
         """Keep what there is, and end the run as failed."""
         self._end("FAILED")
 
+    def interrupted(self) -> None:
+        """Keep what there is, and end the run as killed."""
+        self._end("KILLED")
+
     def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
         project_path = Path(run_params["project_path"])
         import mlflow
-        from mlflow.entities import Param
 
         experiment = str(parameters.get("experiment", "hyco"))
         active = mlflow.active_run()
@@ -136,7 +147,11 @@ class MlflowHooks:
             experiment_id = _experiment_id(experiment, project_path if self._is_own_store() else None)
         else:
             experiment_id = active.info.experiment_id
-        tags = {"experiment": experiment, "pipeline": _pipeline_name(run_params), **_git_tags(project_path)}
+        folder = f"{socket.gethostname()}:{project_path}"
+        if active is None:
+            close_left(experiment_id, experiment, folder)
+        tags = {"experiment": experiment, "pipeline": _pipeline_name(run_params), "project": folder}
+        tags |= _git_tags(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
         run = mlflow.start_run(
@@ -149,9 +164,10 @@ class MlflowHooks:
         self._run_id, self._compared = run.info.run_id, set()
         atexit.register(self._end, "KILLED")
         client = mlflow.MlflowClient()
-        params = [Param(key, value) for key, value in flatten(parameters).items()]
-        for start in range(0, len(params), _MOST_PER_CALL):
-            client.log_batch(self._run_id, params=params[start : start + _MOST_PER_CALL])
+        head = {"id": self._run_id, "experiment": client.get_experiment(experiment_id).name, "tags": tags}
+        head |= {"name": run.info.run_name, "start": run.info.start_time}
+        self._outbox = Outbox(project_path, head)
+        self._outbox.params(self._run_id, flatten(parameters))
 
     @classmethod
     def _use_project_store(cls, project_path: Path) -> None:
@@ -159,6 +175,7 @@ class MlflowHooks:
         import mlflow
 
         if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
+            prepare_database(project_path / "mlflow.db")
             cls._own_uri = f"sqlite:///{(project_path / 'mlflow.db').as_posix()}"
             mlflow.set_tracking_uri(cls._own_uri)
 
@@ -170,30 +187,29 @@ class MlflowHooks:
 
     def _log_outputs(self, outputs: set[str]) -> None:
         """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
-        if self._run_id is None:
+        if self._run_id is None or self._outbox is None:
             return
-        import mlflow
         from mlflow.entities import Metric
 
-        client = mlflow.MlflowClient()
+        client, run_id = self._outbox, self._run_id
         report = self._filepath(REPORT)
         if report is not None:
             for file in self._reporting_files(report.parent, outputs):
                 folder = Path("report") / file.parent.relative_to(report.parent)
-                client.log_artifact(self._run_id, str(file), folder.as_posix())
+                client.artifact(run_id, file, folder.as_posix())
         for name in sorted(outputs):
             model = self._filepath(name)
             if name.endswith(_MODEL) and model is not None and model.exists():
-                client.log_artifact(self._run_id, str(model), "models")
+                client.artifact(run_id, model, "models")
         if REPORT in outputs and report is not None and report.exists():
             metrics = report_metrics(json.loads(report.read_text(encoding="utf-8")))
             now = int(time.time() * 1000)
-            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+            client.metrics(run_id, [Metric(key, value, now, 0) for key, value in metrics.items()])
         comparison = self._filepath(COMPARISON)
         if COMPARISON in outputs and comparison is not None and comparison.exists():
             metrics = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
             now = int(time.time() * 1000)
-            client.log_batch(self._run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
+            client.metrics(run_id, [Metric(key, value, now, 0) for key, value in metrics.items()])
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
@@ -256,14 +272,21 @@ class MlflowHooks:
         self._flush()
         for dataset in self._metrics:
             dataset.log_to(None)
+            dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None and not outbox.close():
+            outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
+            log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
         atexit.unregister(self._end)
         try:
             while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
                 mlflow.end_run(status)
             mlflow.end_run(status)
         except Exception as error:  # it must not hide why a pipeline failed
-            log.warning("MLflow did not take the end of the run, %s (%s).", status.lower(), error)
+            if outbox is not None:
+                outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
+            log.warning("MLflow did not take the end of the run, %s (%s).", status.lower(), redacted(error))
 
 
 def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -41,7 +41,7 @@ class InitialStatePrior(BaseModel):
     channel that was never measured has the mean 0 and the largest amplitude of the others.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     length_scale: PositiveFloat | Auto = Field(default="auto", description="correlation length [length]")
     amplitude: PositiveFloat | Auto | dict[str, PositiveFloat] | None = Field(

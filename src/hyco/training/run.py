@@ -82,7 +82,12 @@ class Run:
         check_resumable(checkpoint, self.configuration, self.parts)
         meta = checkpoint.metadata
         for name, part in self.parts.items():
-            part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+            try:
+                part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+            except (ValueError, KeyError, IndexError, RuntimeError) as error:
+                raise ResumeError(
+                    f"cannot resume, the checkpoint does not fit: {name}: {error}. Run with resume=false to start anew."
+                ) from error
         self.latest = {"epoch": meta["epoch"], "metrics": meta["metrics"]}
         self.since_best, self.stopped = meta["since_best"], meta["stopped"]
         self.clock.go_on_from(meta["seconds"], meta["peak"], meta["operators"])
