@@ -1,6 +1,6 @@
 """Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
 
-from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks, ResumeHooks
+from hyco.hooks import ConfigurationHooks, DisplayHooks, MlflowHooks, ReportHooks, ResumeHooks
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -9,4 +9,5 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},
 }
 
-HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks(), ResumeHooks())
+# A later one is called before an earlier one: what is shown is shown while MLflow makes its database.
+HOOKS = (ConfigurationHooks(), MlflowHooks(), DisplayHooks(), ReportHooks(), ResumeHooks())

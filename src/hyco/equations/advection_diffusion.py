@@ -80,6 +80,10 @@ class AdvectionDiffusion(Advection):
     def __init__(self, config: AdvectionDiffusionConfig) -> None:
         super().__init__(config, config.range_of("max_diffusivity"))
 
+    def _gain(self) -> str:
+        spread = r"\nabla \cdot (D\,\nabla u)"
+        return spread + (" + s" if self.config.source else "")
+
     def _rate(self, parameters: Mapping[str, Any], walls: Boundary) -> Rate:
         carried = super()._rate(parameters, walls)
         spread = diffusion(parameters["diffusivity"], walls, self._spacing, mean=self.config.faces)

@@ -14,6 +14,7 @@ from hyco.equations.formula.config import FormulaConfig
 from hyco.equations.formula.description import described
 from hyco.equations.formula.differences import Scheme
 from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.typeset import rate_latex
 from hyco.fields import FieldSpec, Layout
 
 
@@ -70,6 +71,10 @@ class FormulaEquation(Equation):
         """Its formulas, schemes and walls."""
         stages = FOURTH_ORDER if self.plan.exponential else int(self.config.range_of("stages"))
         return list(described(self.config, self.plan, stages))
+
+    def typeset(self) -> tuple[str, ...]:
+        """Its formulas as LaTeX."""
+        return tuple(rate_latex(name, text) for name, text in self.plan.text.items())
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
