@@ -184,6 +184,10 @@ class Burgers(Equation):
         """Speeds above `max_speed` are not covered by the sub-steps."""
         return too_fast(self.config, largest, "generation.amplitude")
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"\partial_t u + \lambda\,(u \cdot \nabla)\,u = \nu\,\Delta u",)
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the schemes."""
         velocity = fields["velocity"]

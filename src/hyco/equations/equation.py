@@ -317,6 +317,10 @@ class Equation(ABC):
         """What `hyco check` tells of the equation beside its name, domain and boundary: lines of a title and a text."""
         return []
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX, each line one of its equations; by default none, and its text stands for it."""
+        return ()
+
     @cached_property
     def coordinates(self) -> dict[str, Any]:
         """The coordinates of the cell centres along each axis, as PhiML tensors with this one dimension."""

@@ -168,6 +168,13 @@ class GrayScott(Equation):
             "set equation.substeps higher or to auto, or generation.amplitude lower"
         )
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t u = D_u\,\Delta u - u\,v^2 + f\,(1 - u)",
+            r"\partial_t v = D_v\,\Delta v + u\,v^2 - (f + k)\,v",
+        )
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the fields `u` and `v` by `dt / substeps`; see the class for the scheme."""
         u, v = fields["u"].values, fields["v"].values

@@ -37,7 +37,9 @@ class Fourier:
         numbers = [np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
         numbers[-1] = np.fft.rfftfreq(grid.resolution[-1], grid.spacing[-1])
         self._numbers = [2 * np.pi * k for k in numbers]
-        self.kept = self._wrapped([np.abs(k) * h < KEPT * np.pi for k, h in zip(self._numbers, grid.spacing, strict=True)])
+        self.kept = self._wrapped(
+            [np.abs(k) * h < KEPT * np.pi for k, h in zip(self._numbers, grid.spacing, strict=True)]
+        )
         self.mean = self._wrapped([(k == 0) * float(n) for k, n in zip(self._numbers, grid.resolution, strict=True)])
         self._eigenvalues: dict[Orders, Any] = {}
 
