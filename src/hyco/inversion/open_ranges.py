@@ -65,7 +65,8 @@ def filled_ranges(
                 name,
                 given,
             )
-    log.info("Ranges that are auto: %s.", ", ".join(f"{key} {value:.4g}" for key, value in ranges.items()))
+    texts = [f"{key} {value if isinstance(value, str) else f'{value:.4g}'}" for key, value in ranges.items()]
+    log.info("Ranges that are auto: %s.", ", ".join(texts))
     return {**kept, **ranges}
 
 

@@ -28,7 +28,7 @@ _TAKEN = {*AXES, *CONSTANTS, *FUNCTIONS, "t", "dx", "dy", "dz", "grad", "div", "
 class FieldConfig(BaseModel):
     """One field of an equation by formula."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     boundary: Any = Field(default=None, description="its boundary condition; null: that of the equation")
     lower: float | None = Field(default=None, description="smallest admissible value, as 0 of a density; null: none")
@@ -44,7 +44,7 @@ class FieldConfig(BaseModel):
 class FormulaParameters(BaseModel):
     """The parameters that the formulas name: numbers, or formulas of x, y and z."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, frozen=True)
     __pydantic_extra__: dict[str, float | str | None]
 
 

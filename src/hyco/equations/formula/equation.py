@@ -15,6 +15,7 @@ from hyco.equations.formula.description import described
 from hyco.equations.formula.differences import Scheme
 from hyco.equations.formula.reach import Reach
 from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.typeset import rate_latex
 from hyco.fields import FieldSpec, Layout
 
 
@@ -75,6 +76,10 @@ class FormulaEquation(Equation):
     def reach(self, states: Tensor) -> Reach:
         """How large states are, and which values their fields have together."""
         return Reach.of(states, self.layout.grid.dimensions)
+
+    def typeset(self) -> tuple[str, ...]:
+        """Its formulas as LaTeX."""
+        return tuple(rate_latex(name, text) for name, text in self.plan.text.items())
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
