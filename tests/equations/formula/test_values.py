@@ -176,3 +176,15 @@ def test_powers_below_the_range_of_a_field_stay_finite():
     start, m = states.clone().requires_grad_(), torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     end_of(equation, start, 1, {"m": m}).sum().backward()
     assert bool(torch.isfinite(start.grad).all() and torch.isfinite(m.grad))
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "neumann"])
+def test_fields_without_linear_terms_and_shared_products_step_as_explicit_ones_do(boundary):
+    rates = {"u": "laplace(u) - u*v", "v": "u*v - (u*v)**2"}
+    keys = {"boundary": boundary, "dt": 0.02, "scheme": "auto" if boundary == "periodic" else "differences"}
+    ends = []
+    for integrator, substeps in (("exponential", 4), ("explicit", 64)):
+        equation = formula(rates, 16, integrator=integrator, substeps=substeps, stages=4, **keys)
+        start = on_cells(equation, [lambda x: 1 + 0.5 * np.cos(x), lambda x: 1 + 0.5 * np.cos(2 * x)])
+        ends.append(end_of(equation, start, 5))
+    assert float((ends[0] - ends[1]).abs().max()) < 1e-7

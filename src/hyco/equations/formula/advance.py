@@ -19,7 +19,7 @@ from hyco.equations.formula.modes import Modes
 from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
 from hyco.grid import Grid
-from hyco.schemes.exponential import etdrk4, factors
+from hyco.schemes.exponential import Factors, etdrk4, factors
 from hyco.schemes.integrators import rkl2
 from hyco.schemes.runge_kutta import rk4
 from hyco.walls.boundary import Boundary
@@ -143,10 +143,17 @@ class Exponential:
         """See `Advance`."""
         transforms = self._transforms
         evaluate = Evaluation(lambda node: parameters[node.name])
-        by_field = {}
+        by_field: dict[str, Factors] = {}
         for name, own in self._linear.items():
+            # Fields that spread alike have the same.
+            same = [n for n in by_field if transforms[n] is transforms[name] and self._linear[n] == own]
+            if same:
+                by_field[name] = by_field[same[0]]
+                continue
             parts = [transforms[name].eigenvalues(orders) * evaluate(c) for orders, c in own.items()]
-            by_field[name] = factors(sum(parts[1:], start=parts[0]) if parts else math.zeros(self._space), self._length)
+            by_field[name] = factors(
+                sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean, self._length
+            )
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         if self.is_exact:
             state = {name: by_field[name].whole * v for name, v in state.items()}
