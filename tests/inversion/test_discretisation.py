@@ -44,7 +44,7 @@ class Plate:
             for k, m, a, phase in self.waves
         )
 
-    def fit(self, folder, cells, *, sensors, interpolation="linear", **keys):
+    def fit(self, folder, cells, *, sensors, interpolation="linear", resolution=None, **keys):
         """The diffusivity from values with 1 % noise, in the cells or at 60 places; second order unless told so."""
         if sensors:
             x, y = self.rng.uniform(0, 3, 60), self.rng.uniform(0, 2, 60)
@@ -80,7 +80,8 @@ class Plate:
         observation = {"train_sim": [0], "interpolation": interpolation}
         observations = hyco.read_measurements(str(file), equation, section, observation)
         learn = [{"name": "diffusivity", "initial_guess": 0.2, "bounds": [0.005, 0.4]}]
-        return hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate["diffusivity"]
+        options = {"method": "Levenberg-Marquardt", "resolution": resolution}
+        return hyco.fit(equation, observations, learn, **options).estimate["diffusivity"]
 
 
 @pytest.mark.slow
@@ -109,6 +110,16 @@ def test_with_the_defaults_the_grid_adds_next_to_nothing(tmp_path):
     found = Plate(1).fit(tmp_path, (18, 10), sensors=True, interpolation="cubic", order="auto")
     assert abs(found.value - DIFFUSIVITY) < 3 * found.std
     assert abs(found.discretisation) < 0.7 * found.std
+    assert found.interval[0] <= DIFFUSIVITY <= found.interval[1]
+
+
+@pytest.mark.parametrize("sensors", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_the_error_of_a_model_on_a_coarser_grid_than_the_data_is_covered(tmp_path, sensors):
+    keys = {"sensors": sensors, "interpolation": "cubic", "resolution": {"x": 18, "y": 10}}
+    found = Plate(2).fit(tmp_path, (36, 20), **keys)
+    actual, predicted = (found.value - DIFFUSIVITY) / found.std, found.discretisation / found.std
+    assert abs(actual) > 4
+    assert abs(predicted - actual) < 0.3 * abs(predicted) + 2
     assert found.interval[0] <= DIFFUSIVITY <= found.interval[1]
 
 
