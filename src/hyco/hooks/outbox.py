@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import prepare_database
-from hyco.runtime.storage import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -251,6 +250,8 @@ def send_queue(path: Path) -> int:
     except Exception:
         if sent:
             rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
+            from hyco.runtime.storage import write_atomically  # torch comes with it
+
             write_atomically(path, ("\n".join(rest) + "\n").encode())
         raise
     path.unlink()

@@ -83,6 +83,8 @@ class ReportHooks:
         for name, (path, words) in self._places.items():
             if name in outputs:
                 log.info("%s: %s", words, path)
+        if lines and REPORT not in outputs:
+            log.info("No report yet: the same command with --tags evaluate makes it of these models")
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
@@ -119,13 +121,23 @@ class ReportHooks:
 
             estimate = PhysicalEstimate.from_json(catalog.load(name))
             measured, method = bool(self._parameters.get("measurements")), name.removesuffix("_model")
-            entries = {key: number.to_json() for key, number in estimate.numbers.items()}
+            units = self._units()
+            entries = {key: n.to_json() | {"unit": units.get(key)} for key, n in estimate.numbers.items()}
             content["methods"][method] = {"parameters": entries}
             content["warnings"] += tell_estimate(method, estimate, measured=measured)
             if estimate.outcome is not None:
                 content["warnings"] += undetermined_warnings(method, entries)
         errors = {name.removesuffix("_metrics"): _last_validation(catalog.load(name)) for name in histories}
         return summary(content if found else {"methods": {}}, errors=errors)
+
+    def _units(self) -> dict[str, str]:
+        """Of the parameters, as far as the equation has them."""
+        if "equation" not in self._parameters:
+            return {}
+        from hyco.equations.registry import equation_config
+        from hyco.equations.units import parameter_units
+
+        return parameter_units(equation_config(dict(self._parameters["equation"])))
 
     def _saved(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> str:
         """What a run that failed has left, and the command that goes on from there; empty where there is nothing."""
