@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 import math
 import os
@@ -152,9 +151,7 @@ def files(count: int, chance: random.Random) -> Counter[str]:
         "checkpoint": bundle("last", checkpoint),
         "network": bundle("synthetic_model", final_synthetic_model(checkpoint)),
         "physical model": values("physical_model.json", JSONDataset(str(model)), final_physical_model(checkpoint)),
-        "comparison": values(
-            "comparison.json", GrowingJSONDataset(str(folder / "comparison.json")), comparison
-        ),
+        "comparison": values("comparison.json", GrowingJSONDataset(str(folder / "comparison.json")), comparison),
         "history": (folder / "hybrid_metrics.jsonl", epochs.load),
     }
     good = {name: (path.read_bytes(), load()) for name, (path, load) in kinds.items()}
@@ -263,7 +260,10 @@ def numbers(count: int, chance: random.Random) -> Counter[str]:
         trainer = SyntheticTrainer(
             small.observations, config, 0, num_predict_steps=3, epochs=5, device=torch.device("cpu")
         )
-        place, when = chance.choice(["weights", "optimiser", "average", "starts", "rate", "loss"]), chance.randrange(1, 4)
+        place, when = (
+            chance.choice(["weights", "optimiser", "average", "starts", "rate", "loss"]),
+            chance.randrange(1, 4),
+        )
         try:
             for epoch in range(1, 6):
                 starts = trainer.window_starts(trainer.rollout, real_alone=True)
@@ -354,11 +354,11 @@ def soak(count: int, _: random.Random) -> Counter[str]:
             dataset.finish()
             size = (folder / "last.safetensors").stat().st_size
             memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            handles = len(os.listdir("/proc/self/fd"))
+            handles = len(list(Path("/proc/self/fd").iterdir()))
             now = time.perf_counter()
             seen.append((record["epoch"], (now - begin) / max(1, count // 10), size, memory, handles))
             begin = now
-            print("epoch %d: %.4f s an epoch, checkpoint %d bytes, memory %d bytes, %d open files" % seen[-1], flush=True)
+            print("epoch, seconds each, bytes of checkpoint and memory, open files:", *seen[-1], flush=True)
     first, last = seen[1], seen[-1]
     outcomes = Counter({"epochs": count})
     for i, name in ((2, "checkpoint"), (3, "memory"), (4, "open files")):

@@ -184,7 +184,9 @@ def _record(path: Path, number: int, line: bytes) -> Record:
     try:
         record = json.loads(line)
         check = record.pop(_CHECK, None)
-        if (check is None and record.keys() <= {"epoch", "metrics"}) or check == f"{zlib.crc32(json.dumps(record).encode()):08x}":
+        if (
+            check is None and record.keys() <= {"epoch", "metrics"}
+        ) or check == f"{zlib.crc32(json.dumps(record).encode()):08x}":
             return {"epoch": int(record["epoch"]), **record}
         reason = "it is not what was written"
     except (ValueError, TypeError, KeyError, AttributeError) as error:

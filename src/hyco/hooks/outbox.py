@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import prepare_database
-from hyco.runtime.storage import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -235,6 +234,8 @@ def send_queue(path: Path) -> int:
         Exception: whatever MLflow raises; the file has the rest.
     """
     from mlflow import MlflowClient
+
+    from hyco.runtime.storage import write_atomically
 
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     run, client = json.loads(head), MlflowClient()
