@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import logging
 import math
 import os
@@ -97,6 +98,19 @@ class Small:
         )
 
 
+@functools.cache
+def problem() -> Small:
+    """The one that all parts share."""
+    return Small()
+
+
+@functools.cache
+def trained() -> Bundle:
+    """The last checkpoint of a hybrid."""
+    *_, (checkpoint, _) = problem().hybrid(2).train()
+    return checkpoint
+
+
 def damaged(content: bytes, chance: random.Random) -> bytes:
     """A file that something happened to; sometimes, by chance, nothing."""
     data, kind = bytearray(content), chance.randrange(8)
@@ -127,8 +141,7 @@ def same(one: Any, other: Any) -> bool:
 
 def files(count: int, chance: random.Random) -> Counter[str]:
     """Damage to every kind of file that is read back."""
-    small, outcomes = Small(), Counter[str]()
-    *_, (checkpoint, _) = small.hybrid(2).train()
+    small, outcomes, checkpoint = problem(), Counter[str](), trained()
     folder = Path(tempfile.mkdtemp())
     comparison = {"configuration": EQUATION, "runs": [{"method": "hybrid", "nrmse": 0.25}] * 3}
 
@@ -247,7 +260,7 @@ def configurations(count: int, chance: random.Random) -> Counter[str]:
 
 def numbers(count: int, chance: random.Random) -> Counter[str]:
     """Numbers that are not finite, wherever a training has some."""
-    small, outcomes = Small(), Counter[str]()
+    small, outcomes = problem(), Counter[str]()
     for _ in range(count):
         config = SyntheticConfig.model_validate(
             {
@@ -313,8 +326,7 @@ def disks(count: int, chance: random.Random) -> Counter[str]:
     import resource
     import signal
 
-    small, outcomes = Small(), Counter[str]()
-    *_, (checkpoint, _) = small.hybrid(2).train()
+    outcomes, checkpoint = Counter[str](), trained()
     folder = Path(tempfile.mkdtemp())
     CheckpointDataset(str(folder)).save(checkpoint)
     before = (folder / "last.safetensors").read_bytes()

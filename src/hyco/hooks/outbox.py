@@ -114,6 +114,7 @@ class Outbox:
                     rest.append(entry)
             for entry in rest:
                 self._queue(entry)
+            self._waiting.put(None)  # its end, when the call comes back
         return not self.path.exists()
 
     def _work(self) -> None:
