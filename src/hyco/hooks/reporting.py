@@ -14,6 +14,7 @@ import yaml
 from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.errors import for_user, foreseen
+from hyco.hooks.provenance import provenance
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -27,6 +28,7 @@ COMPARISON = "comparison"
 COMPARISON_PAGE = "comparison_page"
 PREDICTIONS = "predicted_states"
 CONFIGURATION = "configuration.yaml"
+PROVENANCE = "made_with.json"
 _PHYSICAL = ("physical", "hybrid_physical")
 _TRAININGS = ("synthetic", "physical", "hybrid")
 # What a run ends by naming, the most important last.
@@ -44,6 +46,8 @@ class ReportHooks:
 
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
+        self._project = Path()
+        self._observations: str | None = None
         self._report: Path | None = None
         self._places: dict[str, tuple[Path, str]] = {}
 
@@ -63,14 +67,29 @@ class ReportHooks:
                 handler.addFilter(_not_twice)
 
     @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Remember where the project is."""
+        self._project, self._observations = Path(run_params["project_path"]), None
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Take the digest of the observations, which every training and evaluation loads."""
+        if dataset_name == "observations" and self._observations is None:
+            from hyco.runtime.storage import digest
+
+            self._observations = digest(data)
+
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
-        """Save the parameters of the run that wrote the report, as they were after all overrides."""
+        """Save the parameters of the run that wrote the report, as they were after all overrides, and what made it."""
         if dataset_name == REPORT and self._report is not None:
-            from hyco.runtime.storage import write_atomically
+            from hyco.runtime.storage import serialised_json, write_atomically
 
             text = yaml.safe_dump(self._parameters, sort_keys=False, allow_unicode=True)
             header = f"# The parameters of the run that wrote {self._report.name}, after all overrides.\n"
             write_atomically(self._report.with_name(CONFIGURATION), (header + text).encode())
+            made_with = serialised_json(provenance(self._project, self._observations), 2)
+            write_atomically(self._report.with_name(PROVENANCE), made_with)
 
     # After all others that look at the run: what came of it, and where it is, are the last lines.
     @hook_impl(trylast=True)
