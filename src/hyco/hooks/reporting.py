@@ -61,9 +61,8 @@ class ReportHooks:
         self._report = Path(paths[REPORT]) if paths[REPORT] else None
         self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}
         self._parameters = parameters["parameters"]
-        for handler in logging.root.handlers:
-            handler.removeFilter(_not_twice)
-            if self._parameters.get("terminal") != "quiet":
+        if self._parameters.get("terminal") != "quiet":
+            for handler in logging.root.handlers:
                 handler.addFilter(_not_twice)
 
     @hook_impl
@@ -95,6 +94,7 @@ class ReportHooks:
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Say what came of the run and what to worry about, and, last, where it is."""
+        _say_all()
         outputs = pipeline.all_outputs()
         lines = self._lines(outputs, catalog)
         if lines and self._parameters.get("terminal") != "quiet":
@@ -112,6 +112,7 @@ class ReportHooks:
 
         Of others the last line says what was saved, and how to go on.
         """
+        _say_all()
         if click.get_current_context(silent=True) is not None:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
@@ -190,6 +191,12 @@ def _last_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
         if any(key.startswith("validation_") for key in record["metrics"]):
             return dict(record["metrics"])
     return {}
+
+
+def _say_all() -> None:
+    """What a later fit in the same process has to say is said."""
+    for handler in logging.root.handlers:
+        handler.removeFilter(_not_twice)
 
 
 def _not_twice(record: logging.LogRecord) -> bool:
