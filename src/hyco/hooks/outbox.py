@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import prepare_database
-from hyco.runtime.storage import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -115,6 +114,7 @@ class Outbox:
                     rest.append(entry)
             for entry in rest:
                 self._queue(entry)
+            self._waiting.put(None)  # its end, when the call comes back
         return not self.path.exists()
 
     def _work(self) -> None:
@@ -236,6 +236,8 @@ def send_queue(path: Path) -> int:
     """
     from mlflow import MlflowClient
 
+    from hyco.runtime.storage import write_atomically
+
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     run, client = json.loads(head), MlflowClient()
     ids = {run["id"]: _present(client, run)}
@@ -251,6 +253,8 @@ def send_queue(path: Path) -> int:
     except Exception:
         if sent:
             rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
+            from hyco.runtime.storage import write_atomically  # torch comes with it
+
             write_atomically(path, ("\n".join(rest) + "\n").encode())
         raise
     path.unlink()
