@@ -121,6 +121,15 @@ class Advection(SourcedEquation):
         self.substeps = ceil(config.dt * (stable_rate(grid.spacing, speed, max_diffusivity, order) + config.reaction))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        carried = r"v \cdot \nabla u" if self.config.form == "advective" else r"\nabla \cdot (v\,u)"
+        return (rf"\partial_t u + {carried} = {self._gain()}",)
+
+    def _gain(self) -> str:
+        """The right hand side as LaTeX."""
+        return "s" if self.config.source else "0"
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `concentration` by `dt / substeps`; see the class for the scheme."""
         concentration = fields["concentration"]

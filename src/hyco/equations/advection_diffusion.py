@@ -170,6 +170,10 @@ class AdvectionDiffusion(Advection):
             total = total - 1j * parameters[f"velocity_{axis}"] * self._slopes[axis]
         return math.real(math.ifft(math.fft(values) * math.exp(total * self.dt)))
 
+    def _gain(self) -> str:
+        spread = r"\nabla \cdot (D\,\nabla u)"
+        return spread + (" + s" if self.config.source else "")
+
     def _rate(self, parameters: Mapping[str, Any], walls: Boundary) -> Rate:
         carried = super()._rate(parameters, walls)
         diffusivity = parameters["diffusivity"]

@@ -31,7 +31,7 @@ _RESOLVED = 0.4
 class BurgersParameters(BaseModel):
     """The coefficients of the Burgers equation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     viscosity: NonNegativeFloat = Field(description="kinematic viscosity ν [length²/time]")
     convection: float = Field(default=1.0, description="coefficient λ of the convection (u·∇)u [1]")
@@ -183,6 +183,10 @@ class Burgers(Equation):
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not covered by the sub-steps."""
         return too_fast(self.config, largest, "generation.amplitude")
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"\partial_t u + \lambda\,(u \cdot \nabla)\,u = \nu\,\Delta u",)
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the schemes."""

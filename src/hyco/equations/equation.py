@@ -38,7 +38,7 @@ AXES = ("x", "y", "z")
 class AxisConfig(BaseModel):
     """One axis of the domain."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     size: PositiveFloat = Field(allow_inf_nan=False, description="extent of the domain along this axis [length]")
     resolution: PositiveInt = Field(ge=4, description="number of cells along this axis")
@@ -55,7 +55,7 @@ class EquationConfig(BaseModel):
             the default.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
     is_static: ClassVar[bool] = False
     range_keys: ClassVar[tuple[str, ...]] = ()
     smooth: ClassVar[Mapping[str, Any]] = {}
@@ -316,6 +316,10 @@ class Equation(ABC):
     def described(self) -> list[tuple[str, str]]:
         """What `hyco check` tells of the equation beside its name, domain and boundary: lines of a title and a text."""
         return []
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX, each line one of its equations; by default none, and its text stands for it."""
+        return ()
 
     @cached_property
     def coordinates(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _LARGEST_STEP = 2.0
 class GrayScottParameters(BaseModel):
     """The coefficients of the Gray-Scott system."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     diffusivity_u: NonNegativeFloat = Field(description="diffusivity D_u of the substance u [length²/time]")
     diffusivity_v: NonNegativeFloat = Field(description="diffusivity D_v of the substance v [length²/time]")
@@ -166,6 +166,13 @@ class GrayScott(Equation):
         return (
             f"a concentration reaches {largest:.3g}, but the time step is made for {bound:.3g}: "
             "set equation.substeps higher or to auto, or generation.amplitude lower"
+        )
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t u = D_u\,\Delta u - u\,v^2 + f\,(1 - u)",
+            r"\partial_t v = D_v\,\Delta v + u\,v^2 - (f + k)\,v",
         )
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:

@@ -168,6 +168,11 @@ class Heat(SourcedEquation):
             self.substeps = config.substeps
         self.stages = rkl2_stages(config.dt / self.substeps, stiffness)
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        flow = r"\nabla \cdot (a\,\nabla u)" if self.config.form == "divergence" else r"a\,\Delta u"
+        return (rf"\partial_t u = {flow}" + (" + s" if self.config.source else ""),)
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `temperature` by `dt / substeps`; see the class for the scheme."""
         temperature = fields["temperature"]

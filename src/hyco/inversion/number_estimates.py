@@ -41,8 +41,9 @@ def number_estimates(
     The interval is that of the estimate and of where the measurements alone put it, together: in a hybrid it is wider
     than ± 1.96 std. Where the noise is not known that is ± t std with Student's t; where no degrees of freedom tell it,
     there are neither standard deviations nor intervals. It ends at the edges of the number's range: at an edge it is
-    one-sided. With a profile it reaches as far to both sides as that does. Where the noise is correlated, std and
-    interval are those of such noise, see `hyco.inversion.correlated_noise`.
+    one-sided. With a profile it reaches as far to both sides as that does, times the doubt about the prior of initial
+    states. Where the noise is correlated, std and interval are those of such noise, see
+    `hyco.inversion.correlated_noise`.
 
     With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
     both, and a quarter more of the shift, which is known to first order only.
@@ -77,7 +78,9 @@ def number_estimates(
         alone, reach = position - pull * spread, (half * spread, half * spread)
         if profile is not None:
             alone = profile.centre
-            reach = alone - profile.ends[0], profile.ends[1] - alone
+            # It is that of one prior of the initial states.
+            doubt = 1.0 if assessment.doubt is None else float(assessment.doubt[rows[i]])
+            reach = doubt * (alone - profile.ends[0]), doubt * (profile.ends[1] - alone)
         moved_by = 0.0 if shift is None else float(shift[i])
         places = (position, alone, position - MARGIN * moved_by)
         ends = [
