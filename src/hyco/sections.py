@@ -7,13 +7,19 @@ from typing import Any
 
 
 def merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `override`, section by section; a section with another `name` replaces the old one."""
+    """`base` with the keys of `override`, section by section.
+
+    A section with another `name` or `mode` replaces the old one, whose other keys are of another kind.
+    """
     merged = dict(base)
     for key, value in override.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if both and value.get("name", old.get("name")) == old.get("name"):  # type: ignore[union-attr]
-            merged[key] = merge(old, value)  # type: ignore[arg-type]
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and _same_kind(old, value):
+            merged[key] = merge(old, value)
         else:
             merged[key] = value
     return merged
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return all(new.get(key, old.get(key)) == old.get(key) for key in ("name", "mode"))

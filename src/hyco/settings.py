@@ -1,6 +1,15 @@
 """Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
 
-from hyco.hooks import ConfigurationHooks, MlflowHooks, ReportHooks, ResumeHooks
+from hyco.hooks import (
+    ConfigurationHooks,
+    DisplayHooks,
+    InterruptionHooks,
+    MlflowHooks,
+    OwnershipHooks,
+    ReportHooks,
+    ResumeHooks,
+)
+from hyco.hooks.session import Session
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -9,4 +18,16 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},
 }
 
-HOOKS = (ConfigurationHooks(), MlflowHooks(), ReportHooks(), ResumeHooks())
+# The last of those that want to be first is: nothing is read of an experiment that another run has. Else a later one is
+# called before an earlier one: what is shown is shown while MLflow makes its database.
+HOOKS = (
+    ConfigurationHooks(),
+    InterruptionHooks(),
+    MlflowHooks(),
+    DisplayHooks(),
+    ReportHooks(),
+    ResumeHooks(),
+    OwnershipHooks(),
+)
+
+SESSION_CLASS = Session

@@ -36,7 +36,8 @@ def train(folder, epochs, **options):
 
 
 def names(folder):
-    return sorted(p.stem for p in folder.iterdir())
+    """All files but the checkpoint before the last, which has tests of its own."""
+    return sorted(p.stem for p in folder.iterdir() if p.stem != "previous")
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
@@ -103,7 +104,7 @@ def clock(monkeypatch):
 
 
 def epochs_of(folder):
-    return {path.stem: read_bundle(path).metadata["epoch"] for path in folder.iterdir()}
+    return {p.stem: read_bundle(p).metadata["epoch"] for p in folder.iterdir() if p.stem != "previous"}
 
 
 def test_writing_takes_no_more_than_its_share(tmp_path, clock):
@@ -233,6 +234,62 @@ def test_a_damaged_checkpoint_is_named_and_does_not_hinder_a_new_training(tmp_pa
         dataset.load()
     dataset.save(checkpoint(1))
     assert dataset.load().metadata["epoch"] == 1
+
+
+def test_the_one_before_is_used_where_the_last_is_damaged(tmp_path, caplog):
+    train(tmp_path, [1, 2, 3])
+    last = tmp_path / "last.safetensors"
+    content = bytearray(last.read_bytes())
+    content[-3] ^= 1  # in a weight
+    last.write_bytes(content)
+    assert CheckpointDataset(str(tmp_path)).load().metadata["epoch"] == 2
+    assert "last.safetensors cannot be read (its content is not what was written" in caplog.text
+    assert "the checkpoint before it is used, of epoch 2" in caplog.text
+    assert [p.read_bytes() for p in tmp_path.glob("last.damaged-*.safetensors")] == [bytes(content)]
+    assert CheckpointDataset(str(tmp_path)).load().metadata["epoch"] == 2, "it is the last one now"
+
+
+def test_where_both_are_damaged_that_is_an_error_and_nothing_is_moved(tmp_path):
+    train(tmp_path, [1, 2], interval=None)
+    for name in ("last", "previous"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"last\.safetensors cannot be read"):
+        CheckpointDataset(str(tmp_path)).load()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.safetensors", "previous.safetensors"]
+
+
+def test_a_training_that_starts_anew_reads_none(tmp_path):
+    (tmp_path / "last.safetensors").write_bytes(b"not a checkpoint")
+    dataset = CheckpointDataset(str(tmp_path))
+    dataset.ignore()
+    assert dataset.load() is None
+
+
+def test_an_interrupted_training_writes_what_the_share_left_out(tmp_path, clock):
+    dataset = CheckpointDataset(str(tmp_path), share=1e-6)
+    assert dataset.finish() == 0
+    for epoch in (1, 2, 3, 4):
+        dataset.save(checkpoint(epoch, best=epoch == 3, interval=None))
+        dataset.wait()
+    assert epochs_of(tmp_path) == {"last": 1}
+    assert dataset.finish() == 4
+    assert epochs_of(tmp_path) == {"last": 4, "best": 3}
+    before = (tmp_path / "last.safetensors").stat().st_mtime_ns
+    assert dataset.finish() == 4
+    assert (tmp_path / "last.safetensors").stat().st_mtime_ns == before, "written once"
+
+
+def test_the_time_between_two_writes_has_a_limit(tmp_path, clock):
+    dataset = CheckpointDataset(str(tmp_path), share=1e-6, interval=10.0)
+    written = []
+    for epoch in range(1, 31):
+        dataset.save(checkpoint(epoch, interval=None))
+        dataset.wait()
+        written.append(epochs_of(tmp_path)["last"])
+        clock[0] += 1.0
+    assert sorted(set(written)) == [1, 11, 21]
+    with pytest.raises(DatasetError, match="interval is 0"):
+        CheckpointDataset(str(tmp_path), interval=0.0)
 
 
 def test_the_catalog_makes_it_by_either_name_but_not_both(tmp_path):

@@ -31,7 +31,9 @@ def test_the_history_can_be_read_after_every_save(dataset, tmp_path):
     for epoch in (1, 2, 3):
         dataset.save(record(epoch))
         lines = (tmp_path / "new" / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line) for line in lines] == [record(e) for e in range(1, epoch + 1)]
+        written = [json.loads(line) for line in lines]
+        assert all(len(entry.pop("check")) == 8 for entry in written)
+        assert written == [record(e) for e in range(1, epoch + 1)]
     assert dataset.load() == [record(1), record(2), record(3)]
 
 
@@ -66,6 +68,39 @@ def test_a_line_that_was_cut_off_by_a_kill_is_ignored_and_replaced(dataset, tmp_
     assert epochs(resumed) == [1]
     resumed.save(record(2))
     assert resumed.load() == [record(1), record(2)]
+
+
+@pytest.mark.parametrize("line", [0, 1, 2])
+def test_a_damaged_line_is_told_and_a_resumed_training_keeps_what_is_before_it(dataset, tmp_path, caplog, line):
+    for epoch in (1, 2, 3):
+        dataset.save(record(epoch, loss=0.5))
+    path = tmp_path / "new" / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    lines[line] = lines[line].replace("0.5", "0.7")
+    path.write_text("\n".join(lines) + "\n")
+    resumed = MetricsDataset(str(path))
+    with pytest.raises(DatasetError, match=rf"metrics\.jsonl, line {line + 1}, cannot be read \(it is not what"):
+        resumed.load()
+    resumed.save(record(4))
+    assert epochs(resumed) == [*range(1, line + 1), 4]
+    assert "It is now metrics.damaged-" in caplog.text
+    assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_run_that_goes_on_from_another_has_every_epoch_once(dataset, tmp_path, monkeypatch):
+    for epoch in (1, 2, 3, 4):
+        dataset.save(record(epoch, loss=float(epoch)))
+    sent = []
+    resumed = MetricsDataset(str(tmp_path / "new" / "metrics.jsonl"), metrics_prefix="hybrid/")
+    Server(monkeypatch)
+    resumed.log_to("second")
+    resumed.send_by(lambda run, metrics: sent.append((run, metrics)) or 0.0)
+    for epoch in (3, 4, 5):
+        resumed.save(record(epoch, loss=10.0 * epoch))
+    resumed.flush()
+    assert {run for run, _ in sent} == {"second"}
+    values = [(step, value) for _, metrics in sent for _, value, step in metrics]
+    assert values == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0), (5, 50.0)]
 
 
 def test_without_a_file_there_is_nothing_to_load(dataset):

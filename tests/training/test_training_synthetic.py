@@ -10,6 +10,7 @@ from hyco.networks.network import NETWORKS
 from hyco.training.checkpoints import optimizer_tensors
 from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
+from hyco.training.finite import DeadNetworkError
 from hyco.training.synthetic import train_synthetic
 from hyco.training.trainer import SyntheticTrainer
 
@@ -24,8 +25,12 @@ def trainer(problem, epochs=1, **changes):
 
 
 def train(problem, **changes):
+    return list(training(problem, **changes))
+
+
+def training(problem, **changes):
     config = problem.synthetic(**changes)
-    return list(train_synthetic(problem.observations, config, 0, configuration={}, device=CPU))
+    return train_synthetic(problem.observations, config, 0, configuration={}, device=CPU)
 
 
 def runs(problem, config):
@@ -353,6 +358,16 @@ def test_averaged_weights_predict_validate_and_are_final(problem):
     final = final_synthetic_model(last)
     for name, value in final.tensors.items():
         assert torch.equal(value, last.tensors[f"synthetic/average/module.{name}"]), name
+
+
+@pytest.mark.parametrize("changes", [{"learning_rate": 1e30}, {"learning_rate": 1e3, "weight_decay": 1e30}], ids=str)
+def test_a_network_that_dies_ends_the_training_with_finite_checkpoints(problem, changes):
+    steps = training(problem, epochs=20, scheduler="constant", gradient_clip=None, **changes)
+    checkpoints = []
+    with pytest.raises(DeadNetworkError, match=r"epoch \d+: .*learning rate \d"):
+        checkpoints.extend(checkpoint for checkpoint, _ in steps)
+    for checkpoint in checkpoints:
+        assert all(t.isfinite().all() for t in checkpoint.tensors.values())
 
 
 def test_updates_that_are_left_out_do_not_move_the_average(problem):

@@ -6,7 +6,6 @@ pipelines a model's name is a folder with a version for each run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from hyco.api.progress import History
-from hyco.runtime.storage import Bundle, read_bundle, write_atomically, write_bundle
+from hyco.runtime.storage import (
+    Bundle,
+    DamagedFileError,
+    read_bundle,
+    read_json,
+    serialised_json,
+    write_atomically,
+    write_bundle,
+)
 
 # The final models of each training, by method, and the file of each.
 TRAININGS = {
@@ -28,7 +35,7 @@ _FILES = {
     "hybrid_synthetic": "hybrid_synthetic_model.safetensors",
     "hybrid_physical": "hybrid_physical_model.json",
 }
-_COVARIANCE = "covariance"
+_COVARIANCE, _HISTORY = "covariance", "epochs"
 _INITIAL_STATES = {
     "physical": "physical_initial_states.safetensors",
     "hybrid_physical": "hybrid_initial_states.safetensors",
@@ -65,7 +72,7 @@ def write_physics(folder: Path, method: str, final: Mapping[str, Any], covarianc
         write_bundle(beside, Bundle({_COVARIANCE: covariance}))
     else:
         beside.unlink(missing_ok=True)
-    _write_json(path, final)
+    write_atomically(path, serialised_json(final))
 
 
 def write_initial_states(folder: Path, method: str, states: Bundle | None) -> None:
@@ -83,7 +90,7 @@ def write_initial_states(folder: Path, method: str, states: Bundle | None) -> No
 
 def write_history(folder: Path, training: str, history: History) -> None:
     """Write what a training was like, epoch by epoch."""
-    _write_json(folder / f"{training}_history.json", history)
+    write_atomically(folder / f"{training}_history.json", serialised_json({_HISTORY: history}))
 
 
 def read_network(path: Path) -> Bundle:
@@ -103,8 +110,7 @@ def read_physics(path: Path, method: str) -> tuple[dict[str, Any], Tensor | None
     """
     beside = path.parent / f"{method}_{_COVARIANCE}.safetensors"
     covariance = read_bundle(beside).tensors[_COVARIANCE] if beside.exists() else None
-    values: dict[str, Any] = _read_json(path, dict)
-    return values, covariance
+    return read_json(path), covariance
 
 
 def read_initial_states(path: Path, method: str) -> Bundle | None:
@@ -126,7 +132,12 @@ def read_initial_states(path: Path, method: str) -> Bundle | None:
 def read_history(folder: Path, training: str) -> History:
     """What `write_history` wrote; empty where there is nothing, as in a folder of the pipelines."""
     path = folder / f"{training}_history.json"
-    history: History = _read_json(path, list) if path.exists() else []
+    if not path.exists():
+        return []
+    values = read_json(path, of_lists=_HISTORY)
+    history: History = values.get(_HISTORY, values)
+    if not isinstance(history, list):
+        raise DamagedFileError(f"{path} cannot be read (it holds a dict instead of a list); remove it")
     return history
 
 
@@ -162,17 +173,3 @@ def _writable(folder: Path, name: str) -> Path:
     if path.is_dir():
         raise ValueError(f"{folder} is the folder of a run, which keeps versions of {name}: save into another folder")
     return path
-
-
-def _write_json(path: Path, values: Any) -> None:
-    write_atomically(path, json.dumps(values, allow_nan=False).encode())
-
-
-def _read_json(path: Path, kind: type) -> Any:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, kind):
-            raise ValueError(f"it holds a {type(values).__name__} instead of a {kind.__name__}")
-        return values
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}); remove it and run again what makes it") from error

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class PinnTraining(BaseModel):
     """Keys of how a physics-informed network is trained."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     updates: PositiveInt = Field(default=5000, description="steps of Adam")
     learning_rate: PositiveFloat = Field(default=3e-3, description="first learning rate of the network")

@@ -11,6 +11,7 @@ COMMANDS = {
     "check": ("hyco.cli.check:check", "Say what an experiment trains on what, or what is wrong with it."),
     "export": ("hyco.cli.export:export", "Write a trained network as a program of torch.export."),
     "list": ("hyco.cli.listing:listing", "List equations, networks or experiments."),
+    "mlflow-sync": ("hyco.cli.mlflow_sync:mlflow_sync", "Send to MLflow what it did not take while runs went on."),
     "new": ("hyco.cli.new:new", "Write an experiment for a file of measurements."),
     "run": ("", "Run pipelines; the same as `kedro run`."),
 }

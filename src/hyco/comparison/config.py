@@ -33,7 +33,7 @@ _SEEDS = re.compile(r"(\d+)-(\d+)")
 class Variant(BaseModel):
     """A method with other parameters, beside the one with those of the experiment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     method: Method = Field(description="which method it is one of")
     overrides: dict[str, dict[str, Any]] = Field(
@@ -54,7 +54,7 @@ class Variant(BaseModel):
 class CompareConfig(BaseModel):
     """Keys of the `compare` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     seeds: list[NonNegativeInt] = Field(
         default=[0, 1, 2, 3, 4], description="each draws data, weights and batches anew; a list, or a text like 0-4"

@@ -6,6 +6,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -219,6 +220,7 @@ def _begin_worker(threads: int, closed: Connection, measured: Bundle | None) -> 
     """As many threads as one process has, for the same numbers; what was measured; no life after the comparison's."""
     global _measured
     _measured = measured
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the comparison ends its processes
     keep_freed_memory()
     gc.freeze()  # see `hyco.runtime.garbage`: what is there now is modules
     torch.set_num_threads(threads)

@@ -13,6 +13,9 @@ from hyco.config.errors import Key, Mistake
 from hyco.config.resolution import RULED_BY_HYBRID
 from hyco.parameters.space import KINDS
 
+# Characters of a value, and of what a section says, in a message.
+_LONGEST_VALUE, _LONGEST_MESSAGE = 160, 2000
+
 
 def own_mistakes(error: ValidationError, root: type[BaseModel], parameters: Mapping[str, Any]) -> Iterator[Mistake]:
     """Pydantic's errors of all parameters as mistakes, where the user wrote what it complains about.
@@ -36,24 +39,34 @@ def explain(detail: ErrorDetails, key: Key, root: type[BaseModel] | None = None)
         key: of the value, without the names of a union's members.
         root: the model that the key begins in; with None the keys of its sections are not listed.
     """
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx") or {}
+    kind, context, value = detail["type"], detail.get("ctx") or {}, shortened(detail["input"])
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        return f"unknown key (value {value!r}); allowed: {_allowed_keys(key, root)}"
+        return f"unknown key (value {value}); allowed: {_allowed_keys(key, root)}"
     if kind == "literal_error":
         hint = "; an equation by formula has walls of every kind" if key[-1:] == ("boundary",) else ""
-        return f"{value!r} is not allowed; allowed: {context['expected']}{hint}"
+        return f"{value} is not allowed; allowed: {context['expected']}{hint}"
     if kind == "union_tag_invalid":
         key_word = context["discriminator"].strip("'_()")  # of a key, or of the function that reads it
-        return f"{key_word} {context['tag']!r} is not allowed; allowed: {context['expected_tags']}"
+        return f"{key_word} {shortened(context['tag'])} is not allowed; allowed: {context['expected_tags']}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{value!r} is not allowed; allowed: keys with values"
+        return f"{value} is not allowed; allowed: keys with values"
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[: _LONGEST_MESSAGE // 2]} … {message[-_LONGEST_MESSAGE // 2 :]}"
     if kind == "value_error":
         return message
-    return f"{value!r}: {message}"
+    return f"{value}: {message}"
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, with its middle left out where it is long."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to write the longest
+        return "a number of far too many digits"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 20]} … {text[-16:]}"
 
 
 def source(key: Key, sources: Mapping[str, Mapping[str, Any]]) -> str:

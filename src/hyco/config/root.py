@@ -21,13 +21,14 @@ from hyco.stepping.generation import GenerationConfig
 from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
 
+Terminal = Literal["auto", "lines", "verbose", "quiet"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
 class EvaluationConfig(BaseModel):
     """Keys of the `evaluation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, strict=True)
 
     simulation: NonNegativeInt = Field(default=0, description="which of test_sim the pictures show, by position")
     channel: NonNegativeInt = Field(default=0, description="which channel the pictures show")
@@ -38,7 +39,7 @@ class EvaluationConfig(BaseModel):
 class Configuration(BaseModel):
     """Everything that describes an experiment."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, arbitrary_types_allowed=True)
 
     experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name, and folder of all outputs")
     notes: str = Field(default="", description="free text that goes with the run")
@@ -50,6 +51,11 @@ class Configuration(BaseModel):
     )
     resume: bool = Field(
         default=False, strict=True, description="continue the last checkpoint of the same configuration"
+    )
+    terminal: Terminal = Field(
+        default="auto",
+        description="what a run shows: auto: a live panel on a terminal, else lines; lines: one every ten seconds at "
+        "most; verbose: what Kedro and MLflow say, too; quiet: warnings, and where the report is",
     )
     profile: bool = Field(
         default=False, strict=True, description="record which tensor operators the trainings spend their time in"

@@ -13,6 +13,7 @@ from hyco.config.completion import is_of_measurements
 from hyco.config.errors import ConfigurationError, Key, Mistake, dotted
 from hyco.config.guesses import laid_to_guesses
 from hyco.config.idle import keys_without_effect
+from hyco.config.limits import beyond_limits, bools_for_numbers
 from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
 from hyco.config.root import Configuration, build
@@ -63,6 +64,9 @@ def warn_without_effect(parameters: Mapping[str, Any], sources: Mapping[str, Map
 
 def mistakes_in(parameters: Mapping[str, Any]) -> list[Mistake]:
     """Where a configuration is wrong, and why, in the order of its sections; empty if it is right."""
+    # First: sections would compute with such values.
+    if beyond := beyond_limits(parameters):
+        return beyond
     ruled = _ruled_keys(parameters)
     try:
         configuration = build(parameters)
@@ -73,7 +77,7 @@ def mistakes_in(parameters: Mapping[str, Any]) -> list[Mistake]:
                 texts[key].append(text)
         # A key that may be one of two things is wrong as each.
         return [(key, "; or: ".join(each)) for key, each in texts.items()]
-    mistakes = ruled + cross_mistakes(configuration)
+    mistakes = ruled + list(bools_for_numbers(parameters, configuration)) or cross_mistakes(configuration)
     # A variant is checked as if the experiment were like that, once the experiment itself is right.
     return mistakes or _variant_mistakes(parameters, configuration)
 

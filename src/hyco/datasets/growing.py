@@ -9,7 +9,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import JSONPreview
 
-from hyco.runtime.storage import write_atomically
+from hyco.runtime.storage import read_json, serialised_json, write_atomically
 
 
 class GrowingJSONDataset(AbstractDataset[dict[str, Any], dict[str, Any] | None]):
@@ -32,14 +32,22 @@ class GrowingJSONDataset(AbstractDataset[dict[str, Any], dict[str, Any] | None])
         self._filepath = Path(filepath)
         self._must_exist = must_exist
         self._shown = preview or []
+        self._ignored = False
         self.metadata = metadata
 
+    def ignore(self) -> None:
+        """From now on load None, whatever there is."""
+        self._ignored = True
+
     def load(self) -> dict[str, Any] | None:
-        """The values, or None where there may be no file."""
-        if not self._must_exist and not self._filepath.exists():
+        """The values, without the checksum; None where there may be no file.
+
+        Raises:
+            hyco.runtime.storage.DamagedFileError: the file is not what was written.
+        """
+        if self._ignored or (not self._must_exist and not self._filepath.exists()):
             return None
-        values: dict[str, Any] = json.loads(self._filepath.read_text(encoding="utf-8"))
-        return values
+        return read_json(self._filepath)
 
     def save(self, data: dict[str, Any]) -> None:
         """Write the values.
@@ -47,14 +55,13 @@ class GrowingJSONDataset(AbstractDataset[dict[str, Any], dict[str, Any] | None])
         Raises:
             ValueError, TypeError: they hold something that JSON does not know.
         """
-        text = json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False)
-        write_atomically(self._filepath, (text + "\n").encode())
+        write_atomically(self._filepath, serialised_json(data, 2))
 
     def preview(self) -> JSONPreview:
         """The values, or some of them."""
         if not self._exists():
             return JSONPreview("")
-        data = json.loads(self._filepath.read_text(encoding="utf-8"))
+        data = read_json(self._filepath)
         return JSONPreview(json.dumps({key: data.get(key) for key in self._shown or data}))
 
     def _exists(self) -> bool:

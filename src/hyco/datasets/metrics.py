@@ -7,17 +7,23 @@ import logging
 import math
 import sys
 import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 
-from hyco.runtime.storage import write_atomically
+from hyco.runtime.storage import DamagedFileError, set_aside, write_atomically
 
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+# Takes the id of a run and its metrics, and gives the seconds that a call to MLflow takes.
+Send = Callable[[str, list[Any]], float]
+_CHECK = "check"
 
 # Seconds between two calls to MLflow; what share of the time until the next one a call may have taken (it takes some
 # 10 ms, and a third of one for each metric, so that the next, which carries more, may take more); and how many metrics
@@ -48,13 +54,25 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         self._prefix = metrics_prefix
         self.metadata = metadata
         self.run_id: str | None = None
+        self._send: Send | None = None
+        self._filled: set[str] = set()
+        self._logged_prefix: str | None = None
         self._epoch: int | None = None
         self._pending: dict[str, list[Any]] = {}
         self._due = -math.inf
 
-    def log_to(self, run_id: str | None) -> None:
-        """Log to this MLflow run from now on; None: to the one that is active in the thread that saves."""
-        self.run_id = run_id
+    def log_to(self, run_id: str | None, prefix: str | None = None) -> None:
+        """Log to this MLflow run from now on.
+
+        Args:
+            run_id: of the run; None: the one that is active in the thread that saves.
+            prefix: instead of `metrics_prefix`; None: that.
+        """
+        self.run_id, self._logged_prefix = run_id, prefix
+
+    def send_by(self, send: Send | None) -> None:
+        """Send to MLflow by this from now on, which must not wait for it; None: by its client, at once."""
+        self._send = send
 
     def load(self) -> list[Record]:
         """All records in the order of their epochs."""
@@ -66,8 +84,11 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         # JSON and MLflow's charts know no NaN.
         metrics = {name: _finite(value) for name, value in data["metrics"].items()}
         if self._epoch is None or epoch <= self._epoch:
-            kept = [record for record in self._read() if record["epoch"] < epoch] if self._exists() else []
+            kept = self._kept(epoch)
             write_atomically(self._filepath, "".join(map(_line, kept)).encode())
+            for record in kept:  # a run in MLflow that goes on from another has its epochs, too
+                self._remember(record["epoch"], record["metrics"], earlier=True)
+            self._filled |= self._pending.keys()
         with self._filepath.open("a", encoding="utf-8") as file:
             file.write(_line({**data, "metrics": metrics}))
         self._epoch = epoch
@@ -81,6 +102,10 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         if not pending:
             return
         begin = time.monotonic()
+        if self._send is not None:
+            seconds = max(self._send(run_id, metrics) for run_id, metrics in pending.items())
+            self._due = begin + max(SECONDS_BETWEEN_CALLS, seconds / _SHARE)
+            return
         from mlflow import MlflowClient
 
         for run_id, metrics in pending.items():
@@ -98,23 +123,47 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         return PlotlyPreview(_figure(self._read() if self._exists() else []))
 
     def _read(self) -> list[Record]:
-        """The records; a last line that a killed process left unfinished is none."""
-        lines = self._filepath.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+        """The records; a last line that a killed process left unfinished is none.
 
-    def _remember(self, epoch: int, metrics: dict[str, float | None]) -> None:
-        """Keep finite metrics for the next call to MLflow, if a run is active."""
+        Raises:
+            DamagedFileError: a line is not what was written.
+        """
+        records = []
+        for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
+            if line:
+                records.append(_record(self._filepath, number, line))
+        return records
+
+    def _kept(self, epoch: int) -> list[Record]:
+        """The records before an epoch; of a damaged file, which is set aside, those before the damage."""
+        if epoch <= 1 or not self._exists():
+            return []
+        try:
+            return [record for record in self._read() if record["epoch"] < epoch]
+        except DamagedFileError as error:
+            kept = []
+            with suppress(DamagedFileError):
+                for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
+                    kept.append(_record(self._filepath, number, line))
+            log.warning(
+                "%s. It is now %s, and the history begins with what is before.", error, set_aside(self._filepath).name
+            )
+            return [record for record in kept if record["epoch"] < epoch]
+
+    def _remember(self, epoch: int, metrics: dict[str, float | None], *, earlier: bool = False) -> None:
+        """Keep finite metrics for the next call to MLflow, if a run is active; `earlier` ones once for each run."""
         # Where nobody imported MLflow, no run is active: do not pay for the import.
         mlflow = sys.modules.get("mlflow")
         run_id = self.run_id
         if run_id is None and mlflow is not None and (run := mlflow.active_run()) is not None:
             run_id = run.info.run_id
-        if run_id is None:
+        if run_id is None or (earlier and run_id in self._filled):
             return
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(self._prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
+        prefix = self._prefix if self._logged_prefix is None else self._logged_prefix
+        entries = [Metric(prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
         self._pending.setdefault(run_id, []).extend(entries)
 
     def _release(self) -> None:
@@ -128,7 +177,28 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
 
 
 def _line(record: Record) -> str:
-    return json.dumps(record) + "\n"
+    """A record with a checksum of it as JSON."""
+    text = json.dumps(record)
+    return f'{text[:-1]}, "{_CHECK}": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def _record(path: Path, number: int, line: bytes) -> Record:
+    """The record of a line, without the checksum, which a line of an earlier version has not.
+
+    Raises:
+        DamagedFileError: it is not what was written.
+    """
+    try:
+        record = json.loads(line)
+        check = record.pop(_CHECK, None)
+        if (
+            check is None and record.keys() <= {"epoch", "metrics"}
+        ) or check == f"{zlib.crc32(json.dumps(record).encode()):08x}":
+            return {"epoch": int(record["epoch"]), **record}
+        reason = "it is not what was written"
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+    raise DamagedFileError(f"{path}, line {number}, cannot be read ({reason})")
 
 
 def _finite(value: Any) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 
 from hyco.datasets.previews import NOTHING, picture
-from hyco.runtime.storage import Bundle, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, DamagedFileError, is_of_user, read_bundle, set_aside, write_bundle
+
+log = logging.getLogger(__name__)
 
 
 class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
@@ -17,7 +20,7 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
 
     Args:
         filepath: of the file.
-        must_exist: if False, a missing file loads as None.
+        must_exist: if False, a missing file loads as None, and a damaged one is set aside.
         metadata: for plugins such as Kedro-Viz; ignored here.
     """
 
@@ -29,12 +32,22 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
     def load(self) -> Bundle | None:
         """The bundle, or None where there may be no file.
 
+        A file that need not exist and cannot be read is set aside, with a warning, unless it may be a user's own.
+
         Raises:
-            ValueError: the file is no bundle, or a part of one.
+            DamagedFileError: the file is no bundle, or a part of one.
         """
-        if not self._must_exist and not self._filepath.exists():
+        if self._must_exist:
+            return read_bundle(self._filepath)
+        try:
+            return read_bundle(self._filepath)
+        except FileNotFoundError:
             return None
-        return read_bundle(self._filepath)
+        except DamagedFileError as error:
+            if is_of_user(self._filepath):
+                raise
+            log.warning("%s. It is now %s.", error, set_aside(self._filepath).name)
+            return None
 
     def save(self, data: Bundle) -> None:
         """Write the bundle."""

@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails
 class Coefficients(BaseModel):
     """Parameters by name: those of the equation, as fields of a subclass, and numbers that walls or sources name."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False, frozen=True)
     __pydantic_extra__: dict[str, float]
 
     @property

@@ -23,7 +23,7 @@ _SMOOTH = 6.0
 class InviscidBurgersParameters(BaseModel):
     """What drives the inviscid Burgers equation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     potential: FieldValue = Field(
         default=0.0, description="potential φ of the force -φ', a formula of x; only its slope counts [length²/time²]"
@@ -101,6 +101,10 @@ class InviscidBurgers(Equation):
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not described."""
         return too_fast(self.config, largest, "generation.amplitude or the potential")
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"\partial_t u + \partial_x\left(\frac{1}{2}\,u^2\right) = -\varphi'(x)",)
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt / substeps`; see the class for the scheme."""

@@ -24,7 +24,7 @@ _RK4_IMAGINARY, _KEPT = 2.82, 2 / 3
 class NavierStokesParameters(BaseModel):
     """The coefficients of two-dimensional flow."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     viscosity: NonNegativeFloat = Field(description="kinematic viscosity ν [length²/time]")
     drag: NonNegativeFloat = Field(default=0.0, description="linear friction μ [1/time]")
@@ -133,6 +133,13 @@ class NavierStokes(Equation):
         pair = torch.fft.ifft2(torch.fft.fft2(states) * factor)
         mean = [torch.full_like(states, u) for u in self.config.mean_flow]
         return torch.cat([pair.real + mean[0], pair.imag + mean[1]], dim=-3)
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t \omega + u \cdot \nabla \omega = \nu\,\Delta \omega - \mu\,\omega + g",
+            r"u = U + (\partial_y \psi,\; -\partial_x \psi), \quad -\Delta \psi = \omega",
+        )
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `vorticity` by `dt / substeps`; see the class for the scheme."""

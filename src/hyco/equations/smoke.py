@@ -29,7 +29,7 @@ _PUFFS, _LOWER_PART = 3, 0.6
 class SmokeParameters(BaseModel):
     """The coefficients of the smoke equations."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     buoyancy: float = Field(description="upward acceleration b per smoke [length/time²/smoke]")
     inflow_rate: float = Field(default=0.0, description="smoke r that enters where the inflow is one [smoke/time]")
@@ -198,6 +198,13 @@ class Smoke(Equation):
         states = torch.zeros((count, len(self.layout.channels), *self.layout.shape), dtype=torch.float64)
         states[self.layout.index(0, 1)] = puffs.sum(1)
         return states
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t u + (u \cdot \nabla)\,u = -\nabla p + b\,s\,e + \nu\,\Delta u, \quad \nabla \cdot u = 0",
+            r"\partial_t s + \nabla \cdot (u\,s) = r\,I(x) + \kappa\,\Delta s",
+        )
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the fields `smoke` and `velocity` by `dt / substeps`; see the class for the scheme."""

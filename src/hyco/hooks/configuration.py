@@ -18,6 +18,7 @@ from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, say_it_once
+from hyco.hooks.parameter_files import configuration_files, require_inside, require_name, require_plain
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
@@ -75,6 +76,8 @@ class ConfigurationHooks:
                 self._measured, survey = _survey(config, context.project_path, parameters)
             completed = complete(parameters, survey)
             check(completed, sources := _sources(loader))
+            require_inside(context.project_path, completed)
+            _require_catalog(loader)
         except (ConfigurationError, MeasurementError) as error:
             raise for_user(error) from error
         warn_without_effect(completed, sources)
@@ -242,6 +245,8 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     if not (conf / env).is_dir():
         experiments = sorted({path.parent.name for path in conf.glob("*/parameters*.yml")} - {loader.base_env})
         raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
+    for path in configuration_files(_folders(loader)):
+        require_plain(path)
     try:
         shared = loader["globals"]
         if "experiment" not in shared:
@@ -249,20 +254,51 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
         parameters = with_runtime_parameters(loader)
         if "experiment" not in shared and parameters.get("experiment"):
             loader["globals"] = {**shared, "experiment": parameters["experiment"]}
-        return {"experiment": env, **parameters}
+    except ConfigurationError:
+        raise
     # Kedro reports a key that stands in two files of a folder as a ValueError.
-    except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError) as error:
-        raise ConfigurationError(f"the parameters cannot be read: {error}") from error
+    except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"the parameters cannot be read: {reason:.500}") from error
+    # Folders are named after it: it must not be a path, wherever it is from, nor two.
+    folders = (loader.runtime_params or {}).get("experiment", loader["globals"]["experiment"])
+    require_name(folders, "--params" if "experiment" in (loader.runtime_params or {}) else f"conf/{env}/globals.yml")
+    if (own := parameters.get("experiment", folders)) != folders:
+        raise ConfigurationError(
+            f"experiment is {own!r:.80} in the parameters, and {folders!r} in conf/{env}/globals.yml: say it once"
+        )
+    return {"experiment": env, **parameters}
 
 
 def _sources(loader: OmegaConfigLoader) -> dict[str, dict[str, Any]]:
     """The content of every file that parameters come from, by its path, in the order in which later ones win."""
     conf = Path(loader.conf_source)
     contents = {}
-    for env in dict.fromkeys((loader.base_env, loader.env or loader.default_run_env)):
-        folder = conf / env
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml", ".json")):
-            if any(part.startswith("parameters") for part in path.relative_to(folder).parts):
-                content = yaml.safe_load(path.read_text(encoding="utf-8"))
-                contents[path.relative_to(conf.parent).as_posix()] = content or {}
+    for path in configuration_files(_folders(loader)):
+        if any(part.startswith("parameters") for part in path.relative_to(conf).parts[1:]):
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            contents[path.relative_to(conf.parent).as_posix()] = content or {}
     return {**contents, "--params": loader.runtime_params or {}}
+
+
+def _require_catalog(loader: OmegaConfigLoader) -> None:
+    """Refuse a catalog that Kedro could not read later, in a line.
+
+    Raises:
+        ConfigurationError: says why.
+    """
+    from hyco.config import ConfigurationError
+
+    try:
+        loader["catalog"]
+    except MissingConfigException:
+        return
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"the catalog cannot be read: {reason:.500}") from error
+
+
+def _folders(loader: OmegaConfigLoader) -> list[Path]:
+    """Of the shared parameters and of the experiment."""
+    conf = Path(loader.conf_source)
+    return [conf / env for env in dict.fromkeys((loader.base_env, loader.env or loader.default_run_env))]

@@ -1,10 +1,11 @@
-"""A training that cannot be resumed is refused before anything is written over."""
+"""Checkpoints belong to a run: one that cannot be resumed is refused before anything is written over."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import DatasetError
 
 from hyco.hooks.errors import for_user
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 _TRAININGS = ("synthetic", "physical", "hybrid")
 
 
+class ForeignCheckpointError(RuntimeError):
+    """A checkpoint that final models would be made of is not of this run."""
+
+
 class ResumeHooks:
     """Compares the checkpoints that a run goes on from with its configuration, then with its observations.
 
     The trainings do that too, but by then the data have been made: the file of observations that the checkpoint is of
-    would be lost.
+    would be lost. A run that starts anew reads none. Final models are made of checkpoints of this configuration alone.
     """
 
     def __init__(self) -> None:
@@ -38,13 +43,25 @@ class ResumeHooks:
         """
         self._checkpoints, self._parameters = {}, catalog.load("parameters")
         points = [name for name in _TRAININGS if f"{name}_resume_point" in pipeline.inputs()]
-        if not self._parameters.get("resume") or not points:
+        if not self._parameters.get("resume"):
+            for name in sorted(name for name in pipeline.inputs() if name.endswith("_resume_point")):
+                if (dataset := catalog.get(name)) is not None and hasattr(dataset, "ignore"):
+                    dataset.ignore()
+            return
+        if not points:
             return
         from hyco.config import depends_on, identity_of_section
+        from hyco.runtime.storage import DamagedFileError
         from hyco.training.checkpoints import OBSERVATIONS, ResumeError, check_resumable
 
         for training in points:
-            checkpoint = catalog.load(f"{training}_resume_point")
+            try:
+                checkpoint = catalog.load(f"{training}_resume_point")
+            except DatasetError as error:
+                if isinstance(error.__cause__, DamagedFileError):
+                    message = f"{error.__cause__}, with resume=false"
+                    raise for_user(DamagedFileError(message)) from error
+                raise
             if checkpoint is None:
                 continue
             stored = checkpoint.metadata.get("configuration") or {}
@@ -56,6 +73,31 @@ class ResumeHooks:
             except ResumeError as error:
                 raise for_user(error) from error
             self._checkpoints[training] = checkpoint
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Refuse to make final models of another configuration's checkpoint.
+
+        Raises:
+            ForeignCheckpointError: names each key that differs.
+        """
+        training = dataset_name.removesuffix("_checkpoint")
+        if training == dataset_name or training not in _TRAININGS:
+            return
+        from hyco.config import depends_on
+        from hyco.training.checkpoints import OBSERVATIONS, differences
+
+        stored = data.metadata.get("configuration") or {}
+        # Of what was measured, the section is compared when it is read.
+        seen = {key: stored[key] for key in (OBSERVATIONS, "measurements") if key in stored}
+        changed = [key for key, _, _ in differences(stored, depends_on(training, self._parameters, seen))]
+        if data.metadata.get("training") != training:
+            changed = ["training", *changed]
+        if changed:
+            raise ForeignCheckpointError(
+                f"the last checkpoint of the {training} training is of another configuration ({', '.join(changed)}): "
+                "run the training with this one, or finish with that"
+            )
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, data: Any) -> None:

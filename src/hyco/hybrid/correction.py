@@ -32,7 +32,7 @@ from hyco.trained_model import Time
 class CorrectionConfig(BaseModel):
     """Keys of `hybrid.correction`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     network: dict[str, Any] | None = Field(
         default=None, description="architecture of the correction; null: that of `synthetic`"

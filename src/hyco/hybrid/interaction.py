@@ -61,7 +61,7 @@ class InteractionConfig(BaseModel):
     `window` 1, `updates` 16, and a `batch_size` of 4 to 32, by the size of a state.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     count: NonNegativeInt | Literal["auto"] = Field(
         default="auto",

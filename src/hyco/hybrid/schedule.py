@@ -17,7 +17,7 @@ class AdaptiveInterleave(BaseModel):
     next one doubles, up to `max_frequency`; after a better one it is `interleave_frequency` again.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     enabled: bool = Field(default=False, description="whether the interval adapts")
     min_improvement: float = Field(default=1e-3, ge=0, description="relative decrease of the loss worth an update")

@@ -266,7 +266,14 @@ class Calibrator:
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
-        """Go on from a `state`, with the execution that it was run with."""
+        """Go on from a `state`, with the execution that it was run with.
+
+        Raises:
+            ValueError: its coordinates are not those of this problem, or not finite.
+        """
+        coordinates = state.tensors["coordinates"]
+        if coordinates.shape != self.model.coordinates.shape or not bool(coordinates.isfinite().all()):
+            raise ValueError(f"coordinates: not {len(self.model.coordinates)} finite numbers")
         meta, forward = state.metadata, self.problem.forward
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
         self._progress = Progress.of(estimate, meta["updates"], meta["failed"], settled=meta["settled"])

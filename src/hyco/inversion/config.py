@@ -21,7 +21,7 @@ _SHORT_KEYS = {"jacobian": "Levenberg-Marquardt", "learning_rate": "Adam"}
 class InversionConfig(BaseModel):
     """Keys of the `physical` section: what is unknown, and how it is estimated."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     learnable_parameters: list[LearnableParameter] = Field(min_length=1, description="the unknown coefficients")
     method: str | dict[str, Any] = Field(

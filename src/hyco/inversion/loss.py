@@ -24,7 +24,7 @@ _MEDIAN_TO_STD = 1.4826
 class Squares(BaseModel):
     """Keys of `physical.loss` for `name: squares`: ρ = r²/2, the likelihood of Gaussian noise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     name: Literal["squares"] = "squares"
 
@@ -35,7 +35,7 @@ class Huber(BaseModel):
     ρ(r) = r²/2 up to |r| = δ, beyond δ |r| - δ²/2: a residual, however large, pulls no more than one of size δ.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     name: Literal["huber"] = "huber"
     delta: PositiveFloat = Field(

@@ -61,7 +61,7 @@ class NetworkConfig(BaseModel):
         stepping: whether the network steps a state forward; else it maps coordinates to the state there.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
     stepping: ClassVar[bool] = True
 
     name: str = Field(description="name of the network in the registry, or package.module:Class")

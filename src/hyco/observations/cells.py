@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 class Mode(BaseModel):
     """A mode of `observation.space`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     def check(self, grid: Grid, states: int) -> None:
         """Refuse what the grid, or that many observed states, cannot give.

@@ -20,7 +20,7 @@ InitialState = Literal["exact", "full", "observed"]
 class HoldoutConfig(BaseModel):
     """Keys of `observation.holdout`: what is kept back of the training simulations, after t = 0."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="part that is kept back of what `by` counts, rounded up"
@@ -35,7 +35,7 @@ class HoldoutConfig(BaseModel):
 class ObservationConfig(BaseModel):
     """Keys of the `observation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     train_sim: list[NonNegativeInt] = Field(min_length=1, description="simulations to train on, by index")
     val_sim: list[NonNegativeInt] = Field(default=[], description="simulations to validate on")
@@ -53,7 +53,7 @@ class ObservationConfig(BaseModel):
     )
     space: Space = Field(default=FullSpace(), description="observed places")
     interpolation: Method = Field(
-        default="linear", description="how a state is read between its entries; cubic for smooth states"
+        default="cubic", description="how a state is read between its entries; linear where it is not smooth"
     )
     time: Time = Field(default=FullTime(), description="observed times")
     holdout: HoldoutConfig | None = Field(

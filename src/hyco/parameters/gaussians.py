@@ -29,7 +29,7 @@ Range = tuple[float, float]
 class Gaussian(BaseModel):
     """One bump A exp(-|x - c|²/2w²): the first guess of its numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     amplitude: float = Field(description="A, in units of the parameter")
     center: list[float] = Field(min_length=1, description="c, one coordinate per axis [length]")

@@ -27,7 +27,7 @@ _ROOM = 10.0
 class Prior(BaseModel):
     """A Gaussian prior of a number: what is known of it before the measurement."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     mean: float = Field(description="mean, in units of the parameter")
     std: PositiveFloat = Field(description="standard deviation, in units of the parameter")
@@ -40,7 +40,7 @@ class Regularisation(BaseModel):
     weight · Σ |∇d|² dV, `tv` weight · Σ √(|∇d|² + ε²) dV.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     kind: Literal["tikhonov", "h1", "tv"] = Field(default="h1", description="what is small")
     weight: PositiveFloat | Literal["discrepancy", "l_curve"] = Field(
@@ -102,7 +102,7 @@ class Learnable(BaseModel):
     Coordinates z are chosen so that one unit is a large change, whatever the parameter's own unit is.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     name: str = Field(description="name of a parameter of the equation")
 

@@ -10,7 +10,7 @@ from hyco.inversion.posterior import DRAWS
 class PredictConfig(BaseModel):
     """Keys of the `predict` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     initial_states: str | None = Field(
         default=None,

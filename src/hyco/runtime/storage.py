@@ -1,6 +1,7 @@
 """One file format for everything with tensors in it: safetensors with JSON in the header.
 
-Trajectories, observations, checkpoints and final models are all a `Bundle`. No pickle is written or read.
+Trajectories, observations, checkpoints and final models are all a `Bundle`. No pickle is written or read. Files carry a
+checksum of their content, and JSON files too: what is damaged is told, not used.
 """
 
 from __future__ import annotations
@@ -8,17 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-_HEADER = "hyco"
+_HEADER, _CHECKSUM = "hyco", "checksum"
+# As much of a file as tells whose it is, where it cannot be read: what was simulated says so in its header.
+_HEAD = 1 << 20
+_REMEDY = "; remove it and run again what makes it"
+
+
+class DamagedFileError(ValueError):
+    """A file is not what was written; the message names it."""
+
+
+class UnwritableError(OSError):
+    """A file cannot be written; the message names it, and says why."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        super().__init__(
+            error.errno,
+            f"{path} cannot be written ({reason}): make room, or the folder writable, then go on with resume=true",
+        )
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @dataclass
@@ -52,7 +77,18 @@ def serialised(bundle: Bundle) -> bytes:
         # As arrays: safetensors keeps a type for every size of tensor that it has seen, for the life of the process.
         tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
-    return save(tensors, metadata={_HEADER: json.dumps(bundle.metadata)})
+    text = json.dumps(bundle.metadata)
+    return save(tensors, metadata={_HEADER: text, _CHECKSUM: _checksum(text, tensors)})
+
+
+def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Of metadata as they stand in the file, and of the names, types, shapes and bytes of all arrays."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(array.reshape(-1).view("u1").data)
+    return total.hexdigest()
 
 
 def digest(bundle: Bundle) -> str:
@@ -70,35 +106,123 @@ def digest(bundle: Bundle) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes to a neighbour file, flush it to disk and rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write bytes to a neighbour file, flush it to disk and rename it over `path`.
+
+    Raises:
+        UnwritableError: that is not possible; `path` is as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnwritableError(path, error) from error
 
 
 def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
     """Read a bundle back, bit for bit.
 
+    A file of another program's, or of an earlier version, may have no checksum.
+
     Raises:
-        ValueError: the file is damaged, or not a bundle (it has no JSON header of ours).
+        DamagedFileError: the file is damaged, or not a bundle (it has no JSON header of ours).
+        OSError: it cannot be opened.
     """
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             # No mapping: the names have to be asked for.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read ({error}); remove it and run again what makes it") from error
+        raise _damaged(path, str(error)) from error
     if _HEADER not in header:
-        raise ValueError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
-    return Bundle(tensors=tensors, metadata=json.loads(header[_HEADER]))
+        raise DamagedFileError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
+    if header.keys() - {_HEADER, _CHECKSUM}:
+        raise _damaged(path, f"its header has {', '.join(sorted(header.keys() - {_HEADER, _CHECKSUM}))!s:.80}")
+    if _CHECKSUM in header:
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if tensor.dtype is not torch.bfloat16}
+        if header[_CHECKSUM] != _checksum(header[_HEADER], arrays):
+            raise _damaged(path, "its content is not what was written: the checksum differs")
+    try:
+        metadata = json.loads(header[_HEADER])
+    except ValueError as error:
+        raise _damaged(path, f"its header is no JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise _damaged(path, "its header is no mapping")
+    return Bundle(tensors={name: tensor.to(device) for name, tensor in tensors.items()}, metadata=metadata)
+
+
+def _damaged(path: Path, reason: str) -> DamagedFileError:
+    reason = " ".join(reason.split())
+    return DamagedFileError(f"{path} cannot be read ({reason}){_REMEDY}")
+
+
+def is_of_user(path: Path) -> bool:
+    """Whether a file that cannot be read may be a user's own data: one of ours, without the origin that runs note."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return _HEADER.encode() in head and b"origin" not in head
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is of no use, so that its name is free; its new name."""
+    aside = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    path.replace(aside)
+    return aside
+
+
+def serialised_json(values: Mapping[str, Any], indent: int | None = None, *, allow_nan: bool = False) -> bytes:
+    """JSON values as the content of a file, with a checksum as their last key.
+
+    Raises:
+        ValueError, TypeError: they hold something that JSON does not know.
+    """
+    plain = json.loads(json.dumps(values, allow_nan=allow_nan))
+    plain.pop(_CHECKSUM, None)
+    text = json.dumps({**plain, _CHECKSUM: _checksum_of_json(plain)}, indent=indent, ensure_ascii=False)
+    return f"{text}\n".encode()
+
+
+def read_json(path: Path, of_lists: str | None = None) -> dict[str, Any]:
+    """Values that `serialised_json` wrote, without the checksum. Others, of earlier versions, have none.
+
+    Args:
+        path: of the file.
+        of_lists: the name that a list gets, which earlier versions wrote; None: it is not allowed.
+
+    Raises:
+        DamagedFileError: the file is damaged, or holds no mapping.
+        OSError: it cannot be opened.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error) or "it is nested too deeply") from error
+    if isinstance(values, list) and of_lists is not None:
+        return {of_lists: values}
+    if not isinstance(values, dict):
+        raise _damaged(path, f"it holds a {type(values).__name__} instead of a dict")
+    checksum = values.pop(_CHECKSUM, None)
+    if checksum is None and _is_checksum(next(reversed(values.values()), None)):
+        raise _damaged(path, "the name of its checksum is not what was written")
+    if checksum is not None and checksum != _checksum_of_json(values):
+        raise _damaged(path, "its content is not what was written: the checksum differs")
+    return values
+
+
+def _is_checksum(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 32 and not set(value) - set("0123456789abcdef")
+
+
+def _checksum_of_json(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

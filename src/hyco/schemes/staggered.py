@@ -25,7 +25,7 @@ Velocity = Mapping[str, Any]
 class Walls(BaseModel):
     """What the two sides of an axis are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     lower: Side = Field(description="closed or open")
     upper: Side = Field(description="closed or open")

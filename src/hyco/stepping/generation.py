@@ -24,7 +24,7 @@ _MOST_SUBSTEPS = 100_000
 class GenerationConfig(BaseModel):
     """Keys of the `generation` section."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     simulations: PositiveInt = Field(description="number of simulations")
     steps: PositiveInt = Field(description="steps of each simulation after its initial state")

@@ -60,6 +60,27 @@ def _require(checkpoint: Bundle, keys: Iterable[str]) -> None:
         )
 
 
+def require_like(stored: Mapping[str, Tensor], own: Mapping[str, Tensor], *, complete: bool) -> None:
+    """Refuse tensors of a checkpoint that are not those of a training, or not finite.
+
+    Args:
+        stored: of the checkpoint, by name; names that are not among `own` are left to those who know them.
+        own: what the training has.
+        complete: whether the checkpoint has to have all of these.
+
+    Raises:
+        ValueError: names the tensor, and says what is wrong with it.
+    """
+    if complete and (missing := sorted(own.keys() - stored.keys())):
+        raise ValueError(f"it has no {missing[0]}")
+    for name, value in stored.items():
+        if name in own and (value.shape, value.dtype) != (own[name].shape, own[name].dtype):
+            here, there = (f"{t.dtype} {list(t.shape)}".removeprefix("torch.") for t in (own[name], value))
+            raise ValueError(f"{name} is {there} there, {here} here")
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise ValueError(f"{name} is not finite")
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The state of a torch optimiser as named tensors."""
     # Not by `state_dict`, which takes twice as long, every epoch.
@@ -76,6 +97,9 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     """The inverse of `optimizer_tensors`, onto an optimiser of the same parameters.
 
     What has the shape of a parameter lies in memory as that does, so that the same operations follow.
+
+    Raises:
+        ValueError: a tensor has another shape than the parameter that it belongs to.
     """
     data = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -83,6 +107,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     for name, value in tensors.items():
         index, _, key = name.partition(".")
         like = parameters[int(index)]
+        if value.shape != like.shape and value.numel() != 1:
+            raise ValueError(f"optimizer/{name} has the shape {list(value.shape)}, its weights have {list(like.shape)}")
         if value.shape == like.shape:
             value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
         state.setdefault(int(index), {})[key] = value

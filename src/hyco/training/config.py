@@ -14,7 +14,7 @@ from hyco.training.validation import StoppingConfig
 class Curriculum(BaseModel):
     """Keys of `curriculum`: training rollouts that grow from `start` steps to `num_predict_steps`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     start: PositiveInt = Field(default=1, description="steps of the first training rollouts")
     epochs: PositiveInt = Field(description="epoch from which they have their whole length")
@@ -39,6 +39,13 @@ class SyntheticConfig(StoppingConfig):
     weight_decay: NonNegativeFloat = Field(default=0.0, description="weight decay of the optimiser")
     use_sliding_window: bool = Field(default=False, description="a window at every state, not one after the other")
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest norm of the gradient; null: none")
+    rate_reductions: int = Field(
+        default=3,
+        ge=0,
+        le=20,
+        description="times that training goes back to the epoch before and on with a tenth of the learning rate, where "
+        "weights or the optimiser's state are not finite; one more is an error",
+    )
     curriculum: Curriculum | None = Field(default=None, description="rollouts that grow over the epochs; null: none")
     backpropagation_steps: PositiveInt | None = Field(
         default=None,

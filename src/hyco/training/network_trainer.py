@@ -15,6 +15,7 @@ from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.trained_model import Time
 from hyco.training.batches import Batches
 from hyco.training.best import BestWeights
+from hyco.training.checkpoints import require_like
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples
 from hyco.training.optimisation import Optimisation
@@ -137,10 +138,19 @@ class NetworkTrainer(ABC):
     def state(self) -> Bundle:
         """Everything that changes during training."""
         tensors = {**self.optimisation.state(), **prefixed("best", self.best.weights), **self.batches.state()}
-        return Bundle(tensors, {**self.best.describe(), "model": {**self.model.describe(), "dt": self.dt}})
+        metadata = {"model": {**self.model.describe(), "dt": self.dt}, "finite": self.optimisation.finite.describe()}
+        return Bundle(tensors, {**self.best.describe(), **metadata})
 
     def load(self, state: Bundle) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`.
+
+        Raises:
+            ValueError: its tensors are not those of this training, or not finite.
+        """
+        own = self.state().tensors
+        require_like(state.tensors, own, complete=True)
+        require_like(unprefixed("best", state.tensors), unprefixed("weights", own), complete=False)
         self.optimisation.load(state.tensors)
+        self.optimisation.finite.load(state.metadata.get("finite") or {})
         self.best.load(state.metadata, unprefixed("best", state.tensors))
         self.batches.load(state.tensors)

@@ -16,6 +16,7 @@ from hyco.runtime.storage import prefixed, unprefixed
 from hyco.training.averaging import AveragedWeights
 from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
 from hyco.training.config import SyntheticConfig
+from hyco.training.finite import FiniteState
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Optimisation:
     Attributes:
         optimizer: of torch.
         averaged: the averaged weights; None: no average is asked for.
+        finite: the state to go back to.
     """
 
     def __init__(self, model: NetworkModel, config: SyntheticConfig, epochs: int) -> None:
@@ -43,6 +45,7 @@ class Optimisation:
         self.averaged = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self._model, self._config, self._epochs = model, config, epochs
         self._before_update: Callable[[], None] = unwatched
+        self.finite = FiniteState(self.state, self.optimizer, config.rate_reductions)
 
     @property
     def predictor(self) -> NetworkModel:
@@ -67,8 +70,11 @@ class Optimisation:
         Returns:
             `synthetic_loss`, the mean over the updates; `learning_rate`; `synthetic_skipped`, the updates left out
             because their loss or its gradient was not finite.
+
+        Raises:
+            DeadNetworkError: weights are not finite, however low the rate; see `FiniteState`.
         """
-        rate = self._config.learning_rate * self._config.scheduler.factor(epoch, self._epochs)
+        rate = self._config.learning_rate * self._config.scheduler.factor(epoch, self._epochs) * self.finite.factor
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._model.train()
@@ -89,8 +95,13 @@ class Optimisation:
             values.append(loss.detach())
             taken.append(finite)
         # Read once per epoch, so that nothing waits for the device before.
-        losses = torch.where(torch.stack(taken), torch.stack(values), math.nan).tolist() if values else []
+        kept, total = self.finite.copy()
+        read = [total.reshape(1)]
+        if values:
+            read.append(torch.where(torch.stack(taken), torch.stack(values), math.nan).double())
+        sum_of_state, *losses = torch.cat(read).tolist()
         mean, skipped = _summary(epoch, losses)
+        self.finite.end_epoch(epoch, rate, kept, math.isfinite(sum_of_state), len(losses) - int(skipped), int(skipped))
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": skipped}
 
     def state(self) -> dict[str, Tensor]:

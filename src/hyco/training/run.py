@@ -82,7 +82,12 @@ class Run:
         check_resumable(checkpoint, self.configuration, self.parts)
         meta = checkpoint.metadata
         for name, part in self.parts.items():
-            part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+            try:
+                part.load(Bundle(unprefixed(name, checkpoint.tensors), meta[name]))
+            except (ValueError, KeyError, IndexError, RuntimeError) as error:
+                raise ResumeError(
+                    f"cannot resume, the checkpoint does not fit: {name}: {error}. Run with resume=false to start anew."
+                ) from error
         self.latest = {"epoch": meta["epoch"], "metrics": meta["metrics"]}
         self.since_best, self.stopped = meta["since_best"], meta["stopped"]
         self.clock.go_on_from(meta["seconds"], meta["peak"], meta["operators"])
@@ -128,7 +133,8 @@ class Run:
         clean = {k: v if v is not None and math.isfinite(v) else None for k, v in metrics.items()}
         self.latest = {"epoch": epoch, "metrics": clean}
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
-        log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
+        # Whoever shows a training gets the record: a line per epoch would bury all others.
+        log.debug("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
         for name, part in self.parts.items():
             state = part.state()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 class SchedulerConfig(BaseModel):
     """Keys of `scheduler`; a name alone takes the defaults."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     name: Literal["constant", "cosine", "exponential", "step"] = Field(default="cosine", description="shape")
     final: float = Field(default=0.01, ge=0, le=1, description="cosine: last rate over the first")

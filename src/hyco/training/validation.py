@@ -20,7 +20,7 @@ _KEPT_EVERY = 10
 class ValidationConfig(BaseModel):
     """The keys of `synthetic`, `physical` and `hybrid` on validation and checkpoints."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     validate_every: PositiveInt = Field(default=1, description="epochs between two validations")
     validation_rollout: bool = Field(default=True, description="also roll out over whole validation trajectories")

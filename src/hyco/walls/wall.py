@@ -48,7 +48,7 @@ class Wall(BaseModel, ABC):
         periodic: whether the axis is periodic, so that there is no wall at all.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
     periodic: ClassVar[bool] = False
 
     @property

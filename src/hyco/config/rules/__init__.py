@@ -16,6 +16,7 @@ from hyco.config.rules import (
     hybrid,
     interaction,
     measurements,
+    memory,
     network,
     observation,
     physical,
@@ -36,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     hybrid.mistakes,
     evaluation.mistakes,
     predict.mistakes,
+    memory.mistakes,
 )
 
 

@@ -30,7 +30,7 @@ class OptimiserConfig(BaseModel):
         uses_information: whether it asks for `Objective.curvature_scale`, which is worked out beforehand then.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
     most_unknowns: ClassVar[int | None] = None
     uses_information: ClassVar[bool] = False
 

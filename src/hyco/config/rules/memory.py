@@ -1,0 +1,39 @@
+"""The size of the data: no run begins that this machine cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hyco.config.errors import Mistake
+from hyco.config.root import Configuration
+from hyco.equations.equation import Equation
+from hyco.runtime.memory import memory_bytes
+
+# Bytes of a number of the trajectories, and of the observations beside it: value and mask.
+_NUMBER, _OBSERVED = 8, 9
+
+
+def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
+    """Of the grid, the simulations and the windows: what they take at least, without any gradient."""
+    available = memory_bytes()
+    if available is None:
+        return
+    layout, g = equation.layout, c.generation
+    state = len(layout.channels) * layout.grid.cells
+    states = g.simulations * (g.steps + 1)
+    seen = len(c.observation.train_sim) * (g.steps + 1)
+    windows = len(c.observation.train_sim) * max(1, g.steps // c.hybrid.num_predict_steps)
+    needed = {
+        "trajectories": states * state * _NUMBER,
+        "observations": seen * state * _OBSERVED,
+        "rollouts of all training windows": windows * c.hybrid.num_predict_steps * state * _NUMBER,
+    }
+    total = sum(needed.values())
+    if total > available:
+        parts = ", ".join(f"{size / 2**30:.3g} GB of {name}" for name, size in needed.items())
+        text = (
+            f"the data need at least {total / 2**30:.3g} GB of memory ({parts}), this machine has "
+            f"{available / 2**30:.3g} GB: lower equation.domain.*.resolution, generation.simulations or "
+            "generation.steps"
+        )
+        yield ("generation",), text

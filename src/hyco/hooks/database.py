@@ -1,0 +1,87 @@
+"""MLflow's database in the project's folder: made aside and renamed, so that no other process sees a part of it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from hyco.runtime.locks import FileLock
+
+log = logging.getLogger(__name__)
+
+# Seconds that another process may take to make it.
+_PATIENCE = 60.0
+
+
+def prepare_database(path: Path) -> None:
+    """Make the database if there is none, or if it was left broken; that one is set aside.
+
+    MLflow makes a database in many steps, in place: a process that is killed meanwhile leaves one that no later run can
+    use, and so do two that start at once.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        hyco.runtime.locks.HeldError: another process has been making it for a minute.
+    """
+    if path.exists() and _mistake(path) is None:
+        return
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    lock.acquire(_PATIENCE)
+    try:
+        if path.exists():
+            mistake = _mistake(path)
+            if mistake is None:  # another process has made it meanwhile
+                return
+            aside = path.with_name(f"{path.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+            path.replace(aside)
+            # What belongs to it would be taken for a part of the new one.
+            for suffix in ("-journal", "-wal", "-shm"):
+                beside = path.with_name(path.name + suffix)
+                if beside.exists():
+                    beside.replace(aside.with_name(aside.name + suffix))
+            log.warning(
+                "MLflow's database %s is broken (%s): it is now %s, and a new one is made.", path, mistake, aside
+            )
+        _make(path)
+    finally:
+        lock.release()
+
+
+def _make(path: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    part = path.with_name(f"{path.name}.part")
+    for left in path.parent.glob(f"{part.name}*"):  # by a killed process
+        left.unlink()
+    make: Any = SqlAlchemyStore
+    store = make(f"sqlite:///{part.as_posix()}", (path.parent / "mlruns").as_uri())
+    store.engine.dispose()
+    part.replace(path)
+
+
+def _mistake(path: Path) -> str | None:
+    """Why a database cannot be used; None: it can, or it is one that MLflow itself can bring up to date."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    try:
+        # To be written, too: what a killed process has left in its journal has to be taken back.
+        with closing(sqlite3.connect(f"file:{path.as_posix()}?mode=rw", uri=True, timeout=2.0)) as database:
+            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+            if not {"runs", "alembic_version"} <= tables:
+                return "it has no tables of runs"
+            versions = [version for (version,) in database.execute("select version_num from alembic_version")]
+            if database.execute("select count(*) from runs").fetchone()[0]:
+                return None  # where it is of an earlier MLflow, that says what to do
+            newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]
+            return None if versions == [newest] else "it was left unfinished, and has no runs"
+    except sqlite3.OperationalError as error:
+        # Locked, or not allowed: it is not broken.
+        return None if "malformed" not in str(error) else str(error)
+    except sqlite3.DatabaseError as error:
+        return str(error)

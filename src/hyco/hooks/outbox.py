@@ -1,0 +1,272 @@
+"""What goes to MLflow while a run goes on: by a thread of its own, and into a file where MLflow does not answer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from hyco.hooks.database import prepare_database
+from hyco.runtime.storage import write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+log = logging.getLogger(__name__)
+
+# Folder of the queues in the project, a file for each run, and the bytes that one may have.
+QUEUES = Path("data") / ".mlflow_queue"
+_MOST_BYTES = 256 * 2**20
+# Seconds until MLflow is tried again, at first and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
+# Seconds that the end of a run waits for a call that hangs.
+_PATIENCE = 10.0
+# How many metrics and parameters MLflow takes in one call.
+_MOST_METRICS, _MOST_PARAMS = 1000, 100
+# MLflow's client would wait two minutes for an answer, and try seven times. Who sets these decides instead.
+_QUICK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+Entry = dict[str, Any]
+
+
+def be_quick() -> None:
+    """Let MLflow's client give up soon, and say what went wrong in its error alone, not in a traceback of its own."""
+    for name, value in _QUICK.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
+def redacted(text: object) -> str:
+    """A text without what gives access: names and passwords in addresses, and what MLflow's variables hold."""
+    shown = re.sub(r"(\w+://)[^/\s@]*@", r"\1…@", str(text))
+    for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        if secret := os.environ.get(name):
+            shown = shown.replace(secret, "…")
+    return " ".join(shown.split())
+
+
+class Outbox:
+    """Sends metrics, parameters and files to a run of MLflow without anybody waiting for it.
+
+    What MLflow does not take goes into a file, in order; it is sent when MLflow answers again, or by `send_queue`. To
+    send something twice changes nothing: metrics keep their time and step.
+
+    Args:
+        project: the folder of the project, for the file.
+        run: what a queue says of the run, which has an `id`.
+    """
+
+    def __init__(self, project: Path, run: Mapping[str, Any]) -> None:
+        self.path = project / QUEUES / f"{run['id']}.jsonl"
+        self._run = dict(run)
+        self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
+        self._current: Entry | None = None
+        self._seconds, self._full = 0.0, False
+        self._pause, self._again = 0.0, 0.0
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def metrics(self, run_id: str, metrics: Sequence[Metric]) -> float:
+        """Send metrics; returns the seconds that the last call to MLflow has taken."""
+        values = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
+        for start in range(0, len(values), _MOST_METRICS):
+            self.put({"run": run_id, "metrics": values[start : start + _MOST_METRICS]})
+        return self._seconds
+
+    def params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Send parameters."""
+        items = list(params.items())
+        for start in range(0, len(items), _MOST_PARAMS):
+            self.put({"run": run_id, "params": items[start : start + _MOST_PARAMS]})
+
+    def artifact(self, run_id: str, path: Path, folder: str) -> None:
+        """Send a file; where it is queued it has to be there still when it is sent."""
+        self.put({"run": run_id, "artifact": str(path), "folder": folder})
+
+    def put(self, entry: Entry) -> None:
+        """Send an entry of a queue: see `deliver`."""
+        self._waiting.put(entry)
+
+    def keep(self, entry: Entry) -> None:
+        """Put an entry into the file at once, once the thread has ended."""
+        self._queue(entry)
+
+    def close(self) -> bool:
+        """Send what is left and end; whether all of it was sent. A call that hangs is waited for ten seconds."""
+        self._waiting.put(None)
+        before = object()
+        while self._thread.is_alive() and before is not self._current:
+            before = self._current
+            self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            self._closed.set()  # what it has in hand is queued here
+            rest = [] if self._current is None else [self._current]
+            while not self._waiting.empty():
+                if (entry := self._waiting.get()) is not None:
+                    rest.append(entry)
+            for entry in rest:
+                self._queue(entry)
+        return not self.path.exists()
+
+    def _work(self) -> None:
+        while (entry := self._waiting.get()) is not None and not self._closed.is_set():
+            self._current = entry
+            self._handle(entry)
+            self._current = None
+        if self.path.exists() and not self._closed.is_set():
+            self._retry()
+
+    def _handle(self, entry: Entry) -> None:
+        """Send an entry, or put it into the file behind the others."""
+        if self.path.exists() and (time.monotonic() < self._again or not self._retry()):
+            self._queue(entry)
+            return
+        from mlflow import MlflowClient
+
+        begin = time.monotonic()
+        try:
+            deliver(MlflowClient(), entry)
+        except Exception as error:  # a tracking server can fail in any way
+            if not self._closed.is_set():
+                self._queue(entry)
+                self._wait_longer()
+                log.warning(
+                    "MLflow did not take what was sent (%s): the run goes on, and what comes is kept in %s. It is sent "
+                    "when MLflow answers, or by `hyco mlflow-sync`.",
+                    redacted(error),
+                    self.path,
+                )
+        self._seconds = time.monotonic() - begin
+
+    def _retry(self) -> bool:
+        """Send the file; whether that was possible."""
+        try:
+            count = send_queue(self.path)
+        except Exception:  # it is still away, which was said
+            self._wait_longer()
+            return False
+        log.info("MLflow answers again: %d entries of its queue were sent.", count)
+        self._pause = 0.0
+        return True
+
+    def _wait_longer(self) -> None:
+        self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
+        self._again = time.monotonic() + self._pause
+
+    def _queue(self, entry: Entry) -> None:
+        """Put an entry into the file. One that cannot be written is told once: the project's files have its values."""
+        if self._full:
+            return
+        line = json.dumps(entry) + "\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            size = self.path.stat().st_size if self.path.exists() else 0
+            if size + len(line) > _MOST_BYTES:
+                raise OSError(f"it has {_MOST_BYTES >> 20} MB")
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line if size else json.dumps(self._run) + "\n" + line)
+        except OSError as error:
+            self._full = True
+            log.warning(
+                "MLflow's queue %s takes no more (%s): what comes is in the files of the project alone.",
+                self.path,
+                error.strerror or error,
+            )
+
+
+def deliver(client: MlflowClient, entry: Entry) -> None:
+    """Send one entry: metrics, params, tags, a file, or the end of a run.
+
+    Raises:
+        Exception: whatever MLflow raises.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    run_id = entry["run"]
+    if "metrics" in entry:
+        client.log_batch(run_id, metrics=[Metric(*values) for values in entry["metrics"]])
+    if "params" in entry:
+        client.log_batch(run_id, params=[Param(*values) for values in entry["params"]])
+    if "tags" in entry:
+        client.log_batch(run_id, tags=[RunTag(*values) for values in entry["tags"].items()])
+    if "artifact" in entry and Path(entry["artifact"]).is_file():
+        client.log_artifact(run_id, entry["artifact"], entry["folder"])
+    if "end" in entry:
+        client.set_terminated(run_id, entry["end"], end_time=entry["time"])
+
+
+def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
+    """Send all queues of a project to where its runs go; for each its file, entries sent, and what went wrong."""
+    queues = sorted((project / QUEUES).glob("*.jsonl"))
+    if not queues:
+        return
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    be_quick()
+    import mlflow
+
+    if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
+        prepare_database(project / "mlflow.db")
+        mlflow.set_tracking_uri(f"sqlite:///{(project / 'mlflow.db').as_posix()}")
+    for path in queues:
+        try:
+            yield path, send_queue(path), None
+        except Exception as error:  # a tracking server can fail in any way
+            yield path, 0, f"MLflow at {redacted(mlflow.get_tracking_uri())} does not take it ({redacted(error)})"
+
+
+def send_queue(path: Path) -> int:
+    """Send the file of a queue, and remove it; what was sent before MLflow failed again leaves it.
+
+    A run that MLflow does not have any more is made anew.
+
+    Returns:
+        How many entries it had.
+
+    Raises:
+        Exception: whatever MLflow raises; the file has the rest.
+    """
+    from mlflow import MlflowClient
+
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    run, client = json.loads(head), MlflowClient()
+    ids = {run["id"]: _present(client, run)}
+    sent = 0
+    try:
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the last one of a process that was killed
+                continue
+            deliver(client, {**entry, "run": ids.get(entry["run"], entry["run"])})
+            sent += 1
+    except Exception:
+        if sent:
+            rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
+            write_atomically(path, ("\n".join(rest) + "\n").encode())
+        raise
+    path.unlink()
+    return sent
+
+
+def _present(client: MlflowClient, run: Mapping[str, Any]) -> str:
+    """The run of a queue in MLflow, made anew where its database has been lost."""
+    from mlflow import MlflowException
+
+    try:
+        return str(client.get_run(run["id"]).info.run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    experiment = client.get_experiment_by_name(run["experiment"])
+    found = client.create_experiment(run["experiment"]) if experiment is None else experiment.experiment_id
+    made = client.create_run(found, start_time=run["start"], tags=run["tags"], run_name=run["name"])
+    return str(made.info.run_id)

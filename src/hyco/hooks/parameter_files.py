@@ -1,0 +1,125 @@
+"""The files of a configuration, looked at before Kedro reads them: they have to be plain, and of a bearable size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Values that the files of a folder may have, with what aliases repeat, and bytes of a file.
+_MOST_VALUES, _MOST_BYTES = 100_000, 10 * 2**20
+# The start of the names of files that Kedro takes for a configuration's.
+_KINDS = ("parameters", "catalog", "globals")
+_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def configuration_files(folders: Iterable[Path]) -> Iterator[Path]:
+    """The files of parameters, catalog and globals, in the order in which later ones win."""
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml", ".json")):
+            if any(part.startswith(_KINDS) for part in path.relative_to(folder).parts):
+                yield path
+
+
+def require_plain(path: Path) -> None:
+    """Refuse a file that holds no mapping of plain values, or far too much.
+
+    Raises:
+        ConfigurationError: one line, with the file and, where it is known, the line.
+    """
+    from hyco.config import ConfigurationError
+
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigurationError(f"the parameters cannot be read: {path}: it has more than {_MOST_BYTES >> 20} MB")
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:  # empty, or comments alone
+            return
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigurationError(
+                f"the parameters cannot be read: {path}: it holds no keys with values (key: value)"
+            )
+        _size(root, {}, set())
+        # Tags, and keys that are none, show only now; what they stand for is not made.
+        yaml.safe_load(text)
+    except ConfigurationError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
+        problem = " ".join(str(error.problem or error).split())
+        raise ConfigurationError(f"the parameters cannot be read: {path}{line}: {problem}") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise ConfigurationError(f"the parameters cannot be read: {path}: it is no text in UTF-8") from error
+    except RecursionError as error:
+        raise ConfigurationError(
+            f"the parameters cannot be read: {path}: it is nested too deeply, or holds itself"
+        ) from error
+    except OverflowError as error:
+        raise ConfigurationError(
+            f"the parameters cannot be read: {path}: with what aliases (*name) repeat it has more than {_MOST_VALUES} "
+            "values"
+        ) from error
+    except (OSError, ValueError) as error:  # a date that is none, for instance
+        raise ConfigurationError(f"the parameters cannot be read: {path}: {' '.join(str(error).split())}") from error
+
+
+def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
+    """Values of a node with what aliases repeat, each counted once.
+
+    Raises:
+        OverflowError: there are too many.
+        RecursionError: a node holds itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        return known[id(node)]
+    if id(node) in above:
+        raise RecursionError
+    above.add(id(node))
+    parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    size = 1
+    for part in parts:
+        size += _size(part, known, above)
+        if size > _MOST_VALUES:
+            raise OverflowError
+    above.discard(id(node))
+    known[id(node)] = size
+    return size
+
+
+def require_name(name: Any, where: str) -> None:
+    """Refuse a name of an experiment that could be a path: it is one of folders.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    from hyco.config import ConfigurationError
+
+    if not isinstance(name, str) or not _EXPERIMENT.fullmatch(name):
+        raise ConfigurationError(
+            f"{where}: experiment: {name!r:.80} is not allowed; allowed: up to 100 letters and digits, and . _ - "
+            "after the first"
+        )
+
+
+def require_inside(project: Path, parameters: dict[str, Any]) -> None:
+    """Refuse a relative folder of checkpoints that is none of the project's.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    from hyco.config import ConfigurationError
+
+    folder = (parameters.get("hybrid") or {}).get("checkpoint_dir")
+    if folder is None or Path(folder).is_absolute():
+        return
+    if not (project / folder).resolve().is_relative_to(project.resolve()):
+        raise ConfigurationError(
+            f"hybrid.checkpoint_dir: {folder!r:.80} leaves the project's folder; allowed: a folder in it, or an "
+            "absolute path"
+        )

@@ -1,0 +1,147 @@
+"""One run at a time in an experiment's folders; one that is told to end keeps what it has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.pipeline import Pipeline, node
+
+from hyco.hooks import InterruptionHooks, OwnershipHooks
+from hyco.hooks.interruption import Interruption, signals_interrupt
+from hyco.hooks.ownership import OccupiedError
+from hyco.runtime.locks import FileLock
+from hyco.runtime.storage import Bundle, read_bundle
+
+PARAMETERS: dict[str, Any] = {"experiment": "tiny"}
+
+
+def checkpoint(epoch: int) -> Bundle:
+    return Bundle(
+        {}, {"epoch": epoch, "epochs": 9, "finished": False, "is_best": False, "kept_every": None, "metrics": {}}
+    )
+
+
+@pytest.fixture
+def conf_catalog(tmp_path: Path) -> dict[str, Any]:
+    kind = "hyco.datasets.checkpoint.CheckpointDataset"
+    return {"hybrid_checkpoint": {"type": kind, "path": str(tmp_path / "checkpoints"), "share": 1e-9}}
+
+
+def other_process(path: Path) -> subprocess.Popen[str]:
+    """A process that holds a lock."""
+    code = (
+        "import sys, time; from pathlib import Path; from hyco.runtime.locks import FileLock\n"
+        "FileLock(Path(sys.argv[1])).acquire(); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("where", ["experiment", "checkpoint_dir"])
+def test_the_second_of_two_runs_is_refused_before_it_writes(session, tmp_path, conf_catalog, where):
+    ran: list[int] = []
+    pipeline = Pipeline([node(lambda: ran.append(1) or 1, None, "one", name="one")])
+    path = tmp_path / "data" / ".locks" / "tiny.json"
+    parameters = PARAMETERS
+    if where == "checkpoint_dir":
+        path = tmp_path / "elsewhere" / ".lock.json"
+        parameters = {**PARAMETERS, "hybrid": {"checkpoint_dir": "elsewhere"}}
+    process = other_process(path)
+    try:
+        with pytest.raises(OccupiedError, match=rf"{where}.* is being run by process {process.pid} on .*: wait for"):
+            session((OwnershipHooks(),), pipeline, conf_catalog, parameters)
+        assert ran == []
+        session((OwnershipHooks(),), pipeline, conf_catalog, {"experiment": "another"})
+        assert ran == [1]
+    finally:
+        process.kill()
+        process.wait()
+    session((OwnershipHooks(),), pipeline, conf_catalog, parameters)
+    assert ran == [1, 1]
+    assert not path.exists()
+
+
+def test_a_run_that_failed_or_was_interrupted_does_not_keep_its_folders(session, tmp_path, conf_catalog):
+    def fail() -> int:
+        raise RuntimeError("no")
+
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    hook = OwnershipHooks()
+    for function, error in ((fail, RuntimeError), (interrupt, KeyboardInterrupt)):
+        with pytest.raises(error):
+            session((hook,), Pipeline([node(function, None, "x", name="x")]), conf_catalog, PARAMETERS)
+    session((hook,), Pipeline([node(lambda: 1, None, "x", name="x")]), conf_catalog, PARAMETERS)
+    FileLock(tmp_path / "data" / ".locks" / "tiny.json").acquire()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_training_after_its_last_finished_epoch(session, tmp_path, conf_catalog, caplog, number):
+    def train() -> Iterator[Bundle]:
+        for epoch in (1, 2, 3):
+            yield checkpoint(epoch)
+        os.kill(os.getpid(), number)
+        time.sleep(30)
+        raise AssertionError("it was not ended")
+
+    hook = InterruptionHooks()
+    before = signal.getsignal(number)
+    with pytest.raises(Interruption) as caught, signals_interrupt():
+        session((hook,), Pipeline([node(train, None, "hybrid_checkpoint", name="t")]), conf_catalog, PARAMETERS)
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+    hook.interrupted()
+    assert read_bundle(tmp_path / "checkpoints" / "last.safetensors").metadata["epoch"] == 3
+    assert "Kept: epoch 3 of the hybrid training. The same command with --params resume=true" in caplog.text
+
+
+def test_an_interrupt_that_was_swallowed_comes_again(monkeypatch):
+    monkeypatch.setattr("hyco.hooks.interruption._AGAIN", 0.1)
+
+    def swallow() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except BaseException:
+            pass
+        time.sleep(5)
+
+    with pytest.raises(Interruption), signals_interrupt():
+        swallow()
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_where_an_epoch_fails_the_one_before_is_kept(session, tmp_path, conf_catalog):
+    def train() -> Iterator[Bundle]:
+        yield checkpoint(1)
+        yield checkpoint(2)
+        raise RuntimeError("the solver broke")
+
+    with pytest.raises(RuntimeError, match="the solver broke"):
+        session(
+            (InterruptionHooks(),),
+            Pipeline([node(train, None, "hybrid_checkpoint", name="t")]),
+            conf_catalog,
+            PARAMETERS,
+        )
+    assert read_bundle(tmp_path / "checkpoints" / "last.safetensors").metadata["epoch"] == 2

@@ -1,0 +1,176 @@
+"""MLflow away, slow or refusing: nobody waits for it, nothing is lost, and no password is told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from click.testing import CliRunner
+from mlflow.entities import Metric
+
+from hyco.cli.mlflow_sync import mlflow_sync
+from hyco.hooks import outbox as module
+from hyco.hooks.outbox import QUEUES, Outbox, redacted, send_queue
+
+RUN = {"id": "run", "experiment": "tiny", "name": "hybrid", "start": 0, "tags": {"a": "b"}}
+
+
+class Server:
+    """Stands in for MLflow."""
+
+    def __init__(self) -> None:
+        self.away, self.there, self.got = False, True, []
+        self.hang = threading.Event()
+        self.hang.set()
+
+    def take(self, call: str, *values: Any) -> None:
+        self.hang.wait(30)
+        if self.away:
+            raise mlflow.MlflowException("no answer from http://me:secret@server/x")
+        self.got.append((call, *values))
+
+    def log_batch(self, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
+        entries = [(m.key, m.value, m.step) for m in metrics] + [(p.key, p.value) for p in [*params, *tags]]
+        self.take("batch", run_id, *entries)
+
+    def log_artifact(self, run_id: str, path: str, folder: str) -> None:
+        self.take("artifact", run_id, Path(path).name, folder)
+
+    def set_terminated(self, run_id: str, status: str, end_time: int) -> None:
+        self.take("end", run_id, status)
+
+    def get_run(self, run_id: str) -> Any:
+        if self.away:
+            self.take("get")
+        if not self.there:
+            raise mlflow.MlflowException("no such run", error_code=mlflow.protos.databricks_pb2.RESOURCE_DOES_NOT_EXIST)
+        return type("Run", (), {"info": type("Info", (), {"run_id": run_id})})
+
+    def get_experiment_by_name(self, name: str) -> None:
+        return None
+
+    def create_experiment(self, name: str) -> str:
+        return name
+
+    def create_run(self, experiment: str, **options: Any) -> Any:
+        self.take("made", experiment, options["run_name"])
+        return type("Run", (), {"info": type("Info", (), {"run_id": "new"})})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    one = Server()
+    monkeypatch.setattr(mlflow, "MlflowClient", lambda: one)
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    return one
+
+
+def metric(step: int) -> Metric:
+    return Metric("loss", float(step), 0, step)
+
+
+def steps(server: Server) -> list[int]:
+    return [entry[2] for call in server.got if call[0] == "batch" for entry in call[2:] if len(entry) == 3]
+
+
+def test_all_is_sent_in_order(server, tmp_path):
+    (tmp_path / "file.txt").write_text("x")
+    box = Outbox(tmp_path, RUN)
+    box.params("run", {f"p{i}": "1" for i in range(150)})
+    box.metrics("run", [metric(step) for step in range(2500)])
+    box.artifact("run", tmp_path / "file.txt", "report")
+    assert box.close()
+    assert [len(call) - 2 for call in server.got] == [100, 50, 1000, 1000, 500, 2]
+    assert steps(server) == list(range(2500))
+    assert not (tmp_path / QUEUES).exists()
+
+
+def test_what_a_server_does_not_take_is_sent_when_it_answers_again(server, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    box = Outbox(tmp_path, RUN)
+    for step in range(30):
+        server.away = 10 <= step < 20
+        box.metrics("run", [metric(step)])
+        while not box._waiting.empty() or box._current is not None:
+            time.sleep(0.001)
+    assert box.close()
+    assert steps(server) == list(range(30))
+    messages = [m for m in caplog.messages if "MLflow" in m]
+    assert len(messages) == 2, messages
+    assert "did not take what was sent (no answer from http://…@server/x)" in messages[0]
+    assert messages[1] == "MLflow answers again: 10 entries of its queue were sent."
+    assert "secret" not in caplog.text
+
+
+def test_what_a_server_never_took_is_sent_later(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hyco.cli.mlflow_sync.project_folder", lambda: tmp_path)
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: True)
+    (tmp_path / "file.txt").write_text("x")
+    server.away = True
+    box = Outbox(tmp_path, RUN)
+    box.metrics("run", [metric(step) for step in range(5)])
+    box.artifact("run", tmp_path / "file.txt", "report")
+    assert not box.close()
+    box.keep({"run": "run", "end": "FINISHED", "time": 7})
+    refused = CliRunner().invoke(mlflow_sync)
+    assert refused.exit_code == 1
+    assert "run `hyco mlflow-sync` again when MLflow answers" in refused.output
+    assert "secret" not in refused.output
+    assert box.path.exists()
+    server.away = False
+    done = CliRunner().invoke(mlflow_sync)
+    assert (done.exit_code, done.output) == (0, "run: 3 entries were sent.\n")
+    assert steps(server) == list(range(5))
+    assert server.got[1:] == [("artifact", "run", "file.txt", "report"), ("end", "run", "FINISHED")]
+    assert CliRunner().invoke(mlflow_sync).output == "Nothing waits for MLflow.\n"
+
+
+def test_a_run_whose_database_is_lost_is_made_anew(server, tmp_path):
+    server.away = True
+    box = Outbox(tmp_path, RUN)
+    box.metrics("run", [metric(1)])
+    box.close()
+    server.away, server.there = False, False
+    assert send_queue(box.path) == 1
+    assert server.got == [("made", "tiny", "hybrid"), ("batch", "new", ("loss", 1.0, 1))]
+
+
+def test_nobody_waits_for_a_server_that_hangs(server, tmp_path):
+    server.hang.clear()
+    box = Outbox(tmp_path, RUN)
+    begin = time.monotonic()
+    for step in range(100):
+        box.metrics("run", [metric(step)])
+    assert time.monotonic() - begin < 0.5
+    assert not box.close()
+    assert time.monotonic() - begin < 5
+    server.away = True
+    server.hang.set()
+    box._thread.join(10)
+    server.away, server.got = False, []
+    send_queue(box.path)
+    assert steps(server) == list(range(100))
+
+
+def test_a_queue_has_a_size(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_MOST_BYTES", 2000)
+    server.away = True
+    box = Outbox(tmp_path, RUN)
+    for step in range(100):
+        box.metrics("run", [metric(step)])
+    assert not box.close()
+    assert box.path.stat().st_size <= 2000
+    assert caplog.text.count("takes no more") == 1
+
+
+def test_no_password_is_told(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+    text = redacted("refused at https://me:hunter2@host:5000/api\n for user me with hunter2")
+    assert text == "refused at https://…@host:5000/api for user me with …"

@@ -1,0 +1,104 @@
+"""Files of a configuration that are none: each is told in one line, and none takes long or makes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from hyco.config import ConfigurationError
+from hyco.hooks import ConfigurationHooks
+from hyco.hooks.parameter_files import require_inside, require_name, require_plain
+from hyco.settings import CONFIG_LOADER_ARGS
+
+LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (LAUGHS, "with what aliases .* repeat it has more than 100000 values"),
+        ("a: &a\n  b: *a\n", "or holds itself"),
+        ("- 1\n- 2\n", "it holds no keys with values"),
+        ("just a text", "it holds no keys with values"),
+        (
+            "x: !!python/object/apply:os.system ['touch made']\n",
+            "line 1: could not determine a constructor for the tag",
+        ),
+        ("x: !mine 3\n", "line 1: could not determine a constructor"),
+        ("x: [1\n", "line 2: expected"),
+        ("x: 2001-99-99\n", "must be in"),
+        ("[" * 2000, "nested too deeply|expected"),
+        ("? {a: 1}\n: 2\n", "line 1: found unhashable key"),
+        (b"x: \xff\xfe\n", "it is no text in UTF-8"),
+        ("x: \x00\n", "it is no text in UTF-8"),
+        (b"x" * (11 * 2**20), "it has more than 10 MB"),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_no_configuration_is_told_in_a_line(tmp_path, monkeypatch, content, text):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "parameters.yml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigurationError, match=text) as caught:
+        require_plain(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["parameters.yml"]
+
+
+def test_files_that_are_some_are_taken(tmp_path):
+    for content in ("", "# nothing\n", "a: &a {x: 1}\nb: *a\nc: {<<: *a}\n"):
+        (tmp_path / "parameters.yml").write_text(content)
+        require_plain(tmp_path / "parameters.yml")
+
+
+@pytest.mark.parametrize("name", ["../x", "../../../x", "a/b", "", ".hidden", "a\nb", "a b", 3, None, "x" * 101, "é"])
+def test_a_name_that_could_be_a_path_is_refused(name):
+    with pytest.raises(ConfigurationError, match=r"conf/x/globals\.yml: experiment: .* is not allowed"):
+        require_name(name, "conf/x/globals.yml")
+
+
+def context(project: Path, **runtime_params: Any) -> Any:
+    loader = OmegaConfigLoader(str(project / "conf"), "mine", runtime_params, **CONFIG_LOADER_ARGS)
+    return SimpleNamespace(project_path=project, config_loader=loader)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for folder in ("base", "mine"):
+        (tmp_path / "conf" / folder).mkdir(parents=True)
+    (tmp_path / "conf" / "mine" / "parameters.yml").write_text("experiment: ${globals:experiment}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("globals_", "parameters", "text"),
+    [
+        ("experiment: ../../../x\n", None, r"globals\.yml: experiment: '\.\./\.\./\.\./x' is not allowed"),
+        ("experiment: one\n", "experiment: two\n", "experiment is 'two' in the parameters, and 'one' in"),
+        ("experiment: one\n", "x: ${oc.env:HOME}\n", "the parameters cannot be read"),
+        ("experiment: one\n", "x: ${nothing}\n", "the parameters cannot be read"),
+    ],
+)
+def test_folders_are_named_by_one_name_and_values_are_in_the_files(project, globals_, parameters, text, monkeypatch):
+    monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "not used")
+    (project / "conf" / "mine" / "globals.yml").write_text(globals_)
+    if parameters is not None:
+        (project / "conf" / "mine" / "parameters.yml").write_text(parameters)
+    with pytest.raises(ConfigurationError, match=text) as caught:
+        ConfigurationHooks().after_context_created(context(project))
+    assert "\n" not in str(caught.value)
+
+
+def test_checkpoints_stay_in_the_project_unless_an_absolute_path_says_otherwise(tmp_path):
+    for folder in (None, "data/mine", str(tmp_path.parent / "elsewhere")):
+        require_inside(tmp_path, {"hybrid": {"checkpoint_dir": folder}})
+    for folder in ("..", "../elsewhere", "data/../../x"):
+        with pytest.raises(ConfigurationError, match=r"hybrid\.checkpoint_dir: .* leaves the project's folder"):
+            require_inside(tmp_path, {"hybrid": {"checkpoint_dir": folder}})
