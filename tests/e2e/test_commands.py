@@ -55,7 +55,7 @@ def test_a_run_killed_in_the_middle_and_resumed_has_the_same_final_numbers_to_th
 
     refused = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true,hybrid.alpha=0.123")
     assert refused.returncode != 0
-    assert "hybrid.alpha: 0.9 in the checkpoint, 0.123 now" in refused.stderr.splitlines()[-1]
+    assert "hybrid.alpha: 'auto' in the checkpoint, 0.123 now" in refused.stderr.splitlines()[-1]
 
     done = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true")
     assert done.returncode == 0, done.stderr
