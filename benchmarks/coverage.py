@@ -55,6 +55,7 @@ def heat() -> Sections:
         "seed": 0,
         "equation": {
             "name": "heat",
+            "order": 2,
             "domain": {"x": {"size": 2.0, "resolution": 16}, "y": {"size": 1.5, "resolution": 12}},
             "boundary": {"x": {"lower": 0.0, "upper": "neumann"}, "y": "periodic"},
             "dt": 0.04,
@@ -85,6 +86,7 @@ def burgers() -> Sections:
         "seed": 3,
         "equation": {
             "name": "burgers",
+            "scheme": "upwind",
             "domain": {"x": {"size": 4.0, "resolution": 48}},
             "dt": 0.02,
             "max_speed": 2.5,
@@ -121,6 +123,7 @@ def gray_scott() -> Sections:
         "seed": 0,
         "equation": {
             "name": "gray_scott",
+            "scheme": "euler",
             "domain": {"x": {"size": 24 * width, "resolution": 24}, "y": {"size": 20 * width, "resolution": 20}},
             "dt": 40.0,
             "substeps": 100,

@@ -42,6 +42,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "burgers": {
         "equation": {
             "name": "burgers",
+            "scheme": "upwind",
             "domain": _LINE,
             "dt": 0.05,
             "max_speed": 6.0,
@@ -56,6 +57,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "heat": {
         "equation": {
             "name": "heat",
+            "order": 2,
             "domain": _LINE,
             "dt": 0.1,
             "max_diffusivity": 1.0,
@@ -70,6 +72,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "advection_diffusion": {
         "equation": {
             "name": "advection_diffusion",
+            "order": 2,
             "domain": _LINE,
             "dt": 0.1,
             "max_speed": 1.0,

@@ -16,9 +16,9 @@ from hyco.equations.registry import build_equation
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
 
-BURGERS = {"name": "burgers", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
+BURGERS = {"name": "burgers", "scheme": "upwind", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
 BURGERS_2D = {**BURGERS, "domain": {a: {"size": 10.0, "resolution": 64} for a in "xy"}}
-HEAT = {"name": "heat", "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
+HEAT = {"name": "heat", "order": 2, "domain": {"x": {"size": 10.0, "resolution": 128}}, "dt": 0.05}
 HEAT_2D = {**HEAT, "domain": {a: {"size": 10.0, "resolution": 64} for a in "xy"}}
 WALLS = {"boundary": {"x": {"lower": 0.5, "upper": "neumann"}}}
 NU, D = {"viscosity": 0.1}, {"diffusivity": 0.1}
@@ -35,7 +35,8 @@ REACTION = {
 def gray_scott(cells: int) -> dict:
     """A section."""
     domain = {a: {"size": cells * 50 / 32, "resolution": cells} for a in "xy"}
-    return {"name": "gray_scott", "domain": domain, "dt": 20.0, "substeps": 40, "parameters": PATTERN}
+    keys = {"name": "gray_scott", "scheme": "euler", "domain": domain, "dt": 20.0, "substeps": 40}
+    return {**keys, "parameters": PATTERN}
 
 
 # Built-in section, rates, other keys of the formula.

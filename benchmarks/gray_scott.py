@@ -41,6 +41,7 @@ def equation(execution_steps: int = 100) -> Equation:
     return build_equation(
         {
             "name": "gray_scott",
+            "scheme": "euler",
             "domain": {"x": axis, "y": axis},
             "dt": 0.4 * execution_steps,
             "substeps": execution_steps,

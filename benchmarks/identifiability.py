@@ -31,6 +31,7 @@ def _axis(size: float, resolution: int) -> dict[str, Any]:
 
 BURGERS = {
     "name": "burgers",
+    "scheme": "upwind",
     "domain": {"x": _axis(4.0, 32)},
     "dt": 0.05,
     "max_speed": 6.0,
@@ -38,6 +39,7 @@ BURGERS = {
 }
 HEAT = {
     "name": "heat",
+    "order": 2,
     "domain": {"x": _axis(3.0, 16), "y": _axis(2.0, 10)},
     "boundary": "neumann",
     "dt": 0.05,
@@ -53,6 +55,7 @@ ADVECTION = {
 }
 MIXED = {
     "name": "advection_diffusion",
+    "order": 2,
     "domain": {"x": _axis(3.0, 32)},
     "dt": 0.05,
     "max_speed": 1.5,
@@ -61,6 +64,7 @@ MIXED = {
 }
 GRAY_SCOTT = {
     "name": "gray_scott",
+    "scheme": "euler",
     "domain": {"x": _axis(40.0, 25), "y": _axis(32.0, 20)},
     "dt": 10.0,
     "substeps": 20,

@@ -72,6 +72,7 @@ CASES = {
     "coarse": {
         "equation": {
             "name": "burgers",
+            "scheme": "upwind",
             "domain": {"x": {"size": 8.0, "resolution": 128}},
             "dt": 0.05,
             "max_speed": 8.0,
@@ -101,6 +102,7 @@ CASES = {
     "boundary": {
         "equation": {
             "name": "advection_diffusion",
+            "order": 2,
             "domain": {"x": {"size": 4.0, "resolution": 64}},
             "boundary": {"x": {"lower": 0.8, "upper": "neumann"}},
             "dt": 0.1,

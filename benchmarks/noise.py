@@ -55,6 +55,7 @@ def heat_line() -> Sections:
         "seed": 0,
         "equation": {
             "name": "heat",
+            "order": 2,
             "domain": {"x": {"size": 1.0, "resolution": 48}},
             "dt": 0.01,
             "max_diffusivity": 0.3,
@@ -78,6 +79,7 @@ def burgers_line() -> Sections:
         "seed": 3,
         "equation": {
             "name": "burgers",
+            "scheme": "upwind",
             "domain": {"x": {"size": 4.0, "resolution": 48}},
             "dt": 0.02,
             "max_speed": 2.5,

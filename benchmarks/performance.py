@@ -115,10 +115,25 @@ CASES = {
         "diffusivity_u",
         20,
         1.6,
-        {"dt": 0.4, "parameters": {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}},
+        {
+            "dt": 0.4,
+            "scheme": "euler",
+            "substeps": 1,
+            "parameters": {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051},
+        },
     ),
-    "burgers": Case("viscosity", 10, 0.1, {"dt": 0.015, "max_speed": 4.0, "parameters": {"viscosity": 0.1}}),
-    "heat": Case("diffusivity", 20, 0.1, {"dt": 0.1, "max_diffusivity": 0.4, "parameters": {"diffusivity": 0.2}}),
+    "burgers": Case(
+        "viscosity",
+        10,
+        0.1,
+        {"dt": 0.015, "max_speed": 4.0, "scheme": "upwind", "parameters": {"viscosity": 0.1}},
+    ),
+    "heat": Case(
+        "diffusivity",
+        20,
+        0.1,
+        {"dt": 0.1, "max_diffusivity": 0.4, "order": 2, "parameters": {"diffusivity": 0.2}},
+    ),
     "advection": Case(
         "velocity_x", 20, 0.1, {"dt": 0.03, "max_speed": 1.0, "parameters": {"velocity_x": 0.8, "velocity_y": -0.4}}
     ),
@@ -136,6 +151,7 @@ CASES = {
             "dt": 0.03,
             "max_speed": 1.0,
             "max_diffusivity": 0.05,
+            "order": 2,
             "parameters": {"velocity_x": 0.8, "velocity_y": -0.4, "diffusivity": 0.02},
         },
     ),
@@ -350,6 +366,7 @@ def trainer(simulations: int = 4, steps: int = 12) -> SyntheticTrainer:
     equation = build_equation(
         {
             "name": "burgers",
+            "scheme": "upwind",
             "domain": {"x": {"size": 4.0, "resolution": 64}},
             "dt": 0.05,
             "max_speed": 6.0,

@@ -67,6 +67,7 @@ def read(path: str, rows: int, kind: str) -> dict[str, float]:
     equation = hyco.equation(
         {
             "name": "heat",
+            "order": 2,
             "domain": {"x": {"size": 1.0, "resolution": cells}},
             "boundary": "neumann",
             "dt": 0.01,
@@ -75,10 +76,10 @@ def read(path: str, rows: int, kind: str) -> dict[str, float]:
         }
     )
     section: dict[str, Any] = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "T"}, "std": 0.01}
-    observation: dict[str, Any] = {"train_sim": [0]}
+    observation: dict[str, Any] = {"train_sim": [0], "interpolation": "linear"}
     if kind == "mixed":
         section |= {"simulation": "site", "scale": {"time": 1 / 3600}}
-        observation = {"train_sim": [0, 1], "val_sim": [2]}
+        observation |= {"train_sim": [0, 1], "val_sim": [2]}
     before, begin = peak(), time.perf_counter()
     observations = hyco.read_measurements(path, equation, section, observation)
     seconds = time.perf_counter() - begin
@@ -104,11 +105,13 @@ PROJECT = Path(__file__).parents[1]
 EXPERIMENT = """
 equation:
   name: heat
+  order: 2
   domain: {{x: {{size: 1.0, resolution: 256}}}}
   boundary: neumann
   dt: 0.01
   max_diffusivity: 1.0e-3
 measurements: {{file: {file}, time: t, axes: {{x: x}}, fields: {{temperature: T}}, std: 0.01}}
+observation: {{interpolation: linear}}
 physical:
   method: Levenberg-Marquardt
   learnable_parameters: [{{name: diffusivity, initial_guess: 1.0e-4, bounds: [1.0e-5, 1.0e-3]}}]

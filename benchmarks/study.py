@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.config import OmegaConfigLoader
+from scipy.stats import binomtest
 
 if TYPE_CHECKING:
     from hyco.inversion.assessment import Assessment
     from hyco.inversion.calibrator import Calibrator
 
+# Of intervals, and of the band that counts of draws are compared with.
+NOMINAL, CONFIDENCE = 0.95, 0.99
 CONF = Path(__file__).parents[1] / "conf"
 
 
@@ -48,6 +51,34 @@ def add_line(path: Path | None, line: dict[str, Any]) -> None:
     if path is not None:
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def draws_to_do(
+    cases: Iterable[tuple[Any, ...]],
+    draw: Callable[..., dict[str, Any]],
+    results: Path | None,
+    keys: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The lines of all cases, those that the file already has among them; new ones are added to it at once.
+
+    Args:
+        cases: arguments of `draw`.
+        draw: a case to its line.
+        results: the file; None: none.
+        keys: of a line, the arguments that it is of.
+    """
+    lines = read_lines([results])
+    done = {tuple(line[key] for key in keys) for line in lines}
+    for case in cases:
+        if case not in done:
+            lines.append(draw(*case))
+            add_line(results, lines[-1])
+    return lines
+
+
+def in_band(covered: int, draws: int) -> bool:
+    """Whether the exact binomial test lets so many of so many draws pass for coverage 0.95, at the 99 % level."""
+    return bool(binomtest(covered, draws, NOMINAL).pvalue >= 1 - CONFIDENCE)
 
 
 def write_page(path: Path, title: str, words: str, commands: Iterable[str], table: str) -> None:

@@ -70,6 +70,7 @@ def faded(times: list[int], noise: float, cells: int = 48) -> Sections:
     """Heat between cold walls on a length of 5, measured late, when hardly anything is left."""
     equation = {
         "name": "heat",
+        "order": 2,
         "domain": {"x": {"size": 5.0, "resolution": cells}},
         "boundary": {"x": 0.0},
         "dt": 1.0,
@@ -84,6 +85,7 @@ def heat_early(steps: int, noise: float, sensors: int) -> Sections:
     """Heat in a ring, measured so early that it has hardly spread."""
     equation = {
         "name": "heat",
+        "order": 2,
         "domain": {"x": {"size": 1.0, "resolution": 32}},
         "dt": 0.002,
         "max_diffusivity": 1.0,
@@ -97,6 +99,7 @@ def burgers(noise: float, sensors: int, steps: int, both: bool = False) -> Secti
     """Burgers in a ring, of whose small viscosity little is seen."""
     equation = {
         "name": "burgers",
+        "scheme": "upwind",
         "domain": {"x": {"size": 4.0, "resolution": 48}},
         "dt": 0.05,
         "max_speed": 2.5,
@@ -111,6 +114,7 @@ def carried(noise: float, sensors: int, steps: int) -> Sections:
     """A wave that is carried along and spreads, with a speed and a diffusivity to be found."""
     equation = {
         "name": "advection_diffusion",
+        "order": 2,
         "domain": {"x": {"size": 1.0, "resolution": 32}},
         "dt": 0.01,
         "max_speed": 2.0,

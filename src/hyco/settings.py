@@ -1,6 +1,14 @@
 """Kedro's settings of this project: experiments are configuration environments over `conf/base`."""
 
-from hyco.hooks import ConfigurationHooks, InterruptionHooks, MlflowHooks, OwnershipHooks, ReportHooks, ResumeHooks
+from hyco.hooks import (
+    ConfigurationHooks,
+    DisplayHooks,
+    InterruptionHooks,
+    MlflowHooks,
+    OwnershipHooks,
+    ReportHooks,
+    ResumeHooks,
+)
 from hyco.hooks.session import Session
 
 CONFIG_LOADER_ARGS = {
@@ -10,11 +18,13 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},
 }
 
-# The last of those that want to be first is: nothing is read of an experiment that another run has.
+# The last of those that want to be first is: nothing is read of an experiment that another run has. Else a later one is
+# called before an earlier one: what is shown is shown while MLflow makes its database.
 HOOKS = (
     ConfigurationHooks(),
     InterruptionHooks(),
     MlflowHooks(),
+    DisplayHooks(),
     ReportHooks(),
     ResumeHooks(),
     OwnershipHooks(),

@@ -60,6 +60,48 @@ def test_what_a_run_refuses_is_refused_in_the_same_words(params, message, sensed
     assert done.output.startswith(f"Error: {message}")
 
 
+START = "20 + 2*cos(pi*x/3) + 1.5*cos(pi*y/2) + cos(pi*x/3)*cos(pi*y/2) + 0.8*cos(2*pi*x/3)*cos(pi*y/2) + 0.7*cos(pi*x)"
+PLATE = """
+equation:
+  name: heat
+  domain: {{x: {{size: 3.0, resolution: 15}}, y: {{size: 2.0, resolution: 10}}}}
+  boundary: neumann
+  dt: 0.25
+  order: {order}
+measurements:
+  file: data/01_raw/plate.csv
+  time: time [h]
+  axes: {{x: x_m, y: y_m}}
+  fields: {{temperature: T (degC)}}
+  std: 0.05
+  start: 0.0
+  initial: {{temperature: "{start}"}}
+observation: {{train_sim: [0], initial_state: exact}}
+physical:
+  learnable_parameters: [{{name: diffusivity, initial_guess: 0.06, bounds: [0.01, 0.2]}}]
+"""
+
+
+@pytest.mark.parametrize("order", [2, "auto"])
+def test_how_many_cells_the_measurements_deserve_is_said(order, project, hyco, made):
+    made["sensors"](count=60, states=17).to_csv(project / "data" / "01_raw" / "plate.csv", index=False)
+    (project / "conf" / "plate").mkdir()
+    (project / "conf" / "plate" / "parameters.yml").write_text(PLATE.format(order=order, start=START))
+    done = hyco("check", "--env", "plate")
+    assert done.exit_code == 0, done.output
+    (line,) = [line for line in done.output.splitlines() if line.startswith("grid:")]
+    assert line.startswith("grid:      at the first guess the error of 15 × 10 cells is ")
+    times = float(line.split(" is ")[1].split()[0])
+    if order == 2:
+        assert 0.5 < times < 20
+        cells = [int(n) for n in line.split("about ")[1].split(" cells")[0].split(" × ")]
+        assert cells[0] == pytest.approx(15 * (times / 0.5) ** 0.5, rel=0.1)
+        assert line.endswith("would make it half of one")
+    else:
+        assert times < 0.5
+        assert line.endswith("in diffusivity: they are enough")
+
+
 @pytest.mark.slow
 def test_simulations_are_told_likewise(project, hyco):
     done = hyco("check", "--env", "heat")

@@ -185,7 +185,7 @@ def test_one_that_fits_alone_is_taken(new):
         (("base", "--from", "data/01_raw/a.csv"), "'base' is no name for an experiment"),
         (("heat", "--from", "data/01_raw/a.csv"), "conf/heat exists already: take another name, or --force"),
         (("mine", "--from", "data/01_raw/b.csv"), "data/01_raw/b.csv: there is no such file"),
-        (("mine", "--from", "data/01_raw/a.txt"), "data/01_raw/a.txt: files that end in '.txt' cannot be read"),
+        (("mine", "--from", "data/01_raw/a.xls"), "data/01_raw/a.xls: files that end in '.xls' cannot be read"),
         (("mine", "--from", "data/01_raw/bad.nc"), "data/01_raw/bad.nc: it cannot be read as NetCDF"),
         (("mine", "--from", "data/01_raw/words.csv"), "data/01_raw/words.csv: nothing looks like a position"),
         (("mine", "--from", "data/01_raw/a.csv", "--equation", "haet"), "unknown equation 'haet'; available: "),
@@ -194,7 +194,7 @@ def test_one_that_fits_alone_is_taken(new):
 )
 def test_what_cannot_be_is_refused_in_one_line(arguments, message, project, hyco, new):
     grid(new, "a.csv", lambda x, t: np.exp(-t) * np.cos(np.pi * x))
-    (new.folder / "a.txt").write_text("t x u\n")
+    (new.folder / "a.xls").write_text("t x u\n")
     (new.folder / "bad.nc").write_bytes(b"CDF\x01nothing")
     (new.folder / "words.csv").write_text("name,colour\nsand,red\nclay,blue\n")
     done = hyco("new", *arguments)

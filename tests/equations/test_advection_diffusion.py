@@ -27,6 +27,7 @@ def transport(resolution, dt, velocity, diffusivity, boundary="periodic", max_sp
             "domain": {a: {"size": s, "resolution": n} for a, n, s in zip(axes, resolution, SIZE, strict=False)},
             "boundary": boundary,
             "dt": dt,
+            "order": 2,
             "parameters": {**speeds, "diffusivity": diffusivity},
             "max_speed": max_speed,
             "max_diffusivity": max_diffusivity,
@@ -171,9 +172,11 @@ def test_without_one_part_it_is_the_other_equation():
         "dt": 0.01,
     }
     speeds = {"velocity_x": "0.4 * y", "velocity_y": -0.3}
-    both = {"name": "advection_diffusion", "max_speed": 1.0, "max_diffusivity": 0.6, **common}
+    both = {"name": "advection_diffusion", "order": 2, "max_speed": 1.0, "max_diffusivity": 0.6, **common}
     carried = build_equation({"name": "advection", "max_speed": 1.0, "parameters": speeds, **common})
-    spread = build_equation({"name": "heat", "max_diffusivity": 0.6, "parameters": {"diffusivity": 0.5}, **common})
+    spread = build_equation(
+        {"name": "heat", "order": 2, "max_diffusivity": 0.6, "parameters": {"diffusivity": 0.5}, **common}
+    )
     only_carried = build_equation({**both, "parameters": {**speeds, "diffusivity": 0.0}})
     only_spread = build_equation({**both, "parameters": {"velocity_x": 0.0, "velocity_y": 0.0, "diffusivity": 0.5}})
     x, y = points(carried)

@@ -22,6 +22,7 @@ def burgers(resolution, dt, viscosity=VISCOSITY, max_speed=2.0, size=2 * math.pi
             "domain": {a: {"size": size, "resolution": n} for a, n in zip("xyz", resolution, strict=False)},
             "dt": dt,
             "max_speed": max_speed,
+            "scheme": "upwind",
             "parameters": {"viscosity": viscosity, "convection": convection},
             **keys,
         }
@@ -124,9 +125,31 @@ def test_convection_outside_its_limit_is_refused(scheme):
         burgers((32,), 0.05, convection=1.2, scheme=scheme)
 
 
-def test_the_spectral_scheme_is_refused_in_two_dimensions():
-    with pytest.raises(ValueError, match="spectral is available in one dimension only"):
-        burgers((32, 24), 0.05, scheme="spectral")
+@pytest.mark.parametrize("shape", [(36, 32), pytest.param((24, 24, 20), marks=pytest.mark.slow)])
+def test_the_spectral_scheme_is_far_more_accurate_in_more_dimensions_too(shape):
+    upwind, spectral = error(shape, 8), error(shape, 8, max_speed=0.25, scheme="spectral")
+    assert spectral < 0.01 * upwind
+
+
+@pytest.mark.parametrize(
+    ("shape", "viscosity", "bounds", "scheme"),
+    [
+        ((64,), 0.1, {}, "spectral"),  # 0.4 × 2 × 2π/64 is 0.079
+        ((64,), 0.05, {}, "upwind"),
+        ((64,), 0.05, {"viscosity": (0.001, 0.5)}, "spectral"),
+        ((64, 64), 0.1, {}, "spectral"),
+        ((64, 64), 0.1, {"viscosity": (0.001, 0.5)}, "upwind"),
+        ((64, 64), 0.1, {"viscosity": (0.08, 0.5)}, "spectral"),
+        ((64, 64), 0.1, {"viscosity": (0.08, 0.5), "convection": (0.5, 2.0)}, "upwind"),
+    ],
+)
+def test_the_scheme_is_spectral_where_the_grid_resolves_the_layers(shape, viscosity, bounds, scheme):
+    open_speed = {"max_speed": "auto", "max_convection": "auto", "scheme": "auto"}
+    config = burgers(shape, 0.05, viscosity, **open_speed).config
+    ranges = config.ranges(2.0 / 1.2, bounds)
+    assert ranges["scheme"] == scheme
+    if not bounds:
+        assert burgers(shape, 0.05, viscosity, max_speed=2.0, scheme="auto").spectral == (scheme == "spectral")
 
 
 def test_the_spectral_scheme_conserves_the_mean_in_one_dimension():

@@ -29,6 +29,7 @@ def reaction(resolution, dt=1.0, substeps=2, size=(30.0, 24.0, 20.0), **paramete
             "name": "gray_scott",
             "domain": {a: {"size": s, "resolution": n} for a, s, n in zip("xyz", size, resolution, strict=False)},
             "dt": dt,
+            "scheme": "euler",
             "substeps": substeps,
             "parameters": {**TRUE, **parameters},
             **keys,

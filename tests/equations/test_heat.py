@@ -39,6 +39,7 @@ def heat(resolution, dt, diffusivity, boundary="periodic", size=None, lower=None
             "dt": dt,
             "parameters": {"diffusivity": diffusivity},
             "max_diffusivity": maximum,
+            "order": 2,
             **keys,
         }
     )
@@ -395,7 +396,7 @@ def test_long_steps_are_cut_into_shorter_ones():
         ({"boundary": {"x": "periodic"}}, "one entry per axis"),
         ({"form": "mixed"}, "divergence"),
         ({"order": 4}, "order: 4 is for form: nondivergence"),
-        ({"order": 3, "form": "nondivergence"}, "2 or 4"),
+        ({"order": 3, "form": "nondivergence"}, "2, 4 or 'spectral'"),
     ],
 )
 def test_wrong_configurations_say_what_is_allowed(change, message):

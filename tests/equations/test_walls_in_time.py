@@ -118,6 +118,7 @@ def test_a_documented_diffusion_problem_with_a_source_has_its_exact_solution():
         section = {"name": "heat", "domain": {"x": {"lower": -1.0, "size": 2.0, "resolution": n}}, "boundary": 0.0}
         section |= {
             "dt": 1.0 / n,
+            "order": 2,
             "parameters": {"diffusivity": 1.0},
             "source": "exp(-t)*(-sin(pi*x) + pi**2*sin(pi*x))",
         }

@@ -26,6 +26,7 @@ def session(tmp_path: Path) -> Session:
         conf_catalog: dict[str, Any],
         parameters: dict[str, Any],
         project_path: Path = tmp_path,
+        env: str | None = None,
     ) -> None:
         manager = _create_hook_manager()
         for hook in hooks:
@@ -42,7 +43,11 @@ def session(tmp_path: Path) -> Session:
             load_versions={},
         )
         shared = {
-            "run_params": {"project_path": project_path.as_posix(), "env": "tiny", "pipeline_names": ["hybrid"]},
+            "run_params": {
+                "project_path": project_path.as_posix(),
+                "env": env or parameters["experiment"],
+                "pipeline_names": ["hybrid"],
+            },
             "pipeline": pipeline,
             "catalog": catalog,
         }

@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline, node
 
 import hyco
 from hyco.hooks import ReportHooks
-from hyco.runtime.storage import read_json
+from hyco.runtime.storage import Bundle, read_json
 from hyco.training.checkpoints import ResumeError
 
 PARAMETERS = {"experiment": "tiny", "hybrid": {"alpha": 0.7}}
@@ -48,7 +48,43 @@ def test_a_run_ends_by_naming_its_report(session, conf_catalog, tmp_path, caplog
     pipeline = Pipeline([node(write, None, "report", name="work")])
     with caplog.at_level(logging.INFO):
         session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
-    assert caplog.messages[-1] == f"Report: {tmp_path / 'out' / 'report.json'}"
+    assert caplog.messages[-1] == f"Numbers: {tmp_path / 'out' / 'report.json'}"
+
+
+def test_the_page_is_named_last_and_the_summary_stands_before_it(session, conf_catalog, tmp_path, caplog):
+    page = {
+        "report_page": {"type": "kedro_datasets.text.TextDataset", "filepath": str(tmp_path / "out" / "report.html")}
+    }
+    methods = {
+        "hybrid_physical": {
+            "nrmse": {"mean": 0.02, "per_step": [0.01, 0.03]},
+            "parameters": {"viscosity": {"true": None, "estimate": 0.1007, "std": 0.00098, "identifiable": True}},
+        }
+    }
+    nodes = [
+        node(lambda: {"methods": methods, "warnings": ["mind the gap"]}, None, "report", name="report"),
+        node(lambda report: "<html>", "report", "report_page", name="page"),
+    ]
+    with caplog.at_level(logging.INFO):
+        session((ReportHooks(),), Pipeline(nodes), conf_catalog | page, PARAMETERS)
+    assert caplog.messages[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
+    said = next(message for message in caplog.messages if message.startswith("Done."))
+    assert "0.10070 ± 0.00098" in said
+    assert "mind the gap" in said
+
+
+def test_an_unforeseen_error_says_what_was_saved_and_how_to_go_on(session, tmp_path):
+    def train() -> Iterator[Bundle]:
+        metadata = {"epoch": 3, "epochs": 7, "is_best": False, "kept_every": None, "finished": False, "metrics": {}}
+        yield Bundle({}, {"kind": "checkpoint", **metadata})
+        raise ZeroDivisionError("a bug")
+
+    conf = {"hybrid_checkpoint": {"type": "hyco.datasets.checkpoint.CheckpointDataset", "path": str(tmp_path / "c")}}
+    pipeline = Pipeline([node(train, None, "hybrid_checkpoint", name="train_hybrid_models")])
+    with pytest.raises(ZeroDivisionError) as caught:
+        session((ReportHooks(),), pipeline, conf, PARAMETERS)
+    assert "epoch 3 of 7 of the hybrid training" in caught.value.__notes__[-1]
+    assert "resume=true" in caught.value.__notes__[-1]
 
 
 def test_a_run_without_a_report_names_none_and_saves_no_configuration(session, tmp_path, caplog):

@@ -7,12 +7,15 @@ from typing import Any
 
 import mlflow
 import pytest
+import torch
 from kedro.pipeline import Pipeline, node
-from mlflow.entities import Run
+from mlflow.entities import Dataset, Run
 
 from hyco.hooks import MlflowHooks
 from hyco.hooks.errors import TrackingError
-from hyco.hooks.tracking import flatten, report_metrics, run_name
+from hyco.hooks.final_metrics import data_of, final_metrics
+from hyco.hooks.records import flatten, report_metrics, run_name
+from hyco.runtime.storage import Bundle
 
 PARAMETERS = {"experiment": "tiny", "notes": "a note", "hybrid": {"alpha": 0.5, "checkpoint_dir": None}}
 REPORT = {"methods": {"hybrid_synthetic": {"nrmse": {"mean": 0.25, "per_step": [0.25]}}}, "cost": {"wall_seconds": 2.0}}
@@ -101,8 +104,8 @@ def test_a_run_has_its_parameters_live_metrics_report_and_models_in_the_projects
         "hybrid.alpha": "0.5",
         "hybrid.checkpoint_dir": "null",
     }
-    assert run.data.metrics == {"hybrid/loss": 0.5, "nrmse/hybrid_synthetic": 0.25, "cost/wall_seconds": 2.0}
-    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "hybrid/loss")
+    assert run.data.metrics == {"loss": 0.5, "nrmse/hybrid_synthetic": 0.25, "cost/wall_seconds": 2.0}
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
     assert [(m.step, m.value) for m in history] == [(1, 1.0), (2, 0.5)]
     assert run.data.tags["experiment"] == "tiny"
     assert run.data.tags["pipeline"] == "hybrid"
@@ -128,7 +131,7 @@ def test_a_failing_run_is_marked_failed_and_keeps_the_metrics_until_then(session
         session((MlflowHooks(),), BROKEN, conf_catalog, {"experiment": "broken"}, project)
     run = newest(project, "broken")
     assert run.info.status == "FAILED"
-    assert run.data.metrics == {"hybrid/loss": 0.5}
+    assert run.data.metrics == {"loss": 0.5}
     assert mlflow.active_run() is None
 
 
@@ -278,6 +281,42 @@ def test_a_report_gives_its_finite_numbers_by_quantity_and_method():
         "estimate/physical/viscosity": 0.11,
         "relative_error/physical/viscosity": 0.1,
     }
+
+
+def test_runs_of_one_problem_are_in_one_experiment_with_their_own_name_as_a_tag(session, project, conf_catalog):
+    for name, alpha in (("low", 0.5), ("high", 0.95)):
+        parameters = {"experiment": name, "hybrid": {"alpha": alpha}}
+        session((MlflowHooks(),), COMPLETE, conf_catalog, parameters, project, env="problem")
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("problem").experiment_id])
+    assert {(run.data.tags["experiment"], run.data.params["hybrid.alpha"]) for run in runs} == {
+        ("low", "0.5"),
+        ("high", "0.95"),
+    }
+    assert all(set(run.data.metrics) == set(runs[0].data.metrics) for run in runs)
+
+
+def test_a_training_alone_leaves_its_estimates_and_held_out_errors_as_metrics(tmp_path):
+    model, history = tmp_path / "model.json", tmp_path / "history.jsonl"
+    model.write_text(json.dumps({"parameters": {"viscosity": {"estimate": 0.1, "std": None}}}))
+    records = [{"epoch": 1, "metrics": {"validation_physical": 0.25}}, {"epoch": 2, "metrics": {"physical_loss": 1.0}}]
+    history.write_text("".join(json.dumps(record) + "\n" for record in records))
+    paths = {"hybrid_physical_model": model, "hybrid_metrics": history, "report": tmp_path / "none.json"}
+    assert final_metrics(paths) == {
+        "estimate/hybrid_physical/viscosity": 0.1,
+        "heldout_error/hybrid_physical": 0.25,
+    }
+
+
+def test_the_data_are_a_dataset_with_digest_and_source():
+    tensors = {"values": torch.zeros(2, 3)}
+    origin = {"measurements": {"file": "data/01_raw/mine.csv"}}
+    measured = Dataset(**data_of(Bundle(tensors, {"origin": origin}), "tiny"))
+    assert (measured.name, json.loads(measured.source)["uri"]) == ("data/01_raw/mine.csv", "data/01_raw/mine.csv")
+    assert json.loads(measured.profile) == {"shapes": {"values": [2, 3]}}
+    other = Dataset(**data_of(Bundle({"values": torch.ones(2, 3)}, {}), "tiny"))
+    assert other.source_type == "simulation"
+    assert other.digest != measured.digest
 
 
 def compared(method: str, seed: int, nrmse: float | None) -> dict[str, Any]:

@@ -44,3 +44,18 @@ def test_only_a_model_with_three_times_the_error_learns_from_the_other(physical,
     weights = Variances(1.0, physical, synthetic, validated).weights
     assert weights.network == pytest.approx(expected.network, abs=1e-5)
     assert weights.physics == pytest.approx(expected.physics)
+
+
+def test_in_short_windows_errors_are_smaller_than_in_whole_simulations():
+    weights = Variances(1.0, 0.4, 40.0, True, window=0.25).weights
+    assert weights.network == pytest.approx(inverse_variance_alpha(1.0, 0.4 / 16, 40.0 / 16))
+    assert Variances(0.0, 0.4, 40.0, True, window=0.25).weights == Variances(0.0, 0.4, 40.0, True).weights
+
+
+@pytest.mark.parametrize("synthetic", [0.01, 0.1, 40.0])
+def test_physics_in_which_the_data_show_no_error_teaches_however_near_the_network_is(synthetic):
+    """Its predictions then weigh by what they are off by, not by what the network is."""
+    weights = Variances(1.0, 0.05, synthetic, True, resolution=0.1).weights
+    assert weights.network == pytest.approx(0.05 / 1.05)
+    assert weights.physics == 1.0
+    assert Variances(1.0, 0.2, synthetic, True, resolution=0.1).weights.network > 0.15

@@ -356,13 +356,13 @@ def test_the_pull_of_predictions_is_the_distance_to_the_minimum_on_real_data():
 
 @pytest.mark.parametrize("dense", [2000, pytest.param(0, marks=pytest.mark.slow)])
 def test_without_noise_a_prior_and_physics_that_is_wrong_do_not_pull(dense, monkeypatch):
-    """The estimate is the minimum with σ as the unit, though the residuals tell that the noise is larger."""
+    """The estimate is the minimum with the noise that the residuals tell, which is larger than their unit."""
     monkeypatch.setattr("hyco.inversion.assessment.LARGEST_DENSE", dense)
     number = VISCOSITY | {"prior": {"mean": 0.2, "std": 0.001}}
     noise_free = {"noise": 0.0, "initial_state": "full"}
     physics = trainer([number], observation=noise_free, abs_tol=1e-10, resolution={"x": 8})
     physics.update()
-    assert physics.model.assessment.uncertainty.reduced_chi_square > 2
+    assert physics.problem.data.scale**2 * physics.model.assessment.uncertainty.reduced_chi_square > 2
     assert float(physics.model.assessment.pull[0].abs()) < 1e-2
 
 
@@ -373,11 +373,12 @@ def test_without_noise_the_pull_beside_a_prior_is_a_distance_to_the_same_minimum
     number = VISCOSITY | {"prior": {"mean": 0.2, "std": 0.001}}
     free, pulled = trainer([number], **options), trainer([number], **options)
     free.update()
+    pulled.problem.data.rescale(free.problem.data.scale)
     starts = pulled.problem.starts
     wrong = pulled.problem.forward.rollout(starts, free.model.theta + 0.05, 6)
     pulled.update(0.9, SyntheticTargets(starts, wrong, torch.tensor([0, 1])))
     std = pulled.model.assessment.uncertainty.std[0]
-    assert pulled.model.assessment.uncertainty.reduced_chi_square > 2
+    assert pulled.problem.data.scale**2 * pulled.model.assessment.uncertainty.reduced_chi_square > 2
     distance = float((pulled.model.theta[0] - free.model.theta[0]) / std)
     assert float(pulled.model.assessment.pull[0]) == pytest.approx(distance, rel=0.2)
 

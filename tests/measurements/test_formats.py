@@ -48,7 +48,7 @@ def test_every_format_gives_the_same_observations(ending, tools, run, equation, 
 
 
 def test_there_is_a_test_of_every_format(tools):
-    assert {f".{ending}" for ending in tools.WRITERS} | {".hdf5"} == set(FORMATS)
+    assert {f".{ending}" for ending in tools.WRITERS} | {".hdf5"} == set(FORMATS) - {".tsv", ".txt", ".dat"}
 
 
 def test_order_of_rows_does_not_matter(tools, run, read):
@@ -60,6 +60,33 @@ def test_order_of_rows_does_not_matter(tools, run, read):
 def test_other_separators_are_understood(separator, tools, run, read):
     frame = tools.table(*run)
     assert same(read(frame.to_csv(index=False, sep=separator)), read(frame))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_are_understood(separator, tools, run, read, equation, tmp_path):
+    frame = tools.table(*run)
+    frame.to_csv(tmp_path / "mine.csv", sep=separator, decimal=",", index=False)
+    observations = hyco.read_measurements(tmp_path / "mine.csv", equation, tools.SECTION, tools.TRAIN)
+    assert same(observations, read(frame))
+
+
+@pytest.mark.parametrize("names", ["above", "in the comment"])
+def test_columns_between_spaces_under_comments_are_understood(names, tools, run, read, equation, tmp_path):
+    frame = tools.table(*run).dropna()
+    heading = " ".join(frame.columns)
+    comments = "logger 3\n" + (heading if names == "in the comment" else "probes in a row")
+    with (tmp_path / "mine.txt").open("w") as file:
+        np.savetxt(file, frame.to_numpy(), header=comments)
+    if names == "above":
+        lines = (tmp_path / "mine.txt").read_text().splitlines()
+        (tmp_path / "mine.txt").write_text("\n".join([*lines[:2], heading, *lines[2:]]) + "\n")
+    observations = hyco.read_measurements(tmp_path / "mine.txt", equation, tools.SECTION, tools.TRAIN)
+    assert same(observations, read(frame))
+
+
+def test_rows_are_numbered_as_they_stand_in_the_file(refusal):
+    told = refusal("# logger 3\nt;x;u\n0,0;1,0;0,5\n0,1;1,0;fast\n")
+    assert "u, row 4: 'fast' is not a number" in told
 
 
 def test_packed_netcdf_with_dates_is_decoded(tools, run, equation, tmp_path):

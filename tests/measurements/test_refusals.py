@@ -17,7 +17,7 @@ ROWS = "0.0,1.0,0.5\n0.1,1.0,0.6\n0.2,2.5,0.7\n"
     ("text", "message"),
     [
         (HEAD + "0.0,1.0,0.5\n0.1,1.0,fast\n", "u, row 3: 'fast' is not a number"),
-        ("t;x;u\n0,0;1,0;0,5\n", "t, row 2: '0,0' is not a number; decimals need a point"),
+        ("t;x;u\n0,0;1,0;0,5\n0.1;1.0;0.6\n", "t, row 2: '0,0' is not a number; decimals need a point"),
         (HEAD + "0.0,1.0,0.5\n\n0.1,1.0,inf\n", "u, row 4: the value is infinite; leave it empty"),
         (HEAD + "0.0,1.0,0.5\n,1.0,0.6\n", "t, row 3: a value was measured, but t is missing"),
         (HEAD + "0.0,1.0,0.5\n0.1,,0.6\n", "x, row 3: a value was measured, but x is missing"),
@@ -33,6 +33,8 @@ ROWS = "0.0,1.0,0.5\n0.1,1.0,0.6\n0.2,2.5,0.7\n"
             "it is no table: Error tokenizing data",
         ),
         (HEAD + "0,0,1,0,0,5\n0,1,1,0,0,5\n", "row 2 has more fields than the first line has names (3)"),
+        ("t x u\n0.0 1.0\n", "row 2 has 2 values, but there are 3 names"),
+        ("# t x\n0.0 1.0 0.5\n", "the line above the numbers has to name 3 columns: # t x"),
         (HEAD + "soon,1.0,0.5\n", "t, row 2: 'soon' is neither a number nor a date such as"),
     ],
 )

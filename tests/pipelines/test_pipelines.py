@@ -15,13 +15,8 @@ from hyco.grid import Grid
 from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.compare.nodes import compare_methods
-from hyco.pipelines.evaluation.nodes import (
-    _free_share,
-    _pictured,
-    _sensors,
-    plot_rollout_error,
-    roll_out_test_simulations,
-)
+from hyco.pipelines.evaluation.figures import _free_share, _pictured, _sensors, plot_rollout_error
+from hyco.pipelines.evaluation.nodes import roll_out_test_simulations
 from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.plots import predictions, to_png
 from hyco.runtime.storage import Bundle, digest
@@ -88,6 +83,8 @@ def simulated():
 
 def catalog(parameters=PARAMETERS):
     datasets = {f"params:{key}": MemoryDataset(value) for key, value in parameters.items()}
+    datasets["parameters"] = MemoryDataset(dict(parameters))
+    datasets["run_command"] = MemoryDataset("kedro run")
     datasets["measurements"] = MemoryDataset(None)
     datasets["cached_trajectories"] = MemoryDataset(None)
     datasets["cached_observations"] = MemoryDataset(None)
@@ -100,6 +97,7 @@ def catalog(parameters=PARAMETERS):
         "report",
         "profile",
         "profile_page",
+        "report_page",
         "rollouts",
         "parameter_fields",
         *FIGURES,
@@ -144,6 +142,7 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert sum(row["share"] for row in entry["phases"]) == pytest.approx(1)
         assert bool(entry["operators"]) == (name == "hybrid")
     assert ("### Operators of physical updates" in data.load("profile_page")) == (name == "hybrid")
+    assert data.load("report_page").count("<img") >= 5
     for figure in FIGURES:
         assert to_png(data.load(figure))
     for figure in PHYSICAL_FIGURES:
@@ -257,7 +256,10 @@ def test_of_three_dimensions_the_middle_plane_is_pictured():
 )
 def test_the_time_step_of_a_picture_is_the_equations_own(equation):
     report = {"methods": {"persistence": {"nrmse": {"per_step": [1.0]}}}}
-    assert plot_rollout_error(report, equation).axes
+    layout = {"grid": {"axes": ["x", "y"]}}
+    rollouts = Bundle({"truth": torch.zeros(3, 1, 1, 2, 2)}, {"layout": layout})
+    figure = plot_rollout_error(report, Bundle({}, {}), rollouts, equation)
+    assert figure.axes[0].get_title(loc="left") == "mean over 3 test simulations"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from hyco.plots import (
     to_array,
 )
 from hyco.plots.residuals import noise_band
-from hyco.plots.style import METHODS, shortened
+from hyco.plots.style import METHODS, FigureOfWords, shortened
 
 LINE = Grid(("x",), (-1.0,), (2.0,), (16,))
 PLANE = Grid(("x", "y"), (1.0, -1.0), (4.0, 3.0), (8, 6))
@@ -149,8 +149,7 @@ def report(p: int, smallest: float = -2.0) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "p",
     [
-        1,
-        pytest.param(2, marks=pytest.mark.slow),
+        2,
         pytest.param(10, marks=pytest.mark.slow),
         pytest.param(40, marks=pytest.mark.slow),
         pytest.param(256, marks=pytest.mark.slow),
@@ -163,7 +162,7 @@ def test_singular_values_are_compared_with_the_threshold_on_a_logarithmic_axis(p
     assert axis.get_yscale() == "log"
     assert any(list(line.get_ydata()) == [INTERVAL, INTERVAL] for line in axis.lines)
     assert "95% interval as wide as\nwhat was known beforehand" in words(figure)
-    assert len(images(figure)) == (methods if 1 < p <= 40 else 0)
+    assert len(images(figure)) == (methods if p <= 40 else 0)
     assert "permeability.c0" in words(figure) or p == 256
     to_array(figure)
 
@@ -177,10 +176,17 @@ def test_the_words_at_the_threshold_keep_clear_of_many_values_below_it() -> None
 
 
 def test_of_two_methods_with_the_same_values_both_are_seen() -> None:
-    lines = identifiability({"physical": report(1), "hybrid_physical": report(1)}).axes[0].lines
+    lines = identifiability({"physical": report(2, 2.0), "hybrid_physical": report(2, 2.0)}).axes[0].lines
     below, above = [line for line in lines if line.get_marker() == "s" and len(line.get_xdata())]
     assert below.get_markersize() > above.get_markersize()
     assert below.get_color() == METHODS["physical"].colour
+
+
+@pytest.mark.parametrize(("smallest", "said"), [(2.0, "determine it"), (-2.0, "do not determine it")])
+def test_of_a_single_number_there_is_no_picture(smallest: float, said: str) -> None:
+    figure = identifiability({"physical": report(1, smallest)})
+    assert isinstance(figure, FigureOfWords)
+    assert said in words(figure)
 
 
 def test_the_map_holds_every_direction_of_few_coordinates_and_the_ends_of_many() -> None:

@@ -28,7 +28,7 @@ def read_measurements(
     points, too. Missing values (empty cells, NaN, fill values) were not measured.
 
     Args:
-        file: a table (.csv, .parquet: a row for each time and place) or arrays (.nc, .zarr, .h5, .hdf5, .mat, .npz:
+        file: a table (.csv, .txt, .parquet: a row for a time and place) or arrays (.nc, .zarr, .h5, .hdf5, .mat, .npz:
             values on times and positions, or lists of equal length; .npy with named columns; HDF5 also in the layouts
             of PDEBench and The Well). Pickled objects are not read.
         equation: from `hyco.equation`, on the grid that the measurements are compared on. Its `dt` should resolve how

@@ -7,18 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hyco.display.words import epoch_words
 from hyco.runtime.storage import Bundle
 from hyco.training.run import Step
 
 # Lines that a training prints, at most.
 _LINES = 20
-_SHOWN = {
-    "synthetic_loss": "network loss",
-    "physical_loss": "physics loss",
-    "validation_synthetic": "network error",
-    "validation_physical": "physics error",
-}
-
 # One dictionary per epoch: `epoch`, losses, validation errors, estimates.
 History = list[dict[str, Any]]
 
@@ -52,11 +46,5 @@ def _followed(steps: Iterable[Step], history: History, *, progress: bool) -> Ite
 
 
 def _line(training: str, epochs: int, entry: dict[str, Any]) -> str:
-    """One epoch in one line: losses, validation errors, and the estimates with their standard deviations."""
-    parts = [f"{label} {entry[key]:.4g}" for key, label in _SHOWN.items() if entry.get(key) is not None]
-    for key, value in entry.items():
-        if key.startswith("estimate.") and value is not None:
-            name = key.removeprefix("estimate.")
-            std = entry.get(f"std.{name}")
-            parts.append(f"{name} {value:.5g}" + ("" if std is None else f" ± {std:.2g}"))
-    return f"{training} {entry['epoch']}/{epochs}: {', '.join(parts)}\n"
+    """One epoch in one line: losses, the estimates with their standard deviations, errors on what is held out."""
+    return f"{training} {entry['epoch']}/{epochs}: {epoch_words(entry)}\n"

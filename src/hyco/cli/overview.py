@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyco.cli.cells import grid_words
 from hyco.cli.cost import duration, network_seconds, physical_seconds, weight_count
 from hyco.config import Configuration, parse
 from hyco.equations.registry import build_equation, model_equation
@@ -57,6 +58,7 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
     )
     yield f"places:    {read}"
     yield from _unknown(c, observations.initial_state)
+    yield from grid_words(c, equation, observations)
     yield from _judges(c, observations)
     yield from _cost(c, equation, len(observations.train), observations.initial_known)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -102,57 +102,78 @@ def table(comparison: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def markdown(comparison: Mapping[str, Any]) -> str:
-    """The summary as a page."""
-    summary, seeds = comparison["summary"], comparison["seeds"]
+class Part(NamedTuple):
+    """A part of the page: a heading, words and a table."""
+
+    heading: str
+    words: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def introduction(comparison: Mapping[str, Any]) -> str:
+    """Which seeds there are, and how to read the tables."""
     measured = OBSERVATIONS in comparison.get("configuration", {})
     drawn = "weights and batches anew; the data were measured" if measured else "data, weights and batches anew"
-    parts = [
-        f"# {comparison['experiment']}: methods compared",
-        f"Seeds: {', '.join(map(str, seeds))}. Each draws {drawn}; all methods have the same data. IQR: from the lower "
-        "to the upper quartile. Worst: of the seed in parentheses. Failed runs do not count.",
-        "## Rollouts\n",
-        _rows(
-            ("method", "runs", "failed", "nrmse: median", "IQR", "worst", "all simulations: median", "training s"),
+    return (
+        f"Seeds: {', '.join(map(str, comparison['seeds']))}. Each draws {drawn}; all methods have the same data. IQR: "
+        "from the lower to the upper quartile. Worst: of the seed in parentheses. Failed runs do not count."
+    )
+
+
+def parts_of(comparison: Mapping[str, Any]) -> Iterator[Part]:
+    """The summary as tables."""
+    summary, measured = comparison["summary"], OBSERVATIONS in comparison.get("configuration", {})
+    yield _part(
+        "Rollouts",
+        ("method", "runs", "failed", "nrmse: median", "IQR", "worst", "all simulations: median", "training s"),
+        (
             (
-                (
-                    method,
-                    entry["runs"],
-                    entry["failed"],
-                    *_three(entry["nrmse"]),
-                    _median(entry["nrmse_all"]),
-                    _median(entry["training_seconds"], ".1f"),
-                )
-                for method, entry in summary["methods"].items()
-            ),
+                method,
+                entry["runs"],
+                entry["failed"],
+                *_three(entry["nrmse"]),
+                _median(entry["nrmse_all"]),
+                _median(entry["training_seconds"], ".1f"),
+            )
+            for method, entry in summary["methods"].items()
         ),
-    ]
+    )
     learnt = [(m, name, p) for m, entry in summary["methods"].items() for name, p in entry["parameters"].items()]
     if learnt and measured:
         header: tuple[str, ...] = ("method", "parameter", "estimate: median", "IQR", "std: median")
         rows = ((m, name, *_three(p["estimate"])[:2], _median(p["std"])) for m, name, p in learnt)
-        parts += ["## Parameters\n", _rows(header, rows)]
+        yield _part("Parameters", header, rows)
     elif learnt:
         header = ("method", "parameter", "relative error: median", "IQR", "worst", "95 % intervals with the truth")
         errors = (
             (m, name, *_three(p["relative_error"], ".2%"), _share(p["covered"], p["intervals"]))
             for m, name, p in learnt
         )
-        parts += ["## Parameters\n", _rows(header, errors)]
+        yield _part("Parameters", header, errors)
     if summary["ratios"]:
-        parts += [
-            "## Hybrids against the models alone\n",
+        yield _part(
+            "Hybrids against the models alone",
+            ("method", "against", "quantity", "ratio", "interval", "pairs", "worst", "shift: median", "worst"),
+            map(_ratio_row, summary["ratios"]),
             "Geometric mean of the ratios over paired seeds, below 1 where the first is better, with its bootstrap "
-            "interval. Shift: between the two estimates, in standard deviations of the second.\n",
-            _rows(
-                ("method", "against", "quantity", "ratio", "interval", "pairs", "worst", "shift: median", "worst"),
-                map(_ratio_row, summary["ratios"]),
-            ),
-        ]
+            "interval. Shift: between the two estimates, in standard deviations of the second.",
+        )
     failed = [(r["method"], r["seed"], r["reason"]) for r in comparison["runs"] if r["status"] == "failed"]
     if failed:
-        parts += ["## Failed\n", _rows(("method", "seed", "reason"), failed)]
+        yield _part("Failed", ("method", "seed", "reason"), failed)
+
+
+def markdown(comparison: Mapping[str, Any]) -> str:
+    """The summary as a page."""
+    parts = [f"# {comparison['experiment']}: methods compared", introduction(comparison)]
+    for part in parts_of(comparison):
+        parts += [f"## {part.heading}\n", *([f"{part.words}\n"] if part.words else []), _rows(part.header, part.rows)]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _part(heading: str, header: tuple[str, ...], rows: Iterable[Sequence[Any]], words: str = "") -> Part:
+    return Part(heading, words, header, [tuple(str(cell) for cell in row) for row in rows])
 
 
 def _pairs(trainings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
+from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.interaction import InteractionConfig
 from hyco.networks.network import network_config
 from hyco.training.config import SyntheticConfig
@@ -16,13 +17,13 @@ from hyco.training.config import SyntheticConfig
 _OF_COORDINATES = ("points_per_update", "updates_per_epoch", "ghost_points")
 # What each key of a schedule belongs to.
 _SHAPES = {"final": ("cosine",), "decay": ("exponential", "step"), "every": ("step",)}
-# What each key of the interaction belongs to, where it is not of both sources.
+# What sources each key of the interaction belongs to, where it is not of all.
 _SOURCES = {
-    "shift": "trajectories",
-    "mixing_length": "trajectories",
-    "scale": "trajectories",
-    "length_scale": "distribution",
-    "amplitude": "distribution",
+    "shift": ("trajectories",),
+    "mixing_length": ("trajectories",),
+    "scale": ("trajectories", "estimated"),
+    "length_scale": ("distribution",),
+    "amplitude": ("distribution",),
 }
 
 
@@ -37,7 +38,7 @@ def keys_without_effect(c: Configuration) -> list[Mistake]:
     # The hybrid's part has inherited what the section gives.
     idle += [(("synthetic", *key.split(".")), text) for key, text in alone.items() if key in in_hybrid]
     idle += [(("hybrid", "synthetic", *key.split(".")), text) for key, text in in_hybrid.items() if key not in alone]
-    idle += [(("hybrid", "interaction", key), text) for key, text in _of_interaction(c.hybrid.interaction).items()]
+    idle += [(("hybrid", "interaction", key), text) for key, text in _of_interaction(c.hybrid).items()]
     return idle
 
 
@@ -55,15 +56,19 @@ def _of_network(config: SyntheticConfig) -> dict[str, str]:
     return idle
 
 
-def _of_interaction(config: InteractionConfig) -> dict[str, str]:
+def _of_interaction(hybrid: HybridConfig) -> dict[str, str]:
     """Of the section `hybrid.interaction`, by key."""
+    config = hybrid.interaction
     others = [key for key in InteractionConfig.model_fields if key != "count"]
     if config.count == 0:
         return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0")
+    if config.count == "auto" and hybrid.alpha != "auto":
+        return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0, or hybrid.alpha: auto")
+    source = config.source or ("estimated" if config.count == "auto" else "trajectories")
     return {
-        key: f"needs hybrid.interaction.source: {_SOURCES[key]}; it is {config.source}"
+        key: f"needs hybrid.interaction.source: {' or '.join(_SOURCES[key])}; it is {source}"
         for key in _given(config, _SOURCES)
-        if _SOURCES[key] != config.source
+        if source not in _SOURCES[key]
     }
 
 

@@ -21,6 +21,7 @@ from hyco.stepping.generation import GenerationConfig
 from hyco.training.config import SyntheticConfig
 from hyco.training.physical import PhysicalConfig
 
+Terminal = Literal["auto", "lines", "verbose", "quiet"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
@@ -50,6 +51,11 @@ class Configuration(BaseModel):
     )
     resume: bool = Field(
         default=False, strict=True, description="continue the last checkpoint of the same configuration"
+    )
+    terminal: Terminal = Field(
+        default="auto",
+        description="what a run shows: auto: a live panel on a terminal, else lines; lines: one every ten seconds at "
+        "most; verbose: what Kedro and MLflow say, too; quiet: warnings, and where the report is",
     )
     profile: bool = Field(
         default=False, strict=True, description="record which tensor operators the trainings spend their time in"

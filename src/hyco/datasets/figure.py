@@ -1,57 +1,63 @@
-"""Figures as PNG files, written atomically."""
+"""Figures as PNG for the screen and as PDF for a journal; none where there is nothing to show."""
 
 from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
+from matplotlib.figure import Figure
 
 from hyco.datasets.previews import NOTHING, image
+from hyco.plots.style import FigureOfWords, settled
 from hyco.runtime.storage import write_atomically
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
+class FigureDataset(AbstractDataset[Figure, bytes | None]):
+    """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
-class FigureDataset(AbstractDataset["Figure", NoReturn]):
-    """A figure of Matplotlib in an image file, which a reader sees as it was or as it is, never a part.
+    A figure of words, which only says why there is nothing to see, is no file: one of an earlier run is removed.
 
     Args:
-        filepath: of the file; its ending says the format.
-        save_args: for `Figure.savefig`.
+        filepath: of the PNG file.
+        dpi: its pixels per inch.
         metadata: for plugins such as Kedro-Viz; ignored here.
     """
 
-    def __init__(
-        self, filepath: str, save_args: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
-    ) -> None:
-        self._filepath = Path(filepath)
-        self._save_args = save_args or {}
+    def __init__(self, filepath: str, dpi: float = 150.0, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath, self._dpi = Path(filepath), dpi
         self.metadata = metadata
 
-    def load(self) -> NoReturn:
-        """A picture is no figure any more.
-
-        Raises:
-            DatasetError: always.
-        """
-        raise DatasetError("a figure is only written")
+    def load(self) -> bytes | None:
+        """The PNG file; None where there was nothing to show."""
+        return self._filepath.read_bytes() if self._exists() else None
 
     def save(self, data: Figure) -> None:
-        """Write the picture."""
-        buffer = BytesIO()
-        data.savefig(buffer, **{"format": self._filepath.suffix[1:], **self._save_args})
-        write_atomically(self._filepath, buffer.getvalue())
+        """Write both files, or none."""
+        files = {"png": self._filepath, "pdf": self._filepath.with_suffix(".pdf")}
+        if isinstance(data, FigureOfWords):
+            for path in files.values():
+                path.unlink(missing_ok=True)
+            return
+        box = settled(data)
+        for form, path in files.items():
+            buffer = BytesIO()
+            data.savefig(buffer, format=form, dpi=self._dpi, bbox_inches=box, metadata=_DATELESS[form])
+            write_atomically(path, buffer.getvalue())
 
     def preview(self) -> ImagePreview:
         """The picture."""
-        return image(self._filepath.read_bytes()) if self._exists() else NOTHING
+        data = self.load()
+        return NOTHING if data is None else image(data)
 
     def _exists(self) -> bool:
         return self._filepath.exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "save_args": self._save_args}
+        return {"filepath": str(self._filepath), "dpi": self._dpi}
+
+
+# The same numbers make the same file.
+_DATELESS: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}}

@@ -56,13 +56,19 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         self.run_id: str | None = None
         self._send: Send | None = None
         self._filled: set[str] = set()
+        self._logged_prefix: str | None = None
         self._epoch: int | None = None
         self._pending: dict[str, list[Any]] = {}
         self._due = -math.inf
 
-    def log_to(self, run_id: str | None) -> None:
-        """Log to this MLflow run from now on; None: to the one that is active in the thread that saves."""
-        self.run_id = run_id
+    def log_to(self, run_id: str | None, prefix: str | None = None) -> None:
+        """Log to this MLflow run from now on.
+
+        Args:
+            run_id: of the run; None: the one that is active in the thread that saves.
+            prefix: instead of `metrics_prefix`; None: that.
+        """
+        self.run_id, self._logged_prefix = run_id, prefix
 
     def send_by(self, send: Send | None) -> None:
         """Send to MLflow by this from now on, which must not wait for it; None: by its client, at once."""
@@ -156,7 +162,8 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(self._prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
+        prefix = self._prefix if self._logged_prefix is None else self._logged_prefix
+        entries = [Metric(prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
         self._pending.setdefault(run_id, []).extend(entries)
 
     def _release(self) -> None:

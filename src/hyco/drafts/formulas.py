@@ -25,7 +25,7 @@ _LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
 _OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
 _AXES = ("x", "y", "z", "t")
 # Smallest and largest value over the guess: of what spreads, of rates, of what has the unit of a field, and others.
-_SPREADS, _RATES, _SIZES, _OTHERS = (1e-2, 10.0), (2e-2, 20.0), (0.7, 30.0), (1e-2, 1e2)
+_SPREADS, _RATES, _SIZES, _OTHERS = (1e-2, 1e2), (2e-2, 20.0), (0.7, 30.0), (1e-2, 1e2)
 _POWERS = (0.1, 3.0)
 # What spreads over the domain in the time measured has a diffusivity of L²/T; the guess is this part of it.
 _SPREADING, _CARRIED = 1e-2, 1e-3

@@ -104,8 +104,10 @@ def problem(
     equation = _built(section)
     if equation is None:
         return None
-    smooth = [] if _built({**section, **config.smooth}) is None else list(config.smooth)
-    section |= {key: config.smooth[key] for key in smooth}
+    # Where the default is to choose, it needs no line.
+    keys = {key: value for key, value in config.smooth.items() if config.model_fields[key].default != "auto"}
+    smooth = [] if _built({**section, **keys}) is None else list(keys)
+    section |= {key: keys[key] for key in smooth}
     fields, by_name = fields_of(equation.layout.channels, roles.fields)
     if fields is None:
         return None

@@ -85,7 +85,7 @@ class _Walk:
             self.equal(self.unit(exponent), np.zeros(self.size))
             return np.zeros(self.size)
         if expression.is_Add or isinstance(expression, _OF_THE_SAME):
-            first, *others = [part for part in map(self.unit, expression.args) if part is not None]
+            first, *others = self._of_terms(expression.args)
             for other in others:
                 self.equal(other, first)
             # The one with fewest unknown exponents.
@@ -93,6 +93,13 @@ class _Walk:
         for argument in expression.args:
             self.equal(self.unit(argument), np.zeros(self.size))
         return np.zeros(self.size)
+
+    def _of_terms(self, terms: Sequence[sp.Expr]) -> list[Numbers]:
+        """The units of what is added; a number beside what is known to have a unit, as in `u - 20`, has the same."""
+        units = [self.unit(term) for term in terms]
+        known = [unit for unit in units if unit is not None and not unit[: len(self.parameters)].any() and unit.any()]
+        pairs = zip(terms, units, strict=True)
+        return [unit for term, unit in pairs if unit is not None and not (known and term.is_number)]
 
     def _of_symbol(self, name: str) -> Numbers:
         if name in self.parameters:

@@ -50,6 +50,11 @@ class VelocityConfig(SourceConfig):
         return self
 
     @property
+    def convergence_order(self) -> float:
+        """That of the upwind-biased differences and of the time steps."""
+        return 3.0
+
+    @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
         """Velocity components up to `max_speed`, in both directions, are stable."""
         speed = self.limit_of("max_speed")
@@ -104,7 +109,7 @@ class Advection(SourcedEquation):
     field_parameters = frozenset({"velocity_x", "velocity_y", "velocity_z"})
     open_walls = True
 
-    def __init__(self, config: VelocityConfig, max_diffusivity: float = 0.0) -> None:
+    def __init__(self, config: VelocityConfig, max_diffusivity: float = 0.0, order: int = 2) -> None:
         self.config = config
         self.dt = config.dt
         self.parameters = config.true_parameters
@@ -113,8 +118,17 @@ class Advection(SourcedEquation):
         speed = config.range_of("max_speed")
         self.autonomous = "t" not in config.formula_names
         # No step is longer than the time of a reaction, which is to be followed.
-        self.substeps = ceil(config.dt * (stable_rate(grid.spacing, speed, max_diffusivity) + config.reaction))
+        self.substeps = ceil(config.dt * (stable_rate(grid.spacing, speed, max_diffusivity, order) + config.reaction))
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        carried = r"v \cdot \nabla u" if self.config.form == "advective" else r"\nabla \cdot (v\,u)"
+        return (rf"\partial_t u + {carried} = {self._gain()}",)
+
+    def _gain(self) -> str:
+        """The right hand side as LaTeX."""
+        return "s" if self.config.source else "0"
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `concentration` by `dt / substeps`; see the class for the scheme."""

@@ -24,6 +24,8 @@ from hyco.schemes.transport import UPWIND_STEPS, upwind
 _KEPT, _SPECTRAL_COURANT = 2 / 3, 1.4
 # Sub-steps while the flow crosses one cell.
 _RATES = {"upwind": UPWIND_STEPS, "spectral": _KEPT * np.pi / _SPECTRAL_COURANT}
+# Fourier modes hold a layer from this viscosity on, in units of speed × cell width.
+_RESOLVED = 0.4
 
 
 class BurgersParameters(BaseModel):
@@ -54,9 +56,11 @@ class BurgersConfig(EquationConfig):
         description="largest |convection| that the step must be stable for; sets the sub-steps; auto, which is the "
         "default where max_speed is auto: by its value and bounds [1]",
     )
-    scheme: Literal["upwind", "spectral"] = Field(
-        default="upwind",
-        description="upwind differences, or in one dimension a Fourier method for flow with every layer resolved",
+    scheme: Literal["auto", "upwind", "spectral"] = Field(
+        default="auto",
+        description="upwind differences, or a Fourier method for flow with every layer resolved; auto: spectral where "
+        "the viscosity, or what is learnt of it, is at least 0.4 × speed × cell width, the largest in one dimension "
+        "and the smallest in more, else upwind",
     )
 
     @model_validator(mode="before")
@@ -67,17 +71,29 @@ class BurgersConfig(EquationConfig):
             return {"max_convection": "auto", **keys}
         return keys
 
-    @model_validator(mode="after")
-    def _spectral_in_one_dimension(self) -> BurgersConfig:
-        # Freed of aliasing, u u' cannot add energy, whatever the viscosity; (u·∇)u can.
-        if self.scheme == "spectral" and len(self.domain) > 1:
-            raise ValueError("scheme spectral is available in one dimension only (domain: x); use upwind")
-        return self
+    def _chosen(self, speed: float, bounds: Bounds) -> Literal["upwind", "spectral"]:
+        """The scheme for flow of a speed, and viscosities as given or within the bounds of what is learnt.
+
+        Freed of aliasing, u u' cannot add energy, whatever the viscosity: in one dimension it is enough that some
+        viscosity resolves its layers. (u·∇)u can: in more dimensions all have to.
+        """
+        if self.scheme != "auto":
+            return self.scheme
+        least = _RESOLVED * speed * (self.largest_value("convection", bounds) or 1.0) * max(self.grid.spacing)
+        if len(self.domain) == 1:
+            return "spectral" if self.largest_value("viscosity", bounds) >= least else "upwind"
+        return "spectral" if bounds.get("viscosity", (self.parameters.viscosity,))[0] >= least else "upwind"
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The scheme where it is `auto`; where `max_speed` is, too, with nothing known of the states."""
+        given = self.range_of("max_speed") if self.max_speed == "auto" else self.max_speed
+        return {"scheme": self._chosen(float(given), {})}
 
     @property
     def convergence_order(self) -> float:
         """Of upwind differences 3; of Fourier coefficients that of the time steps."""
-        return 3.0 if self.scheme == "upwind" else 4.0
+        return 3.0 if self.chosen["scheme"] == "upwind" else 4.0
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
@@ -85,15 +101,21 @@ class BurgersConfig(EquationConfig):
         convection = self.limit_of("max_convection")
         return {"viscosity": (0.0, float("inf")), "convection": (-convection, convection)}
 
-    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
+    def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, Any]:
         """No velocity component ever leaves the range it starts in: the speed at the start, with some room.
 
         Where it is not known, what one sub-step is enough for. The convection's own value and bounds; 1 if it is 0.
+        With them the scheme, where it is `auto`.
         """
         convection = self.largest_value("convection", bounds) or 1.0
-        single = 1 / (self.dt * convection * sum(_RATES[self.scheme] / h for h in self.grid.spacing))
-        numbers = {"max_speed": with_room(largest) if largest else single, "max_convection": convection}
-        return {key: numbers[key] for key in self.open_ranges}
+        rate = _RATES["upwind"] if self.scheme == "auto" else _RATES[self.scheme]
+        single = 1 / (self.dt * convection * sum(rate / h for h in self.grid.spacing))
+        speed = with_room(largest) if largest else single
+        numbers = {"max_speed": speed, "max_convection": convection}
+        ranges: dict[str, Any] = {key: numbers[key] for key in self.open_ranges}
+        if self.scheme == "auto" and ranges:
+            ranges["scheme"] = self._chosen(speed if self.max_speed == "auto" else float(self.max_speed), bounds)
+        return ranges
 
 
 class Burgers(Equation):
@@ -108,11 +130,14 @@ class Burgers(Equation):
     and the three-stage strong-stability-preserving Runge-Kutta method, in so many sub-steps that any speed up to
     `max_speed` times `max_convection` is stable.
 
-    Scheme `spectral`, in one dimension: a Fourier pseudo-spectral method, u² freed of aliasing by the 2/3 rule, with
-    the four-stage Runge-Kutta method and diffusion as an integrating factor: fourth order in time, and in space more
-    accurate than any order while a layer is about three cells wide or wider; below that it rings, though its energy
-    cannot grow, so that every ν ≥ 0 is stable. The mean is conserved. An odd initial state (-sin πx on [-1, 1]) stays
-    odd: then u = 0 holds at both ends of the domain.
+    Scheme `spectral`: a Fourier pseudo-spectral method, u² freed of aliasing by the 2/3 rule, with the four-stage
+    Runge-Kutta method and diffusion as an integrating factor: fourth order in time, and in space more accurate than any
+    order while a layer is about three cells wide or wider; below that it rings. In one dimension its energy cannot grow
+    then, so that every ν ≥ 0 is stable, and the mean is conserved; an odd initial state (-sin πx on [-1, 1]) stays odd:
+    u = 0 holds at both ends of the domain. In more dimensions a flow that is not resolved may grow without end.
+
+    The default, `auto`, is the spectral one where the grid resolves the layers of speeds up to `max_speed`: in one
+    dimension with some of the viscosities that are given or may be learnt, in more dimensions with all.
 
     Sources: G. Strang, SIAM J. Numer. Anal. 5 (1968) 506, doi:10.1137/0705041; C.-W. Shu and S. Osher, J. Comput.
     Phys. 77 (1988) 439, doi:10.1016/0021-9991(88)90177-5; L. N. Trefethen, Spectral Methods in MATLAB (2000),
@@ -120,7 +145,7 @@ class Burgers(Equation):
 
     Args:
         config: grid, `dt`, viscosity ν ≥ 0 [length²/time], convection λ (default 1), `max_speed` [length/time],
-            `max_convection` (default 1) and `scheme` (default upwind). Values that work well: 128 cells, speeds about
+            `max_convection` (default 1) and `scheme` (default auto). Values that work well: 128 cells, speeds about
             1, ν ≥ 0.5 × speed × cell width for upwind, ν ≥ 0.8 × speed × cell width for spectral.
     """
 
@@ -133,30 +158,40 @@ class Burgers(Equation):
         self.parameters = config.true_parameters
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("velocity", components=grid.axes, boundary="periodic"),))
-        rate = sum(_RATES[config.scheme] / h for h in grid.spacing)
+        rate = sum(_RATES["spectral" if self.spectral else "upwind"] / h for h in grid.spacing)
         speed, convection = config.range_of("max_speed"), config.range_of("max_convection")
         self.convection_steps = ceil(config.dt * speed * convection * rate)
-        if config.scheme == "spectral":
+        if self.spectral:
             # Its sub-steps are alike, so that the stepper repeats one of them; those of the splitting share diffusion.
             self.substeps = self.convection_steps
         self._axes = grid.axes
         self._walls = self.layout.fields[0].walls
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
         wavenumbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
-        squared = sum(k**2 for k in np.meshgrid(*wavenumbers, indexing="ij"))
-        self._laplacian = math.wrap(-np.asarray(squared), spatial(",".join(grid.axes)))
-        kept = np.abs(wavenumbers[0]) * grid.spacing[0] < _KEPT * np.pi
-        self._kept = math.wrap(kept.astype(np.float64), spatial("x"))
-        self._derivative = math.wrap(1j * wavenumbers[0] * kept, spatial("x"))
+        meshes = dict(zip(grid.axes, np.meshgrid(*wavenumbers, indexing="ij"), strict=True))
+        space = spatial(",".join(grid.axes))
+        self._laplacian = math.wrap(-np.asarray(sum(k**2 for k in meshes.values())), space)
+        kept = np.all([np.abs(k) * self._spacing[axis] < _KEPT * np.pi for axis, k in meshes.items()], axis=0)
+        self._kept = math.wrap(kept.astype(np.float64), space)
+        self._derivatives = {axis: math.wrap(1j * k * kept, space) for axis, k in meshes.items()}
+
+    @property
+    def spectral(self) -> bool:
+        """Whether the scheme is the spectral one."""
+        return bool(self.config.chosen["scheme"] == "spectral")
 
     def exceeded(self, largest: float) -> str | None:
         """Speeds above `max_speed` are not covered by the sub-steps."""
         return too_fast(self.config, largest, "generation.amplitude")
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"\partial_t u + \lambda\,(u \cdot \nabla)\,u = \nu\,\Delta u",)
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt`; see the class for the schemes."""
         velocity = fields["velocity"]
-        advance = self._upwind if self.config.scheme == "upwind" else self._spectral
+        advance = self._spectral if self.spectral else self._upwind
         return {"velocity": velocity.with_values(advance(velocity.values, parameters))}
 
     def _upwind(self, values: Any, parameters: Mapping[str, Any]) -> Any:
@@ -187,12 +222,20 @@ class Burgers(Equation):
         h = self.dt / self.substeps
         half = math.exp(self._laplacian * (parameters["viscosity"] * (h / 2)))
         full = half * half
-        factor = self._derivative * (parameters["convection"] * (-h / 2))
+        if len(self._axes) == 1:
+            factor = self._derivatives["x"] * (parameters["convection"] * (-h / 2))
+        else:
+            factor = self._kept * (parameters["convection"] * -h)
 
         def change(coefficients: Any) -> Any:
-            """Of the coefficients in a time h, by convection: -h λ (u²/2)'."""
+            """Of the coefficients in a time h, by convection: -h λ (u·∇)u, in one dimension -h λ (u²/2)'."""
             u = math.real(math.ifft(coefficients))
-            return math.fft(u * u) * factor
+            if len(self._axes) == 1:
+                return math.fft(u * u) * factor
+            total: Any = 0.0
+            for axis, derivative in self._derivatives.items():
+                total = total + u[{"vector": axis}] * math.real(math.ifft(coefficients * derivative))
+            return math.fft(total) * factor
 
         u = math.fft(values) * self._kept
         moved = half * u

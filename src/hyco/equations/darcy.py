@@ -55,6 +55,10 @@ class Darcy(Elliptic):
     field_parameters = frozenset({"permeability", "source"})
     unknown = "pressure"
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"-\nabla \cdot (\kappa\,\nabla p) = f",)
+
     def coefficients(self, parameters: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         """κ, no reaction, and f."""
         return parameters["permeability"], 0.0, parameters["source"]

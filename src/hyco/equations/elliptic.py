@@ -149,6 +149,10 @@ class Elliptic(Equation):
         """κ, η and f, from the parameters."""
         return parameters["diffusivity"], parameters["reaction"], parameters["source"]
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"-\nabla \cdot (\kappa\,\nabla u) + \eta\,u = f",)
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Solve for the field; see the class for the scheme. What the field was does not matter."""
         field = fields[self.unknown]

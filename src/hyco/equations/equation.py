@@ -186,8 +186,10 @@ class EquationConfig(BaseModel):
         """Those of `range_keys` that are `auto`."""
         return tuple(key for key in self.range_keys if getattr(self, key) == "auto")
 
-    def ranges(self, largest: float | None, bounds: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    def ranges(self, largest: float | None, bounds: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
         """Numbers for `open_ranges`, by key; to be overridden where there may be any.
+
+        A scheme that depends on them may be among them.
 
         They cover the parameters of this section too, which are not refused for a range that nobody gave.
 
@@ -195,6 +197,11 @@ class EquationConfig(BaseModel):
             largest: what states reach, see `Equation.reach`; None: not known, then what costs least.
             bounds: smallest and largest value of each parameter that is learnt.
         """
+        return {}
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Keys that are `auto` and depend on the cell width, with what they are on this grid; by default none."""
         return {}
 
     @property
@@ -309,6 +316,10 @@ class Equation(ABC):
     def described(self) -> list[tuple[str, str]]:
         """What `hyco check` tells of the equation beside its name, domain and boundary: lines of a title and a text."""
         return []
+
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX, each line one of its equations; by default none, and its text stands for it."""
+        return ()
 
     @cached_property
     def coordinates(self) -> dict[str, Any]:

@@ -102,6 +102,10 @@ class InviscidBurgers(Equation):
         """Speeds above `max_speed` are not described."""
         return too_fast(self.config, largest, "generation.amplitude or the potential")
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (r"\partial_t u + \partial_x\left(\frac{1}{2}\,u^2\right) = -\varphi'(x)",)
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `velocity` by `dt / substeps`; see the class for the scheme."""
         velocity = fields["velocity"]

@@ -134,6 +134,13 @@ class NavierStokes(Equation):
         mean = [torch.full_like(states, u) for u in self.config.mean_flow]
         return torch.cat([pair.real + mean[0], pair.imag + mean[1]], dim=-3)
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t \omega + u \cdot \nabla \omega = \nu\,\Delta \omega - \mu\,\omega + g",
+            r"u = U + (\partial_y \psi,\; -\partial_x \psi), \quad -\Delta \psi = \omega",
+        )
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `vorticity` by `dt / substeps`; see the class for the scheme."""
         vorticity = fields["vorticity"]

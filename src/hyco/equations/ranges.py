@@ -42,7 +42,7 @@ Steps = Annotated[PositiveInt | Literal["auto"], BeforeValidator(_whole_or_auto)
 Bounds = Mapping[str, tuple[float, float]]
 
 # Room above the largest speed that is known: for speeds between the states, and of trial parameters.
-_ROOM = 1.2
+ROOM = 1.2
 
 
 def with_ranges(section: Mapping[str, Any], *, largest: float | None, bounds: Bounds) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def covering(equation: Equation, largest: float | None, bounds: Bounds | None = 
 
 def with_room(speed: float) -> float:
     """The range for states that reach a speed: a fifth more, rounded up to two digits."""
-    return rounded_up(_ROOM * speed)
+    return rounded_up(ROOM * speed)
 
 
 def rounded_up(value: float) -> float:

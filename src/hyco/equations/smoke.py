@@ -199,6 +199,13 @@ class Smoke(Equation):
         states[self.layout.index(0, 1)] = puffs.sum(1)
         return states
 
+    def typeset(self) -> tuple[str, ...]:
+        """The equation as LaTeX."""
+        return (
+            r"\partial_t u + (u \cdot \nabla)\,u = -\nabla p + b\,s\,e + \nu\,\Delta u, \quad \nabla \cdot u = 0",
+            r"\partial_t s + \nabla \cdot (u\,s) = r\,I(x) + \kappa\,\Delta s",
+        )
+
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the fields `smoke` and `velocity` by `dt / substeps`; see the class for the scheme."""
         h = self.dt / self.substeps

@@ -1,6 +1,7 @@
 """What happens around a Kedro run: the configuration is checked first, MLflow records, the report's path comes last."""
 
 from hyco.hooks.configuration import ConfigurationHooks
+from hyco.hooks.display import DisplayHooks
 from hyco.hooks.interruption import InterruptionHooks
 from hyco.hooks.ownership import OwnershipHooks
 from hyco.hooks.reporting import ReportHooks
@@ -9,6 +10,7 @@ from hyco.hooks.tracking import MlflowHooks
 
 __all__ = [
     "ConfigurationHooks",
+    "DisplayHooks",
     "InterruptionHooks",
     "MlflowHooks",
     "OwnershipHooks",

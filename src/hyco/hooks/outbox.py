@@ -184,12 +184,12 @@ class Outbox:
 
 
 def deliver(client: MlflowClient, entry: Entry) -> None:
-    """Send one entry: metrics, params, tags, a file, or the end of a run.
+    """Send one entry: metrics, params, tags, what is trained on, a file, or the end of a run.
 
     Raises:
         Exception: whatever MLflow raises.
     """
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
     run_id = entry["run"]
     if "metrics" in entry:
@@ -198,6 +198,9 @@ def deliver(client: MlflowClient, entry: Entry) -> None:
         client.log_batch(run_id, params=[Param(*values) for values in entry["params"]])
     if "tags" in entry:
         client.log_batch(run_id, tags=[RunTag(*values) for values in entry["tags"].items()])
+    if "data" in entry:
+        data = DatasetInput(Dataset(**entry["data"]), [InputTag("mlflow.data.context", "training")])
+        client.log_inputs(run_id, [data])
     if "artifact" in entry and Path(entry["artifact"]).is_file():
         client.log_artifact(run_id, entry["artifact"], entry["folder"])
     if "end" in entry:

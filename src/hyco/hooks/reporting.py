@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPORT = "report"
+REPORT_PAGE = "report_page"
 COMPARISON = "comparison"
 COMPARISON_PAGE = "comparison_page"
 PREDICTIONS = "predicted_states"
 CONFIGURATION = "configuration.yaml"
 PROVENANCE = "made_with.json"
 _PHYSICAL = ("physical", "hybrid_physical")
+_TRAININGS = ("synthetic", "physical", "hybrid")
+# What a run ends by naming, the most important last.
+_PLACES = {
+    REPORT: "Numbers",
+    COMPARISON_PAGE: "Tables",
+    PREDICTIONS: "Predictions",
+    REPORT_PAGE: "Report",
+    "comparison_report": "Comparison",
+}
 
 
 class ReportHooks:
@@ -37,17 +49,22 @@ class ReportHooks:
         self._project = Path()
         self._observations: str | None = None
         self._report: Path | None = None
-        self._page: Path | None = None
-        self._predictions: Path | None = None
+        self._places: dict[str, tuple[Path, str]] = {}
 
     @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any], parameters: dict[str, Any]) -> None:
+    def after_catalog_created(
+        self, catalog: CatalogProtocol[Any, Any], conf_catalog: dict[str, Any], parameters: dict[str, Any]
+    ) -> None:
         """Remember where the report will be, and what was asked for."""
-        self._report, self._page, self._predictions = (
-            Path(filepath) if (filepath := conf_catalog.get(name, {}).get("filepath")) else None
-            for name in (REPORT, COMPARISON_PAGE, PREDICTIONS)
-        )
+        catalog["run_command"] = _command()
+        paths = {name: conf_catalog.get(name, {}).get("filepath") for name in (REPORT, *_PLACES)}
+        self._report = Path(paths[REPORT]) if paths[REPORT] else None
+        self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}
         self._parameters = parameters["parameters"]
+        for handler in logging.root.handlers:
+            handler.removeFilter(_not_twice)
+            if self._parameters.get("terminal") != "quiet":
+                handler.addFilter(_not_twice)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
@@ -74,28 +91,25 @@ class ReportHooks:
             made_with = serialised_json(provenance(self._project, self._observations), 2)
             write_atomically(self._report.with_name(PROVENANCE), made_with)
 
+    # After all others that look at the run: what came of it, and where it is, are the last lines.
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Name what was made; without a report, say what was estimated and what to worry about."""
-        if REPORT not in pipeline.all_outputs():
-            for name in sorted(pipeline.all_outputs() & {f"{method}_model" for method in _PHYSICAL}):
-                from hyco.inversion.estimate import PhysicalEstimate
-                from hyco.report.warnings import tell_estimate
-
-                estimate = PhysicalEstimate.from_json(catalog.load(name))
-                measured = bool(self._parameters.get("measurements"))
-                tell_estimate(name.removesuffix("_model"), estimate, measured=measured)
-        if self._report is not None and REPORT in pipeline.all_outputs():
-            log.info("Report: %s", self._report)
-        if self._page is not None and COMPARISON_PAGE in pipeline.all_outputs():
-            log.info("Comparison: %s", self._page)
-        if self._predictions is not None and PREDICTIONS in pipeline.all_outputs():
-            log.info("Predictions: %s", self._predictions)
+        """Say what came of the run and what to worry about, and, last, where it is."""
+        outputs = pipeline.all_outputs()
+        lines = self._lines(outputs, catalog)
+        if lines and self._parameters.get("terminal") != "quiet":
+            log.info("\n".join(["Done.", *lines]))
+        for name, (path, words) in self._places.items():
+            if name in outputs:
+                log.info("%s: %s", words, path)
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Let go of what nodes hold, and print the errors that this program foresaw as their message alone."""
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Let go of what nodes hold, and print the errors that this program foresaw as their message alone.
+
+        Of others the last line says what was saved, and how to go on.
+        """
         if click.get_current_context(silent=True) is not None:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
@@ -103,3 +117,69 @@ class ReportHooks:
         one = foreseen(error)
         if one is not None and (shown := for_user(one)) is not one:
             raise shown from error
+        if (words := self._saved(pipeline, catalog)) and not isinstance(error, click.ClickException):
+            error.add_note(words)
+
+    def _lines(self, outputs: set[str], catalog: CatalogProtocol[Any, Any]) -> list[str]:
+        """The summary of a report, or, without one, of what was trained."""
+        from hyco.display.summary import summary
+
+        if REPORT in outputs:
+            report = catalog.load(REPORT)
+            return summary(report) if report.get("methods") else []
+        found = sorted(outputs & {f"{method}_model" for method in _PHYSICAL})
+        histories = sorted(outputs & {f"{training}_metrics" for training in _TRAININGS})
+        if not found and not histories:
+            return []
+        content: dict[str, Any] = {"methods": {}, "warnings": []}
+        for name in found:
+            from hyco.inversion.estimate import PhysicalEstimate
+            from hyco.report.warnings import tell_estimate, undetermined_warnings
+
+            estimate = PhysicalEstimate.from_json(catalog.load(name))
+            measured, method = bool(self._parameters.get("measurements")), name.removesuffix("_model")
+            entries = {key: number.to_json() for key, number in estimate.numbers.items()}
+            content["methods"][method] = {"parameters": entries}
+            content["warnings"] += tell_estimate(method, estimate, measured=measured)
+            if estimate.outcome is not None:
+                content["warnings"] += undetermined_warnings(method, entries)
+        errors = {name.removesuffix("_metrics"): _last_validation(catalog.load(name)) for name in histories}
+        return summary(content if found else {"methods": {}}, errors=errors)
+
+    def _saved(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> str:
+        """What a run that failed has left, and the command that goes on from there; empty where there is nothing."""
+        for training in _TRAININGS:
+            name = f"{training}_checkpoint"
+            if name not in pipeline.all_outputs() or name not in catalog or not catalog.exists(name):
+                continue
+            checkpoint = catalog.load(name)
+            if checkpoint is None:
+                continue
+            epoch, epochs = checkpoint.metadata["epoch"], checkpoint.metadata["epochs"]
+            return (
+                f"Saved: epoch {epoch} of {epochs} of the {training} training. Go on from there with the same command "
+                "and --params resume=true"
+            )
+        return ""
+
+
+def _command() -> str:
+    """What was typed, as it can be typed again; empty where the run was not started by a command."""
+    if click.get_current_context(silent=True) is None:
+        return ""
+    # Kedro and Python have names of their own for what was typed.
+    name = "hyco" if Path(sys.argv[0]).name == "hyco" else "kedro"
+    return shlex.join([name, *sys.argv[1:]])
+
+
+def _last_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of the last epoch that was validated, empty if there is none."""
+    for record in reversed(history):
+        if any(key.startswith("validation_") for key in record["metrics"]):
+            return dict(record["metrics"])
+    return {}
+
+
+def _not_twice(record: logging.LogRecord) -> bool:
+    """Keep from the terminal what stands in the lines at the end, too."""
+    return record.name != "hyco.report.warnings"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import math
 import os
-import re
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,26 +16,35 @@ from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.database import prepare_database
 from hyco.hooks.errors import TrackingError, for_user
+from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
 from hyco.hooks.outbox import Outbox, be_quick, redacted
 from hyco.hooks.provenance import git_state
+from hyco.hooks.records import (
+    LONGEST_VALUE,
+    compared_metrics,
+    flatten,
+    pipeline_name,
+    run_name,
+    summary_metrics,
+)
 from hyco.hooks.reporting import COMPARISON, REPORT
 from hyco.runtime.garbage import first_import
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+    from mlflow.entities import Metric
 
     from hyco.datasets.metrics import MetricsDataset
 
 log = logging.getLogger(__name__)
 
-# MLflow's limits on a value, on a run's name, and on the number of parameters in one call.
-_LONGEST_VALUE = 6000
-_LONGEST_NAME = 250
+# How many parameters MLflow takes in one call.
 _MOST_PER_CALL = 100
 
 _MODEL = "_model"
+_OBSERVATIONS = "observations"
 
 
 class MlflowHooks:
@@ -45,7 +52,8 @@ class MlflowHooks:
 
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
-    experiment is `experiment`, the run's name that of the pipeline with what `--params` changed. If a run is active
+    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is that of the pipeline
+    with what `--params` changed. If a run is active
     already, this one is nested in it. Every run of a comparison, one method and seed, is a run nested in that of the
     pipeline.
     """
@@ -55,6 +63,7 @@ class MlflowHooks:
     def __init__(self) -> None:
         self._run_id: str | None = None
         self._outbox: Outbox | None = None
+        self._experiment = ""
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
         self._conf_catalog: dict[str, Any] = {}
@@ -97,8 +106,10 @@ class MlflowHooks:
 
         datasets = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
         self._metrics = [dataset for dataset in datasets if isinstance(dataset, MetricsDataset)]
+        # The curves of one training in a run have the same names whichever it is: they are to be compared.
+        prefix = "" if len(self._metrics) == 1 else None
         for dataset in self._metrics:
-            dataset.log_to(self._run_id)
+            dataset.log_to(self._run_id, prefix)
             dataset.send_by(None if self._outbox is None else self._outbox.metrics)
 
     @hook_impl
@@ -108,7 +119,9 @@ class MlflowHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log the runs that a comparison has grown by. A failure is logged: it shall not end a comparison."""
+        """Log the data, and the runs that a comparison has grown by. A failure is logged: it shall not end a run."""
+        if dataset_name == _OBSERVATIONS and self._outbox is not None:
+            self._outbox.put({"run": self._run_id, "data": data_of(data, self._experiment)})
         if dataset_name == COMPARISON and self._run_id is not None:
             try:
                 self._log_compared(data)
@@ -140,17 +153,18 @@ class MlflowHooks:
         project_path = Path(run_params["project_path"])
         import mlflow
 
-        experiment = str(parameters.get("experiment", "hyco"))
+        self._experiment = experiment = str(parameters.get("experiment", "hyco"))
         active = mlflow.active_run()
         if active is None:
             self._use_project_store(project_path)
-            experiment_id = _experiment_id(experiment, project_path if self._is_own_store() else None)
+            problem = problem_of(run_params, experiment)
+            experiment_id = _experiment_id(problem, project_path if self._is_own_store() else None)
         else:
             experiment_id = active.info.experiment_id
         folder = f"{socket.gethostname()}:{project_path}"
         if active is None:
             close_left(experiment_id, experiment, folder)
-        tags = {"experiment": experiment, "pipeline": _pipeline_name(run_params), "project": folder}
+        tags = {"experiment": experiment, "pipeline": pipeline_name(run_params), "project": folder}
         tags |= git_state(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
@@ -189,8 +203,6 @@ class MlflowHooks:
         """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
         if self._run_id is None or self._outbox is None:
             return
-        from mlflow.entities import Metric
-
         client, run_id = self._outbox, self._run_id
         report = self._filepath(REPORT)
         if report is not None:
@@ -201,20 +213,17 @@ class MlflowHooks:
             model = self._filepath(name)
             if name.endswith(_MODEL) and model is not None and model.exists():
                 client.artifact(run_id, model, "models")
-        if REPORT in outputs and report is not None and report.exists():
-            metrics = report_metrics(json.loads(report.read_text(encoding="utf-8")))
-            now = int(time.time() * 1000)
-            client.metrics(run_id, [Metric(key, value, now, 0) for key, value in metrics.items()])
+        metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
+        if metrics:
+            client.metrics(run_id, _entities(metrics))
         comparison = self._filepath(COMPARISON)
         if COMPARISON in outputs and comparison is not None and comparison.exists():
-            metrics = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
-            now = int(time.time() * 1000)
-            client.metrics(run_id, [Metric(key, value, now, 0) for key, value in metrics.items()])
+            client.metrics(run_id, _entities(summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))))
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
         import mlflow
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Param, RunTag
 
         client, parent = mlflow.MlflowClient(), self._run_id
         assert parent is not None  # asked before
@@ -231,10 +240,9 @@ class MlflowHooks:
                 params |= flatten(comparison["trainings"][record["training"]]["configuration"])
                 tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
                 if record["reason"] is not None:
-                    tags["reason"] = record["reason"][:_LONGEST_VALUE]
+                    tags["reason"] = record["reason"][:LONGEST_VALUE]
                 entries = [Param(key, value) for key, value in params.items()]
-                now = int(time.time() * 1000)
-                metrics = [Metric(key, value, now, 0) for key, value in compared_metrics(record).items()]
+                metrics = _entities(compared_metrics(record))
                 for start in range(0, len(entries), _MOST_PER_CALL):
                     client.log_batch(run.info.run_id, params=entries[start : start + _MOST_PER_CALL])
                 client.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
@@ -289,72 +297,12 @@ class MlflowHooks:
             log.warning("MLflow did not take the end of the run, %s (%s).", status.lower(), redacted(error))
 
 
-def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as MLflow wants them, one text per key.
+def _entities(metrics: Mapping[str, float]) -> list[Metric]:
+    """Metrics of now as MLflow has them."""
+    from mlflow.entities import Metric
 
-    Keys are joined with dots, as in `--params`. A list of plain values is one JSON text; the items of a list of
-    sections are numbered: `physical.learnable_parameters.0.name`.
-    """
-    return {re.sub(r"[^\w\-. :/]", "_", key): text[:_LONGEST_VALUE] for key, text in _leaves(parameters, "")}
-
-
-def run_name(run_params: Mapping[str, Any]) -> str:
-    """The pipeline and the parameters of this run alone, to tell it from others: `hybrid hybrid.alpha=0.3`."""
-    changed = flatten({k: v for k, v in (run_params.get("runtime_params") or {}).items() if k != "experiment"})
-    name = " ".join([_pipeline_name(run_params), *(f"{key}={value}" for key, value in changed.items() if key)])
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-
-
-def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a report that are worth comparing over runs.
-
-    `nrmse/METHOD`, `training_seconds/METHOD`, `estimate|std|relative_error/METHOD/PARAMETER` and `cost/KEY`; what is
-    missing or not finite is left out.
-    """
-    metrics: dict[str, Any] = {f"cost/{key}": value for key, value in report.get("cost", {}).items()}
-    for method, entry in report.get("methods", {}).items():
-        metrics[f"nrmse/{method}"] = entry.get("nrmse", {}).get("mean")
-        metrics[f"training_seconds/{method}"] = entry.get("training_seconds")
-        for parameter, values in entry.get("parameters", {}).items():
-            for key in ("estimate", "std", "relative_error"):
-                metrics[f"{key}/{method}/{parameter}"] = values.get(key)
-    return {key: float(value) for key, value in metrics.items() if _is_finite_number(value)}
-
-
-def compared_metrics(record: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of one run of a comparison: `nrmse`, `nrmse_all`, seconds and `estimate|std|relative_error/NAME`."""
-    metrics = {key: record[key] for key in ("nrmse", "nrmse_all", "training_seconds", "wall_seconds")}
-    for name, values in record["parameters"].items():
-        for key in ("estimate", "std", "relative_error"):
-            metrics[f"{key}/{name}"] = values.get(key)
-    return {key: float(value) for key, value in metrics.items() if _is_finite_number(value)}
-
-
-def summary_metrics(comparison: Mapping[str, Any]) -> dict[str, float]:
-    """The medians of a comparison, `median_nrmse/METHOD`, and how many of its runs failed."""
-    methods = comparison["summary"]["methods"]
-    metrics = {f"median_nrmse/{name}": entry["nrmse"]["median"] for name, entry in methods.items() if entry["nrmse"]}
-    return {**metrics, "failed_runs": float(sum(entry["failed"] for entry in methods.values()))}
-
-
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    prefix = f"{key}." if key else ""
-    if isinstance(value, Mapping) and value:
-        for name, item in value.items():
-            yield from _leaves(item, f"{prefix}{name}")
-    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{prefix}{index}")
-    else:
-        yield key, value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-
-
-def _is_finite_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _pipeline_name(run_params: Mapping[str, Any]) -> str:
-    return ",".join(run_params.get("pipeline_names") or ["__default__"])
+    now = int(time.time() * 1000)
+    return [Metric(key, value, now, 0) for key, value in metrics.items()]
 
 
 def _experiment_id(name: str, project_path: Path | None) -> str:

@@ -89,7 +89,7 @@ class HybridConfig(StoppingConfig):
     def _correction_stands_alone(self) -> HybridConfig:
         if self.correction is None:
             return self
-        others = {"interaction.count": self.interaction.count, "sequential": self.sequential}
+        others = {"interaction.count": self.interaction.given_count, "sequential": self.sequential}
         others["alpha: auto"] = self.alpha == "auto"
         for key in (key for key, value in others.items() if value):
             raise ValueError(f"correction trains on real data alone: {key} would have no effect, leave it out")

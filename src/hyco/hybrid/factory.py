@@ -17,6 +17,7 @@ from hyco.hybrid.strategy import HybridStrategy
 from hyco.hybrid.trust import Trust
 from hyco.hybrid.weighting import FixedAlpha, MeasuredAlpha
 from hyco.inversion.calibrator import Calibrator
+from hyco.networks.network import network_config
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.training.network_trainer import NetworkTrainer
@@ -34,6 +35,7 @@ def build_strategy(
     clock: PhaseClock,
 ) -> HybridStrategy:
     """The strategy that the configuration asks for, with both models; see `HybridTrainer` for the arguments."""
+    config = _with_fresh_starts(config, equation, observations)
     synthetic = synthetic_trainer(
         observations,
         config.network_training,
@@ -42,6 +44,8 @@ def build_strategy(
         epochs=config.epochs,
         device=device,
         fresh_batch=config.interaction.batch_size,
+        fresh_length=config.interaction.window,
+        fresh_updates=config.interaction.updates,
     )
     # Of the network as it is before it corrects anything.
     correction = FrozenCorrection(correctable(synthetic.model)) if config.correction is not None else None
@@ -67,6 +71,18 @@ def build_strategy(
     return _choose(models, config, correction)
 
 
+def _with_fresh_starts(config: HybridConfig, equation: Equation, observations: Observations) -> HybridConfig:
+    """With numbers for what `interaction` leaves open."""
+    stepping = network_config(config.network_training.network).stepping and not equation.config.is_static
+    interaction = config.interaction.filled(
+        wanted=config.alpha == "auto" and config.correction is None and stepping,
+        length=config.num_predict_steps,
+        steps=observations.steps,
+        cells=observations.layout.valid.numel(),
+    )
+    return config.model_copy(update={"interaction": interaction})
+
+
 def _choose(models: HybridModels, config: HybridConfig, correction: FrozenCorrection | None) -> HybridStrategy:
     if correction is not None:
         return Corrected(models, config, correction)
@@ -87,7 +103,7 @@ def _fresh(
 ) -> FreshTrajectories | None:
     """Trajectories from initial states beyond the observed ones, if there are to be any."""
     interaction = config.interaction
-    if interaction.count == 0:
+    if interaction.given_count == 0:
         return None
     starts = FreshStarts(equation, observations, interaction, seed)
     return FreshTrajectories(starts, physical, synthetic.normalise, interaction.steps or config.num_predict_steps)

@@ -64,6 +64,10 @@ class HybridStrategy(ABC):
         """Weight of the real data for each model in an epoch, counted from 1."""
         return REAL_ALONE if epoch <= self.config.warmup_epochs else self.weighting.weights()
 
+    def changes_teachers(self, weights: Weights) -> bool:
+        """Whether the averages that the network's optimiser keeps of its gradients end before such an epoch."""
+        return False
+
     def shares_initial_states(self, weights: Weights) -> bool:
         """Whether the network starts from the physical model's estimates of unknown initial states.
 

@@ -135,6 +135,8 @@ class HybridTrainer:
         strategy = self.strategy
         result = strategy.begin() if epoch == 1 else None
         weights = strategy.weights(epoch)
+        if strategy.changes_teachers(weights):
+            self.synthetic.optimisation.forget()
         self._share_initial_states(weights)
         starts, times, samples = self._roll_out_physics(epoch, weights)
         with self.run.clock.phase("synthetic"):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hyco.hybrid.variances import Variances
 from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.structure import residual_structure
 from hyco.losses import mean_square
 from hyco.observations import Observations
 from hyco.runtime.random_streams import stream
@@ -23,6 +24,10 @@ from hyco.training.network_trainer import NetworkTrainer
 
 # A model whose mean square on validation data is lower by less than this part is not better.
 _WORTHWHILE = 0.01
+# A variance is told from none where it is as many standard deviations of the noise's own mean square.
+_STANDARD_DEVIATIONS = 3.0
+# Errors of a fit on other data may have as many times the variance of its residuals, which are smaller than the noise.
+_ALIKE = 2.0
 # Draws of the parameters, for the spread of the predictions that their uncertainty brings.
 _DRAWS = 8
 
@@ -34,6 +39,10 @@ class Misfit:
         observations: what was measured.
         simulations: which ones.
         mask: of their entries that count, `[S, T+1, C, K…]`; None: what was measured.
+
+    Attributes:
+        available: whether there are any.
+        resolution: the smallest variance that is told from none, as a part of the noise's.
     """
 
     def __init__(self, observations: Observations, simulations: list[int], mask: Tensor | None = None) -> None:
@@ -47,6 +56,7 @@ class Misfit:
         self._operator = observations.operator(simulations, 1, observations.steps)
         self._sigma = observations.sigma_at(simulations, slice(1, None))
         self._noise = 1.0 if observations.noise_known else 0.0
+        self.resolution = _STANDARD_DEVIATIONS * math.sqrt(2 / int(mask.sum()))
 
     @torch.no_grad()
     def __call__(self, model: TrainedModel, initial_states: Tensor | None = None) -> float:
@@ -72,6 +82,11 @@ class Trust:
     - The physical model's: on the training simulations (its residuals), or on the validation data if it is larger
       there; plus the spread of predictions that the covariance of its parameters allows.
 
+    Where the size of the noise is not known, it is that of the physical model's residuals, or of its errors on the
+    validation data if these are larger, once the model is at its optimum, if the residuals are white noise
+    (`hyco.inversion.structure`) and the errors nearly as small: an equation that lacks something leaves others. It then
+    is taken off as where it is known.
+
     Where the validation data are held out of the training simulations, each model starts from the best estimate that
     there is of their initial states.
     """
@@ -85,7 +100,9 @@ class Trust:
         self._starts, self._steps = observations.initial_states[observations.train], observations.steps
         has_noise = observations.has_noise.reshape(observations.sigma.shape)
         self._counted = observations.layout.valid & has_noise
+        # The last results, and the physical model's coordinates that they are of.
         self._last: tuple[Tensor, float] | None = None
+        self._noise: tuple[Tensor, float] | None = None
 
     def is_better(self, variance: float, than: float) -> bool:
         """Whether one validation variance is below another by more than the noise in it lets happen."""
@@ -97,7 +114,13 @@ class Trust:
         validated = self.validation.available
         starts = synthetic.starts.initial_states if self._holds_out else None
         network = (self.validation if validated else self.training)(synthetic, starts)
-        return Variances(self.real, self._physical(physical), network, validated)
+        window = min(1.0, synthetic.windows.length / self._steps)
+        theirs, noise = self._physical(physical), self.real
+        if validated and not noise:
+            noise = self._noise_by(physical)
+            theirs, network = max(theirs - noise, 0.0), max(network - noise, 0.0)
+        resolution = noise * self.validation.resolution if validated else 0.0
+        return Variances(noise, theirs, network, validated, window, resolution)
 
     def of_physics(self, physical: Calibrator) -> float:
         """The physical model's, on the validation data."""
@@ -112,6 +135,22 @@ class Trust:
                 variance = max(variance, self.of_physics(physical))
             self._last = physical.model.coordinates.clone(), variance + self.spread(physical)
         return self._last[1]
+
+    def _noise_by(self, physical: Calibrator) -> float:
+        """Variance of a noise of unknown size, as the physical model's errors have it; 0 where these are no noise."""
+        if not physical.settled:
+            return 0.0
+        coordinates = physical.model.coordinates
+        if self._noise is None or not torch.equal(self._noise[0], coordinates):
+            starts = physical.model.initial_states if self._holds_out else None
+            errors, residuals = self.of_physics(physical), self.training(physical.model, starts)
+            found = 0.0
+            if math.isfinite(errors) and errors < _ALIKE * residuals:
+                structure = residual_structure(physical.problem, coordinates)
+                white = structure is not None and structure.white
+                found = max(errors, residuals) if white else 0.0
+            self._noise = coordinates.clone(), found
+        return self._noise[1]
 
     def spread(self, physical: Calibrator) -> float:
         """Variance of the predictions over draws of the parameters from their covariance; 0 where there is none."""

@@ -42,12 +42,22 @@ class Weights:
 
 @dataclass(frozen=True)
 class Variances:
-    """Estimates of both models' error variances, and the real data's."""
+    """Estimates of both models' error variances, and the real data's.
+
+    Attributes:
+        real: of the real data.
+        physical, synthetic: of both models, along whole simulations.
+        validated: whether the network's is one on validation data.
+        window: training windows' part of the length of a simulation.
+        resolution: the variance that the noise in the validation data hides: a smaller one may be none.
+    """
 
     real: float
     physical: float
     synthetic: float
     validated: bool
+    window: float = 1.0
+    resolution: float = 0.0
 
     def to_dict(self) -> dict[str, float | bool | None]:
         """As JSON values, which know no infinity: None is an infinite variance."""
@@ -70,15 +80,22 @@ class Variances:
 
         Where there are validation simulations, a model whose error on them is more than a third of the other's has
         nothing to teach it: 1. Its errors are no noise that would average out, and near the end of the training they
-        would be what is learnt.
+        would be what is learnt. That does not hold for a physical model in which the validation data show no error:
+        the network comes so close to it that they cannot tell the two apart, and is to come closer. Its predictions
+        then are targets of the variance that they have, however far off the network still is.
+
+        Training windows are shorter than simulations, and errors grow at least in proportion to the time: there the
+        variances are those of whole simulations times the square of the windows' part of their length.
 
         The physical model learns from the network only with such simulations: the network learnt from the same data,
         and its errors hang together over all its predictions. As measurements they would pull the parameters by many
         standard deviations.
         """
         network = physics = 1.0
-        if not self.validated or _CLEARLY * self.physical < self.synthetic:
-            network = inverse_variance_alpha(self.real, self.physical, self.synthetic)
+        theirs, own = (self.window**2 * variance for variance in (self.physical, self.synthetic))
+        faultless = self.physical < self.resolution and math.isfinite(self.synthetic)
+        if not self.validated or faultless or _CLEARLY * self.physical < self.synthetic:
+            network = inverse_variance_alpha(self.real, theirs, 0.0 if faultless else own)
         if self.validated and _CLEARLY * self.synthetic < self.physical:
-            physics = inverse_variance_alpha(self.real, self.synthetic, self.physical)
+            physics = inverse_variance_alpha(self.real, own, theirs)
         return Weights(network, physics)

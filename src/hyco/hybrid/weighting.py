@@ -27,21 +27,24 @@ class WeightingState:
     Attributes:
         physics_is_better: whether the physical model predicts better than the network.
         variances: of both models' errors; None: not measured.
+        updates: of the physical model before they were measured.
     """
 
     physics_is_better: bool = False
     variances: Variances | None = None
+    updates: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         variances = None if self.variances is None else self.variances.to_dict()
-        return {"physics_is_better": self.physics_is_better, "variances": variances}
+        return {"physics_is_better": self.physics_is_better, "variances": variances, "updates": self.updates}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> WeightingState:
         """The inverse of `to_dict`."""
         variances = stored["variances"]
-        return cls(stored["physics_is_better"], None if variances is None else Variances.from_dict(variances))
+        measured = None if variances is None else Variances.from_dict(variances)
+        return cls(stored["physics_is_better"], measured, stored.get("updates", 0))
 
 
 class Weighting(ABC):
@@ -111,8 +114,11 @@ class MeasuredAlpha(Weighting):
     """`alpha: auto`: a number for each model, from the error variances of both."""
 
     def weights(self) -> Weights:
-        """Those of the variances that were measured last, or now where there are none yet."""
-        return (self._state.variances or self._measure()).weights
+        """Those of the variances that were measured last, or now where the physical model has been updated since."""
+        variances = self._state.variances
+        if variances is None or self._state.updates != self.models.physical.updates:
+            variances = self._measure()
+        return variances.weights
 
     def validated(self, scores: Scores | None) -> Metrics:
         """Measure both variances."""
@@ -127,5 +133,5 @@ class MeasuredAlpha(Weighting):
         models = self.models
         with models.clock.phase("validation"):
             variances = models.trust.variances(models.synthetic, models.physical)
-        self._state = WeightingState(variances.physics_is_better, variances)
+        self._state = WeightingState(variances.physics_is_better, variances, models.physical.updates)
         return variances

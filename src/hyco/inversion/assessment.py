@@ -38,6 +38,8 @@ class Assessment:
             where it is not.
         white: standard deviations `[p]` if the noise were white, where the residuals say that it is not, so that the
             covariance is that of correlated noise; None elsewhere.
+        doubt: how many times the standard deviations `[p]` are as large as under the prior of the initial states that
+            the measurements told, since they might have told another; None where there is no such doubt.
     """
 
     uncertainty: Uncertainty
@@ -47,6 +49,7 @@ class Assessment:
     joint: Tensor | None = None
     outliers: float | None = None
     white: Tensor | None = None
+    doubt: Tensor | None = None
 
 
 @torch.no_grad()
@@ -71,11 +74,13 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         known_noise=known_noise,
         noisy=None if linear.noisy is None else linear.noisy.cpu(),
     )
+    doubt = None
     if linear.other_priors is not None and whole.noise_told:
         unit = 1.0 if known_noise else max(whole.reduced_chi_square, 1.0) ** 0.5
         own = (prior[:, p:] == 0).all(dim=1)  # not of initial states
         xi = linear.z[p:].cpu()
         mixed = mixture(jacobian / unit, residual / unit, prior[own], prior_residual[own], xi, linear.other_priors)
+        doubt = torch.nan_to_num((mixed.diagonal() / whole.covariance.diagonal()).sqrt()[:p], nan=1.0).clamp_min(1.0)
         whole = replace(whole, covariance=mixed)
     uncertainty = replace(whole, covariance=whole.covariance[:p, :p])
     data = without_initial_states(jacobian if known_noise else jacobian / _noise(uncertainty), prior, p)
@@ -86,7 +91,7 @@ def assess(linear: Linearisation, space: ParameterSpace) -> Assessment:
         slope = slope + prior.T @ prior_residual
     pull = _pull(linear, slope, plain.covariance, uncertainty)
     determined = identifiability(data, space.width, space.labels)
-    return Assessment(uncertainty, determined, torch.arange(p), pull, whole.covariance)
+    return Assessment(uncertainty, determined, torch.arange(p), pull, whole.covariance, doubt=doubt)
 
 
 def _assess_robustly(

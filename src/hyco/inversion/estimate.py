@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyco.inversion.uncertainty import LEAST_FREEDOM
+from hyco.inversion.uncertainty import INTERVAL, LEAST_FREEDOM
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.stepping.stepper import Execution
 
@@ -18,6 +18,8 @@ from hyco.stepping.stepper import Execution
 _MOST_IN_JSON = 64
 # Where it is among the residuals in files.
 _STRUCTURE = "structure"
+# Of the shift that a finer grid predicts, which is not exact, intervals cover so much.
+MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -90,24 +92,42 @@ class FieldEstimate:
         identifiable: whether the data determine every direction of it.
         pull: the largest of its coordinates' distances to the optimum on the measurements alone, in standard
             deviations.
+        discretisation: how much of `value` is the error of grid and time step, `[*space]`, as of a number; None where
+            it was not worked out.
     """
 
     value: Tensor
     std: Tensor | None = None
     identifiable: bool = False
     pull: float | None = None
+    discretisation: Tensor | None = None
+
+    @property
+    def interval(self) -> tuple[Tensor, Tensor] | None:
+        """The 95 % intervals `[*space]` of each cell: of noise and, where it was worked out, the grid, as of numbers.
+
+        None where there is no standard deviation.
+        """
+        if self.std is None:
+            return None
+        moved = self.value if self.discretisation is None else self.value - MARGIN * self.discretisation
+        half = INTERVAL / 2 * self.std
+        return torch.minimum(self.value, moved) - half, torch.maximum(self.value, moved) + half
 
     def to_json(self) -> dict[str, Any]:
         """With nested lists; the value is `estimate`."""
         std = None if self.std is None else self.std.tolist()
-        return {"estimate": self.value.tolist(), "std": std, "identifiable": self.identifiable, "pull": self.pull}
+        plain = {"estimate": self.value.tolist(), "std": std, "identifiable": self.identifiable, "pull": self.pull}
+        return plain | ({} if self.discretisation is None else {"discretisation": self.discretisation.tolist()})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FieldEstimate:
         """The inverse of `to_json`."""
         std = None if data["std"] is None else torch.tensor(data["std"], dtype=torch.float64)
         value = torch.tensor(data["estimate"], dtype=torch.float64)
-        return cls(value, std, data["identifiable"], data["pull"])
+        grid = data.get("discretisation")
+        grid = None if grid is None else torch.tensor(grid, dtype=torch.float64)
+        return cls(value, std, data["identifiable"], data["pull"], grid)
 
 
 @dataclass(frozen=True)
@@ -293,6 +313,8 @@ class PhysicalEstimate:
             tensors[f"field/{name}"] = f.value
             if f.std is not None:
                 tensors[f"field_std/{name}"] = f.std
+            if f.discretisation is not None:
+                tensors[f"field_discretisation/{name}"] = f.discretisation
         metadata = {key: getattr(self, key) for key in _PLAIN}
         metadata |= {
             "numbers": {name: number.to_json() for name, number in self.numbers.items()},
@@ -311,7 +333,12 @@ class PhysicalEstimate:
         """The inverse of `to_bundle`."""
         tensors, meta = bundle.tensors, bundle.metadata
         fields = {
-            name: FieldEstimate(tensors[f"field/{name}"], tensors.get(f"field_std/{name}"), **entry)
+            name: FieldEstimate(
+                tensors[f"field/{name}"],
+                tensors.get(f"field_std/{name}"),
+                **entry,
+                discretisation=tensors.get(f"field_discretisation/{name}"),
+            )
             for name, entry in meta["fields"].items()
         }
         return cls(

@@ -74,7 +74,8 @@ class EstimatedModel:
             return None
         own = model_equation(self._data, self.estimate.equation)
         needed = own.config.ranges(own.reach(states), {})
-        wider = {key: max(value, needed.get(key, value)) for key, value in ranges.items()}
+        # What is no number, a scheme, stays.
+        wider = {k: v if isinstance(v, str) else max(v, needed.get(k, v)) for k, v in ranges.items()}
         if wider == ranges:
             return None
         log.info("A prediction leaves the range of the data (%s): it has more sub-steps.", reason.split(":")[0])

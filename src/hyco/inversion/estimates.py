@@ -24,7 +24,7 @@ def current_estimate(
     """The estimates of the parameters now: with error bars where these have been worked out."""
     numbers, assessment = model.numbers(), model.assessment
     prior = None if problem.initial_states is None else problem.initial_states.prior
-    fields = field_estimates(model.space, model.theta, assessment)
+    fields = field_estimates(model.space, model.theta, assessment, model.assessor.shift)
     estimate = PhysicalEstimate(
         numbers,
         fields,
@@ -70,7 +70,8 @@ def _grid(equation: Equation, *, uniform: bool) -> dict[str, Any]:
     config = equation.config
     cells = dict(zip(config.grid.axes, config.grid.resolution, strict=True))
     uniform = uniform and all(torch.as_tensor(v).ndim == 0 for v in config.true_parameters.values())
-    keys = {key: value for key, value in config.smooth.items() if getattr(config, key) != value} if uniform else {}
+    own = {key: getattr(config, key) for key in config.smooth} | config.chosen
+    keys = {key: value for key, value in config.smooth.items() if own[key] != value} if uniform else {}
     if keys:
         try:
             build_equation({**config.model_dump(), **config.smooth})

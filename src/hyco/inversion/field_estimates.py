@@ -18,14 +18,18 @@ _SHARE = 0.1
 
 
 @torch.no_grad()
-def field_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment | None) -> dict[str, FieldEstimate]:
+def field_estimates(
+    space: ParameterSpace, theta: Tensor, assessment: Assessment | None, shift: Tensor | None = None
+) -> dict[str, FieldEstimate]:
     """Each parameter that varies in space, with a map of its standard deviation to first order.
 
     It is identifiable only if the data determine every direction of it.
 
     Args:
         theta: the parameters' coordinates, `[p]`.
+        shift: what the error of the grid has moved them by, `[p]`; None: not worked out.
     """
+    without = None if shift is None else space.to_values((theta - shift).clamp(space.lower, space.upper))
     estimates = {}
     values = space.to_values(theta)
     for parameter in space.learnable:
@@ -46,7 +50,8 @@ def field_estimates(space: ParameterSpace, theta: Tensor, assessment: Assessment
         directions = assessment.identifiability.directions[:, rows].square().sum(dim=1)
         weak = assessment.identifiability.weak & (directions > _SHARE)
         pull = float(assessment.pull[rows].abs().max())
-        estimates[parameter.name] = FieldEstimate(value, std, not bool(weak.any()), pull)
+        grid = None if without is None else value - without[parameter.name]
+        estimates[parameter.name] = FieldEstimate(value, std, not bool(weak.any()), pull, grid)
     return estimates
 
 

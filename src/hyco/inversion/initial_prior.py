@@ -182,11 +182,17 @@ def first_guess(prior: InitialStatePrior, observations: Observations) -> Tensor:
 
 
 def _early(observations: Observations, channel: int) -> list[tuple[Tensor, Tensor]]:
-    """The earliest measurements of a channel, for some training simulations: positions `[n, d]` and values `[n]`."""
+    """The earliest measurements of a channel, for some training simulations: positions `[n, d]` and values `[n]`.
+
+    Of what was measured at one place at several times the first: later it is another state, whose difference would
+    look like noise, or like a long correlation.
+    """
     layout, fields = observations.layout, []
+    spacing = torch.tensor(layout.grid.spacing, dtype=torch.float64)
     centres = positions_of_entries(layout, channel).reshape(-1, layout.grid.dimensions)
     for simulation in observations.train[:_MOST_FIELDS]:
         positions, values, count = [], [], 0
+        known: set[tuple[int, ...]] = set()
         for step in range(observations.steps + 1):
             seen = observations.mask[simulation, step, channel].flatten()
             if observations.initial_known or not bool(seen.any()):
@@ -197,9 +203,13 @@ def _early(observations: Observations, channel: int) -> list[tuple[Tensor, Tenso
             else:
                 assert observations.positions is not None
                 places = observations.positions[simulation, step]
-            values.append(observations.values[simulation, step, channel].flatten()[seen])
-            positions.append(places[seen[: len(places)]])
-            count += int(seen.sum())
+            places, found = places[seen[: len(places)]], observations.values[simulation, step, channel].flatten()[seen]
+            cells = [tuple(cell) for cell in (places / spacing).floor().long().tolist()]
+            new = torch.tensor([cell not in known for cell in cells])
+            known.update(cells)
+            values.append(found[new])
+            positions.append(places[new])
+            count += int(new.sum())
             if count >= _ENOUGH:
                 break
         if values:

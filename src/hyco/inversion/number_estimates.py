@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.assessment import Assessment
-from hyco.inversion.estimate import NumberEstimate
+from hyco.inversion.estimate import MARGIN, NumberEstimate
 from hyco.inversion.limits import Edge, Edges, edge_at
 from hyco.inversion.profile_curve import Profile
 from hyco.parameters import ParameterSpace
 
-# Of the shift that a finer grid predicts, which is not exact, the interval covers so much.
-_MARGIN = 1.25
 # Standard deviations from which on another minimum is another one.
 _APART = 3.0
 # Standard deviation, in coordinates, of a number without bounds of which the data say nothing.
@@ -43,8 +41,9 @@ def number_estimates(
     The interval is that of the estimate and of where the measurements alone put it, together: in a hybrid it is wider
     than ± 1.96 std. Where the noise is not known that is ± t std with Student's t; where no degrees of freedom tell it,
     there are neither standard deviations nor intervals. It ends at the edges of the number's range: at an edge it is
-    one-sided. With a profile it reaches as far to both sides as that does. Where the noise is correlated, std and
-    interval are those of such noise, see `hyco.inversion.correlated_noise`.
+    one-sided. With a profile it reaches as far to both sides as that does, times the doubt about the prior of initial
+    states. Where the noise is correlated, std and interval are those of such noise, see
+    `hyco.inversion.correlated_noise`.
 
     With the error of the grid the interval is that of the estimate and of what it would be without, together: it covers
     both, and a quarter more of the shift, which is known to first order only.
@@ -79,9 +78,11 @@ def number_estimates(
         alone, reach = position - pull * spread, (half * spread, half * spread)
         if profile is not None:
             alone = profile.centre
-            reach = alone - profile.ends[0], profile.ends[1] - alone
+            # It is that of one prior of the initial states.
+            doubt = 1.0 if assessment.doubt is None else float(assessment.doubt[rows[i]])
+            reach = doubt * (alone - profile.ends[0]), doubt * (profile.ends[1] - alone)
         moved_by = 0.0 if shift is None else float(shift[i])
-        places = (position, alone, position - _MARGIN * moved_by)
+        places = (position, alone, position - MARGIN * moved_by)
         ends = [
             max(float(space.lower[i]), min(places) - reach[0]),
             min(float(space.upper[i]), max(places) + reach[1]),

@@ -51,7 +51,9 @@ def filled_ranges(
     bounds = expected_bounds(learnable, grid)
     largest = _measured_reach(own, observations)
     if own.accelerates and observations.initial_known and not len(measured_in_full(observations, observations.train)):
-        largest = max(largest, _guessed_reach(own, observations, learnable))
+        guessed = _guessed_reach(own, observations, learnable)
+        # Where both are as large, that of all times knows more.
+        largest = guessed if guessed >= largest else largest
     ranges = own.config.ranges(largest, bounds)
     for name, learnt in bounds.items():
         given = own.config.largest_value(name, {})
@@ -63,7 +65,8 @@ def filled_ranges(
                 name,
                 given,
             )
-    log.info("Ranges that are auto: %s.", ", ".join(f"{key} {value:.4g}" for key, value in ranges.items()))
+    texts = [f"{key} {value if isinstance(value, str) else f'{value:.4g}'}" for key, value in ranges.items()]
+    log.info("Ranges that are auto: %s.", ", ".join(texts))
     return {**kept, **ranges}
 
 

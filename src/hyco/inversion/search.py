@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from hyco.inversion.assessment import LARGEST_DENSE
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.loss import Huber, robust_std
+from hyco.inversion.noise_scale import most_likely_scale
 from hyco.inversion.objective import LeastSquaresObjective
 from hyco.inversion.optimisers.registry import build
 from hyco.inversion.optimisers.result import OptimisationResult, Status
@@ -25,6 +28,10 @@ _STAGE_TOLERANCE = 0.1
 _SMALL_TO_MISFIT, _ROUNDING = 1e-3, 1e-16
 # Searches with a new scale of the residuals, and by how much two scales may differ to be the same.
 _MOST_SCALES, _SAME_SCALE = 8, 0.01
+# The same where the evidence tells it, and the largest.
+_SAME_EVIDENCE, _LARGEST_SCALE = 0.05, 2e3
+# What a search begins with there.
+_FIRST_SCALE = 100.0
 
 
 class Search:
@@ -59,6 +66,10 @@ class Search:
         guesses = self._guesses(guess) if first else guess[None]
         if first and isinstance(problem.loss, Huber) and not data.known_noise:
             self._rescaled(guess)  # too large, as the guess is wrong: that is the loss of squares, nearly
+        weighed = self.synthetic is None and self._weighs_a_prior(guess)
+        if first and weighed:
+            # With little noise unknown states would follow the data under any parameters, and hold these there.
+            data.rescale(_FIRST_SCALE)
         before: list[OptimisationResult] = []
         undecided = problem.forward.space.undecided
         if undecided and earlier:
@@ -76,7 +87,9 @@ class Search:
         if not data.known_noise and self.synthetic is None:
             result = self._on(result)
         if isinstance(problem.loss, Huber) and not data.known_noise:
-            result = self._with_scale(result, guess)
+            result = self._with_scale(result, guess, self._rescaled)
+        elif weighed:
+            result = self._with_scale(result, guess, self._rescaled_by_evidence)
         if not before:
             return result
         return replace(
@@ -117,11 +130,20 @@ class Search:
         self._tolerance = self.config.abs_tol
         return result
 
-    def _with_scale(self, result: OptimisationResult, guess: Tensor) -> OptimisationResult:
+    def _weighs_a_prior(self, guess: Tensor) -> bool:
+        """Whether the level of the noise is not known, but counts, as a prior is weighed against it."""
+        problem = self.problem
+        if problem.data.known_noise or len(guess) > LARGEST_DENSE or problem.forward.space.undecided:
+            return False
+        return problem.prior(guess[None].to(problem.device)).shape[1] > 0
+
+    def _with_scale(
+        self, result: OptimisationResult, guess: Tensor, rescaled: Callable[[Tensor], bool]
+    ) -> OptimisationResult:
         """Search on, with residuals in units of their own scale, until that is as large as it was taken to be."""
         data = self.problem.data
         for _ in range(_MOST_SCALES):
-            if result.status is Status.DIVERGED or not self._rescaled(torch.from_numpy(result.x)):
+            if result.status is Status.DIVERGED or not rescaled(torch.from_numpy(result.x)):
                 break
             last = self._minimise(torch.from_numpy(result.x.copy())[None], self.problem.steps, self.synthetic)
             history, evaluations = [*result.history, *last.history], result.evaluations + last.evaluations
@@ -131,8 +153,19 @@ class Search:
             first = self.problem.objective(
                 guess[None].to(self.problem.device), self.problem.steps, self.alpha, self.synthetic
             )
-        log.info("Scale of the residuals by their median: %.4g of the values' standard deviation.", 1e-3 * data.scale)
+        by = "their median" if isinstance(self.problem.loss, Huber) else "the evidence"
+        log.info("Scale of the residuals by %s: %.4g of the values' standard deviation.", by, 1e-3 * data.scale)
         return replace(result, initial_value=float(first.square().sum()))
+
+    def _rescaled_by_evidence(self, z: Tensor) -> bool:
+        """Take the scale under which the measurements are most likely, near `[q]`; whether it is another one."""
+        data = self.problem.data
+        # σ is a thousandth of the values' spread.
+        found = most_likely_scale(self.problem.linearised(z), 1.0 / data.scale, _LARGEST_SCALE / data.scale)
+        changed = abs(found - 1) > _SAME_EVIDENCE
+        if changed:
+            data.rescale(found * data.scale)
+        return changed
 
     @torch.no_grad()
     def _rescaled(self, z: Tensor) -> bool:

@@ -99,6 +99,11 @@ class ResidualStructure:
     outliers: Outliers
     noise: CorrelatedNoise | None = None
 
+    @property
+    def white(self) -> bool:
+        """Whether no test tells of correlation."""
+        return not any(part is not None and part.told for part in (self.time, self.space))
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {name: None if (part := getattr(self, name)) is None else dict(vars(part)) for name in _PARTS}

@@ -31,7 +31,8 @@ class MeasurementsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     file: str = Field(
-        description="path of the file: .csv, .parquet (tables) or .nc, .zarr, .h5, .hdf5, .mat, .npz, .npy (arrays)"
+        description="path of the file: .csv, .tsv, .txt, .dat, .parquet (tables) or .nc, .zarr, .h5, .hdf5, .mat, "
+        ".npz, .npy (arrays)"
     )
     format: Literal["auto", "table", "array", "pdebench", "the_well"] = Field(
         default="auto",

@@ -53,7 +53,7 @@ class ObservationConfig(BaseModel):
     )
     space: Space = Field(default=FullSpace(), description="observed places")
     interpolation: Method = Field(
-        default="linear", description="how a state is read between its entries; cubic for smooth states"
+        default="cubic", description="how a state is read between its entries; linear where it is not smooth"
     )
     time: Time = Field(default=FullTime(), description="observed times")
     holdout: HoldoutConfig | None = Field(

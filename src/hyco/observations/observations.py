@@ -61,7 +61,7 @@ class Observations:
             use if `initial_state` is "full": the entries then are the state, flattened.
         test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
             None if that is exact.
-        interpolation: how a state is read at points: `linear`, or `cubic` where it is smooth on the grid.
+        interpolation: how a state is read at points: `cubic`, or `linear` where it is not smooth on the grid.
         heldout: measurements of training simulations that no model trains on, a mask in the shape of `values`; None:
             there are none. `mask` does not have them.
         offsets: when the points were measured, in steps after the time of their state, `[S, T+1, P]`: entries of state
@@ -88,7 +88,7 @@ class Observations:
     initial_state: InitialState = "exact"
     positions: Tensor | None = None
     test_initial_states: Tensor | None = None
-    interpolation: Method = "linear"
+    interpolation: Method = "cubic"
     test: list[int] = field(default_factory=list)
     heldout: Tensor | None = None
     offsets: Tensor | None = None

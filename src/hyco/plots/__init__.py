@@ -5,8 +5,9 @@ Every function takes plain numbers and returns a `matplotlib.figure.Figure`; not
 
 from hyco.plots.animation import animate
 from hyco.plots.comparison import comparison
-from hyco.plots.fields import channel_part, middle_plane, pictured
+from hyco.plots.fields import Marks, axis_units, channel_part, middle_plane, pictured
 from hyco.plots.identifiability import identifiability
+from hyco.plots.measurements import measurements
 from hyco.plots.parameter_estimates import parameter_estimates
 from hyco.plots.parameter_fields import parameter_fields
 from hyco.plots.predictions import predictions
@@ -18,11 +19,14 @@ from hyco.plots.style import Units, to_array, to_png
 from hyco.plots.training_curves import training_curves
 
 __all__ = [
+    "Marks",
     "Units",
     "animate",
+    "axis_units",
     "channel_part",
     "comparison",
     "identifiability",
+    "measurements",
     "middle_plane",
     "parameter_estimates",
     "parameter_fields",

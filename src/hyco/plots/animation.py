@@ -8,29 +8,30 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike, NDArray
 
 from hyco.grid import Grid
 from hyco.plots.fields import (
     beyond,
     channel_label,
-    colours,
     draw_plane,
     one_channel,
     reference_line,
     same_shape,
     state_limits,
+    state_scale,
 )
 from hyco.plots.style import (
-    STATE_COLOURS,
     Array,
     MethodStyle,
     Units,
     in_style,
     method_styles,
     new_figure,
-    to_array,
     with_unit,
 )
 
@@ -73,11 +74,12 @@ def animate(
     chosen = np.unique(np.linspace(0, len(true) - 1, min(len(true), most)).round().astype(int))
     with in_style():
         scene = _Scene(true, states, styles, grid, label, units, "measured" if measured else "truth")
-        figure, update = (_lines if grid.dimensions == 1 else _planes)(scene)
+        figure, moving, update = (_lines if grid.dimensions == 1 else _planes)(scene)
         clock = figure.suptitle(" ", x=0.02, ha="left", fontsize=9)
         # The layout is computed once and kept: a picture that shifts from frame to frame is hard to watch.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+        stage = _Stage(figure, [clock, *moving])
         digits = int(np.clip(-int(Decimal(f"{dt:.3g}").as_tuple().exponent), 0, 6))
         frames = []
         for k in chosen:
@@ -85,7 +87,7 @@ def animate(
             # A single state may be that of a static problem, which has no time.
             clock.set_text(f"{time} {units.time}".strip() if len(true) > 1 else " ")
             update(int(k))
-            frames.append(to_array(figure))
+            frames.append(stage.frame())
     return {"frames": np.stack(frames), "fps": float(np.clip(len(chosen) / _SECONDS, 2.0, 15.0))}
 
 
@@ -102,7 +104,31 @@ class _Scene:
     reference: str
 
 
-def _lines(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
+class _Stage:
+    """What stands still is drawn once, what moves anew for each frame: a tenth of the time of drawing all."""
+
+    def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
+        self._canvas = FigureCanvasAgg(figure)
+        self._moving = moving
+        for artist in moving:
+            artist.set_animated(True)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        self._still = self._canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
+
+    def frame(self) -> NDArray[np.uint8]:
+        """The picture as it is now, `[height, width, 3]`."""
+        self._canvas.restore_region(self._still)  # type: ignore[no-untyped-call]
+        renderer = self._canvas.get_renderer()  # type: ignore[no-untyped-call]
+        for artist in self._moving:
+            artist.draw(renderer)
+            if isinstance(artist, AxesImage):  # it covers half of the lines around it
+                for spine in artist.axes.spines.values():
+                    spine.draw(renderer)
+        pixels = np.asarray(self._canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+        return pixels[..., :3].copy()
+
+
+def _lines(scene: _Scene) -> tuple[Figure, list[Artist], Callable[[int], None]]:
     figure = new_figure(6.0, 3.4, _DPI)
     axis = figure.subplots()
     axis.grid(True)
@@ -122,10 +148,10 @@ def _lines(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
         for line, values in lines:
             line.set_ydata(values[k])
 
-    return figure, update
+    return figure, [line for line, _ in lines], update
 
 
-def _planes(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
+def _planes(scene: _Scene) -> tuple[Figure, list[Artist], Callable[[int], None]]:
     panels = {scene.reference: scene.truth} | {scene.styles[name].label: scene.states[name] for name in scene.styles}
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
@@ -134,10 +160,9 @@ def _planes(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
     figure = new_figure(columns * panel + 1.0, rows * (0.9 * panel * ratio + 0.25) + 0.7, _DPI)
     figure.set_layout_engine("compressed")
     axes = figure.subplots(rows, columns, squeeze=False)
-    low, high = state_limits(scene.truth)
+    scale = state_scale(scene.truth, _LEVELS)
     images = []
     for axis, (name, values) in zip(axes.ravel(), panels.items(), strict=False):
-        scale = {"cmap": colours(STATE_COLOURS, _LEVELS), "vmin": low, "vmax": high}
         images.append((draw_plane(axis, values[0], scene.grid, **scale), values))
         axis.set_title(name)
         axis.tick_params(labelbottom=False, labelleft=False)
@@ -146,11 +171,13 @@ def _planes(scene: _Scene) -> tuple[Figure, Callable[[int], None]]:
     axes[-1, 0].tick_params(labelbottom=True, labelleft=True)
     axes[-1, 0].set_xlabel(with_unit(f"${scene.grid.axes[0]}$", scene.units.length))
     axes[-1, 0].set_ylabel(with_unit(f"${scene.grid.axes[1]}$", scene.units.length))
-    bar = figure.colorbar(images[0][0], ax=axes, extend=beyond(list(panels.values()), low, high), aspect=25)
+    bar = figure.colorbar(
+        images[0][0], ax=axes, extend=beyond(list(panels.values()), scale["vmin"], scale["vmax"]), aspect=25
+    )
     bar.set_label(scene.label)
 
     def update(k: int) -> None:
         for image, values in images:
             image.set_data(values[k].T)
 
-    return figure, update
+    return figure, [image for image, _ in images], update

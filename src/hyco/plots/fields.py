@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,33 @@ from numpy.typing import ArrayLike
 
 from hyco.fields import Layout
 from hyco.grid import Grid
-from hyco.plots.style import NOT_FINITE, Array, Units, few_ticks, numbers, readable, short, with_unit
+from hyco.plots.style import (
+    NOT_FINITE,
+    SIGNED_COLOURS,
+    STATE_COLOURS,
+    Array,
+    Units,
+    few_ticks,
+    numbers,
+    readable,
+    short,
+    with_unit,
+)
+
+_SIGNED = 0.1
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where and when the training data were measured.
+
+    Attributes:
+        times: of the measurements, `[m]`.
+        places: `[n, d]`; None: everywhere.
+    """
+
+    times: Array
+    places: Array | None = None
 
 
 def one_channel(values: ArrayLike, grid: Grid, channel: str | int, channels: Sequence[str] | None) -> Array:
@@ -108,8 +135,6 @@ def pictured(
     every = _between_measurements(arrays["truth"]) if measured else 1
     if every > 1:
         arrays = {name: states[every - 1 :: every] for name, states in arrays.items()}
-    known = units or {}
-    lengths = {known.get(axis, "") for axis in layout.grid.axes}
     return {
         "truth": arrays.pop("truth"),
         "predictions": arrays,
@@ -117,12 +142,22 @@ def pictured(
         "dt": every * dt,
         "channels": (label,),
         "measured": measured,
-        "units": Units(
-            length=lengths.pop() if len(lengths) == 1 else "",
-            time=known.get("time", ""),
-            value=known.get(layout.channels[channel], ""),
-        ),
+        "units": axis_units(units or {}, layout.grid.axes, layout.channels[channel]),
     }
+
+
+def axis_units(known: Mapping[str, str], axes: Sequence[str], channel: str = "") -> Units:
+    """The units of labels from those of the data: one of length where all axes share it.
+
+    Args:
+        known: of `time`, the axes and the channels, as far as they are known.
+        axes: of the grid.
+        channel: whose values are shown.
+    """
+    lengths = {known.get(axis, "") for axis in axes}
+    return Units(
+        length=lengths.pop() if len(lengths) == 1 else "", time=known.get("time", ""), value=known.get(channel, "")
+    )
 
 
 def _between_measurements(truth: Array) -> int:
@@ -163,6 +198,18 @@ def state_limits(truth: Array) -> tuple[float, float]:
         room = 0.1 * abs(high) or 1.0
         return low - room, high + room
     return low, high
+
+
+def state_scale(truth: Array, levels: int | None = None) -> dict[str, Any]:
+    """Colours of states, as options of `imshow`: of a signed field diverging, with white at zero.
+
+    A field is signed if it reaches to both sides of zero, to one of them at least a tenth as far as to the other.
+    """
+    low, high = state_limits(truth)
+    if min(-low, high) < _SIGNED * max(-low, high):
+        return {"cmap": colours(STATE_COLOURS, levels), "vmin": low, "vmax": high}
+    furthest = max(-low, high)
+    return {"cmap": colours(SIGNED_COLOURS, levels), "vmin": -furthest, "vmax": furthest}
 
 
 def reference_line(truth: Array) -> dict[str, Any]:

@@ -61,6 +61,13 @@ def identifiability(reports: Mapping[str, _Report | None]) -> Figure:
         reason = reason if reports else "no physical model"
         return figure_of_words(reason)
     most = max(len(report["labels"]) for report in assessed.values())
+    if most == 1:
+        # A lone dot: the interval of the number says the same.
+        determined = [not _weak(report)[0] for report in assessed.values()]
+        words = (
+            "determine it" if all(determined) else "do not determine it" if not any(determined) else "differ by method"
+        )
+        return figure_of_words(f"one number is learnt; the data {words}")
     mapped = {n: r for n, r in assessed.items() if r["directions"] is not None} if most > 1 else {}
     rows = max((len(r["labels"]) for r in mapped.values()), default=0)
     row_height = 0.19 if rows <= _ALL else 0.125

@@ -16,13 +16,12 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 
 from hyco.grid import Grid
-from hyco.plots.fields import beyond, box, colours, draw_plane, error_limit, middle_plane, state_limits
+from hyco.plots.fields import beyond, box, colours, draw_plane, error_limit, middle_plane, state_limits, state_scale
 from hyco.plots.sheet import MapPage
 from hyco.plots.style import (
     ERROR_COLOURS,
     ONE_COLUMN,
     SPREAD_COLOURS,
-    STATE_COLOURS,
     TWO_COLUMNS,
     Array,
     Units,
@@ -203,7 +202,7 @@ def _maps(
     page = MapPage(grid, [len(field.estimates) for field in drawn], len(columns), points is not None)
     for block, field in enumerate(drawn):
         low, high = state_limits(field.scale)
-        states = {"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high}
+        states = state_scale(field.scale)
         limit = error_limit(field.errors, field.scale) if field.errors else 1.0
         errors = {"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit}
         widest = _widest(field, high - low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from hyco.grid import Grid
 from hyco.plots.fields import (
+    Marks,
     beyond,
     box,
     channel_label,
@@ -24,13 +26,13 @@ from hyco.plots.fields import (
     reference_line,
     same_shape,
     state_limits,
+    state_scale,
 )
 from hyco.plots.sheet import Sheet
 from hyco.plots.style import (
     ERROR_COLOURS,
     NOT_FINITE,
     ONE_COLUMN,
-    STATE_COLOURS,
     TWO_COLUMNS,
     Array,
     Units,
@@ -42,7 +44,7 @@ from hyco.plots.style import (
     with_unit,
 )
 
-_SNAPSHOTS = 4
+_SNAPSHOTS = 3
 # Images flatter than this stand below each other, or colour bars beside them would have no room.
 _FLAT = 0.6
 
@@ -58,10 +60,12 @@ def predictions(
     first_step: int = 1,
     measured: bool = False,
     units: Units | None = None,
+    note: str = "",
+    marks: Marks | None = None,
 ) -> Figure:
     """Truth, predictions and errors of one simulation on shared colour scales.
 
-    One dimension: images over space (horizontal) and time (vertical). Two dimensions: snapshots at up to four times,
+    One dimension: images over space (horizontal) and time (vertical). Two dimensions: snapshots at up to three times,
     states on the left, errors on the right. A single state, such as that of a static problem: lines, or an image per
     method. The state colours cover the range of the truth, the error colours
     all but the largest errors (persistence aside); arrows on a colour bar say that values lie beyond it.
@@ -76,6 +80,8 @@ def predictions(
         first_step: step of the first state: 1 for a rollout, 0 if the initial state is in it.
         measured: the truth is what was measured of it, NaN where nothing was.
         units: units for the labels.
+        note: which simulation this is, in words.
+        marks: where and when the training data were measured, marked on the truth.
 
     Raises:
         ValueError: shapes do not fit each other or the grid, or there is no such channel.
@@ -97,10 +103,13 @@ def predictions(
         times=dt * (first_step + np.arange(len(true), dtype=np.float64)),
         dt=dt,
         units=units,
-        state_colours={"cmap": colours(STATE_COLOURS), "vmin": low, "vmax": high},
+        state_colours=state_scale(true),
+        limits=(low, high),
         error_colours={"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit},
         state_label=channel_label(channel, channels, units),
         reference="measured" if measured else "truth",
+        note=note,
+        marks=marks,
     )
     with in_style():
         if grid.dimensions == 1 and len(true) == 1:
@@ -117,29 +126,25 @@ def predictions(
     return figure
 
 
+@dataclass(frozen=True)
 class _Drawing:
     """One figure's data and colour scales."""
 
-    def __init__(
-        self,
-        *,
-        truth: Array,
-        states: Mapping[str, Array],
-        errors: Mapping[str, Array],
-        labels: Mapping[str, str],
-        grid: Grid,
-        times: Array,
-        dt: float,
-        units: Units,
-        state_colours: Mapping[str, Any],
-        error_colours: Mapping[str, Any],
-        state_label: str,
-        reference: str,
-    ) -> None:
-        self.truth, self.states, self.errors, self.labels = truth, states, errors, labels
-        self.grid, self.times, self.dt, self.units = grid, times, dt, units
-        self.state_colours, self.error_colours, self.state_label = state_colours, error_colours, state_label
-        self.reference = reference
+    truth: Array
+    states: Mapping[str, Array]
+    errors: Mapping[str, Array]
+    labels: Mapping[str, str]
+    grid: Grid
+    times: Array
+    dt: float
+    units: Units
+    state_colours: Mapping[str, Any]
+    error_colours: Mapping[str, Any]
+    state_label: str
+    reference: str
+    limits: tuple[float, float]
+    note: str
+    marks: Marks | None
 
     def side_by_side(self) -> Figure:
         """A column per method, over space and time in 1-D, of a single state in 2-D; states above, errors below."""
@@ -175,6 +180,8 @@ class _Drawing:
         if self.states:
             axes[1, 0].set_axis_off()
             self._error_bar(figure, error, ax=axes[1, :])
+            self._say(axes[1, 0])
+        self._mark(axes[0, 0])
         return figure
 
     def profiles(self) -> Figure:
@@ -189,7 +196,7 @@ class _Drawing:
             error = self._relative_error(name)
             axes[0].plot(x, self.states[name][0], label=f"{style.label} ({error or 'not finite'})", **look)
             axes[1].plot(x, self.errors[name][0], **look)
-        low, high = self.state_colours["vmin"], self.state_colours["vmax"]
+        low, high = self.limits
         axes[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low))
         axes[0].set_ylabel(self.state_label)
         if self.states:
@@ -199,6 +206,8 @@ class _Drawing:
             axis.grid(True)
             axis.set_xlim(self.grid.lower[0], self.grid.lower[0] + self.grid.size[0])
             axis.set_xlabel(with_unit(f"${self.grid.axes[0]}$", self.units.length))
+        if self.note:
+            axes[0].set_title(self.note, loc="left", fontsize=7)
         figure.legend(loc="outside upper center", ncols=3)
         return figure
 
@@ -219,6 +228,8 @@ class _Drawing:
                 image = draw_plane(axis, state[k], self.grid, **self.state_colours)
                 if row == 0:
                     self._title(axis, k)
+                if row == 0 and column == 0:
+                    self._mark(axis)
                 if row == 0 and column == shots - 1:
                     sheet.coordinates(axis, self.units)
         self._state_bar(figure, image, cax=sheet.bar(0), ticks=sheet.bar_ticks)
@@ -230,7 +241,38 @@ class _Drawing:
                     self._title(axis, k)
         if self.errors:
             self._error_bar(figure, image, cax=sheet.bar(1), ticks=sheet.bar_ticks)
+            sheet.note("\n".join(self._words()))
         return figure
+
+    def _mark(self, axis: Axes) -> None:
+        """Where the training data were measured; in 1-D also when, at the edges of the panel."""
+        if self.marks is None:
+            return
+        look: dict[str, Any] = {"linestyle": "", "color": "black", "markeredgewidth": 0, "clip_on": False, "zorder": 5}
+        places = self.marks.places
+        if self.grid.dimensions == 2:
+            if places is not None:
+                axis.plot(places[:, 0], places[:, 1], marker=".", markersize=1.8, **look)
+            return
+        ends = axis.get_xlim(), axis.get_ylim()
+        times = self.marks.times[(self.marks.times >= ends[1][0]) & (self.marks.times <= ends[1][1])]
+        axis.plot(np.full(len(times), ends[0][0]), times, marker=">", markersize=3.5, **look)
+        if places is not None:
+            axis.plot(places[:, 0], np.full(len(places), ends[1][0]), marker="^", markersize=3.0, **look)
+        axis.set_xlim(ends[0])
+        axis.set_ylim(ends[1])
+
+    def _words(self) -> list[str]:
+        """Which simulation this is, and what the marks are."""
+        words = [self.note] if self.note else []
+        if self.marks is not None and self.grid.dimensions == 1:
+            words.append("▸ times of training data" + ("" if self.marks.places is None else "\n▴ their places"))
+        elif self.marks is not None and self.marks.places is not None:
+            words.append("• places of training data")
+        return words
+
+    def _say(self, axis: Axes) -> None:
+        axis.text(-0.05, 0.95, "\n".join(self._words()), transform=axis.transAxes, va="top", fontsize=6.5, color="0.3")
 
     def _title(self, axis: Axes, k: int) -> None:
         """The time; a single state may be that of a static problem, which has none."""

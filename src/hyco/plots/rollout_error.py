@@ -36,6 +36,7 @@ def rollout_error(
     steps: Sequence[int] | None = None,
     units: Units | None = None,
     log: bool = True,
+    of: str = "",
 ) -> Figure:
     """Normalised error (nRMSE) against time, one labelled line per method; without time steps one point per method.
 
@@ -45,6 +46,7 @@ def rollout_error(
         steps: which steps these are; None: 1, 2, …
         units: unit of time for the label.
         log: logarithmic errors; a value of zero is then not drawn.
+        of: what the errors are of, in words.
     """
     units = units or Units()
     styles = method_styles(per_step)
@@ -61,6 +63,8 @@ def rollout_error(
             _draw_points(axis, values, styles, log)
         if not any(np.isfinite(v).any() for v in values.values()):
             say_nothing_to_show(axis)
+        if of:
+            axis.set_title(of, loc="left", color="0.3")
     return figure
 
 

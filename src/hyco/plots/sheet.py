@@ -73,6 +73,12 @@ class Sheet:
         x, y = (self.left - 0.06) / self.total_x, 1 - (self._row(row) + self.height / 2) / self.total_y
         self.figure.text(x, y, name, ha="right", va="center", fontsize=7.5)
 
+    def note(self, words: str) -> None:
+        """Write words to the right of the first row, where the second block has no panels."""
+        x = (self.left + self.block + self.between) / self.total_x
+        y = 1 - (self._row(0) + 0.5 * self.height) / self.total_y
+        self.figure.text(x + 0.06, y, words, ha="left", va="center", fontsize=7, color="0.3")
+
     @property
     def bar_ticks(self) -> int:
         """How many tick labels fit below a colour bar."""

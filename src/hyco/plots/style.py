@@ -15,14 +15,19 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+# Inches around what is drawn.
+_PAD = 0.1
 # Widths of one and of two columns of a journal page, in inches.
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.2
 
-STATE_COLOURS, ERROR_COLOURS, SPREAD_COLOURS, NOT_FINITE = "viridis", "RdBu_r", "magma_r", "0.72"
+# Perceptually uniform for what has one sign; diverging, about zero, for what has both; errors in a pair of their own.
+STATE_COLOURS, SIGNED_COLOURS, ERROR_COLOURS, SPREAD_COLOURS = "viridis", "RdBu_r", "PuOr_r", "magma_r"
+NOT_FINITE = "0.72"
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -160,10 +165,10 @@ class PaperFigure(Figure):
             super().savefig(fname, **options)
 
 
-def new_figure(width: float, height: float, dpi: float = 150) -> Figure:
+def new_figure(width: float, height: float, dpi: float = 150, kind: type[PaperFigure] = PaperFigure) -> Figure:
     """An empty figure in inches with an Agg canvas and a layout that makes room for labels and legends."""
     with in_style():
-        figure = PaperFigure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
+        figure = kind(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -178,6 +183,24 @@ def to_png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def settled(figure: Figure) -> Bbox:
+    """Lay a figure out once and for all, and say what it takes of the page [inches].
+
+    A layout costs as much as several drawings, and would be worked out anew for each file.
+    """
+    with in_style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
+        return figure.get_tightbbox().padded(_PAD)
+
+
+def as_png(figure: Figure | bytes | None) -> bytes | None:
+    """A figure as a PNG file, unless it is one; None where there is nothing to show."""
+    if not isinstance(figure, Figure):
+        return figure
+    return None if isinstance(figure, FigureOfWords) else to_png(figure)
 
 
 def to_array(figure: Figure) -> NDArray[np.uint8]:
@@ -259,9 +282,13 @@ def say_nothing_to_show(axis: Axes, words: str = "no finite values") -> None:
     axis.text(0.5, 0.5, words, transform=axis.transAxes, ha="center", va="center", color="0.5")
 
 
+class FigureOfWords(PaperFigure):
+    """A figure that only says why there is no other."""
+
+
 def figure_of_words(words: str) -> Figure:
     """A small figure that says why there is no other."""
-    figure = new_figure(max(ONE_COLUMN, 0.5 + 0.066 * len(words)), 0.7)
+    figure = new_figure(max(ONE_COLUMN, 0.5 + 0.066 * len(words)), 0.7, kind=FigureOfWords)
     with in_style():
         axis = figure.subplots()
         axis.set_axis_off()

@@ -15,6 +15,7 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     epoch_axis,
+    figure_of_words,
     in_style,
     marker_step,
     method_styles,
@@ -48,6 +49,8 @@ def training_curves(
     }
     panels = {title: [c for k in keys for c in _curves(histories, k)] for title, keys in titles.items()}
     panels = {title: curves for title, curves in panels.items() if curves} or {"loss": []}
+    if all(len(epochs) == 1 for curves in panels.values() for _, epochs, _ in curves) and any(panels.values()):
+        return figure_of_words("one epoch: there is no curve")
     styles = method_styles(dict.fromkeys(name for curves in panels.values() for name, _, _ in curves))
     if warmup_epochs is None:
         warmup_epochs = _warmup(histories.get("hybrid", ()))

@@ -14,7 +14,7 @@ from hyco.evaluation import METHODS, EvaluatedModel, MeasuredErrors
 from hyco.metrics import nrmse_per_step
 from hyco.report.cost import cost
 from hyco.report.parameters import parameter_entries
-from hyco.report.warnings import warn_of_estimate, warn_of_prior_knowledge
+from hyco.report.warnings import undetermined_warnings, warn_of_estimate, warn_of_prior_knowledge
 
 _ADVICE = ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
 
@@ -30,6 +30,7 @@ def report(
     *,
     measured: bool = False,
     errors: Mapping[str, MeasuredErrors] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The content of report.json.
 
@@ -41,6 +42,7 @@ def report(
             of what is learnt. Steps of which nothing was measured are left out; `nrmse.steps` then names the others.
         errors: by method, errors against measurements where and when they were made; None: those of `rollouts` against
             their `truth`.
+        units: of the learnt numbers, by full name, as far as they are known.
 
     Raises:
         FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
@@ -48,6 +50,7 @@ def report(
     """
     own = {key: value for key, value in equation.parameters.items() if isinstance(value, float)}
     methods: dict[str, Any] = {}
+    warnings: list[str] = []
     for method in METHODS:
         if method not in rollouts:
             continue
@@ -58,11 +61,13 @@ def report(
             entry = _measured_errors(method, errors[method])
         if method in models:
             truth = {} if measured else own if true_numbers is None else true_numbers.get(method, {})
-            entry |= _of_model(method, models[method], None if measured else equation, truth)
+            entry |= _of_model(method, models[method], None if measured else equation, truth, units or {})
+            warnings += _warnings(method, models[method], entry, measured=measured)
         methods[method] = entry
-    warn_of_prior_knowledge(methods.values())
+    warnings += warn_of_prior_knowledge(methods.values())
     spent = cost(model.training for model in models.values())
     content = {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": spent}
+    content |= {"warnings": warnings}
     return content | {"measured": True} if measured else content
 
 
@@ -109,15 +114,32 @@ def _require_finite(method: str, rollout: Tensor) -> None:
         raise FloatingPointError(f"the test rollout of {method} is not finite{_ADVICE}")
 
 
+def _warnings(method: str, model: EvaluatedModel, entry: Mapping[str, Any], *, measured: bool) -> list[str]:
+    """What of a model is not to be trusted; it is logged, too."""
+    if model.estimate is None:
+        return []
+    parameters = entry["parameters"]
+    said = warn_of_estimate(method, model.estimate, parameters, measured=measured)
+    # Of these the search has warned already.
+    return said + list(undetermined_warnings(method, parameters) if model.estimate.outcome is not None else ())
+
+
 def _of_model(
-    method: str, model: EvaluatedModel, equation: Equation | None, truth: Mapping[str, float]
+    method: str,
+    model: EvaluatedModel,
+    equation: Equation | None,
+    truth: Mapping[str, float],
+    units: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What a report says of a model beside its errors, and warnings where it is not to be trusted."""
+    """What a report says of a model beside its errors."""
     entry: dict[str, Any] = {"training_seconds": model.training["wall_seconds"], **model.hybrid}
     estimate = model.estimate
     if estimate is None:
         return entry
     entry["parameters"] = parameter_entries(equation, model, truth)
+    for parameter, values in entry["parameters"].items():
+        if unit := units.get(parameter):
+            values["unit"] = unit
     entry |= {
         "reduced_chi_square": estimate.reduced_chi_square,
         "outcome": {} if estimate.outcome is None else estimate.outcome.to_json(),
@@ -133,7 +155,6 @@ def _of_model(
         entry["alternative_minima"] = estimate.alternative_minima
     if estimate.identifiability is not None:
         entry["undetermined"] = estimate.identifiability["undetermined"]
-    warn_of_estimate(method, estimate, entry["parameters"], measured=equation is None)
     return entry
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hyco.inversion.assessor import NO_FREEDOM
@@ -19,64 +19,76 @@ PULL = 1.0
 OUTLIERS = 0.01
 
 
-def warn_of_estimate(
+def estimate_warnings(
     method: str, estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]], *, measured: bool = False
-) -> None:
-    """Say where error bars are not to be trusted.
+) -> Iterator[str]:
+    """Where error bars are not to be trusted, in words.
 
     Args:
+        method: that of the report.
+        estimate: of the physical model.
         parameters: entries of the report.
         measured: the data are not simulated: noise that nobody knows is there, and the residuals are taken for it.
     """
     if estimate.outcome is None:
-        log.warning(
-            "%s is the first guess: the physical model had no update. Raise hybrid.epochs to at least "
-            "warmup_epochs + interleave_frequency.",
-            method,
+        yield (
+            f"{method} is the first guess: the physical model had no update. Raise hybrid.epochs to at least "
+            "warmup_epochs + interleave_frequency."
         )
         return
     if not estimate.noise_told:
-        log.warning(NO_FREEDOM, method)
+        yield NO_FREEDOM % method
     if (estimate.outliers or 0.0) > OUTLIERS:
-        log.warning(
-            "%s: %.2g %% of the measurements are more than %g standard deviations from the prediction (outliers). "
-            "physical.loss keeps them from pulling the estimate; look at them, or at the equation where they gather.",
-            method,
-            100 * (estimate.outliers or 0.0),
-            OUTLIER,
+        yield (
+            f"{method}: {100 * (estimate.outliers or 0.0):.2g} % of the measurements are more than {OUTLIER:g} "
+            "standard deviations from the prediction (outliers). physical.loss keeps them from pulling the estimate; "
+            "look at them, or at the equation where they gather."
         )
     noise_estimated = measured and estimate.degrees_of_freedom is not None
     if (words := chi_square_words(estimate, parameters)) is not None and not noise_estimated:
-        log.warning("%s %s", method, words)
+        yield f"{method} {words}"
     for words in (*structure_words(estimate), *grid_words(estimate, parameters, measured=measured)):
-        log.warning("%s: %s", method, words)
+        yield f"{method}: {words}"
     for name, entry in parameters.items():
         if (entry.get("pull") or 0.0) > PULL:
-            log.warning(
-                "%s: %s is %.2g standard deviations from where the measurements alone put it: its std does not "
-                "cover that%s. %s",
-                method,
-                name,
-                entry["pull"],
-                ", its interval does" if entry.get("interval") else "",
-                _cause_of_pull(estimate),
+            covered = ", its interval does" if entry.get("interval") else ""
+            yield (
+                f"{method}: {name} is {entry['pull']:.2g} standard deviations from where the measurements alone put "
+                f"it: its std does not cover that{covered}. {_cause_of_pull(estimate)}"
             )
 
 
-def tell_estimate(method: str, estimate: PhysicalEstimate, *, measured: bool) -> None:
-    """Say what a training has estimated, where no report does, and where error bars are not to be trusted.
+def warn_of_estimate(
+    method: str, estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]], *, measured: bool = False
+) -> list[str]:
+    """Log the `estimate_warnings`, and return them."""
+    return _warn(estimate_warnings(method, estimate, parameters, measured=measured))
+
+
+def undetermined_warnings(method: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Which parameters the data do not determine, and which sit on a limit.
+
+    Args:
+        method: that of the report.
+        entries: of the parameters, as reports have them.
+    """
+    for name, entry in entries.items():
+        if limit := entry.get("limit"):
+            yield f"{method}: {name} {limit}."
+        elif not entry.get("identifiable"):
+            yield f"{method}: the data do not determine {name}: measure more of it, or say more about it beforehand."
+
+
+def tell_estimate(method: str, estimate: PhysicalEstimate, *, measured: bool) -> list[str]:
+    """Warn of what a training has estimated, where no report does, and return the warnings.
 
     Args:
         method: that of the report.
         estimate: what it has estimated.
-        measured: see `warn_of_estimate`.
+        measured: see `estimate_warnings`.
     """
-    for name, number in estimate.numbers.items():
-        std = "" if number.std is None else f" ± {number.std:.2g}"
-        ends = "" if number.interval is None else " (95 %: {:.4g} to {:.4g})".format(*number.interval)
-        log.info("%s: %s = %.5g%s%s", method, name, number.value, std, ends)
     entries = {name: number.to_json() for name, number in estimate.numbers.items()}
-    warn_of_estimate(method, estimate, entries, measured=measured)
+    return warn_of_estimate(method, estimate, entries, measured=measured)
 
 
 def _cause_of_pull(estimate: PhysicalEstimate) -> str:
@@ -86,15 +98,23 @@ def _cause_of_pull(estimate: PhysicalEstimate) -> str:
     return "The network's predictions pull it: raise hybrid.alpha, or train longer."
 
 
-def warn_of_prior_knowledge(entries: Iterable[Mapping[str, Any]]) -> None:
-    """Say that a hybrid used more than the observations."""
+def warn_of_prior_knowledge(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Say that a hybrid used more than the observations; returns what was said."""
     for entry in entries:
         interaction = entry.get("interaction", {})
         if interaction.get("prior_knowledge"):
-            log.warning(
-                "The hybrid was trained from initial states of a known distribution (%d of them, length_scale %g, "
-                "amplitude %g): that is knowledge beyond the observations. hybrid.interaction.source=trajectories "
-                "shows the result without it.",
-                *(interaction[key] for key in ("count", "length_scale", "amplitude")),
+            return _warn(
+                [
+                    "The hybrid was trained from initial states of a known distribution ({count} of them, length_scale "
+                    "{length_scale:g}, amplitude {amplitude:g}): that is knowledge beyond the observations. "
+                    "hybrid.interaction.source=trajectories shows the result without it.".format(**interaction)
+                ]
             )
-            return
+    return []
+
+
+def _warn(lines: Iterable[str]) -> list[str]:
+    said = list(lines)
+    for words in said:
+        log.warning("%s", words)
+    return said

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hyco.runtime.activity import count_update, working_on
+
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 # Events of the profiler that are part of others: the host's calls of CUDA, and annotations copied to the device.
@@ -63,7 +65,8 @@ class PhaseClock:
             self.add("profiling", self._recorder.taken())
         start = time.perf_counter()
         try:
-            yield
+            with working_on(name):
+                yield
         finally:
             seconds = time.perf_counter() - start
             if self._recorder is not None:
@@ -78,6 +81,7 @@ class PhaseClock:
 
     def begin_update(self) -> None:
         """Tell that an update, or an evaluation within one, begins: here recording may change its name, or end."""
+        count_update()
         if self._recorder is not None and self._phase is not None:
             self._recorder.go_on(f"{self._phase} updates")
 

@@ -44,10 +44,10 @@ def diffusion_stiffness(max_diffusivity: float, spacing: Sequence[float], order:
     return sum((4 if order == 2 else 16 / 3) * max_diffusivity / h**2 for h in spacing)
 
 
-def stable_rate(spacing: Sequence[float], max_speed: float, max_diffusivity: float = 0.0) -> float:
-    """Steps per time that `ssp_rk3` needs for `advection` and `diffusion` together [1/time]."""
+def stable_rate(spacing: Sequence[float], max_speed: float, max_diffusivity: float = 0.0, order: int = 2) -> float:
+    """Steps per time that `ssp_rk3` needs for `advection` and `diffusion`, of this order, together [1/time]."""
     convection = sum(max_speed / h * UPWIND_STEPS for h in spacing)
-    return convection + diffusion_stiffness(max_diffusivity, spacing) / RK3_REAL
+    return convection + diffusion_stiffness(max_diffusivity, spacing, order) / RK3_REAL
 
 
 def diffusion(

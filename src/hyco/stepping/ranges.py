@@ -39,7 +39,8 @@ def resolve_simulated(
     starts = initial_states(built, config, seed)
     largest = built.reach(starts)
     if built.accelerates:
-        largest = max(largest, built.reach(simulated(built, starts, config.steps, config.execution)[1]))
+        # The initial states are among these.
+        largest = built.reach(simulated(built, starts, config.steps, config.execution)[1])
     return with_ranges(equation, largest=largest, bounds=expected_bounds(learnable, built.layout.grid))
 
 

@@ -36,7 +36,7 @@ def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) ->
     if any(field.staggered or field.vertex for field in equation.layout.fields):
         raise ValueError("its values do not stand at cell centres")
     config = equation.config
-    section = config.model_dump()
+    section = config.model_dump() | config.chosen  # the scheme is to be the same
     section |= dict.fromkeys(config.range_keys, "auto")
     for axis, keys in section["domain"].items():
         section["domain"][axis] = {**keys, "resolution": 2 * keys["resolution"]}

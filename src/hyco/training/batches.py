@@ -32,18 +32,23 @@ class WindowBatches(Batches):
         windows: those of the data.
         batch_size: windows of the data in each update.
         fresh_batch: windows of fresh trajectories in each update.
+        fresh_updates: most updates in an epoch that these make; None: as many as `updates` says.
         seed: of the run.
     """
 
-    def __init__(self, windows: Windows, batch_size: int, fresh_batch: int, seed: int) -> None:
+    def __init__(
+        self, windows: Windows, batch_size: int, fresh_batch: int, fresh_updates: int | None, seed: int
+    ) -> None:
         self.windows, self.batch_size, self.fresh_batch = windows, batch_size, fresh_batch
+        self.fresh_updates = fresh_updates
         self._generator = stream(seed, "batches")
 
     def updates(self, fresh: Tensor | None, length: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         """For each update of an epoch the windows of the data `[w]`, and the fresh ones `[f, length + 1, C, *space]`.
 
         With fresh trajectories each update has windows of both kinds, and the epoch is one pass over the larger kind:
-        all windows of the data, or as many random windows of the trajectories as they are long.
+        all windows of the data, or as many random windows of the trajectories as they are long (or as few as
+        `fresh_updates` takes).
 
         Args:
             fresh: trajectories, `[F, M+1, C, *space]`; None: there are none.
@@ -58,7 +63,7 @@ class WindowBatches(Batches):
         trajectory = torch.arange(count).repeat(each)[torch.randperm(count * each, generator=self._generator)]
         first = torch.randint(0, states - length, (count * each,), generator=self._generator)
         times = first[:, None] + torch.arange(length + 1)
-        others = torch.split(torch.arange(count * each), self.fresh_batch)
+        others = torch.split(torch.arange(count * each), self.fresh_batch)[: self.fresh_updates]
         while len(real) < len(others):
             real = (*real, *self._all_windows())
         for i in range(max(len(others), math.ceil(len(self.windows) / self.batch_size))):

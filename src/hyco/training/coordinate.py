@@ -117,7 +117,7 @@ class CoordinateTrainer(NetworkTrainer):
     fitted to the network at as many others.
 
     Args: see `SyntheticTrainer`; `num_predict_steps` must be the whole trajectory, and there are no fresh trajectories,
-        so that `fresh_batch` has no effect.
+        so that the last three have no effect.
 
     Attributes:
         measured: what was measured, point by point.
@@ -140,6 +140,8 @@ class CoordinateTrainer(NetworkTrainer):
         epochs: int,
         device: torch.device,
         fresh_batch: int | None = None,
+        fresh_length: int | None = None,
+        fresh_updates: int | None = None,
     ) -> None:
         mean, std = observations.statistics()
         layout, dt, steps = observations.layout, observations.dt, observations.steps

@@ -52,6 +52,10 @@ class Optimisation:
         """The network that predicts: with averaged weights if there are any, else the one that trains."""
         return self._model if self.averaged is None else self.averaged.module
 
+    def forget(self) -> None:
+        """Drop the optimiser's averages of gradients: those to come are of another size."""
+        self.optimizer.state.clear()
+
     def watch(self, call: Callable[[], None]) -> None:
         """From now on call this before each update."""
         self._before_update = call

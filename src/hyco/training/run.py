@@ -133,7 +133,8 @@ class Run:
         clean = {k: v if v is not None and math.isfinite(v) else None for k, v in metrics.items()}
         self.latest = {"epoch": epoch, "metrics": clean}
         shown = ", ".join(f"{k} {v:.4g}" for k, v in clean.items() if v is not None and k in _SHOWN)
-        log.info("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
+        # Whoever shows a training gets the record: a line per epoch would bury all others.
+        log.debug("%s epoch %d/%d: %s", self.training, epoch, self.epochs, shown)
         tensors, metadata = {}, {}
         for name, part in self.parts.items():
             state = part.state()

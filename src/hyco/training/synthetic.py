@@ -40,6 +40,8 @@ def synthetic_trainer(
     epochs: int,
     device: torch.device,
     fresh_batch: int | None = None,
+    fresh_length: int | None = None,
+    fresh_updates: int | None = None,
 ) -> NetworkTrainer:
     """The trainer for the kind of network that is configured; see `SyntheticTrainer` for the arguments."""
     return _TRAINERS[kind_of(network_config(config.network))](
@@ -50,6 +52,8 @@ def synthetic_trainer(
         epochs=epochs,
         device=device,
         fresh_batch=fresh_batch,
+        fresh_length=fresh_length,
+        fresh_updates=fresh_updates,
     )
 
 

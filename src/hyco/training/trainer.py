@@ -27,6 +27,8 @@ class SyntheticTrainer(NetworkTrainer):
         num_predict_steps, epochs: of this run, which are the hybrid's in a hybrid.
         device: where the network trains.
         fresh_batch: windows of fresh trajectories in each update; None: `config.batch_size`.
+        fresh_length: steps of these windows, at most those of the others; None: as long.
+        fresh_updates: most updates in an epoch that they make; None: one pass over their trajectories.
 
     Attributes:
         data: what was measured in the windows.
@@ -46,6 +48,8 @@ class SyntheticTrainer(NetworkTrainer):
         epochs: int,
         device: torch.device,
         fresh_batch: int | None = None,
+        fresh_length: int | None = None,
+        fresh_updates: int | None = None,
     ) -> None:
         mean, std = observations.statistics()
         model = SyntheticModel.create(
@@ -62,7 +66,11 @@ class SyntheticTrainer(NetworkTrainer):
             model, config, epochs=epochs, windows=windows, starts=starts, dt=observations.dt, device=device
         )
         self.data = WindowData.of(observations, windows, self.model)
-        self.batches = WindowBatches(windows, config.batch_size, fresh_batch or config.batch_size, seed)
+        fresh = fresh_batch or config.batch_size, fresh_updates
+        self.batches = WindowBatches(windows, config.batch_size, *fresh, seed)
+        self._fresh_length = fresh_length or num_predict_steps
+        # Whether rollouts along the training simulations are what the network is judged by.
+        self._judged = observations.heldout is not None and not observations.val
 
     def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
         """The windows' initial states; see `NetworkTrainer.window_starts`."""
@@ -80,7 +88,9 @@ class SyntheticTrainer(NetworkTrainer):
         curriculum, length = self.config.curriculum, self.windows.length
         if curriculum is not None:
             length = curriculum.length(epoch, length)
-        batches = self.batches.updates(samples.fresh, length)
+        if alpha == 0 and samples.fresh is not None and not self._judged:  # no measurement is to be reached
+            length = min(length, self._fresh_length)
+        batches = self.batches.updates(samples.fresh, min(length, self._fresh_length))
         losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
         return self.optimisation.epoch(epoch, losses)
 
@@ -100,7 +110,7 @@ class SyntheticTrainer(NetworkTrainer):
             samples: see `prepare`.
             alpha: weight of the real data.
             which: the windows, `[w]`.
-            fresh: trajectories beside them, `[f, length + 1, C, *space]`, normalised.
+            fresh: trajectories beside them, `[f, l + 1, C, *space]` with l <= length, normalised.
             length: of the rollouts; None: of the windows.
         """
         length = length or self.windows.length
@@ -111,7 +121,8 @@ class SyntheticTrainer(NetworkTrainer):
         starts, other = samples.starts[which], None
         if samples.physical is not None:
             other = samples.physical[which, :length]
-        if fresh is not None:
+        shorter = fresh is not None and fresh.shape[1] <= length
+        if fresh is not None and not shorter:
             starts = torch.cat([starts, fresh[:, 0]])
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
         with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
@@ -119,11 +130,17 @@ class SyntheticTrainer(NetworkTrainer):
         time = 0.0 if self.model.base is None else self.windows.start_times(self.dt, which)
         prediction = self.training_rollout(starts, length, time)
         real = self.data.mean_square(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
-        if other is None:
+        distances = [] if other is None else [prediction[len(prediction) - len(other) :] - other]
+        if fresh is not None and shorter:
+            distances.append(self.training_rollout(fresh[:, 0], fresh.shape[1] - 1) - fresh[:, 1:])
+        if not distances:
             return real
-        distance = prediction[len(prediction) - len(other) :] - other
-        valid = None if self.model.valid is None else self.model.valid.expand(distance.shape)
-        return weighted_loss(alpha, real, mean_square(distance, valid))
+        return weighted_loss(alpha, real, self._mean_square(distances))
+
+    def _mean_square(self, distances: list[Tensor]) -> Tensor:
+        """Mean over all entries that are no padding of distances `[w, t, C, *space]`, each of its own length."""
+        flat = distances[0] if len(distances) == 1 else torch.cat([d.flatten(0, 1) for d in distances])
+        return mean_square(flat, None if self.model.valid is None else self.model.valid.expand(flat.shape))
 
     def training_rollout(self, starts: Tensor, length: int, time: Time = 0.0) -> Tensor:
         """The rollout of an update, as the options of `config` say, with gradient.

@@ -12,7 +12,7 @@ from hyco.equations.equation import Equation
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the section `hybrid.interaction`."""
     h = c.hybrid
-    if h.interaction.count and equation.config.is_static:
+    if h.interaction.given_count and equation.config.is_static:
         text = (
             f"{h.interaction.count} is not allowed; allowed: 0: {c.equation.name} is a static problem, "
             "which has no initial states"
@@ -22,3 +22,7 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     if steps is not None and steps < h.num_predict_steps:
         text = f"{steps} is shorter than a window; allowed: at least hybrid.num_predict_steps = {h.num_predict_steps}"
         yield ("hybrid", "interaction", "steps"), text
+    window = h.interaction.window
+    if window is not None and window > h.num_predict_steps:
+        text = f"{window} is longer than a window; allowed: at most hybrid.num_predict_steps = {h.num_predict_steps}"
+        yield ("hybrid", "interaction", "window"), text

@@ -16,7 +16,7 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     layout = equation.layout
     sections: list[tuple[Key, SyntheticConfig, int, int]] = [
         (("synthetic",), c.synthetic, c.synthetic.num_predict_steps, 0),
-        (("hybrid", "synthetic"), c.hybrid.synthetic, c.hybrid.num_predict_steps, c.hybrid.interaction.count),
+        (("hybrid", "synthetic"), c.hybrid.synthetic, c.hybrid.num_predict_steps, c.hybrid.interaction.given_count),
     ]
     for prefix, section, num_predict_steps, fresh_starts in sections:
         network = network_config(section.network)

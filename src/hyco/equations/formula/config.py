@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hyco.equations.equation import EquationConfig
 from hyco.equations.formula.plan import Plan, make_plan
-from hyco.equations.formula.stability import explicit_steps, exponential_steps
+from hyco.equations.formula.reach import Reach
+from hyco.equations.formula.stability import FOURTH_ORDER, explicit_steps, exponential_steps, samples_of
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
 from hyco.equations.formula.syntax import FormulaError, names_in, rate_of
-from hyco.equations.ranges import Bounds, Steps, with_room
+from hyco.equations.ranges import ROOM, Bounds, Steps, with_room
 from hyco.expressions import CONSTANTS
 from hyco.walls.boundary import Boundary
 
@@ -230,13 +231,30 @@ class FormulaConfig(EquationConfig):
         numbers = {"substeps": steps, "stages": stages}
         return {key: numbers[key] for key in self.open_ranges}
 
-    def steps_for(self, largest: float | None, bounds: Bounds) -> tuple[int, int]:
-        """Steps and stages that states up to `largest` (1 where it is not known) ask for."""
-        plan = self.plan
-        rates = plan.rates(self._values(bounds, largest), with_room(largest) if largest else 1.0)
-        if plan.exponential:
-            return exponential_steps(self.dt, rates), 4
+    def steps_for(self, largest: float | None, bounds: Bounds, room: float = ROOM) -> tuple[int, int]:
+        """Steps and stages that states up to `largest` (1 where it is not known) ask for.
+
+        Args:
+            largest: a `Reach` also says which values fields have together.
+            bounds: of what is learnt.
+            room: by which states may grow.
+        """
+        values, size = self._values(bounds, largest), with_room(largest) if largest else 1.0
+        keys = {symbol(name): self.field(name) for name in self.field_names}
+        whole = [name for name, key in keys.items() if key.lower is not None and key.upper is not None]
+        # One field by itself may go where its range ends.
+        points = largest.points if isinstance(largest, Reach) and len(keys) > 1 else None
+        rates = self.plan.rates(samples_of(values, tuple(keys), whole, points, room), size)
+        if self.plan.exponential:
+            return exponential_steps(self.dt, rates), FOURTH_ORDER
         return explicit_steps(self.dt, rates, None if self.stages == "auto" else int(self.stages))
+
+    def reach_of_one(self, largest: float) -> Reach:
+        """The reach of states of which no more is known than that one field is so large."""
+        ends = {name: (self.field(name).lower, self.field(name).upper) for name in self.field_names}
+        return Reach.of_one(
+            largest, {n: (-math.inf if a is None else a, math.inf if b is None else b) for n, (a, b) in ends.items()}
+        )
 
     def admissible(self, bounds: Bounds) -> dict[sp.Symbol, tuple[float, float]]:
         """Smallest and largest value of all that a formula may name; infinite where a field has no end of its range."""

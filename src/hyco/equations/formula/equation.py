@@ -13,7 +13,9 @@ from hyco.equations.formula.advance import Advance, Explicit, Exponential
 from hyco.equations.formula.config import FormulaConfig
 from hyco.equations.formula.description import described
 from hyco.equations.formula.differences import Scheme
+from hyco.equations.formula.reach import Reach
 from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.typeset import rate_latex
 from hyco.fields import FieldSpec, Layout
 
 
@@ -71,18 +73,32 @@ class FormulaEquation(Equation):
         stages = FOURTH_ORDER if self.plan.exponential else int(self.config.range_of("stages"))
         return list(described(self.config, self.plan, stages))
 
+    def reach(self, states: Tensor) -> Reach:
+        """How large states are, and which values their fields have together."""
+        return Reach.of(states, self.layout.grid.dimensions)
+
+    def typeset(self) -> tuple[str, ...]:
+        """Its formulas as LaTeX."""
+        return tuple(rate_latex(name, text) for name, text in self.plan.text.items())
+
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
         config = self.config
         if config.open_ranges:
             return None
-        needed, _ = config.steps_for(largest, {})
-        if needed <= 2 * self.substeps:  # the samples have some room
+        reach = largest if isinstance(largest, Reach) else config.reach_of_one(largest)
+        needed, _ = config.steps_for(reach, {})
+        at_least, _ = config.steps_for(reach, {}, 1.0)
+        if needed <= 2 * self.substeps and at_least <= 1.5 * self.substeps:  # the samples have some room
             return None
         return (
             f"a state reaches {largest:.3g}, for which the formulas ask for {needed} substeps, equation.substeps is "
             f"{self.substeps}: set it higher or to auto, or generation.amplitude lower"
         )
+
+    def unsuitable(self, states: Tensor) -> str | None:
+        """See `exceeded`."""
+        return self.exceeded(self.reach(states))
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance all fields by `dt / substeps`; see the class for the schemes."""

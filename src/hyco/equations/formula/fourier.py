@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 from phi import math
 from phi.math import spatial
 
@@ -23,32 +24,44 @@ KEPT = 2 / 3
 class Fourier:
     """Fourier coefficients of fields on a periodic grid, and the eigenvalues of derivatives.
 
+    The last axis has the coefficients of wavenumbers ≥ 0 alone: those of real values say the others.
+
     Args:
         grid: with every axis periodic.
     """
 
     def __init__(self, grid: Grid) -> None:
-        self._axes = grid.axes
+        self._axes, self._resolution = grid.axes, grid.resolution
         self._space = spatial(",".join(grid.axes))
-        self._numbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
-        self._resolution = grid.resolution
-        kept = [np.abs(k) * h < KEPT * np.pi for k, h in zip(self._numbers, grid.spacing, strict=True)]
-        self.kept = self._wrapped(kept)
+        self._full = spatial(**dict(zip(grid.axes, grid.resolution, strict=True)))
+        numbers = [np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
+        numbers[-1] = np.fft.rfftfreq(grid.resolution[-1], grid.spacing[-1])
+        self._numbers = [2 * np.pi * k for k in numbers]
+        self.kept = self._wrapped(
+            [np.abs(k) * h < KEPT * np.pi for k, h in zip(self._numbers, grid.spacing, strict=True)]
+        )
+        self.mean = self._wrapped([(k == 0) * float(n) for k, n in zip(self._numbers, grid.resolution, strict=True)])
         self._eigenvalues: dict[Orders, Any] = {}
 
     def _wrapped(self, factors: list[Any]) -> Any:
-        product: Any = np.ones(self._resolution)
+        product: Any = np.ones([len(k) for k in self._numbers])
         for i, factor in enumerate(factors):
             product = product * np.expand_dims(factor, [j for j in range(len(factors)) if j != i])
         return math.wrap(np.ascontiguousarray(product), self._space)
 
     def forward(self, values: Any) -> Any:
-        """Fourier coefficients of real values."""
-        return math.fft(values)
+        """Fourier coefficients of real values; `mean` times a number are those of this number everywhere."""
+        others = math.shape(values).without(self._axes)
+        native = math.expand(values, self._full).native([*others.names, *self._axes])
+        dims = [i - len(self._axes) for i in range(len(self._axes))]
+        return math.wrap(torch.fft.rfftn(torch.as_tensor(native), dim=dims), others, self._space)
 
     def backward(self, coefficients: Any) -> Any:
         """The real values of Fourier coefficients."""
-        return math.real(math.ifft(coefficients))
+        others = math.shape(coefficients).without(self._axes)
+        native = coefficients.native([*others.names, *self._axes])
+        dims = [i - len(self._axes) for i in range(len(self._axes))]
+        return math.wrap(torch.fft.irfftn(torch.as_tensor(native), self._resolution, dims), others, self._space)
 
     def eigenvalues(self, orders: Orders) -> Any:
         """Those of a derivative: Π (ik)^m over the axes; real where the sum of the orders is even."""
@@ -83,7 +96,9 @@ class SpectralRates:
         places: Mapping[str, Any],
     ) -> None:
         self._fourier, self._axes, self._places = fourier, tuple(places), places
-        self._groups = {name: _grouped(own, self._axes, terms, uniform) for name, own in terms.items()}
+        ordered = {name: _ordered(own, self._axes, terms, uniform) for name, own in terms.items()}
+        self._direct = {name: direct for name, (direct, _) in ordered.items()}
+        self._products = _products({name: groups for name, (_, groups) in ordered.items()})
 
     def __call__(self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any) -> dict[str, Any]:
         """The rates' Fourier coefficients from those of the fields, which have none but `kept` ones."""
@@ -95,55 +110,80 @@ class SpectralRates:
                 coefficients = state[base.name]
                 return fourier.backward(coefficients * fourier.eigenvalues(orders) if any(orders) else coefficients)
             if any(orders):
-                return fourier.backward(fourier.forward(in_space(base)) * (fourier.eigenvalues(orders) * fourier.kept))
+                return fourier.backward(transform(base) * (fourier.eigenvalues(orders) * fourier.kept))
             return now if node.name == "t" else parameters.get(node.name, places.get(node.name))
 
         evaluate = Evaluation(leaf)
+        known: dict[sp.Expr, Any] = {}
 
-        def in_space(expression: sp.Expr) -> Any:
-            value = evaluate(expression)
-            return value if varies(value) else value + 0 * next(iter(state.values())).real
+        def transform(expression: sp.Expr) -> Any:
+            if expression not in known:
+                value = evaluate(expression)
+                known[expression] = fourier.forward(value) if varies(value) else fourier.mean * value
+            return known[expression]
 
         rates = {}
-        for name, (direct, groups) in self._groups.items():
+        for name, products in self._products.items():
             parts = [
                 state[other] * (fourier.eigenvalues(orders) * evaluate(factor))
-                for (other, orders), factor in direct.items()
+                for (other, orders), factor in self._direct[name].items()
             ]
-            for (orders, common), expression in groups.items():
-                factor = fourier.eigenvalues(orders) * fourier.kept if any(orders) else fourier.kept
-                parts.append(fourier.forward(in_space(expression)) * (factor * evaluate(common)))
+            for orders, factor, expression in products:
+                kept = fourier.eigenvalues(orders) * fourier.kept if any(orders) else fourier.kept
+                parts.append(transform(expression) * (kept * evaluate(factor)))
             rates[name] = sum(parts[1:], start=parts[0]) if parts else 0 * state[name]
         return rates
 
 
-def _grouped(
-    terms: Sequence[sp.Expr], axes: tuple[str, ...], fields: Collection[str], uniform: frozenset[sp.Symbol]
-) -> tuple[dict[tuple[str, Orders], sp.Expr], dict[tuple[Orders, sp.Expr], sp.Expr]]:
-    """Terms that are a factor times a derivative of a field; of the others, what is differentiated how often outside.
+# Factors that are the same everywhere, by what they multiply and what is differentiated so often as a whole.
+_Groups = dict[Orders, dict[sp.Expr, sp.Expr]]
 
-    So there are fewer transforms than a slope for each term would take. With the orders goes a factor that all of it
-    has and that is the same everywhere: it costs nothing where it multiplies the eigenvalues.
+
+def _ordered(
+    terms: Sequence[sp.Expr], axes: tuple[str, ...], fields: Collection[str], uniform: frozenset[sp.Symbol]
+) -> tuple[dict[tuple[str, Orders], sp.Expr], _Groups]:
+    """Factors of the terms that are derivatives of fields; of the others, by what is differentiated how often outside.
+
+    So there are fewer transforms than a slope for each term would take. Factors that are the same everywhere cost
+    nothing where they multiply the eigenvalues.
     """
     direct: dict[tuple[str, Orders], sp.Expr] = {}
-    groups: dict[Orders, list[tuple[sp.Expr, sp.Expr]]] = {}
+    groups: _Groups = {}
     for term in terms:
         pair = split_term(conserved(term))
-        factor, base, orders = sp.Integer(1), term, (0,) * len(axes)
         if pair is not None and pair[0].free_symbols <= uniform:
-            inner, outer = chain(pair[1], axes)
-            if inner.is_Symbol and inner.name in fields:
-                key = inner.name, outer
-                direct[key] = direct.get(key, sp.Integer(0)) + pair[0]
-                continue
-            factor, base, orders = pair[0], inner, outer
-        groups.setdefault(orders, []).append((factor, base))
-    joined = {}
-    for orders, parts in groups.items():
-        factors = {factor for factor, _ in parts}
-        common = factors.pop() if len(factors) == 1 else sp.Integer(1)
-        joined[orders, common] = sp.Add(*(base if common == factor else factor * base for factor, base in parts))
-    return direct, joined
+            factor, (base, orders) = pair[0], chain(pair[1], axes)
+        else:
+            same = [f for f in sp.Mul.make_args(term) if f.free_symbols <= uniform]
+            factor, base, orders = sp.Mul(*same), term / sp.Mul(*same), (0,) * len(axes)
+        if base.is_Symbol and base.name in fields:
+            direct[base.name, orders] = direct.get((base.name, orders), sp.Integer(0)) + factor
+        else:
+            own = groups.setdefault(orders, {})
+            own[base] = own.get(base, sp.Integer(0)) + factor
+    return direct, groups
+
+
+def _products(groups: Mapping[str, _Groups]) -> dict[str, list[tuple[Orders, sp.Expr, sp.Expr]]]:
+    """Derivatives, their factors and what they are of, by field, with as few transforms as there can be.
+
+    What is differentiated alike is transformed together. Where rates share products, as u v² that one substance loses
+    and the other one gains, each is transformed by itself if that makes fewer.
+    """
+    together = {name: [(orders, *_joined(parts)) for orders, parts in own.items()] for name, own in groups.items()}
+    apart = {name: [(o, f, e) for o, parts in own.items() for e, f in parts.items()] for name, own in groups.items()}
+
+    def transforms(products: Mapping[str, list[tuple[Orders, sp.Expr, sp.Expr]]]) -> int:
+        return len({e for own in products.values() for _, _, e in own if not e.is_number})
+
+    return apart if transforms(apart) < transforms(together) else together
+
+
+def _joined(parts: Mapping[sp.Expr, sp.Expr]) -> tuple[sp.Expr, sp.Expr]:
+    """A sum of products as a factor that is the same everywhere, and what it multiplies."""
+    first = next(iter(parts.values()))
+    common = first if all(factor == first for factor in parts.values()) else first.as_coeff_Mul()[0]
+    return common, sp.Add(*(factor / common * base for base, factor in parts.items()))
 
 
 def conserved(term: sp.Expr) -> sp.Expr:

@@ -78,7 +78,7 @@ def linear_part(
     steady = uniform - {symbol("t")}
     own: dict[Orders, sp.Expr] = {}
     others: list[sp.Expr] = []
-    for term in terms_of(rate):
+    for term in _opened(rate, steady):
         pair = split_term(term)
         factors = sp.Mul.make_args(term)
         if pair is None and not term.has(Slope) and symbol(name) in factors:
@@ -89,3 +89,14 @@ def linear_part(
             continue
         own[orders] = own.get(orders, sp.Integer(0)) + pair[0]
     return own, others
+
+
+def _opened(rate: sp.Expr, uniform: frozenset[sp.Symbol]) -> list[sp.Expr]:
+    """The terms of a rate; products that are affine in all that varies, as F (1 - u), are multiplied out."""
+    terms: list[sp.Expr] = []
+    for term in terms_of(rate):
+        parts = sp.Add.make_args(sp.expand(term)) if term.is_Mul and not term.has(Slope) else ()
+        varying = [[f for f in sp.Mul.make_args(part) if not f.free_symbols <= uniform] for part in parts]
+        affine = len(parts) > 1 and all(len(v) <= 1 and all(f.is_Symbol for f in v) for v in varying)
+        terms += parts if affine else [term]
+    return terms

@@ -14,7 +14,7 @@ from hyco.equations.formula.admissible import growing, require_defined
 from hyco.equations.formula.fourier import KEPT
 from hyco.equations.formula.linear import Linear, Orders, linear_part, linearised
 from hyco.equations.formula.modes import is_steady
-from hyco.equations.formula.stability import SAMPLES, Rates, largest_rates, sampled
+from hyco.equations.formula.stability import SAMPLES, Rates, Samples, largest_rates, sampled
 from hyco.equations.formula.symbols import AXES, Slope, on_torch, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, rate_of, read
 from hyco.grid import Grid
@@ -69,11 +69,11 @@ class Plan:
             if other == name and m >= 2
         )
 
-    def rates(self, values: Mapping[sp.Symbol, tuple[float, float]], largest: float) -> Rates:
+    def rates(self, samples: Samples, largest: float) -> Rates:
         """The largest rates of what the step does not integrate exactly.
 
         Args:
-            values: ranges of all symbols.
+            samples: of all symbols.
             largest: |value| of states.
         """
         terms = self.others if self.exponential else {n: [rate] for n, rate in self.rates_of.items()}
@@ -87,7 +87,7 @@ class Plan:
         rates = largest_rates(
             {name: sp.Add(*own) for name, own in terms.items()},
             self.names.axes,
-            values,
+            samples,
             slopes,
             self._factor,
             self.linear if self.exponential else {},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, inf
 
@@ -17,9 +17,11 @@ from hyco.equations.formula.symbols import Slope, on_torch, symbol
 SAMPLES = 1024
 # Of a range without end: the part of it that is looked at.
 _FINITE = 0.999
-# Largest time × rate of what explicit stages follow: of reactions, for their accuracy, in steps of fourth and of second
-# order; of waves, and of what decays, for stability (the fourth-order method takes 2.8 of either).
-_REACTION, _REACTION_2, _WAVES, _DECAY = 0.5, 0.1, 1.4, 2.5
+# Largest time × rate of what stages follow. Of reactions, for their accuracy, in steps of fourth order: of fields that
+# are known by their range, in which states may grow, and of several that are known by values that they have together
+# (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
+# stability (the fourth-order methods take 2.8 of either).
+_REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
@@ -37,22 +39,24 @@ class Rates:
     """The largest rates at which small waves of any length change [1/time].
 
     Attributes:
-        decay: by derivatives of even orders.
+        decay: by derivatives of even orders, and what reactions let decay.
         waves: by derivatives of odd orders.
         reaction: without derivatives.
         upwind: what upwind differences let decay.
+        known: whether the reaction is that of known states, not of all within a range.
     """
 
     decay: float
     waves: float
     reaction: float
     upwind: float = 0.0
+    known: bool = False
 
     @property
     def of_fourth_order(self) -> float:
         """Steps of fourth order in a unit of time."""
-        waves = self.waves / (_WAVES_UPWIND if self.upwind else _WAVES)
-        return max(self.reaction / _REACTION, waves + self.decay / _DECAY)
+        stable = self.waves / (_WAVES_UPWIND if self.upwind else _WAVES) + self.decay / _DECAY
+        return max(self.reaction / (_REACTION_KNOWN if self.known else _REACTION), stable)
 
     def or_more(self, other: Rates) -> Rates:
         """The larger of each."""
@@ -67,7 +71,7 @@ class Rates:
 def largest_rates(
     terms: Mapping[str, sp.Expr],
     axes: Sequence[str],
-    values: Mapping[sp.Symbol, tuple[float, float]],
+    samples: Samples,
     slopes: Callable[[Orders], float],
     factor: Callable[[Orders], float],
     exact: Mapping[str, Mapping[Orders, sp.Expr]],
@@ -76,26 +80,37 @@ def largest_rates(
 
     Args:
         terms: the rates of change by field.
-        values: smallest and largest value of each symbol.
+        samples: of all symbols.
         slopes: the largest |value| that a derivative of a field of these orders may have.
         factor: the largest |eigenvalue| of a derivative of these orders.
         exact: linear terms of the fields that the step integrates exactly, beside the others.
     """
-    samples = sampled(values)
     names = list(terms)
-    waves = {
-        (name, other, orders): _finite(_on_samples(coefficient, samples, axes, slopes))
+
+    def on(values: dict[sp.Expr, torch.Tensor], coefficient: sp.Expr) -> torch.Tensor:
+        return _finite(_on_samples(coefficient, values, axes, slopes))
+
+    parts = {
+        (name, other, orders): coefficient
         for name in names
         for (other, orders), coefficient in linearised(terms[name], names, axes).items()
     }
+    known = samples.known is not samples.possible
+    waves = {key: on(samples.possible, coefficient) for key, coefficient in parts.items()}
+    here = {key: on(samples.known, c) for key, c in parts.items() if not any(key[2])}
+    reaction = float(_eigenvalues(here, names).abs().max())
     if any(other != name and any(orders) for name, other, orders in waves):
-        return _of_system(waves, names, len(axes), factor)
-    most = Rates(0.0, 0.0, 0.0)
+        return replace(_of_system(waves, names, len(axes), factor).or_more(Rates(0.0, 0.0, reaction)), known=known)
+    most = Rates(0.0, 0.0, reaction)
     for name in names:
-        own = {(other, orders): value for (n, other, orders), value in waves.items() if n == name}
-        damped = {o: _finite(_on_samples(c, samples, axes, slopes)) for o, c in exact.get(name, {}).items()}
+        own = {(other, orders): value for (n, other, orders), value in waves.items() if n == name and any(orders)}
+        damped = {o: on(samples.possible, c) for o, c in exact.get(name, {}).items()}
         most = most.or_more(_of_field(own, damped, factor))
-    return most
+    local = {key: value for key, value in waves.items() if not any(key[2])}
+    # A field that something else holds where it is decays as it does alone.
+    alone = [-value for (name, other, _), value in local.items() if name == other]
+    fastest = max(float(v.max()) for v in (-_eigenvalues(local, names).real, *alone))
+    return replace(most, decay=most.decay + max(0.0, fastest), known=known)
 
 
 def _of_field(
@@ -103,23 +118,30 @@ def _of_field(
     damped: Mapping[Orders, torch.Tensor],
     factor: Callable[[Orders], float],
 ) -> Rates:
-    """The largest rates of one field, as if all its terms acted in the same sense."""
+    """The largest rates of one field by derivatives, as if all these acted in the same sense."""
     zero = torch.zeros(SAMPLES, dtype=torch.float64)
     decay = wave = 0.0
     for part in _PARTS:
         by_kind = [zero, zero]
         for (_, orders), value in own.items():
-            if any(orders):
-                kind = sum(orders) % 2
-                by_kind[kind] = by_kind[kind] + value.abs() * factor(orders) * part ** sum(orders)
+            kind = sum(orders) % 2
+            by_kind[kind] = by_kind[kind] + value.abs() * factor(orders) * part ** sum(orders)
         loss = zero
         for orders, value in damped.items():
             loss = loss - value * factor(orders) * (1j ** sum(orders)).real * part ** sum(orders)
         # What is damped exactly and far faster cannot grow.
         decay = max(decay, float(torch.where(loss > _DAMPED * by_kind[0], 0.0, by_kind[0]).max()))
         wave = max(wave, float(by_kind[1].max()))
-    reaction = sum((value.abs() for (_, orders), value in own.items() if not any(orders)), start=zero)
-    return Rates(decay, wave, float(reaction.max()))
+    return Rates(decay, wave, 0.0)
+
+
+def _eigenvalues(parts: Mapping[tuple[str, str, Orders], torch.Tensor], names: Sequence[str]) -> torch.Tensor:
+    """Of what fields do to each other, in each sample."""
+    matrix = torch.zeros(SAMPLES, len(names), len(names), dtype=torch.complex128)
+    for (name, other, _), value in parts.items():
+        matrix[:, names.index(name), names.index(other)] += value
+    found: torch.Tensor = torch.linalg.eigvals(matrix)
+    return found
 
 
 def _of_system(
@@ -131,16 +153,15 @@ def _of_system(
     """The largest rates of fields that act on each other by derivatives: of the eigenvalues of all their terms."""
 
     def eigenvalues(part: float, signs: tuple[int, ...]) -> torch.Tensor:
-        matrix = torch.zeros(SAMPLES, len(names), len(names), dtype=torch.complex128)
+        sized = {}
         for (name, other, orders), value in waves.items():
             size = factor(orders) * part ** sum(orders) * 1j ** sum(orders)
             for sign, m in zip(signs, orders, strict=True):
                 size = size * sign**m
-            matrix[:, names.index(name), names.index(other)] += value * size
-        found: torch.Tensor = torch.linalg.eigvals(matrix)
-        return found
+            sized[name, other, orders] = value * size
+        return _eigenvalues(sized, names)
 
-    most = Rates(0.0, 0.0, float(eigenvalues(0.0, (0,) * dimensions).abs().max()))
+    most = Rates(0.0, 0.0, 0.0)
     for signs in product((-1, 0, 1), repeat=dimensions):
         for part in _PARTS:
             found = eigenvalues(part, signs)
@@ -152,6 +173,47 @@ def _of_system(
 def _finite(values: torch.Tensor) -> torch.Tensor:
     """Where a sample has no value (a root of a negative number) it says nothing."""
     return torch.where(torch.isfinite(values), values, 0.0)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Values of all symbols, `[SAMPLES]` each.
+
+    Attributes:
+        known: fields as they are in states that are known, if any are; how accurate steps are.
+        possible: fields between these, with some room; whether steps are stable.
+    """
+
+    known: dict[sp.Expr, torch.Tensor]
+    possible: dict[sp.Expr, torch.Tensor]
+
+
+def samples_of(
+    values: Mapping[sp.Expr, tuple[float, float]],
+    fields: Sequence[sp.Symbol],
+    whole: Collection[sp.Symbol],
+    points: torch.Tensor | None,
+    room: float,
+) -> Samples:
+    """Samples of ranges, and of states `[N, C]` if some are known.
+
+    Args:
+        values: smallest and largest value of each symbol; of a field, where no states are known, and what it may be.
+        fields: in the order of the states' channels.
+        whole: those of which any value of their range is possible.
+        points: values that the fields have together.
+        room: by which possible states are larger.
+    """
+    samples = sampled(values)
+    if points is None:
+        return Samples(samples, samples)
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randint(len(points), (2, SAMPLES), generator=generator)
+    weight = torch.rand(SAMPLES, 1, dtype=torch.float64, generator=generator)
+    between = room * (weight * points[one] + (1 - weight) * points[other])
+    known = {name: points[one, i] for i, name in enumerate(fields)}
+    possible = {name: between[:, i].clamp(*values[name]) for i, name in enumerate(fields) if name not in whole}
+    return Samples(samples | known, samples | possible)
 
 
 def sampled(values: Mapping[sp.Expr, tuple[float, float]]) -> dict[sp.Expr, torch.Tensor]:
@@ -229,7 +291,7 @@ def _whole(steps: float) -> int:
 def _stable(stages: int, time: float, rates: Rates) -> bool:
     """Whether `rkl2` lets nothing grow: for the ellipse that the eigenvalues of a mixed scheme fill."""
     angle = np.linspace(0.0, np.pi, 129)
-    decay, waves = 1.05 * time * (rates.decay + rates.upwind + rates.reaction), 1.05 * time * rates.waves
+    decay, waves = 1.05 * time * (rates.decay + rates.upwind), 1.05 * time * rates.waves
     z = -decay / 2 * (1 - np.cos(angle)) + 1j * waves * np.sin(angle)
     reach = stages * stages + stages - 2
     w, b = 4 / reach, reach / (2 * stages * (stages + 1))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from hyco.hybrid.strategy import HybridStrategy, MakeTargets
+from hyco.hybrid.variances import Weights
 from hyco.inversion.optimisers.result import OptimisationResult
 from hyco.inversion.targets import SyntheticTargets
 
@@ -25,6 +26,14 @@ class Auto(HybridStrategy):
     def optimum(self) -> Tensor | None:
         """Coordinates `[q]` of the physical model's optimum on real data alone; None before its first update."""
         return self._state.optimum
+
+    def changes_teachers(self, weights: Weights) -> bool:
+        """Where the network begins, or ceases, to learn from the physical model.
+
+        Gradients of noisy data, and of predictions of another length, are of another size: to a step that is scaled by
+        the averages of those, new ones would long be too small.
+        """
+        return (weights.network < 1) != (self._state.weights.network < 1)
 
     def update(self, alpha: float, make_targets: MakeTargets) -> OptimisationResult | None:
         """On real data alone, then with the network's predictions, which are taken back where they do no good.

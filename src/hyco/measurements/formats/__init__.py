@@ -26,6 +26,7 @@ FORMATS: dict[str, Format] = {
     ".mat": MATLAB,
     ".npz": NPZ,
     ".npy": NPY,
+    **dict.fromkeys((".tsv", ".txt", ".dat"), CSV),
 }
 
 # Layouts of HDF5, by `format` of the section.

@@ -89,6 +89,21 @@ def make_comparison_page(comparison: dict[str, Any]) -> str:
     return markdown(comparison)
 
 
+def make_comparison_report(
+    comparison: dict[str, Any],
+    parameters: dict[str, Any],
+    comparison_figure: bytes | Figure | None,
+    run_command: str,
+) -> str:
+    """All of it as one page that needs nothing else."""
+    from hyco.comparison.page import comparison_page
+    from hyco.equations.registry import build_equation
+    from hyco.plots.style import as_png
+
+    equation = build_equation(parameters["equation"])
+    return comparison_page(comparison, parameters, equation, as_png(comparison_figure), run_command)
+
+
 def plot_comparison(comparison: dict[str, Any]) -> Figure:
     """Errors of every method, all seeds visible."""
     from hyco.plots import comparison as draw

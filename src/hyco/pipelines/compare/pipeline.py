@@ -34,5 +34,12 @@ def create_pipeline() -> Pipeline:
                 tags="evaluate",
             ),
             node(nodes.plot_comparison, "comparison", "comparison_figure", name="plot_comparison", tags="evaluate"),
+            node(
+                nodes.make_comparison_report,
+                ["comparison", "parameters", "comparison_figure", "run_command"],
+                "comparison_report",
+                name="make_comparison_report",
+                tags="evaluate",
+            ),
         ]
     )

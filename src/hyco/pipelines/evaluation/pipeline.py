@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from hyco.pipelines.evaluation import nodes
+from hyco.pipelines.evaluation import figures, nodes
 
 # The final models of each training, by method.
 _MODELS = {
@@ -12,6 +12,21 @@ _MODELS = {
     "physical": {"physical": "physical_model"},
     "hybrid": {"hybrid_synthetic": "hybrid_synthetic_model", "hybrid_physical": "hybrid_physical_model"},
 }
+
+# Figures on the page; some have another name in the catalog, as there is a dataset of that name.
+_FIGURES = (
+    "measurements",
+    "parameter_estimates",
+    "profiles",
+    "identifiability",
+    "parameter_fields",
+    "rollout_error",
+    "predictions",
+    "residuals",
+    "residual_correlation",
+    "training_curves",
+)
+_NAMED_OTHERWISE = ("measurements", "parameter_fields")
 
 
 def create_pipeline(trainings: Sequence[str]) -> Pipeline:
@@ -58,20 +73,30 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         node(nodes.make_profile, models, "profile", name="make_profile"),
         node(nodes.make_profile_page, "profile", "profile_page", name="make_profile_page"),
         node(
-            nodes.plot_training_curves,
+            figures.plot_training_curves,
             {"observations": "observations", **histories},
             "training_curves",
             name="plot_training_curves",
         ),
-        node(nodes.plot_rollout_error, ["report", "params:equation"], "rollout_error", name="plot_rollout_error"),
-        node(nodes.plot_predictions, ["rollouts", "params:evaluation"], "predictions", name="plot_predictions"),
-        node(nodes.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
+        node(
+            figures.plot_rollout_error,
+            ["report", "observations", "rollouts", "params:equation"],
+            "rollout_error",
+            name="plot_rollout_error",
+        ),
+        node(
+            figures.plot_predictions,
+            ["rollouts", "observations", "params:evaluation"],
+            "predictions",
+            name="plot_predictions",
+        ),
+        node(figures.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
     ]
     if with_physics:
         physical = {method: name for method, name in models.items() if method.endswith("physical")}
         parts += [
             node(
-                nodes.plot_parameter_estimates,
+                figures.plot_parameter_estimates,
                 {"observations": "observations", "equation": "params:equation", **sections, **with_physics},
                 "parameter_estimates",
                 name="plot_parameter_estimates",
@@ -83,16 +108,34 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 name="collect_parameter_fields",
             ),
             node(
-                nodes.plot_parameter_fields,
+                figures.plot_parameter_fields,
                 {"parameter_fields": "parameter_fields", "observations": "observations"},
                 "parameter_fields_figure",
                 name="plot_parameter_fields",
             ),
-            node(nodes.plot_identifiability, physical, "identifiability", name="plot_identifiability"),
-            node(nodes.plot_profiles, physical, "profiles", name="plot_profiles"),
+            node(figures.plot_identifiability, physical, "identifiability", name="plot_identifiability"),
+            node(figures.plot_profiles, physical, "profiles", name="plot_profiles"),
             node(
-                nodes.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
+                figures.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
             ),
-            node(nodes.plot_residual_correlation, physical, "residual_correlation", name="plot_residual_correlation"),
+            node(figures.plot_residual_correlation, physical, "residual_correlation", name="plot_residual_correlation"),
         ]
+    parts.append(node(figures.plot_measurements, "observations", "measurements_figure", name="plot_measurements"))
+    shown = _FIGURES if with_physics else ("measurements", "training_curves", "rollout_error", "predictions")
+    parts.append(
+        node(
+            nodes.make_report_page,
+            {
+                "report": "report",
+                "profile": "profile",
+                "parameters": "parameters",
+                "observations": "observations",
+                "animation": "animation",
+                "run_command": "run_command",
+                **{name: f"{name}_figure" if name in _NAMED_OTHERWISE else name for name in shown},
+            },
+            "report_page",
+            name="make_report_page",
+        )
+    )
     return pipeline(parts, tags="evaluate")

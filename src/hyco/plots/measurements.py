@@ -1,0 +1,99 @@
+"""Where and when something was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hyco.observations import Observations
+from hyco.plots.fields import box
+from hyco.plots.style import ONE_COLUMN, TWO_COLUMNS, Array, few_ticks, figure_of_words, in_style, new_figure, with_unit
+
+# Points that are drawn of each panel.
+_MOST = 6000
+_INK = "#0072B2"
+_DOTS: dict[str, Any] = {"linestyle": "", "marker": ".", "markersize": 2.5, "markeredgewidth": 0, "color": _INK}
+
+
+def measurements(observations: Observations, units: Mapping[str, str] | None = None) -> Figure:
+    """Places of the training data: in 1-D against time, in 2-D and 3-D on the plane, and how many there are when.
+
+    Args:
+        observations: what was measured.
+        units: of `time` and the axes, as far as they are known.
+    """
+    units = units or {}
+    grid = observations.layout.grid
+    times, places = _places(observations)
+    if not len(times):
+        return figure_of_words("nothing was measured")
+    chosen = slice(None, None, -(-len(times) // _MOST))
+    with in_style():
+        if grid.dimensions == 1:
+            figure = new_figure(ONE_COLUMN + 1.0, 2.4)
+            axis = figure.subplots()
+            axis.grid(True)
+            axis.plot(places[chosen, 0], times[chosen], clip_on=False, **_DOTS)
+            axis.set_xlabel(_label(grid.axes[0], units))
+            axis.set_ylabel(with_unit("time $t$", units.get("time", "")))
+            axis.set_xlim(grid.lower[0], grid.lower[0] + grid.size[0])
+            axis.set_title(f"{len(times)} places and times of measurements", loc="left")
+            return figure
+        lasting = float(np.ptp(times)) > 0
+        figure = new_figure(TWO_COLUMNS if lasting else ONE_COLUMN, 2.7)
+        axes = figure.subplots(1, 2 if lasting else 1, squeeze=False)[0]
+        _plane(axes[0], places, observations, units)
+        if lasting:
+            moments, counts = np.unique(times, return_counts=True)
+            axes[1].grid(True)
+            axes[1].plot(moments, counts, linestyle="", marker=".", color=_INK)
+            axes[1].set_ylim(0, 1.1 * counts.max())
+            axes[1].set_xlabel(with_unit("time $t$", units.get("time", "")))
+            axes[1].set_ylabel("places measured")
+    return figure
+
+
+def _plane(axis: Axes, places: Array, observations: Observations, units: Mapping[str, str]) -> None:
+    grid = observations.layout.grid
+    different = np.unique(places[:, :2].round(12), axis=0)
+    shown = different[:: -(-len(different) // _MOST)]
+    box(axis)
+    size = float(np.clip(60 / np.sqrt(len(shown)), 2.0, 7.0))
+    axis.plot(shown[:, 0], shown[:, 1], clip_on=False, **_DOTS | {"markersize": size})
+    axis.set_aspect("equal")
+    axis.set_xlim(grid.lower[0], grid.lower[0] + grid.size[0])
+    axis.set_ylim(grid.lower[1], grid.lower[1] + grid.size[1])
+    axis.xaxis.set_major_locator(few_ticks(4))
+    axis.set_xlabel(_label(grid.axes[0], units))
+    axis.set_ylabel(_label(grid.axes[1], units))
+    third = f", all ${grid.axes[2]}$ together" if grid.dimensions > 2 else ""
+    axis.set_title(f"{len(different)} places{third}", loc="left")
+
+
+def _places(observations: Observations) -> tuple[Array, Array]:
+    """Time of each measurement of the training simulations, `[n]`, and its place, `[n, d]`; each of them once."""
+    mask, grid, dt = observations.mask[observations.train], observations.layout.grid, observations.dt
+    if observations.positions is not None:
+        positions = observations.positions[observations.train]
+        first = 1 if observations.initial_state == "full" else 0  # entries at t = 0 are whole states then
+        there = mask.any(2)[:, first:, : positions.shape[2]]
+        steps = there.nonzero()[:, 1] + first
+        places = positions[:, first:][there].double().numpy()
+        times = dt * steps.double().numpy()
+        if observations.offsets is not None:
+            times = times + dt * observations.offsets[observations.train][:, first:][there].double().numpy()
+    else:
+        cells = tuple(slice(0, n) for n in grid.resolution)
+        index = mask.any(0).any(1)[(slice(None), *cells)].nonzero().numpy()
+        times = dt * index[:, 0].astype(np.float64)
+        places = np.stack([grid.centers(axis)[index[:, i + 1]] for i, axis in enumerate(grid.axes)], axis=-1)
+    unique = np.unique(np.column_stack([times, places]), axis=0)
+    return unique[:, 0], unique[:, 1:]
+
+
+def _label(axis: str, units: Mapping[str, str]) -> str:
+    return with_unit(f"${axis}$", units.get(axis, ""))

@@ -1,0 +1,276 @@
+"""The page of a run: one file of HTML with everything in it, to be read, printed and sent on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from hyco.display.introduction import problem_words
+from hyco.display.summary import METHODS, estimate_rows
+from hyco.display.words import duration, with_error
+from hyco.equations.equation import Equation
+from hyco.observations import Observations
+from hyco.report.page_figures import pictures
+from hyco.report.page_parts import (
+    Section,
+    Table,
+    data_address,
+    formula_pictures,
+    frame_files,
+    rendered,
+    statement,
+    versions,
+)
+
+# Numbers that a line lists.
+_LISTED = 12
+# Estimates in large letters.
+_HEADLINES = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a page tells of a run beside its report.
+
+    Attributes:
+        configuration: all parameters, after all overrides.
+        equation: of the data.
+        observations: what was measured.
+        figures: by name PNG files; None where there was nothing to show.
+        animation: `{"frames": uint8 [N, height, width, 3], "fps": float}`; None: there is none.
+        profile: the content of profile.json.
+        command: that started the run; empty where it was none.
+        digest: of the observations.
+        units: of `time`, the axes and the channels, as far as they are known.
+    """
+
+    configuration: Mapping[str, Any]
+    equation: Equation
+    observations: Observations
+    figures: Mapping[str, bytes | None]
+    animation: Mapping[str, Any] | None
+    profile: Mapping[str, Any]
+    command: str
+    digest: str
+    units: Mapping[str, str]
+
+
+def report_page(report: Mapping[str, Any], run: Run) -> str:
+    """The page.
+
+    Args:
+        report: the content of report.json.
+        run: what else there is.
+    """
+    found = pictures(run.figures, report)
+    sections = [
+        # Below "What was measured".
+        Section("", "", figures=found["data"]),
+        Section("estimates", "Estimates and what the data determine", list(_determined(report)), found["estimates"]),
+        Section("predictions", "Predictions", list(_predicted(report)), found["predictions"]),
+        Section("residuals", "What the physics leaves of the data", _residual_words(report), found["residuals"]),
+        Section("training", "Training and cost", [], found["training"], [_cost(report, run.profile)]),
+    ]
+    kept = [s for s in sections if s.figures or s.tables or s.words]
+    return rendered(
+        "report.html",
+        {
+            "title": report["experiment"],
+            "subtitle": problem_words(run.configuration),
+            "headlines": list(_headlines(report)),
+            "contents": [("result", "Result"), ("problem", "The problem"), ("data", "What was measured")]
+            + [(s.id, s.name) for s in kept if s.id]
+            + [("repeat", "How to repeat it")],
+            "warnings": report.get("warnings", []),
+            "tables": list(_tables(report)),
+            "formulas": formula_pictures(run.equation),
+            "statement": statement(run.equation),
+            "problem": list(problem_facts(run.equation, run.configuration)),
+            "data": list(_data_facts(run)),
+            "sections": kept,
+            "animation": _animation(run.animation),
+            "commands": commands(run.command, report["experiment"]),
+            "provenance": [("data digest", run.digest), ("seed", str(report["seed"])), *versions()],
+            "configuration": configuration_text(run.configuration),
+        },
+    )
+
+
+def configuration_text(configuration: Mapping[str, Any]) -> str:
+    """The parameters as a file of YAML."""
+    return yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True)
+
+
+def commands(command: str, experiment: str) -> list[str]:
+    """What repeats a run, goes on from it, and looks at it."""
+    lines = [command] if command else []
+    return [*lines, f"hyco --pipelines predict --params experiment={experiment}   # beyond the data", "make mlflow"]
+
+
+def problem_facts(equation: Equation, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The equation in letters, its grid, walls and coefficients, and what of it is unknown."""
+    section = configuration["equation"]
+    yield "equation", statement(equation)
+    for axis, keys in section["domain"].items():
+        lower = keys.get("lower") or 0.0
+        yield axis, f"{lower:g} to {lower + keys['size']:g}, {keys['resolution']} cells"
+    walls = section.get("boundary", equation.config.boundary)
+    yield "walls", str(walls).replace("'", "")[:300]
+    if not equation.config.is_static:
+        yield "time step", f"{equation.dt:g}"
+    given = {k: v for k, v in (section.get("parameters") or {}).items() if v is not None}
+    learnt = configuration["physical"].get("learnable_parameters") or []
+    if measured := bool(configuration.get("measurements")):
+        # Of what is learnt there are only placeholders.
+        given = {k: v for k, v in given.items() if k not in {entry["name"] for entry in learnt}}
+    if given:
+        whose = "given" if measured else "true values"
+        yield f"coefficients ({whose})", ", ".join(f"{name} {_value(value)}" for name, value in given.items())
+    for entry in learnt:
+        bounds = entry.get("bounds")
+        between = "" if bounds is None else f", between {bounds[0]:g} and {bounds[1]:g}"
+        guess = entry.get("initial_guess")
+        first = f", first guess {_value(guess)}" if isinstance(guess, int | float) else ""
+        yield "unknown", f"{entry['name']} ({entry.get('kind', 'scalar')}){first}{between}"
+
+
+def _headlines(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The estimates in large letters, the first few."""
+    for method in ("hybrid_physical", "physical"):
+        entries = (report["methods"].get(method) or {}).get("parameters") or {}
+        numbers = {name: p for name, p in entries.items() if p.get("estimate") is not None}
+        if not numbers:
+            continue
+        if len(numbers) > _HEADLINES:
+            sure = sum(bool(p["identifiable"]) for p in numbers.values())
+            yield {
+                "value": f"{sure} of {len(numbers)} numbers",
+                "rest": f"are determined by the data ({METHODS[method]})",
+            }
+            return
+        for name, p in numbers.items():
+            determined = "determined by the data" if p["identifiable"] else "not determined by the data"
+            interval = p.get("interval")
+            between = "" if interval is None else f"95 % interval {interval[0]:.4g} to {interval[1]:.4g}, "
+            value = with_error(p["estimate"], p.get("std"))
+            unit = f" {p['unit']}" if p.get("unit") else ""
+            yield {"value": f"{name} = {value}{unit}", "rest": f"({between}{determined}; {METHODS[method]})"}
+        return
+
+
+def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    head, rows = estimate_rows(report["methods"], most=200)
+    if rows:
+        words = [["no" if cell == "NO" else cell for cell in row] for row in rows]
+        yield Table("Estimates: the standard deviation is the noise's alone, the interval is the whole", head, words)
+    judged = "what was held back or of test trajectories" if report.get("measured") else "test simulations"
+    rows = []
+    for method, entry in report["methods"].items():
+        nrmse, seconds = entry["nrmse"], entry.get("training_seconds")
+        chi = (entry.get("heldout") or {}).get("chi_square")
+        row = [METHODS.get(method, method), f"{nrmse['mean']:.4g}", f"{nrmse['per_step'][-1]:.4g}"]
+        rows.append([*row, "–" if chi is None else f"{chi:.3g}", "–" if seconds is None else duration(seconds)])
+    caption = f"Errors: normalised root mean square (nRMSE) of {judged}, mean over time and at the last time"
+    yield Table(caption, ["method", "mean", "at the end", "held-out χ²", "trained in"], rows)
+
+
+def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
+    seen, configuration = run.observations, run.configuration
+    mask = seen.mask[seen.train]
+    file = (configuration.get("measurements") or {}).get("file")
+    yield "from", f"the file {file}" if file else "simulations of the equation"
+    count = f"{int(mask.sum()):,}".replace(",", " ")
+    yield "measurements", f"{count} in {len(seen.train)} trajectories, of {', '.join(seen.layout.channels)}"
+    steps = mask.transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten().tolist()
+    unit = f" {run.units['time']}" if run.units.get("time") else ""
+    listed = ", ".join(f"{seen.dt * n:.4g}" for n in steps[:_LISTED])
+    more = f", … to {seen.dt * steps[-1]:.4g}" if len(steps) > _LISTED else ""
+    yield "times", f"{len(steps)}: t = {listed}{more}{unit}" if steps else "none"
+    where = "at points of their own" if seen.positions is not None else "in cells of the grid"
+    most = int(mask.flatten(2).sum(dim=2).max()) if mask.numel() else 0
+    yield "places", f"{where}, {most} values at a time at most"
+    noise = ", ".join(
+        f"{channel} σ = {float(sigma):.3g}" for channel, sigma in zip(seen.layout.channels, seen.noise_std, strict=True)
+    )
+    yield "noise", noise if seen.noise_known else "not known, or none: told by the residuals"
+    if seen.heldout is not None:
+        yield "held back", f"{int(seen.heldout.sum())} measurements that no model trains on"
+    known = {"exact": "known exactly", "full": "measured everywhere, with noise", "observed": "unknown"}
+    if not run.equation.config.is_static:
+        yield "state at t = 0", known.get(seen.initial_state, seen.initial_state)
+
+
+def _determined(report: Mapping[str, Any]) -> Iterator[str]:
+    for method, entry in report["methods"].items():
+        parameters = entry.get("parameters") or {}
+        if not parameters:
+            continue
+        yes = [name for name, p in parameters.items() if p.get("identifiable")]
+        no = [name for name in parameters if name not in yes]
+        words = f"{METHODS.get(method, method)}: "
+        words += f"the data determine {', '.join(yes)}. " if yes else ""
+        words += f"They do not determine {', '.join(no)}." if no else ""
+        yield words.strip()
+        weak = entry.get("undetermined") or []
+        if weak:
+            yield "Combinations that they do not determine: " + "; ".join(str(one) for one in weak[:6]) + "."
+
+
+def _predicted(report: Mapping[str, Any]) -> Iterator[str]:
+    means = {m: e["nrmse"]["mean"] for m, e in report["methods"].items() if m != "persistence"}
+    if not means:
+        return
+    best = min(means, key=lambda method: means[method])
+    words = f"The smallest error has {METHODS.get(best, best)}: {means[best]:.3g} in the mean."
+    if (still := report["methods"].get("persistence")) is not None:
+        words += f" Persistence, that nothing changes, has {still['nrmse']['mean']:.3g}."
+    yield words
+
+
+def _residual_words(report: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for method, entry in report["methods"].items():
+        if (chi := entry.get("reduced_chi_square")) is not None:
+            lines.append(
+                f"{METHODS.get(method, method)}: reduced χ² {chi:.3g}; it is about 1 where model and noise fit."
+            )
+    return lines
+
+
+def _cost(report: Mapping[str, Any], profile: Mapping[str, Any]) -> Table:
+    rows = []
+    for training, entry in profile.get("trainings", {}).items():
+        for phase in entry["phases"]:
+            rows.append([training, phase["name"], f"{phase['seconds']:.2f} s", f"{100 * phase['share']:.0f} %"])
+    peak = report["cost"]["peak_rss_bytes"] / 2**20
+    return Table(
+        f"Where the time of the training went; memory at most {peak:.0f} MiB",
+        ["training", "phase", "time", "share"],
+        rows,
+    )
+
+
+def _animation(animation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the page plays; None where nothing moves."""
+    if animation is None or len(animation["frames"]) < 2:
+        return None
+    frames = np.asarray(animation["frames"], dtype=np.uint8)
+    kind, files = frame_files(frames)
+    return {
+        "kind": kind,
+        "frames": files,
+        "still": data_address(b"", kind) + files[-1],
+        "width": frames.shape[2],
+        "height": frames.shape[1],
+        "milliseconds": round(1000 / float(animation["fps"])),
+        "alt": "Truth and predictions of one test simulation over time; the last moment is shown until it is played.",
+        "caption": "Truth and predictions of one test simulation over time.",
+    }
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -1,0 +1,24 @@
+from hyco.datasets.figure import FigureDataset
+from hyco.plots.style import figure_of_words, new_figure
+
+
+def test_a_figure_is_a_png_and_a_pdf_of_vectors_and_comes_back_as_png(tmp_path):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+    assert dataset.load() is None
+    figure = new_figure(2, 1)
+    figure.subplots().plot([0, 1])
+    dataset.save(figure)
+    assert dataset.load().startswith(b"\x89PNG")
+    pdf = (tmp_path / "figure.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"/Subtype /Image" not in pdf
+    assert b"CreationDate" not in pdf
+    assert dataset.preview()
+
+
+def test_where_there_is_nothing_to_show_there_is_no_file(tmp_path):
+    dataset = FigureDataset(str(tmp_path / "figure.png"))
+    dataset.save(new_figure(1, 1))
+    dataset.save(figure_of_words("no number is learnt"))
+    assert not list(tmp_path.iterdir())
+    assert dataset.load() is None
