@@ -14,6 +14,7 @@ from mlflow.entities import Dataset, Run
 from hyco.hooks import MlflowHooks
 from hyco.hooks.errors import TrackingError
 from hyco.hooks.final_metrics import data_of, final_metrics
+from hyco.hooks.outbox import QUEUES
 from hyco.hooks.records import flatten, report_metrics, run_name
 from hyco.runtime.storage import Bundle
 
@@ -222,7 +223,10 @@ def test_a_server_that_goes_away_ends_no_comparison(session, project, tmp_path, 
     pipeline = Pipeline([node(leaving, None, "comparison", name="compare")])
     session((MlflowHooks(),), pipeline, catalog, {"experiment": "gone"}, project)
     assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
-    assert "MLflow did not take a run of the comparison (the server is gone)" in caplog.text
+    assert "MLflow did not take what was sent (the server is gone)" in caplog.text
+    queue = (project / QUEUES).glob("*.jsonl")
+    waiting = [json.loads(line) for path in queue for line in path.read_text().splitlines()]
+    assert {entry["nested"]["name"] for entry in waiting if "nested" in entry} >= {"hybrid_physical seed 1"}
     assert mlflow.active_run() is None
 
 

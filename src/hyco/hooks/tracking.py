@@ -119,14 +119,11 @@ class MlflowHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log the data, and the runs that a comparison has grown by. A failure is logged: it shall not end a run."""
+        """Log the data, and the runs that a comparison has grown by."""
         if dataset_name == _OBSERVATIONS and self._outbox is not None:
             self._outbox.put({"run": self._run_id, "data": data_of(data, self._experiment)})
-        if dataset_name == COMPARISON and self._run_id is not None:
-            try:
-                self._log_compared(data)
-            except Exception as error:
-                log.warning("MLflow did not take a run of the comparison (%s); its file has it.", redacted(error))
+        if dataset_name == COMPARISON:
+            self._log_compared(data)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -222,32 +219,21 @@ class MlflowHooks:
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
-        import mlflow
-        from mlflow.entities import Param, RunTag
-
-        client, parent = mlflow.MlflowClient(), self._run_id
-        assert parent is not None  # asked before
-        # Named, because a nested run otherwise goes to the default experiment.
-        experiment_id = client.get_run(parent).info.experiment_id
+        if self._outbox is None:
+            return
         for record in comparison["runs"]:
             method, seed = record["method"], record["seed"]
             if (method, seed) in self._compared:
                 continue
             self._compared.add((method, seed))
-            name = f"{method} seed {seed}"
-            with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True, parent_run_id=parent) as run:
-                params = {"method": method, "seed": str(seed), "training": record["training"]}
-                params |= flatten(comparison["trainings"][record["training"]]["configuration"])
-                tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
-                if record["reason"] is not None:
-                    tags["reason"] = record["reason"][:LONGEST_VALUE]
-                entries = [Param(key, value) for key, value in params.items()]
-                metrics = _entities(compared_metrics(record))
-                for start in range(0, len(entries), _MOST_PER_CALL):
-                    client.log_batch(run.info.run_id, params=entries[start : start + _MOST_PER_CALL])
-                client.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
-            if record["status"] == "failed":
-                client.set_terminated(run.info.run_id, "FAILED")
+            params = {"method": method, "seed": str(seed), "training": record["training"]}
+            params |= flatten(comparison["trainings"][record["training"]]["configuration"])
+            tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
+            if record["reason"] is not None:
+                tags["reason"] = record["reason"][:LONGEST_VALUE]
+            status = "FAILED" if record["status"] == "failed" else "FINISHED"
+            nested = {"name": f"{method} seed {seed}", "params": params, "tags": tags, "status": status}
+            self._outbox.put({"run": self._run_id, "nested": {**nested, "metrics": compared_metrics(record)}})
 
     def _filepath(self, name: str) -> Path | None:
         """Where a dataset of the catalog was saved in this run."""
