@@ -99,13 +99,17 @@ class Outbox:
         """Put an entry into the file at once, once the thread has ended."""
         self._queue(entry)
 
-    def close(self) -> bool:
-        """Send what is left and end; whether all of it was sent. A call that hangs is waited for ten seconds."""
+    def close(self, patience: float | None = None) -> bool:
+        """Send what is left and end; whether all of it was sent.
+
+        Args:
+            patience: seconds to wait for a call that hangs; None: ten.
+        """
         self._waiting.put(None)
         before = object()
         while self._thread.is_alive() and before is not self._current:
             before = self._current
-            self._thread.join(_PATIENCE)
+            self._thread.join(_PATIENCE if patience is None else patience)
         if self._thread.is_alive():
             self._closed.set()  # what it has in hand is queued here
             rest = [] if self._current is None else [self._current]

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How many parameters MLflow takes in one call.
-_MOST_PER_CALL = 100
+
+# Seconds that a run which was told to end waits for MLflow.
+_HURRY = 2.0
 
 _MODEL = "_model"
 _OBSERVATIONS = "observations"
@@ -269,7 +270,7 @@ class MlflowHooks:
             dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
-        if outbox is not None and not outbox.close():
+        if outbox is not None and not outbox.close(_HURRY if status == "KILLED" else None):
             outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
             log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
         atexit.unregister(self._end)
