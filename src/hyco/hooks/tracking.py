@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 # Seconds that a run which was told to end waits for MLflow.
 _HURRY = 2.0
 
