@@ -279,6 +279,8 @@ def send_queue(path: Path) -> int:
     except Exception:
         if sent:
             rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
+            from hyco.runtime.storage import write_atomically  # torch comes with it
+
             write_atomically(path, ("\n".join(rest) + "\n").encode())
         raise
     path.unlink()

@@ -61,9 +61,8 @@ class ReportHooks:
         self._report = Path(paths[REPORT]) if paths[REPORT] else None
         self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}
         self._parameters = parameters["parameters"]
-        for handler in logging.root.handlers:
-            handler.removeFilter(_not_twice)
-            if self._parameters.get("terminal") != "quiet":
+        if self._parameters.get("terminal") != "quiet":
+            for handler in logging.root.handlers:
                 handler.addFilter(_not_twice)
 
     @hook_impl
@@ -95,6 +94,7 @@ class ReportHooks:
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Say what came of the run and what to worry about, and, last, where it is."""
+        _say_all()
         outputs = pipeline.all_outputs()
         lines = self._lines(outputs, catalog)
         if lines and self._parameters.get("terminal") != "quiet":
@@ -102,6 +102,8 @@ class ReportHooks:
         for name, (path, words) in self._places.items():
             if name in outputs:
                 log.info("%s: %s", words, path)
+        if lines and REPORT not in outputs:
+            log.info("No report yet: the same command with --tags evaluate makes it of these models")
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
@@ -110,6 +112,7 @@ class ReportHooks:
 
         Of others the last line says what was saved, and how to go on.
         """
+        _say_all()
         if click.get_current_context(silent=True) is not None:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
@@ -138,13 +141,23 @@ class ReportHooks:
 
             estimate = PhysicalEstimate.from_json(catalog.load(name))
             measured, method = bool(self._parameters.get("measurements")), name.removesuffix("_model")
-            entries = {key: number.to_json() for key, number in estimate.numbers.items()}
+            units = self._units()
+            entries = {key: n.to_json() | {"unit": units.get(key)} for key, n in estimate.numbers.items()}
             content["methods"][method] = {"parameters": entries}
             content["warnings"] += tell_estimate(method, estimate, measured=measured)
             if estimate.outcome is not None:
                 content["warnings"] += undetermined_warnings(method, entries)
         errors = {name.removesuffix("_metrics"): _last_validation(catalog.load(name)) for name in histories}
         return summary(content if found else {"methods": {}}, errors=errors)
+
+    def _units(self) -> dict[str, str]:
+        """Of the parameters, as far as the equation has them."""
+        if "equation" not in self._parameters:
+            return {}
+        from hyco.equations.registry import equation_config
+        from hyco.equations.units import parameter_units
+
+        return parameter_units(equation_config(dict(self._parameters["equation"])))
 
     def _saved(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> str:
         """What a run that failed has left, and the command that goes on from there; empty where there is nothing."""
@@ -178,6 +191,12 @@ def _last_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
         if any(key.startswith("validation_") for key in record["metrics"]):
             return dict(record["metrics"])
     return {}
+
+
+def _say_all() -> None:
+    """What a later fit in the same process has to say is said."""
+    for handler in logging.root.handlers:
+        handler.removeFilter(_not_twice)
 
 
 def _not_twice(record: logging.LogRecord) -> bool:
