@@ -256,7 +256,7 @@ def test_nested_parameters_become_one_key_each():
 
 def test_runs_of_a_sweep_have_names_that_differ():
     changed = {"experiment": "tiny", "hybrid": {"alpha": 0.3}, "seed": 1}
-    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "hybrid hybrid.alpha=0.3 seed=1"
+    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "alpha=0.3 seed=1 (hybrid)"
     assert run_name({"pipeline_names": None, "runtime_params": {}}) == "__default__"
     assert len(run_name({"runtime_params": {"notes": "x" * 300}})) == 250
 
@@ -310,12 +310,10 @@ def test_a_training_alone_leaves_its_estimates_and_held_out_errors_as_metrics(tm
 
 def test_the_data_are_a_dataset_with_digest_and_source():
     tensors = {"values": torch.zeros(2, 3)}
-    measured = data_input(
-        Bundle(tensors, {"origin": {"measurements": {"file": "data/01_raw/mine.csv"}}}), "tiny"
-    ).dataset
+    measured = data_input(Bundle(tensors, {"origin": {"measurements": {"file": "data/01_raw/mine.csv"}}})).dataset
     assert (measured.name, json.loads(measured.source)["uri"]) == ("data/01_raw/mine.csv", "data/01_raw/mine.csv")
     assert json.loads(measured.profile) == {"shapes": {"values": [2, 3]}}
-    other = data_input(Bundle({"values": torch.ones(2, 3)}, {}), "tiny").dataset
+    other = data_input(Bundle({"values": torch.ones(2, 3)}, {})).dataset
     assert other.source_type == "simulation"
     assert other.digest != measured.digest
 

@@ -64,9 +64,7 @@ def log_data(run_id: str, observations: Bundle) -> None:
     """Log name, digest and origin of what a run is trained on."""
     import mlflow
 
-    client = mlflow.MlflowClient()
-    experiment = client.get_run(run_id).data.tags.get("experiment", "")
-    client.log_inputs(run_id, [data_input(observations, experiment)])
+    mlflow.MlflowClient().log_inputs(run_id, [data_input(observations)])
 
 
 def model_metrics(method: str, model: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +87,7 @@ def heldout_metrics(training: str, history: list[dict[str, Any]]) -> dict[str, A
     return metrics
 
 
-def data_input(observations: Bundle, experiment: str) -> DatasetInput:
+def data_input(observations: Bundle) -> DatasetInput:
     """The observations as a dataset of MLflow: name, digest and where they come from."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -99,7 +97,7 @@ def data_input(observations: Bundle, experiment: str) -> DatasetInput:
     file = (origin.get("measurements") or {}).get("file")
     shape = {name: list(tensor.shape) for name, tensor in observations.tensors.items()}
     data = Dataset(
-        name=str(file or f"{experiment} (simulated)"),
+        name=str(file or "simulated observations"),
         digest=digest(observations)[:36],
         source_type="local" if file else "simulation",
         source=json.dumps({"uri": str(file)} if file else {"generation": "see the parameters"}),
