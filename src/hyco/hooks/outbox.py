@@ -114,6 +114,7 @@ class Outbox:
                     rest.append(entry)
             for entry in rest:
                 self._queue(entry)
+            self._waiting.put(None)  # its end, when the call comes back
         return not self.path.exists()
 
     def _work(self) -> None:
@@ -234,6 +235,8 @@ def send_queue(path: Path) -> int:
         Exception: whatever MLflow raises; the file has the rest.
     """
     from mlflow import MlflowClient
+
+    from hyco.runtime.storage import write_atomically
 
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     run, client = json.loads(head), MlflowClient()

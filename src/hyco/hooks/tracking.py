@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from hyco.hooks.final_metrics import final_metrics, log_data, problem_of
 from hyco.hooks.left_runs import close_left
 from hyco.hooks.mlmodel import model_files
 from hyco.hooks.outbox import Outbox, be_quick, redacted
+from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
     compared_metrics,
@@ -169,7 +169,7 @@ class MlflowHooks:
         if active is None:
             close_left(experiment_id, experiment, folder)
         tags = {"experiment": experiment, "pipeline": pipeline_name(run_params), "project": folder}
-        tags |= _git_tags(project_path)
+        tags |= git_state(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
         run = mlflow.start_run(
@@ -320,16 +320,3 @@ def _experiment_id(name: str, project_path: Path | None) -> str:
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
-
-
-def _git_tags(project_path: Path) -> dict[str, str]:
-    """The commit of the project, and whether the files differ from it; nothing where git does not know."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(("git", *arguments), cwd=project_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {}
