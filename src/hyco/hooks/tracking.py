@@ -53,8 +53,8 @@ class MlflowHooks:
 
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
-    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name what `--params` changed, and
-    the pipeline. If a run is active already, this one is nested in it. Every run of a comparison, one method and
+    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is what `--params` changed
+    and the pipeline. If a run is active already, this one is nested in it. Every run of a comparison, one method and
     seed, is a run nested in that of the pipeline.
     """
 
