@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from hyco.display.words import duration, epoch_words
 from hyco.runtime.activity import NOW
 
-# Epochs of which the speed tells how long the rest will take.
-_RECENT = 20
+# Epochs of which the speed tells how long the rest will take, and how many there must be.
+_RECENT, _TELLING = 20, 5
 # Seconds from which on a line says what the training is at.
 _LONG = 2.0
 # Names of phases for readers.
@@ -74,10 +74,10 @@ class State:
     @property
     def left(self) -> float | None:
         """Seconds that are left, by the speed of the last epochs; None where nothing tells."""
-        if len(self._marks) < 3 or self.finished:
+        # The first epochs may include what is done only once.
+        if len(self._marks) < _TELLING or self.finished:
             return None
-        # The first epoch may include what is done only once.
-        (begun, first), (_, last) = self._marks[1] if len(self._marks) > 3 else self._marks[0], self._marks[-1]
+        (begun, first), (_, last) = self._marks[2], self._marks[-1]
         if last <= first:
             return None
         now = self.clock()
