@@ -8,7 +8,7 @@ from hyco.sections import merge
 
 @pytest.mark.parametrize("correction", [True, {}])
 def test_methods_that_a_correction_excludes_are_left_out_of_a_comparison_without_a_list(correction, parameters):
-    found = parameters(hybrid={"correction": correction})
+    found = parameters(hybrid={"correction": correction, "alpha": 0.9})
     parse(found)
     assert [c.name for c in contenders(found)] == ["persistence", "synthetic", "physical", "hybrid"]
 

@@ -29,7 +29,16 @@ def test_the_projects_experiments_give_no_key_in_vain(experiment, parameters):
         ({"hybrid": {"synthetic": {"ghost_points": 9}}}, "hybrid.synthetic.ghost_points", "networks of coordinates"),
         ({"synthetic": {"scheduler": {"decay": 0.9}}}, "synthetic.scheduler.decay", "name: exponential or step"),
         ({"synthetic": {"scheduler": {"name": "step", "final": 0.1}}}, "synthetic.scheduler.final", "name: cosine"),
-        ({"hybrid": {"interaction": {"steps": 20}}}, "hybrid.interaction.steps", "hybrid.interaction.count above 0"),
+        (
+            {"hybrid": {"interaction": {"count": 0, "steps": 20}}},
+            "hybrid.interaction.steps",
+            "hybrid.interaction.count above 0",
+        ),
+        (
+            {"hybrid": {"alpha": 0.9, "interaction": {"steps": 20}}},
+            "hybrid.interaction.steps",
+            "hybrid.interaction.count above 0, or hybrid.alpha: auto",
+        ),
         (
             {"hybrid": {"interaction": {"count": 4, "amplitude": 1.0}}},
             "hybrid.interaction.amplitude",

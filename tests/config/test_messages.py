@@ -37,7 +37,7 @@ def test_several_problems_are_told_at_once(problems):
         ({"observation": {"test_sim": [99]}}, "simulation 99 does not exist; generation.simulations is 8: 0 to 7"),
         ({"hybrid": {"num_predict_steps": 999}}, "999 is longer than a simulation; allowed: 1 to generation.steps"),
         ({"hybrid": {"synthetic": {"num_predict_steps": 3}}}, "3 is not allowed here; set hybrid.num_predict_steps"),
-        ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 100"),
+        ({"hybrid": {"warmup_epochs": 999}}, "999 is more than hybrid.epochs = 40"),
         ({"evaluation": {"simulation": 9}}, "9 is no position in observation.test_sim"),
         ({"evaluation": {"channel": 1}}, "evaluation.channel: 1 is no channel of burgers; allowed: 0 (velocity_x)"),
         ({"evaluation": {"frames_per_second": 0.001}}, "frames_per_second: 0.001: input should be greater than or"),
@@ -48,7 +48,7 @@ def test_several_problems_are_told_at_once(problems):
         ({"resume": "no"}, "resume: 'no': input should be a valid boolean"),
         ({"compare": {"methods": "none"}}, "compare: methods is empty and there are no variants: nothing to compare"),
         (
-            {"hybrid": {"correction": True}, "compare": {"methods": ["hybrid_auto"]}},
+            {"hybrid": {"correction": True, "alpha": 0.9}, "compare": {"methods": ["hybrid_auto"]}},
             "compare.methods: hybrid_auto cannot be: hybrid: correction trains on real data alone: alpha: auto",
         ),
         (

@@ -260,7 +260,7 @@ def test_nested_parameters_become_one_key_each():
 
 def test_runs_of_a_sweep_have_names_that_differ():
     changed = {"experiment": "tiny", "hybrid": {"alpha": 0.3}, "seed": 1}
-    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "hybrid hybrid.alpha=0.3 seed=1"
+    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "alpha=0.3 seed=1 (hybrid)"
     assert run_name({"pipeline_names": None, "runtime_params": {}}) == "__default__"
     assert len(run_name({"runtime_params": {"notes": "x" * 300}})) == 250
 

@@ -58,4 +58,5 @@ def test_physics_in_which_the_data_show_no_error_teaches_however_near_the_networ
     weights = Variances(1.0, 0.05, synthetic, True, resolution=0.1).weights
     assert weights.network == pytest.approx(0.05 / 1.05)
     assert weights.physics == 1.0
+    assert Variances(0.0, 0.05, synthetic, True, resolution=1.0).weights.network == pytest.approx(0.05 / 1.05)
     assert Variances(1.0, 0.2, synthetic, True, resolution=0.1).weights.network > 0.15

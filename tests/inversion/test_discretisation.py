@@ -9,7 +9,9 @@ import hyco
 from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
+from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.linearisation import Linearisation
 from hyco.stepping.refinement import Refinement, refined
 
 DIFFUSIVITY, TIMES = 0.08, np.array([0.25, 0.5, 0.75, 1.0])
@@ -44,7 +46,7 @@ class Plate:
             for k, m, a, phase in self.waves
         )
 
-    def fit(self, folder, cells, *, sensors, interpolation="linear", resolution=None, **keys):
+    def fit(self, folder, cells, *, sensors, interpolation="linear", resolution=None, profile="auto", **keys):
         """The diffusivity from values with 1 % noise, in the cells or at 60 places; second order unless told so."""
         if sensors:
             x, y = self.rng.uniform(0, 3, 60), self.rng.uniform(0, 2, 60)
@@ -80,7 +82,7 @@ class Plate:
         observation = {"train_sim": [0], "interpolation": interpolation}
         observations = hyco.read_measurements(str(file), equation, section, observation)
         learn = [{"name": "diffusivity", "initial_guess": 0.2, "bounds": [0.005, 0.4]}]
-        options = {"method": "Levenberg-Marquardt", "resolution": resolution}
+        options = {"method": "Levenberg-Marquardt", "resolution": resolution, "profile": profile}
         return hyco.fit(equation, observations, learn, **options).estimate["diffusivity"]
 
 
@@ -249,6 +251,29 @@ def test_states_come_to_the_finer_grid_and_back_at_sixth_order(walls):
         errors.append(float((finer.prolong(wave(grid)) - wave(fine)).abs().max()))
         assert float((finer.restrict(wave(fine)) - wave(grid)).abs().max()) < 0.1 * errors[-1]
     assert np.log2(errors[0] / errors[1]) > 5.5
+
+
+def test_what_a_training_owes_is_worked_out_with_one_jacobian(tmp_path, monkeypatch):
+    """Covariance, tests of the residuals and the error of the grid."""
+    columns, counts = Linearisation.columns, []
+
+    def counted(self, which=None):
+        counts.append(1)
+        return columns(self, which)
+
+    conclude = Calibrator.conclude
+
+    def concluded(self):
+        counts.clear()
+        self.model.assessor.forget()
+        conclude(self)
+        assert len(counts) == 1
+
+    monkeypatch.setattr(Linearisation, "columns", counted)
+    monkeypatch.setattr(Calibrator, "conclude", concluded)
+    found = Plate(0).fit(tmp_path, (9, 6), sensors=False, profile=False)
+    assert found.discretisation is not None
+    assert counts
 
 
 def test_the_finer_equation_has_half_the_step_and_its_own_ranges():

@@ -18,6 +18,7 @@ from hyco.hooks.database import prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
+from hyco.hooks.mlmodel import model_files
 from hyco.hooks.outbox import Outbox, be_quick, redacted
 from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
@@ -52,10 +53,9 @@ class MlflowHooks:
 
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
-    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is that of the pipeline
-    with what `--params` changed. If a run is active
-    already, this one is nested in it. Every run of a comparison, one method and seed, is a run nested in that of the
-    pipeline.
+    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is what `--params` changed
+    and the pipeline. If a run is active already, this one is nested in it. Every run of a comparison, one method and
+    seed, is a run nested in that of the pipeline.
     """
 
     _own_uri: ClassVar[str | None] = None
@@ -68,10 +68,12 @@ class MlflowHooks:
         self._compared: set[tuple[str, int]] = set()
         self._conf_catalog: dict[str, Any] = {}
         self._save_version: str | None = None
+        self._equation: dict[str, Any] = {}
 
     @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str | None) -> None:
-        """Remember where the datasets are."""
+    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str | None, parameters: Any) -> None:
+        """Remember where the datasets are, and what the models are of."""
+        self._equation = parameters["parameters"].get("equation") or {}
         self._conf_catalog = conf_catalog
         self._save_version = save_version
 
@@ -206,10 +208,9 @@ class MlflowHooks:
             for file in self._reporting_files(report.parent, outputs):
                 folder = Path("report") / file.parent.relative_to(report.parent)
                 client.artifact(run_id, file, folder.as_posix())
-        for name in sorted(outputs):
-            model = self._filepath(name)
-            if name.endswith(_MODEL) and model is not None and model.exists():
-                client.artifact(run_id, model, "models")
+        models = {name: path for name in outputs if name.endswith(_MODEL) and (path := self._filepath(name))}
+        for file in model_files(models, self._equation, run_id):
+            client.artifact(run_id, file, "models")
         metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
         if metrics:
             client.metrics(run_id, _entities(metrics))

@@ -120,6 +120,8 @@ class Trust:
             noise = self._noise_by(physical)
             theirs, network = max(theirs - noise, 0.0), max(network - noise, 0.0)
         resolution = noise * self.validation.resolution if validated else 0.0
+        if not noise:  # σ stands for it: a thousandth of the data's standard deviation
+            resolution = 1.0
         return Variances(noise, theirs, network, validated, window, resolution)
 
     def of_physics(self, physical: Calibrator) -> float:

@@ -49,7 +49,8 @@ class Variances:
         physical, synthetic: of both models, along whole simulations.
         validated: whether the network's is one on validation data.
         window: training windows' part of the length of a simulation.
-        resolution: the variance that the noise in the validation data hides: a smaller one may be none.
+        resolution: the variance that the noise in the validation data hides, or that counts as none where there is no
+            noise.
     """
 
     real: float
@@ -95,7 +96,8 @@ class Variances:
         theirs, own = (self.window**2 * variance for variance in (self.physical, self.synthetic))
         faultless = self.physical < self.resolution and math.isfinite(self.synthetic)
         if not self.validated or faultless or _CLEARLY * self.physical < self.synthetic:
-            network = inverse_variance_alpha(self.real, theirs, 0.0 if faultless else own)
+            real, own = (max(self.real, self.resolution), 0.0) if faultless else (self.real, own)
+            network = inverse_variance_alpha(real, theirs, own)
         if self.validated and _CLEARLY * self.synthetic < self.physical:
             physics = inverse_variance_alpha(self.real, own, theirs)
         return Weights(network, physics)

@@ -26,8 +26,9 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
     measurements would then be, H u', their change Δ = (H u - H u')/σ moves the minimum by -(JᵀJ + PᵀP)⁻¹ Jᵀ Δ, with the
     Jacobians J of the data's residuals and P of the priors', unknown initial states among the unknowns. That is the
     error of the estimate, but for what the finer grid itself still has of it: with order p in both, it is 1/(1 - 2⁻ᵖ)
-    times as large (Richardson). Measurements between cells are read on the finer grid too. A model on a coarser grid
-    than that of the data has twice the cells of its own, starts from the data's states there, and is read as they are.
+    times as large (Richardson). Measurements between cells are read on the finer grid too. A model whose grid is
+    coarser than the data's has twice the cells of its own; it starts from the data's states there, and is read as they
+    are.
 
     Returns:
         The shift; None where the equation has no finer grid, which is logged.

@@ -19,7 +19,7 @@ from hyco.equations.formula.modes import Modes
 from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
 from hyco.grid import Grid
-from hyco.schemes.exponential import etdrk4, factors
+from hyco.schemes.exponential import Factors, etdrk4, factors
 from hyco.schemes.integrators import rkl2
 from hyco.schemes.runge_kutta import rk4
 from hyco.walls.boundary import Boundary
@@ -138,15 +138,28 @@ class Exponential:
                 others = _differences(plan.others, grid, plan, scheme, coordinates)
                 self._rest = _ModalRates(self._transforms, others, at_walls, self._walls, self._space)
         self.is_exact = self._walls.homogeneous and not any(plan.others.values())
+        between = all(isinstance(transform, Modes) for transform in self._transforms.values())
+        orders = [orders for own in self._linear.values() for orders in own]
+        # exp(h Λ) is a product of factors of one axis each.
+        self._apart = self.is_exact and between and all(sum(m > 0 for m in o) <= 1 for o in orders)
 
     def __call__(self, values: Values, parameters: Mapping[str, Any], time: Any) -> Values:
         """See `Advance`."""
         transforms = self._transforms
         evaluate = Evaluation(lambda node: parameters[node.name])
-        by_field = {}
+        if self._apart:
+            return {name: self._along_axes(name, v, evaluate) for name, v in values.items()}
+        by_field: dict[str, Factors] = {}
         for name, own in self._linear.items():
+            # Fields that spread alike have the same.
+            same = [n for n in by_field if transforms[n] is transforms[name] and self._linear[n] == own]
+            if same:
+                by_field[name] = by_field[same[0]]
+                continue
             parts = [transforms[name].eigenvalues(orders) * evaluate(c) for orders, c in own.items()]
-            by_field[name] = factors(sum(parts[1:], start=parts[0]) if parts else math.zeros(self._space), self._length)
+            by_field[name] = factors(
+                sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean, self._length
+            )
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         if self.is_exact:
             state = {name: by_field[name].whole * v for name, v in state.items()}
@@ -158,6 +171,16 @@ class Exponential:
                 state = {name: v * self._kept for name, v in state.items()}
             state = etdrk4(state, by_field, lambda s, now: self._rest(s, parameters, now), self._length, time, first)
         return {name: transforms[name].backward(v) for name, v in state.items()}
+
+    def _along_axes(self, name: str, values: Any, evaluate: Evaluation) -> Any:
+        """The exact step as one product along each axis."""
+        modes, exponents = self._transforms[name], dict[str, Any]()
+        assert isinstance(modes, Modes)
+        for orders, coefficient in self._linear[name].items():
+            axis = next((a for a, m in zip(self._space.names, orders, strict=True) if m), self._space.names[0])
+            exponent = modes.along(axis, sum(orders)) * (evaluate(coefficient) * self._length)
+            exponents[axis] = exponents[axis] + exponent if axis in exponents else exponent
+        return modes.multiplied(values, {axis: math.exp(exponent) for axis, exponent in exponents.items()})
 
 
 def _transforms(grid: Grid, boundaries: Mapping[str, Boundary], order: int) -> dict[str, Transform]:

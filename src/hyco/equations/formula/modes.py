@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -54,17 +55,46 @@ class Modes:
         """The values of coefficients."""
         return self._applied(self._backward, coefficients)
 
-    def _applied(self, matrices: dict[str, NDArray[np.float64]], values: Any) -> Any:
-        """Products with a matrix along each axis."""
+    def along(self, axis: str, order: int) -> Any:
+        """The eigenvalues of a derivative of even order along one axis, on this axis."""
+        return math.wrap(self._values[self._axes.index(axis)] ** (order // 2), spatial(axis))
+
+    def multiplied(self, values: Any, by_axis: Mapping[str, Any]) -> Any:
+        """Values of which the coefficients are multiplied by factors of one axis each: a product with one matrix each.
+
+        Args:
+            values: in the cells.
+            by_axis: factors on their axis, with any batch dimensions of the values; none: 1.
+        """
+        others, matrices = math.shape(values).without(self._axes), {}
+        for axis, factors in by_axis.items():
+            batches = any(name in math.shape(factors).names for name in others.names)
+            names = others.names if batches else ()
+            native = math.expand(factors, others.only(names)).native([*names, axis])
+            forward, backward = (
+                torch.as_tensor(m[axis], dtype=native.dtype, device=native.device)
+                for m in (self._forward, self._backward)
+            )
+            matrix = backward @ (native[..., None] * forward)
+            if batches:  # before the dimensions of space that the product is not along
+                matrix = matrix.reshape(*matrix.shape[:-2], *[1] * (len(self._axes) - 2), *matrix.shape[-2:])
+            matrices[axis] = matrix
+        return self._applied(matrices, values)
+
+    def _applied(self, matrices: Mapping[str, Any], values: Any) -> Any:
+        """Products with a matrix along some axes."""
         others = math.shape(values).without(self._axes)
         native = torch.as_tensor(values.native([*others.names, *self._axes]))
         last = native.ndim - 1
         for i, axis in enumerate(self._axes, start=len(others)):
+            if axis not in matrices:
+                continue
             matrix = torch.as_tensor(matrices[axis], dtype=native.dtype, device=native.device)
-            if i == last:
-                native = matrix @ native if last == 0 else native @ matrix.T
-            elif i == last - 1:
-                native = matrix @ native
+            if len(self._axes) == 1:
+                alone = last == 0 or matrix.ndim > 2
+                native = (matrix @ native[..., None])[..., 0] if alone else native @ matrix.T
+            elif i == last:
+                native = native @ matrix.mT
             else:
                 native = torch.movedim(matrix @ torch.movedim(native, i, -2), -2, i)
         return math.wrap(native, others, self._space)
