@@ -26,6 +26,7 @@ def nested(key, value):
         ("equation.domain.x.resolution", 10**7, "is too large; allowed: up to 100000"),
         ("equation.domain.x.size", math.inf, "inf is not allowed"),
         ("equation.dt", -math.inf, "-inf is not allowed"),
+        ("equation.domain.x.size", 1e-300, "1e-300 is too small; allowed: 0, or from 1e-50"),
         ("equation.parameters.viscosity", 1e31, "1e+31 is too large; allowed: up to 1e+30"),
         ("synthetic.network.filters", 10**6, "is too large; allowed: up to 8192"),
         ("threads", 10**5, "is too large; allowed: up to 1024"),

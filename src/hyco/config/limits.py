@@ -44,6 +44,8 @@ LARGEST: Mapping[str, float] = {
 }
 # Of every other number, and of the length of texts and names. Single precision ends at 3e38.
 _LARGEST, _LARGEST_WHOLE = 1e30, 2**63 - 1
+# Of a number that is not 0: the inverse of its square and of the square of that are numbers still.
+_SMALLEST = 1e-50
 _LONGEST_TEXT, _LONGEST_NAME = 10_000, 100
 _NAMES = ("experiment", "name")
 # How deep sections may lie in each other, and how long a list is that was read from a file, such as a wall's series.
@@ -72,6 +74,8 @@ def _mistake(key: Key, value: Any) -> str | None:
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value!r} is not allowed; allowed: finite numbers"
+    if 0 < abs(value) < _SMALLEST:
+        return f"{value:.6g} is too small; allowed: 0, or from {_SMALLEST:g}"
     general = _LARGEST_WHOLE if isinstance(value, int) else _LARGEST
     # Parameters of an equation by formula have names of the user's.
     largest = general if "parameters" in key else LARGEST.get(name, general)

@@ -195,7 +195,8 @@ class PhysicalEstimate:
         equation, resolution: what the physical model assumes where it differs from the data's equation and grid.
         ranges: numbers for keys of that equation that are `auto`.
         execution: how the equation's step was run.
-        evaluations: every evaluation of the loss `[n, 1 + numbers]`, NaN where it was not finite, then the numbers.
+        evaluations: of the loss `[n, 1 + numbers]`, NaN where it was not finite, then the numbers; of more than 2000
+            the first and the last thousand.
     """
 
     numbers: dict[str, NumberEstimate]

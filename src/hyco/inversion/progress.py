@@ -14,6 +14,8 @@ from hyco.inversion.outcomes import evaluations_of
 
 # Ends of several searches that are recorded.
 _RECORDED_ENDS = 64
+# Evaluations that are kept of the first ones, and as many of the last: a checkpoint must not grow for ever.
+_RECORDED_EVALUATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Progress:
 
     Attributes:
         updates: how many.
-        evaluations: every evaluation of the loss `[n, 1 + numbers]`: the loss, NaN if it was not finite, and the
-            numbers.
+        evaluations: of the loss `[n, 1 + numbers]`, the first and the last thousand: the loss, NaN if it was not
+            finite, and the numbers.
         outcome: of the last update; None before the first.
         failed: the error that the last update calls for.
         settled: whether an update on real data alone has converged and gained less than is worth going on for, or the
@@ -68,4 +70,6 @@ class Progress:
             [{**end, "x": end["x"][: problem.parameter_count]} for end in result.ends][:_RECORDED_ENDS],
         )
         evaluations = torch.cat([self.evaluations, evaluations_of(result, problem.forward.space)])
+        if len(evaluations) > 2 * _RECORDED_EVALUATIONS:
+            evaluations = torch.cat([evaluations[:_RECORDED_EVALUATIONS], evaluations[-_RECORDED_EVALUATIONS:]])
         return replace(self, updates=self.updates + 1, evaluations=evaluations, outcome=outcome)
