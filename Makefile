@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast bench lint format viz mlflow clean
+.PHONY: help setup run test test-fast bench lint format viz mlflow docs notebook clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -48,6 +48,15 @@ viz: setup ## look at pipelines and data in Kedro-Viz
 mlflow: setup ## compare runs in MLflow
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(PY) -m mlflow ui --host 127.0.0.1 --port 5000 --workers 1 \
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db"
+
+docs: setup ## make the documentation as a site, build/docs/index.html
+	$(PY) -m pip install --disable-pip-version-check --quiet --editable ".[docs]"
+	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
+
+notebook: setup ## open the notebooks in JupyterLab
+	$(PY) -m pip install --disable-pip-version-check --quiet jupyterlab
+	$(BIN)/jupyter lab notebooks
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
 	rm -rf $(VENV) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz

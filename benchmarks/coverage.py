@@ -14,7 +14,6 @@ add it to `PROBLEMS`. Its fit should take a second or two at most.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import math
 import statistics
@@ -33,11 +32,10 @@ from hyco.observations import ObservationConfig, observe
 from hyco.parameters import ParameterSpace
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import assessed
+from study import CONFIDENCE, NOMINAL, assessed, draws_to_do, in_band, read_lines
 
 Sections = dict[str, Any]
 
-NOMINAL, CONFIDENCE = 0.95, 0.99
 ABOUT = """# Coverage of the 95 % intervals
 
 Each problem is simulated once, on the model's own grid; each draw adds Gaussian noise anew and fits the unknown
@@ -203,27 +201,9 @@ def experiment(name: str) -> Experiment:
 
 def run(name: str, seeds: Iterable[int], results: Path | None) -> list[dict[str, Any]]:
     """The draws of these seeds; those that the file has are not run again."""
-    lines = read([results]) if results and results.exists() else []
-    lines = [line for line in lines if line["problem"] == name]
-    done = {line["seed"] for line in lines}
-    for seed in seeds:
-        if seed in done:
-            continue
-        lines.append(experiment(name).draw(seed))
-        if results:
-            with results.open("a") as file:
-                file.write(json.dumps(lines[-1]) + "\n")
-    return lines
-
-
-def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The lines of files of results."""
-    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
-
-
-def in_band(covered: int, draws: int) -> bool:
-    """Whether the exact binomial test lets so many of so many draws pass for coverage 0.95."""
-    return bool(binomtest(covered, draws, NOMINAL).pvalue >= 1 - CONFIDENCE)
+    cases = [(name, seed) for seed in seeds]
+    lines = draws_to_do(cases, lambda name, seed: experiment(name).draw(seed), results, ("problem", "seed"))
+    return [line for line in lines if line["problem"] == name]
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -273,7 +253,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     if arguments.table:
-        lines = read(arguments.table)
+        lines = read_lines(arguments.table)
         if arguments.write:
             arguments.write.write_text(document(lines))
     else:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import logging
 import math
 import os
@@ -97,6 +98,19 @@ class Small:
         )
 
 
+@functools.cache
+def problem() -> Small:
+    """The one that all parts share."""
+    return Small()
+
+
+@functools.cache
+def trained() -> Bundle:
+    """The last checkpoint of a hybrid."""
+    *_, (checkpoint, _) = problem().hybrid(2).train()
+    return checkpoint
+
+
 def damaged(content: bytes, chance: random.Random) -> bytes:
     """A file that something happened to; sometimes, by chance, nothing."""
     data, kind = bytearray(content), chance.randrange(8)
@@ -127,8 +141,7 @@ def same(one: Any, other: Any) -> bool:
 
 def files(count: int, chance: random.Random) -> Counter[str]:
     """Damage to every kind of file that is read back."""
-    small, outcomes = Small(), Counter[str]()
-    *_, (checkpoint, _) = small.hybrid(2).train()
+    small, outcomes, checkpoint = problem(), Counter[str](), trained()
     folder = Path(tempfile.mkdtemp())
     comparison = {"configuration": EQUATION, "runs": [{"method": "hybrid", "nrmse": 0.25}] * 3}
 
@@ -247,7 +260,7 @@ def configurations(count: int, chance: random.Random) -> Counter[str]:
 
 def numbers(count: int, chance: random.Random) -> Counter[str]:
     """Numbers that are not finite, wherever a training has some."""
-    small, outcomes = Small(), Counter[str]()
+    small, outcomes = problem(), Counter[str]()
     for _ in range(count):
         config = SyntheticConfig.model_validate(
             {
@@ -313,8 +326,7 @@ def disks(count: int, chance: random.Random) -> Counter[str]:
     import resource
     import signal
 
-    small, outcomes = Small(), Counter[str]()
-    *_, (checkpoint, _) = small.hybrid(2).train()
+    outcomes, checkpoint = Counter[str](), trained()
     folder = Path(tempfile.mkdtemp())
     CheckpointDataset(str(folder)).save(checkpoint)
     before = (folder / "last.safetensors").read_bytes()
@@ -354,13 +366,11 @@ def soak(count: int, _: random.Random) -> Counter[str]:
             dataset.finish()
             size = (folder / "last.safetensors").stat().st_size
             memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            handles = len(os.listdir("/proc/self/fd"))
+            handles = len(list(Path("/proc/self/fd").iterdir()))
             now = time.perf_counter()
             seen.append((record["epoch"], (now - begin) / max(1, count // 10), size, memory, handles))
             begin = now
-            print(
-                "epoch %d: %.4f s an epoch, checkpoint %d bytes, memory %d bytes, %d open files" % seen[-1], flush=True
-            )
+            print("epoch, seconds each, bytes of checkpoint and memory, open files:", *seen[-1], flush=True)
     first, last = seen[1], seen[-1]
     outcomes = Counter({"epochs": count})
     for i, name in ((2, "checkpoint"), (3, "memory"), (4, "open files")):

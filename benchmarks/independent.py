@@ -34,7 +34,7 @@ from scipy.stats import binom
 import hyco
 from hyco.equations import registry
 from hyco.stepping import refinement
-from problems.independent import PROBLEMS
+from problems.independent import PROBLEMS, Problem
 from study import described, draws_to_do, write_page
 
 NOISE = 0.01
@@ -61,10 +61,12 @@ def equation_of(name: str) -> Any:
     return hyco.equation(PROBLEMS[name].section)
 
 
-def measured(name: str, seed: int) -> Any:
-    """The measurements of one draw."""
-    problem, equation = PROBLEMS[name](), equation_of(name)
-    random = np.random.default_rng([list(PROBLEMS).index(name), seed])
+def measured(problem: Problem, equation: Any, random: np.random.Generator) -> Any:
+    """The measurements of one draw of a problem, in the cells of an equation or at sensors.
+
+    Args:
+        random: of the state at t = 0, the places and the noise.
+    """
     start, truth = problem.draw(random)
     grid, t = equation.layout.grid, problem.times
     if problem.sensors:
@@ -97,8 +99,9 @@ def measured(name: str, seed: int) -> Any:
 def draw(name: str, seed: int) -> dict[str, Any]:
     """The fit to one draw, as a line of results."""
     begin, problem = time.process_time(), PROBLEMS[name]()
-    fitted = hyco.fit(equation_of(name), measured(name, seed), problem.learn, method="Levenberg-Marquardt")
-    estimate = fitted.estimate
+    random = np.random.default_rng([list(PROBLEMS).index(name), seed])
+    seen = measured(problem, equation_of(name), random)
+    estimate = hyco.fit(equation_of(name), seen, problem.learn, method="Levenberg-Marquardt").estimate
     numbers = {}
     for label, true in problem.true.items():
         if callable(true):

@@ -22,6 +22,7 @@ draws whose 95 % interval contains the true number, `in band` says whether cover
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import math
 import statistics
@@ -31,7 +32,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor
 
 from hyco.equations.registry import build_equation
@@ -39,7 +39,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import add_line, described, read_lines, write_page
+from study import described, draws_to_do, in_band, write_page
 
 Sections = dict[str, Any]
 
@@ -194,11 +194,6 @@ def draw(problem: str, kind: str, seed: int) -> dict[str, Any]:
     }
 
 
-def in_band(covered: int, draws: int) -> bool:
-    """Whether the exact binomial test lets so many of so many draws pass for coverage 0.95."""
-    return bool(binomtest(covered, draws, 0.95).pvalue >= 0.01)
-
-
 def table(lines: list[dict[str, Any]]) -> str:
     """One row per problem, kind and number."""
     head = (
@@ -231,14 +226,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    lines = read_lines([arguments.results])
-    done = {(line["problem"], line["kind"], line["seed"]) for line in lines}
-    for problem in arguments.problem:
-        for kind in arguments.kind:
-            for seed in range(arguments.draws):
-                if (problem, kind, seed) not in done:
-                    lines.append(draw(problem, kind, seed))
-                    add_line(arguments.results, lines[-1])
+    cases = itertools.product(arguments.problem, arguments.kind, range(arguments.draws))
+    lines = draws_to_do(cases, draw, arguments.results, ("problem", "kind", "seed"))
     lines.sort(key=lambda line: (list(PROBLEMS).index(line["problem"]), KINDS.index(line["kind"]), line["seed"]))
     if arguments.write:
         draws = max(line["seed"] for line in lines) + 1

@@ -13,7 +13,7 @@ the median width of the intervals over D.
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import logging
 import statistics
 import tempfile
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 import hyco
-from study import described, write_page
+from study import described, draws_to_do, write_page
 
 DIFFUSIVITY, LENGTH, SIZE, MEAN, NOISE, TIMES = 0.03, 0.25, 2.0, 20.0, 0.02, 16
 SENSORS = (10, 20)
@@ -84,17 +84,8 @@ def draw(sensors: int, seed: int, std: float | str) -> dict[str, Any]:
 
 def run(draws: int, std: float | str, results: Path | None) -> list[dict[str, Any]]:
     """All draws; those that the file of results has are not run again."""
-    lines = [] if results is None or not results.exists() else [json.loads(s) for s in results.read_text().splitlines()]
-    done = {(line["sensors"], line["seed"], line["noise"]) for line in lines}
-    for sensors in SENSORS:
-        for seed in range(draws):
-            if (sensors, seed, std) in done:
-                continue
-            lines.append(draw(sensors, seed, std))
-            if results:
-                with results.open("a") as file:
-                    file.write(json.dumps(lines[-1]) + "\n")
-    return lines
+    cases = itertools.product(SENSORS, range(draws), [std])
+    return draws_to_do(cases, draw, results, ("sensors", "seed", "noise"))
 
 
 def table(lines: Iterable[dict[str, Any]]) -> str:

@@ -32,7 +32,7 @@ from hyco.inversion.profile_curve import LIMIT
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import add_line, read_lines, write_page
+from study import draws_to_do, read_lines, write_page
 
 Sections = dict[str, Any]
 # Points of the grid: of one number, and of each of two.
@@ -233,13 +233,7 @@ def draw(name: str, seed: int) -> dict[str, Any]:
 
 def run(names: Iterable[str], seeds: Iterable[int], results: Path | None) -> list[dict[str, Any]]:
     """The draws of these seeds; those that the file has are not run again."""
-    lines = read_lines([results])
-    done = {(line["setup"], line["seed"]) for line in lines}
-    for name, seed in itertools.product(names, seeds):
-        if (name, seed) not in done:
-            lines.append(draw(name, seed))
-            add_line(results, lines[-1])
-    return lines
+    return draws_to_do(itertools.product(names, seeds), draw, results, ("setup", "seed"))
 
 
 def table(lines: list[dict[str, Any]]) -> str:

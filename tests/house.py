@@ -3,6 +3,7 @@
 - A file of src/hyco has at most 400 lines, a class at most 250.
 - A class sets at most 12 attributes: `self.x = …` in its methods. Fields of pydantic models and dataclasses, which only
   hold data, do not count.
+- Nothing is read that could run code: no pickle, `torch.load`, `yaml.load`, eval, exec, nor arrays of Python objects.
 - No file imports itself by way of others. Imports for types alone (`if TYPE_CHECKING`) and those inside of functions
   count: a circle is one however late it closes.
 """
@@ -14,6 +15,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+# What runs, or may run, what it reads.
+UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+UNSAFE_CALLS = {"eval", "exec", "torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
 FILE_LINES, CLASS_LINES, ATTRIBUTES = 400, 250, 12
 ROOT = Path(__file__).parents[1]
 
@@ -52,6 +56,24 @@ def oversized(path: Path, tree: ast.Module, lines: int) -> Iterator[str]:
         if len(own := attributes(node)) > ATTRIBUTES:
             count, names = f"{len(own)} attributes, allowed are {ATTRIBUTES}", ", ".join(sorted(own))
             yield f"{path}:{node.lineno}: class {node.name} sets {count}: {names}"
+
+
+def unsafe(path: Path, tree: ast.Module) -> Iterator[str]:
+    """What could run code that comes from data, a line of text each."""
+    for node in ast.walk(tree):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names if alias.name.split(".")[0] in UNSAFE_MODULES]
+        elif isinstance(node, ast.ImportFrom):
+            named = [str(node.module)] if str(node.module).split(".")[0] in UNSAFE_MODULES else []
+        elif isinstance(node, ast.Call):
+            named = [call] if (call := ast.unparse(node.func)) in UNSAFE_CALLS else []
+            for keyword in node.keywords:
+                if keyword.arg == "allow_pickle" and not (
+                    isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                ):
+                    named.append("allow_pickle")
+        yield from (f"{path}:{getattr(node, 'lineno', 1)}: {name} may run what it reads" for name in named)
 
 
 def imports(name: str, path: Path, tree: ast.Module, modules: Mapping[str, object]) -> set[str]:
@@ -103,6 +125,7 @@ def violations(source: Path) -> list[str]:
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(source.rglob("*.py"))}
     trees = {path: ast.parse(text, filename=str(path)) for path, text in texts.items()}
     found = [line for path, tree in trees.items() for line in oversized(path, tree, len(texts[path].splitlines()))]
+    found += [line for path, tree in trees.items() for line in unsafe(path, tree)]
     modules = {module_name(path, source): path for path in texts}
     graph = {name: imports(name, path, trees[path], modules) for name, path in modules.items()}
     return found + [

@@ -118,3 +118,8 @@ def test_the_nodes_of_commands_exist(page: Path) -> None:
     known = {node.name for pipeline in register_pipelines().values() for node in pipeline.nodes}
     for names in re.findall(r"--(?:from-|to-)?nodes ([\w,]+)", page.read_text(encoding="utf-8")):
         assert set(names.split(",")) <= known
+
+
+def test_every_page_is_on_the_site() -> None:
+    listed = set(re.findall(r"^([a-z_]+)$", (PROJECT / "docs" / "index.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {page.stem for page in (PROJECT / "docs").glob("*.md")} - {"index"} <= listed

@@ -85,3 +85,16 @@ def test_on_a_grid_it_has_a_value_in_the_centre_of_every_cell_and_for_every_samp
     assert found.shape == (3, 4, 2)
     assert float(found[2, 1, 0]) == pytest.approx(3 * 0.75 - 0.5)
     assert Expression("2").on_grid(grid).shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 1900 + "x", "sin(" * 60 + "x" + ")" * 60, "**".join(["x"] * 60), "(" * 900 + "x" + ")" * 900]
+)
+def test_a_formula_is_no_deeper_than_anybody_means(text):
+    with pytest.raises(ExpressionError, match=r"nested at most 40 deep|is not a formula"):
+        Expression(text)
+
+
+def test_a_sum_may_have_many_terms():
+    value = Expression(" + ".join(["x"] * 400))({"x": torch.tensor(0.5)})
+    assert float(value) == 200.0

@@ -61,3 +61,14 @@ def test_a_circle_is_named_however_it_closes(package, back):
 
 def test_a_package_without_circles_has_none(package):
     assert package(a="from package.b import other", b="import os", c="from package import a, b") == []
+
+
+def test_what_may_run_what_it_reads_is_named(package):
+    text = "import pickle\nx = torch.load(a)\ny = eval(b)\nz = np.load(c, allow_pickle=True)\n"
+    text += "fine = np.load(c, allow_pickle=False)\n"
+    assert package(a=text) == [
+        "a.py:1: pickle may run what it reads",
+        "a.py:2: torch.load may run what it reads",
+        "a.py:3: eval may run what it reads",
+        "a.py:4: allow_pickle may run what it reads",
+    ]

@@ -51,10 +51,25 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 _LONGEST = 2000
+# How deep functions, signs and powers may stand in each other; sums and products count once, however many terms.
+DEEPEST = 40
 
 
 class ExpressionError(ValueError):
     """A formula cannot be read, or holds something that is not allowed."""
+
+
+def depth(tree: ast.AST) -> int:
+    """How deep functions, signs and powers stand in each other."""
+    deepest, waiting = 0, [(tree, 0)]
+    while waiting:
+        node, above = waiting.pop()
+        deepest = max(deepest, above)
+        for child in ast.iter_child_nodes(node):
+            # The terms of a sum are nested to the left, however many they are.
+            goes_on = isinstance(node, ast.BinOp) and child is node.left and not isinstance(node.op, ast.Pow)
+            waiting.append((child, above if goes_on else above + 1))
+    return deepest
 
 
 @dataclass(frozen=True)
@@ -79,8 +94,10 @@ class Expression:
             raise ExpressionError(f"a formula has at most {_LONGEST} characters, this one {len(self.text)}")
         try:
             tree = ast.parse(self.text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ExpressionError(f"{self.text!r} is not a formula") from error
+        if depth(tree) > DEEPEST:
+            raise ExpressionError(f"{self.text!r:.80}: a formula is nested at most {DEEPEST} deep")
         for node in ast.walk(tree):
             self._check(node)
         return tree

@@ -122,6 +122,7 @@ def test_the_live_panel_has_the_estimate_and_the_epoch():
     Console(file=out, width=90).print(LiveDisplay("burgers_1d", state, Console(file=StringIO())).render())
     for words in ("burgers_1d", "epoch 34 of 100", "viscosity 0.10069 ± 0.00098", "held-out error"):
         assert words in out.getvalue()
+    assert not any("━" in line and "loss" in line for line in out.getvalue().splitlines())
 
 
 def test_a_summary_has_every_estimate_every_error_and_what_to_worry_about():

@@ -24,6 +24,10 @@ def without_times(report):
 def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_loss_and_a_report(project):
     done = project.run("--pipelines", "hybrid", params="experiment=whole,profile=true")
     assert done.returncode == 0, done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) <= 40
+    assert lines[-1].endswith("whole/report.html")
+    assert any("epoch 5 of 5" in line and "viscosity 0." in line and " ± " in line for line in lines)
     report = project.report("whole")
     assert set(report["methods"]) == {"persistence", "hybrid_synthetic", "hybrid_physical"}
     estimate = report["methods"]["hybrid_physical"]["parameters"]["viscosity"]
@@ -34,6 +38,10 @@ def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_l
     folder = project.path / "data" / "08_reporting" / "whole"
     for name in ("training_curves.png", "rollout_error.png", "predictions.png", "parameter_estimates.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert 1e5 < len(page) < 5e6
+    assert "viscosity = 0." in page
+    assert (folder / "predictions.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / "animation.gif").read_bytes().startswith(b"GIF")
     assert (folder / "report_table.csv").read_text().count("\n") == 4
     phases = json.loads((folder / "profile.json").read_text())["trainings"]["hybrid"]["phases"]

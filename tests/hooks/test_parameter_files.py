@@ -11,7 +11,7 @@ from kedro.config import OmegaConfigLoader
 
 from hyco.config import ConfigurationError
 from hyco.hooks import ConfigurationHooks
-from hyco.hooks.parameter_files import require_inside, require_name, require_plain
+from hyco.hooks.parameter_files import require_inside, require_name, require_plain, require_space
 from hyco.settings import CONFIG_LOADER_ARGS
 
 LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
@@ -94,6 +94,16 @@ def test_folders_are_named_by_one_name_and_values_are_in_the_files(project, glob
     with pytest.raises(ConfigurationError, match=text) as caught:
         ConfigurationHooks().after_context_created(context(project))
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_the_disk_cannot_hold_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("hyco.config.data_bytes", lambda parameters: 10 * 2**30)
+    usage = SimpleNamespace(free=60 * 2**30)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    require_space(tmp_path, {})
+    usage.free = 5 * 2**30
+    with pytest.raises(ConfigurationError, match=r"5 GB are free on its disk, this run writes about 20 GB: make room"):
+        require_space(tmp_path, {})
 
 
 def test_checkpoints_stay_in_the_project_unless_an_absolute_path_says_otherwise(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import click
@@ -10,8 +11,9 @@ import yaml
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 
+import hyco
 from hyco.hooks import ReportHooks
-from hyco.runtime.storage import Bundle
+from hyco.runtime.storage import Bundle, read_json
 from hyco.training.checkpoints import ResumeError
 
 PARAMETERS = {"experiment": "tiny", "hybrid": {"alpha": 0.7}}
@@ -36,6 +38,10 @@ def raise_error(error: Exception) -> Pipeline:
 def test_the_resolved_parameters_are_saved_beside_the_report(session, conf_catalog, tmp_path):
     session((ReportHooks(),), Pipeline([node(write, None, "report", name="work")]), conf_catalog, PARAMETERS)
     assert yaml.safe_load((tmp_path / "out" / "configuration.yaml").read_text()) == PARAMETERS
+    made_with = read_json(tmp_path / "out" / "made_with.json")
+    assert made_with["hyco"] == hyco.__version__
+    assert made_with["packages"]["torch"] == version("torch")
+    assert made_with["observations"] is None
 
 
 def test_a_run_ends_by_naming_its_report(session, conf_catalog, tmp_path, caplog):

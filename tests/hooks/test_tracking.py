@@ -9,11 +9,12 @@ import mlflow
 import pytest
 import torch
 from kedro.pipeline import Pipeline, node
-from mlflow.entities import Run
+from mlflow.entities import Dataset, Run
 
 from hyco.hooks import MlflowHooks
 from hyco.hooks.errors import TrackingError
-from hyco.hooks.final_metrics import data_input, final_metrics
+from hyco.hooks.final_metrics import data_of, final_metrics
+from hyco.hooks.outbox import QUEUES
 from hyco.hooks.records import flatten, report_metrics, run_name
 from hyco.runtime.storage import Bundle
 
@@ -222,7 +223,10 @@ def test_a_server_that_goes_away_ends_no_comparison(session, project, tmp_path, 
     pipeline = Pipeline([node(leaving, None, "comparison", name="compare")])
     session((MlflowHooks(),), pipeline, catalog, {"experiment": "gone"}, project)
     assert len(json.loads((tmp_path / "comparison.json").read_text())["runs"]) == 2
-    assert "MLflow did not take a run of the comparison (the server is gone)" in caplog.text
+    assert "MLflow did not take what was sent (the server is gone)" in caplog.text
+    queue = (project / QUEUES).glob("*.jsonl")
+    waiting = [json.loads(line) for path in queue for line in path.read_text().splitlines()]
+    assert {entry["nested"]["name"] for entry in waiting if "nested" in entry} >= {"hybrid_physical seed 1"}
     assert mlflow.active_run() is None
 
 
@@ -256,7 +260,7 @@ def test_nested_parameters_become_one_key_each():
 
 def test_runs_of_a_sweep_have_names_that_differ():
     changed = {"experiment": "tiny", "hybrid": {"alpha": 0.3}, "seed": 1}
-    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "hybrid hybrid.alpha=0.3 seed=1"
+    assert run_name({"pipeline_names": ["hybrid"], "runtime_params": changed}) == "alpha=0.3 seed=1 (hybrid)"
     assert run_name({"pipeline_names": None, "runtime_params": {}}) == "__default__"
     assert len(run_name({"runtime_params": {"notes": "x" * 300}})) == 250
 
@@ -310,12 +314,11 @@ def test_a_training_alone_leaves_its_estimates_and_held_out_errors_as_metrics(tm
 
 def test_the_data_are_a_dataset_with_digest_and_source():
     tensors = {"values": torch.zeros(2, 3)}
-    measured = data_input(
-        Bundle(tensors, {"origin": {"measurements": {"file": "data/01_raw/mine.csv"}}}), "tiny"
-    ).dataset
+    origin = {"measurements": {"file": "data/01_raw/mine.csv"}}
+    measured = Dataset(**data_of(Bundle(tensors, {"origin": origin}), "tiny"))
     assert (measured.name, json.loads(measured.source)["uri"]) == ("data/01_raw/mine.csv", "data/01_raw/mine.csv")
     assert json.loads(measured.profile) == {"shapes": {"values": [2, 3]}}
-    other = data_input(Bundle({"values": torch.ones(2, 3)}, {}), "tiny").dataset
+    other = Dataset(**data_of(Bundle({"values": torch.ones(2, 3)}, {}), "tiny"))
     assert other.source_type == "simulation"
     assert other.digest != measured.digest
 

@@ -24,6 +24,7 @@ class Wave:
                 "name": "heat",
                 "domain": {"x": {"size": 1.0, "resolution": CELLS}},
                 "dt": DT,
+                "order": 2,
                 "max_diffusivity": 0.5,
                 "substeps": 4,
                 "parameters": {"diffusivity": DIFFUSIVITY},

@@ -9,6 +9,9 @@ import hyco
 from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.linearisation import Linearisation
 from hyco.stepping.refinement import Refinement, refined
 
 DIFFUSIVITY, TIMES = 0.08, np.array([0.25, 0.5, 0.75, 1.0])
@@ -43,8 +46,8 @@ class Plate:
             for k, m, a, phase in self.waves
         )
 
-    def fit(self, folder, cells, *, sensors, **keys):
-        """The diffusivity from values with 1 % noise, in the cells or at 60 places."""
+    def fit(self, folder, cells, *, sensors, interpolation="linear", resolution=None, profile="auto", **keys):
+        """The diffusivity from values with 1 % noise, in the cells or at 60 places; second order unless told so."""
         if sensors:
             x, y = self.rng.uniform(0, 3, 60), self.rng.uniform(0, 2, 60)
         else:
@@ -64,6 +67,7 @@ class Plate:
                 "dt": 0.05,
                 "parameters": {"diffusivity": 0.2},
                 "max_diffusivity": 0.4,
+                "order": 2,
                 **keys,
             }
         )
@@ -75,9 +79,11 @@ class Plate:
             "start": 0.0,
             "initial": {"temperature": self.formula},
         }
-        observations = hyco.read_measurements(str(file), equation, section, {"train_sim": [0]})
+        observation = {"train_sim": [0], "interpolation": interpolation}
+        observations = hyco.read_measurements(str(file), equation, section, observation)
         learn = [{"name": "diffusivity", "initial_guess": 0.2, "bounds": [0.005, 0.4]}]
-        return hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate["diffusivity"]
+        options = {"method": "Levenberg-Marquardt", "resolution": resolution, "profile": profile}
+        return hyco.fit(equation, observations, learn, **options).estimate["diffusivity"]
 
 
 @pytest.mark.slow
@@ -99,6 +105,62 @@ def test_the_predicted_error_is_the_actual_one_and_the_interval_holds_the_truth(
     # Beside 30 % of it, the mean of three has the noise of 1/√3.
     assert abs(predicted.mean() - actual.mean()) < 0.3 * abs(predicted.mean()) + 2 / np.sqrt(3)
     assert all(e.interval[0] <= DIFFUSIVITY <= e.interval[1] for e in found)
+
+
+def test_with_the_defaults_the_grid_adds_next_to_nothing(tmp_path):
+    """Of sixty sensors on 18 × 10 cells, where second-order differences are ten standard deviations off."""
+    found = Plate(1).fit(tmp_path, (18, 10), sensors=True, interpolation="cubic", order="auto")
+    assert abs(found.value - DIFFUSIVITY) < 3 * found.std
+    assert abs(found.discretisation) < 0.7 * found.std
+    assert found.interval[0] <= DIFFUSIVITY <= found.interval[1]
+
+
+@pytest.mark.parametrize("sensors", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_the_error_of_a_model_on_a_coarser_grid_than_the_data_is_covered(tmp_path, sensors):
+    keys = {"sensors": sensors, "interpolation": "cubic", "resolution": {"x": 18, "y": 10}}
+    found = Plate(2).fit(tmp_path, (36, 20), **keys)
+    actual, predicted = (found.value - DIFFUSIVITY) / found.std, found.discretisation / found.std
+    assert abs(actual) > 4
+    assert abs(predicted - actual) < 0.3 * abs(predicted) + 2
+    assert found.interval[0] <= DIFFUSIVITY <= found.interval[1]
+
+
+@pytest.mark.slow
+def test_the_error_of_a_learnt_field_is_a_map_and_its_interval_covers_it(tmp_path):
+    """A diffusivity m + c cos(πx/2) in a rod, of second-order differences in 16 cells, from a fine solution."""
+    n, cells = 720, 16  # an odd multiple: the centres of the cells are among those of the fine ones
+    x, h = (np.arange(n) + 0.5) * 2 / n, 2 / n
+    face = (0.05 + 0.03 * np.cos(np.pi * np.arange(1, n) * h / 2)) / h**2
+    matrix = np.diag(np.r_[0.0, -face]) + np.diag(np.r_[-face, 0.0]) + np.diag(face, 1) + np.diag(face, -1)
+    values, vectors = np.linalg.eigh(matrix)
+    waves = [(1.0, np.pi / 2), (0.7, np.pi), (-0.8, 2 * np.pi), (0.5, 2.5 * np.pi)]
+    states = np.exp(np.outer(TIMES, values)) * (vectors.T @ sum(a * np.cos(w * x) for a, w in waves)) @ vectors.T
+    seen, rng = states[:, 22::45], np.random.default_rng(0)
+    noise = 0.005 * seen.std()
+    t, place = np.meshgrid(TIMES, x[22::45], indexing="ij")
+    table = np.stack([t.ravel(), place.ravel(), (seen + noise * rng.normal(size=seen.shape)).ravel()], axis=1)
+    np.savetxt(tmp_path / "rod.csv", table, delimiter=",", header="t,x,T", comments="")
+    section = {"name": "heat", "domain": {"x": {"size": 2.0, "resolution": cells}}, "boundary": "neumann", "dt": 0.05}
+    equation = hyco.equation(section | {"max_diffusivity": 0.3, "parameters": {"diffusivity": 0.06}})
+    start = " + ".join(f"{a!r} * cos({float(w)!r} * x)" for a, w in waves)
+    keys = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "T"}, "std": float(noise), "start": 0.0}
+    keys["initial"] = {"temperature": start}
+    observations = hyco.read_measurements(str(tmp_path / "rod.csv"), equation, keys, {"train_sim": [0]})
+    numbers = [
+        {"name": "m", "initial_guess": 0.06, "bounds": [0.01, 0.2]},
+        {"name": "c", "initial_guess": 0.0, "bounds": [-0.06, 0.06]},
+    ]
+    learn = [{"name": "diffusivity", "kind": "expression", "expression": "m + c*cos(pi*x/2)", "scalars": numbers}]
+    estimate = hyco.fit(equation, observations, learn, method="Levenberg-Marquardt").estimate
+    found, true = estimate["diffusivity"], 0.05 + 0.03 * np.cos(np.pi * x[22::45] / 2)
+    actual, predicted = (found.value.numpy() - true) / found.std.numpy(), (found.discretisation / found.std).numpy()
+    assert np.abs(actual).max() > 3
+    assert np.abs(predicted - actual).max() < 0.3 * np.abs(predicted).max() + 2
+    low, high = (end.numpy() for end in found.interval)
+    assert ((low <= true) & (true <= high)).all()
+    kept = PhysicalEstimate.from_bundle(estimate.to_bundle())["diffusivity"]
+    assert torch.equal(kept.discretisation, found.discretisation)
+    assert PhysicalEstimate.from_json(estimate.to_json())["diffusivity"].interval[0].tolist() == low.tolist()
 
 
 def burgers(places, times, waves, viscosity, length):
@@ -125,7 +187,7 @@ def test_the_convection_of_upwind_differences_is_covered(tmp_path):
     length, cells, true = 10.0, 128, {"viscosity": 0.1, "convection": 1.0}
     places, times = (np.arange(cells) + 0.5) * length / cells, np.array([0.5, 1.0, 1.5, 2.0])
     section = {"name": "burgers", "domain": {"x": {"size": length, "resolution": cells}}, "dt": 0.05}
-    section |= {"max_convection": 2.0, "parameters": {"viscosity": 0.2, "convection": 1.0}}
+    section |= {"scheme": "upwind", "max_convection": 2.0, "parameters": {"viscosity": 0.2, "convection": 1.0}}
     equation = hyco.equation(section)
     learn = [
         {"name": "viscosity", "initial_guess": 0.3, "bounds": [0.005, 1.0]},
@@ -189,6 +251,29 @@ def test_states_come_to_the_finer_grid_and_back_at_sixth_order(walls):
         errors.append(float((finer.prolong(wave(grid)) - wave(fine)).abs().max()))
         assert float((finer.restrict(wave(fine)) - wave(grid)).abs().max()) < 0.1 * errors[-1]
     assert np.log2(errors[0] / errors[1]) > 5.5
+
+
+def test_what_a_training_owes_is_worked_out_with_one_jacobian(tmp_path, monkeypatch):
+    """Covariance, tests of the residuals and the error of the grid."""
+    columns, counts = Linearisation.columns, []
+
+    def counted(self, which=None):
+        counts.append(1)
+        return columns(self, which)
+
+    conclude = Calibrator.conclude
+
+    def concluded(self):
+        counts.clear()
+        self.model.assessor.forget()
+        conclude(self)
+        assert len(counts) == 1
+
+    monkeypatch.setattr(Linearisation, "columns", counted)
+    monkeypatch.setattr(Calibrator, "conclude", concluded)
+    found = Plate(0).fit(tmp_path, (9, 6), sensors=False, profile=False)
+    assert found.discretisation is not None
+    assert counts
 
 
 def test_the_finer_equation_has_half_the_step_and_its_own_ranges():

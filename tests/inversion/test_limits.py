@@ -24,6 +24,7 @@ def heat(dt, largest):
             "name": "heat",
             "domain": {"x": {"size": 1.0, "resolution": CELLS}},
             "dt": dt,
+            "order": 2,
             "max_diffusivity": largest,
             "parameters": {"diffusivity": 0.05},
         }

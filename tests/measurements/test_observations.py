@@ -159,7 +159,8 @@ def test_velocities_on_faces_are_measured_at_points(tmp_path):
     centres = room.layout.grid.centers("x")
     u = np.random.default_rng(0).random((2, 8, 8))
     np.savez(tmp_path / "mine.npz", time=[0.0, 0.1], x=centres, y=centres, u=u)
-    observations = hyco.read_measurements(tmp_path / "mine.npz", room, section, {"train_sim": [0]})
+    linear = {"train_sim": [0], "interpolation": "linear"}
+    observations = hyco.read_measurements(tmp_path / "mine.npz", room, section, linear)
     assert not observations.on_grid
     velocity = channels.index("velocity_x")
     assert observations.mask.sum(dim=(0, 1, 3)).tolist() == [128 * (c == velocity) for c in range(len(channels))]

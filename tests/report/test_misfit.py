@@ -5,8 +5,9 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
-from hyco.inversion.estimate import NumberEstimate, Outcome, PhysicalEstimate
+from hyco.inversion.estimate import FieldEstimate, NumberEstimate, Outcome, PhysicalEstimate
 from hyco.report.misfit import largest_chi_square
 from hyco.report.warnings import tell_estimate
 
@@ -70,6 +71,11 @@ def test_a_coarse_grid_is_named_as_the_cause_with_the_cells_that_would_do(caplog
     assert "the error of grid and time step in viscosity is 2 standard deviations" in said
     assert "simulated on the same grid" not in said
     assert "simulated on the same grid do not have" in words(caplog, numbers=coarse, measured=False)
+    field = FieldEstimate(
+        torch.full((48, 20), 0.1), torch.full((48, 20), 0.01), discretisation=torch.full((48, 20), 0.03)
+    )
+    said = words(caplog, fields={"source": field})
+    assert "step in source is 3 standard deviations; its interval, but not the band of the picture, covers it" in said
     # A fit of data without noise, made on this grid.
     assert words(caplog, numbers=coarse, reduced_chi_square=1e-9, degrees_of_freedom=200.0) == ""
 

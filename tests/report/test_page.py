@@ -194,6 +194,7 @@ def test_white_stays_white_in_the_frames():
     import base64
 
     frames = np.full((2, 6, 8, 3), 255, dtype=np.uint8)
+    frames[:, 5] = 253  # nearly white
     frames[1, 2:4] = [[[30, 90, 200]]]
     _, files = frame_files(frames)
     back = np.asarray(Image.open(BytesIO(base64.b64decode(files[1]))).convert("RGB"))

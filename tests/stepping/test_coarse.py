@@ -76,6 +76,7 @@ def test_means_over_cells_and_values_repeated_in_them():
 
 HEAT = {
     "name": "heat",
+    "order": 2,
     "domain": {"x": {"size": 3.0, "resolution": 48, "lower": -1.0}, "y": {"size": 2.0, "resolution": 96, "lower": 2.0}},
     "boundary": MIXED,
     "dt": 0.05,
@@ -84,6 +85,7 @@ HEAT = {
 }
 BURGERS = {
     "name": "burgers",
+    "scheme": "upwind",
     "domain": {"x": {"size": 4.0, "resolution": 192}},
     "dt": 0.05,
     "max_speed": 3.0,

@@ -170,13 +170,13 @@ def test_two_threads_may_record_at_the_same_time():
 
 def test_periodic_neighbours_are_rolls():
     """Four neighbours of a cell; nothing is padded, copied or transposed for them."""
-    called = functions(equation_of("gray_scott"))
+    called = functions(equation_of("scarce_gray_scott"))
     assert called.count("roll") == 4
     assert not {"cat", "narrow", "permute"} & set(called)
 
 
 def test_walls_are_not_rolled():
-    config = yaml.safe_load((CONF / "gray_scott" / "parameters.yml").read_text())["equation"]
+    config = yaml.safe_load((CONF / "scarce_gray_scott" / "parameters.yml").read_text())["equation"]
     called = functions(build_equation(config | {"boundary": "neumann"}))
     assert called.count("cat") == 2
     assert "roll" not in called

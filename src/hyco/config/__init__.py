@@ -9,7 +9,7 @@ from hyco.config.errors import ConfigurationError
 from hyco.config.origin import check_origin, depends_on, identity, identity_of_section, is_measured, is_own
 from hyco.config.resolution import RULED_BY_HYBRID, WITHOUT_EFFECT, contenders, resolve_hybrid
 from hyco.config.root import Configuration, EvaluationConfig, parse_device
-from hyco.config.validation import check, mistakes_in, parse, require_same_observations, warn_without_effect
+from hyco.config.validation import check, data_bytes, mistakes_in, parse, require_same_observations, warn_without_effect
 
 __all__ = [
     "RULED_BY_HYBRID",
@@ -21,6 +21,7 @@ __all__ = [
     "check_origin",
     "complete",
     "contenders",
+    "data_bytes",
     "depends_on",
     "identity",
     "identity_of_section",

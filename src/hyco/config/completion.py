@@ -161,7 +161,7 @@ def _with_steps(section: Mapping[str, Any], null: int, left_out: int) -> dict[st
 def _predicts_all(section: Any) -> bool:
     """Whether a network knows whole trajectories; one that is wrong is left to the validation."""
     try:
-        return not network_config(dict(_keys(section).get("network") or {})).stepping
+        return not network_config(dict(_keys(_keys(section).get("network")))).stepping
     except ValueError:
         return False
 

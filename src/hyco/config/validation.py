@@ -18,6 +18,8 @@ from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
 from hyco.config.root import Configuration, build
 from hyco.config.rules import cross_mistakes
+from hyco.config.rules.memory import sizes
+from hyco.equations.registry import build_equation
 from hyco.training.physical import PhysicalConfig
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,12 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
     lines = [f"{source(key, sources)}: {dotted(key)}: {text}" for key, text in mistakes]
     if lines:
         raise ConfigurationError("\n".join(lines))
+
+
+def data_bytes(parameters: Mapping[str, Any]) -> int:
+    """Bytes that the data of a run take at least. Arguments: `check`, which must have found nothing wrong."""
+    configuration = build(parameters)
+    return sum(sizes(configuration, build_equation(configuration.equation)).values())
 
 
 def warn_without_effect(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> None:

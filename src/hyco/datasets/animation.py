@@ -14,6 +14,7 @@ from kedro_datasets._typing import ImagePreview
 from PIL import Image, ImageSequence
 
 from hyco.datasets.previews import NOTHING, image
+from hyco.plots.frames import indexed
 from hyco.runtime.storage import write_atomically
 
 
@@ -57,10 +58,7 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
             raise ValueError(f"frames must be uint8 [N, height, width, 3], got {frames.dtype} {list(frames.shape)}")
         if not fps > 0:
             raise ValueError(f"frames per second must be positive, got {fps}")
-        palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 8)])).quantize(255)
-        # The mean of nearly white colours is none: what is white stays white.
-        palette.putpalette([*(palette.getpalette() or [])[: 3 * 255], 255, 255, 255])
-        images = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
+        images = indexed(frames)
         # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
         codes = [i.tobytes() for i in images]
         firsts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]

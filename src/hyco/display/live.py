@@ -69,7 +69,10 @@ class LiveDisplay:
             rows.add_row(name, Text(words))
         parts: list[Any] = [head]
         if state.total:
-            parts.append(ProgressBar(total=state.total, completed=state.done))
+            # By itself a bar ends no line.
+            bar = Table.grid(expand=True)
+            bar.add_row(ProgressBar(total=state.total, completed=state.done))
+            parts.append(bar)
         return Panel(Group(*parts, rows), title=self._title, title_align="left")
 
     def _rows(self) -> list[tuple[str, str]]:

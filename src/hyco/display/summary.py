@@ -17,6 +17,7 @@ METHODS = {
     "hybrid_physical": "hybrid: physics",
 }
 _WIDTH = 118
+_LEAST_PULL = 0.005
 # Rows of estimates that are shown; the report has all.
 _MOST = 12
 
@@ -53,7 +54,7 @@ def estimate_rows(methods: Mapping[str, Mapping[str, Any]], most: int = _MOST) -
         else:
             value = with_error(p["estimate"], p.get("std"))
         row = [name, METHODS.get(method, method), value, _interval(p), p.get("unit") or "–"]
-        row += ["yes" if p.get("identifiable") else "NO", _plain(p.get("pull"), ".2g")]
+        row += ["yes" if p.get("identifiable") else "NO", _pull(p.get("pull"))]
         rows.append(row + ([_plain(p.get("true"), ".5g")] if true else []))
     return head, rows
 
@@ -127,6 +128,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in (head, *rows):
         cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         yield f"  {cells}"
+
+
+def _pull(value: float | None) -> str:
+    """Standard deviations; what is next to nothing is nothing."""
+    return "–" if value is None else f"{value:.2g}" if value >= _LEAST_PULL else "0"
 
 
 def _plain(value: float | None, form: str) -> str:

@@ -17,7 +17,7 @@ from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.ranges import Bounds, Steps, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.stencils import around
-from hyco.schemes.waves import MOST_CELLS, Waves, in_waves
+from hyco.schemes.waves import MOST_CELLS, FourierModes, Waves, in_waves
 
 # The explicit Euler step is stable while its largest rate × step is at most 2. Diffusion may use 1.6 of it, feed and
 # kill 0.1 each; the rest is left for the reaction.
@@ -144,7 +144,9 @@ class GrayScott(Equation):
         fields = tuple(FieldSpec(name, boundary=config.boundary) for name in ("u", "v"))
         self.layout = Layout(grid=grid, fields=fields)
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
-        self._waves = Waves(grid, config.boundary) if config.spectral else None
+        self._waves: Waves | FourierModes | None = None
+        if config.spectral:
+            self._waves = FourierModes(grid) if config.boundary == "periodic" else Waves(grid, config.boundary)
 
     @property
     def _tau(self) -> float:
@@ -212,8 +214,7 @@ class GrayScott(Equation):
 
         def change(coefficients: Any) -> Any:
             """Of the coefficients in a time h, by the reaction."""
-            state = waves.backward(coefficients)
-            lack, v = state[{"substance": "u"}], state[{"substance": "v"}]
+            lack, v = waves.pair(coefficients[{"substance": "u"}], coefficients[{"substance": "v"}])
             return waves.forward((1 - lack) * math.minimum(v * v, largest)) * h
 
         begun = waves.forward(math.stack([1 - u, v], substances))
@@ -222,8 +223,9 @@ class GrayScott(Equation):
         second = change(moved + first / 2)
         third = change(moved + second / 2)
         fourth = change(half * (moved + third))
-        end = waves.backward(full * begun + (half * (first + 2 * (second + third)) + fourth) / 6)
-        return math.stack([1 - end[{"substance": "u"}], end[{"substance": "v"}]], substances)
+        end = full * begun + (half * (first + 2 * (second + third)) + fourth) / 6
+        lack, v = waves.pair(end[{"substance": "u"}], end[{"substance": "v"}])
+        return math.stack([1 - lack, v], substances)
 
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Discs of v in u = 1, v = 0: two to four in each simulation, so that none is symmetric.

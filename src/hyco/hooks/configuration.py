@@ -18,7 +18,7 @@ from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, say_it_once
-from hyco.hooks.parameter_files import configuration_files, require_inside, require_name, require_plain
+from hyco.hooks.parameter_files import configuration_files, require_inside, require_name, require_plain, require_space
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
@@ -132,6 +132,13 @@ class ConfigurationHooks:
         observed = {"observations", "comparison"} & pipeline.all_outputs()
         if observed and "measurements" in pipeline.inputs() and parameters.get("measurements"):
             _observe(catalog, parameters)
+        if "observations" in pipeline.all_outputs():
+            from hyco.config import ConfigurationError
+
+            try:
+                require_space(self._project_path, parameters)
+            except ConfigurationError as error:
+                raise for_user(error) from error
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 

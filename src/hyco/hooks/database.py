@@ -45,9 +45,7 @@ def prepare_database(path: Path) -> None:
                 beside = path.with_name(path.name + suffix)
                 if beside.exists():
                     beside.replace(aside.with_name(aside.name + suffix))
-            log.warning(
-                "MLflow's database %s is broken (%s): it is now %s, and a new one is made.", path, mistake, aside
-            )
+            log.warning("MLflow's database %s is broken (%s). It is now %s; a new one is made.", path, mistake, aside)
         _make(path)
     finally:
         lock.release()

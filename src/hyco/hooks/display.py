@@ -116,6 +116,14 @@ class DisplayHooks:
         """Likewise."""
         self._close()
 
+    def interrupted(self) -> None:
+        """Likewise, where the run was told to end."""
+        self._close()
+
+    def run_ended(self) -> None:
+        """Likewise, where it was refused before it began."""
+        self._close()
+
     def _close(self) -> None:
         if self._follower is not None:
             self._follower.close()

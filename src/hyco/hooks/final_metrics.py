@@ -11,8 +11,6 @@ from hyco.hooks.records import is_finite_number, report_metrics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlflow.entities import DatasetInput
-
     from hyco.runtime.storage import Bundle
 
 _PHYSICAL_MODELS = ("physical_model", "hybrid_physical_model")
@@ -60,15 +58,6 @@ def final_metrics(paths: Mapping[str, Path]) -> dict[str, float]:
     return {key: float(value) for key, value in metrics.items() if is_finite_number(value)}
 
 
-def log_data(run_id: str, observations: Bundle) -> None:
-    """Log name, digest and origin of what a run is trained on."""
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    experiment = client.get_run(run_id).data.tags.get("experiment", "")
-    client.log_inputs(run_id, [data_input(observations, experiment)])
-
-
 def model_metrics(method: str, model: Mapping[str, Any]) -> dict[str, Any]:
     """`estimate|std/METHOD/PARAMETER` of a final physical model, as a report has them."""
     metrics: dict[str, Any] = {}
@@ -89,20 +78,17 @@ def heldout_metrics(training: str, history: list[dict[str, Any]]) -> dict[str, A
     return metrics
 
 
-def data_input(observations: Bundle, experiment: str) -> DatasetInput:
-    """The observations as a dataset of MLflow: name, digest and where they come from."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
+def data_of(observations: Bundle, experiment: str) -> dict[str, str]:
+    """The fields of a dataset of MLflow for the observations: name, digest and where they come from."""
     from hyco.runtime.storage import digest
 
     origin = observations.metadata.get("origin") or {}
     file = (origin.get("measurements") or {}).get("file")
     shape = {name: list(tensor.shape) for name, tensor in observations.tensors.items()}
-    data = Dataset(
-        name=str(file or f"{experiment} (simulated)"),
-        digest=digest(observations)[:36],
-        source_type="local" if file else "simulation",
-        source=json.dumps({"uri": str(file)} if file else {"generation": "see the parameters"}),
-        profile=json.dumps({"shapes": shape}),
-    )
-    return DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", "training")])
+    return {
+        "name": str(file or f"{experiment} (simulated)"),
+        "digest": digest(observations)[:36],
+        "source_type": "local" if file else "simulation",
+        "source": json.dumps({"uri": str(file)} if file else {"generation": "see the parameters"}),
+        "profile": json.dumps({"shapes": shape}),
+    }

@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import prepare_database
-from hyco.runtime.storage import write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,19 +93,23 @@ class Outbox:
 
     def put(self, entry: Entry) -> None:
         """Send an entry of a queue: see `deliver`."""
-        self._waiting.put(entry)
+        self._waiting.put({**entry, "at": int(time.time() * 1000)})
 
     def keep(self, entry: Entry) -> None:
         """Put an entry into the file at once, once the thread has ended."""
         self._queue(entry)
 
-    def close(self) -> bool:
-        """Send what is left and end; whether all of it was sent. A call that hangs is waited for ten seconds."""
+    def close(self, patience: float | None = None) -> bool:
+        """Send what is left and end; whether all of it was sent.
+
+        Args:
+            patience: seconds to wait for a call that hangs; None: ten.
+        """
         self._waiting.put(None)
         before = object()
         while self._thread.is_alive() and before is not self._current:
             before = self._current
-            self._thread.join(_PATIENCE)
+            self._thread.join(_PATIENCE if patience is None else patience)
         if self._thread.is_alive():
             self._closed.set()  # what it has in hand is queued here
             rest = [] if self._current is None else [self._current]
@@ -115,6 +118,7 @@ class Outbox:
                     rest.append(entry)
             for entry in rest:
                 self._queue(entry)
+            self._waiting.put(None)  # its end, when the call comes back
         return not self.path.exists()
 
     def _work(self) -> None:
@@ -184,12 +188,12 @@ class Outbox:
 
 
 def deliver(client: MlflowClient, entry: Entry) -> None:
-    """Send one entry: metrics, params, tags, a file, or the end of a run.
+    """Send one entry: metrics, params, tags, what is trained on, a file, a run nested in this one, or its end.
 
     Raises:
         Exception: whatever MLflow raises.
     """
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
     run_id = entry["run"]
     if "metrics" in entry:
@@ -198,10 +202,32 @@ def deliver(client: MlflowClient, entry: Entry) -> None:
         client.log_batch(run_id, params=[Param(*values) for values in entry["params"]])
     if "tags" in entry:
         client.log_batch(run_id, tags=[RunTag(*values) for values in entry["tags"].items()])
+    if "data" in entry:
+        data = DatasetInput(Dataset(**entry["data"]), [InputTag("mlflow.data.context", "training")])
+        client.log_inputs(run_id, [data])
     if "artifact" in entry and Path(entry["artifact"]).is_file():
         client.log_artifact(run_id, entry["artifact"], entry["folder"])
+    if "nested" in entry:
+        _nest(client, run_id, entry["nested"], entry["at"])
     if "end" in entry:
         client.set_terminated(run_id, entry["end"], end_time=entry["time"])
+
+
+def _nest(client: MlflowClient, parent: str, nested: Entry, time_of: int) -> None:
+    """A whole run nested in another: name, params, metrics, tags and status."""
+    from mlflow.entities import Metric, Param
+    from mlflow.tracking.context.registry import resolve_tags
+
+    if "id" not in nested:  # else it was made before MLflow failed
+        experiment = client.get_run(parent).info.experiment_id
+        tags = resolve_tags({**nested["tags"], "mlflow.parentRunId": parent})
+        made = client.create_run(experiment, start_time=time_of, tags=tags, run_name=nested["name"])
+        nested["id"] = made.info.run_id
+    params = [Param(*items) for items in nested["params"].items()]
+    for start in range(0, len(params), _MOST_PARAMS):
+        client.log_batch(nested["id"], params=params[start : start + _MOST_PARAMS])
+    client.log_batch(nested["id"], metrics=[Metric(k, v, time_of, 0) for k, v in nested["metrics"].items()])
+    client.set_terminated(nested["id"], nested["status"], end_time=time_of)
 
 
 def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
@@ -236,6 +262,8 @@ def send_queue(path: Path) -> int:
     """
     from mlflow import MlflowClient
 
+    from hyco.runtime.storage import write_atomically
+
     head, *lines = path.read_text(encoding="utf-8").splitlines()
     run, client = json.loads(head), MlflowClient()
     ids = {run["id"]: _present(client, run)}
@@ -251,6 +279,8 @@ def send_queue(path: Path) -> int:
     except Exception:
         if sent:
             rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
+            from hyco.runtime.storage import write_atomically  # torch comes with it
+
             write_atomically(path, ("\n".join(rest) + "\n").encode())
         raise
     path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 _MOST_VALUES, _MOST_BYTES = 100_000, 10 * 2**20
 # The start of the names of files that Kedro takes for a configuration's.
 _KINDS = ("parameters", "catalog", "globals")
+# Bytes of free disk that suffice for every run, and that each takes for models, pictures and MLflow's database.
+_ENOUGH, _ALWAYS = 50 * 2**30, 50 * 2**20
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -104,6 +107,25 @@ def require_name(name: Any, where: str) -> None:
         raise ConfigurationError(
             f"{where}: experiment: {name!r:.80} is not allowed; allowed: up to 100 letters and digits, and . _ - "
             "after the first"
+        )
+
+
+def require_space(project: Path, parameters: dict[str, Any]) -> None:
+    """Refuse a run whose files would not fit on the disk: the data, and as much again for models and pictures.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    free = shutil.disk_usage(project).free
+    if free > _ENOUGH:
+        return
+    from hyco.config import ConfigurationError, data_bytes
+
+    needed = 2 * data_bytes(parameters) + _ALWAYS
+    if free < needed:
+        raise ConfigurationError(
+            f"{project}: {free / 2**30:.3g} GB are free on its disk, this run writes about {needed / 2**30:.3g} GB: "
+            "make room"
         )
 
 

@@ -23,9 +23,14 @@ def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def run_name(run_params: Mapping[str, Any]) -> str:
-    """The pipeline and the parameters of this run alone, to tell it from others: `hybrid hybrid.alpha=0.3`."""
+    """What differs from other runs first, as lists show the beginning of a name: `alpha=0.3 seed=1 (hybrid)`.
+
+    That is the parameters of this run alone, those of the pipeline's own section without its name, and the pipeline.
+    """
+    pipeline = pipeline_name(run_params)
     changed = flatten({k: v for k, v in (run_params.get("runtime_params") or {}).items() if k != "experiment"})
-    name = " ".join([pipeline_name(run_params), *(f"{key}={value}" for key, value in changed.items() if key)])
+    words = [f"{key.removeprefix(f'{pipeline}.')}={value}" for key, value in changed.items() if key]
+    name = f"{' '.join(words)} ({pipeline})" if words else pipeline
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

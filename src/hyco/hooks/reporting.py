@@ -14,6 +14,7 @@ import yaml
 from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.errors import for_user, foreseen
+from hyco.hooks.provenance import provenance
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -27,6 +28,7 @@ COMPARISON = "comparison"
 COMPARISON_PAGE = "comparison_page"
 PREDICTIONS = "predicted_states"
 CONFIGURATION = "configuration.yaml"
+PROVENANCE = "made_with.json"
 _PHYSICAL = ("physical", "hybrid_physical")
 _TRAININGS = ("synthetic", "physical", "hybrid")
 # What a run ends by naming, the most important last.
@@ -44,6 +46,8 @@ class ReportHooks:
 
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
+        self._project = Path()
+        self._observations: str | None = None
         self._report: Path | None = None
         self._places: dict[str, tuple[Path, str]] = {}
 
@@ -57,25 +61,40 @@ class ReportHooks:
         self._report = Path(paths[REPORT]) if paths[REPORT] else None
         self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}
         self._parameters = parameters["parameters"]
-        for handler in logging.root.handlers:
-            handler.removeFilter(_not_twice)
-            if self._parameters.get("terminal") != "quiet":
+        if self._parameters.get("terminal") != "quiet":
+            for handler in logging.root.handlers:
                 handler.addFilter(_not_twice)
 
     @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Remember where the project is."""
+        self._project, self._observations = Path(run_params["project_path"]), None
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Take the digest of the observations, which every training and evaluation loads."""
+        if dataset_name == "observations" and self._observations is None:
+            from hyco.runtime.storage import digest
+
+            self._observations = digest(data)
+
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
-        """Save the parameters of the run that wrote the report, as they were after all overrides."""
+        """Save the parameters of the run that wrote the report, as they were after all overrides, and what made it."""
         if dataset_name == REPORT and self._report is not None:
-            from hyco.runtime.storage import write_atomically
+            from hyco.runtime.storage import serialised_json, write_atomically
 
             text = yaml.safe_dump(self._parameters, sort_keys=False, allow_unicode=True)
             header = f"# The parameters of the run that wrote {self._report.name}, after all overrides.\n"
             write_atomically(self._report.with_name(CONFIGURATION), (header + text).encode())
+            made_with = serialised_json(provenance(self._project, self._observations), 2)
+            write_atomically(self._report.with_name(PROVENANCE), made_with)
 
     # After all others that look at the run: what came of it, and where it is, are the last lines.
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Say what came of the run and what to worry about, and, last, where it is."""
+        _say_all()
         outputs = pipeline.all_outputs()
         lines = self._lines(outputs, catalog)
         if lines and self._parameters.get("terminal") != "quiet":
@@ -83,6 +102,8 @@ class ReportHooks:
         for name, (path, words) in self._places.items():
             if name in outputs:
                 log.info("%s: %s", words, path)
+        if lines and REPORT not in outputs:
+            log.info("No report yet: the same command with --tags evaluate makes it of these models")
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)
@@ -91,6 +112,7 @@ class ReportHooks:
 
         Of others the last line says what was saved, and how to go on.
         """
+        _say_all()
         if click.get_current_context(silent=True) is not None:
             # Else a comparison whose last result could not be saved would go on in other processes to its end, and the
             # program would wait for them. In a notebook a debugger needs the frames.
@@ -119,13 +141,23 @@ class ReportHooks:
 
             estimate = PhysicalEstimate.from_json(catalog.load(name))
             measured, method = bool(self._parameters.get("measurements")), name.removesuffix("_model")
-            entries = {key: number.to_json() for key, number in estimate.numbers.items()}
+            units = self._units()
+            entries = {key: n.to_json() | {"unit": units.get(key)} for key, n in estimate.numbers.items()}
             content["methods"][method] = {"parameters": entries}
             content["warnings"] += tell_estimate(method, estimate, measured=measured)
             if estimate.outcome is not None:
                 content["warnings"] += undetermined_warnings(method, entries)
         errors = {name.removesuffix("_metrics"): _last_validation(catalog.load(name)) for name in histories}
         return summary(content if found else {"methods": {}}, errors=errors)
+
+    def _units(self) -> dict[str, str]:
+        """Of the parameters, as far as the equation has them."""
+        if "equation" not in self._parameters:
+            return {}
+        from hyco.equations.registry import equation_config
+        from hyco.equations.units import parameter_units
+
+        return parameter_units(equation_config(dict(self._parameters["equation"])))
 
     def _saved(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> str:
         """What a run that failed has left, and the command that goes on from there; empty where there is nothing."""
@@ -159,6 +191,12 @@ def _last_validation(history: list[dict[str, Any]]) -> dict[str, Any]:
         if any(key.startswith("validation_") for key in record["metrics"]):
             return dict(record["metrics"])
     return {}
+
+
+def _say_all() -> None:
+    """What a later fit in the same process has to say is said."""
+    for handler in logging.root.handlers:
+        handler.removeFilter(_not_twice)
 
 
 def _not_twice(record: logging.LogRecord) -> bool:

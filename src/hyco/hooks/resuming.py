@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hyco.runtime.storage import Bundle
 
 _TRAININGS = ("synthetic", "physical", "hybrid")
+_MODELS = ("synthetic_model", "physical_model", "hybrid_synthetic_model", "hybrid_physical_model")
 
 
 class ForeignCheckpointError(RuntimeError):
@@ -76,11 +77,13 @@ class ResumeHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Refuse to make final models of another configuration's checkpoint.
+        """Refuse to make final models of another configuration's checkpoint, or to evaluate such models.
 
         Raises:
-            ForeignCheckpointError: names each key that differs.
+            ForeignCheckpointError: names each key of a checkpoint that differs; or the model.
         """
+        if dataset_name in _MODELS:
+            self._require_own(dataset_name, data)
         training = dataset_name.removesuffix("_checkpoint")
         if training == dataset_name or training not in _TRAININGS:
             return
@@ -97,6 +100,22 @@ class ResumeHooks:
             raise ForeignCheckpointError(
                 f"the last checkpoint of the {training} training is of another configuration ({', '.join(changed)}): "
                 "run the training with this one, or finish with that"
+            )
+
+    def _require_own(self, name: str, model: Any) -> None:
+        """Refuse to evaluate a model that was trained with another configuration than the present one."""
+        from hyco.config import depends_on, identity_of_section
+        from hyco.training.checkpoints import OBSERVATIONS, configuration_digest
+
+        said = (model if isinstance(model, dict) else model.metadata).get("training") or {}
+        if said.get("training") not in _TRAININGS or "configuration" not in said:  # of an earlier version
+            return
+        seen = {OBSERVATIONS: said["observations"]} if said.get("observations") else {}
+        seen |= identity_of_section(self._parameters.get("measurements"))
+        if configuration_digest(depends_on(said["training"], self._parameters, seen)) != said["configuration"]:
+            raise ForeignCheckpointError(
+                f"{name} was trained with another configuration than the present one: evaluate it with that (it lies "
+                "in configuration.yaml beside the report), or run the training with this one"
             )
 
     @hook_impl

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +16,11 @@ from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.database import prepare_database
 from hyco.hooks.errors import TrackingError, for_user
-from hyco.hooks.final_metrics import final_metrics, log_data, problem_of
+from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
+from hyco.hooks.mlmodel import model_files
 from hyco.hooks.outbox import Outbox, be_quick, redacted
+from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
     compared_metrics,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How many parameters MLflow takes in one call.
-_MOST_PER_CALL = 100
+# Seconds that a run which was told to end waits for MLflow.
+_HURRY = 2.0
 
 _MODEL = "_model"
 _OBSERVATIONS = "observations"
@@ -52,10 +53,9 @@ class MlflowHooks:
 
     The database and the artefacts are `mlflow.db` and `mlruns/` in the project's folder, wherever the command was
     started, unless a tracking URI is set already (`MLFLOW_TRACKING_URI` or `mlflow.set_tracking_uri`). The MLflow
-    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is that of the pipeline
-    with what `--params` changed. If a run is active
-    already, this one is nested in it. Every run of a comparison, one method and seed, is a run nested in that of the
-    pipeline.
+    experiment is the problem, a folder of conf/, and `experiment` a tag of the run; its name is what `--params` changed
+    and the pipeline. If a run is active already, this one is nested in it. Every run of a comparison, one method and
+    seed, is a run nested in that of the pipeline.
     """
 
     _own_uri: ClassVar[str | None] = None
@@ -63,14 +63,17 @@ class MlflowHooks:
     def __init__(self) -> None:
         self._run_id: str | None = None
         self._outbox: Outbox | None = None
+        self._experiment = ""
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
         self._conf_catalog: dict[str, Any] = {}
         self._save_version: str | None = None
+        self._equation: dict[str, Any] = {}
 
     @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str | None) -> None:
-        """Remember where the datasets are."""
+    def after_catalog_created(self, conf_catalog: dict[str, Any], save_version: str | None, parameters: Any) -> None:
+        """Remember where the datasets are, and what the models are of."""
+        self._equation = parameters["parameters"].get("equation") or {}
         self._conf_catalog = conf_catalog
         self._save_version = save_version
 
@@ -118,17 +121,11 @@ class MlflowHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log the data, and the runs that a comparison has grown by. A failure is logged: it shall not end a run."""
-        if dataset_name == _OBSERVATIONS and self._run_id is not None:
-            try:
-                log_data(self._run_id, data)
-            except Exception as error:
-                log.warning("MLflow did not take the origin of the data (%s).", error)
-        if dataset_name == COMPARISON and self._run_id is not None:
-            try:
-                self._log_compared(data)
-            except Exception as error:
-                log.warning("MLflow did not take a run of the comparison (%s); its file has it.", redacted(error))
+        """Log the data, and the runs that a comparison has grown by."""
+        if dataset_name == _OBSERVATIONS and self._outbox is not None:
+            self._outbox.put({"run": self._run_id, "data": data_of(data, self._experiment)})
+        if dataset_name == COMPARISON:
+            self._log_compared(data)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -155,7 +152,7 @@ class MlflowHooks:
         project_path = Path(run_params["project_path"])
         import mlflow
 
-        experiment = str(parameters.get("experiment", "hyco"))
+        self._experiment = experiment = str(parameters.get("experiment", "hyco"))
         active = mlflow.active_run()
         if active is None:
             self._use_project_store(project_path)
@@ -167,7 +164,7 @@ class MlflowHooks:
         if active is None:
             close_left(experiment_id, experiment, folder)
         tags = {"experiment": experiment, "pipeline": pipeline_name(run_params), "project": folder}
-        tags |= _git_tags(project_path)
+        tags |= git_state(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
         run = mlflow.start_run(
@@ -211,10 +208,9 @@ class MlflowHooks:
             for file in self._reporting_files(report.parent, outputs):
                 folder = Path("report") / file.parent.relative_to(report.parent)
                 client.artifact(run_id, file, folder.as_posix())
-        for name in sorted(outputs):
-            model = self._filepath(name)
-            if name.endswith(_MODEL) and model is not None and model.exists():
-                client.artifact(run_id, model, "models")
+        models = {name: path for name in outputs if name.endswith(_MODEL) and (path := self._filepath(name))}
+        for file in model_files(models, self._equation, run_id):
+            client.artifact(run_id, file, "models")
         metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
         if metrics:
             client.metrics(run_id, _entities(metrics))
@@ -224,32 +220,21 @@ class MlflowHooks:
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
-        import mlflow
-        from mlflow.entities import Param, RunTag
-
-        client, parent = mlflow.MlflowClient(), self._run_id
-        assert parent is not None  # asked before
-        # Named, because a nested run otherwise goes to the default experiment.
-        experiment_id = client.get_run(parent).info.experiment_id
+        if self._outbox is None:
+            return
         for record in comparison["runs"]:
             method, seed = record["method"], record["seed"]
             if (method, seed) in self._compared:
                 continue
             self._compared.add((method, seed))
-            name = f"{method} seed {seed}"
-            with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True, parent_run_id=parent) as run:
-                params = {"method": method, "seed": str(seed), "training": record["training"]}
-                params |= flatten(comparison["trainings"][record["training"]]["configuration"])
-                tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
-                if record["reason"] is not None:
-                    tags["reason"] = record["reason"][:LONGEST_VALUE]
-                entries = [Param(key, value) for key, value in params.items()]
-                metrics = _entities(compared_metrics(record))
-                for start in range(0, len(entries), _MOST_PER_CALL):
-                    client.log_batch(run.info.run_id, params=entries[start : start + _MOST_PER_CALL])
-                client.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(k, v) for k, v in tags.items()])
-            if record["status"] == "failed":
-                client.set_terminated(run.info.run_id, "FAILED")
+            params = {"method": method, "seed": str(seed), "training": record["training"]}
+            params |= flatten(comparison["trainings"][record["training"]]["configuration"])
+            tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
+            if record["reason"] is not None:
+                tags["reason"] = record["reason"][:LONGEST_VALUE]
+            status = "FAILED" if record["status"] == "failed" else "FINISHED"
+            nested = {"name": f"{method} seed {seed}", "params": params, "tags": tags, "status": status}
+            self._outbox.put({"run": self._run_id, "nested": {**nested, "metrics": compared_metrics(record)}})
 
     def _filepath(self, name: str) -> Path | None:
         """Where a dataset of the catalog was saved in this run."""
@@ -285,7 +270,7 @@ class MlflowHooks:
             dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
-        if outbox is not None and not outbox.close():
+        if outbox is not None and not outbox.close(_HURRY if status == "KILLED" else None):
             outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
             log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
         atexit.unregister(self._end)
@@ -319,16 +304,3 @@ def _experiment_id(name: str, project_path: Path | None) -> str:
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return str(experiment.experiment_id)
-
-
-def _git_tags(project_path: Path) -> dict[str, str]:
-    """The commit of the project, and whether the files differ from it; nothing where git does not know."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(("git", *arguments), cwd=project_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {}

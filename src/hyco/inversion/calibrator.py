@@ -225,10 +225,11 @@ class Calibrator:
         assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
         residuals = residual_summary(self.problem, coordinates)
         warn_of_coarse_steps(self.problem, coordinates)
-        assessor.assess(coordinates)
-        assessor.take_structure(residual_structure(self.problem, coordinates), coordinates)
-        if self.config.discretisation:
-            assessor.take_shift(discretisation_shift(self.problem, coordinates))
+        with self.problem.linearised_once():
+            assessor.assess(coordinates)
+            assessor.take_structure(residual_structure(self.problem, coordinates), coordinates)
+            if self.config.discretisation:
+                assessor.take_shift(discretisation_shift(self.problem, coordinates))
         if self.ranges:
             starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
             warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))

@@ -26,7 +26,9 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
     measurements would then be, H u', their change Δ = (H u - H u')/σ moves the minimum by -(JᵀJ + PᵀP)⁻¹ Jᵀ Δ, with the
     Jacobians J of the data's residuals and P of the priors', unknown initial states among the unknowns. That is the
     error of the estimate, but for what the finer grid itself still has of it: with order p in both, it is 1/(1 - 2⁻ᵖ)
-    times as large (Richardson). Measurements between cells are read on the finer grid too.
+    times as large (Richardson). Measurements between cells are read on the finer grid too. A model whose grid is
+    coarser than the data's has twice the cells of its own; it starts from the data's states there, and is read as they
+    are.
 
     Returns:
         The shift; None where the equation has no finer grid, which is logged.
@@ -37,18 +39,19 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
     p, steps, model = problem.parameter_count, problem.steps, problem.forward.model
     own = model.equation
     needed = [n for n in problem.data.needed(steps) if n > 0]
-    if model.transfer is not None or problem.forward.correction is not None or not needed:
-        log.info("The discretisation error is worked out for models on the data's own grid and without correction.")
+    if problem.forward.correction is not None or not needed:
+        log.info("The discretisation error is worked out for models without correction.")
         return None
     starts = problem.initial(z)[0]
     states = problem.forward.predict(starts, z[0, :p], steps)
-    reach = own.reach(torch.cat([starts[:, None], states], dim=1))
+    seen = torch.cat([starts[:, None], states], dim=1)
+    reach = own.reach(seen if model.transfer is None else model.transfer.restrict(seen))
     try:
         finer = refined(own, reach, problem.forward.space.to_values(z[0, :p]))
     except ValueError as error:
         log.warning("The discretisation error is not worked out: %s.", error)
         return None
-    refinement = Refinement(finer, own.layout, own.dt)
+    refinement = Refinement(finer, problem.data.observations.layout, own.dt)
     there = refinement.rollout(starts, _values(problem, z[0, :p], finer.layout), needed)
     if not bool(torch.isfinite(there).all()):
         log.warning("The discretisation error is not worked out: on a finer grid the rollout is not finite.")

@@ -114,6 +114,13 @@ class FieldEstimate:
         half = INTERVAL / 2 * self.std
         return torch.minimum(self.value, moved) - half, torch.maximum(self.value, moved) + half
 
+    @property
+    def of_grid(self) -> float:
+        """The error of grid and time step over the standard deviation, root mean squares; 0 where there is none."""
+        if self.std is None or self.discretisation is None:
+            return 0.0
+        return float(self.discretisation.square().mean().sqrt() / self.std.square().mean().sqrt().clamp_min(1e-300))
+
     def to_json(self) -> dict[str, Any]:
         """With nested lists; the value is `estimate`."""
         std = None if self.std is None else self.std.tolist()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,6 +101,7 @@ class InverseProblem:
         valid = layout.valid
         self._valid = None if bool(valid.all()) else valid.to(device)
         self._before_evaluation: Callable[[], None] = unwatched
+        self._kept: dict[Any, Linearisation] | None = None
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call this before each evaluation of the objective."""
@@ -223,6 +226,15 @@ class InverseProblem:
             parts.append(torch.cat([columns, columns.new_zeros((len(columns), len(z) - p))], dim=1))
         return torch.cat(parts)
 
+    @contextmanager
+    def linearised_once(self) -> Iterator[None]:
+        """Within it, the problem near a point is linearised once, and its Jacobian kept."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
+
     def linearised(self, z: Tensor, steps: int | None = None, *, as_lost: bool = False) -> Linearisation:
         """The problem near `[q]`, on real data and prior alone.
 
@@ -230,12 +242,15 @@ class InverseProblem:
             as_lost: with the residuals as the loss has them, see `fit`.
         """
         steps, z = steps or self.steps, z.to(self.device)
+        key = () if self._kept is None else (steps, as_lost, self.data.scale, *z.tolist())
+        if self._kept and key in self._kept:
+            return self._kept[key]
         residuals = self.fit if as_lost else self.real
 
         def real(points: Tensor) -> Tensor:
             return residuals(points, steps)
 
-        return Linearisation(
+        linear = Linearisation(
             z,
             self.box,
             self.parameter_count,
@@ -245,26 +260,29 @@ class InverseProblem:
             noisy=self.data.noisy(steps),
             initial_columns=None
             if self.initial_states is None
-            else lambda point: self._initial_columns(point, steps, real),
+            else lambda point: _initial_columns(self, point, steps, real),
             other_priors=self._other_priors,
             loss=self.loss,
         )
+        return linear if self._kept is None else self._kept.setdefault(key, linear)
 
-    def _initial_columns(self, z: Tensor, steps: int, residuals: Residuals) -> Tensor:
-        """Columns of the initial states' coordinates, `[N, S·n]`, by central differences.
 
-        A coordinate moves one simulation only, so that one copy of all simulations serves one coordinate of each.
-        """
-        assert self.initial_states is not None
-        n, count, h = self.initial_states.per_simulation, self.initial_states.simulations, 1e-3
-        together = torch.eye(n, dtype=z.dtype, device=z.device).repeat(1, count)
-        moved = torch.cat([torch.zeros(n, self.parameter_count, dtype=z.dtype, device=z.device), together], dim=1)
-        slopes = ((residuals(z + h * moved) - residuals(z - h * moved)) / (2 * h)).T
-        owner = self.data.up_to(steps)[1].nonzero()[:, 0]
-        columns = slopes.new_zeros((slopes.shape[0], count, n))
-        rows = torch.arange(len(owner), device=z.device)
-        columns[rows, owner] = slopes
-        return columns.flatten(1)
+def _initial_columns(problem: InverseProblem, z: Tensor, steps: int, residuals: Residuals) -> Tensor:
+    """Columns of the initial states' coordinates, `[N, S·n]`, by central differences.
+
+    A coordinate moves one simulation only, so that one copy of all simulations serves one coordinate of each.
+    """
+    states, p = problem.initial_states, problem.parameter_count
+    assert states is not None
+    n, count, h = states.per_simulation, states.simulations, 1e-3
+    together = torch.eye(n, dtype=z.dtype, device=z.device).repeat(1, count)
+    moved = torch.cat([torch.zeros(n, p, dtype=z.dtype, device=z.device), together], dim=1)
+    slopes = ((residuals(z + h * moved) - residuals(z - h * moved)) / (2 * h)).T
+    owner = problem.data.up_to(steps)[1].nonzero()[:, 0]
+    columns = slopes.new_zeros((slopes.shape[0], count, n))
+    rows = torch.arange(len(owner), device=z.device)
+    columns[rows, owner] = slopes
+    return columns.flatten(1)
 
 
 def _box(forward: ForwardModel, initial_states: InitialStates | None) -> Box:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -96,7 +97,11 @@ class Linearisation:
         self._real, self._prior, self._initial_columns = real, prior, initial_columns
 
     def dense(self) -> tuple[Tensor, Tensor]:
-        """R `[N]` and all of J `[N, q]`."""
+        """R `[N]` and all of J `[N, q]`, worked out once."""
+        return self._dense
+
+    @cached_property
+    def _dense(self) -> tuple[Tensor, Tensor]:
         r, left = self.columns()
         return r, left if self._initial_columns is None else torch.cat([left, self._initial_columns(self.z)], dim=1)
 

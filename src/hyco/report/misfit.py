@@ -57,7 +57,7 @@ def chi_square_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mappin
 def grid_words(
     estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]], *, measured: bool
 ) -> Iterator[str]:
-    """Of which numbers the error of the grid is larger than their standard deviation, and what grid would do.
+    """Of which numbers and fields the error of the grid is larger than the standard deviation, and what grid would do.
 
     Args:
         parameters: as above.
@@ -66,16 +66,21 @@ def grid_words(
     chi_square = estimate.reduced_chi_square or 0.0
     if estimate.grid is None or (estimate.degrees_of_freedom is not None and chi_square < _EXACT):
         return
-    for name, entry in parameters.items():
-        if not _is_coarse(entry):
-            continue
-        times = abs(entry["discretisation"]) / max(entry["std"], 1e-300)
+    coarse = {
+        name: abs(entry["discretisation"]) / max(entry["std"], 1e-300)
+        for name, entry in parameters.items()
+        if _is_coarse(entry)
+    }
+    fields = {name: times for name, found in estimate.fields.items() if (times := found.of_grid) > 1}
+    coarse |= fields
+    for name, times in coarse.items():
         finer = (times / _SMALL) ** (1 / estimate.grid["order"])
         cells = [f"{math.ceil(finer * n)} cells along {axis}" for axis, n in estimate.grid["cells"].items()]
         keys = [f"equation.{key}: {value}" for key, value in estimate.grid["accurate"].items()]
         better = f", or a more accurate scheme ({', '.join(keys)})" if keys else ""
+        covers = "its interval, but not the band of the picture, covers" if name in fields else "the interval covers"
         yield (
-            f"the error of grid and time step in {name} is {times:.2g} standard deviations; the interval covers it. "
+            f"the error of grid and time step in {name} is {times:.2g} standard deviations; {covers} it. "
             f"With about {' and '.join(cells)}, and steps as much shorter, it would be half of one{better}."
             + ("" if measured else " Data that were simulated on the same grid do not have that error.")
         )

@@ -234,10 +234,12 @@ def _predicted(report: Mapping[str, Any]) -> Iterator[str]:
 def _residual_words(report: Mapping[str, Any]) -> list[str]:
     lines = []
     for method, entry in report["methods"].items():
-        if (chi := entry.get("reduced_chi_square")) is not None:
-            lines.append(
-                f"{METHODS.get(method, method)}: reduced χ² {chi:.3g}; it is about 1 where model and noise fit."
-            )
+        if (chi := entry.get("reduced_chi_square")) is None:
+            continue
+        words = f"reduced χ² {chi:.3g}; it is about 1 where model and noise fit."
+        if entry.get("degrees_of_freedom") is not None:  # then χ² is in units of 10⁻³ of that
+            words = f"noise of {1e-3 * chi**0.5:.3g} times each channel's standard deviation, told by the residuals."
+        lines.append(f"{METHODS.get(method, method)}: {words}")
     return lines
 
 

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
-from PIL import Image
 
 from hyco.equations.equation import Equation
 from hyco.plots.formula import formula_svg
+from hyco.plots.frames import indexed
 
 # Pixels of the pictures per pixel of the page: they stay sharp on a phone and on paper.
 _DENSITY = 1.5625
+# Colours of an animation.
+_COLOURS = 128
 # What results depend on.
 _PACKAGES = ("hyco", "torch", "phiflow", "phiml", "numpy", "scipy")
 
@@ -101,13 +103,10 @@ def statement(equation: Equation) -> str:
 
 def frame_files(frames: NDArray[np.uint8]) -> tuple[str, list[str]]:
     """Frames `[N, height, width, 3]` as files in base64, and their kind; few colours make them small."""
-    palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 8)])).quantize(127)
-    # The mean of nearly white colours is none: what is white shall be.
-    palette.putpalette([*(palette.getpalette() or [])[: 3 * 127], 255, 255, 255])
     files = []
-    for frame in frames:
+    for image in indexed(frames, _COLOURS):
         buffer = BytesIO()
-        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE).save(buffer, "PNG", compress_level=6)
+        image.save(buffer, "PNG", compress_level=6)
         files.append(base64.b64encode(buffer.getvalue()).decode("ascii"))
     return "image/png", files
 

@@ -61,7 +61,12 @@ def factors(eigenvalues: Any, time: float) -> Factors:
 
 
 def etdrk4(
-    state: State, by_field: Mapping[str, Factors], rate: Callable[[State, Any], State], time: float, now: Any
+    state: State,
+    by_field: Mapping[str, Factors],
+    rate: Callable[[State, Any], State],
+    time: float,
+    now: Any,
+    first: State | None = None,
 ) -> dict[str, Any]:
     """One step of the fourth-order method ETDRK4-B (Krogstad 2005, eq. 51).
 
@@ -74,6 +79,7 @@ def etdrk4(
         rate: N as coefficients of the eigenvectors, of a state at a time.
         time: h.
         now: t at the start; None if N does not depend on it.
+        first: N at the start, if it is known.
 
     Sources: S. Krogstad, J. Comput. Phys. 203 (2005) 72, doi:10.1016/j.jcp.2004.08.006; order at walls: M. Hochbruck
     and A. Ostermann, Acta Numerica 19 (2010) 209, doi:10.1017/S0962492910000048.
@@ -81,7 +87,7 @@ def etdrk4(
     middle, end = (None, None) if now is None else (now + time / 2, now + time)
     names = list(state)
     f = by_field
-    first = rate(state, now)
+    first = rate(state, now) if first is None else first
     moved = {n: f[n].half * state[n] for n in names}
     second = rate({n: moved[n] + f[n].stage * first[n] for n in names}, middle)
     third = rate({n: moved[n] + f[n].third[0] * first[n] + f[n].third[1] * second[n] for n in names}, middle)

@@ -103,10 +103,40 @@ class Waves:
         """Values at the cell centres."""
         return self._applied(self._backward, coefficients)
 
+    def pair(self, first: Any, second: Any) -> tuple[Any, Any]:
+        """Values of two sets of coefficients."""
+        return self.backward(first), self.backward(second)
+
     def _applied(self, matrices: dict[str, Any], values: Any) -> Any:
         for axis in self._axes:
             values = phi.rename_dims(phi.dot(values, axis, matrices[axis], "cell"), "mode", axis)
         return values
+
+
+class FourierModes:
+    """The same on a periodic box, by fast Fourier transforms: complex coefficients.
+
+    Attributes:
+        squared: as of `Waves`.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        numbers = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
+        squared = np.asarray(sum(k**2 for k in np.meshgrid(*numbers, indexing="ij")))
+        self.squared = phi.wrap(squared, spatial(",".join(grid.axes)))
+
+    def forward(self, values: Any) -> Any:
+        """Coefficients of real values at the cell centres."""
+        return phi.fft(values)
+
+    def backward(self, coefficients: Any) -> Any:
+        """Values at the cell centres."""
+        return phi.real(phi.ifft(coefficients))
+
+    def pair(self, first: Any, second: Any) -> tuple[Any, Any]:
+        """Values of two sets of coefficients, by one transform: real and imaginary part of their sum."""
+        both = phi.ifft(first + 1j * second)
+        return phi.real(both), phi.imag(both)
 
 
 def resting_state(grid: Grid, boundary: AnyBoundary) -> Any:

@@ -56,7 +56,8 @@ class Refinement:
 
     Args:
         equation: the refined one.
-        layout, dt: of the own states.
+        layout: of the states that it begins with and that are read; their grid may be another than the equation's own.
+        dt: between the own states.
         execution: how a step is run.
     """
 

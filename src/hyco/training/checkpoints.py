@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +18,11 @@ OBSERVATIONS = "observations"
 
 class ResumeError(ValueError):
     """A checkpoint belongs to another configuration."""
+
+
+def configuration_digest(configuration: Mapping[str, Any]) -> str:
+    """A short text that equal configurations share, and practically no others."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

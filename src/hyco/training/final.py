@@ -7,7 +7,7 @@ from typing import Any
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.runtime.monitoring import top_operators
 from hyco.runtime.storage import Bundle, unprefixed
-from hyco.training.checkpoints import OBSERVATIONS
+from hyco.training.checkpoints import OBSERVATIONS, configuration_digest
 
 
 def final_synthetic_model(checkpoint: Bundle) -> Bundle:
@@ -82,7 +82,8 @@ def _hybrid_summary(checkpoint: Bundle) -> dict[str, Any] | None:
 def training_summary(checkpoint: Bundle) -> dict[str, Any]:
     """What a training was, of what, and what it cost.
 
-    `observations` is a digest of what it learnt from (None: not known); then there are seconds in all and per phase,
+    `observations` is a digest of what it learnt from (None: not known), `configuration` one of all that its result
+    depends on; then there are seconds in all and per phase,
     peak memory in bytes, and the operators that took most.
     """
     meta = checkpoint.metadata
@@ -91,6 +92,7 @@ def training_summary(checkpoint: Bundle) -> dict[str, Any]:
         "training": meta["training"],
         "epochs": meta["epoch"],
         "observations": meta["configuration"].get(OBSERVATIONS),
+        "configuration": configuration_digest(meta["configuration"]),
         "wall_seconds": seconds.pop("wall", 0.0),
         "seconds": seconds,
         "peak_rss_bytes": meta["peak_rss_bytes"],

@@ -40,6 +40,22 @@ KINDS = {
     ),
     "diffusion that varies": ("div(D*(1.1 + sin(x))*grad(u))", {"D": 0.1}, {"D": (0.0, 1.0)}, 32, {}, 64),
     "sine-Gordon": ({"u": "v", "v": "laplace(u) - sin(u)"}, {}, {}, 64, {}, 16),
+    "FitzHugh-Nagumo": (
+        {"u": "D*laplace(u) + u - u**3/3 - v", "v": "k*(u - a*v)"},
+        {"D": 0.1, "k": 0.1, "a": 0.5},
+        {},
+        64,
+        {},
+        16,
+    ),
+    "Brusselator": (
+        {"u": "D*laplace(u) + a - (b + 1)*u + u**2*v", "v": "E*laplace(v) + b*u - u**2*v"},
+        {"D": 0.1, "E": 0.5, "a": 1.0, "b": 2.5},
+        {"b": (1.5, 3.0)},
+        64,
+        {"fields": {"u": {"lower": 0}, "v": {"lower": 0}}},
+        60,
+    ),
     "predators that follow": (
         {"u": "D*laplace(u) - q*div(u*grad(v)) + u*(1 - u - v)", "v": "laplace(v) + u - v"},
         {"D": 0.5, "q": 0.2},
@@ -73,3 +89,27 @@ def test_long_rollouts_stay_bounded_with_few_steps(name, amplitude):
             assert bool(torch.isfinite(last).all())
             largest = max(float(start.abs().max()), 2 * math.pi)
             assert float(last.abs().max()) < 4 * largest, float(last.abs().max())
+
+
+def test_steps_follow_what_fields_reach_together():
+    # Where much of v is, little of u is left: steps for both at once would be ten times as many.
+    parameters = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}
+    rates = {
+        "u": "diffusivity_u*laplace(u) - u*v**2 + feed*(1 - u)",
+        "v": "diffusivity_v*laplace(v) + u*v**2 - (feed + kill)*v",
+    }
+    given = section(rates, (24, 24), dt=20.0, size=37.5, parameters=parameters)
+    own = build_equation(
+        {**{k: given[k] for k in ("domain", "dt", "parameters")}, "name": "gray_scott", "substeps": 40}
+    )
+    start = own.initial_states(1, 6.0, 1.0, torch.Generator().manual_seed(0))[0]
+    plain = build_equation(given)
+    equation = covering(plain, plain.reach(start))
+    assert equation.substeps <= 6
+    assert equation.unsuitable(start) is None
+    assert "substeps" in equation.unsuitable(3 * start)
+    end = end_of(equation, start, 4)
+    finer = build_equation({**given, "substeps": 8 * equation.substeps})
+    assert float((end - end_of(finer, start, 4)).abs().max()) < 5e-3
+    # Of one field no more is known than how large it is.
+    assert covering(plain, float(plain.reach(start))).substeps > 4 * equation.substeps

@@ -12,6 +12,7 @@ from hyco.equations.formula.fourier import SpectralRates
 from hyco.equations.formula.symbols import symbol
 from hyco.equations.formula.syntax import Names, names_in, read
 from hyco.fields import to_fields, to_tensor
+from hyco.stepping.stepper import Stepper
 
 U, V = "0.5 + 0.2*sin(x) + 0.1*cos(2*x)", "0.3*cos(x)"
 A = 0.7
@@ -176,3 +177,30 @@ def test_powers_below_the_range_of_a_field_stay_finite():
     start, m = states.clone().requires_grad_(), torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     end_of(equation, start, 1, {"m": m}).sum().backward()
     assert bool(torch.isfinite(start.grad).all() and torch.isfinite(m.grad))
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "neumann"])
+def test_fields_without_linear_terms_and_shared_products_step_as_explicit_ones_do(boundary):
+    rates = {"u": "laplace(u) - u*v", "v": "u*v - (u*v)**2"}
+    keys = {"boundary": boundary, "dt": 0.02, "scheme": "auto" if boundary == "periodic" else "differences"}
+    ends = []
+    for integrator, substeps in (("exponential", 4), ("explicit", 64)):
+        equation = formula(rates, 16, integrator=integrator, substeps=substeps, stages=4, **keys)
+        start = on_cells(equation, [lambda x: 1 + 0.5 * np.cos(x), lambda x: 1 + 0.5 * np.cos(2 * x)])
+        ends.append(end_of(equation, start, 5))
+    assert float((ends[0] - ends[1]).abs().max()) < 1e-7
+
+
+@pytest.mark.parametrize("cells", [9, (6, 7), (5, 6, 7)])
+def test_exact_steps_between_walls_take_coefficients_of_each_state(cells):
+    walls = {"x": {"lower": 0.0, "upper": "neumann"}, "y": "neumann", "z": 0.0}
+    size = 1 if isinstance(cells, int) else len(cells)
+    keys = {"parameters": {"D": 0.2, "r": 0.3}, "boundary": {a: walls[a] for a in "xyz"[:size]}, "dt": 0.3}
+    equation = formula("D*laplace(u) - r*u", cells, **keys)
+    states = torch.rand((3, 1, *equation.layout.shape), generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    diffusivities = torch.tensor([0.1, 0.2, 0.4], dtype=torch.float64)
+    together = Stepper(equation, "traced")(states, {"D": diffusivities})
+    alone = [end_of(equation, state, 1, {"D": d}) for state, d in zip(states, diffusivities, strict=True)]
+    assert float((together - torch.stack(alone)).abs().max()) < 1e-12
+    explicit = formula("D*laplace(u) - r*u", cells, integrator="explicit", substeps=200, stages=4, **keys)
+    assert float((alone[2] - end_of(explicit, states[2], 1, {"D": diffusivities[2]})).abs().max()) < 1e-8

@@ -13,21 +13,26 @@ from hyco.runtime.memory import memory_bytes
 _NUMBER, _OBSERVED = 8, 9
 
 
+def sizes(c: Configuration, equation: Equation) -> dict[str, int]:
+    """Bytes of what a run holds at least, by name."""
+    layout, g = equation.layout, c.generation
+    state = len(layout.channels) * layout.grid.cells
+    states = 0 if c.measurements is not None else g.simulations * (g.steps + 1)
+    seen = (len(c.observation.train_sim) + len(c.observation.val_sim)) * (g.steps + 1)
+    windows = len(c.observation.train_sim) * max(1, g.steps // c.hybrid.num_predict_steps)
+    return {
+        "trajectories": states * state * _NUMBER,
+        "observations": seen * state * _OBSERVED,
+        "rollouts of all training windows": windows * c.hybrid.num_predict_steps * state * _NUMBER,
+    }
+
+
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the grid, the simulations and the windows: what they take at least, without any gradient."""
     available = memory_bytes()
     if available is None:
         return
-    layout, g = equation.layout, c.generation
-    state = len(layout.channels) * layout.grid.cells
-    states = g.simulations * (g.steps + 1)
-    seen = len(c.observation.train_sim) * (g.steps + 1)
-    windows = len(c.observation.train_sim) * max(1, g.steps // c.hybrid.num_predict_steps)
-    needed = {
-        "trajectories": states * state * _NUMBER,
-        "observations": seen * state * _OBSERVED,
-        "rollouts of all training windows": windows * c.hybrid.num_predict_steps * state * _NUMBER,
-    }
+    needed = sizes(c, equation)
     total = sum(needed.values())
     if total > available:
         parts = ", ".join(f"{size / 2**30:.3g} GB of {name}" for name, size in needed.items())

@@ -12,14 +12,14 @@ from phiml.backend.torch import TORCH
 
 from hyco.equations.formula.differences import DifferenceRates, Scheme
 from hyco.equations.formula.evaluation import Evaluation
-from hyco.equations.formula.fourier import Fourier, SpectralRates
+from hyco.equations.formula.fourier import Fourier, SpectralRates, Transform
 from hyco.equations.formula.ghosts import Coordinates
 from hyco.equations.formula.linear import Orders
 from hyco.equations.formula.modes import Modes
 from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
 from hyco.grid import Grid
-from hyco.schemes.exponential import etdrk4, factors
+from hyco.schemes.exponential import Factors, etdrk4, factors
 from hyco.schemes.integrators import rkl2
 from hyco.schemes.runge_kutta import rk4
 from hyco.walls.boundary import Boundary
@@ -118,7 +118,7 @@ class Exponential:
         self._length, self._space, self._linear = length, _space(grid), plan.linear
         coordinates = _coordinates(grid, boundaries)
         self._walls = Walls(grid, boundaries, coordinates)
-        self._transforms: Mapping[str, Fourier | Modes]
+        self._transforms: Mapping[str, Transform]
         self._rest: SpectralRates | _ModalRates
         if plan.spectral:
             fourier = Fourier(grid)
@@ -126,30 +126,75 @@ class Exponential:
             self._kept = fourier.kept
             self._rest = _spectral(fourier, plan.others, plan, coordinates)
         else:
-            self._transforms = {name: Modes(grid, b, scheme.order) for name, b in boundaries.items()}
+            self._transforms = _transforms(grid, boundaries, scheme.order)
             own = {name: _as_terms(name, linear, grid.axes) for name, linear in plan.linear.items()}
             at_walls = None if self._walls.homogeneous else _differences(own, grid, plan, scheme, coordinates)
-            others = _differences(plan.others, grid, plan, scheme, coordinates)
             self._kept = None
-            self._rest = _ModalRates(self._transforms, others, at_walls, self._walls, self._space)
+            (first, *rest) = self._transforms.values()
+            alike = at_walls is None and all(other is first for other in rest)
+            if alike and not any(term.has(Slope) for own in plan.others.values() for term in own):
+                self._rest = _spectral(first, plan.others, plan, coordinates)
+            else:
+                others = _differences(plan.others, grid, plan, scheme, coordinates)
+                self._rest = _ModalRates(self._transforms, others, at_walls, self._walls, self._space)
         self.is_exact = self._walls.homogeneous and not any(plan.others.values())
+        between = all(isinstance(transform, Modes) for transform in self._transforms.values())
+        orders = [orders for own in self._linear.values() for orders in own]
+        # exp(h Λ) is a product of factors of one axis each.
+        self._apart = self.is_exact and between and all(sum(m > 0 for m in o) <= 1 for o in orders)
 
     def __call__(self, values: Values, parameters: Mapping[str, Any], time: Any) -> Values:
         """See `Advance`."""
         transforms = self._transforms
         evaluate = Evaluation(lambda node: parameters[node.name])
-        by_field = {}
+        if self._apart:
+            return {name: self._along_axes(name, v, evaluate) for name, v in values.items()}
+        by_field: dict[str, Factors] = {}
         for name, own in self._linear.items():
+            # Fields that spread alike have the same.
+            same = [n for n in by_field if transforms[n] is transforms[name] and self._linear[n] == own]
+            if same:
+                by_field[name] = by_field[same[0]]
+                continue
             parts = [transforms[name].eigenvalues(orders) * evaluate(c) for orders, c in own.items()]
-            by_field[name] = factors(sum(parts[1:], start=parts[0]) if parts else math.zeros(self._space), self._length)
+            by_field[name] = factors(
+                sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean, self._length
+            )
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         if self.is_exact:
             state = {name: by_field[name].whole * v for name, v in state.items()}
         else:
-            if self._kept is not None:
+            first = None
+            if self._kept is None:
+                first = self._rest(state, parameters, time, values)
+            else:
                 state = {name: v * self._kept for name, v in state.items()}
-            state = etdrk4(state, by_field, lambda s, now: self._rest(s, parameters, now), self._length, time)
+            state = etdrk4(state, by_field, lambda s, now: self._rest(s, parameters, now), self._length, time, first)
         return {name: transforms[name].backward(v) for name, v in state.items()}
+
+    def _along_axes(self, name: str, values: Any, evaluate: Evaluation) -> Any:
+        """The exact step as one product along each axis."""
+        modes, exponents = self._transforms[name], dict[str, Any]()
+        assert isinstance(modes, Modes)
+        for orders, coefficient in self._linear[name].items():
+            axis = next((a for a, m in zip(self._space.names, orders, strict=True) if m), self._space.names[0])
+            exponent = modes.along(axis, sum(orders)) * (evaluate(coefficient) * self._length)
+            exponents[axis] = exponents[axis] + exponent if axis in exponents else exponent
+        return modes.multiplied(values, {axis: math.exp(exponent) for axis, exponent in exponents.items()})
+
+
+def _transforms(grid: Grid, boundaries: Mapping[str, Boundary], order: int) -> dict[str, Transform]:
+    """To the eigenvectors of second differences; fields with the same walls share them."""
+    made: dict[str, Transform] = {}
+    for name, boundary in boundaries.items():
+        same = [other for other in made if boundaries[other] == boundary]
+        if same:
+            made[name] = made[same[0]]
+        elif all(boundary[axis].periodic for axis in grid.axes):
+            made[name] = Fourier(grid, order)
+        else:
+            made[name] = Modes(grid, boundary, order)
+    return made
 
 
 class _ModalRates:
@@ -166,9 +211,12 @@ class _ModalRates:
         self._transforms, self._others, self._at_walls = transforms, others, at_walls
         self._walls, self._space = walls, space
 
-    def __call__(self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any) -> Values:
+    def __call__(
+        self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any, values: Mapping[str, Any] | None = None
+    ) -> Values:
         walls = self._walls(parameters, now)
-        values = {name: self._transforms[name].backward(v) for name, v in state.items()}
+        if values is None:
+            values = {name: self._transforms[name].backward(v) for name, v in state.items()}
         rates = self._others(values, parameters, now, walls)
         if self._at_walls is not None:
             # What walls add to the linear terms: that is what these make of a state of zeros.
@@ -206,10 +254,10 @@ def _differences(
 
 
 def _spectral(
-    fourier: Fourier, terms: Mapping[str, list[sp.Expr]], plan: Plan, coordinates: Coordinates
+    transform: Transform, terms: Mapping[str, list[sp.Expr]], plan: Plan, coordinates: Coordinates
 ) -> SpectralRates:
     places = {axis: coordinates(axis, 0) for axis in plan.names.axes}
-    return SpectralRates(fourier, terms, plan.names.uniform, places)
+    return SpectralRates(transform, terms, plan.names.uniform, places)
 
 
 def _as_terms(name: str, own: Mapping[Orders, sp.Expr], axes: tuple[str, ...]) -> list[sp.Expr]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
@@ -28,19 +28,21 @@ class Fourier:
 
     Args:
         grid: with every axis periodic.
+        order: 2 or 4: second derivatives are differences of this order; None: exact.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, order: int | None = None) -> None:
+        self._spacing, self._order = grid.spacing, order
         self._axes, self._resolution = grid.axes, grid.resolution
         self._space = spatial(",".join(grid.axes))
         self._full = spatial(**dict(zip(grid.axes, grid.resolution, strict=True)))
         numbers = [np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
         numbers[-1] = np.fft.rfftfreq(grid.resolution[-1], grid.spacing[-1])
         self._numbers = [2 * np.pi * k for k in numbers]
-        self.kept = self._wrapped(
-            [np.abs(k) * h < KEPT * np.pi for k, h in zip(self._numbers, grid.spacing, strict=True)]
-        )
-        self.mean = self._wrapped([(k == 0) * float(n) for k, n in zip(self._numbers, grid.resolution, strict=True)])
+        waves = list(zip(self._numbers, grid.spacing, grid.resolution, strict=True))
+        # Differences are aliased as they are.
+        self.kept = 1.0 if order else self._wrapped([np.abs(k) * h < KEPT * np.pi for k, h, _ in waves])
+        self.mean = self._wrapped([(k == 0) * float(n) for k, _, n in waves])
         self._eigenvalues: dict[Orders, Any] = {}
 
     def _wrapped(self, factors: list[Any]) -> Any:
@@ -64,11 +66,14 @@ class Fourier:
         return math.wrap(torch.fft.irfftn(torch.as_tensor(native), self._resolution, dims), others, self._space)
 
     def eigenvalues(self, orders: Orders) -> Any:
-        """Those of a derivative: Π (ik)^m over the axes; real where the sum of the orders is even."""
+        """Those of a derivative: Π (ik)^m over the axes; real where the sum of the orders is even.
+
+        Those of differences are for even orders along each axis, powers of that of the second difference.
+        """
         if orders not in self._eigenvalues:
             factors: list[Any] = []
-            for k, n, m in zip(self._numbers, self._resolution, orders, strict=True):
-                factor = k**m
+            for k, n, h, m in zip(self._numbers, self._resolution, self._spacing, orders, strict=True):
+                factor = self._wavenumber(k, h) ** m
                 if m % 2 and n % 2 == 0:
                     factor[n // 2] = 0.0  # of the highest wave no cell sees the slope
                 factors.append(factor)
@@ -78,11 +83,40 @@ class Fourier:
             self._eigenvalues[orders] = self._wrapped(factors)
         return self._eigenvalues[orders]
 
+    def _wavenumber(self, k: Any, spacing: float) -> Any:
+        """Waves have the second difference -k² times themselves."""
+        if self._order is None:
+            return k
+        half = np.sin(k * spacing / 2) ** 2
+        return 2 / spacing * np.sqrt(half + half**2 / 3 if self._order == 4 else half)
+
+
+class Transform(Protocol):
+    """To coefficients of the eigenvectors of derivatives, and back.
+
+    Attributes:
+        kept: which of the coefficients products keep.
+        mean: those of 1 everywhere.
+    """
+
+    kept: Any
+    mean: Any
+
+    def forward(self, values: Any) -> Any:
+        """Coefficients of values in the cells."""
+
+    def backward(self, coefficients: Any) -> Any:
+        """Values of coefficients."""
+
+    def eigenvalues(self, orders: Orders) -> Any:
+        """Those of a derivative."""
+
 
 class SpectralRates:
-    """Rates of change as Fourier coefficients: products in space, derivatives by coefficients.
+    """Rates of change as coefficients of the eigenvectors of derivatives: products in space, derivatives by these.
 
     Args:
+        transform: to Fourier coefficients, or to others of which the terms need no derivatives.
         terms: by field, without those that the step integrates exactly.
         uniform: symbols with the same value everywhere.
         places: coordinates by axis, as PhiML tensors.
@@ -90,47 +124,58 @@ class SpectralRates:
 
     def __init__(
         self,
-        fourier: Fourier,
+        transform: Transform,
         terms: Mapping[str, Sequence[sp.Expr]],
         uniform: frozenset[sp.Symbol],
         places: Mapping[str, Any],
     ) -> None:
-        self._fourier, self._axes, self._places = fourier, tuple(places), places
+        self._transform, self._axes, self._places = transform, tuple(places), places
         ordered = {name: _ordered(own, self._axes, terms, uniform) for name, own in terms.items()}
         self._direct = {name: direct for name, (direct, _) in ordered.items()}
         self._products = _products({name: groups for name, (_, groups) in ordered.items()})
 
-    def __call__(self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any) -> dict[str, Any]:
-        """The rates' Fourier coefficients from those of the fields, which have none but `kept` ones."""
-        fourier, axes, places = self._fourier, self._axes, self._places
+    def __call__(
+        self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any, values: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The rates' coefficients from those of the fields, which have none but `kept` ones.
+
+        Args:
+            state: coefficients by field.
+            parameters: all of the equation's.
+            now: t; None where nothing depends on it.
+            values: the fields in space, if they are known.
+        """
+        modes, axes, places = self._transform, self._axes, self._places
 
         def leaf(node: sp.Expr) -> Any:
             base, orders = chain(node, axes)
             if base.is_Symbol and base.name in state:
+                if values is not None and not any(orders):
+                    return values[base.name]
                 coefficients = state[base.name]
-                return fourier.backward(coefficients * fourier.eigenvalues(orders) if any(orders) else coefficients)
+                return modes.backward(coefficients * modes.eigenvalues(orders) if any(orders) else coefficients)
             if any(orders):
-                return fourier.backward(transform(base) * (fourier.eigenvalues(orders) * fourier.kept))
+                return modes.backward(transformed(base) * (modes.eigenvalues(orders) * modes.kept))
             return now if node.name == "t" else parameters.get(node.name, places.get(node.name))
 
         evaluate = Evaluation(leaf)
         known: dict[sp.Expr, Any] = {}
 
-        def transform(expression: sp.Expr) -> Any:
+        def transformed(expression: sp.Expr) -> Any:
             if expression not in known:
                 value = evaluate(expression)
-                known[expression] = fourier.forward(value) if varies(value) else fourier.mean * value
+                known[expression] = modes.forward(value) if varies(value) else modes.mean * value
             return known[expression]
 
         rates = {}
         for name, products in self._products.items():
             parts = [
-                state[other] * (fourier.eigenvalues(orders) * evaluate(factor))
+                state[other] * (modes.eigenvalues(orders) * evaluate(factor))
                 for (other, orders), factor in self._direct[name].items()
             ]
             for orders, factor, expression in products:
-                kept = fourier.eigenvalues(orders) * fourier.kept if any(orders) else fourier.kept
-                parts.append(transform(expression) * (kept * evaluate(factor)))
+                kept = modes.eigenvalues(orders) * modes.kept if any(orders) else modes.kept
+                parts.append(transformed(expression) * (kept * evaluate(factor)))
             rates[name] = sum(parts[1:], start=parts[0]) if parts else 0 * state[name]
         return rates
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from phi import math
 from phi.math import spatial
@@ -30,24 +33,71 @@ class Modes:
 
     def __init__(self, grid: Grid, boundary: Boundary, order: int) -> None:
         self._axes, self._resolution = grid.axes, grid.resolution
-        self._forward: dict[str, Any] = {}
-        self._backward: dict[str, Any] = {}
+        self._space = spatial(",".join(grid.axes))
+        self._forward: dict[str, NDArray[np.float64]] = {}
+        self._backward: dict[str, NDArray[np.float64]] = {}
         self._values: list[NDArray[np.float64]] = []
         self._eigenvalues: dict[Orders, Any] = {}
         for axis, n, h in zip(grid.axes, grid.resolution, grid.spacing, strict=True):
             values, vectors = _eigen(second_difference(n, h, boundary[axis], order))
             self._values.append(values)
-            # "dot" sums over the first of both dimensions.
-            self._forward[axis] = math.wrap(np.ascontiguousarray(np.linalg.inv(vectors).T), spatial("cell,mode"))
-            self._backward[axis] = math.wrap(np.ascontiguousarray(vectors.T), spatial("cell,mode"))
+            self._forward[axis] = np.asarray(np.linalg.inv(vectors), dtype=np.float64)
+            self._backward[axis] = vectors
+        self.kept = 1.0
+        sums = [matrix.sum(axis=1) for matrix in self._forward.values()]
+        self.mean = math.wrap(reduce(np.multiply.outer, sums), self._space)
 
     def forward(self, values: Any) -> Any:
         """Coefficients of the eigenvectors."""
-        return _applied(self._forward, values)
+        return self._applied(self._forward, values)
 
     def backward(self, coefficients: Any) -> Any:
         """The values of coefficients."""
-        return _applied(self._backward, coefficients)
+        return self._applied(self._backward, coefficients)
+
+    def along(self, axis: str, order: int) -> Any:
+        """The eigenvalues of a derivative of even order along one axis, on this axis."""
+        return math.wrap(self._values[self._axes.index(axis)] ** (order // 2), spatial(axis))
+
+    def multiplied(self, values: Any, by_axis: Mapping[str, Any]) -> Any:
+        """Values of which the coefficients are multiplied by factors of one axis each: a product with one matrix each.
+
+        Args:
+            values: in the cells.
+            by_axis: factors on their axis, with any batch dimensions of the values; none: 1.
+        """
+        others, matrices = math.shape(values).without(self._axes), {}
+        for axis, factors in by_axis.items():
+            batches = any(name in math.shape(factors).names for name in others.names)
+            names = others.names if batches else ()
+            native = math.expand(factors, others.only(names)).native([*names, axis])
+            forward, backward = (
+                torch.as_tensor(m[axis], dtype=native.dtype, device=native.device)
+                for m in (self._forward, self._backward)
+            )
+            matrix = backward @ (native[..., None] * forward)
+            if batches:  # before the dimensions of space that the product is not along
+                matrix = matrix.reshape(*matrix.shape[:-2], *[1] * (len(self._axes) - 2), *matrix.shape[-2:])
+            matrices[axis] = matrix
+        return self._applied(matrices, values)
+
+    def _applied(self, matrices: Mapping[str, Any], values: Any) -> Any:
+        """Products with a matrix along some axes."""
+        others = math.shape(values).without(self._axes)
+        native = torch.as_tensor(values.native([*others.names, *self._axes]))
+        last = native.ndim - 1
+        for i, axis in enumerate(self._axes, start=len(others)):
+            if axis not in matrices:
+                continue
+            matrix = torch.as_tensor(matrices[axis], dtype=native.dtype, device=native.device)
+            if len(self._axes) == 1:
+                alone = last == 0 or matrix.ndim > 2
+                native = (matrix @ native[..., None])[..., 0] if alone else native @ matrix.T
+            elif i == last:
+                native = native @ matrix.mT
+            else:
+                native = torch.movedim(matrix @ torch.movedim(native, i, -2), -2, i)
+        return math.wrap(native, others, self._space)
 
     def eigenvalues(self, orders: Orders) -> Any:
         """Those of a derivative of even orders: Π λ^(m/2) over the axes."""
@@ -56,14 +106,8 @@ class Modes:
             for i, (values, m) in enumerate(zip(self._values, orders, strict=True)):
                 others = [j for j in range(len(orders)) if j != i]
                 product = product * np.expand_dims(values ** (m // 2), others)
-            self._eigenvalues[orders] = math.wrap(product, spatial(",".join(self._axes)))
+            self._eigenvalues[orders] = math.wrap(product, self._space)
         return self._eigenvalues[orders]
-
-
-def _applied(matrices: dict[str, Any], values: Any) -> Any:
-    for axis, matrix in matrices.items():
-        values = math.rename_dims(math.dot(values, axis, matrix, "cell"), "mode", axis)
-    return values
 
 
 def is_steady(walls: AxisWalls) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import sympy as sp
 
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, derivative, symbol
-from hyco.expressions import CONSTANTS, ExpressionError
+from hyco.expressions import CONSTANTS, DEEPEST, ExpressionError, depth
 from hyco.expressions import FUNCTIONS as ARGUMENTS
 
 _LONGEST, _SHOWN = 2000, 200
@@ -131,12 +131,15 @@ def _parsed(text: str) -> ast.expr:
     _require_balance(text)
     # Within parentheses Python does not mind line ends, which YAML may leave.
     try:
-        return ast.parse("(" + text + "\n)", mode="eval").body
+        tree = ast.parse("(" + text + "\n)", mode="eval").body
     except SyntaxError as error:
         place = min(max((error.offset or 2) - 2, 0), max(len(text.rstrip()) - 1, 0))
         raise FormulaError(text, place, "this cannot be read; products are written with *") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(text, None, "this cannot be read") from error
+    if depth(tree) > DEEPEST:
+        raise FormulaError(text, None, f"a formula is nested at most {DEEPEST} deep")
+    return tree
 
 
 def _require_balance(text: str) -> None:

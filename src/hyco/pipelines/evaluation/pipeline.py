@@ -138,4 +138,5 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             name="make_report_page",
         )
     )
-    return pipeline(parts, tags="evaluate")
+    # One group in Kedro-Viz, closed at first: who wants to see the method need not see every figure.
+    return pipeline(parts, tags="evaluate", namespace="evaluation", prefix_datasets_with_namespace=False)
