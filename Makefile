@@ -50,12 +50,13 @@ mlflow: setup ## compare runs in MLflow
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db"
 
 docs: setup ## make the documentation as a site, build/docs/index.html
-	$(PY) -m pip install --disable-pip-version-check --quiet --editable ".[docs]"
+	$(PY) -m pip install --disable-pip-version-check --quiet --constraint requirements.lock \
+	  --requirement docs/requirements.lock
 	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
 notebook: setup ## open the notebooks in JupyterLab
-	$(PY) -m pip install --disable-pip-version-check --quiet jupyterlab
+	$(PY) -m pip install --disable-pip-version-check --quiet --constraint requirements.lock jupyterlab==4.6.6
 	$(BIN)/jupyter lab notebooks
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
