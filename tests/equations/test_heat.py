@@ -389,7 +389,7 @@ def test_long_steps_are_cut_into_shorter_ones():
     [
         ({"parameters": {"diffusivity": 2.0}}, "leaves what is stable"),
         ({"parameters": {"diffusivity": "0.1 / (x - x)"}}, "diffusivity is not finite in 64 cells"),
-        ({"parameters": {"diffusivity": float("nan")}}, "diffusivity is not finite; allowed: finite numbers"),
+        ({"parameters": {"diffusivity": float("nan")}}, "diffusivity.*\n.*should be a finite number"),
         ({"parameters": {"diffusivity": -0.1}}, "leaves what is stable"),
         ({"parameters": {"diffusivity": "0.1 + z"}}, "unknown name z"),
         ({"boundary": "open"}, "'open': unknown name open, neither a wall nor one of"),

@@ -51,7 +51,7 @@ def test_the_physical_model_is_fitted_evaluated_and_reported_as_it_was_told():
     settings = config(FIELD, equation=assumed, resolution={"x": 16})
     *_, (last, _) = train_physical(equation, seen, settings, configuration={"equation": HEAT, "seed": 0}, device=CPU)
     model = final_physical_model(last)
-    assert model["assumed"] == {"equation": assumed, "resolution": {"x": 16}}
+    assert model["assumed"] == {"equation": assumed, "resolution": {"x": 16}, "ranges": {"order": 2}}
     assert len(model["fields"]["diffusivity"]["estimate"]) == 16
     models = evaluated_models({"physical": model}, equation)
     rollouts = roll_out_methods(data.tensors["trajectories"], [1], equation, models)

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from hyco.equations.registry import EQUATIONS, build_equation
+from hyco.equations.registry import EQUATIONS, build_equation, model_equation
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.jacobian import central_jacobian, reverse_jacobian
 from hyco.observations import ObservationConfig, observe
@@ -157,6 +157,7 @@ def problem(equation, entry, is_field, kind):
     built, observations, steps = data(equation)
     parameter = kinds(*entry, built.layout.grid.dimensions, field=is_field)[kind]
     config = PhysicalConfig.model_validate({"learnable_parameters": [parameter]})
+    built = model_equation(built, built.config.for_fields([p.name for p in config.learnable_parameters if p.is_field]))
     return InverseProblem(built, observations, config, steps=steps, device=torch.device("cpu"))
 
 

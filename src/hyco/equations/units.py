@@ -30,6 +30,7 @@ def parameter_units(config: EquationConfig, known: Mapping[str, str] | None = No
             continue
         unit = found[1]
         for word, own in words.items():
-            unit = re.sub(rf"\b{word}\b", own, unit) if own else unit
+            # A raised digit counts as a letter of a word.
+            unit = re.sub(rf"(?<![A-Za-z]){word}(?![A-Za-z])", own, unit) if own else unit
         units[name] = unit
     return units

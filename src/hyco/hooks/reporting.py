@@ -61,13 +61,13 @@ class ReportHooks:
         self._report = Path(paths[REPORT]) if paths[REPORT] else None
         self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}
         self._parameters = parameters["parameters"]
-        if self._parameters.get("terminal") != "quiet":
-            for handler in logging.root.handlers:
-                handler.addFilter(_not_twice)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Remember where the project is."""
+        if self._parameters.get("terminal") != "quiet":
+            for handler in logging.root.handlers:
+                handler.addFilter(_not_twice)
         self._project, self._observations = Path(run_params["project_path"]), None
 
     @hook_impl
@@ -122,6 +122,14 @@ class ReportHooks:
             raise shown from error
         if (words := self._saved(pipeline, catalog)) and not isinstance(error, click.ClickException):
             error.add_note(words)
+
+    def interrupted(self) -> None:
+        """Nothing comes at the end any more."""
+        _say_all()
+
+    def run_ended(self) -> None:
+        """Likewise, where another hook has refused the run."""
+        _say_all()
 
     def _lines(self, outputs: set[str], catalog: CatalogProtocol[Any, Any]) -> list[str]:
         """The summary of a report, or, without one, of what was trained."""

@@ -78,7 +78,27 @@ def serialised(bundle: Bundle) -> bytes:
         tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
     text = json.dumps(bundle.metadata)
-    return save(tensors, metadata={_HEADER: text, _CHECKSUM: _checksum(text, tensors)})
+    return _in_order(save(tensors, metadata={_HEADER: text, _CHECKSUM: _checksum(text, tensors)}))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The content of a safetensors file with its metadata sorted by name, as equal bundles have equal files.
+
+    The library writes them in an order that differs from process to process.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size].decode()
+    first = len('{"__metadata__":')
+    metadata, end = json.JSONDecoder().raw_decode(header, first)
+    if list(metadata) == sorted(metadata):
+        return content
+    found, at = {}, first + 1
+    for name in metadata:  # name, colon, value, comma: as they are written, so that the header keeps its length
+        _, colon = json.JSONDecoder().raw_decode(header, at)
+        _, stop = json.JSONDecoder().raw_decode(header, colon + 1)
+        found[name], at = header[at:stop], stop + 1
+    ordered = "{" + ",".join(found[name] for name in sorted(found)) + "}"
+    return content[:8] + (header[:first] + ordered + header[end:]).encode() + content[8 + size :]
 
 
 def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:

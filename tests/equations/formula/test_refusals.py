@@ -92,7 +92,7 @@ UNREADABLE = [
     ("(10**60)**60*u", 1, "a number beyond", {}),
     ("u*1e400", 3, "a number beyond", {}),
     ("u" + " + u" * 800, None, "at most 2000 characters", {}),
-    ("-" * 1900 + "u", None, "nested too deeply", {}),
+    ("-" * 1900 + "u", None, "nested at most 40 deep", {}),
 ]
 
 
