@@ -31,13 +31,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import binom
 
 import hyco
 from hyco.equations import registry
 from hyco.stepping import refinement
 from problems.independent import PROBLEMS, Problem
-from study import described, draws_to_do, write_page
+from study import band, described, draws_to_do, write_page
 
 NOISE = 0.01
 READ = """Where the grid is fine enough, counts are inside the band, and intervals hardly wider than the noise's alone:
@@ -150,7 +149,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             pairs = [(a, d) for a, d in zip(actual, shifts, strict=True) if 1 <= abs(d) <= 10]
             slope = sum(a * d for a, d in pairs) / sum(d * d for _, d in pairs) if len(pairs) >= 5 else None
             n = len(own)
-            low, high = (int(v) for v in binom.ppf([0.005, 0.995], n, 0.95))
+            low, high = band(n)
             silent = sum(not h and not t for h, t in zip(held, told, strict=True))
             row = [name, label, n, sum(held), f"{low}-{high}", sum(told), silent, sum(plain)]
             row += [f"{statistics.median(width):.2f}, {max(width):.2f}", f"{bias:+.2f}", f"{shift:+.2f}"]

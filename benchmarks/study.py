@@ -81,6 +81,12 @@ def in_band(covered: int, draws: int) -> bool:
     return bool(binomtest(covered, draws, NOMINAL).pvalue >= 1 - CONFIDENCE)
 
 
+def band(draws: int) -> tuple[int, int]:
+    """The smallest and the largest count that is `in_band`."""
+    counts = [count for count in range(draws + 1) if in_band(count, draws)]
+    return counts[0], counts[-1]
+
+
 def write_page(path: Path, title: str, words: str, commands: Iterable[str], table: str) -> None:
     """Write the page of a study: what is measured, how to run it again, and the table.
 

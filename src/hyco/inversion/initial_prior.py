@@ -204,6 +204,9 @@ def _early(observations: Observations, channel: int) -> list[tuple[Tensor, Tenso
                 assert observations.positions is not None
                 places = observations.positions[simulation, step]
             places, found = places[seen[: len(places)]], observations.values[simulation, step, channel].flatten()[seen]
+            if not values and len(found) >= _ENOUGH:  # a whole state, as a rule: no other is looked at
+                positions, values, count = [places], [found], len(found)
+                break
             cells = [tuple(cell) for cell in (places / spacing).floor().long().tolist()]
             new = torch.tensor([cell not in known for cell in cells])
             known.update(cells)
