@@ -191,7 +191,9 @@ def _early(observations: Observations, channel: int) -> list[tuple[Tensor, Tenso
     spacing = torch.tensor(layout.grid.spacing, dtype=torch.float64)
     centres = positions_of_entries(layout, channel).reshape(-1, layout.grid.dimensions)
     for simulation in observations.train[:_MOST_FIELDS]:
-        positions, values, count = [], [], 0
+        positions: list[Tensor] = []
+        values: list[Tensor] = []
+        count = 0
         known: set[tuple[int, ...]] = set()
         for step in range(observations.steps + 1):
             seen = observations.mask[simulation, step, channel].flatten()
