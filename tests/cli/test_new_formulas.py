@@ -104,6 +104,7 @@ def test_several_fields_stand_in_one_text_or_in_several(equations, new):
         ({"u": "c*laplace(u) + u - u**3"}, {"c": (2, -1, 0)}),
         ({"u": "a*b*u"}, {}),
         ({"u": "a*u + a*u**2"}, {}),
+        ({"u": "v", "v": "c**2*laplace(u) - g*v"}, {"c": (1, -1, 0, 0), "g": (0, -1, 0, 0)}),
     ],
 )  # fmt: skip
 def test_units_are_told_by_the_places_of_parameters(rates, units):
@@ -115,6 +116,44 @@ def test_units_are_told_by_the_places_of_parameters(rates, units):
         assert found == {}
 
 
+def test_a_field_that_no_column_is_of_is_hidden(new, hyco):
+    """A damped string of which only the displacement was measured."""
+    sections, output = new(
+        fisher().rename(columns={"density": "u"})[["time", "x", "u"]], "u: v; v: c**2*laplace(u) - g*v"
+    )
+    assert sections["measurements"]["fields"] == {"u": "u"}
+    assert list(sections["equation"]["fields"]) == ["u", "v"]
+    assert sections["observation"]["initial_state"] == "observed"
+    assert "hidden:     v, never measured, unknown at t = 0" in output
+    assert learnt(sections)["c"]["bounds"][0] > 0, "its sign makes no difference"
+    checked = hyco("check", "--env", "mine")
+    assert checked.exit_code == 0, checked.output
+
+
+def test_values_that_a_field_is_compared_with_are_about_where_it_was_measured(new):
+    frame = fisher()
+    low, high = frame.density.min(), frame.density.max()
+    sections, _ = new(frame, "D*laplace(u) - h*(u - a) + s*u/(u + K)")
+    found = learnt(sections)
+    assert found["a"]["bounds"] == pytest.approx([2 * low - high, 2 * high - low], rel=0.05)
+    assert found["a"]["initial_guess"] == pytest.approx((low + high) / 2, rel=0.05)
+    assert found["K"]["bounds"] == pytest.approx([0.01 * high, 30 * high], rel=0.05)
+
+
+def test_the_number_e_is_pointed_out_and_one_in_a_number_is_not(new):
+    _, output = new(fisher(), "D*laplace(u) - e*u")
+    assert "look at:    e in the rate of u is the number 2.718: call a coefficient otherwise" in output
+    _, output = new(fisher(), "D*laplace(u) - 1e-3*r*u")
+    assert "look at:" not in output
+
+
+def test_a_field_with_noise_about_zero_is_taken_for_positive(new):
+    frame = fisher()
+    frame["density"] -= 1.02 * frame.density.min()
+    sections, _ = new(frame, "D*laplace(u) - V*u/(u + K)")
+    assert sections["equation"]["fields"] == {"u": {"lower": 0.0}}
+
+
 @pytest.mark.parametrize(
     ("equations", "message"),
     [
@@ -124,7 +163,6 @@ def test_units_are_told_by_the_places_of_parameters(rates, units):
         (["u: D*dy(u)"], "the domain has no axis y; it has x"),
         (["heat", "burgers"], "--equation: heat, burgers: an experiment has one equation"),
         (["formula"], "--equation: formula: give the formulas themselves"),
-        (["a: dx(a); b: dx(b); c: dx(c)"], "which equation formula is not for"),
         (["u: -laplace(u)"], "unstable: the coefficient of ∂x^2 u is -1"),
     ],
 )

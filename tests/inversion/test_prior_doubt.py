@@ -44,6 +44,13 @@ def test_only_what_was_taken_from_the_data_is_doubted():
     assert len(initial_states(0.5, found=True)) > len(states)
 
 
+@pytest.mark.parametrize("upper", ["0.5*sin(t)", {"robin": {"a": "h", "b": 1.0, "c": 0.0}}])
+def test_lengths_are_not_told_apart_where_the_prior_does_not_know_a_wall(upper):
+    states = initial_states(0.5, {"x": {"lower": 0.0, "upper": upper}}, found=True)
+    assert states.other_scales([0.5, 0.7]) is None
+    assert other_priors(states, length=True, amplitude=False) is None
+
+
 def test_the_mixture_is_that_of_bayes_rule():
     """y = A θ + B ξ + ε with ξ ~ N(0, s²) for several s: means and evidence from the normal density of y itself."""
     random = np.random.default_rng(0)

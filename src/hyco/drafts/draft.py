@@ -18,7 +18,8 @@ from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.walls import Ends, ends_of
-from hyco.equations.formula.syntax import FormulaError
+from hyco.equations.formula.syntax import FormulaError, constants_in
+from hyco.expressions import CONSTANTS
 from hyco.measurements.steps import common_divisor
 from hyco.observations.checks import MeasurementError
 
@@ -96,8 +97,8 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     rates = _rates(equation, roles)
     axes = axes_of(points)
     judged = roles.fields[0]
-    if rates is not None and (mapped := fields_of(tuple(rates), roles.fields)[0]):
-        judged = next(iter(mapped.values()))
+    if rates is not None:
+        judged = next(iter(fields_of(tuple(rates), roles.fields)[0].values()))
     field = on_grid(points, judged, axes)
     ends = {
         axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
@@ -228,7 +229,7 @@ def _whole_start(points: Points, chosen: Problem, axes: dict[str, Axis], split: 
     layout = chosen.equation.layout
     if chosen.equation.config.is_static or not all(a.on_grid and a.refined == 1 for a in axes.values()):
         return False
-    if layout.shape != layout.grid.resolution:
+    if layout.shape != layout.grid.resolution or chosen.hidden:
         return False
     for simulation in (s for part in split for s in part):
         start = (points.simulation == simulation) & (np.abs(points.time) <= _ROUNDING * points.duration)
@@ -241,8 +242,12 @@ def _whole_start(points: Points, chosen: Problem, axes: dict[str, Axis], split: 
 
 
 def _suspicions(points: Points, chosen: Problem) -> list[str]:
-    """Numbers that probably stand for missing values."""
-    lines = []
+    """Numbers that probably stand for missing values, and a letter that stands for a number."""
+    lines = [
+        f"{word} in the rate of {field} is the number {CONSTANTS[word]:.4g}: call a coefficient otherwise"
+        for field, text in chosen.rates.items()
+        for word in sorted(constants_in(text) & {"e"})
+    ]
     for name in chosen.fields.values():
         values = points.values[name]
         for mark in _MARKS:

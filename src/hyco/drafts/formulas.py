@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from hyco.drafts.coefficients import Coefficient
 from hyco.drafts.geometry import Axis
@@ -16,7 +17,8 @@ from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
 from hyco.drafts.units import units_of
-from hyco.equations.formula.syntax import FormulaError, names_in
+from hyco.equations.formula.symbols import symbol
+from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
 from hyco.equations.registry import build_equation
 
 # A name of an equation, or of a class: no formula.
@@ -24,13 +26,16 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
 _LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
 _OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
 _AXES = ("x", "y", "z", "t")
-# Smallest and largest value over the guess: of what spreads, of rates, of what has the unit of a field, and others.
-_SPREADS, _RATES, _SIZES, _OTHERS = (1e-2, 1e2), (2e-2, 20.0), (0.7, 30.0), (1e-2, 1e2)
+# Smallest and largest value over the guess: of what spreads, of rates, of what a field grows to, of what it is compared
+# with in a denominator, and of others.
+_SPREADS, _RATES, _SIZES, _PARTS, _OTHERS = (1e-2, 1e2), (2e-2, 20.0), (0.7, 30.0), (1e-2, 30.0), (1e-2, 1e2)
 _POWERS = (0.1, 3.0)
 # What spreads over the domain in the time measured has a diffusivity of L²/T; the guess is this part of it.
 _SPREADING, _CARRIED = 1e-2, 1e-3
 _SIGNED, _SIGNED_GUESS = 3.0, 0.1
 _SMALL = 1e-6
+# A field whose values are no further below zero than this part of the largest has noise there.
+_NOISE = 0.05
 
 
 def is_formula(text: str) -> bool:
@@ -88,7 +93,9 @@ def _differentiated(formula: str) -> set[str]:
 def formula_problem(
     rates: Mapping[str, str], points: Points, roles: Roles, axes: Mapping[str, Axis], boundary: Any, dt: float
 ) -> Problem | None:
-    """An equation by formulas as the one of these measurements; None if they have fewer values than it has fields.
+    """An equation by formulas as the one of these measurements; None if they have no times.
+
+    Fields that were never measured are taken to be as large as those that were.
 
     Args:
         rates: by field.
@@ -101,14 +108,19 @@ def formula_problem(
         ValueError: the formulas are no equation with these walls, in one line.
     """
     fields, by_name = fields_of(tuple(rates), roles.fields)
-    if fields is None or roles.time is None:
+    if roles.time is None:
         return None
     ordered = [name for text in rates.values() for name in _in_order(text)]
     names = list(dict.fromkeys(name for name in ordered if name not in (*rates, *_AXES)))
     exponents = units_of(rates, names, tuple(axes))
     length, time = max(axis.size for axis in axes.values()), points.duration or 1.0
-    largest = {field: float(np.nanmax(np.abs(points.values[name]))) or 1.0 for field, name in fields.items()}
-    positive = [field for field, name in fields.items() if float(np.nanmin(points.values[name])) >= 0]
+    ranges = {
+        field: (float(np.nanmin(points.values[name])), float(np.nanmax(points.values[name])))
+        for field, name in fields.items()
+    }
+    measured = {field: max(map(abs, ends)) or 1.0 for field, ends in ranges.items()}
+    largest = {field: measured.get(field, max(measured.values())) for field in rates}
+    positive = [field for field, (low, high) in ranges.items() if low >= -_NOISE * high]
     section: dict[str, Any] = {
         "name": "formula",
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},
@@ -118,13 +130,32 @@ def formula_problem(
         "rates": dict(rates),
         "parameters": dict.fromkeys(names, _SMALL),
     }
-    limits = build_equation({**section, "substeps": 1, "stages": 4}).config.parameter_limits
+    limits = dict(build_equation({**section, "substeps": 1, "stages": 4}).config.parameter_limits)
+    read_as = Names(tuple(axes), tuple(rates), tuple(names))
+    expressions = [read(text, read_as) for text in rates.values()]
+    for name in _even(expressions, names):
+        limits[name] = (max(limits[name][0], 0.0), limits[name][1])
     flows = any(_is(exponents.get(name), length=1, time=-1) for name in names)
     powers = {name for text in rates.values() for name in _powers(text)}
-    coefficients = [
-        _guess(name, exponents.get(name), (length, time, largest), limits[name], flows=flows, power=name in powers)
-        for name in names
-    ]
+    capacities, halves = (_divisors(expressions, alone=alone) for alone in (True, False))
+    coefficients = []
+    for name in names:
+        field = _field(exponents.get(name), list(rates))
+        if field in ranges and name not in powers | capacities | halves:
+            coefficients.append(_level(name, field, ranges[field], limits[name]))
+            continue
+        scales = (length, time, largest)
+        coefficients.append(
+            _guess(
+                name,
+                exponents.get(name),
+                scales,
+                limits[name],
+                flows=flows,
+                power=name in powers,
+                of_fields=_SIZES if name in capacities else _PARTS,
+            )
+        )
     section["parameters"] = {c.name: c.guess for c in coefficients}
     equation = build_equation(section)
     return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
@@ -146,6 +177,34 @@ def _powers(text: str) -> set[str]:
     return {node.id for power in powers for node in ast.walk(power) if isinstance(node, ast.Name)}
 
 
+def _even(expressions: Sequence[sp.Expr], names: Sequence[str]) -> list[str]:
+    """Parameters whose sign makes no difference, as in `c**2*laplace(u)`."""
+    signs = {name: {symbol(name): -symbol(name)} for name in names}
+    return [name for name, sign in signs.items() if all(each.xreplace(sign) == each for each in expressions)]
+
+
+def _divisors(expressions: Sequence[sp.Expr], *, alone: bool) -> set[str]:
+    """Names in denominators: alone, as in `1 - u/K`, or beside others, as in `u/(u + K)`."""
+    powers = [power for each in expressions for power in each.atoms(sp.Pow) if power.exp.could_extract_minus_sign()]
+    return {part.name for power in powers if power.base.is_Symbol is alone for part in power.base.free_symbols}
+
+
+def _field(exponents: tuple[float, ...] | None, fields: Sequence[str]) -> str | None:
+    """The field whose unit this is, if any."""
+    if exponents is None or exponents[:2] != (0.0, 0.0) or sorted(exponents[2:])[:-1] != [0.0] * (len(fields) - 1):
+        return None
+    return fields[exponents[2:].index(1.0)] if 1.0 in exponents[2:] else None
+
+
+def _level(name: str, field: str, ends: tuple[float, float], limits: tuple[float, float]) -> Coefficient:
+    """A value that a field is compared with, as in `u - a`: about where it was measured."""
+    low, high = ends
+    span = high - low or abs(high) or 1.0
+    bounds = _within((float(f"{low - span:.2g}"), float(f"{high + span:.2g}")), limits)
+    guess = _inside(float(f"{(low + high) / 2:.2g}"), bounds)
+    return Coefficient(name, field, guess, bounds, f"the values of {field}, {low:.3g} to {high:.3g}")
+
+
 def _is(exponents: tuple[float, ...] | None, *, length: float, time: float) -> bool:
     return exponents is not None and exponents == (length, time, *[0.0] * (len(exponents) - 2))
 
@@ -158,6 +217,7 @@ def _guess(
     *,
     flows: bool,
     power: bool,
+    of_fields: tuple[float, float],
 ) -> Coefficient:
     """A first guess by the unit, and bounds about it."""
     length, time, largest = scales
@@ -176,8 +236,8 @@ def _guess(
         size, says, factors = part * size, f"{part:g} {unit} in the data's scales", _SPREADS
     elif _is(exponents, length=0, time=-1):
         factors = _RATES
-    elif exponents[:2] == (0.0, 0.0) and sum(exponents[2:]) == 1.0 and max(exponents[2:]) == 1.0:
-        says, factors = f"the largest {unit}", _SIZES
+    elif _field(exponents, list(largest)) is not None:
+        says, factors = f"the largest {unit}", of_fields
     elif exponents[:2] == (1.0, -1.0) and limits[0] < 0 < limits[1]:
         bounds = (float(f"{-_SIGNED * size:.2g}"), float(f"{_SIGNED * size:.2g}"))
         return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), bounds, f"{says}; the guess is a tenth")

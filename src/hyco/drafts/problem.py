@@ -40,7 +40,7 @@ class Problem:
     Attributes:
         name: of the equation.
         section: `equation`, valid, with `dt` as a number that is not meant.
-        fields: names in the file, by channel.
+        fields: names in the file, by channel that was measured.
         by_name: whether all channels were recognised by their names.
         coefficients: those to learn.
         others: parameters that have a default.
@@ -48,7 +48,7 @@ class Problem:
         smooth: keys of the section that make its scheme the most accurate for smooth fields.
         equation: built.
         rates: formulas by field, of an equation that is given by these.
-        positive: fields that were never negative in the data, of such an equation.
+        positive: fields that were hardly ever negative in the data, of such an equation.
     """
 
     name: str
@@ -63,9 +63,14 @@ class Problem:
     rates: dict[str, str] = field(default_factory=dict)
     positive: list[str] = field(default_factory=list)
 
+    @property
+    def hidden(self) -> list[str]:
+        """Channels that were never measured."""
+        return [channel for channel in self.equation.layout.channels if channel not in self.fields]
+
 
 def problem(
-    name: str, points: Points, roles: Roles, axes: Mapping[str, Axis], boundary: Any, dt: float
+    name: str, points: Points, roles: Roles, axes: Mapping[str, Axis], boundary: Any, dt: float, *, hidden: bool = True
 ) -> Problem | None:
     """An equation as the one of these measurements; None if it has other dimensions, channels or times.
 
@@ -74,6 +79,7 @@ def problem(
         points, roles, axes: of the measurements.
         boundary: the condition at the ends, as far as the equation can have another than its default.
         dt: a time between two states.
+        hidden: whether it may have channels that were never measured.
 
     Raises:
         PluginError: there is no equation of this name.
@@ -108,9 +114,11 @@ def problem(
     keys = {key: value for key, value in config.smooth.items() if config.model_fields[key].default != "auto"}
     smooth = [] if _built({**section, **keys}) is None else list(keys)
     section |= {key: keys[key] for key in smooth}
-    fields, by_name = fields_of(equation.layout.channels, roles.fields)
-    if fields is None:
+    channels, whole = equation.layout.channels, equation.layout.shape == equation.layout.grid.resolution
+    # What is unknown everywhere needs a prior, which staggered fields have not.
+    if len(roles.fields) < len(channels) and not (hidden and whole and not config.is_static):
         return None
+    fields, by_name = fields_of(channels, roles.fields)
     coefficients, substeps = _stable(config, section, coefficients)
     if substeps is not None:
         section["substeps"] = reach["substeps"] = substeps
@@ -121,7 +129,7 @@ def problem(
 
 def candidates(points: Points, roles: Roles, axes: Mapping[str, Axis], dt: float) -> list[Problem]:
     """All equations that fit; if some have channels with the names of the file, these alone."""
-    tried = [problem(name, points, roles, axes, None, dt) for name in EQUATIONS.built_in]
+    tried = [problem(name, points, roles, axes, None, dt, hidden=False) for name in EQUATIONS.built_in]
     fitting = [each for each in tried if each is not None]
     exact = [p for p in fitting if all(_says(name, channel) for channel, name in p.fields.items())]
     return exact or fitting
@@ -169,10 +177,11 @@ def _reach(
     return found
 
 
-def fields_of(channels: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str] | None, bool]:
-    """A name in the file for each channel: by what it is called, else in order; None if there are too few."""
-    if len(names) < len(channels):
-        return None, False
+def fields_of(channels: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[str, str], bool]:
+    """A name in the file for each channel, as far as there are any, and whether all were told by what they are called.
+
+    Others are in order.
+    """
     found: dict[str, str] = {channel: channel for channel in channels if channel in names}
     for channel in (channel for channel in channels if channel not in found):
         meanings = (channel, channel.replace("_", ""), *_ALIASES.get(channel, ()))
@@ -180,12 +189,11 @@ def fields_of(channels: tuple[str, ...], names: tuple[str, ...]) -> tuple[dict[s
             if name not in found.values() and ("_".join(words(name)) in meanings or "".join(words(name)) in meanings):
                 found[channel] = name
                 break
-    by_name = len(found) == len(channels)
     rest = [name for name in names if name not in found.values()]
-    for channel in channels:
-        if channel not in found:
-            found[channel] = rest.pop(0)
-    return {channel: found[channel] for channel in channels}, by_name
+    unnamed = [channel for channel in channels if channel not in found]
+    by_name = not unnamed or not rest
+    found |= dict(zip(unnamed, rest, strict=False))
+    return {channel: found[channel] for channel in channels if channel in found}, by_name
 
 
 def _stable(

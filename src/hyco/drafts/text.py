@@ -55,6 +55,8 @@ def summary(made: Draft) -> Iterator[str]:
     for name, text in p.rates.items():
         yield f"formula:    ∂{name}/∂t = {text}"
     yield f"equation:   {p.name}, with {', '.join(f'{channel} = {field}' for channel, field in p.fields.items())}"
+    if p.hidden:
+        yield f"hidden:     {', '.join(p.hidden)}, never measured, unknown at t = 0"
     time = roles.time if roles.time is None else f"{roles.time}, 0 to {points.duration:.6g} after the earliest"
     yield f"time:       {time or 'none, a static problem'}"
     for axis, a in made.axes.items():
@@ -72,11 +74,11 @@ def summary(made: Draft) -> Iterator[str]:
     yield f"noise:      {_std(made)}"
     if not p.equation.config.is_static:
         yield f"t = 0:      {'measured in every cell' if made.whole_start else 'unknown, with a smooth prior'}"
+    yield from (f"look at:    {line}" for line in made.suspicions)
     for c in p.coefficients:
         yield f"unknown:    {c.name}, {c.bounds[0]:g} to {c.bounds[1]:g} ({c.unit}), first guess {c.guess:g}"
     if roles.others:
         yield f"not used:   {', '.join(roles.others)}"
-    yield from (f"look at:    {line}" for line in made.suspicions)
 
 
 def _line(text: str, comment: str = "") -> str:
@@ -107,9 +109,11 @@ def _measurements(made: Draft) -> Iterator[str]:
 
 
 def _fields_comment(made: Draft) -> str:
-    unused = [name for name in made.roles.fields if name not in made.problem.fields.values()]
-    text = "guessed from the name; check" if made.problem.by_name else "guessed from the order; check"
-    return text + (f"; there is also {', '.join(unused)}" if unused else "")
+    p = made.problem
+    unused = [name for name in made.roles.fields if name not in p.fields.values()]
+    text = "guessed from the name; check" if p.by_name else "guessed from the order; check"
+    text += f"; there is also {', '.join(unused)}" if unused else ""
+    return text + (f"; {', '.join(p.hidden)} was never measured" if p.hidden else "")
 
 
 def _stds(made: Draft) -> Any:
@@ -158,7 +162,9 @@ def _formulas(p: Problem) -> Iterator[str]:
     yield "  fields:"
     for name in p.rates:
         if name in p.positive:
-            yield _line(f"    {name}: {{lower: 0.0}}", "guessed: it was never negative; check; boundary: if its own")
+            yield _line(
+                f"    {name}: {{lower: 0.0}}", "guessed: it was hardly ever negative; check; boundary: if its own"
+            )
         else:
             yield _line(f"    {name}: {{}}", "lower, upper: what it may be; boundary: if it has its own")
     yield "  rates:"

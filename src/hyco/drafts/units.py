@@ -108,6 +108,24 @@ class _Walk:
             return self.of_field(name)
         return self.of_length if name in AXES else self.of_time
 
+    def _with_one_field_for_others(self, rows: Numbers) -> Numbers:
+        """The equations with what is another field over a length or a time in its place, as `u: v` tells of v.
+
+        Where a field would have a unit by itself, as of `u: u - u**3`, all are numbers, and nothing is told.
+        """
+        p = len(self.parameters)
+        relations = [row for row in self.equations if np.abs(row[:p]).max(initial=0.0) <= _ROUNDING]
+        relations = [row for row in relations if np.abs(row).max() > _ROUNDING]
+        if any(sorted(row[p + 2 :][row[p + 2 :] != 0]) != [-1.0, 1.0] for row in relations):
+            return rows
+        for i, relation in enumerate(relations):
+            last = int(relation.nonzero()[0][-1])
+            if last < p + 2:  # the same as another one, or a contradiction
+                continue
+            rows = rows - np.outer(rows[:, last], relation / relation[last])
+            relations[i + 1 :] = [r - r[last] * relation / relation[last] for r in relations[i + 1 :]]
+        return rows
+
     def solved(self) -> dict[str, tuple[float, ...]]:
         """The exponents of the parameters that the equations determine; none where these contradict each other.
 
@@ -117,7 +135,7 @@ class _Walk:
         rows = [row for row in self.equations if np.abs(row[:p]).max(initial=0.0) > _ROUNDING]
         if not rows:
             return {}
-        matrix = np.array(rows)
+        matrix = self._with_one_field_for_others(np.array(rows))
         left, right = matrix[:, :p], -matrix[:, p:]
         found, _, rank, _ = np.linalg.lstsq(left, right, rcond=None)
         if np.abs(left @ found - right).max() > _WRONG:

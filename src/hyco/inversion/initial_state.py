@@ -11,6 +11,7 @@ from torch import Tensor
 from hyco.equations.initial_states import relaxed_wall_field, wall_field, waves
 from hyco.fields import Layout
 from hyco.inversion.initial_prior import InitialStatePrior
+from hyco.walls.boundary import AxisWalls
 
 # Modes whose prior standard deviation is below this part of the largest are left out; fewer where the correlation
 # length is an estimate, since under a shorter one they are not negligible.
@@ -71,7 +72,8 @@ class InitialStates:
         basis = _modes(layout, length, amplitudes[0], negligible, open_walls=open_walls).to(observed)
         self._basis = basis.flatten(1)
         # Eigenvectors of one covariance are not those of another.
-        self._chosen = None if open_walls and not all(layout.periodic) else (layout, negligible)
+        free = any(_is_free(layout.fields[0].walls[axis], open_walls) for axis in layout.grid.axes)
+        self._chosen = None if free else (layout, negligible)
         # The amplitudes of the channels relative to the first, `[C, 1]`; None: all are the same.
         alike = all(amplitude == amplitudes[0] for amplitude in amplitudes)
         self._relative = None if alike else observed.new_tensor(amplitudes)[:, None] / amplitudes[0]
@@ -124,14 +126,18 @@ def _mean(layout: Layout, length: float, mean: list[float] | None) -> Tensor:
     return torch.stack([relaxed_wall_field(layout.grid, walls, value, length) for value in mean])
 
 
+def _is_free(walls: AxisWalls, open_walls: bool) -> bool:
+    """Whether the prior knows nothing of the walls of an axis: states need not keep them, or what they say varies."""
+    return not walls.periodic and (open_walls or not all(wall.constant for wall in walls))
+
+
 def _modes(layout: Layout, length_scale: float, amplitude: float, negligible: float, *, open_walls: bool) -> Tensor:
     """The fields s_k φ_k, `[n, *space]`: orthogonal, Σ s_k² = amplitude² (of the mean square in space)."""
     grid = layout.grid
     fields = torch.ones((1, *(1,) * grid.dimensions), dtype=torch.float64)
     for i, (axis, size, n) in enumerate(zip(grid.axes, grid.size, grid.resolution, strict=True)):
         walls = layout.fields[0].walls[axis]
-        known = all(wall.constant for wall in walls)
-        if not walls.periodic and (open_walls or not known):
+        if _is_free(walls, open_walls):
             stds, shapes = _free_modes(n, grid.spacing[i], length_scale)
         else:
             numbers, shapes = waves(walls, size, n)

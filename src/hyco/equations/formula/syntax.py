@@ -91,13 +91,22 @@ def names_in(text: str) -> frozenset[str]:
     Raises:
         FormulaError: it is none.
     """
+    return _plain_names(text).difference(CONSTANTS)
+
+
+def constants_in(text: str) -> frozenset[str]:
+    """The constants that a formula uses.
+
+    Raises:
+        FormulaError: it is none.
+    """
+    return _plain_names(text).intersection(CONSTANTS)
+
+
+def _plain_names(text: str) -> frozenset[str]:
     tree = _parsed(text)
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    return frozenset(
-        node.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and id(node) not in called and node.id not in CONSTANTS
-    )
+    return frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called)
 
 
 def read(text: str, names: Names) -> sp.Expr:
