@@ -26,8 +26,8 @@ _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
 _LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
 _OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
 _AXES = ("x", "y", "z", "t")
-# Smallest and largest value over the guess: of what spreads, of rates, of what a field grows to, of what it is compared
-# with in a denominator, and of others.
+# Smallest and largest value over the guess: of what spreads, of rates and ratios, of what a field grows to, of what it
+# is compared with in a denominator, and of others.
 _SPREADS, _RATES, _SIZES, _PARTS, _OTHERS = (1e-2, 1e2), (2e-2, 20.0), (0.7, 30.0), (1e-2, 30.0), (1e-2, 1e2)
 _POWERS = (0.1, 3.0)
 # What spreads over the domain in the time measured has a diffusivity of L²/T; the guess is this part of it.
@@ -234,7 +234,7 @@ def _guess(
     if _is(exponents, length=2, time=-1):
         part = _CARRIED if flows else _SPREADING
         size, says, factors = part * size, f"{part:g} {unit} in the data's scales", _SPREADS
-    elif _is(exponents, length=0, time=-1):
+    elif exponents[0] == 0 and exponents[1] in (0.0, -1.0) and sum(exponents[2:]) == 0:
         factors = _RATES
     elif _field(exponents, list(largest)) is not None:
         says, factors = f"the largest {unit}", of_fields
