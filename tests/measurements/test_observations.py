@@ -102,6 +102,28 @@ def test_dates_are_seconds_and_time_zones_do_not_matter(read):
     assert read(HEAD + rows, scale={"time": 1 / 3600}).steps == 2
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ("31.05.2024 12:00", "31.5.2024 12:06:00", "31.05.2024 12:12"),
+        ("31/05/2024 12:00", "31/05/2024 12:06", "31/05/2024 12:12"),
+        ("5/31/2024 12:00 PM", "5/31/2024 12:06 pm", "05/31/2024 12:12 PM"),
+        ("31-05-2024", "31-05-2024 0:06", "31-05-2024 0:12:00.0"),
+        ("5/31/2024 12:00 AM", "5/31/2024 12:06 am", "05/31/2024 12:12 AM"),
+    ],
+)
+def test_dates_have_the_day_first_or_the_month_as_their_numbers_tell(dates, read):
+    rows = "".join(f"{date},1.0,0.{i}\n" for i, date in enumerate(dates, 1))
+    assert read(HEAD + rows, scale={"time": 1 / 3600}).steps == 2
+
+
+def test_points_between_the_numbers_of_a_date_say_that_the_day_is_first(read):
+    """A month lies between these."""
+    rows = "01.05.2024,1.0,0.5\n01.06.2024,1.0,0.6\n"
+    observations = read(HEAD + rows, scale={"time": 0.1 / (31 * 24 * 3600)})
+    assert observations.steps == 1
+
+
 def test_a_static_problem_has_no_time(tmp_path):
     darcy = hyco.equation(
         {

@@ -36,6 +36,8 @@ ROWS = "0.0,1.0,0.5\n0.1,1.0,0.6\n0.2,2.5,0.7\n"
         ("t x u\n0.0 1.0\n", "row 2 has 2 values, but there are 3 names"),
         ("# t x\n0.0 1.0 0.5\n", "the line above the numbers has to name 3 columns: # t x"),
         (HEAD + "soon,1.0,0.5\n", "t, row 2: 'soon' is neither a number nor a date such as"),
+        (HEAD + "3/6/2024,1.0,0.5\n", "t, row 2: '3/6/2024' does not tell day from month, nor does any other entry"),
+        (HEAD + "31.12.2024,1.0,0.5\n32.12.2024,1.0,0.5\n", "t, row 3: '32.12.2024' is neither a number nor a date"),
     ],
 )
 def test_what_stands_in_a_table_is_named_by_column_and_row(text, message, refusal):

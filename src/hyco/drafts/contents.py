@@ -53,6 +53,14 @@ class Contents:
         except MeasurementError:
             return None
 
+    def no_times(self, name: str) -> str | None:
+        """Why a variable holds no times; None where it does."""
+        try:
+            columns.times(self.variables[name], name, None)
+        except MeasurementError as error:
+            return str(error)
+        return None
+
     def labels(self, name: str) -> int:
         """How many different entries there are."""
         return columns.labels(self.variables[name][name])[1]

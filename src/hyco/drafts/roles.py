@@ -82,6 +82,8 @@ def roles_of(contents: Contents) -> Roles:
     largest = max(map(contents.size, names), default=0)
     times.sort(key=lambda n: (contents.kind == "array" and contents.size(n) == largest, n.rpartition("/")[2] == "T"))
     time = times[0] if times else None
+    if time is None and (refused := [why for n in names if _is(n, _TIMES) and (why := contents.no_times(n))]):
+        raise MeasurementError(refused[0])
     axes = _axes([n for n in names if n != time], contents)
     simulation = next((n for n in names if n not in (time, *axes.values()) and _is(n, _SIMULATIONS)), None)
     rest = [n for n in names if n not in (time, simulation, *axes.values()) and contents.numbers(n) is not None]

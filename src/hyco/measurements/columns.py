@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hyco.measurements.formats import texts
+from hyco.measurements.formats.dates import AmbiguousDateError, dates_of
 from hyco.measurements.formats.format import DISTINCT, ROW
 from hyco.observations.checks import MeasurementError
 
@@ -105,10 +106,11 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
         raise MeasurementError(f"start is {start:g}, but {name} holds dates: write a date")
     if start is not None:
         try:
-            first = pd.Timestamp(start)
-        except ValueError as error:
-            raise MeasurementError(f"start: {start!r} is no date") from error
-        first = first.tz_convert(None) if first.tzinfo else first
+            first = dates_of(pd.Series([start], dtype=object)).dt.tz_convert(None).iloc[0]
+        except AmbiguousDateError as error:
+            raise MeasurementError(f"start: {_unclear(start)}") from error
+        if pd.isna(first):
+            raise MeasurementError(f"start: {start!r} is no date such as 2024-05-31 13:00")
     else:
         first = dates.min()
     seconds = (dates - first) / pd.Timedelta(1, "s")
@@ -141,15 +143,19 @@ def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
     given = distinct.dropna()
     if not len(given) or _is_number(given.iloc[0]):
         return None
-    dates = pd.to_datetime(distinct, errors="coerce", utc=True, format=None if _are_dates(given) else "ISO8601")
+    try:
+        dates = dates_of(distinct)
+    except AmbiguousDateError as error:
+        entry = int(np.flatnonzero(codes.ravel() == error.entry)[0])
+        raise MeasurementError(f"{name}, {_at(dataset, name, entry)}: {_unclear(distinct.iloc[error.entry])}") from error
     wrong = np.flatnonzero((dates.isna() & distinct.notna()).to_numpy())
     _refuse(dataset, name, codes, distinct, wrong, "neither a number nor a date such as 2024-05-31 13:00")
     each = pd.concat([dates.dt.tz_convert(None), pd.Series([pd.NaT])]).to_numpy()
     return pd.Series(each[codes.ravel()])
 
 
-def _are_dates(given: pd.Series[Any]) -> bool:
-    return not isinstance(given.iloc[0], str)
+def _unclear(date: object) -> str:
+    return f"{date!r} does not tell day from month, nor does any other entry: write dates such as 2024-05-31 13:00"
 
 
 def _number(start: float | str | None) -> float:
