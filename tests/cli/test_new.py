@@ -153,6 +153,18 @@ def test_columns_without_a_telling_name_are_told_by_their_numbers(new, project):
     assert "guessed from its values" in (project / "conf" / "mine" / "parameters.yml").read_text()
 
 
+def test_sensors_that_have_a_column_each_stand_at_the_numbers_in_their_names(new):
+    times = np.arange(6.0)
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"time": times} | {f"T_{d}cm": 12 + random.standard_normal(6) for d in (5, 12.5, 50)})
+    table["humidity"] = 0.1 * times
+    table.to_csv(new.folder / "logger.csv", index=False)
+    sections, output = new("logger.csv")
+    assert sections["measurements"]["axes"] == {"x": [5.0, 12.5, 50.0]}
+    assert sections["measurements"]["fields"] == {"temperature": ["T_5cm", "T_12.5cm", "T_50cm"]}
+    assert "not used:   humidity" in output
+
+
 def test_values_that_stand_for_missing_ones_are_pointed_out(new):
     grid(new, "a.csv", lambda x, t: np.where((x > 0.9) & (t > 0.2), -999.0, np.cos(x)))
     frame = pd.read_csv(new.folder / "a.csv")

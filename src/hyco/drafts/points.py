@@ -74,15 +74,20 @@ def points_of(path: Path, roles: Roles, trajectories: Sequence[int] | None = Non
     config = MeasurementsConfig(
         file=str(path),
         time=roles.time,
-        axes=roles.axes,
+        axes={axis: given if isinstance(given, str) else list(given) for axis, given in roles.axes.items()},
         simulation=roles.simulation,
-        fields={name: name for name in roles.fields},
+        fields={name: list(roles.columns_of(name)) for name in roles.fields},
     )
     # The names in the file may have spaces, which those of channels have not.
-    config = config.model_copy(update={"fields": {name: name for name in roles.fields}})
+    config = config.model_copy(update={"fields": {name: list(roles.columns_of(name)) for name in roles.fields}})
     dataset = load(path, config, trajectories)
-    parts: dict[str, xr.DataArray] = {f"axis {a}": columns.numbers(dataset, n) for a, n in roles.axes.items()}
-    parts |= {f"field {name}": columns.numbers(dataset, name) for name in roles.fields}
+    parts: dict[str, xr.DataArray] = {
+        f"axis {a}": columns.numbers(dataset, n) if isinstance(n, str) else columns.positions_of_columns(list(n))
+        for a, n in roles.axes.items()
+    }
+    for name in roles.fields:
+        each = [columns.numbers(dataset, column) for column in roles.columns_of(name)]
+        parts[f"field {name}"] = columns.joined(each, len(each))
     if roles.time is not None:
         parts["time"] = columns.times(dataset, roles.time, None)
     simulations = 1
@@ -98,5 +103,8 @@ def points_of(path: Path, roles: Roles, trajectories: Sequence[int] | None = Non
         time=flat.get("time", np.zeros(count)),
         position={axis: flat[f"axis {axis}"] for axis in roles.axes},
         values={name: flat[f"field {name}"] for name in roles.fields},
-        rounding={axis: columns.resolution(dataset, name) for axis, name in roles.axes.items()},
+        rounding={
+            axis: columns.resolution(dataset, name) if isinstance(name, str) else 0.0
+            for axis, name in roles.axes.items()
+        },
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,21 +40,27 @@ class Roles:
 
     Attributes:
         time: None where there is none, as in a static problem.
-        axes: by axis of the domain.
+        axes: by axis of the domain; where each column is a sensor, the positions of the columns.
         simulation: what tells trajectories apart; None: there is one.
         fields: values.
         stds: standard deviations, by the field that they are of.
         others: what nothing is made of.
+        columns: of a field that has a column for each sensor these columns.
         by_form: which of `time`, `axes` and `simulation` are told by their numbers, not by their names.
     """
 
     time: str | None
-    axes: dict[str, str]
+    axes: Mapping[str, str | tuple[float, ...]]
     simulation: str | None
     fields: tuple[str, ...]
     stds: dict[str, str]
     others: tuple[str, ...]
     by_form: frozenset[str] = frozenset()
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """Names in the file of a field."""
+        return self.columns.get(name, (name,))
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -94,6 +100,12 @@ def roles_of(contents: Contents) -> Roles:
     if not axes and (found := _by_form(contents, [n for n in values if n != time], sorted_too=False)) is not None:
         axes = {"x": found}
         by_form.add("axes")
+    if not axes and contents.kind == "table" and time is not None and (sensors := _sensors(values)) is not None:
+        label, columns_, places = sensors
+        used = {time, simulation, *columns_}
+        others = tuple(name for name in contents.variables if name not in used)
+        along: dict[str, str | tuple[float, ...]] = {"x": places}
+        return Roles(time, along, simulation, (label,), {}, others, frozenset(by_form), {label: columns_})
     if not axes:
         raise MeasurementError(
             f"nothing looks like a position; it has {', '.join(names)}: name a column or variable x (and y, z)"
@@ -128,6 +140,24 @@ def _axes(names: Sequence[str], contents: Contents) -> dict[str, str]:
         ranked = [n for meaning in meanings for n in names if _is(n, (meaning,)) and contents.numbers(n) is not None]
         found += ranked[:1]
     return dict(zip("xyz", found, strict=False))
+
+
+def _sensors(names: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[float, ...]] | None:
+    """Columns of one field whose names differ in a number alone, as `T_5cm` and `T_10cm`: its name, they, the numbers.
+
+    None where there are not at least two of them.
+    """
+    groups: dict[str, dict[float, str]] = {}
+    for name in names:
+        if len(numbers := re.findall(r"\d+(?:\.\d+)?", name)) == 1:
+            before, after = name.split(numbers[0])
+            label = before.strip(" _-@[(") or after.strip(" _-)]") or "value"
+            groups.setdefault(f"{label}\0{before}\0{after}", {})[float(numbers[0])] = name
+    if not groups:
+        return None
+    key = max(groups, key=lambda k: len(groups[k]))
+    found = groups[key]
+    return (key.partition("\0")[0], tuple(found.values()), tuple(found)) if len(found) > 1 else None
 
 
 def _stds(names: Sequence[str]) -> dict[str, str]:

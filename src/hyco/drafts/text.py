@@ -61,7 +61,9 @@ def summary(made: Draft) -> Iterator[str]:
     yield f"time:       {time or 'none, a static problem'}"
     for axis, a in made.axes.items():
         extent = f"{a.lower:g} to {a.lower + a.size:g}, {a.resolution} cells"
-        yield f"{axis + ':':<11} {roles.axes[axis]}: {a.reason}; {extent}"
+        given = roles.axes[axis]
+        name = given if isinstance(given, str) else "the numbers in the names of the columns"
+        yield f"{axis + ':':<11} {name}: {a.reason}; {extent}"
     if "boundary" in p.section:
         reasons = {made.ends[axis].reason for axis in made.axes}
         yield f"boundary:   {_flow(p.section['boundary'])} ({'; '.join(sorted(reasons))})"
@@ -94,13 +96,18 @@ def _measurements(made: Draft) -> Iterator[str]:
         yield _line("  time: null", "guessed: nothing is called time; check")
     else:
         yield _line(f"  time: {_scalar(roles.time)}", by_name["time" not in roles.by_form])
-    yield _line(f"  axes: {_flow(roles.axes)}", by_name["axes" not in roles.by_form])
+    sensors = "guessed: the numbers in the names of the columns; check"
+    comment = sensors if roles.columns else by_name["axes" not in roles.by_form]
+    yield _line(f"  axes: {_flow(roles.axes)}", comment)
     if roles.simulation is not None:
         yield _line(
             f"  simulation: {_scalar(roles.simulation)}", f"guessed; tells {made.points.simulations} trajectories apart"
         )
     p = made.problem
-    yield _line(f"  fields: {_flow(p.fields)}", "channel: name in the file; " + _fields_comment(made))
+    columns = {
+        channel: list(roles.columns[name]) if name in roles.columns else name for channel, name in p.fields.items()
+    }
+    yield _line(f"  fields: {_flow(columns)}", "channel: name in the file; " + _fields_comment(made))
     yield _line(f"  std: {_flow(_stds(made))}", f"noise: {_std(made)}; or a number; check")
     if roles.others:
         yield f"  # not used: {', '.join(roles.others)}"

@@ -15,6 +15,8 @@ from hyco.measurements.formats.format import DISTINCT, ROW
 from hyco.observations.checks import MeasurementError
 
 Numbers = NDArray[np.float64]
+# The dimension of several columns or variables of one channel.
+REPLICATE = "replicate of hyco"
 
 
 def place(variable: xr.DataArray | xr.Dataset, dims: tuple[str, ...], shape: tuple[int, ...], entry: int) -> str:
@@ -117,6 +119,19 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
     return variable.copy(data=seconds.to_numpy(dtype=np.float64).reshape(variable.shape))
 
 
+def positions_of_columns(positions: list[float]) -> xr.DataArray:
+    """A position for each column."""
+    return xr.DataArray(positions if len(positions) > 1 else positions[0], dims=(REPLICATE,) * (len(positions) > 1))
+
+
+def joined(replicates: list[xr.DataArray], count: int) -> xr.DataArray:
+    """Replicates along a dimension of their own; where there are fewer than `count`, NaN. One of one stays as it is."""
+    if count == 1:
+        return replicates[0]
+    missing = [xr.full_like(replicates[0], np.nan)] * (count - len(replicates))
+    return xr.concat([*replicates, *missing], REPLICATE, coords="minimal", compat="override")
+
+
 def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
     """Which simulation each entry belongs to, by the order of the labels, -1 where there is none; and how many.
 
@@ -147,7 +162,9 @@ def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
         dates = dates_of(distinct)
     except AmbiguousDateError as error:
         entry = int(np.flatnonzero(codes.ravel() == error.entry)[0])
-        raise MeasurementError(f"{name}, {_at(dataset, name, entry)}: {_unclear(distinct.iloc[error.entry])}") from error
+        raise MeasurementError(
+            f"{name}, {_at(dataset, name, entry)}: {_unclear(distinct.iloc[error.entry])}"
+        ) from error
     wrong = np.flatnonzero((dates.isna() & distinct.notna()).to_numpy())
     _refuse(dataset, name, codes, distinct, wrong, "neither a number nor a date such as 2024-05-31 13:00")
     each = pd.concat([dates.dt.tz_convert(None), pd.Series([pd.NaT])]).to_numpy()

@@ -17,6 +17,7 @@ REPLICATES = "replicates"
 MEASURED = "measured"
 
 Names = Annotated[list[str], Field(min_length=1)]
+Positions = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]
 Sigma = PositiveFloat | str | Names
 End = Annotated[float, Field(allow_inf_nan=False)] | str | None
 
@@ -43,7 +44,11 @@ class MeasurementsConfig(BaseModel):
     time: str | None = Field(
         default="time", description="column or variable of the times, numbers or dates; null for a static problem"
     )
-    axes: dict[str, str] = Field(min_length=1, description="for each axis of the domain the column or variable of it")
+    axes: dict[str, str | Positions] = Field(
+        min_length=1,
+        description="for each axis of the domain the column or variable of it; where a table has a column for each "
+        "sensor, a list of the positions of the columns that fields names",
+    )
     simulation: str | None = Field(
         default=None,
         description="column, variable or dimension that tells trajectories apart, in pdebench and the_well any word; "
@@ -52,7 +57,7 @@ class MeasurementsConfig(BaseModel):
     fields: dict[str, str | Names] = Field(
         min_length=1,
         description="for each measured channel of the equation its column or variable; of replicates a list of them, "
-        "each a measurement of its own at the same place and time",
+        "each a measurement of its own at the same place and time, or where axes has positions, at these",
     )
     std: Sigma | dict[str, Sigma] = Field(
         default=ESTIMATE,
@@ -96,7 +101,7 @@ class MeasurementsConfig(BaseModel):
     @model_validator(mode="after")
     def _one_role_each(self) -> MeasurementsConfig:
         roles = {"time": self.time, "simulation": self.simulation}
-        roles |= {f"axes.{axis}": name for axis, name in self.axes.items()}
+        roles |= {f"axes.{axis}": name for axis, name in self.named_axes.items()}
         of_channels = [(channel, name) for channel in self.fields for name in self.columns_of(channel)]
         seen: dict[str, str] = {}
         for role, name in [*roles.items(), *((f"fields.{channel}", name) for channel, name in of_channels)]:
@@ -112,6 +117,15 @@ class MeasurementsConfig(BaseModel):
             count = len(names_of(self.fields.get(channel, 0.0)))
             if isinstance(std, list) and count and len(std) != count:
                 raise ValueError(f"std.{channel} names {len(std)}, fields.{channel} {count}: one for all, or one each")
+        return self
+
+    @model_validator(mode="after")
+    def _a_position_for_each_column(self) -> MeasurementsConfig:
+        for axis, positions in self.axes.items():
+            for channel in self.fields:
+                count = len(self.columns_of(channel))
+                if isinstance(positions, list) and count != len(positions):
+                    raise ValueError(f"axes.{axis} has {len(positions)} positions, fields.{channel} {count} column(s)")
         return self
 
     @model_validator(mode="after")
@@ -148,7 +162,16 @@ class MeasurementsConfig(BaseModel):
     @property
     def coordinates(self) -> tuple[str, ...]:
         """Names in the file of times and positions."""
-        return (*(() if self.time is None else (self.time,)), *self.axes.values())
+        return (*(() if self.time is None else (self.time,)), *self.named_axes.values())
+
+    @property
+    def named_axes(self) -> dict[str, str]:
+        """The axes whose positions the file has, with their names there."""
+        return {axis: name for axis, name in self.axes.items() if isinstance(name, str)}
+
+    def name_of(self, axis: str) -> str:
+        """What the positions along an axis are called in messages."""
+        return self.named_axes.get(axis, f"axes.{axis}")
 
     @property
     def quantities(self) -> tuple[str, ...]:

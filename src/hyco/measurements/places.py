@@ -30,7 +30,7 @@ def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None
         MeasurementError: a position is beyond a wall, or another unit explains why periods are exceeded.
     """
     for i, (axis, low, size) in enumerate(zip(layout.grid.axes, layout.grid.lower, layout.grid.size, strict=True)):
-        along, name = rows.position[:, i], config.axes[axis]
+        along, name = rows.position[:, i], config.name_of(axis)
         slack = _SLACK * size + rows.position_rounding[i]
         beyond = np.flatnonzero((along < low - slack) | (along > low + size + slack))
         if len(beyond) and not layout.periodic[i]:

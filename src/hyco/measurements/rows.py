@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from hyco.fields import Layout
 from hyco.measurements import columns
-from hyco.measurements.columns import Numbers
+from hyco.measurements.columns import REPLICATE, Numbers, joined, positions_of_columns
 from hyco.measurements.config import ESTIMATE, REPLICATES, MeasurementsConfig, names_of
 from hyco.observations.checks import MeasurementError
-
-# The dimension of several columns or variables of one channel.
-REPLICATE = "replicate of hyco"
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Rows:
         if dims[-1:] != (REPLICATE,):
             return columns.place(self.source, dims, shape, entry)
         place = columns.place(self.source, dims[:-1], shape[:-1], entry // shape[-1])
-        return f"{place}, replicate {entry % shape[-1] + 1}"
+        return f"{place}, {self.source.attrs['columns'][entry % shape[-1]]}"
 
     @property
     def replicate(self) -> list[NDArray[np.int64]]:
@@ -96,7 +93,10 @@ def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> 
     size = shape.size
     # What is the same for all measurements takes no memory.
     source = xr.DataArray(np.broadcast_to(np.int8(0), shape.shape), dims=shape.dims)
-    source.attrs = {} if first_row is None else {"first_row": first_row}
+    names = [f"replicate {i + 1}" for i in range(config.replicates)]
+    if not config.named_axes and len(config.fields) == 1:
+        names = [f"column {name}" for channel in config.fields for name in config.columns_of(channel)]
+    source.attrs = {"columns": names} | ({} if first_row is None else {"first_row": first_row})
     flat = {key: variable.to_numpy().ravel() for key, variable in together.items()}
     rows = Rows(
         simulation=flat.get("simulation", np.broadcast_to(np.int64(0), size)),
@@ -107,7 +107,7 @@ def rows_of(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) -> 
         sigma=_side_by_side([flat.get(f"std.{c}") for c in layout.channels], size),
         entry=np.arange(size),
         time_rounding=_rounding(dataset, config, "time", config.time),
-        position_rounding=tuple(_rounding(dataset, config, a, config.axes[a]) for a in layout.grid.axes),
+        position_rounding=tuple(_rounding(dataset, config, a, config.named_axes.get(a)) for a in layout.grid.axes),
         source=source,
     )
     rows = rows.of(np.asarray(np.isfinite(rows.values).any(axis=1)))
@@ -134,7 +134,9 @@ def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) 
     if config.time is not None:
         read["time"] = _scaled(columns.times(dataset, config.time, config.start), config.scale.get("time", 1.0))
     for axis in layout.grid.axes:
-        read[f"axes.{axis}"] = _scaled(columns.numbers(dataset, config.axes[axis]), config.scale.get(axis, 1.0))
+        given = config.axes[axis]
+        along = columns.numbers(dataset, given) if isinstance(given, str) else positions_of_columns(given)
+        read[f"axes.{axis}"] = _scaled(along, config.scale.get(axis, 1.0))
     for channel in config.fields:
         values = [columns.numbers(dataset, name) for name in config.columns_of(channel)]
         for name, each in zip(config.columns_of(channel), values, strict=True):
@@ -143,22 +145,14 @@ def _variables(dataset: xr.Dataset, config: MeasurementsConfig, layout: Layout) 
                     f"{name}: there is no value at all, so that {channel} was not measured: leave it out"
                 )
         factor = config.scale.get(channel, 1.0)
-        read[f"fields.{channel}"] = _scaled(_joined(values, config.replicates), factor)
+        read[f"fields.{channel}"] = _scaled(joined(values, config.replicates), factor)
         std = config.stds.get(channel, ESTIMATE)
         if std not in (ESTIMATE, REPLICATES) and (names := names_of(std)):
             stds = [columns.numbers(dataset, name) for name in names]
             read[f"std.{channel}"] = _scaled(
-                stds[0] if len(stds) == 1 else _joined(stds, config.replicates), abs(factor)
+                stds[0] if len(stds) == 1 else joined(stds, config.replicates), abs(factor)
             )
     return read
-
-
-def _joined(replicates: list[xr.DataArray], count: int) -> xr.DataArray:
-    """Replicates along a dimension of their own; where there are fewer than `count`, NaN. One of one stays as it is."""
-    if count == 1:
-        return replicates[0]
-    missing = [xr.full_like(replicates[0], np.nan)] * (count - len(replicates))
-    return xr.concat([*replicates, *missing], REPLICATE, coords="minimal", compat="override")
 
 
 def _check_dimensions(dataset: xr.Dataset, config: MeasurementsConfig) -> None:
@@ -198,7 +192,7 @@ def _check_coordinates(rows: Rows, config: MeasurementsConfig, layout: Layout) -
     lacking: Mapping[str, NDArray[np.bool_]] = {
         str(config.simulation): rows.simulation < 0,
         str(config.time): ~np.isfinite(rows.time),
-        **{config.axes[axis]: ~np.isfinite(rows.position[:, i]) for i, axis in enumerate(layout.grid.axes)},
+        **{config.name_of(axis): ~np.isfinite(rows.position[:, i]) for i, axis in enumerate(layout.grid.axes)},
     }
     for name, missing in lacking.items():
         if missing.any():

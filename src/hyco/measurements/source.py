@@ -51,7 +51,7 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
         dataset: what the file holds, from `load`.
         config: the section.
     """
-    names = {axis: config.axes[axis] for axis in config.axes}
+    names = dict(config.named_axes)
     names |= {channel: config.columns_of(channel)[0] for channel in config.fields}
     names |= {} if config.time is None else {"time": config.time}
     found: dict[str, str] = {}
@@ -126,7 +126,7 @@ def _neighbour(path: Path) -> str:
 
 def _unknown(names: Sequence[str], config: MeasurementsConfig, format_: Format) -> Iterator[str]:
     """A line for each name that the file does not have."""
-    asked = [(f"axes.{axis}", name) for axis, name in config.axes.items()]
+    asked = [(f"axes.{axis}", name) for axis, name in config.named_axes.items()]
     values = [(f"fields.{channel}", name) for channel in config.fields for name in config.columns_of(channel)]
     asked += values
     asked += [] if config.time is None else [("time", config.time)]

@@ -148,7 +148,7 @@ def warn_of_boundary(dataset: xr.Dataset, config: MeasurementsConfig, layout: La
     """Log a line for each axis that is periodic in the equation or by the file's `boundary`, but not in both."""
     kinds: dict[str, str] = dataset.attrs.get("boundary", {})
     for axis, periodic in zip(layout.grid.axes, layout.periodic, strict=True):
-        kind = kinds.get(config.axes[axis].rpartition("/")[2])
+        kind = kinds.get(config.name_of(axis).rpartition("/")[2])
         if kind is not None and (kind == "periodic") != periodic:
             text = "%s: the file says that %s is %s, the equation's boundary is %speriodic"
             log.warning(text, config.file, axis, kind, "" if periodic else "not ")
