@@ -233,9 +233,9 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         progress: whether to print a line on stderr after each update; by default there is one.
         **options: further keys of the section `physical` (docs/configuration.md), such as `epochs` (iterations allowed,
-            default 50), `starts`, `horizons`, `resolution`, `suppress_convergence_errors`. `num_predict_steps`, the
-            length of the rollout, has another default here: up to the last step of which anything was measured, so
-            that all measurements count.
+            default 50), `scan`, `starts`, `horizons`, `resolution`, `suppress_convergence_errors`.
+            `num_predict_steps`, the length of the rollout, has another default here: up to the last step of which
+            anything was measured, so that all measurements count.
 
     Returns:
         `FittedPhysics`: `.estimate["viscosity"].value`, `.rollout(states, steps)`.

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Steps of a training window of a network that steps states, where none are given.
 WINDOW = 5
+# Points that a search on measurements looks at before it begins: first guesses of what is measured are rough.
+SCAN = 32
 _NETWORK = {"name": "resnet"}
 _STEPS = "num_predict_steps"
 
@@ -33,12 +35,12 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
 
     Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` follows the
     times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess, `{column: name}` in a
-    wall the series of that column,
-    `observation` all defaults. Of every experiment: a `num_predict_steps` that is null or left out becomes the whole
-    trajectory for networks of coordinates, and at most five steps for networks that step states. For the physical model
-    null is the whole trajectory; left out it is that where the data are measured, else five steps; so is
-    `hybrid.observed_steps: null` of measurements. Variants of a comparison get their own numbers in their overrides,
-    where those differ: a variant's network of coordinates learns from whole trajectories.
+    wall the series of that column, `observation` all defaults, `physical.scan` 32 where there is one guess. Of every
+    experiment: a `num_predict_steps` that is null or left out becomes the whole trajectory for networks of coordinates,
+    and at most five steps for networks that step states. For the physical model null is the whole trajectory; left out
+    it is that where the data are measured, else five steps; so is `hybrid.observed_steps: null` of measurements.
+    Variants of a comparison get their own numbers in their overrides, where those differ: a variant's network of
+    coordinates learns from whole trajectories.
 
     Args:
         parameters: all sections. What is wrong in them is left as it is, for the validation to name.
@@ -76,10 +78,13 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
     steps = last_step(float(survey.times[-1]), dt, survey.time_rounding) if usable else 1
     own = _keys(physical.get("equation"))
-    changed = {**physical, "equation": {**own, "parameters": {**later, **_keys(own.get("parameters"))}}}
+    if later:
+        physical = {**physical, "equation": {**own, "parameters": {**later, **_keys(own.get("parameters"))}}}
+    if physical and physical.get("starts", 1) == 1:
+        physical = {"scan": SCAN, **physical}
     return {
         "equation": equation,
-        **({"physical": changed} if later else {}),
+        **({"physical": physical} if physical else {}),
         "generation": {"simulations": survey.simulations, "steps": steps},
         "observation": {"train_sim": [0], **_keys(parameters.get("observation"))},
         "synthetic": {"network": _NETWORK, **_keys(parameters.get("synthetic"))},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from hyco.inversion.initial_prior import InitialStatePrior
 from hyco.inversion.loss import Loss, Squares
@@ -39,6 +39,11 @@ class InversionConfig(BaseModel):
     )
     starts: PositiveInt = Field(
         default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
+    )
+    scan: NonNegativeInt = Field(
+        default=0,
+        description="points within the bounds at which the first update looks before it begins, at the best of these "
+        "and the first guess; of up to 16 unknowns; of measurements the default is 32",
     )
     jacobian: Literal["auto", "differences", "reverse"] | None = Field(
         default=None, description="short for `method: {name: Levenberg-Marquardt, jacobian: …}`"

@@ -133,7 +133,7 @@ class _ProfileSearch:
         if gain > 1.0:
             log.warning(
                 "The profile likelihood found a fit that is better by %.3g in χ²: the search ended too early, or in "
-                "another minimum. Allow more iterations, or try several guesses (physical.starts).",
+                "another minimum. Allow more iterations, or try other guesses (physical.scan, physical.starts).",
                 gain,
             )
 

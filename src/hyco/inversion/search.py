@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ _MOST_SCALES, _SAME_SCALE = 8, 0.01
 _SAME_EVIDENCE, _LARGEST_SCALE = 0.05, 2e3
 # What a search begins with there.
 _FIRST_SCALE = 100.0
+# Unknowns, at most, among which a few points are a look around.
+_MOST_SCANNED = 16
 
 
 class Search:
@@ -63,13 +66,15 @@ class Search:
         data, steps = problem.data, problem.steps
         informative = [h for h in self.config.horizons if h < steps and max(data.read(h), default=0) > 0]
         earlier = informative if first else []
-        guesses = self._guesses(guess) if first else guess[None]
         if first and isinstance(problem.loss, Huber) and not data.known_noise:
             self._rescaled(guess)  # too large, as the guess is wrong: that is the loss of squares, nearly
         weighed = self.synthetic is None and self._weighs_a_prior(guess)
         if first and weighed:
             # With little noise unknown states would follow the data under any parameters, and hold these there.
             data.rescale(_FIRST_SCALE)
+        if first and self.config.scan and problem.parameter_count <= _MOST_SCANNED:
+            guess = self._best_of(self._spread(guess, self.config.scan), earlier[0] if earlier else steps)
+        guesses = self._spread(guess, self.config.starts - 1) if first else guess[None]
         before: list[OptimisationResult] = []
         undecided = problem.forward.space.undecided
         if undecided and earlier:
@@ -181,14 +186,29 @@ class Search:
             data.rescale(scale)
         return changed
 
-    def _guesses(self, guess: Tensor) -> Tensor:
-        """The first guess, and further ones that fill the bounds evenly (a Sobol sequence), `[K, q]`."""
-        count = self.config.starts
-        guesses = guess.repeat(count, 1)
-        if count > 1:
+    @torch.no_grad()
+    def _best_of(self, guesses: Tensor, steps: int) -> Tensor:
+        """The one of guesses `[K, q]` with the smallest loss, `[q]`."""
+        residuals = self.problem.objective(guesses.to(self.problem.device), steps, self.alpha, self.synthetic)
+        losses = residuals.square().sum(dim=1).nan_to_num(nan=math.inf)
+        best = int(losses.argmin())
+        text = "the first guess" if best == 0 else "another one"
+        log.info(
+            "Of %d points the search begins at the best, %s (loss %.4g, %.4g).",
+            len(guesses),
+            text,
+            losses[best],
+            losses[0],
+        )
+        return guesses[best]
+
+    def _spread(self, guess: Tensor, count: int) -> Tensor:
+        """The first guess, and further ones that fill the bounds evenly (a Sobol sequence), `[1 + count, q]`."""
+        guesses = guess.repeat(1 + count, 1)
+        if count:
             p = self.problem.parameter_count
             engine = torch.quasirandom.SobolEngine(p, scramble=True, seed=0)  # type: ignore[no-untyped-call]
-            even = engine.draw(count - 1).to(guess.dtype)
+            even = engine.draw(count).to(guess.dtype)
             space = self.problem.forward.space
             inside = torch.where(space.bounded, space.lower, space.initial - space.width / 2)
             spread = inside + even * torch.where(space.bounded, space.upper - inside, space.width)
