@@ -71,6 +71,22 @@ def test_the_second_of_two_runs_is_refused_before_it_writes(session, tmp_path, c
     assert not path.exists()
 
 
+def test_what_a_killed_run_had_begun_to_write_is_removed(session, tmp_path, conf_catalog):
+    parts = [tmp_path / "data/06_models/tiny/checkpoints/.last.safetensors.7.part", tmp_path / "own/.best.7.part"]
+    others = [tmp_path / "data/06_models/other/.last.7.part", tmp_path / "data/06_models/tiny/last.safetensors"]
+    for path in (*parts, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a part")
+    parameters = {**PARAMETERS, "hybrid": {"checkpoint_dir": "own"}}
+    for path in (tmp_path / "data/.locks/tiny.json", tmp_path / "own/.lock.json"):
+        process = other_process(path)
+        process.kill()
+        process.wait()
+    session((OwnershipHooks(),), Pipeline([node(lambda: 1, None, "x", name="x")]), conf_catalog, parameters)
+    assert not any(path.exists() for path in parts)
+    assert all(path.exists() for path in others)
+
+
 def test_a_run_that_failed_or_was_interrupted_does_not_keep_its_folders(session, tmp_path, conf_catalog):
     def fail() -> int:
         raise RuntimeError("no")
