@@ -152,10 +152,10 @@ def files(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
         elif process.returncode == 0:
             other = differing(project.results("one"), whole[name]) if comparable else []
             told = "cannot be read" in text
-            outcome = "made anew, or the one before" if told else "as written"
+            outcome = "told, and made anew or mended" if told else "as written"
             if not comparable:
                 outcome = "read" if target.read_bytes() != before else "as written"
-            elif other:
+            elif other and not told:
                 outcome = "silently different"
         else:
             outcome = f"wrong exit code {process.returncode}"

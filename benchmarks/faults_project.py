@@ -151,7 +151,8 @@ class Project:
             found[path.stem] = repeatable(MetricsDataset(str(path)).load())
         for folder in ("02_intermediate", "05_model_input", "07_model_output"):
             for path in sorted((self.path / "data" / folder / experiment).glob("*.safetensors")):
-                found[path.stem] = digest(read_bundle(path))
+                if ".damaged-" not in path.name:  # those were set aside
+                    found[path.stem] = digest(read_bundle(path))
         for folder in sorted(self.models(experiment).glob("*")):
             for path in sorted(folder.glob("**/*"))[-1:]:  # the newest version, or `last` among the checkpoints
                 path = folder / "last.safetensors" if folder.name.endswith("_checkpoints") else path
@@ -165,7 +166,7 @@ class Project:
         """Files that cannot be read; an unfinished last line of live metrics is foreseen."""
         broken = []
         for path in sorted((self.path / "data").rglob("*")):
-            if path.is_dir() or path.name.startswith("."):
+            if path.is_dir() or path.name.startswith(".") or ".damaged-" in path.name:
                 continue
             try:
                 if path.suffix == ".safetensors":

@@ -8,6 +8,7 @@ threads of Python's. `faults_commands.py forks` runs some both ways: what is wri
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import inspect
 import os
@@ -50,6 +51,7 @@ def import_everything() -> None:
     for name in _LATE:
         importlib.import_module(name)
     inspect.stack()  # it looks at all modules once
+    gc.freeze()  # as `hyco.runtime.garbage` does
     if threading.active_count() > 1:
         raise RuntimeError(f"imports have started threads: {threading.enumerate()}")
 
