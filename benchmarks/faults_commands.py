@@ -3,7 +3,7 @@
     python benchmarks/faults_commands.py forks|kills|interrupts|pairs|mlflow [--count N] [--seed 0]
 
 - forks: commands as a shell starts them, and as `forked.py` does: exit code, output and files must be the same.
-- kills: runs of all pipelines are killed (SIGKILL) up to three times, at random instants, while MLflow's database is
+- kills: runs of all pipelines are killed (SIGKILL) up to five times, at random instants, while MLflow's database is
   made, and while a checkpoint is written; then resumed. All results must be those of a run that was not killed, to the
   bit, MLflow must have every epoch once, and every file must be whole at every time.
 - interrupts: SIGINT, SIGTERM and SIGHUP at random instants. The run must end within five seconds, with its last
@@ -157,7 +157,7 @@ def kills(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
         pipeline = _KILLED[trial % len(_KILLED)]
         name, more = f"killed{trial}", ""
         whole = wholes().results(pipeline)
-        for _ in range(chance.randrange(1, 4)):
+        for _ in range(chance.randrange(1, 6)):
             process = project.start(pipeline, name, more)
             instant = strike(project, process, pipeline, name, 1.2 * wholes().seconds[pipeline], chance)
             process.kill()
@@ -286,15 +286,16 @@ def mlflow(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterato
 
 def refused(project: Project, outcomes: Counter[str], _: random.Random, port: int = 9) -> None:
     """A server that is not there, with a password."""
-    begin = time.monotonic()
     process = project.start("hybrid", "away", uri=f"http://me:{_SECRET}@127.0.0.1:{port}")
+    wait_for(lambda: process.poll() is not None or "pipeline" in process.output())
+    begin = time.monotonic()
     text = output_of(process, outcomes)
     seconds = time.monotonic() - begin
     outcomes["wrong: password told"] += _SECRET in text
     outcomes["wrong: not refused"] += process.returncode != 1 or "MLflow takes no run at" not in text.splitlines()[-1]
     outcomes["wrong: something was computed"] += (project.path / "data" / "05_model_input").exists()
     outcomes["late: told after more than 10 s"] += seconds > 10
-    print(f"  told after {seconds:.1f} s")
+    print(f"  told {seconds:.1f} s after the run began", flush=True)
 
 
 def hangs(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
@@ -336,7 +337,7 @@ def during(
         "wrong: lines that say it": text.count("MLflow did not take what was sent") != 1,
     }
     outcomes.update({key: int(value) for key, value in good.items()})
-    print(f"  longest pause between two epochs {stall:.2f} s")
+    print(f"  longest pause between two epochs {stall:.2f} s", flush=True)
     if any(good.values()):
         print(f"{good=} {runs=}", text[-2500:], synced, flush=True)
 

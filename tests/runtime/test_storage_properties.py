@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from hyco.runtime.storage import (
 )
 
 QUICK = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
 PLAIN = st.recursive(
@@ -62,9 +63,22 @@ def damages(draw: Callable[..., Any]) -> Callable[[bytes], bytes]:
             return content[:at] + bytes([content[at] ^ (1 << what[0] % 8)]) + content[at + 1 :]
         if kind == 1:
             return content[:at]
-        return content[:at] + (what if kind == 2 else bytes(len(what))) + content[at + (0 if kind == 2 else len(what)) :]
+        return (
+            content[:at] + (what if kind == 2 else bytes(len(what))) + content[at + (0 if kind == 2 else len(what)) :]
+        )
 
     return damage
+
+
+def read_or_refused(read: Callable[[Path], Any], path: Path) -> Any:
+    """What is read; None where the file is refused in a line with its name."""
+    try:
+        return read(path)
+    except DamagedFileError as error:
+        message = str(error)
+    assert str(path) in message
+    assert "\n" not in message
+    return None
 
 
 @QUICK
@@ -74,11 +88,8 @@ def test_a_bundle_comes_back_and_no_damage_passes_for_it(tmp_path, bundle, damag
     path.write_bytes(content := serialised(bundle))
     assert same(read_bundle(path), bundle)
     path.write_bytes(damage(content))
-    try:
-        assert same(read_bundle(path), bundle)
-    except DamagedFileError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
+    read = read_or_refused(read_bundle, path)
+    assert read is None or same(read, bundle)
 
 
 @QUICK
@@ -88,11 +99,7 @@ def test_json_comes_back_and_no_damage_passes_for_it(tmp_path, values, damage):
     path.write_bytes(content := serialised_json(values, allow_nan=True))
     assert read_json(path) == values
     path.write_bytes(damage(content))
-    try:
-        assert read_json(path) == values
-    except DamagedFileError as error:
-        assert str(path) in str(error)
-        assert "\n" not in str(error)
+    assert read_or_refused(read_json, path) in (None, values)
 
 
 @QUICK
