@@ -1,6 +1,6 @@
 """Whole commands that are killed, interrupted, started twice, or lose MLflow; in copies of the project.
 
-    python benchmarks/faults_commands.py forks|kills|interrupts|pairs|mlflow [--count N] [--seed 0]
+    python benchmarks/faults_commands.py forks|kills|interrupts|repeats|pairs|mlflow [--count N] [--seed 0]
 
 - forks: commands as a shell starts them, and as `forked.py` does: exit code, output and files must be the same.
 - kills: runs of all pipelines are killed (SIGKILL) up to five times, at random instants, while MLflow's database is
@@ -8,6 +8,7 @@
   bit, MLflow must have every epoch once, and every file must be whole at every time.
 - interrupts: SIGINT, SIGTERM and SIGHUP at random instants. The run must end within five seconds, with its last
   finished epoch kept, and be killed in MLflow; then it is resumed as above.
+- repeats: other runners, several processes, another process: results must be the same to the bit.
 - pairs: two first runs at once, in one experiment or in two. One of the former must be refused, both of the latter end.
 - mlflow: the server refuses, hangs, goes away and comes back; the database is locked, deleted, or its disk is full.
   Every metric must arrive, at the latest by `hyco mlflow-sync`; no password may be printed; no epoch may wait.
@@ -245,6 +246,35 @@ def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Ite
     project.remove()
 
 
+# How else a pipeline may be run, without a difference in what comes of it.
+_WAYS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("hybrid", ("--runner", "ThreadRunner"), ""),
+    ("all", ("--runner", "ThreadRunner"), ""),
+    ("all", ("--runner", "ParallelRunner"), ""),
+    ("compare", (), "compare.processes=2"),
+    ("hybrid", ("--async",), ""),
+    ("hybrid", (), ""),  # by a shell: sets have another order in each process
+)
+
+
+def repeats(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None]:
+    """See the top of this file."""
+    project = Project()
+    for i, (pipeline, options, params) in enumerate(_WAYS[:count]):
+        whole, name = wholes().results(pipeline), f"repeated{i}"
+        arguments = ("run", "--env", "tiny", *options, *arguments_of(pipeline, name, params))
+        process = project.command("kedro", arguments) if options or params else shell(project, "kedro", arguments)
+        text = output_of(process, outcomes)
+        other = differing(project.results(name), whole) if process.returncode == 0 else []
+        outcome = "the same to the bit" if not other else "wrong: different"
+        way = f"{pipeline} {' '.join(options)} {params}"
+        outcomes[f"refused ({way})" if process.returncode else outcome] += 1
+        if process.returncode or other:
+            print(way, other, text[-1500:], flush=True)
+        yield
+    project.remove()
+
+
 def pairs(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
     for i in range(count):
@@ -429,6 +459,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "forks": (forks, 6),
     "kills": (kills, 200),
     "interrupts": (interrupts, 60),
+    "repeats": (repeats, 6),
     "pairs": (pairs, 20),
     "mlflow": (mlflow, 20),
 }
