@@ -305,7 +305,7 @@ def pairs(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
 
 def mlflow(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    faults = (refused, hangs, locked, deleted, gone, full)
+    faults = (refused, hangs, locked, locked_and_interrupted, deleted, full, gone)
     for i in range(count):
         project = Project()
         faults[i % len(faults)](project, outcomes, chance)
@@ -347,42 +347,50 @@ def during(
     mend: Callable[[], None],
     uri: str | None = None,
     database: Path | None = None,
+    *,
+    interrupted: bool = False,
 ) -> None:
-    """A fault from epoch 5 on, until the run has ended; then everything has to arrive."""
+    """A fault from epoch 5 on, until the run has ended or is told to; then everything has to arrive."""
     process = project.start("hybrid", "away", f"hybrid.epochs={_LONG}", uri=uri)
     wait_for(lambda: process.poll() is not None or project.epochs("away") >= 5)
     spoil(process)
-    stall = longest_pause(process, project)
+    stall = longest_pause(process, project, 20 if interrupted else _LONG)
+    begin = time.monotonic()
+    if interrupted:
+        process.send_signal(signal.SIGTERM)
     text = output_of(process, outcomes)
+    seconds = time.monotonic() - begin
     mend()
     sync = project.command("hyco", ("mlflow-sync",), project.environment(uri))
     synced = output_of(sync, outcomes)
     runs = project.runs("away", database)
     lost = sum(project.mistakes_in_history("away", ("hybrid",), run, database) for run in runs)
     good = {
-        "broken": process.returncode or sync.returncode,
+        "broken": process.returncode != (143 if interrupted else 0) or sync.returncode != 0,
         "lost metrics": lost,
-        "wrong runs in MLflow": list(runs.values()) != ["FINISHED"],
+        "wrong runs in MLflow": list(runs.values()) != ["KILLED" if interrupted else "FINISHED"],
+        "late: more than 5 s after the signal": interrupted and seconds > 5,
         "late: an epoch waited more than 2 s": stall > 2,
-        "wrong: lines that say it": text.count("MLflow did not take what was sent") != 1,
+        "wrong: lines that say it": not interrupted and text.count("MLflow did not take what was sent") != 1,
     }
     outcomes.update({key: int(value) for key, value in good.items()})
-    print(f"  longest pause between two epochs {stall:.2f} s", flush=True)
+    said = f", {seconds:.2f} s after the signal" if interrupted else ""
+    print(f"  longest pause between two epochs {stall:.2f} s{said}", flush=True)
     if any(good.values()):
         print(f"{good=} {runs=}", text[-2500:], synced, flush=True)
 
 
-def longest_pause(process: Forked, project: Project) -> float:
-    """The longest time in which no epoch ended, as seen from outside, until all have."""
+def longest_pause(process: Forked, project: Project, epochs: int) -> float:
+    """The longest time in which no epoch ended, as seen from outside, until so many have."""
     seen, since, longest = project.epochs("away"), time.monotonic(), 0.0
-    while process.poll() is None and seen < _LONG:
+    while process.poll() is None and seen < epochs:
         time.sleep(0.01)
         if (now := project.epochs("away")) > seen:
             longest, since, seen = max(longest, time.monotonic() - since), time.monotonic(), now
     return longest
 
 
-def locked(project: Project, outcomes: Counter[str], _: random.Random) -> None:
+def locked(project: Project, outcomes: Counter[str], _: random.Random, *, interrupted: bool = False) -> None:
     """Another program holds the database."""
     held: list[sqlite3.Connection] = []
 
@@ -390,7 +398,12 @@ def locked(project: Project, outcomes: Counter[str], _: random.Random) -> None:
         held.append(sqlite3.connect(project.path / "mlflow.db", isolation_level=None, timeout=60))
         held[0].execute("begin exclusive")
 
-    during(project, outcomes, spoil, lambda: held[0].close())
+    during(project, outcomes, spoil, lambda: held[0].close(), interrupted=interrupted)
+
+
+def locked_and_interrupted(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
+    """The same, and the run is told to end."""
+    locked(project, outcomes, chance, interrupted=True)
 
 
 def deleted(project: Project, outcomes: Counter[str], _: random.Random) -> None:
