@@ -4,12 +4,14 @@ import json
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from kedro.io import DatasetError
 
 from hyco.datasets import metrics as module
 from hyco.datasets.metrics import MetricsDataset
+from hyco.runtime.storage import UnwritableError
 
 
 def record(epoch, **values):
@@ -68,6 +70,18 @@ def test_a_line_that_was_cut_off_by_a_kill_is_ignored_and_replaced(dataset, tmp_
     assert epochs(resumed) == [1]
     resumed.save(record(2))
     assert resumed.load() == [record(1), record(2)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_disk_without_room_is_told(dataset, tmp_path):
+    dataset.save(record(1))
+    path = tmp_path / "new" / "metrics.jsonl"
+    path.unlink()
+    path.symlink_to("/dev/full")
+    with pytest.raises(DatasetError) as caught:
+        dataset.save(record(2))
+    assert isinstance(caught.value.__cause__, UnwritableError)
+    assert f"{path} cannot be written (No space left on device): make room" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("line", [0, 1, 2])

@@ -15,7 +15,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 
-from hyco.runtime.storage import DamagedFileError, set_aside, write_atomically
+from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,11 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         return self._read()
 
     def save(self, data: Record) -> None:
-        """Append a record."""
+        """Append a record.
+
+        Raises:
+            UnwritableError: the file cannot be written; a line that was begun is none.
+        """
         epoch = int(data["epoch"])
         # JSON and MLflow's charts know no NaN.
         metrics = {name: _finite(value) for name, value in data["metrics"].items()}
@@ -88,8 +92,11 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
             for record in kept:  # a run in MLflow that goes on from another has its epochs, too
                 self._remember(record["epoch"], record["metrics"], earlier=True)
             self._filled |= self._pending.keys()
-        with self._filepath.open("a", encoding="utf-8") as file:
-            file.write(_line({**data, "metrics": metrics}))
+        try:
+            with self._filepath.open("a", encoding="utf-8") as file:
+                file.write(_line({**data, "metrics": metrics}))
+        except OSError as error:
+            raise UnwritableError(self._filepath, error) from error
         self._epoch = epoch
         self._remember(epoch, metrics)
         if time.monotonic() >= self._due:

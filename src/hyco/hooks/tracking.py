@@ -293,7 +293,7 @@ def _leave(run_id: str) -> None:
     """Let a run, and those in it, be active no more, without a call to MLflow: its own way to do so makes one."""
     from mlflow.tracking.fluent import _active_run_stack
 
-    runs = _active_run_stack.get()
+    runs = _active_run_stack.get()  # type: ignore[no-untyped-call]
     while run_id in [run.info.run_id for run in runs]:
         runs.pop()
 
