@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from kedro.pipeline import Pipeline, node
 
 from hyco.hooks import InterruptionHooks, OwnershipHooks
 from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.ownership import OccupiedError
+from hyco.hooks.session import Session as KedroSessionThatEnds
 from hyco.runtime.locks import FileLock
-from hyco.runtime.storage import Bundle, read_bundle
+from hyco.runtime.storage import Bundle, UnwritableError, read_bundle
 
 PARAMETERS: dict[str, Any] = {"experiment": "tiny"}
 
@@ -161,3 +164,18 @@ def test_where_an_epoch_fails_the_one_before_is_kept(session, tmp_path, conf_cat
             PARAMETERS,
         )
     assert read_bundle(tmp_path / "checkpoints" / "last.safetensors").metadata["epoch"] == 2
+
+
+def test_on_the_command_line_what_a_hook_raises_is_a_message_and_elsewhere_itself(monkeypatch):
+    error = UnwritableError(Path("made_with.json"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def run(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("kedro.framework.session.KedroSession.run", run)
+    session = KedroSessionThatEnds.__new__(KedroSessionThatEnds)
+    with click.Context(click.Command("run")), pytest.raises(click.ClickException, match="made_with.json cannot be"):
+        session.run()
+    with pytest.raises(UnwritableError) as caught:
+        session.run()
+    assert caught.value is error
