@@ -61,7 +61,7 @@ notebook: setup ## open the notebooks in JupyterLab
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
 	rm -rf $(VENV) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -exec rm -rf {} +
 
 # Two steps, so that a change of pyproject.toml does not install everything again.

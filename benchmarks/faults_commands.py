@@ -1,197 +1,288 @@
-"""Whole commands that are killed, interrupted, started twice, or lose MLflow; in a copy of the project.
+"""Whole commands that are killed, interrupted, started twice, or lose MLflow; in copies of the project.
 
-    python benchmarks/faults_commands.py kills|interrupts|pairs|mlflow [--count N] [--seed 0]
+    python benchmarks/faults_commands.py forks|kills|interrupts|repeats|pairs|mlflow [--count N] [--seed 0]
 
-- kills: a first run is killed (SIGKILL) at a random instant, while MLflow's database is made too, up to three times,
-  and resumed. The report must be that of a run that was not killed, to the bit, and MLflow must have every epoch once.
+- forks: commands as a shell starts them, and as `forked.py` does: exit code, output and files must be the same.
+- kills: runs of all pipelines are killed (SIGKILL) up to five times, at random instants, while MLflow's database is
+  made, and while a checkpoint is written; then resumed. All results must be those of a run that was not killed, to the
+  bit, MLflow must have every epoch once, and every file must be whole at every time.
 - interrupts: SIGINT, SIGTERM and SIGHUP at random instants. The run must end within five seconds, with its last
-  finished epoch kept, and be killed in MLflow.
+  finished epoch kept, and be killed in MLflow; then it is resumed as above.
+- repeats: other runners, several processes, another process: results must be the same to the bit.
 - pairs: two first runs at once, in one experiment or in two. One of the former must be refused, both of the latter end.
-- mlflow: the server refuses, hangs, goes away and comes back; the database is locked, deleted or cannot be written.
-  Every metric must arrive, at the latest by `hyco mlflow-sync`; no password may be printed.
+- mlflow: the server refuses, hangs, goes away and comes back; the database is locked, deleted, or its disk is full.
+  Every metric must arrive, at the latest by `hyco mlflow-sync`; no password may be printed; no epoch may wait.
 
-Each prints its counts, and ends with exit code 1 where one that must be zero is not.
+Each prints its counts, and ends with exit code 1 where one that must be zero is not. Commands that meet damaged files,
+configurations that nobody means and disks that are full are in `faults_inputs.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import os
 import random
-import shutil
+import re
+import resource
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from hyco.runtime.storage import read_bundle
+import forked
+from faults_project import EPOCHS, PIPELINES, Project, arguments_of, differing, output_of, wait_for
+from forked import Forked
 
-ROOT = Path(__file__).resolve().parents[1]
-EPOCHS = 30
-SMALL = (
-    "equation.domain.x.resolution=32,equation.domain.x.size=4.0,generation.steps=15,generation.length_scale=0.8,"
-    "synthetic.network.filters=8,synthetic.network.blocks=1,hybrid.warmup_epochs=2,hybrid.interleave_frequency=1"
-)
 FAILURES = ("wrong", "traceback", "lost", "broken", "late")
 _SECRET = "open-sesame"
 
 
-class Project:
-    """A copy of the project without its results."""
+def forks(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None]:
+    """See the top of this file."""
+    project = Project()
+    commands = [
+        ("kedro", ("run", "--env", "tiny", *arguments_of("hybrid with figures", "one"))),
+        ("kedro", ("run", "--env", "tiny", *arguments_of("physical", "one"))),
+        ("kedro", ("run", "--env", "tiny", "--pipelines", "nothing")),
+        ("kedro", ("run", "--env", "tiny", *arguments_of("physical", "one", "physical.max_iterations=none"))),
+        ("kedro", ("run", "--env", "tiny", *arguments_of("compare", "one"))),
+        ("hyco", ("check", "--env", "tiny")),
+    ]
+    for module, arguments in commands[:count]:
+        seen = []
+        for start in (shell, project.command):
+            process = start(project, module, arguments) if start is shell else start(module, arguments)
+            text, _ = process.communicate()
+            files = sorted(str(p.relative_to(project.path)) for p in (project.path / "data").rglob("*") if p.is_file())
+            results = project.results("one")
+            shown = re.sub(r"\d\d:\d\d:\d\d|\d+(\.\d+)? s\b", "…", text)
+            versions = [re.sub(r"\d{4}-[^/]*Z", "…", file) for file in files]
+            seen.append((process.returncode, shown, sorted(set(versions)), results))
+            for folder in ("data", "mlruns"):
+                subprocess.run(("rm", "-rf", str(project.path / folder)), check=True)
+        for name, here, there in zip(("exit code", "output", "files", "results"), *seen, strict=True):
+            outcomes["same" if here == there else f"wrong: other {name}"] += 1
+            if here != there:
+                print(arguments, name, *(here, there) if name != "results" else differing(here, there), sep="\n")
+        yield
+    project.remove()
+
+
+def shell(project: Project, module: str, arguments: tuple[str, ...]) -> Any:
+    """A command as a shell starts it."""
+    return subprocess.Popen(
+        (sys.executable, "-m", module, *arguments), cwd=project.path, env=project.environment(), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+class Wholes:
+    """What runs come to that nothing happens to, and how long they take; each is made when it is asked for."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp())
-        for name in ("conf", "src"):
-            shutil.copytree(ROOT / name, self.path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        for name in ("pyproject.toml", ".kedro.yml", ".telemetry"):
-            shutil.copy(ROOT / name, self.path / name)
+        self.project = Project()
+        self._results: dict[str, dict[str, Any]] = {}
+        self.seconds: dict[str, float] = {}
 
-    def start(self, experiment: str, epochs: int = EPOCHS, uri: str | None = None, more: str = "") -> Any:
-        """A run of the hybrid pipeline, in a process of its own."""
-        params = f"{SMALL},hybrid.epochs={epochs},experiment={experiment}{more}"
-        command = [sys.executable, "-m", "kedro", "run", "--pipelines", "hybrid", "--params", params]
-        return subprocess.Popen(
-            command,
-            cwd=self.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=self.environment(uri),
-        )
-
-    def environment(self, uri: str | None = None) -> dict[str, str]:
-        """Of a process in it."""
-        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
-        quiet = {"KEDRO_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
-        return {**kept, **quiet, "PYTHONPATH": str(self.path / "src"), **({"MLFLOW_TRACKING_URI": uri} if uri else {})}
-
-    def epochs(self, experiment: str) -> int:
-        """How many lines the live metrics have."""
-        path = self.path / "data" / "08_reporting" / experiment / "hybrid_metrics.jsonl"
-        return len(path.read_text().splitlines()) if path.exists() else 0
-
-    def kept(self, experiment: str) -> int:
-        """The epoch of the last checkpoint."""
-        path = self.path / "data" / "06_models" / experiment / "hybrid_checkpoints" / "last.safetensors"
-        return int(read_bundle(path).metadata["epoch"]) if path.exists() else 0
-
-    def report(self, experiment: str) -> Any:
-        """The numbers of a report that are repeatable."""
-        path = self.path / "data" / "08_reporting" / experiment / "report.json"
-        methods = json.loads(path.read_text())["methods"]
-        for entry in methods.values():
-            entry.pop("training_seconds", None)
-        return methods
-
-    def steps(self, experiment: str, database: Path | None = None) -> dict[str, list[int]]:
-        """Epochs of the network's loss in MLflow, by the status of the run."""
-        found: dict[str, list[int]] = {}
-        with closing(sqlite3.connect(database or self.path / "mlflow.db")) as connection:
-            runs = "select r.run_uuid, r.status from runs r join tags t on t.run_uuid = r.run_uuid"
-            which = "where t.key = 'experiment' and t.value = ?"
-            for run, status in connection.execute(f"{runs} {which}", (experiment,)).fetchall():
-                rows = connection.execute(
-                    "select step from metrics where run_uuid = ? and key like '%synthetic_loss' order by step", (run,)
-                )
-                found.setdefault(status, []).extend(step for (step,) in rows)
-        return found
+    def results(self, pipeline: str) -> dict[str, Any]:
+        """Of a pipeline."""
+        if pipeline not in self._results:
+            begin, name = time.monotonic(), "whole_" + pipeline.replace(" ", "_")
+            process = self.project.start(pipeline, name)
+            text = output_of(process, Counter())
+            if process.returncode:
+                raise RuntimeError(text)
+            self.seconds[pipeline] = time.monotonic() - begin
+            self._results[pipeline] = self.project.results(name)
+        return self._results[pipeline]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 300.0) -> bool:
-    """Whether a condition holds before the time is over."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
+@functools.cache
+def wholes() -> Wholes:
+    """Those that all parts share."""
+    return Wholes()
 
 
-def output_of(process: Any, outcomes: Counter[str]) -> str:
-    """All that a process has printed, which must have no traceback."""
-    text, _ = process.communicate()
-    outcomes["traceback"] += "Traceback" in text
-    return str(text)
+# What takes long is killed more rarely.
+_KILLED = (
+    *("hybrid", "physical", "generation", "synthetic", "hybrid", "compare", "hybrid", "physical", "all", "hybrid"),
+    *("synthetic", "hybrid", "generation", "physical", "compare", "hybrid with figures"),
+)
 
 
-def kills(count: int, chance: random.Random) -> Counter[str]:
+def strike(project: Project, process: Forked, pipeline: str, name: str, seconds: float, chance: random.Random) -> str:
+    """Wait for the instant of a fault; the kind of it."""
+    trainings, kind = PIPELINES[pipeline][1], chance.random()
+    if kind < 0.2 and not (project.path / "mlflow.db").exists():
+        wait_for(lambda: process.poll() is not None or any(project.path.glob("mlflow.db.*part*")), pause=0.001)
+        time.sleep(chance.uniform(0, 0.8))
+        return "while MLflow's database is made"
+    if kind < 0.45 and trainings:
+        folder = project.models(name) / f"{chance.choice(trainings)}_checkpoints"
+        after = chance.randrange(1, 25) if (folder / "last.safetensors").exists() else 0
+        seen: set[int] = set()
+
+        def writing() -> bool:
+            seen.update(p.stat().st_ino for p in folder.glob(".*.part")) if folder.exists() else None
+            return process.poll() is not None or len(seen) > after
+
+        with suppress(FileNotFoundError):  # it is renamed meanwhile
+            wait_for(writing, pause=0.0)
+        time.sleep(chance.choice((0, 0, chance.uniform(0, 0.01))))
+        return "while a checkpoint is written"
+    if kind < 0.7 and trainings:
+        training = chance.choice(trainings)
+        wanted = min(EPOCHS, project.epochs(name, training) + chance.randrange(1, 20))
+        wait_for(lambda: process.poll() is not None or project.epochs(name, training) >= wanted)
+        time.sleep(chance.uniform(0, 0.1))
+        return "while it trains"
+    time.sleep(chance.uniform(0, seconds))
+    return "at any time"
+
+
+def kills(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    outcomes, project = Counter[str](), Project()
-    whole = project.start("whole")
-    output_of(whole, outcomes)
-    for i in range(count):
-        if i % 4 == 0:  # a first run in a fresh project makes MLflow's database
-            kept, project = project, Project()
-            shutil.copytree(kept.path / "data", project.path / "data")
-        name, more, killed = f"killed{i}", "", 0
-        for _ in range(chance.randrange(1, 4)):
-            process = project.start(name, more=more)
-            if chance.random() < 0.5:
-                time.sleep(chance.uniform(1.0, 25.0))
-            else:
-                wanted = min(EPOCHS, project.epochs(name) + chance.randrange(1, 12))
-                wait_for(lambda p=process, n=name, w=wanted, q=project: p.poll() is not None or q.epochs(n) >= w)
-                time.sleep(chance.uniform(0, 0.3))
+    project, trial = Project(), 0
+    while outcomes["kills"] < count:
+        if trial % 3 == 0:  # a first run in a fresh project makes MLflow's database
+            project.remove()
+            project = Project()
+        pipeline = _KILLED[trial % len(_KILLED)]
+        name, more = f"killed{trial}", ""
+        whole = wholes().results(pipeline)
+        for _ in range(chance.randrange(1, 6)):
+            process = project.start(pipeline, name, more)
+            instant = strike(project, process, pipeline, name, 1.2 * wholes().seconds[pipeline], chance)
             process.kill()
-            process.communicate()
-            killed, more = killed + 1, ",resume=true"
-        last = project.start(name, more=",resume=true")
-        text = output_of(last, outcomes)
-        outcomes["kills"] += killed
-        if last.returncode != 0:
-            outcomes["broken"] += 1
-            print(text[-3000:], file=sys.stderr)
-            continue
-        outcomes["wrong report"] += project.report(name) != project.report("whole")
-        outcomes["resumed"] += 1
-        finished = project.steps(name).get("FINISHED", [])[-EPOCHS:]
-        outcomes["wrong history in MLflow"] += finished != list(range(1, EPOCHS + 1))
-        outcomes["wrong: left running"] += "RUNNING" in project.steps(name)
-    return outcomes
+            text = output_of(process, outcomes)
+            outcomes["kills"] += process.returncode == -signal.SIGKILL
+            outcomes[f"kills {instant}"] += process.returncode == -signal.SIGKILL
+            outcomes["ended before"] += process.returncode == 0
+            outcomes["broken: exit code"] += process.returncode not in (0, -signal.SIGKILL)
+            broken = project.broken_files()
+            outcomes["broken files"] += len(broken)
+            if broken or process.returncode > 0:
+                print(pipeline, instant, broken, text[-2000:], flush=True)
+            more = "resume=true"
+        resumed(project, pipeline, name, whole, outcomes)
+        outcomes[f"runs of {pipeline}"] += 1
+        trial += 1
+        yield
+    project.remove()
 
 
-def interrupts(count: int, chance: random.Random) -> Counter[str]:
+def resumed(project: Project, pipeline: str, name: str, whole: dict[str, Any], outcomes: Counter[str]) -> None:
+    """Resume a run, and look at all that it leaves."""
+    process = project.start(pipeline, name, "resume=true")
+    text = output_of(process, outcomes)
+    if process.returncode != 0:
+        outcomes["broken projects"] += 1
+        print(pipeline, name, text[-3000:], flush=True)
+        return
+    other = differing(project.results(name), whole)
+    runs = project.runs(name)
+    finished = [run for run, status in runs.items() if status == "FINISHED"]
+    mistakes = project.mistakes_in_history(name, PIPELINES[pipeline][1], finished[-1]) if finished else -1
+    broken, left = project.broken_files(), [p for p in project.leftovers() if "mlflow.db.broken" not in p]
+    outcomes["resumed"] += 1
+    outcomes["wrong results"] += bool(other)
+    outcomes["wrong history in MLflow"] += mistakes != 0
+    outcomes["wrong: left running"] += "RUNNING" in runs.values()
+    outcomes["broken files"] += len(broken)
+    outcomes["left temporary files"] += len(left)
+    with closing(sqlite3.connect(project.path / "mlflow.db")) as database:
+        outcomes["broken databases"] += database.execute("pragma integrity_check").fetchone() != ("ok",)
+    if other or mistakes or broken or left or "RUNNING" in runs.values():
+        print(pipeline, name, f"{other=} {mistakes=} {runs=} {broken=} {left=}", text[-1500:], flush=True)
+
+
+def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    outcomes, project, slowest = Counter[str](), Project(), 0.0
+    project, slowest = Project(), 0.0
+    kinds = ("hybrid", "physical", "synthetic", "hybrid", "all", "compare", "hybrid with figures")
     for i in range(count):
         number, name = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[i % 3], f"interrupted{i}"
-        process = project.start(name, epochs=3000)
-        first = chance.randrange(1, 40)
-        wait_for(lambda p=process, n=name, f=first: p.poll() is not None or project.epochs(n) >= f)
-        time.sleep(chance.uniform(0, 0.5))
+        pipeline = kinds[i % len(kinds)]
+        whole, trainings = wholes().results(pipeline), PIPELINES[pipeline][1]
+        process = project.start(pipeline, name)
+        # Before, Python and Kedro start: a signal ends them as it ends any program.
+        wait_for(lambda p=process: p.poll() is not None or "pipeline" in p.output())
+        instant = strike(project, process, pipeline, name, wholes().seconds[pipeline], chance)
         begin = time.monotonic()
         process.send_signal(number)
         text = output_of(process, outcomes)
         seconds = time.monotonic() - begin
-        slowest = max(slowest, seconds)
+        if process.returncode == 0:
+            outcomes["ended before"] += 1
+            continue
+        if seconds > slowest:
+            slowest = seconds
+            print(f"  {pipeline}, {number.name} {instant}: ended after {seconds:.2f} s", flush=True)
+        lost = sum(project.epochs(name, t) - project.kept(name, t) for t in trainings)
+        last, statuses = text.splitlines()[-1], set(project.runs(name).values())
         outcomes[number.name] += 1
-        outcomes["late"] += seconds > 5
-        outcomes["wrong exit code"] += process.returncode != 128 + number
-        outcomes["lost epochs"] += project.epochs(name) - project.kept(name) != 0
-        outcomes["wrong last line"] += "--params resume=true goes on from there" not in text.splitlines()[-1]
-        outcomes["wrong status in MLflow"] += set(project.steps(name)) != {"KILLED"}
-    print(f"  the slowest ended after {slowest:.1f} s")
-    return outcomes
+        outcomes[instant] += 1
+        wrong = {
+            "late": seconds > 5,
+            "wrong exit code": process.returncode != 128 + number,
+            "lost epochs": lost != 0,
+            "wrong last line": "resume=true goes on from there" not in last and "start the run again" not in last,
+            "wrong status in MLflow": not statuses <= {"KILLED"},
+            "broken files": bool(project.broken_files()),
+        }
+        outcomes.update({key: int(value) for key, value in wrong.items()})
+        if any(wrong.values()):
+            print(pipeline, number, instant, f"{seconds:.1f} s", lost, statuses, wrong, text[-2500:], flush=True)
+        resumed(project, pipeline, name, whole, outcomes)
+        yield
+    project.remove()
 
 
-def pairs(count: int, chance: random.Random) -> Counter[str]:
+# How else a pipeline may be run, without a difference in what comes of it.
+_WAYS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("hybrid", ("--runner", "ThreadRunner"), ""),
+    ("all", ("--runner", "ThreadRunner"), ""),
+    ("all", ("--runner", "ParallelRunner"), ""),
+    ("compare", (), "compare.processes=2"),
+    ("hybrid", ("--async",), ""),
+    ("hybrid", (), ""),  # by a shell: sets have another order in each process
+)
+
+
+def repeats(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    outcomes = Counter[str]()
+    project = Project()
+    for i, (pipeline, options, params) in enumerate(_WAYS[:count]):
+        whole, name = wholes().results(pipeline), f"repeated{i}"
+        arguments = ("run", "--env", "tiny", *options, *arguments_of(pipeline, name, params))
+        process = project.command("kedro", arguments) if options or params else shell(project, "kedro", arguments)
+        text = output_of(process, outcomes)
+        other = differing(project.results(name), whole) if process.returncode == 0 else []
+        outcome = "the same to the bit" if not other else "wrong: different"
+        way = f"{pipeline} {' '.join(options)} {params}"
+        outcomes[f"refused ({way})" if process.returncode else outcome] += 1
+        if process.returncode or other:
+            print(way, other, text[-1500:], flush=True)
+        yield
+    project.remove()
+
+
+def pairs(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
+    """See the top of this file."""
     for i in range(count):
         project, same = Project(), i % 2 == 0
         names = ("one", "one") if same else ("one", "two")
-        processes = [project.start(names[0])]
-        time.sleep(chance.uniform(0, 3.0))
-        processes.append(project.start(names[1]))
+        processes = [project.start("hybrid", names[0])]
+        time.sleep(chance.choice((0.0, chance.uniform(0, 2.0))))
+        processes.append(project.start("hybrid", names[1]))
         texts = [output_of(process, outcomes) for process in processes]
         codes = sorted(process.returncode for process in processes)
         if same:
@@ -199,30 +290,42 @@ def pairs(count: int, chance: random.Random) -> Counter[str]:
             good = codes == [0, 1] and "is being run by process" in refused[0].splitlines()[-1]
             outcomes["one of two refused" if good else f"wrong: {codes}"] += 1
         else:
-            outcomes["both ended" if codes == [0, 0] else f"wrong: {codes}"] += 1
+            good = codes == [0, 0]
+            outcomes["both ended" if good else f"wrong: {codes}"] += 1
+        if not good:
+            print(*(text[-1500:] for text in texts), sep="\n", flush=True)
         for name in set(names):
-            steps = project.steps(name).get("FINISHED", [])
-            outcomes["wrong history in MLflow"] += steps != list(range(1, EPOCHS + 1))
-    return outcomes
+            finished = [run for run, status in project.runs(name).items() if status == "FINISHED"]
+            good = len(finished) == 1 and not project.mistakes_in_history(name, ("hybrid",), finished[0])
+            outcomes["wrong history in MLflow"] += not good
+            outcomes["broken files"] += len(project.broken_files())
+        project.remove()
+        yield
 
 
-def mlflow(count: int, chance: random.Random) -> Counter[str]:
+def mlflow(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    outcomes = Counter[str]()
-    faults = (refused, hangs, locked, deleted, gone)
+    faults = (refused, hangs, locked, locked_and_interrupted, deleted, full, gone)
     for i in range(count):
-        faults[i % len(faults)](Project(), outcomes, chance)
+        project = Project()
+        faults[i % len(faults)](project, outcomes, chance)
         outcomes[faults[i % len(faults)].__name__] += 1
-    return outcomes
+        project.remove()
+        yield
 
 
 def refused(project: Project, outcomes: Counter[str], _: random.Random, port: int = 9) -> None:
     """A server that is not there, with a password."""
-    process = project.start("away", uri=f"http://me:{_SECRET}@127.0.0.1:{port}")
+    process = project.start("hybrid", "away", uri=f"http://me:{_SECRET}@127.0.0.1:{port}")
+    wait_for(lambda: process.poll() is not None or "pipeline" in process.output())
+    begin = time.monotonic()
     text = output_of(process, outcomes)
+    seconds = time.monotonic() - begin
     outcomes["wrong: password told"] += _SECRET in text
     outcomes["wrong: not refused"] += process.returncode != 1 or "MLflow takes no run at" not in text.splitlines()[-1]
     outcomes["wrong: something was computed"] += (project.path / "data" / "05_model_input").exists()
+    outcomes["late: told after more than 10 s"] += seconds > 10
+    print(f"  told {seconds:.1f} s after the run began", flush=True)
 
 
 def hangs(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
@@ -233,39 +336,92 @@ def hangs(project: Project, outcomes: Counter[str], chance: random.Random) -> No
         refused(project, outcomes, chance, server.getsockname()[1])
 
 
-def during(project: Project, outcomes: Counter[str], spoil: Callable[[], None], mend: Callable[[], None]) -> None:
-    """A fault of the project's own database from epoch 5 on; then everything has to arrive."""
-    process = project.start("away", epochs=3 * EPOCHS)
+# Epochs enough that MLflow is missed for some seconds.
+_LONG = 400
+
+
+def during(
+    project: Project,
+    outcomes: Counter[str],
+    spoil: Callable[[Forked], None],
+    mend: Callable[[], None],
+    uri: str | None = None,
+    database: Path | None = None,
+    *,
+    interrupted: bool = False,
+) -> None:
+    """A fault from epoch 5 on, until the run has ended or is told to; then everything has to arrive."""
+    process = project.start("hybrid", "away", f"hybrid.epochs={_LONG}", uri=uri)
     wait_for(lambda: process.poll() is not None or project.epochs("away") >= 5)
-    spoil()
-    output_of(process, outcomes)
+    spoil(process)
+    stall = longest_pause(process, project, 20 if interrupted else _LONG)
+    begin = time.monotonic()
+    if interrupted:
+        process.send_signal(signal.SIGTERM)
+    text = output_of(process, outcomes)
+    seconds = time.monotonic() - begin
     mend()
-    outcomes["broken"] += process.returncode != 0
-    done = subprocess.run(
-        (sys.executable, "-m", "hyco", "mlflow-sync"), cwd=project.path, capture_output=True, text=True,
-        env=project.environment(), check=False,
-    )  # fmt: skip
-    outcomes["broken"] += done.returncode != 0
-    arrived = sorted(step for steps in project.steps("away").values() for step in steps)
-    outcomes["lost metrics"] += 3 * EPOCHS - len(set(arrived))
-    outcomes["wrong: twice"] += len(arrived) - len(set(arrived))
+    sync = project.command("hyco", ("mlflow-sync",), project.environment(uri))
+    synced = output_of(sync, outcomes)
+    runs = project.runs("away", database)
+    lost = sum(project.mistakes_in_history("away", ("hybrid",), run, database) for run in runs)
+    good = {
+        "broken": process.returncode != (143 if interrupted else 0) or sync.returncode != 0,
+        "lost metrics": lost,
+        "wrong runs in MLflow": list(runs.values()) != ["KILLED" if interrupted else "FINISHED"],
+        "late: more than 5 s after the signal": interrupted and seconds > 5,
+        "late: an epoch waited more than 2 s": stall > 2,
+        "wrong: lines that say it": not interrupted and text.count("MLflow did not take what was sent") != 1,
+    }
+    outcomes.update({key: int(value) for key, value in good.items()})
+    said = f", {seconds:.2f} s after the signal" if interrupted else ""
+    print(f"  longest pause between two epochs {stall:.2f} s{said}", flush=True)
+    if any(good.values()):
+        print(f"{good=} {runs=}", text[-2500:], synced, flush=True)
 
 
-def locked(project: Project, outcomes: Counter[str], _: random.Random) -> None:
+def longest_pause(process: Forked, project: Project, epochs: int) -> float:
+    """The longest time in which no epoch ended, as seen from outside, until so many have."""
+    seen, since, longest = project.epochs("away"), time.monotonic(), 0.0
+    while process.poll() is None and seen < epochs:
+        time.sleep(0.01)
+        if (now := project.epochs("away")) > seen:
+            longest, since, seen = max(longest, time.monotonic() - since), time.monotonic(), now
+    return longest
+
+
+def locked(project: Project, outcomes: Counter[str], _: random.Random, *, interrupted: bool = False) -> None:
     """Another program holds the database."""
     held: list[sqlite3.Connection] = []
 
-    def spoil() -> None:
+    def spoil(_: Forked) -> None:
         held.append(sqlite3.connect(project.path / "mlflow.db", isolation_level=None, timeout=60))
         held[0].execute("begin exclusive")
 
-    during(project, outcomes, spoil, lambda: held[0].close())
+    during(project, outcomes, spoil, lambda: held[0].close(), interrupted=interrupted)
+
+
+def locked_and_interrupted(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
+    """The same, and the run is told to end."""
+    locked(project, outcomes, chance, interrupted=True)
 
 
 def deleted(project: Project, outcomes: Counter[str], _: random.Random) -> None:
     """Somebody removes the database, and puts it back."""
     path = project.path / "mlflow.db"
-    during(project, outcomes, lambda: path.rename(f"{path}.away"), lambda: Path(f"{path}.away").replace(path) and None)
+    during(
+        project, outcomes, lambda _: path.rename(f"{path}.away"), lambda: Path(f"{path}.away").replace(path) and None
+    )
+
+
+def full(project: Project, outcomes: Counter[str], _: random.Random) -> None:
+    """The database cannot grow any more, nor can any other file as large."""
+
+    def spoil(process: Forked) -> None:
+        size = (project.path / "mlflow.db").stat().st_size
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
+
+    during(project, outcomes, spoil, lambda: None)
 
 
 def gone(project: Project, outcomes: Counter[str], _: random.Random) -> None:
@@ -274,50 +430,35 @@ def gone(project: Project, outcomes: Counter[str], _: random.Random) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     database, uri = project.path / "served.db", f"http://127.0.0.1:{port}"
+    servers: list[Any] = []
 
-    def serve() -> Any:
-        command = (
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-        )
+    def serve() -> None:
+        where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
         store = (
             "--backend-store-uri",
             f"sqlite:///{database}",
             "--artifacts-destination",
             str(project.path / "served"),
         )
-        server = subprocess.Popen(
-            (*command, *store), cwd=project.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**project.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, start_new_session=True,
-        )  # fmt: skip
+        servers.append(
+            subprocess.Popen(
+                (sys.executable, "-m", "mlflow", "server", *where, *store),
+                cwd=project.path,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**project.environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                start_new_session=True,
+            )
+        )
         wait_for(lambda: answers(port), 120)
-        return server
 
-    server = serve()
-    process = project.start("away", epochs=3 * EPOCHS, uri=uri)
-    wait_for(lambda: process.poll() is not None or project.epochs("away") >= 5)
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-    output_of(process, outcomes)
-    outcomes["broken"] += process.returncode != 0
-    server = serve()
-    subprocess.run(
-        (sys.executable, "-m", "hyco", "mlflow-sync"), cwd=project.path, capture_output=True,
-        env=project.environment(uri), check=False,
-    )  # fmt: skip
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-    arrived = sorted(step for steps in project.steps("away", database).values() for step in steps)
-    outcomes["lost metrics"] += 3 * EPOCHS - len(set(arrived))
-    outcomes["wrong: twice"] += len(arrived) - len(set(arrived))
+    def end(_: Forked | None = None) -> None:
+        os.killpg(servers[-1].pid, signal.SIGKILL)
+        servers[-1].wait()
+
+    serve()
+    during(project, outcomes, end, serve, uri, database)
+    end()
 
 
 def answers(port: int) -> bool:
@@ -326,27 +467,34 @@ def answers(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-PARTS: dict[str, tuple[Callable[[int, random.Random], Counter[str]], int]] = {
-    "kills": (kills, 100),
+Part = Callable[[int, random.Random, Counter[str]], Iterator[None]]
+PARTS: dict[str, tuple[Part, int]] = {
+    "forks": (forks, 6),
+    "kills": (kills, 200),
     "interrupts": (interrupts, 60),
+    "repeats": (repeats, 6),
     "pairs": (pairs, 20),
     "mlflow": (mlflow, 20),
 }
 
 
-def main() -> int:
+def main(parts: dict[str, tuple[Part, int]], description: str) -> int:
     """The parts that are asked for; 1 where something happened that must not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=list(PARTS), default=list(PARTS))
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=list(parts), default=list(parts))
     parser.add_argument("--count", type=int, help="of each part; without it as many as the part has by itself")
+    parser.add_argument("--minutes", type=float, default=1e9, help="at most, of each part")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    forked.import_everything()
     bad = 0
     for name in arguments.parts:
-        part, usual = PARTS[name]
-        begin = time.perf_counter()
-        outcomes = part(arguments.count or usual, random.Random(arguments.seed))
-        print(f"{name} ({time.perf_counter() - begin:.0f} s)", flush=True)
+        part, usual = parts[name]
+        outcomes, begin = Counter[str](), time.monotonic()
+        for _ in part(arguments.count or usual, random.Random(arguments.seed), outcomes):
+            if time.monotonic() - begin > 60 * arguments.minutes:
+                break
+        print(f"{name}, seed {arguments.seed} ({time.monotonic() - begin:.0f} s)", flush=True)
         for outcome, number in sorted(outcomes.items()):
             wrong = outcome.startswith(FAILURES) and number > 0
             bad += wrong
@@ -355,4 +503,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(PARTS, __doc__))

@@ -4,12 +4,14 @@ import json
 import math
 import sys
 import types
+from pathlib import Path
 
 import pytest
 from kedro.io import DatasetError
 
 from hyco.datasets import metrics as module
 from hyco.datasets.metrics import MetricsDataset
+from hyco.runtime.storage import UnwritableError
 
 
 def record(epoch, **values):
@@ -70,8 +72,20 @@ def test_a_line_that_was_cut_off_by_a_kill_is_ignored_and_replaced(dataset, tmp_
     assert resumed.load() == [record(1), record(2)]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_disk_without_room_is_told(dataset, tmp_path):
+    dataset.save(record(1))
+    path = tmp_path / "new" / "metrics.jsonl"
+    path.unlink()
+    path.symlink_to("/dev/full")
+    with pytest.raises(DatasetError) as caught:
+        dataset.save(record(2))
+    assert isinstance(caught.value.__cause__, UnwritableError)
+    assert f"{path} cannot be written (No space left on device): make room" in str(caught.value.__cause__)
+
+
 @pytest.mark.parametrize("line", [0, 1, 2])
-def test_a_damaged_line_is_told_and_a_resumed_training_keeps_what_is_before_it(dataset, tmp_path, caplog, line):
+def test_a_damaged_line_is_told_and_a_resumed_training_keeps_the_others(dataset, tmp_path, caplog, line):
     for epoch in (1, 2, 3):
         dataset.save(record(epoch, loss=0.5))
     path = tmp_path / "new" / "metrics.jsonl"
@@ -82,7 +96,7 @@ def test_a_damaged_line_is_told_and_a_resumed_training_keeps_what_is_before_it(d
     with pytest.raises(DatasetError, match=rf"metrics\.jsonl, line {line + 1}, cannot be read \(it is not what"):
         resumed.load()
     resumed.save(record(4))
-    assert epochs(resumed) == [*range(1, line + 1), 4]
+    assert epochs(resumed) == [epoch for epoch in (1, 2, 3, 4) if epoch != line + 1]
     assert "It is now metrics.damaged-" in caplog.text
     assert len(list(path.parent.iterdir())) == 2
 

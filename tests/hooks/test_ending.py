@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from kedro.pipeline import Pipeline, node
 
 from hyco.hooks import InterruptionHooks, OwnershipHooks
 from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.ownership import OccupiedError
+from hyco.hooks.session import Session as KedroSessionThatEnds
 from hyco.runtime.locks import FileLock
-from hyco.runtime.storage import Bundle, read_bundle
+from hyco.runtime.storage import Bundle, UnwritableError, read_bundle
 
 PARAMETERS: dict[str, Any] = {"experiment": "tiny"}
 
@@ -69,6 +72,22 @@ def test_the_second_of_two_runs_is_refused_before_it_writes(session, tmp_path, c
     session((OwnershipHooks(),), pipeline, conf_catalog, parameters)
     assert ran == [1, 1]
     assert not path.exists()
+
+
+def test_what_a_killed_run_had_begun_to_write_is_removed(session, tmp_path, conf_catalog):
+    parts = [tmp_path / "data/06_models/tiny/checkpoints/.last.safetensors.7.part", tmp_path / "own/.best.7.part"]
+    others = [tmp_path / "data/06_models/other/.last.7.part", tmp_path / "data/06_models/tiny/last.safetensors"]
+    for path in (*parts, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a part")
+    parameters = {**PARAMETERS, "hybrid": {"checkpoint_dir": "own"}}
+    for path in (tmp_path / "data/.locks/tiny.json", tmp_path / "own/.lock.json"):
+        process = other_process(path)
+        process.kill()
+        process.wait()
+    session((OwnershipHooks(),), Pipeline([node(lambda: 1, None, "x", name="x")]), conf_catalog, parameters)
+    assert not any(path.exists() for path in parts)
+    assert all(path.exists() for path in others)
 
 
 def test_a_run_that_failed_or_was_interrupted_does_not_keep_its_folders(session, tmp_path, conf_catalog):
@@ -145,3 +164,18 @@ def test_where_an_epoch_fails_the_one_before_is_kept(session, tmp_path, conf_cat
             PARAMETERS,
         )
     assert read_bundle(tmp_path / "checkpoints" / "last.safetensors").metadata["epoch"] == 2
+
+
+def test_on_the_command_line_what_a_hook_raises_is_a_message_and_elsewhere_itself(monkeypatch):
+    error = UnwritableError(Path("made_with.json"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def run(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("kedro.framework.session.KedroSession.run", run)
+    session = KedroSessionThatEnds.__new__(KedroSessionThatEnds)
+    with click.Context(click.Command("run")), pytest.raises(click.ClickException, match=r"made_with\.json cannot be"):
+        session.run()
+    with pytest.raises(UnwritableError) as caught:
+        session.run()
+    assert caught.value is error

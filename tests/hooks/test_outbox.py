@@ -174,3 +174,15 @@ def test_no_password_is_told(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
     text = redacted("refused at https://me:hunter2@host:5000/api\n for user me with hunter2")
     assert text == "refused at https://…@host:5000/api for user me with …"
+
+
+def test_a_run_that_is_told_to_end_waits_for_a_slow_server_no_longer_than_was_said(server, tmp_path, monkeypatch):
+    box = Outbox(tmp_path, RUN)
+    monkeypatch.setattr(module, "deliver", lambda *_: time.sleep(0.15))
+    for step in range(40):
+        box.metrics("run", [metric(step)])
+    begin = time.monotonic()
+    assert not box.close(0.4)
+    assert time.monotonic() - begin < 1.5
+    box._thread.join(5)
+    assert len(box.path.read_text().splitlines()) > 30

@@ -11,7 +11,7 @@ from kedro.config import OmegaConfigLoader
 
 from hyco.config import ConfigurationError
 from hyco.hooks import ConfigurationHooks
-from hyco.hooks.parameter_files import require_inside, require_name, require_plain, require_space
+from hyco.hooks.parameter_files import require_inside, require_name, require_plain, require_space, require_writable
 from hyco.settings import CONFIG_LOADER_ARGS
 
 LAUGHS = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
@@ -104,6 +104,29 @@ def test_a_run_that_the_disk_cannot_hold_is_refused(monkeypatch, tmp_path):
     usage.free = 5 * 2**30
     with pytest.raises(ConfigurationError, match=r"5 GB are free on its disk, this run writes about 20 GB: make room"):
         require_space(tmp_path, {})
+
+
+def test_the_disk_of_the_data_counts_where_it_is_another_one(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    free = {tmp_path: 100 * 2**30, tmp_path / "data": 2**20}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    monkeypatch.setattr("hyco.config.data_bytes", lambda _: 0)
+    with pytest.raises(ConfigurationError, match=r"data: 0.000977 GB are free on its disk"):
+        require_space(tmp_path, {})
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_run(tmp_path, monkeypatch):
+    (tmp_path / "data" / "models").mkdir(parents=True)
+    files = [tmp_path / "data" / "models" / "new" / "last.safetensors", tmp_path / "data" / "report" / "report.json"]
+    require_writable(files)
+    assert not any(file.parent.exists() for file in files)
+    closed = tmp_path / "data" / "models"
+    monkeypatch.setattr("os.access", lambda folder, _: folder != closed)
+    with pytest.raises(ConfigurationError, match=rf"^{closed} cannot be written, and this run has files there"):
+        require_writable(files)
+    (tmp_path / "data" / "report").touch()
+    with pytest.raises(ConfigurationError, match=r"data/report cannot be written"):
+        require_writable(files[1:])
 
 
 def test_checkpoints_stay_in_the_project_unless_an_absolute_path_says_otherwise(tmp_path):

@@ -13,7 +13,8 @@ from kedro.pipeline import Pipeline, node
 
 import hyco
 from hyco.hooks import ReportHooks
-from hyco.runtime.storage import Bundle, read_json
+from hyco.hooks.errors import foreseen
+from hyco.runtime.storage import Bundle, DamagedFileError, read_json
 from hyco.training.checkpoints import ResumeError
 
 PARAMETERS = {"experiment": "tiny", "hybrid": {"alpha": 0.7}}
@@ -112,6 +113,15 @@ def test_what_a_dataset_says_is_a_message_too(session, conf_catalog):
         session((ReportHooks(),), pipeline, conf_catalog | unread, PARAMETERS)
 
 
+def test_what_a_dataset_says_is_a_message_however_often_kedro_wraps_it():
+    damaged = DamagedFileError("comparison.json cannot be read")
+    inner, outer = DatasetError("inner"), DatasetError("outer")
+    outer.__cause__, inner.__cause__ = inner, damaged
+    assert foreseen(outer) is damaged
+    assert foreseen(inner) is damaged
+    assert foreseen(DatasetError("of a bug")) is None
+
+
 def test_an_unforeseen_error_keeps_its_traceback_on_the_command_line(session, conf_catalog):
     with click.Context(click.Command("run")), pytest.raises(ZeroDivisionError):
         session((ReportHooks(),), raise_error(ZeroDivisionError("a bug")), conf_catalog, PARAMETERS)
@@ -129,6 +139,9 @@ def test_on_the_command_line_a_result_that_cannot_be_saved_ends_the_node_that_ma
     (tmp_path / "file").touch()
     conf = {"type": "hyco.datasets.growing.GrowingJSONDataset", "filepath": str(tmp_path / "file" / "comparison.json")}
     pipeline = Pipeline([node(grow, None, "comparison", name="compare")])
-    with click.Context(click.Command("run")), pytest.raises(DatasetError) as caught:
+    with (
+        click.Context(click.Command("run")),
+        pytest.raises(click.ClickException, match=r"comparison\.json cannot be written") as caught,
+    ):
         session((ReportHooks(),), pipeline, {"comparison": conf}, PARAMETERS)
     assert ended, caught

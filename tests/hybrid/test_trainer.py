@@ -100,9 +100,9 @@ def test_a_killed_and_resumed_run_equals_the_uninterrupted_one(problem, assert_e
         write_bundle(tmp_path / "last.safetensors", checkpoint)
     interrupted.close()
     resumed = list(problem.hybrid().train(read_bundle(tmp_path / "last.safetensors"), resume=True))
-    assert [r["epoch"] for _, r in resumed] == list(range(killed_after + 1, 7))
+    assert [r["epoch"] for _, r in resumed] == list(range(killed_after, 7))
     assert_equal_bundles(resumed[-1][0], whole[-1][0])
-    assert history(resumed) == history(whole)[killed_after:]
+    assert history(resumed) == history(whole)[killed_after - 1 :]
     assert resumed[-1][0].metadata["metrics"] == whole[-1][0].metadata["metrics"]
     assert resumed[-1][0].metadata["physical"] == whole[-1][0].metadata["physical"]
 

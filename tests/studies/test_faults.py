@@ -1,6 +1,9 @@
 """A short version of benchmarks/faults.py: of every kind of fault a few, and none with a bad end."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,3 +15,13 @@ def test_no_fault_is_lost_or_silent(part, count):
     outcomes = faults.PARTS[part][0](count, random.Random(1))
     assert {outcome: n for outcome, n in outcomes.items() if outcome.startswith(faults.FAILURES) and n} == {}
     assert sum(n for outcome, n in outcomes.items() if outcome != "slower than 1 s") == count
+
+
+@pytest.mark.slow
+def test_commands_that_are_killed_or_interrupted_are_resumed_to_the_bit():
+    # In a process of its own: it forks, which one with threads must not.
+    script = str(Path(faults.__file__).with_name("faults_commands.py"))
+    arguments = ("kills", "interrupts", "--count", "1", "--seed", "3")
+    done = subprocess.run((sys.executable, script, *arguments), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "resumed" in done.stdout

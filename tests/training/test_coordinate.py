@@ -304,7 +304,7 @@ def test_a_killed_hybrid_resumes_to_the_same_bits(heat, tmp_path, killed_after):
     write_bundle(tmp_path / "last.safetensors", whole[killed_after - 1][0])
     resumed = list(heat.hybrid().train(read_bundle(tmp_path / "last.safetensors"), resume=True))
     assert_equal_bundles(resumed[-1][0], whole[-1][0])
-    assert [r for _, r in resumed] == [r for _, r in whole[killed_after:]]
+    assert [r for _, r in resumed] == [r for _, r in whole[killed_after - 1 :]]
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(heat):

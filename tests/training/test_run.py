@@ -31,7 +31,7 @@ def run(epochs=3, **parts):
 def test_every_part_comes_back_by_its_name():
     checkpoint, _ = run(one=Part(1.0, "a"), other=Part(2.0, "b")).record(1, {})
     again = run(one=Part(0.0), other=Part(0.0))
-    assert list(again.resume(checkpoint, True)) == []
+    assert [step[0] for step in again.resume(checkpoint, True)] == [checkpoint]  # its epoch may lack in the history
     assert again.parts == {"one": Part(1.0, "a"), "other": Part(2.0, "b")}
     assert again.epoch == again.resumed_from == 1
 

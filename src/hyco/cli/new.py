@@ -32,6 +32,7 @@ def new(name: str, source: Path, equation: tuple[str, ...], force: bool) -> None
     from hyco.drafts import DraftError, UndecidedError, draft
     from hyco.drafts.text import parameters_file, summary
     from hyco.runtime.plugins import PluginError
+    from hyco.runtime.storage import UnwritableError, write_atomically
 
     project = project_folder()
     pattern = next(m.pattern for m in Configuration.model_fields["experiment"].metadata if hasattr(m, "pattern"))
@@ -49,8 +50,10 @@ def new(name: str, source: Path, equation: tuple[str, ...], force: bool) -> None
     except (DraftError, PluginError) as error:
         raise click.ClickException(str(error)) from error
     text = parameters_file(name, made)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "parameters.yml").write_text(text, encoding="utf-8")
+    try:
+        write_atomically(folder / "parameters.yml", text.encode())
+    except UnwritableError as error:
+        raise click.ClickException(str(error)) from error
     lines = list(summary(made))
     for line in lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…          more in the comments"]:
         click.echo(line)

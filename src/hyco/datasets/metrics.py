@@ -8,15 +8,14 @@ import math
 import sys
 import time
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 
-from hyco.runtime.storage import DamagedFileError, set_aside, write_atomically
+from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,11 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         return self._read()
 
     def save(self, data: Record) -> None:
-        """Append a record."""
+        """Append a record.
+
+        Raises:
+            UnwritableError: the file cannot be written; a line that was begun is none.
+        """
         epoch = int(data["epoch"])
         # JSON and MLflow's charts know no NaN.
         metrics = {name: _finite(value) for name, value in data["metrics"].items()}
@@ -89,8 +92,11 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
             for record in kept:  # a run in MLflow that goes on from another has its epochs, too
                 self._remember(record["epoch"], record["metrics"], earlier=True)
             self._filled |= self._pending.keys()
-        with self._filepath.open("a", encoding="utf-8") as file:
-            file.write(_line({**data, "metrics": metrics}))
+        try:
+            with self._filepath.open("a", encoding="utf-8") as file:
+                file.write(_line({**data, "metrics": metrics}))
+        except OSError as error:
+            raise UnwritableError(self._filepath, error) from error
         self._epoch = epoch
         self._remember(epoch, metrics)
         if time.monotonic() >= self._due:
@@ -123,32 +129,37 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         return PlotlyPreview(_figure(self._read() if self._exists() else []))
 
     def _read(self) -> list[Record]:
-        """The records; a last line that a killed process left unfinished is none.
+        """The records.
 
         Raises:
             DamagedFileError: a line is not what was written.
         """
-        records = []
-        for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
-            if line:
-                records.append(_record(self._filepath, number, line))
-        return records
+        return [_record(self._filepath, number, line) for number, line in self._lines()]
 
     def _kept(self, epoch: int) -> list[Record]:
-        """The records before an epoch; of a damaged file, which is set aside, those before the damage."""
+        """The records before an epoch; of a damaged file, which is set aside, the lines that are whole."""
         if epoch <= 1 or not self._exists():
             return []
-        try:
-            return [record for record in self._read() if record["epoch"] < epoch]
-        except DamagedFileError as error:
-            kept = []
-            with suppress(DamagedFileError):
-                for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
-                    kept.append(_record(self._filepath, number, line))
-            log.warning(
-                "%s. It is now %s, and the history begins with what is before.", error, set_aside(self._filepath).name
-            )
-            return [record for record in kept if record["epoch"] < epoch]
+        kept: list[Record] = []
+        mistake: DamagedFileError | None = None
+        for number, line in self._lines():
+            try:
+                record = _record(self._filepath, number, line)
+            except DamagedFileError as error:
+                mistake = mistake or error
+            else:
+                if record["epoch"] < epoch and (not kept or record["epoch"] > kept[-1]["epoch"]):
+                    kept.append(record)
+        if mistake is not None:
+            aside = set_aside(self._filepath).name
+            log.warning("%s. It is now %s, and the history has the lines that are whole.", mistake, aside)
+        return kept
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Number and content of the lines; a last one that a killed process left unfinished is none."""
+        for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
+            if line:
+                yield number, line
 
     def _remember(self, epoch: int, metrics: dict[str, float | None], *, earlier: bool = False) -> None:
         """Keep finite metrics for the next call to MLflow, if a run is active; `earlier` ones once for each run."""

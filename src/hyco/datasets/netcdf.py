@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from hyco.datasets.previews import table
+from hyco.runtime.storage import write_atomically
 
 
 class NetCDFDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
@@ -32,15 +32,7 @@ class NetCDFDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
 
     def save(self, data: xr.Dataset) -> None:
         """Write the file."""
-        self._filepath.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._filepath.with_name(f".{self._filepath.name}.{os.getpid()}.part")
-        try:
-            data.to_netcdf(temporary, engine="h5netcdf")
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self._filepath)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(self._filepath, bytes(data.to_netcdf(None, engine="h5netcdf")))
 
     def preview(self) -> TablePreview:
         """One row per variable: its axes and its range."""

@@ -18,7 +18,14 @@ from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, say_it_once
-from hyco.hooks.parameter_files import configuration_files, require_inside, require_name, require_plain, require_space
+from hyco.hooks.parameter_files import (
+    configuration_files,
+    require_inside,
+    require_name,
+    require_plain,
+    require_space,
+    require_writable,
+)
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
@@ -105,40 +112,32 @@ class ConfigurationHooks:
 
         Raises:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
-                earlier run has not made, or a device that is not there.
+                earlier run has not made, or a device that is not there; or its files could not be written.
             hyco.observations.checks.MeasurementError: something is wrong with the file of measurements.
         """
-        parameters = catalog.load("parameters")
-        judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
-        if {"rollouts", "comparison"} & pipeline.all_outputs() and not judged:
-            from hyco.config import ConfigurationError
+        from hyco.config import ConfigurationError, parse_device
 
+        parameters, outputs = catalog.load("parameters"), pipeline.all_outputs()
+        judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
+        if {"rollouts", "comparison"} & outputs and not judged:
             message = "observation.test_sim: [] leaves nothing to evaluate on; name simulations"
-            if "rollouts" in pipeline.all_outputs():
+            if "rollouts" in outputs:
                 message += ", or add `--tags train`"
             raise for_user(ConfigurationError(message))
         if missing := sorted(name for name in pipeline.inputs() if _is_missing(name, catalog)):
-            from hyco.config import ConfigurationError
-
             message = f"experiment {parameters['experiment']} has no {', '.join(missing)} yet; run `--tags train` first"
             raise for_user(ConfigurationError(message))
-        if "params:device" in pipeline.inputs():
-            from hyco.config import ConfigurationError, parse_device
-
-            try:
+        try:
+            if "params:device" in pipeline.inputs():
                 parse_device(parameters["device"])
-            except ConfigurationError as error:
-                raise for_user(error) from error
-        observed = {"observations", "comparison"} & pipeline.all_outputs()
+            require_writable(_files(outputs, catalog))
+            if "observations" in outputs:
+                require_space(self._project_path, parameters)
+        except ConfigurationError as error:
+            raise for_user(error) from error
+        observed = {"observations", "comparison"} & outputs
         if observed and "measurements" in pipeline.inputs() and parameters.get("measurements"):
             _observe(catalog, parameters)
-        if "observations" in pipeline.all_outputs():
-            from hyco.config import ConfigurationError
-
-            try:
-                require_space(self._project_path, parameters)
-            except ConfigurationError as error:
-                raise for_user(error) from error
         keep_freed_memory()
         self._set_threads(parameters.get("threads"))
 
@@ -165,6 +164,13 @@ def _is_missing(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
     if dataset is None or type(dataset)._exists is AbstractDataset._exists:
         return False
     return not dataset.exists()
+
+
+def _files(names: set[str], catalog: CatalogProtocol[Any, Any]) -> list[Path]:
+    """The files of datasets, as far as they say them."""
+    datasets = [catalog.get(name) for name in sorted(names) if name in catalog]
+    paths = [dataset._describe().get("filepath") for dataset in datasets if dataset is not None]
+    return [Path(path) for path in paths if path]
 
 
 def _put_on_path(project: Path) -> None:

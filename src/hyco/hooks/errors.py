@@ -21,9 +21,10 @@ def for_user(error: Exception) -> Exception:
 
 def foreseen(error: BaseException | None) -> Exception | None:
     """The error of this program that one is, or that it wraps, as Kedro does with what a dataset raises; or None."""
-    for one in (error, getattr(error, "__cause__", None)):
-        if isinstance(one, Exception) and type(one).__module__.startswith("hyco."):
-            return one
+    while error is not None:
+        if isinstance(error, Exception) and type(error).__module__.startswith("hyco."):
+            return error
+        error = error.__cause__
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 import threading
@@ -103,13 +104,13 @@ class Outbox:
         """Send what is left and end; whether all of it was sent.
 
         Args:
-            patience: seconds to wait for a call that hangs; None: ten.
+            patience: seconds to wait in all; None: ten for each call.
         """
         self._waiting.put(None)
-        before = object()
-        while self._thread.is_alive() and before is not self._current:
+        end, before = time.monotonic() + (patience or math.inf), object()
+        while self._thread.is_alive() and before is not self._current and time.monotonic() < end:
             before = self._current
-            self._thread.join(_PATIENCE if patience is None else patience)
+            self._thread.join(min(_PATIENCE, end - time.monotonic()))
         if self._thread.is_alive():
             self._closed.set()  # what it has in hand is queued here
             rest = [] if self._current is None else [self._current]

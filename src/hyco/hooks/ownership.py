@@ -66,6 +66,9 @@ class OwnershipHooks:
                 raise for_user(OccupiedError(message)) from error
             if lock.left_by:
                 log.info("An earlier run of %s has not come to its end: %s.", experiment, described(lock.left_by))
+                folders = (project / "data").glob(f"*/{experiment}") if path is paths[0] else [path.parent]
+                for place in folders:
+                    _remove_parts(place)
             self._locks.append(lock)
 
     @hook_impl(trylast=True)
@@ -84,3 +87,9 @@ class OwnershipHooks:
         for lock in self._locks:
             lock.release()
         self._locks = []
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed process had begun to write, by the names that `hyco.runtime.storage` gives."""
+    for path in folder.rglob(".*.part"):
+        path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -116,7 +117,9 @@ def require_space(project: Path, parameters: dict[str, Any]) -> None:
     Raises:
         ConfigurationError: one line.
     """
-    free = shutil.disk_usage(project).free
+    folders = [folder for folder in (project, project / "data") if folder.is_dir()]  # which may be another disk
+    folder = min(folders, key=lambda one: shutil.disk_usage(one).free)
+    free = shutil.disk_usage(folder).free
     if free > _ENOUGH:
         return
     from hyco.config import ConfigurationError, data_bytes
@@ -124,9 +127,26 @@ def require_space(project: Path, parameters: dict[str, Any]) -> None:
     needed = 2 * data_bytes(parameters) + _ALWAYS
     if free < needed:
         raise ConfigurationError(
-            f"{project}: {free / 2**30:.3g} GB are free on its disk, this run writes about {needed / 2**30:.3g} GB: "
+            f"{folder}: {free / 2**30:.3g} GB are free on its disk, this run writes about {needed / 2**30:.3g} GB: "
             "make room"
         )
+
+
+def require_writable(files: Iterable[Path]) -> None:
+    """Refuse a run whose files could not be written in the end, in folders that may have to be made.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    from hyco.config import ConfigurationError
+
+    folders = dict.fromkeys(next(folder for folder in file.absolute().parents if folder.exists()) for file in files)
+    for folder in folders:
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise ConfigurationError(
+                f"{folder} cannot be written, and this run has files there: make the folder writable, or give the run "
+                "other ones with --params experiment=NAME"
+            )
 
 
 def require_inside(project: Path, parameters: dict[str, Any]) -> None:

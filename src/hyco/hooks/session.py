@@ -9,6 +9,7 @@ import click
 from kedro.framework.project import settings
 from kedro.framework.session import KedroSession
 
+from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Session(KedroSession):
 
         Raises:
             KeyboardInterrupt: the run was told to end; on the command line, it ends with 128 + the signal's number.
+            click.ClickException: on the command line, for an error that this program foresaw.
         """
         try:
             with signals_interrupt():
@@ -38,6 +40,11 @@ class Session(KedroSession):
             if isinstance(error, Interruption) and click.get_current_context(silent=True) is not None:
                 raise SystemExit(error.exit_code) from None
             raise
+        except Exception as error:
+            # Of a hook: those of nodes are messages already.
+            if isinstance(error, click.ClickException) or (one := foreseen(error)) is None:
+                raise
+            raise for_user(one) from error
         finally:
             _call("run_ended")
 

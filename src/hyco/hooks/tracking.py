@@ -270,18 +270,32 @@ class MlflowHooks:
             dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
-        if outbox is not None and not outbox.close(_HURRY if status == "KILLED" else None):
-            outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
-            log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
+        all_sent = outbox is None or outbox.close(_HURRY if status == "KILLED" else None)
         atexit.unregister(self._end)
         try:
+            if not all_sent:
+                raise TimeoutError("it does not answer")  # a call would be waited for again
             while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
                 mlflow.end_run(status)
             mlflow.end_run(status)
         except Exception as error:  # it must not hide why a pipeline failed
+            _leave(run_id)
             if outbox is not None:
                 outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
-            log.warning("MLflow did not take the end of the run, %s (%s).", status.lower(), redacted(error))
+                log.warning(
+                    "MLflow has not got all of this run (%s): `hyco mlflow-sync` sends the rest, from %s.",
+                    redacted(error),
+                    outbox.path,
+                )
+
+
+def _leave(run_id: str) -> None:
+    """Let a run, and those in it, be active no more, without a call to MLflow: its own way to do so makes one."""
+    from mlflow.tracking.fluent import _active_run_stack
+
+    runs = _active_run_stack.get()  # type: ignore[no-untyped-call]
+    while run_id in [run.info.run_id for run in runs]:
+        runs.pop()
 
 
 def _entities(metrics: Mapping[str, float]) -> list[Metric]:

@@ -69,7 +69,9 @@ class Run:
         return int(self.latest["epoch"])
 
     def resume(self, checkpoint: Bundle | None, asked: bool) -> Iterator[Step]:
-        """Take over a checkpoint if asked; yields it again where the run was finished already.
+        """Take over a checkpoint if asked; yields it again, as the history may lack its epoch.
+
+        A run may have been ended between the two.
 
         Raises:
             ResumeError: it belongs to another configuration, or its training ended with an error.
@@ -98,7 +100,7 @@ class Run:
             raise ResumeError(f"there is nothing to resume, the training ended with an error: {failed}")
         if meta["finished"]:
             log.info("It is finished already: only the evaluation runs.")
-            yield checkpoint, self.latest
+        yield checkpoint, self.latest
 
     @property
     def finished(self) -> bool:

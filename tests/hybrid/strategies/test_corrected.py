@@ -61,7 +61,7 @@ def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after
         write_bundle(tmp_path / "last.safetensors", checkpoint)
     interrupted.close()
     resumed = list(lacking.hybrid(**changes).train(read_bundle(tmp_path / "last.safetensors"), resume=True))
-    assert [r for _, r in resumed] == [r for _, r in whole][killed_after:]
+    assert [r for _, r in resumed] == [r for _, r in whole][killed_after - 1 :]
     assert resumed[-1][0].tensors.keys() == whole[-1][0].tensors.keys()
     for name, tensor in whole[-1][0].tensors.items():
         assert torch.equal(resumed[-1][0].tensors[name], tensor), name
