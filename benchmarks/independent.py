@@ -34,6 +34,7 @@ import torch
 
 import hyco
 from hyco.equations import registry
+from hyco.inversion.optimisers.result import NotConverged
 from hyco.stepping import refinement
 from problems.independent import PROBLEMS, Problem
 from study import band, described, draws_to_do, write_page
@@ -107,7 +108,10 @@ def draw(name: str, seed: int) -> dict[str, Any]:
     begin, problem = time.process_time(), PROBLEMS[name]()
     random = np.random.default_rng([list(PROBLEMS).index(name), seed])
     seen = measured(problem, equation_of(name), random)
-    estimate = hyco.fit(equation_of(name), seen, problem.learn, method="Levenberg-Marquardt").estimate
+    try:
+        estimate = hyco.fit(equation_of(name), seen, problem.learn, method="Levenberg-Marquardt").estimate
+    except NotConverged as error:
+        return {"problem": name, "seed": seed, "stopped": str(error), "seconds": time.process_time() - begin}
     numbers = {}
     for label, true in problem.true.items():
         if callable(true):
@@ -136,7 +140,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     head += " | slope | χ² | s"
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
     for name in (name for name in PROBLEMS if any(line["problem"] == name for line in lines)):
-        own = [line for line in lines if line["problem"] == name]
+        own = [line for line in lines if line["problem"] == name and "stopped" not in line]
         for label in own[0]["numbers"]:
             found = [line["numbers"][label] for line in own]
             held = [e["interval"][0] <= e["true"] <= e["interval"][1] for e in found]
@@ -157,7 +161,8 @@ def table(lines: list[dict[str, Any]]) -> str:
             row += [f"{statistics.mean(line['chi_square'] for line in own):.3f}"]
             row += [f"{statistics.median(line['seconds'] for line in own):.1f}"]
             rows.append("| " + " | ".join(map(str, row)) + " |")
-    return "\n".join(rows)
+    stopped = [f"{line['problem']} {line['seed']}" for line in lines if "stopped" in line]
+    return "\n".join(rows) + (f"\n\nEnded with an error, as not converged: {', '.join(stopped)}." if stopped else "")
 
 
 def main() -> None:
