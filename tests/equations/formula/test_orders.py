@@ -106,7 +106,7 @@ ONE_D = {
         4.1,
     ),
     "wave": (WAVE, {"c": 0.8}, PAIR, {}, 16, 3.9, 4.1),
-    "wave, walls": (WAVE, {"c": 0.8}, PAIR, each(ONE, OTHER, "vf"), 32, 3.9, 4.1),
+    "wave, walls": (WAVE, {"c": 0.8}, PAIR, each(ONE, OTHER, "vf"), 128, 3.9, 4.1),
     "Gray-Scott": (GRAY_SCOTT, GS, PAIR, {"substeps": 1}, 16, 3.9, 4.1),
     "Gray-Scott, walls": (GRAY_SCOTT, GS, PAIR, each(ONE, OTHER, "fr"), 32, 3.9, 4.1),
     "FitzHugh-Nagumo": (FITZHUGH, FH, PAIR, {}, 32, 3.9, 4.1),
