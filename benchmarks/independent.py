@@ -20,7 +20,6 @@ of the seconds of a draw on one core.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import statistics
 import tempfile
@@ -37,7 +36,7 @@ from hyco.equations import registry
 from hyco.inversion.optimisers.result import NotConverged
 from hyco.stepping import refinement
 from problems.independent import PROBLEMS, Problem
-from study import band, described, draws_to_do, write_page
+from study import band, command_line, described, draws_to_do, write_page
 
 NOISE = 0.01
 READ = """Where the grid is fine enough, counts are inside the band, and intervals hardly wider than the noise's alone:
@@ -167,12 +166,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run draws that the file does not have, and print or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", choices=PROBLEMS, nargs="+", default=list(PROBLEMS))
-    parser.add_argument("--draws", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
-    parser.add_argument("--write", type=Path, help="write the page of the study")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__, PROBLEMS).parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     share_equations()
