@@ -20,7 +20,6 @@ of the seconds of a draw on one core.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import statistics
 import tempfile
@@ -34,9 +33,10 @@ import torch
 
 import hyco
 from hyco.equations import registry
+from hyco.inversion.optimisers.result import NotConverged
 from hyco.stepping import refinement
 from problems.independent import PROBLEMS, Problem
-from study import band, described, draws_to_do, write_page
+from study import band, command_line, described, draws_to_do, write_page
 
 NOISE = 0.01
 READ = """Where the grid is fine enough, counts are inside the band, and intervals hardly wider than the noise's alone:
@@ -107,7 +107,10 @@ def draw(name: str, seed: int) -> dict[str, Any]:
     begin, problem = time.process_time(), PROBLEMS[name]()
     random = np.random.default_rng([list(PROBLEMS).index(name), seed])
     seen = measured(problem, equation_of(name), random)
-    estimate = hyco.fit(equation_of(name), seen, problem.learn, method="Levenberg-Marquardt").estimate
+    try:
+        estimate = hyco.fit(equation_of(name), seen, problem.learn, method="Levenberg-Marquardt").estimate
+    except NotConverged as error:
+        return {"problem": name, "seed": seed, "stopped": str(error), "seconds": time.process_time() - begin}
     numbers = {}
     for label, true in problem.true.items():
         if callable(true):
@@ -136,7 +139,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     head += " | slope | χ² | s"
     rows = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
     for name in (name for name in PROBLEMS if any(line["problem"] == name for line in lines)):
-        own = [line for line in lines if line["problem"] == name]
+        own = [line for line in lines if line["problem"] == name and "stopped" not in line]
         for label in own[0]["numbers"]:
             found = [line["numbers"][label] for line in own]
             held = [e["interval"][0] <= e["true"] <= e["interval"][1] for e in found]
@@ -157,17 +160,13 @@ def table(lines: list[dict[str, Any]]) -> str:
             row += [f"{statistics.mean(line['chi_square'] for line in own):.3f}"]
             row += [f"{statistics.median(line['seconds'] for line in own):.1f}"]
             rows.append("| " + " | ".join(map(str, row)) + " |")
-    return "\n".join(rows)
+    stopped = [f"{line['problem']} {line['seed']}" for line in lines if "stopped" in line]
+    return "\n".join(rows) + (f"\n\nEnded with an error, as not converged: {', '.join(stopped)}." if stopped else "")
 
 
 def main() -> None:
     """Run draws that the file does not have, and print or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", choices=PROBLEMS, nargs="+", default=list(PROBLEMS))
-    parser.add_argument("--draws", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
-    parser.add_argument("--write", type=Path, help="write the page of the study")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__, PROBLEMS).parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     share_equations()

@@ -21,14 +21,12 @@ draws whose 95 % interval contains the true number, `in band` says whether cover
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import logging
 import math
 import statistics
 import time
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,7 +37,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import described, draws_to_do, in_band, write_page
+from study import command_line, described, draws_to_do, in_band, write_page
 
 Sections = dict[str, Any]
 
@@ -217,12 +215,8 @@ def table(lines: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run draws that the file does not have, and print or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", choices=PROBLEMS, nargs="+", default=list(PROBLEMS))
+    parser = command_line(__doc__, PROBLEMS)
     parser.add_argument("--kind", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--draws", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
-    parser.add_argument("--write", type=Path, help="write the page of the study")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)

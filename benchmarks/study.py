@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,16 @@ def add_line(path: Path | None, line: dict[str, Any]) -> None:
     if path is not None:
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def command_line(doc: str | None, problems: Collection[str]) -> argparse.ArgumentParser:
+    """What studies of draws of several problems are asked: which, how many, and where their results and page are."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", choices=problems, nargs="+", default=list(problems))
+    parser.add_argument("--draws", type=int, default=0)
+    parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
+    parser.add_argument("--write", type=Path, help="write the page of the study")
+    return parser
 
 
 def draws_to_do(

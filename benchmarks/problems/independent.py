@@ -322,7 +322,7 @@ class Layers(Problem):
     def draw(self, random: np.random.Generator) -> tuple[dict[str, str], Truth]:
         """Five waves without slope at the ends."""
         waves = [(random.normal() / (1 + 0.5 * i), (i + 1) * np.pi / 2) for i in range(5)]
-        values, vectors, places = rod(self.true["diffusivity"])
+        values, vectors, places = self.rod(random)
         begun = vectors.T @ sum(a * np.cos(w * places) for a, w in waves)
 
         def truth(t: Numbers, at: dict[str, Numbers]) -> dict[str, Numbers]:
@@ -331,13 +331,48 @@ class Layers(Problem):
 
         return {"temperature": waves_text([(a, f"cos({w!r} * x)") for a, w in waves])}, truth
 
+    def rod(self, random: np.random.Generator) -> tuple[Numbers, Numbers, Numbers]:
+        """Eigenvalues, eigenvectors and cell centres of finite volumes."""
+        return of_layers()
+
+
+class LayersCells(Layers):
+    """The same with a value in each cell, drawn from the prior of the fit.
+
+    That is a random walk: `regularisation` of kind h1 with the weight that the steps of the walk have.
+    """
+
+    step, middle = 0.004, 0.06
+    learn: ClassVar[Any] = [
+        {
+            "name": "diffusivity",
+            "kind": "field",
+            "initial_guess": middle,
+            "scale": 0.02,
+            "regularisation": {"kind": "h1", "weight": 2 / 32 / step**2},
+        }
+    ]
+
+    def rod(self, random: np.random.Generator) -> tuple[Numbers, Numbers, Numbers]:
+        """Of another walk in each draw, which is the truth then."""
+        walk = np.cumsum(self.step * random.normal(size=32))
+        cells = self.middle + walk - walk[16]
+        self.true = {"diffusivity": lambda x: cells[int(x * 16)]}
+        fine = np.repeat(cells, 9)
+        return volumes(2 / (1 / fine[1:] + 1 / fine[:-1]))
+
 
 @cache
-def rod(diffusivity: Callable[[Numbers], Numbers]) -> tuple[Numbers, Numbers, Numbers]:
-    """Eigenvalues, eigenvectors and cell centres of 1056 finite volumes on 0 to 2, insulated."""
-    n = 1056  # an odd multiple of 32: their centres are among these
+def of_layers() -> tuple[Numbers, Numbers, Numbers]:
+    """Of `Layers`, in 1056 volumes: an odd multiple of 32, so that their centres are among these."""
+    return volumes(Layers.true["diffusivity"](np.arange(1, 1056) * 2.0 / 1056))
+
+
+def volumes(diffusivity: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Eigenvalues, eigenvectors and centres of volumes on 0 to 2, insulated, with these diffusivities on the faces."""
+    n = len(diffusivity) + 1
     h = 2.0 / n
-    face = diffusivity(np.arange(1, n) * h) / h**2
+    face = diffusivity / h**2
     matrix = np.diag(np.concatenate([[0.0], -face])) + np.diag(np.concatenate([-face, [0.0]]))
     matrix += np.diag(face, 1) + np.diag(face, -1)
     values, vectors = np.linalg.eigh(matrix)
@@ -356,4 +391,5 @@ PROBLEMS: dict[str, type[Problem]] = {
     "gray_scott_coarse": PulsesCoarse,
     "fisher": Population,
     "field": Layers,
+    "field_cells": LayersCells,
 }

@@ -12,6 +12,7 @@ from hyco.grid import Grid
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.linearisation import Linearisation
+from hyco.observations import Observations
 from hyco.stepping.refinement import Refinement, refined
 
 DIFFUSIVITY, TIMES = 0.08, np.array([0.25, 0.5, 0.75, 1.0])
@@ -251,6 +252,61 @@ def test_states_come_to_the_finer_grid_and_back_at_sixth_order(walls):
         errors.append(float((finer.prolong(wave(grid)) - wave(fine)).abs().max()))
         assert float((finer.restrict(wave(fine)) - wave(grid)).abs().max()) < 0.1 * errors[-1]
     assert np.log2(errors[0] / errors[1]) > 5.5
+
+
+def smoke(cells, dt):
+    """A puff in a closed box, with its velocity on the faces."""
+    domain = {axis: {"size": 1.0, "resolution": cells} for axis in "xy"}
+    parameters = {"buoyancy": 1.0, "viscosity": 0.01, "diffusivity": 0.01}
+    return build_equation({"name": "smoke", "domain": domain, "dt": dt, "parameters": parameters})
+
+
+def velocities(layout):
+    """A smooth state `[1, C, *space]` that is no puff: 0 at walls that hold the velocity."""
+    grid = layout.grid
+    x, y = (torch.from_numpy(grid.centers(axis)) for axis in "xy")
+    faces = torch.arange(1, grid.resolution[0], dtype=torch.float64) * grid.spacing[0]
+    states = torch.zeros((1, len(layout.channels), *layout.shape), dtype=torch.float64)
+    along, across = torch.sin(torch.pi * faces), torch.cos(2 * x)
+    values = (torch.outer(torch.cos(x), torch.exp(y)), torch.outer(along, across), torch.outer(across, along))
+    for channel, value in enumerate(values):
+        states[layout.index(channel, 1)] = value
+    return states
+
+
+def test_states_on_faces_come_to_the_finer_grid_and_back_too():
+    errors = []
+    for n in (12, 24):
+        equation = smoke(n, 0.05)
+        finer = Refinement(refined(equation, 1.0, {"viscosity": torch.tensor(0.01)}), equation.layout, equation.dt)
+        own, fine = velocities(equation.layout), velocities(finer.layout)
+        errors.append((finer.prolong(own) - fine).abs().amax(dim=(0, 2, 3)))
+        assert bool(((finer.restrict(fine) - own).abs().amax(dim=(0, 2, 3)) < 0.2 * errors[-1]).all())
+        assert bool((finer.prolong(own)[0][~finer.layout.valid] == 0).all())
+    assert bool((torch.log2(errors[0] / errors[1]) > 5.0).all())
+
+
+@pytest.mark.slow
+def test_the_error_of_a_grid_with_values_on_faces_is_predicted():
+    """Measured where a grid of three times as many cells has values too."""
+    own, fine = smoke(12, 0.05), smoke(36, 0.025)
+    x, y = (torch.from_numpy(fine.layout.grid.centers(axis)) for axis in "xy")
+    start = torch.zeros((3, *fine.layout.shape), dtype=torch.float64)
+    start[0, :-1, :-1] = torch.exp(-8 * ((x[:, None] - 0.5) ** 2 + (y - 0.4) ** 2))
+    states = torch.as_tensor(hyco.simulate(fine, initial_states=start[None], steps=16).states)[0, ::2]
+    truth = Refinement(fine, own.layout, own.dt).restrict(states)
+    noise = 0.01 * truth.std(dim=(0, 2, 3))
+    random = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = own.layout.valid.expand(truth.shape).clone()
+    values = (truth + noise[:, None, None] * random) * mask
+    mask[0] = False
+    given = {"train": [0], "val": [], "dt": own.dt, "initial_state": "exact", "initial_states": truth[None, 0]}
+    seen = Observations(values=values[None], mask=mask[None], noise_std=noise, layout=own.layout, **given)
+    learn = [{"name": "viscosity", "initial_guess": 0.02, "bounds": [0.001, 0.05]}]
+    found = hyco.fit(own, seen, learn, method="Levenberg-Marquardt").estimate["viscosity"]
+    assert found.value - 0.01 > 5 * found.std
+    assert found.discretisation == pytest.approx(found.value - 0.01, rel=0.3)
+    assert found.interval[0] <= 0.01 <= found.interval[1]
 
 
 def test_what_a_training_owes_is_worked_out_with_one_jacobian(tmp_path, monkeypatch):

@@ -95,6 +95,20 @@ def test_an_estimate_on_the_limit_has_a_one_sided_interval(caplog):
     assert "diffusivity = 0: sits on the limit of the equation, 0; its interval is one-sided." in caplog.text
 
 
+def test_the_interval_is_one_sided_where_there_are_too_many_unknowns_for_their_covariance(monkeypatch, caplog):
+    for where in ("assessment", "assessor", "profile"):
+        monkeypatch.setattr(f"hyco.inversion.{where}.LARGEST_DENSE", 0)
+    found = fitted(FREE, seed=1).estimate["diffusivity"]
+    assert found.std == pytest.approx(6.5e-4, rel=0.03)
+    assert found.interval == pytest.approx((0.0, found.value + 1.96 * found.std), rel=0.02, abs=1e-12)
+    assert found.identifiable
+    assert "its interval reaches the limit of the equation, 0" in caplog.text
+    pinned = (fitted(FREE, diffusivity=0.0, seed=seed) for seed in range(3, 30))
+    found = next(p for p in pinned if p.estimate["diffusivity"].value == 0.0).estimate["diffusivity"]
+    assert found.interval[0] == 0.0
+    assert 0 < found.interval[1] < 2 * 1.96 * found.std
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_an_estimate_on_the_limit_of_the_scheme_names_the_key_that_moves_it(method, caplog):
     physics = fitted(FREE, diffusivity=2.0, end=0.02, noise=0.01, method=method, largest=1.0)

@@ -131,3 +131,15 @@ def test_a_search_that_goes_on_has_the_same_scale(wave):
     other.load(first.state())
     assert other.problem.data.scale == first.problem.data.scale > 1
     assert other.estimate["diffusivity"] == first.estimate["diffusivity"]
+
+
+@pytest.mark.parametrize("noise_std", [NOISE, 0.0])
+def test_the_profile_of_a_robust_fit_is_as_wide_as_its_error_bar_where_the_loss_is_a_parabola(noise_std, wave):
+    seen = wave.observations(contaminated(wave, 1), noise_std=noise_std)
+    found = wave.calibrated(seen, loss="huber", profile=True).estimate["diffusivity"]
+    rises = np.array(found.profile["chi_square"])
+    assert rises.min() == 0.0
+    assert rises[[0, -1]] == pytest.approx(3.84, rel=0.05)
+    low, high = found.interval
+    half = 1.96 * found.std
+    assert (found.value - low, high - found.value) == pytest.approx((half, half), rel=0.15)

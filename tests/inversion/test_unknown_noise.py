@@ -113,3 +113,20 @@ def test_the_degrees_of_freedom_are_in_the_files(wave):
     ):
         assert again.degrees_of_freedom == estimate.degrees_of_freedom
         assert again["diffusivity"] == estimate["diffusivity"]
+
+
+@pytest.mark.parametrize("loss", ["squares", "huber"])
+@pytest.mark.parametrize("prior", [None, {"mean": 0.0, "std": 1.0}])
+def test_another_minimum_is_listed_where_the_residuals_tell_the_noise(loss, prior, wave, caplog):
+    """The diffusivity is a square: both signs of its root fit, to what the residuals tell of the noise."""
+    root = {"name": "a", "initial_guess": 0.5, "bounds": [-0.7, 0.7]} | ({} if prior is None else {"prior": prior})
+    square = {"name": "diffusivity", "kind": "expression", "expression": "a**2", "scalars": [root]}
+    noise = 0.02 * torch.randn(wave.states().shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    physics = wave.calibrated(
+        wave.observations(wave.states() + noise), learnable_parameters=[square], starts=5, loss=loss
+    )
+    found = physics.model.values["diffusivity.a"]
+    assert abs(found) == pytest.approx(0.1**0.5, rel=0.1)
+    (other,) = physics.estimate.alternative_minima
+    assert other["diffusivity.a"] == pytest.approx(-found, rel=0.02)
+    assert "Another minimum fits the data as well: diffusivity.a" in caplog.text

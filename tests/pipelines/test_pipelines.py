@@ -203,7 +203,8 @@ def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures(
     assert entry["file"] == "parameter_fields.safetensors"
     bundle = data.load("parameter_fields")
     assert {name: tuple(v.shape) for name, v in bundle.tensors.items()} == dict.fromkeys(
-        ["physical/diffusivity/estimate", "physical/diffusivity/std", "truth/diffusivity"], (16,)
+        [*(f"physical/diffusivity/{kind}" for kind in ("estimate", "std", "lower", "upper")), "truth/diffusivity"],
+        (16,),
     )
     axis = data.load("parameter_fields_figure").axes[0]
     assert axis.get_ylabel() == "diffusivity"

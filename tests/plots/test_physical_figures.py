@@ -79,6 +79,17 @@ def test_in_one_dimension_the_band_is_the_95_percent_interval_beside_the_truth()
     assert axis.get_xlim() == (-1.0, 1.0)
 
 
+def test_the_band_is_the_interval_where_it_holds_more_than_the_noise() -> None:
+    found = {k: v for k, v in fields(LINE).items() if k.startswith(("truth", "physical/"))}
+    estimate, std = found["physical/kappa/estimate"], found["physical/kappa/std"]
+    found |= {"physical/kappa/lower": estimate - 3 * std, "physical/kappa/upper": estimate + 2 * std}
+    for constant in ((), ("kappa",)):
+        (axis,) = parameter_fields(found, LINE, up_to_a_constant=constant).axes
+        edges = band(axis).get_paths()[0].vertices
+        at_last = edges[np.isclose(edges[:, 0], LINE.centers("x")[-1]), 1] + (estimate.mean() if constant else 0.0)
+        assert (at_last.min(), at_last.max()) == pytest.approx((estimate[-1] - 3 * std[-1], estimate[-1] + 2 * std[-1]))
+
+
 def test_a_field_of_which_nothing_is_known_does_not_hide_the_estimates() -> None:
     found = fields(LINE) | {"physical/kappa/std": np.full(16, 1e6), "hybrid_physical/kappa/std": np.full(16, np.inf)}
     low, high = parameter_fields(found, LINE).axes[0].get_ylim()

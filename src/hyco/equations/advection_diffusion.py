@@ -56,9 +56,13 @@ class AdvectionDiffusionConfig(VelocityConfig):
         return self
 
     @property
-    def _in_modes(self) -> bool:
+    def _periodic(self) -> bool:
         walls = Boundary.of(self.boundary)
-        return self.source is None and all(walls[axis].periodic for axis in self.domain)
+        return all(walls[axis].periodic for axis in self.domain)
+
+    @property
+    def _in_modes(self) -> bool:
+        return self.source is None and self._periodic
 
     @property
     def scheme(self) -> Literal[2, 4, "spectral"]:
@@ -83,9 +87,7 @@ class AdvectionDiffusionConfig(VelocityConfig):
 
         Of Fourier modes, which have no error, that of reading them between cells.
         """
-        walls = Boundary.of(self.boundary)
-        periodic = all(walls[axis].periodic for axis in self.domain)
-        return {2: 2.0, 4: 3.0 if periodic else 2.0, "spectral": 4.0}[self.scheme]
+        return {2: 2.0, 4: 3.0 if self._periodic else 2.0, "spectral": 4.0}[self.scheme]
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:

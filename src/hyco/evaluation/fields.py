@@ -35,9 +35,10 @@ def field_error(equation: Equation, name: str, estimate: Tensor) -> float | None
 def parameter_fields(
     equation: Equation, estimates: Mapping[str, PhysicalEstimate], *, measured: bool = False
 ) -> dict[str, Tensor]:
-    """The learnt fields of all physical models: `method/name/estimate` and `…/std`, and `truth/name`.
+    """The learnt fields of all physical models: `method/name/estimate`, `…/std`, and `truth/name`.
 
-    All on the grid of the data: values of a coarser grid are repeated in the cells that lie in theirs.
+    Where the error of the grid was worked out also the ends of the 95 % intervals, `…/lower` and `…/upper`. All on the
+    grid of the data: values of a coarser grid are repeated in the cells that lie in theirs.
 
     Args:
         estimates: by method.
@@ -50,6 +51,9 @@ def parameter_fields(
             fields[f"{method}/{name}/estimate"] = repeated(field.value, shape)
             if field.std is not None:
                 fields[f"{method}/{name}/std"] = repeated(field.std, shape)
+            if field.interval is not None and field.discretisation is not None:
+                for end, values in zip(("lower", "upper"), field.interval, strict=True):
+                    fields[f"{method}/{name}/{end}"] = repeated(values, shape)
             if name in equation.parameters and not measured:
                 true = torch.as_tensor(equation.parameters[name], dtype=torch.float64)
                 fields[f"truth/{name}"] = true.expand(fields[f"{method}/{name}/estimate"].shape).clone()

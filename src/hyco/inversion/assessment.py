@@ -121,6 +121,7 @@ def _assess_robustly(
         freedom,
         max(robust.freedom, 0.0),
         robust.precision,
+        robust.slope,
     )
     if not uncertainty.noise_told:
         uncertainty = replace(uncertainty, covariance=torch.full((p, p), torch.inf, dtype=residual.dtype))

@@ -140,8 +140,8 @@ def alternative_minima(
 ) -> list[Tensor]:
     """Coordinates `[p]` of other minima that fit as well as the estimate, one of several alike.
 
-    A search that ended elsewhere (three standard deviations off in some coordinate) is one if its χ² is not larger by
-    nine, the 99.7 % limit of one unknown.
+    A search that ended elsewhere (three standard deviations off in some coordinate) is one if its χ², in units of the
+    noise that is known or that the residuals tell, is not larger by nine, the 99.7 % limit of one unknown.
 
     Args:
         theta: the parameters' coordinates, `[p]`.
@@ -153,10 +153,10 @@ def alternative_minima(
         return []
     best = min(end["value"] for end in finite)
     std = torch.nan_to_num(assessment.uncertainty.std, posinf=UNKNOWN).clamp_min(1e-12)
-    places = [theta]
+    places, unit = [theta], assessment.uncertainty.unit**2 / count
     for end in sorted(finite, key=lambda e: float(e["value"])):
         place = torch.tensor(end["x"], dtype=theta.dtype)
         apart = all(float(((place - other)[assessment.kept].abs() / std).max()) > _APART for other in places)
-        if apart and (end["value"] - best) * count < _APART**2:
+        if apart and (end["value"] - best) / unit < _APART**2:
             places.append(place)
     return places[1:]

@@ -8,7 +8,8 @@ Sources: D. J. Venzon and S. H. Moolgavkar, Appl. Statist. 37 (1988) 87, doi:10.
 Bioinformatics 25 (2009) 1923, doi:10.1093/bioinformatics/btp358. Where the residuals tell the noise: D. M. Bates and
 D. G. Watts, Nonlinear Regression Analysis and Its Applications (1988), section 6.1. Where the noise is correlated χ² is
 scaled so that it has the curvature of the sandwich: R. E. Chandler and S. Bate, Biometrika 94 (2007) 167,
-doi:10.1093/biomet/asm015.
+doi:10.1093/biomet/asm015; so is twice a robust loss: S. Heritier and E. Ronchetti, J. Am. Stat. Assoc. 89 (1994) 897,
+doi:10.1080/01621459.1994.10476822.
 """
 
 from __future__ import annotations
@@ -74,10 +75,12 @@ def profiled(
     if not problem.data.known_noise and assessment.uncertainty.reduced_chi_square < _ROUNDING:
         return {}
     unknowns = len(coordinates)
-    if unknowns > LARGEST_DENSE or assessment.joint is None or isinstance(problem.loss, Huber):
+    weighed = isinstance(problem.loss, Huber) and problem.prior(coordinates[None].to(problem.device)).shape[1] > 0
+    if unknowns > LARGEST_DENSE or assessment.joint is None or weighed:
         if wanted is True:
             log.warning(
-                "physical.profile: there is none for a robust loss, or for more than %d unknowns.", LARGEST_DENSE
+                "physical.profile: there is none for a robust loss beside a prior, or for more than %d unknowns.",
+                LARGEST_DENSE,
             )
         return {}
     if wanted == "auto" and (len(numbers) > _MOST_NUMBERS or unknowns > _MOST_UNKNOWNS):
@@ -98,13 +101,7 @@ class _ProfileSearch:
         assert assessment.joint is not None
         uncertainty, device = assessment.uncertainty, problem.device
         self._problem, self._assessment, self._box = problem, assessment, problem.box.to(device)
-        # A prior was weighed against residuals of unit variance, see `laplace`.
-        variance = 1.0
-        if not problem.data.known_noise:
-            variance = max(uncertainty.reduced_chi_square, 1e-300)
-            if problem.prior(coordinates[None].to(device)).shape[1]:
-                variance = max(variance, 1.0)
-        self._root = math.sqrt(variance)
+        self._root = uncertainty.unit
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
         # What the fit took; each number may take as much. `_allowed` is where that of the current one ends.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ _SAME_EVIDENCE, _LARGEST_SCALE = 0.05, 2e3
 _FIRST_SCALE = 100.0
 # Unknowns, at most, among which a few points are a look around.
 _MOST_SCANNED = 16
+# Part of what a parameter may be by which two searches ended in different places.
+_ELSEWHERE = 0.01
 
 
 class Search:
@@ -146,13 +149,14 @@ class Search:
         self, result: OptimisationResult, guess: Tensor, rescaled: Callable[[Tensor], bool]
     ) -> OptimisationResult:
         """Search on, with residuals in units of their own scale, until that is as large as it was taken to be."""
-        data = self.problem.data
+        data, ends = self.problem.data, result.ends
         for _ in range(_MOST_SCALES):
             if result.status is Status.DIVERGED or not rescaled(torch.from_numpy(result.x)):
                 break
-            last = self._minimise(torch.from_numpy(result.x.copy())[None], self.problem.steps, self.synthetic)
+            # The others go on too: which of them fit as well is seen on the same scale.
+            last = self._minimise(self._apart(result, ends), self.problem.steps, self.synthetic)
             history, evaluations = [*result.history, *last.history], result.evaluations + last.evaluations
-            result = replace(last, history=history, evaluations=evaluations, ends=[])
+            result, ends = replace(last, history=history, evaluations=evaluations), last.ends
         # What the search has gained is in units of the last scale.
         with torch.no_grad():
             first = self.problem.objective(
@@ -161,6 +165,17 @@ class Search:
         by = "their median" if isinstance(self.problem.loss, Huber) else "the evidence"
         log.info("Scale of the residuals by %s: %.4g of the values' standard deviation.", by, 1e-3 * data.scale)
         return replace(result, initial_value=float(first.square().sum()))
+
+    def _apart(self, result: OptimisationResult, ends: Sequence[Mapping[str, Any]]) -> Tensor:
+        """The best point and where other searches ended elsewhere, `[K, q]`."""
+        width = self.problem.box.width[: self.problem.parameter_count].cpu()
+        points = [torch.from_numpy(result.x.copy())]
+        for end in ends:
+            point = torch.tensor(end["x"], dtype=points[0].dtype)
+            away = [((point - other)[: len(width)].abs() > _ELSEWHERE * width).any() for other in points]
+            if end["value"] is not None and all(away):
+                points.append(point)
+        return torch.stack(points)
 
     def _rescaled_by_evidence(self, z: Tensor) -> bool:
         """Take the scale under which the measurements are most likely, near `[q]`; whether it is another one."""

@@ -32,6 +32,7 @@ class Uncertainty:
             Unknowns that a prior or regularisation holds count in part: N - trace H with the hat matrix H.
         residual_freedom: the same whether the noise is known or not.
         precision: what J was multiplied with, one over the residuals' standard deviation where they tell the noise.
+        slope: the share of the residuals that pull as squares do: all, but for a robust loss.
 
     Source of the intervals: Student, Biometrika 6 (1908) 1, doi:10.1093/biomet/6.1.1; of the degrees of freedom with a
     prior: T. Hastie, R. Tibshirani, J. Friedman, The Elements of Statistical Learning (2009), section 7.6.
@@ -43,6 +44,15 @@ class Uncertainty:
     freedom: float = math.inf
     residual_freedom: float = math.inf
     precision: float = 1.0
+    slope: float = 1.0
+
+    @property
+    def unit(self) -> float:
+        """What the residuals are divided by so that the sum of their squares, or twice a robust loss, rises by δᵀC⁻¹δ.
+
+        δ is how far an estimate is from the minimum, C its covariance, without a prior.
+        """
+        return math.sqrt(self.slope) / self.precision
 
     @property
     def std(self) -> Tensor:

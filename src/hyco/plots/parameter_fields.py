@@ -36,7 +36,7 @@ from hyco.plots.style import (
     with_unit,
 )
 
-# Half width of the band in standard deviations: a 95% interval, unless a network's predictions pull the field.
+# Half width of the band in standard deviations where no interval is given, which also holds the error of the grid.
 _INTERVAL = 1.96
 # A band may widen the range of a panel by so many times the range of the lines.
 _BAND_ROOM = 0.75
@@ -45,11 +45,16 @@ _DOTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": ".", "mark
 
 @dataclass(frozen=True)
 class _Field:
-    """One learnt field: for each method its estimate and standard deviation, and the truth where it is known."""
+    """One learnt field: for each method its estimate and its spread, and the truth where it is known.
+
+    Attributes:
+        bands: lower and upper ends of the 95% intervals.
+    """
 
     name: str
     estimates: Mapping[str, Array]
     stds: Mapping[str, Array]
+    bands: Mapping[str, tuple[Array, Array]]
     truth: Array | None
 
     @property
@@ -77,7 +82,8 @@ def parameter_fields(
     a row per method. Three: the same in the plane in the middle of the last axis. Without any field a line of words.
 
     Args:
-        fields: `method/name/estimate`, `method/name/std` and `truth/name`, each `[*space]`.
+        fields: `method/name/estimate`, `method/name/std` and `truth/name`, each `[*space]`; the ends of the bands are
+            `method/name/lower` and `method/name/upper`, else estimate ± 1.96 std.
         grid: where the values sit, at the centres of the cells.
         up_to_a_constant: fields of which only differences count: they are shown without their mean.
         sensors: positions of what was observed, `[n, d]`, marked; None where all of it was.
@@ -101,20 +107,23 @@ def _collect(
 ) -> tuple[list[_Field], Grid, str]:
     """The fields as they are drawn, in the plane that is drawn."""
     plane, where = grid, ""
-    parts: dict[str, tuple[dict[str, Array], dict[str, Array], list[Array]]] = {}
+    found: dict[str, dict[str, dict[str, Array]]] = {}
     for key, values in fields.items():
         first, _, rest = key.partition("/")
         name, kind = (rest, "truth") if first == "truth" else tuple(rest.rsplit("/", 1))
         array = numbers(np.array(values, dtype=np.float64))
         if kind != "std" and name in up_to_a_constant:
-            array = array - np.nanmean(array)
+            own = "truth/" + name if first == "truth" else f"{first}/{name}/estimate"
+            array = array - np.nanmean(numbers(np.array(fields[own], dtype=np.float64)))
         array, plane, where = middle_plane(array, grid)
-        estimates, stds, truths = parts.setdefault(name, ({}, {}, []))
-        if kind == "truth":
-            truths.append(array)
-        else:
-            (stds if kind == "std" else estimates)[first] = array
-    drawn = [_Field(n, e, s, t[0] if t else None) for n, (e, s, t) in parts.items() if e]
+        found.setdefault(name, {}).setdefault(kind, {})[first] = array
+    drawn = []
+    for name, kinds in found.items():
+        estimates, stds = kinds.get("estimate", {}), kinds.get("std", {})
+        ends = {m: (e - _INTERVAL * stds[m], e + _INTERVAL * stds[m]) for m, e in estimates.items() if m in stds}
+        ends |= {m: (lower, kinds["upper"][m]) for m, lower in kinds.get("lower", {}).items()}
+        if estimates:
+            drawn.append(_Field(name, estimates, stds, ends, kinds.get("truth", {}).get("truth")))
     return drawn, plane, where
 
 
@@ -144,8 +153,8 @@ def _lines(
     if any(field.truth is not None for field in drawn):
         handles.append(Line2D([], [], label="truth", **_TRUTH))
     handles += [Line2D([], [], label=s.label, **s.line_options() | {"marker": ""}) for s in methods.values()]
-    if any(field.stds for field in drawn):
-        handles.append(Patch(facecolor="0.5", alpha=0.25, label="± 1.96 std"))
+    if any(field.bands for field in drawn):
+        handles.append(Patch(facecolor="0.5", alpha=0.25, label="95% interval"))
     if points is not None:
         handles.append(Line2D([], [], color="black", linestyle="", marker="|", markersize=5, label="observed here"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns == 1 else min(6, len(handles)))
@@ -161,11 +170,11 @@ def _draw_lines(axis: Axes, field: _Field, grid: Grid, points: Array | None) -> 
     low, high = state_limits(np.concatenate([field.scale.ravel(), *(e.ravel() for e in field.estimates.values())]))
     ends, room = [low, high], _BAND_ROOM * (high - low)
     for name, style in method_styles(field.estimates).items():
-        estimate, std = field.estimates[name], field.stds.get(name)
-        if std is not None:
-            lower, upper = estimate - _INTERVAL * std, estimate + _INTERVAL * std
+        estimate = field.estimates[name]
+        if name in field.bands:
+            lower, upper = field.bands[name]
             axis.fill_between(x, lower, upper, color=style.colour, alpha=0.22, linewidth=0)
-            finite = np.isfinite(std)
+            finite = np.isfinite(upper - lower)
             ends += [*np.maximum(lower[finite], low - room), *np.minimum(upper[finite], high + room)]
         axis.plot(x, estimate, color=style.colour, linestyle=style.line)
     if field.truth is not None:

@@ -45,8 +45,8 @@ def factors(eigenvalues: Any, time: float) -> Factors:
         time: h.
     """
     z = eigenvalues * time
-    one, two, three = _phi(z)
-    stage, half_two, _ = _phi(z / 2)
+    one, two, three = phi(z, 3)
+    stage, half_two, _ = phi(z / 2, 3)
     half = math.exp(z / 2)
     return Factors(
         whole=half * half,
@@ -99,16 +99,18 @@ def etdrk4(
     }
 
 
-def _phi(z: Any) -> tuple[Any, Any, Any]:
-    """φ₁ = (e^z - 1)/z, φ₂ = (φ₁ - 1)/z and φ₃ = (φ₂ - 1/2)/z."""
+def phi(z: Any, count: int) -> list[Any]:
+    """φ₁ = (e^z - 1)/z, φ₂ = (φ₁ - 1)/z, φ₃ = (φ₂ - 1/2)/z and so on, so many of them, at least two."""
     near = math.abs(z) < _SERIES
     small = math.where(near, z, 0 * z)
-    series: Any = 1 / factorial(_TERMS + 2)
+    series: Any = 1 / factorial(_TERMS + count - 1)
     for k in reversed(range(_TERMS - 1)):
-        series = series * small + 1 / factorial(k + 3)
+        series = series * small + 1 / factorial(k + count)
     away = math.where(near, 0 * z + 1, z)  # where the series holds nothing is divided by zero
-    one = (math.exp(away) - 1) / away
-    two = (one - 1) / away
-    three = math.where(near, series, (two - 0.5) / away)
-    two = math.where(near, small * series + 0.5, two)
-    return math.where(near, small * (small * series + 0.5) + 1, one), two, three
+    found = [(math.exp(away) - 1) / away]
+    for k in range(1, count):
+        found.append((found[-1] - 1 / factorial(k)) / away)
+    for k in reversed(range(count)):
+        found[k] = math.where(near, series, found[k])
+        series = small * series + 1 / factorial(k) if k else None
+    return found

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
-def rk4(u: Any, time: float, rate: Callable[[Any, Any], Any], start: Any = None) -> Any:
+def rk4(u: Any, time: float, rate: Callable[[Any, Any], Any], at: Sequence[Any] = (None,) * 4) -> Any:
     """One step of four stages, of fourth order.
 
     Args:
         time: length of the step.
-        rate: F(u, t).
-        start: t at the start of the step, a number or PhiML tensor; None: F does not depend on it, and gets None.
+        rate: F(u, what it is of).
+        at: what F is of in each stage, such as the times at the start, twice in the middle and at the end.
     """
-    middle, end = (None, None) if start is None else (start + time / 2, start + time)
-    first = rate(u, start)
-    second = rate(u + (time / 2) * first, middle)
-    third = rate(u + (time / 2) * second, middle)
-    fourth = rate(u + time * third, end)
+    first = rate(u, at[0])
+    second = rate(u + (time / 2) * first, at[1])
+    third = rate(u + (time / 2) * second, at[2])
+    fourth = rate(u + time * third, at[3])
     return u + (first + 2 * (second + third) + fourth) * (time / 6)

@@ -11,7 +11,6 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation, equation_config
 from hyco.fields import Layout
-from hyco.grid import Grid
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
 from hyco.trained_model import Time
@@ -31,10 +30,10 @@ def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) ->
         values: of the learnt parameters, numbers or fields.
 
     Raises:
-        ValueError: it has values elsewhere than at cell centres, or cannot be on such a grid.
+        ValueError: it has values on walls, or cannot be on such a grid.
     """
-    if any(field.staggered or field.vertex for field in equation.layout.fields):
-        raise ValueError("its values do not stand at cell centres")
+    if any(field.vertex for field in equation.layout.fields):
+        raise ValueError("it has values on walls")
     config = equation.config
     section = config.model_dump() | config.chosen  # the scheme is to be the same
     section |= dict.fromkeys(config.range_keys, "auto")
@@ -64,10 +63,7 @@ class Refinement:
     def __init__(self, equation: Equation, layout: Layout, dt: float, execution: Execution = "traced") -> None:
         self.equation, self.layout = equation, equation.layout
         self._stepper, self._parts = Stepper(equation, execution), round(dt / equation.dt)
-        fine, own = equation.layout.grid, layout.grid
-        periodic = layout.periodic
-        self._finer = [_between(own, fine, i, periodic=wraps) for i, wraps in enumerate(periodic)]
-        self._coarser = [_between(fine, own, i, periodic=wraps) for i, wraps in enumerate(periodic)]
+        self._finer, self._coarser = _Transfer(layout, equation.layout), _Transfer(equation.layout, layout)
 
     def rollout(
         self, starts: Tensor, parameters: Mapping[str, Tensor], read: Sequence[int], time: Time = 0.0
@@ -86,12 +82,45 @@ class Refinement:
         return rollout(step, begun, self._parts * max(read, default=0), [self._parts * n for n in read])
 
     def prolong(self, states: Tensor) -> Tensor:
-        """The values at the centres of the fine cells, `[…, *space]` to `[…, *fine]`."""
-        return _along(states, self._finer)
+        """The values at the centres, or on the faces, of the fine cells, `[…, C, *space]` to `[…, C, *fine]`."""
+        return self._finer(states)
 
     def restrict(self, states: Tensor) -> Tensor:
-        """The values at the centres of the own cells, `[…, *fine]` to `[…, *space]`."""
-        return _along(states, self._coarser)
+        """The values at the centres, or on the faces, of the own cells, `[…, C, *fine]` to `[…, C, *space]`."""
+        return self._coarser(states)
+
+
+class _Transfer:
+    """States of one layout, read where another one on the same domain has its values."""
+
+    def __init__(self, source: Layout, target: Layout) -> None:
+        self._source, self._target = source, target
+        self._staggered = any(field.staggered for field in source.fields)
+        channels = range(len(source.channels)) if self._staggered else (0,)
+        axes = list(enumerate(source.periodic))
+        self._matrices = [
+            [_between(_places(source, c, i), _places(target, c, i), periodic=wraps) for i, wraps in axes]
+            for c in channels
+        ]
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """`[…, C, *space]` of the source to `[…, C, *space]` of the target."""
+        if not self._staggered:
+            return _along(states, self._matrices[0])
+        batches = states.ndim - len(self._source.shape) - 1
+        parts = [_along(states[self._source.index(c, batches)], own) for c, own in enumerate(self._matrices)]
+        padded = [torch.nn.functional.pad(part, self._target.padding(c)) for c, part in enumerate(parts)]
+        return torch.stack(padded, dim=batches)
+
+
+def _places(layout: Layout, channel: int, i: int) -> Tensor:
+    """Coordinates along axis i of the values of a channel."""
+    grid = layout.grid
+    name = [c if f.staggered else "" for f in layout.fields for c in f.components or ("",)][channel]
+    if name != grid.axes[i]:
+        return torch.from_numpy(grid.centers(grid.axes[i]))
+    faces = layout.extent(channel)[i]
+    return grid.lower[i] + grid.spacing[i] * torch.arange(faces.start, faces.stop, dtype=torch.float64)
 
 
 def _repeated(values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -109,13 +138,13 @@ def _along(states: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return states
 
 
-def _between(source: Grid, target: Grid, i: int, *, periodic: bool) -> Tensor:
-    """Weights `[m, n]` of values at the centres of n cells in those at m other places along axis i.
+def _between(source: Tensor, target: Tensor, *, periodic: bool) -> Tensor:
+    """Weights `[m, n]` of values at n evenly spaced places in those at m other ones.
 
-    The polynomial through the nearest cells; beside walls those inside alone, whatever the conditions there are.
+    The polynomial through the nearest; beside walls those inside alone, whatever the conditions there are.
     """
-    axis, n = source.axes[i], source.resolution[i]
-    places = (torch.from_numpy(target.centers(axis)) - source.lower[i]) / source.spacing[i] - 0.5
+    n = len(source)
+    places = (target - source[0]) / (source[1] - source[0])
     count = min(_NODES, n)
     first = (places - (count / 2 - 1)).floor().long()
     if not periodic:

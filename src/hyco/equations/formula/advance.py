@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import sympy as sp
 from phi import math
@@ -12,11 +12,13 @@ from phiml.backend.torch import TORCH
 
 from hyco.equations.formula.differences import DifferenceRates, Scheme
 from hyco.equations.formula.evaluation import Evaluation
+from hyco.equations.formula.forcing import TIMES, Walls, in_stages, response
 from hyco.equations.formula.fourier import Fourier, SpectralRates, Transform
 from hyco.equations.formula.ghosts import Coordinates
 from hyco.equations.formula.linear import Orders
 from hyco.equations.formula.modes import Modes
 from hyco.equations.formula.plan import Plan
+from hyco.equations.formula.stability import FOURTH_ORDER
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
 from hyco.grid import Grid
 from hyco.schemes.exponential import Factors, etdrk4, factors
@@ -25,6 +27,14 @@ from hyco.schemes.runge_kutta import rk4
 from hyco.walls.boundary import Boundary
 
 Values = dict[str, Any]
+
+
+class _Stage(NamedTuple):
+    """What rates depend on beside the state: t, None where nothing depends on it, walls, and sources by field."""
+
+    now: Any
+    walls: Mapping[str, Boundary]
+    sources: Mapping[str, Any]
 
 
 class Advance(Protocol):
@@ -38,22 +48,6 @@ class Advance(Protocol):
             parameters: all of the equation's.
             time: t at the start; None where nothing depends on it.
         """
-
-
-class Walls:
-    """The conditions at the walls of all fields, with the values of their formulas."""
-
-    def __init__(self, grid: Grid, boundaries: Mapping[str, Boundary], coordinates: Coordinates) -> None:
-        self._by_field, self._places = boundaries, {axis: coordinates(axis, 0) for axis in grid.axes}
-        self._ends = {a: (low, low + size) for a, low, size in zip(grid.axes, grid.lower, grid.size, strict=True)}
-        pairs = [boundary[axis] for boundary in boundaries.values() for axis in grid.axes]
-        walls = [wall for pair in pairs for wall in pair if not wall.periodic]
-        self.homogeneous = all(wall.constant and wall.condition[2] == 0 for wall in walls)
-
-    def __call__(self, parameters: Mapping[str, Any], now: Any) -> dict[str, Boundary]:
-        """The boundary of each field at a time."""
-        values = {**parameters, **({} if now is None else {"t": now}), **self._places}
-        return {name: b.at(values, self._ends) if b.names else b for name, b in self._by_field.items()}
 
 
 class Explicit:
@@ -73,40 +67,63 @@ class Explicit:
         coordinates = _coordinates(grid, boundaries)
         self._walls = Walls(grid, boundaries, coordinates)
         self._fourier = Fourier(grid) if plan.spectral else None
+        self._sources: DifferenceRates | None = None
         if self._fourier is not None:
             self._spectral = _spectral(self._fourier, terms, plan, coordinates)
-        else:
-            self._differences = _differences(terms, grid, plan, scheme, coordinates)
+            return
+        if self._stages == FOURTH_ORDER and self._walls.any:
+            fields = [symbol(name) for name in terms]
+            apart = {name: [term for term in own if _is_source(term, fields)] for name, own in terms.items()}
+            terms = {name: [term for term in own if term not in apart[name]] for name, own in terms.items()}
+            if any(apart.values()):
+                self._sources = _differences(apart, grid, plan, scheme, coordinates)
+        self._differences = _differences(terms, grid, plan, scheme, coordinates)
 
     def __call__(self, values: Values, parameters: Mapping[str, Any], time: Any) -> Values:
         """See `Advance`."""
-        names, h = list(values), self._length
+        names = list(values)
         if len(names) == 1:
             (name,) = names
 
-            def of_one(u: Any, now: Any = None) -> Any:
-                return self._rates({name: u}, parameters, now)[name]
+            def of_one(u: Any, stage: _Stage) -> Any:
+                return self._rates({name: u}, parameters, stage)[name]
 
-            return {name: self._advanced(values[name], of_one, h, time)}
+            return {name: self._advanced(values[name], of_one, parameters, time)}
         together = channel(field=",".join(names))
 
-        def of_all(u: Any, now: Any = None) -> Any:
-            rates = self._rates({n: u[{"field": n}] for n in names}, parameters, now)
+        def of_all(u: Any, stage: _Stage) -> Any:
+            rates = self._rates({n: u[{"field": n}] for n in names}, parameters, stage)
             return math.stack([rates[n] for n in names], together)
 
-        u = self._advanced(math.stack([values[n] for n in names], together), of_all, h, time)
+        u = self._advanced(math.stack([values[n] for n in names], together), of_all, parameters, time)
         return {n: u[{"field": n}] for n in names}
 
-    def _advanced(self, u: Any, rate: Any, h: float, time: Any) -> Any:
-        return rk4(u, h, rate, time) if self._stages == 4 else rkl2(u, h, rate, self._stages, time)
+    def _advanced(self, u: Any, rate: Callable[[Any, _Stage], Any], parameters: Mapping[str, Any], time: Any) -> Any:
+        h = self._length
+        if self._stages != FOURTH_ORDER:
 
-    def _rates(self, values: Values, parameters: Mapping[str, Any], now: Any) -> Values:
+            def at(u: Any, now: Any = None) -> Any:
+                return rate(u, _Stage(now, self._walls(parameters, now), {}))
+
+            return rkl2(u, h, at, self._stages, time)
+        times = [None if time is None else time + part * h for part in (0.0, 0.5, 0.5, 1.0)]
+        walls, sources = self._walls.of_stages(parameters, time, h), self._sources_of_stages(parameters, time)
+        return rk4(u, h, rate, [_Stage(*own) for own in zip(times, walls, sources, strict=True)])
+
+    def _sources_of_stages(self, parameters: Mapping[str, Any], time: Any) -> list[Values]:
+        if self._sources is None:
+            return [{}] * FOURTH_ORDER
+        looks = [self._sources({}, parameters, time + part * self._length, {}) for part in TIMES]
+        by_field = {name: in_stages([look[name] for look in looks]) for name in looks[0]}
+        return [{name: own[i] for name, own in by_field.items()} for i in range(FOURTH_ORDER)]
+
+    def _rates(self, values: Values, parameters: Mapping[str, Any], stage: _Stage) -> Values:
         if self._fourier is None:
-            rates = self._differences(values, parameters, now, self._walls(parameters, now))
+            rates = _sum(self._differences(values, parameters, stage.now, stage.walls), stage.sources)
             return {name: _everywhere(rate, self._space) for name, rate in rates.items()}
         fourier = self._fourier
         state = {name: fourier.forward(v) * fourier.kept for name, v in values.items()}
-        return {name: fourier.backward(r) for name, r in self._spectral(state, parameters, now).items()}
+        return {name: fourier.backward(r) for name, r in self._spectral(state, parameters, stage.now).items()}
 
 
 class Exponential:
@@ -127,17 +144,20 @@ class Exponential:
             self._rest = _spectral(fourier, plan.others, plan, coordinates)
         else:
             self._transforms = _transforms(grid, boundaries, scheme.order)
-            own = {name: _as_terms(name, linear, grid.axes) for name, linear in plan.linear.items()}
-            at_walls = None if self._walls.homogeneous else _differences(own, grid, plan, scheme, coordinates)
             self._kept = None
             (first, *rest) = self._transforms.values()
-            alike = at_walls is None and all(other is first for other in rest)
+            alike = not self._walls.inhomogeneous and all(other is first for other in rest)
             if alike and not any(term.has(Slope) for own in plan.others.values() for term in own):
                 self._rest = _spectral(first, plan.others, plan, coordinates)
             else:
                 others = _differences(plan.others, grid, plan, scheme, coordinates)
-                self._rest = _ModalRates(self._transforms, others, at_walls, self._walls, self._space)
-        self.is_exact = self._walls.homogeneous and not any(plan.others.values())
+                self._rest = _ModalRates(self._transforms, others, self._walls, self._space)
+        held = {n: _as_terms(n, own, grid.axes) for n, own in plan.linear.items() if n in self._walls.inhomogeneous}
+        # What walls add to the linear terms: that is what these make of a state of zeros.
+        self._held = _differences({n: terms for n, terms in held.items() if terms}, grid, plan, scheme, coordinates)
+        self._forced = any(held.values())
+        self._alone = not any(plan.others.values())
+        self.is_exact = self._alone and not self._walls.inhomogeneous
         between = all(isinstance(transform, Modes) for transform in self._transforms.values())
         orders = [orders for own in self._linear.values() for orders in own]
         # exp(h Λ) is a product of factors of one axis each.
@@ -149,19 +169,20 @@ class Exponential:
         evaluate = Evaluation(lambda node: parameters[node.name])
         if self._apart:
             return {name: self._along_axes(name, v, evaluate) for name, v in values.items()}
-        by_field: dict[str, Factors] = {}
+        h, by_field, eigenvalues = self._length, dict[str, Factors](), dict[str, Any]()
         for name, own in self._linear.items():
             # Fields that spread alike have the same.
             same = [n for n in by_field if transforms[n] is transforms[name] and self._linear[n] == own]
             if same:
-                by_field[name] = by_field[same[0]]
+                by_field[name], eigenvalues[name] = by_field[same[0]], eigenvalues[same[0]]
                 continue
             parts = [transforms[name].eigenvalues(orders) * evaluate(c) for orders, c in own.items()]
-            by_field[name] = factors(
-                sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean, self._length
-            )
+            eigenvalues[name] = sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean
+            by_field[name] = factors(eigenvalues[name], h)
         state = {name: transforms[name].forward(v) for name, v in values.items()}
-        if self.is_exact:
+        # A state is v + w, where w is what the walls make of nothing, and v has walls that add nothing.
+        added = self._added(eigenvalues, parameters, time) if self._forced else {}
+        if self._alone:
             state = {name: by_field[name].whole * v for name, v in state.items()}
         else:
             first = None
@@ -169,8 +190,25 @@ class Exponential:
                 first = self._rest(state, parameters, time, values)
             else:
                 state = {name: v * self._kept for name, v in state.items()}
-            state = etdrk4(state, by_field, lambda s, now: self._rest(s, parameters, now), self._length, time, first)
-        return {name: transforms[name].backward(v) for name, v in state.items()}
+
+            def rest(v: Mapping[str, Any], since: float) -> Values:
+                return self._rest(_sum(v, added.get(since)), parameters, None if time is None else time + since)
+
+            state = etdrk4(state, by_field, rest, h, 0.0, first)
+        return {name: transforms[name].backward(v) for name, v in _sum(state, added.get(h)).items()}
+
+    def _added(self, eigenvalues: Mapping[str, Any], parameters: Mapping[str, Any], time: Any) -> dict[float, Values]:
+        """What the walls alone make of a state of zeros, by the time since the start: in the middle and at the end."""
+        empty, h = {name: _zeros(self._space) for name in eigenvalues}, self._length
+        looks = [self._held(empty, parameters, None, w) for w in self._walls.during(parameters, time, h)]
+        rates = {
+            name: [self._transforms[name].forward(_everywhere(look[name], self._space)) for look in looks]
+            for name in looks[0]
+        }
+        return {
+            part * h: {name: response(eigenvalues[name], h, own, part) for name, own in rates.items()}
+            for part in (0.5, 1.0)
+        }
 
     def _along_axes(self, name: str, values: Any, evaluate: Evaluation) -> Any:
         """The exact step as one product along each axis."""
@@ -204,12 +242,10 @@ class _ModalRates:
         self,
         transforms: Mapping[str, Any],
         others: DifferenceRates,
-        at_walls: DifferenceRates | None,
         walls: Walls,
         space: Any,
     ) -> None:
-        self._transforms, self._others, self._at_walls = transforms, others, at_walls
-        self._walls, self._space = walls, space
+        self._transforms, self._others, self._walls, self._space = transforms, others, walls, space
 
     def __call__(
         self, state: Mapping[str, Any], parameters: Mapping[str, Any], now: Any, values: Mapping[str, Any] | None = None
@@ -218,12 +254,18 @@ class _ModalRates:
         if values is None:
             values = {name: self._transforms[name].backward(v) for name, v in state.items()}
         rates = self._others(values, parameters, now, walls)
-        if self._at_walls is not None:
-            # What walls add to the linear terms: that is what these make of a state of zeros.
-            empty = {name: _zeros(self._space) for name in values}
-            added = self._at_walls(empty, parameters, now, walls)
-            rates = {name: rates[name] + added[name] for name in rates}
         return {name: self._transforms[name].forward(_everywhere(r, self._space)) for name, r in rates.items()}
+
+
+def _is_source(term: sp.Expr, fields: Sequence[sp.Symbol]) -> bool:
+    """Whether a term depends on t, smoothly, and on no field."""
+    kinks = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside)
+    return term.has(symbol("t")) and not term.free_symbols.intersection(fields) and not term.has(*kinks)
+
+
+def _sum(state: Mapping[str, Any], added: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A state and what is added to some of its fields."""
+    return {name: v + added[name] if added and name in added else v for name, v in state.items()}
 
 
 def _space(grid: Grid) -> Any:

@@ -32,9 +32,8 @@ class FormulaEquation(Equation):
     derivatives, the others by four stages of fourth order (exponential time differencing). Where other terms hold
     second derivatives, or conditions at walls have unknown coefficients of u or its slope, all is explicit: the
     classical Runge-Kutta method, or the second-order Runge-Kutta-Legendre method where diffusion would ask for short
-    steps.
-    Values at walls that depend on time, and a flow through walls, lower the order of the exponential steps to about
-    three.
+    steps. Walls that change in time, and sources between walls, are cubics in time within each step, so that the order
+    stays four.
 
     Sources: `hyco.schemes.exponential`, `hyco.schemes.integrators`.
 
