@@ -40,6 +40,11 @@ class InversionConfig(BaseModel):
     starts: PositiveInt = Field(
         default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
     )
+    first_guess: Literal["given", "weak_form"] = Field(
+        default="given",
+        description="where the first update starts: at initial_guess, or, where whole states were measured at equal "
+        "distances in time, at what the weak form of one step after the other says, if that fits better",
+    )
     jacobian: Literal["auto", "differences", "reverse"] | None = Field(
         default=None, description="short for `method: {name: Levenberg-Marquardt, jacobian: …}`"
     )

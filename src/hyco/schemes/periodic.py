@@ -1,8 +1,7 @@
-"""Fourier coefficients of real fields on a periodic box, half of them where that says all."""
+"""Fourier coefficients of real fields on a periodic box, half of them, as those say all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,65 +11,17 @@ from phi.math import spatial
 from torch import Tensor
 
 from hyco.grid import Grid
-from hyco.schemes.waves import MOST_CELLS, wave_matrix
-from hyco.walls.boundary import Boundary
 
 # The part of the wavenumbers that is kept, so that no product of two is aliased: the 2/3 rule.
 KEPT = 2 / 3
 _ROUNDING = 1 - 1e-12
 
 
-def spectrum(grid: Grid) -> LineSpectrum | BoxSpectrum:
-    """The transform that takes less time on a grid whose axes are all periodic."""
-    small = grid.dimensions == 1 and grid.resolution[0] <= MOST_CELLS
-    return LineSpectrum(grid) if small else BoxSpectrum(grid)
+class Spectrum:
+    """The fast transform of real values to complex coefficients, along the last axis those of wavenumbers ≥ 0.
 
-
-class LineSpectrum:
-    """Real coefficients of the kept cosines and sines on one axis, by products with matrices.
-
-    On a few hundred cells they take as long as fast transforms, for several samples less; and as all is real, a step
-    can be compiled.
-
-    Attributes:
-        squared: k² of each coefficient, a PhiML tensor on the axis [1/length²].
-        kept: 1: there are no other coefficients.
-    """
-
-    kept = 1.0
-
-    def __init__(self, grid: Grid) -> None:
-        (axis,), (n,), (size,) = grid.axes, grid.resolution, grid.size
-        numbers, waves = wave_matrix(Boundary.of("periodic")[axis], size, n)
-        count = int(np.sum(numbers * size < KEPT * np.pi * n * _ROUNDING))
-        numbers, waves = numbers[:count], waves[:count]
-        # After 1 there are pairs of sin kx and cos kx, of which one is the other's slope.
-        slopes = np.zeros_like(waves)
-        slopes[1::2], slopes[2::2] = numbers[1::2, None] * waves[2::2], -numbers[2::2, None] * waves[1::2]
-        self._axes, self._space = grid.axes, spatial(axis)
-        self._waves, self._slopes = (torch.from_numpy(rows.copy()) for rows in (waves, slopes))
-        self.squared = math.wrap(numbers**2, self._space)
-
-    def forward(self, values: Any) -> Any:
-        """The coefficients of values in the cells."""
-        return self._product(values, self._waves.T)
-
-    def forward_slope(self, values: Any) -> Any:
-        """The coefficients of the derivative of values in the cells."""
-        # By parts: the derivative times a wave is minus the values times the derivative of the wave.
-        return self._product(values, -self._slopes.T)
-
-    def backward(self, coefficients: Any) -> Any:
-        """The values of coefficients in the cells."""
-        return self._product(coefficients, self._waves)
-
-    def _product(self, values: Any, matrix: Tensor) -> Any:
-        native, others = _native(values, self._axes)
-        return math.wrap(native @ matrix.to(native), others, self._space)
-
-
-class BoxSpectrum:
-    """Complex coefficients by the fast transform, along the last axis those of wavenumbers ≥ 0.
+    Args:
+        grid: every axis of it is periodic.
 
     Attributes:
         squared: k² of each coefficient, summed over the axes, a PhiML tensor on the axes [1/length²].
@@ -91,24 +42,19 @@ class BoxSpectrum:
 
     def forward(self, values: Any) -> Any:
         """The coefficients of values in the cells, also those that are not kept."""
-        native, others = _native(values, self._axes)
+        native, others = self._native(values)
         return math.wrap(torch.fft.rfftn(native, dim=self._dims), others, self._space)
-
-    def forward_slope(self, values: Any) -> Any:
-        """The coefficients of the derivative of values in the cells, along the only axis."""
-        return self.forward(values) * self.derivatives[self._axes[0]]
 
     def backward(self, coefficients: Any) -> Any:
         """The values of coefficients in the cells."""
-        native, others = _native(coefficients, self._axes)
+        native, others = self._native(coefficients)
         return math.wrap(torch.fft.irfftn(native, self._resolution, self._dims), others, self._space)
 
     @property
     def _dims(self) -> list[int]:
         return list(range(-len(self._axes), 0))
 
-
-def _native(values: Any, axes: Sequence[str]) -> tuple[Tensor, Any]:
-    """A PhiML tensor as one of torch with the axes last, and its other dimensions."""
-    others = math.shape(values).without(axes)
-    return torch.as_tensor(values.native([*others.names, *axes])), others
+    def _native(self, values: Any) -> tuple[Tensor, Any]:
+        """A PhiML tensor as one of torch with the axes last, and its other dimensions."""
+        others = math.shape(values).without(self._axes)
+        return torch.as_tensor(values.native([*others.names, *self._axes])), others
