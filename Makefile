@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast bench lint format viz mlflow docs notebook clean
+.PHONY: help setup run test test-fast bench bench-peers lint format viz mlflow docs notebook clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+# What hyco is compared with has an environment of its own: hyco does not need it.
+PEERS := .venv-peers
 
 # Nothing is reported to anyone, neither by Kedro nor by MLflow.
 export KEDRO_DISABLE_TELEMETRY := 1
@@ -15,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.hyco ## make the virtual environment, or bring it up to date
 
@@ -30,6 +32,10 @@ test-fast: setup ## the tests that are not marked slow, in under three minutes
 
 bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py --compiled --repetitions 5
+	OMP_NUM_THREADS=1 $(PY) benchmarks/work_precision.py
+
+bench-peers: $(PEERS)/.peers setup ## measure error against time beside exponax: docs/studies/work_precision.md
+	OMP_NUM_THREADS=1 $(PY) benchmarks/work_precision.py --peers $(PEERS)/bin/python
 
 lint: setup ## check style, types, the direction of imports, and the sizes of files and classes
 	$(BIN)/ruff check
@@ -60,7 +66,7 @@ notebook: setup ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
-	rm -rf $(VENV) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz
+	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -exec rm -rf {} +
 
@@ -69,6 +75,12 @@ $(VENV)/.requirements: requirements.lock
 	@test -n "$(PYTHON)" || { echo "hyco needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(PEERS)/.peers: Makefile
+	"$(PYTHON)" -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet jax==0.10.2 jaxlib==0.10.2 \
+	  equinox==0.13.8 exponax==0.2.0
 	@touch $@
 
 $(VENV)/.hyco: $(VENV)/.requirements pyproject.toml

@@ -8,6 +8,7 @@ import torch
 from hyco.equations.registry import EQUATIONS, build_equation, model_equation
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.jacobian import central_jacobian, reverse_jacobian
+from hyco.inversion.objective import LeastSquaresObjective
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
@@ -198,3 +199,14 @@ def test_the_batched_jacobian_is_that_of_reverse_mode_to_a_millionth(pair):
     rows = torch.arange(0, batched.shape[0], max(1, batched.shape[0] // 25))
     exact = reverse_jacobian(lambda point: p.real(point[None])[0, rows], z)
     assert float((batched[rows] - exact).abs().max()) < 1e-6 * float(batched.abs().max())
+
+
+def test_the_gradient_of_few_unknowns_by_copies_is_that_of_the_tape(monkeypatch):
+    inverse = problem("burgers", CASES["burgers"][1], False, "product")
+    objective = LeastSquaresObjective(inverse, STEPS)
+    z = inverse.box.start[None].repeat(2, 1) + torch.tensor([[0.1, -0.2], [0.3, 0.1]], dtype=torch.float64)
+    loss, gradient = objective.values_and_gradients(z)
+    monkeypatch.setattr("hyco.inversion.objective._FEW_UNKNOWNS", 0)
+    expected, slope = objective.values_and_gradients(z)
+    assert torch.allclose(loss, expected, rtol=1e-12)
+    assert torch.allclose(gradient, slope, rtol=2e-5)

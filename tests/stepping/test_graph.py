@@ -18,6 +18,7 @@ from hyco.grid import Grid
 from hyco.stepping.graph import TracingError, trace
 from hyco.stepping.rewrites import call_torch, simplify
 from hyco.stepping.rewrites.nodes import is_complex
+from hyco.stepping.rewrites.transforms import real_transform
 from hyco.stepping.stepper import Stepper
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -425,3 +426,17 @@ def test_complex_numbers_are_no_gain_of_a_compilation():
     transforms = [node for node in flow.graph.nodes if "_fft" in node.name]
     assert len(transforms) < flow.operations - flow.real_operations < flow.operations / 2
     assert heat.real_operations == heat.operations
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"), [((3, 8), [1]), ((3, 7), [1]), ((2, 6, 8), [1, 2]), ((2, 5, 7), [1, 2]), ((2, 6, 8, 3), [1, 2])]
+)
+@pytest.mark.parametrize("norm", [0, 1, 2])
+def test_the_gradient_of_half_a_spectrum_is_that_of_torch(shape, dims, norm):
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True)
+    found, expected = real_transform(x, dims, norm), torch._fft_r2c(x, dims, norm, True)
+    assert torch.equal(found, expected)
+    weights = torch.randn(found.shape, dtype=torch.complex128, generator=generator)
+    slopes = [torch.autograd.grad(z, x, weights + z.detach())[0] for z in (found, expected)]
+    assert torch.allclose(*slopes, rtol=0, atol=1e-12)

@@ -282,6 +282,17 @@ def test_auto_does_not_count_on_operations_for_which_nothing_is_compiled(monkeyp
     assert program.real_operations < program.operations
 
 
+def test_auto_never_compiles_a_step_of_complex_numbers(monkeypatch):
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    viscosity = {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    for scheme, execution in (("upwind", "compiled"), ("spectral", "traced")):
+        section = {"name": "burgers", "domain": {"x": {"size": 6.0, "resolution": 16}}, "dt": 0.1, "max_speed": 2.0}
+        equation = build_equation({**section, "scheme": scheme, "parameters": {"viscosity": 0.1}})
+        stepper = Stepper(equation, "auto", 10**9)
+        stepper.bind(states(equation, 2), viscosity)
+        assert stepper.execution == execution
+
+
 def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch, caplog):
     def fails(graph, **options):
         def run(*arguments):

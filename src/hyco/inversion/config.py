@@ -45,6 +45,11 @@ class InversionConfig(BaseModel):
         description="points within the bounds at which the first update looks before it begins, at the best of these "
         "and the first guess; of up to 16 unknowns; of measurements the default is 32",
     )
+    first_guess: Literal["given", "weak_form"] = Field(
+        default="given",
+        description="where the first update starts: at initial_guess, or, where whole states were measured at equal "
+        "distances in time, at what the weak form of one step after the other says, if that fits better",
+    )
     jacobian: Literal["auto", "differences", "reverse"] | None = Field(
         default=None, description="short for `method: {name: Levenberg-Marquardt, jacobian: …}`"
     )

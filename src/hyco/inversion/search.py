@@ -21,6 +21,7 @@ from hyco.inversion.optimisers.registry import build
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.regularisation import Fit, discrepancy_principle, l_curve
 from hyco.inversion.targets import SyntheticTargets
+from hyco.inversion.weak_form import weak_form_guess
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Search:
         data, steps = problem.data, problem.steps
         informative = [h for h in self.config.horizons if h < steps and max(data.read(h), default=0) > 0]
         earlier = informative if first else []
+        if first and self.config.first_guess == "weak_form":
+            guess = weak_form_guess(problem, guess)
         if first and isinstance(problem.loss, Huber) and not data.known_noise:
             self._rescaled(guess)  # too large, as the guess is wrong: that is the loss of squares, nearly
         weighed = self.synthetic is None and self._weighs_a_prior(guess)

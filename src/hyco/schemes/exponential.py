@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import factorial
 from typing import Any
 
@@ -35,6 +35,19 @@ class Factors:
     first: Any
     middle: Any
     last: Any
+
+    def times(self, coefficient: Any) -> Factors:
+        """The factors for a change that is `coefficient` times what the rate gives: it costs no product in a step."""
+        (a, b), (c, d), e = self.third, self.fourth, coefficient
+        return replace(
+            self,
+            stage=self.stage * e,
+            third=(a * e, b * e),
+            fourth=(c * e, d * e),
+            first=self.first * e,
+            middle=self.middle * e,
+            last=self.last * e,
+        )
 
 
 def factors(eigenvalues: Any, time: float) -> Factors:

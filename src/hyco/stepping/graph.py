@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 aten = torch.ops.aten
 Run = Callable[..., Tensor]
 
+# The part of the operations that have to do with real numbers alone where a compilation is a gain.
+_MOSTLY = 0.75
 # Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
 _RECORDING = threading.Lock()
 
@@ -58,6 +60,15 @@ class Program:
         """How many of them have to do with real numbers alone: those that a compiler makes loops of."""
         with_complex = [i for i in self.graph.nodes if any(map(is_complex, (i, *i.all_input_nodes)))]
         return self.operations - len(with_complex)
+
+    @property
+    def gains_by_compilation(self) -> bool:
+        """Whether a compiled step takes less time than this one: not where many operations are of complex numbers.
+
+        For these a compiler generates nothing: it calls the same operations, and what it makes of the others has to
+        wait for them. Measured with half of them complex: 1.1 to 1.6 times the time of the traced step.
+        """
+        return self.real_operations > _MOSTLY * self.operations
 
 
 def trace(

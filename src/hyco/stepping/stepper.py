@@ -169,7 +169,8 @@ class Stepper:
             self._programs["traced", kind] = program
         program = self._programs["traced", kind]
         if self.execution == "auto":
-            worth = worth_compiling(program.real_operations, state.numel(), self.work * self.equation.substeps)
+            steps = self.work * self.equation.substeps
+            worth = worth_compiling(program.real_operations, state.numel(), steps) and program.gains_by_compilation
             self.execution = "compiled" if worth and _has_compiler() else "traced"
             if worth and self.execution == "traced":
                 log.warning(

@@ -1,0 +1,395 @@
+"""Error against time: hyco's rollouts and their gradients beside those of exponax.
+
+    python benchmarks/work_precision.py                    # hyco alone
+    make bench-peers                                       # beside exponax, in an environment of its own
+
+Each problem is a rollout of four smooth states on a periodic box, float64, and the gradient of the sum of squares of
+all its states by one number. The error is that of the last state, the largest difference relative to the largest value,
+from a reference of hyco's on three times as many cells along each axis in four times as many steps as the most that are
+measured. Each solver takes as many steps as it says, each of one sub-step. exponax is jitted, and its gradient is the
+cheaper one of its two modes; hyco's steps are traced, not compiled, and its gradient is that of its fits: a difference
+quotient of two copies in one batch.
+
+Times are processor times on one thread, with the compilation of exponax and the recording of hyco left out. The solvers
+run in turn, each time all of them, so that other load on the machine changes little: the table has medians and
+quartiles of the repetitions. Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco
+takes more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyco.equations.registry import build_equation
+from hyco.grid import Grid
+from hyco.runtime.memory import keep_freed_memory
+from hyco.stepping.rollout import rollout
+from hyco.stepping.stepper import Stepper
+from study import described, write_page
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "studies" / "work_precision.md"
+PICTURE = ROOT / "docs" / "images" / "work_precision.png"
+SAMPLES, FINER = 4, 3
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An equation, a rollout of it, and what solves it.
+
+    Attributes:
+        section: of the configuration, without domain and dt; `learnt` is among its parameters.
+        time: of the rollout.
+        steps: how many are measured.
+        waves: wavenumber, of the largest wave of the states, and their size.
+        peer: exponax's stepper, its numbers, and which of them is `learnt`.
+        one_step: keys that make a step one sub-step.
+    """
+
+    section: dict[str, Any]
+    learnt: str
+    cells: int
+    dimensions: int
+    size: float
+    time: float
+    steps: tuple[int, ...]
+    peer: tuple[str, dict[str, float], str]
+    one_step: dict[str, Any]
+    waves: tuple[int, float] = (3, 0.25)
+    level: tuple[float, ...] = (0.0,)
+
+    def equation(self, steps: int, finer: int = 1, **keys: Any) -> Any:
+        """The equation with that many steps."""
+        axis = {"size": self.size, "resolution": self.cells * finer}
+        domain = dict.fromkeys("xyz"[: self.dimensions], axis)
+        return build_equation({"domain": domain, "dt": self.time / steps, **self.section, **keys})
+
+
+BURGERS = {"name": "burgers", "scheme": "spectral", "max_convection": 1.0}
+PROBLEMS = {
+    "Burgers, 160 cells": Problem(
+        BURGERS | {"parameters": {"viscosity": 0.1}},
+        "viscosity",
+        160,
+        1,
+        10.0,
+        1.0,
+        (10, 20, 40, 80),
+        ("Burgers", {"diffusivity": 0.1}, "diffusivity"),
+        {"max_speed": 1e-3},
+        (3, 0.5),
+    ),
+    "Burgers, 64² cells": Problem(
+        BURGERS | {"parameters": {"viscosity": 0.3}},
+        "viscosity",
+        64,
+        2,
+        10.0,
+        1.0,
+        (10, 20, 40),
+        ("Burgers", {"diffusivity": 0.3}, "diffusivity"),
+        {"max_speed": 1e-3},
+    ),
+    "Fisher-KPP, 128 cells": Problem(
+        {
+            "name": "formula",
+            "fields": {"u": {"boundary": "periodic"}},
+            "rates": {"u": "D*laplace(u) + u*(1 - u)"},
+            "parameters": {"D": 0.1},
+        },
+        "D",
+        128,
+        1,
+        10.0,
+        2.0,
+        (5, 10, 20, 40),
+        ("FisherKPP", {"diffusivity": 0.1, "reactivity": 1.0}, "diffusivity"),
+        {"substeps": 1},
+        (3, 0.1),
+        (0.4,),
+    ),
+    "Kuramoto-Sivashinsky, 128 cells": Problem(
+        {
+            "name": "formula",
+            "fields": {"u": {"boundary": "periodic"}},
+            "rates": {"u": "-dx(u*u)/2 - a*dx(dx(u)) - dx(dx(dx(dx(u))))"},
+            "parameters": {"a": 1.0},
+        },
+        "a",
+        128,
+        1,
+        32.0,
+        10.0,
+        (20, 40, 80, 160),
+        ("KuramotoSivashinskyConservative", {"second_order_scale": 1.0}, "second_order_scale"),
+        {"substeps": 1},
+        (4, 0.4),
+    ),
+    "Navier-Stokes, 64² cells": Problem(
+        {"name": "navier_stokes", "parameters": {"viscosity": 0.01}},
+        "viscosity",
+        64,
+        2,
+        2 * math.pi,
+        1.0,
+        (10, 20, 40),
+        ("NavierStokesVorticity", {"diffusivity": 0.01}, "diffusivity"),
+        {},
+        (3, 0.6),
+    ),
+    "Gray-Scott, 64² cells": Problem(
+        {
+            "name": "gray_scott",
+            "parameters": {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051},
+        },
+        "diffusivity_u",
+        64,
+        2,
+        100.0,
+        20.0,
+        (10, 20, 40),
+        (
+            "GrayScott",
+            {"diffusivity_1": 0.2, "diffusivity_2": 0.08, "feed_rate": 0.018, "kill_rate": 0.051},
+            "diffusivity_1",
+        ),
+        {"substeps": 1},
+        (3, 0.05),
+        (0.5, 0.25),
+    ),
+}
+
+
+def states_of(problem: Problem, grid: Grid, channels: int) -> Tensor:
+    """Sums of six waves, `[4, C, *space]`, the same functions on every grid."""
+    generator = torch.Generator().manual_seed(3)
+    largest, amplitude = problem.waves
+    points = torch.meshgrid(*[torch.from_numpy(grid.centers(axis)) for axis in grid.axes], indexing="ij")
+    states = torch.zeros(SAMPLES, channels, *grid.resolution, dtype=torch.float64)
+    for state in states:
+        for channel, values in enumerate(state):
+            values += problem.level[channel % len(problem.level)]
+            for _ in range(6):
+                k = torch.randint(-largest, largest + 1, (grid.dimensions,), generator=generator)
+                phase, size = torch.rand(2, generator=generator, dtype=torch.float64)
+                angle = sum(2 * math.pi / problem.size * float(n) * p for n, p in zip(k, points, strict=True))
+                values += amplitude * (0.2 + size) * torch.cos(angle + 2 * math.pi * phase)
+    return states
+
+
+def write_problem(problem: Problem, path: Path) -> None:
+    """The states at the start, and the reference of the last ones."""
+    steps = 4 * max(problem.steps)
+    keys = {"max_speed": 8.0} if "max_speed" in problem.one_step else problem.one_step
+    fine, coarse = problem.equation(steps, FINER, **keys), problem.equation(1, **problem.one_step)
+    channels = len(coarse.layout.channels)
+    start = states_of(problem, fine.layout.grid, channels)
+    with torch.no_grad():
+        end = rollout(Stepper(fine).bind(start, fine.parameter_tensors(torch.float64)), start, steps, [steps])[:, 0]
+    for dim in range(2, end.ndim):
+        end = end.index_select(dim, torch.arange(FINER // 2, end.shape[dim], FINER))
+    begun = states_of(problem, coarse.layout.grid, channels)
+    np.savez(path, start=begun.numpy(), reference=end.numpy(), size=problem.size, time=problem.time)
+
+
+class Peer:
+    """exponax in a process of its own, one thread."""
+
+    def __init__(self, python: str) -> None:
+        one_thread = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+        self._process = subprocess.Popen(
+            [python, str(Path(__file__).parent / "work_precision_peer.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **one_thread, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"},
+        )
+
+    def ask(self, **question: Any) -> float:
+        """The number that it answers."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the process of the peers ended: its error is above")
+        return float(json.loads(line))
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+Timed = Callable[[], float]
+
+
+def own_solver(problem: Problem, steps: int, path: Path) -> tuple[float, dict[str, Timed]]:
+    """hyco's error, and what measures one rollout and one gradient."""
+    with np.load(path) as data:
+        start, reference = torch.from_numpy(data["start"]), torch.from_numpy(data["reference"])
+    equation = problem.equation(steps, **problem.one_step)
+    stepper, values = Stepper(equation), equation.parameter_tensors(torch.float64)
+    copies, moved = start.repeat(2, *[1] * (start.ndim - 1)), dict(values)
+    change = 1e-6 * float(values[problem.learnt])
+    moved[problem.learnt] = values[problem.learnt] + change * (torch.arange(2 * SAMPLES) >= SAMPLES).double()
+
+    def forward() -> Tensor:
+        return rollout(stepper.bind(start, values), start, steps)
+
+    def gradient() -> Tensor:
+        squares = rollout(stepper.bind(copies, moved), copies, steps).square().flatten(1).sum(dim=1)
+        first, second = squares.reshape(2, SAMPLES).sum(dim=1)
+        return (second - first) / change
+
+    @torch.no_grad()
+    def seconds(work: Callable[[], Tensor]) -> float:
+        begin = time.process_time()
+        work()
+        return time.process_time() - begin
+
+    with torch.no_grad():
+        gradient()
+        error = float((forward()[:, -1] - reference).abs().max() / reference.abs().max())
+    return error, {"forward": lambda: seconds(forward), "gradient": lambda: seconds(gradient)}
+
+
+def peer_solver(problem: Problem, order: int, steps: int, path: Path, peer: Peer) -> tuple[float, dict[str, Timed]]:
+    """The same of exponax."""
+    name, numbers, learnt = problem.peer
+    key = f"{path.stem}, {order}, {steps}"
+    solver = {"name": name, "numbers": numbers, "learnt": learnt, "order": order}
+    error = peer.ask(make=key, problem=str(path), solver=solver, steps=steps)
+    return error, {
+        kind: lambda kind=kind: peer.ask(run=key, kind=kind)  # type: ignore[misc]
+        for kind in ("forward", "gradient")
+    }
+
+
+def rows_of(name: str, problem: Problem, peer: Peer | None, repetitions: int) -> Iterator[Row]:
+    """Error and times of every solver and number of steps, measured in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        write_problem(problem, path)
+        made = [("hyco", n, *own_solver(problem, n, path)) for n in problem.steps]
+        if peer is not None:
+            orders = [(order, n) for order in (2, 4) for n in problem.steps]
+            made += [(f"exponax, order {o}", n, *peer_solver(problem, o, n, path, peer)) for o, n in orders]
+        times: list[dict[str, list[float]]] = [{"forward": [], "gradient": []} for _ in made]
+        for _ in range(repetitions):
+            for (_, _, _, kinds), found in zip(made, times, strict=True):
+                for kind, measure in kinds.items():
+                    found[kind].append(1e3 * measure())
+    for (solver, steps, error, _), found in zip(made, times, strict=True):
+        row: Row = {"problem": name, "solver": solver, "steps": steps, "error": error if math.isfinite(error) else None}
+        for kind, values in found.items():
+            row[kind] = statistics.quantiles(values, n=4, method="inclusive")
+        yield row
+
+
+def fastest(rows: list[Row], name: str, solver: str, error: float, kind: str) -> float | None:
+    """The time of the fastest setting that is as accurate [ms]."""
+    found = [
+        row[kind][1]
+        for row in rows
+        if row["problem"] == name and row["solver"].startswith(solver) and (row["error"] or math.inf) <= error
+    ]
+    return min(found, default=None)
+
+
+def ratios(rows: list[Row]) -> list[str]:
+    """Of hyco's times to those of exponax at equal errors, as a table; nothing without exponax."""
+    lines = []
+    for name in dict.fromkeys(row["problem"] for row in rows):
+        for error in (1e-3, 1e-4):
+            cells = [name, f"{error:g}"]
+            for kind in ("forward", "gradient"):
+                ours, theirs = (fastest(rows, name, solver, error, kind) for solver in ("hyco", "exponax"))
+                cells.append(f"{ours / theirs:.2f}" if ours and theirs else "—")
+            lines.append(f"| {' | '.join(cells)} |")
+    head = ["| problem | error | forward | gradient |", "|---|---|---|---|"]
+    return [*head, *lines] if any(row["solver"] != "hyco" for row in rows) else []
+
+
+def table(rows: list[Row]) -> str:
+    """All that was measured."""
+    lines = ["| problem | solver | steps | error | forward [ms] | gradient [ms] |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        error = "not finite" if row["error"] is None else f"{row['error']:.1e}"
+        times = [f"{row[k][1]:.2f} ({row[k][0]:.2f} to {row[k][2]:.2f})" for k in ("forward", "gradient")]
+        lines.append(f"| {' | '.join([row['problem'], row['solver'], str(row['steps']), error, *times])} |")
+    return "\n".join(lines)
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Error against time, a panel for each problem: forward above, gradient below."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(row["problem"] for row in rows))
+    figure, panels = plt.subplots(2, len(names), figsize=(2.6 * len(names), 5.0), squeeze=False, layout="constrained")
+    styles = {"hyco": ("#D55E00", "o"), "exponax, order 2": ("#56B4E9", "s"), "exponax, order 4": ("#0072B2", "D")}
+    for column, name in enumerate(names):
+        for line, kind in enumerate(("forward", "gradient")):
+            panel = panels[line, column]
+            for solver, (colour, marker) in styles.items():
+                own = [r for r in rows if (r["problem"], r["solver"]) == (name, solver) and (r["error"] or 1) < 1]
+                panel.loglog(
+                    [r[kind][1] for r in own], [r["error"] for r in own], marker, ls="-", c=colour, label=solver
+                )
+            panel.set_title(name if line == 0 else "", fontsize=8)
+            panel.set_xlabel(f"{kind} [ms]", fontsize=8)
+            panel.tick_params(labelsize=7)
+        panels[0, 0].set_ylabel("error", fontsize=8)
+        panels[1, 0].set_ylabel("error", fontsize=8)
+    panels[0, 0].legend(fontsize=6)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", help="interpreter of the environment that has exponax")
+    parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--only", help="problems whose name begins so")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    peer, rows = Peer(arguments.peers) if arguments.peers else None, list[Row]()
+    for name, problem in PROBLEMS.items():
+        if name.startswith(arguments.only or ""):
+            rows += rows_of(name, problem, peer, arguments.repetitions)
+            print(table(rows[-len([r for r in rows if r["problem"] == name]) :]), flush=True)
+    if peer is not None:
+        peer.close()
+    print("\n".join(ratios(rows)))
+    if peer is not None and not arguments.only:
+        draw(rows, PICTURE)
+        picture = "![Error against time](../images/work_precision.png)"
+        found = "\n\n".join([picture, "\n".join(ratios(rows)), table(rows)])
+        write_page(PAGE, "Error against time", described(__doc__), ["make bench-peers"], found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""exponax's side of `work_precision.py`: answers on standard output what it is asked on standard input, a line each.
+
+Runs in the environment of the peers (`make bench-peers`), which has JAX and exponax and knows nothing of hyco.
+
+{"make": NAME, "problem": FILE, "solver": {…}, "steps": N} makes a rollout; the answer is its error.
+{"run": NAME, "kind": "forward" or "gradient"} runs it once more; the answer is its processor time [s].
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import exponax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+
+Made = dict[str, Callable[[], Any]]
+
+
+def stepper_of(name: str) -> Any:
+    """A class of exponax's steppers."""
+    return getattr(exponax.stepper, name, None) or getattr(exponax.stepper.reaction, name)
+
+
+def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]:
+    """The largest error of the last state relative to the largest value, and both kinds of work, compiled."""
+    start, reference = jnp.asarray(problem["start"]), problem["reference"]
+    size, time_span = float(problem["size"]), float(problem["time"])
+    learnt = str(solver["learnt"])
+
+    def rollout(value: Any, states: Any) -> Any:
+        numbers = {**solver["numbers"], learnt: value}
+        step = stepper_of(solver["name"])(
+            start.ndim - 2, size, start.shape[-1], time_span / steps, order=solver["order"], **numbers
+        )
+
+        def advance(state: Any, _: Any) -> tuple[Any, Any]:
+            state = jax.vmap(step)(state)
+            return state, state
+
+        return jax.lax.scan(advance, states, None, length=steps)[1]
+
+    def loss(value: Any, states: Any) -> Any:
+        return jnp.sum(rollout(value, states) ** 2)
+
+    def tangent(value: Any, states: Any) -> Any:
+        return jax.jvp(lambda v: loss(v, states), (value,), (1.0,))
+
+    value = float(solver["numbers"][learnt])
+    forward, by_tangent, by_tape = jax.jit(rollout), jax.jit(tangent), jax.jit(jax.value_and_grad(loss))
+    end = np.asarray(forward(value, start)[-1])
+    kinds: Made = {
+        "forward": lambda: jax.block_until_ready(forward(value, start)),
+        "tangent": lambda: jax.block_until_ready(by_tangent(value, start)),
+        "tape": lambda: jax.block_until_ready(by_tape(value, start)),
+    }
+    # The cheaper way of both is what it is compared with.
+    best = min(("tangent", "tape"), key=lambda kind: min(seconds(kinds[kind]) for _ in range(3)))
+    kinds["gradient"] = kinds[best]
+    return float(np.abs(end - reference).max() / np.abs(reference).max()), kinds
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Processor time of one run."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def main() -> None:
+    """Answer until there are no more questions."""
+    known: dict[str, Made] = {}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "make" in asked:
+            with np.load(asked["problem"]) as problem:
+                answer, known[asked["make"]] = made(dict(problem), asked["solver"], asked["steps"])
+            for kind in ("forward", "gradient"):
+                known[asked["make"]][kind]()
+        else:
+            answer = seconds(known[asked["run"]][asked["kind"]])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
