@@ -393,15 +393,16 @@ def test_own_trajectories_without_observations_are_told_of():
         SequentialRunner().run(register_pipelines()["generation"], data)
 
 
-def test_own_observations_are_the_same_for_all_variants_of_a_comparison():
+def test_own_observations_are_the_same_for_all_variants_of_a_comparison(tmp_path):
     variants = {"noisy": {"method": "persistence", "overrides": {"observation": {"noise": 0.3}}}}
     sections = {k: v for k, v in PARAMETERS.items() if k not in ("evaluation", "profile")}
     sections["compare"] = {"seeds": [0], "methods": "none", "variants": variants}
+    sections["compute"] = {}
     own = own_measurements().load("observations")
     with pytest.raises(
         ConfigurationError, match=r"^compare\.variants\.noisy\.overrides\.observation: cannot be changed"
     ):
-        next(compare_methods(None, own, None, **sections))
+        next(compare_methods(None, own, None, tmp_path, **sections))
 
 
 def test_own_observations_are_not_compared_with_simulations():
