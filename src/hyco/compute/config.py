@@ -45,6 +45,11 @@ class ComputeConfig(BaseModel):
     )
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether work is done outside of the run's own process."""
+        return self.workers > 1 or self.scheduler is not None
+
+    @property
     def is_address(self) -> bool:
         """Whether the scheduler is named by its address; else by its file."""
         return self.scheduler is not None and _ADDRESS.fullmatch(self.scheduler) is not None
