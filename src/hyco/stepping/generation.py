@@ -146,7 +146,7 @@ def rolled_out(
     given = {**equation.parameter_tensors(starts.dtype, starts.device), **(parameters or {})}
     parts = [
         torch.cat([part[:, None], rollout(stepper.bind(part, given), part, steps)], dim=1)
-        for part in starts.split(chunk or len(starts))
+        for part in torch.split(starts, chunk or len(starts))
     ]
     trajectories = parts[0] if len(parts) == 1 else torch.cat(parts)
     if not torch.isfinite(trajectories).all():
