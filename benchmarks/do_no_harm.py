@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import yaml
 
-from hyco.comparison.runs import run
+from hyco.comparison.one_run import run
 from hyco.comparison.summary import ratio
 from hyco.config import contenders, parse
 from hyco.sections import merge

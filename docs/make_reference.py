@@ -82,7 +82,17 @@ The parts `synthetic` and `physical` take any key of the sections of those names
 training only. The exceptions are the keys that the hybrid rules for both models: {ruled}.
 """
 
-_SECTIONS = ("generation", "observation", "synthetic", "physical", "hybrid", "evaluation", "compare", "predict")
+_SECTIONS = (
+    "generation",
+    "observation",
+    "synthetic",
+    "physical",
+    "hybrid",
+    "evaluation",
+    "compare",
+    "compute",
+    "predict",
+)
 _BRIEF = {
     "generation": "Simulations, from random initial states that suit the equation or from given ones.\n",
     "observation": OBSERVATION,
@@ -91,6 +101,7 @@ _BRIEF = {
     "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in RULED_BY_HYBRID)),
     "evaluation": "What the pictures show.\n",
     "compare": "What `kedro run --pipelines compare` does; see [comparison.md](comparison.md).\n",
+    "compute": "Where `compare` does its trainings and `generation.chunk` its simulations; see [scaling.md](scaling.md).\n",
     "predict": "What `kedro run --pipelines predict` does; see [prediction.md](prediction.md).\n",
 }
 # Parts that are described elsewhere: one row is enough.

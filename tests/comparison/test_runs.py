@@ -4,20 +4,18 @@ import copy
 import json
 import math
 import multiprocessing
-from concurrent.futures import Future
 
 import pytest
 import torch
 
-from hyco.comparison import CompareConfig, compare, runs
+from hyco.comparison import CompareConfig, compare, markdown, one_run, runs
 from hyco.comparison.data import data_of
-from hyco.comparison.runs import LostProcessError
+from hyco.compute import ComputeConfig, Lost, open_engine, outcomes, work
 from hyco.config import ConfigurationError, contenders, parse
 from hyco.equations.registry import build_equation
 from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.observations import observe
 from hyco.report import report
-from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.checkpoints import ResumeError
 from hyco.training.final import final_synthetic_model
@@ -60,9 +58,10 @@ def last(parameters, **options):
     return found
 
 
-def steps(parameters, **options):
-    config = CompareConfig.model_validate(parameters["compare"])
-    return compare(contenders(parameters), config, experiment="small", seed=0, device="cpu", **options)
+def steps(parameters, workers=1, **options):
+    config, compute = CompareConfig.model_validate(parameters["compare"]), ComputeConfig(workers=workers)
+    given = {"experiment": "small", "seed": 0, "device": "cpu", "compute": compute}
+    return compare(contenders(parameters), config, **given, **options)
 
 
 def without_times(comparison):
@@ -110,10 +109,15 @@ def test_the_numbers_of_a_method_are_those_of_its_own_pipeline(whole):
 
 
 @pytest.mark.slow
-def test_two_processes_find_what_one_finds(whole):
-    side_by_side = last(section(seeds="3-3", methods="synthetic+physical", processes=2))
+def test_two_processes_find_what_one_finds_also_where_both_are_killed_twice(whole, caplog):
+    begun = steps(section(seeds="3-3", methods="synthetic+physical"), workers=2)
+    for found in begun:
+        if len(found["runs"]) < 2:  # after the data were looked at, and after the first of two trainings
+            for process in multiprocessing.active_children():
+                process.kill()
     alone = [r for r in without_times(whole) if r["seed"] == 3 and r["training"] in ("synthetic", "physical")]
-    assert without_times(side_by_side) == alone
+    assert without_times(found) == alone
+    assert 2 <= caplog.text.count("It is begun again") <= 4
 
 
 def measured():
@@ -122,62 +126,74 @@ def measured():
     return observe(generate(build_equation(c.equation), c.generation, 5), c.observation, 5).to_bundle()
 
 
-def test_what_was_measured_goes_to_each_process_once_and_not_with_each_training(monkeypatch):
-    begun, submitted = [], []
-
-    class Pool:
-        def __init__(self, count, *, mp_context, initializer, initargs):
-            begun.append(initargs)
-
-        def submit(self, function, *arguments):
-            submitted.append(arguments)
-            future = Future()
-            future.set_result([])
-            return future
-
-        def shutdown(self, **_):
-            pass
-
-    monkeypatch.setattr(runs, "ProcessPoolExecutor", Pool)
-    own = measured()
-    pending = [(contender, seed) for contender in contenders(section(methods="persistence")) for seed in (0, 1)]
-    assert len(list(runs._results(pending, 2, "cpu", own))) == 2
-    assert sum(argument is own for argument in begun[0]) == 1
-    assert not any(isinstance(argument, Bundle) for arguments in submitted for argument in arguments)
-
-
 @pytest.mark.slow
 def test_two_processes_learn_from_what_was_measured_as_one_does():
     options = {"seeds": [0, 1], "methods": "synthetic"}
-    side_by_side = last(section(**options, processes=2), measured=measured())
+    side_by_side = last(section(**options), workers=2, measured=measured())
     assert without_times(side_by_side) == without_times(last(section(**options), measured=measured()))
 
 
-def beside_a_long_training(method):
+def test_what_workers_get_is_text_and_what_was_measured_is_a_file(tmp_path, monkeypatch):
+    seen = []
+    as_text = work.as_text
+    monkeypatch.setattr(work, "as_text", lambda *given: seen.append(as_text(*given)) or seen[-1])
+    last(section(seeds=[0, 1], methods="persistence"), measured=measured(), folder=tmp_path / "results")
+    files = {json.loads(text)["arguments"]["measured"] for text in seen}
+    assert len(seen) == 3  # the data, which are the same for all seeds, and two runs
+    assert len(files) == 1
+    assert not (tmp_path / "results").exists()  # the comparison has all of it
+
+
+def test_what_ended_is_not_run_again_also_where_the_comparison_did_not_hear_of_it(tmp_path, monkeypatch):
+    asked = section(seeds=[0, 1], methods="persistence+synthetic")
+    begun = steps(asked, folder=tmp_path / "results")
+    first, *_ = (next(begun) for _ in range(3))  # as if the parent had been killed before it wrote the later ones
+    begun.close()
+    done = []
+    run = one_run.run
+    monkeypatch.setattr(one_run, "run", lambda c, seed, *rest: done.append((c.name, seed)) or run(c, seed, *rest))
+    finished = last(asked, folder=tmp_path / "results", earlier=json.loads(json.dumps(first)), resume=True)
+    assert done == [("persistence", 1), ("synthetic", 1)]
+    done.clear()
+    assert without_times(last(asked, folder=tmp_path / "results")) == without_times(finished)
+    assert len(done) == 4  # without resume, anew
+
+
+def test_a_run_whose_workers_die_is_told_and_begun_again_with_resume(monkeypatch):
+    parameters = section(seeds=[0, 1], methods="persistence+synthetic")
+
+    def lossy(engine, pieces, folder=None):
+        for i, result in outcomes(engine, pieces, folder=folder):
+            yield i, Lost("its process was ended") if pieces[i].label == "synthetic, seed 1" else result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "outcomes", lossy)
+        found = last(parameters)
+    lost = [r for r in found["runs"] if r["status"] != "finished"]
+    assert [(r["method"], r["seed"], r["status"], r["reason"]) for r in lost] == [
+        ("synthetic", 1, "lost", "its process was ended")
+    ]
+    assert found["summary"]["methods"]["synthetic"]["failed"] == 1
+    assert "| synthetic | 1 | its process was ended |" in markdown(found)
+    mended = last(parameters, earlier=json.loads(json.dumps(found)), resume=True)
+    assert without_times(mended) == without_times(last(parameters))
+
+
+def beside_a_long_training(engine):
     """The records of a short training and of one that takes hours, from two processes."""
     parameters = {
-        **section(methods=f"{method}+synthetic"),
+        **section(methods="persistence+synthetic"),
         "synthetic": {**PARAMETERS["synthetic"], "epochs": 1_000_000},
     }
-    return runs._results([(contender, 0) for contender in contenders(parameters)], 2, "cpu")
+    return outcomes(engine, [runs._piece(contender, 0, "cpu", None) for contender in contenders(parameters)])
 
 
 @pytest.mark.slow
 def test_a_comparison_that_is_left_ends_the_trainings_that_go_on_beside_it():
-    results = beside_a_long_training("persistence")
-    assert next(results)[0]["method"] == "persistence"
-    results.close()
-    assert not multiprocessing.active_children()
-
-
-@pytest.mark.slow
-def test_a_process_that_is_killed_is_told_and_ends_the_others():
-    results = beside_a_long_training("persistence")
-    next(results)
-    for process in multiprocessing.active_children():
-        process.kill()
-    with pytest.raises(LostProcessError, match=r"resume=true, and with compare\.processes below 2"):
-        next(results)
+    with open_engine(ComputeConfig(workers=2)) as engine:
+        i, records = next(beside_a_long_training(engine))
+        assert (i, records[0]["method"]) == (0, "persistence")
+        assert len(multiprocessing.active_children()) == 2
     assert not multiprocessing.active_children()
 
 
@@ -189,8 +205,8 @@ def test_a_killed_comparison_goes_on_where_it_was_and_runs_nothing_twice(whole, 
     begun.close()
     assert len({(r["training"], r["seed"]) for r in partial["runs"]}) == 4
     done = []
-    run = runs.run
-    monkeypatch.setattr(runs, "run", lambda c, seed, *rest: done.append((c.name, seed)) or run(c, seed, *rest))
+    run = one_run.run
+    monkeypatch.setattr(one_run, "run", lambda c, seed, *rest: done.append((c.name, seed)) or run(c, seed, *rest))
     stored = json.loads(json.dumps(partial))
     finished = last(section(seeds=[0, 3]), earlier=stored, resume=True)
     assert done == [(name, 0) for name in ALL[4:]] + [(name, 3) for name in ALL]
@@ -229,7 +245,7 @@ def test_a_failed_training_is_recorded_with_its_reason_and_the_others_go_on():
 
 @pytest.mark.slow
 def test_data_that_cannot_be_made_are_told_before_the_first_training(monkeypatch):
-    monkeypatch.setattr(runs, "run", lambda *_: pytest.fail("a training has begun"))
+    monkeypatch.setattr(one_run, "run", lambda *_: pytest.fail("a training has begun"))
     equation, generation = PARAMETERS["equation"], GenerationConfig.model_validate(PARAMETERS["generation"])
     found = [generate(build_equation(equation), generation, seed).tensors["trajectories"] for seed in (0, 1)]
     speeds = [float(trajectories.abs().max()) for trajectories in found]
@@ -251,7 +267,7 @@ def test_with_a_range_that_is_auto_all_have_the_data_of_the_pipelines_and_no_ran
     generation = GenerationConfig.model_validate(parameters["generation"])
     for seed in (0, 1):
         expected = generate(build_equation(parameters["equation"]), generation, seed).tensors["trajectories"]
-        found = [data_of(contender, seed, None) for contender in contenders(parameters)]
+        found = [data_of(contender.sections, seed, None) for contender in contenders(parameters)]
         assert len(found) == 2
         for data in found:
             assert data.equation.config.max_speed == "auto"
@@ -267,14 +283,14 @@ def test_with_a_range_that_is_auto_no_seed_fails():
 
 @pytest.mark.slow
 def test_one_of_two_models_may_fail_alone(monkeypatch):
-    evaluate = runs._evaluate
+    evaluate = one_run._evaluate
 
     def broken(contender, part, *rest):
         if part == "synthetic":
             raise FloatingPointError("the test rollout is not finite")
         return evaluate(contender, part, *rest)
 
-    monkeypatch.setattr(runs, "_evaluate", broken)
+    monkeypatch.setattr(one_run, "_evaluate", broken)
     found = last(section(seeds=[0], methods="hybrid"))
     assert [(r["method"], r["status"]) for r in found["runs"]] == [
         ("hybrid_synthetic", "failed"),
@@ -284,13 +300,13 @@ def test_one_of_two_models_may_fail_alone(monkeypatch):
 
 
 def test_a_rollout_whose_error_overflows_is_a_failure(monkeypatch):
-    roll_out = runs.roll_out_methods
+    roll_out = one_run.roll_out_methods
 
     def huge(trajectories, simulations, equation, models, starts=None):
         found = roll_out(trajectories, simulations, equation, models, starts)
         return {name: states * 1e200 if name == "persistence" else states for name, states in found.items()}
 
-    monkeypatch.setattr(runs, "roll_out_methods", huge)
+    monkeypatch.setattr(one_run, "roll_out_methods", huge)
     (record,) = last(section(seeds=[0], methods="persistence"))["runs"]
     assert record["status"] == "failed"
     assert record["reason"].startswith("FloatingPointError: the test rollout of persistence is so large")

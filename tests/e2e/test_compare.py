@@ -10,7 +10,7 @@ import time
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-PARAMS = "experiment=table,compare.seeds=0-1,compare.methods=persistence+synthetic+hybrid"
+PARAMS = "experiment=table,compare.seeds=0-1,compare.methods=persistence+synthetic+hybrid,compute.workers=2"
 
 
 def test_a_comparison_that_was_killed_goes_on_and_ends_with_all_its_files_and_nested_runs(project):

@@ -60,7 +60,7 @@ def test_all_pipelines_run_on_them(fisher):
 
 
 def test_a_comparison_in_several_processes_finds_them_too(fisher):
-    options = "compare.seeds=0-1,compare.methods=persistence+physical,compare.processes=2"
+    options = "compare.seeds=0-1,compare.methods=persistence+physical,compute.workers=2"
     done = kedro(fisher, "--pipelines", "compare", "--params", options)
     assert done.returncode == 0, done.stderr
 

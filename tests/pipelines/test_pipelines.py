@@ -45,6 +45,7 @@ PARAMETERS = {
     },
     "hybrid": {"epochs": 2, "num_predict_steps": 2, "warmup_epochs": 1, "physical": {"max_iterations": 3}},
     "evaluation": {"simulation": 0, "channel": 1, "frames_per_second": 5.0},
+    "compute": {},
 }
 
 
@@ -88,6 +89,7 @@ def catalog(parameters=PARAMETERS):
     datasets["measurements"] = MemoryDataset(None)
     datasets["cached_trajectories"] = MemoryDataset(None)
     datasets["cached_observations"] = MemoryDataset(None)
+    datasets["generation_results"] = MemoryDataset(None)
     for training in TRAININGS:
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")
@@ -394,7 +396,7 @@ def test_own_trajectories_without_observations_are_told_of():
         SequentialRunner().run(register_pipelines()["generation"], data)
 
 
-def test_own_observations_are_the_same_for_all_variants_of_a_comparison():
+def test_own_observations_are_the_same_for_all_variants_of_a_comparison(tmp_path):
     variants = {"noisy": {"method": "persistence", "overrides": {"observation": {"noise": 0.3}}}}
     sections = {k: v for k, v in PARAMETERS.items() if k not in ("evaluation", "profile")}
     sections["compare"] = {"seeds": [0], "methods": "none", "variants": variants}
@@ -402,7 +404,7 @@ def test_own_observations_are_the_same_for_all_variants_of_a_comparison():
     with pytest.raises(
         ConfigurationError, match=r"^compare\.variants\.noisy\.overrides\.observation: cannot be changed"
     ):
-        next(compare_methods(None, own, None, **sections))
+        next(compare_methods(None, own, None, tmp_path, **sections))
 
 
 def test_own_observations_are_not_compared_with_simulations():

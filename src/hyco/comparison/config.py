@@ -69,7 +69,6 @@ class CompareConfig(BaseModel):
     pinn: PinnTraining = Field(
         default=PinnTraining(), description="training of `pinn`, which has the network and the unknowns of the others"
     )
-    processes: PositiveInt = Field(default=1, description="how many trainings run side by side")
     draws: PositiveInt = Field(default=10_000, description="bootstrap draws of the intervals of ratios")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="confidence of the intervals of ratios")
 

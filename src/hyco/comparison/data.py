@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from torch import Tensor
 
-from hyco.comparison.config import Contender
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, Observations, observe
@@ -33,13 +34,17 @@ class Data:
     trajectories: Tensor | None
 
 
-def data_of(contender: Contender, seed: int, measured: Bundle | None) -> Data:
+def data_of(sections: Mapping[str, Any], seed: int, measured: Bundle | None) -> Data:
     """The data of a seed, which are the same for all where they were measured.
+
+    Args:
+        sections: of a contender.
+        seed: of simulations and noise.
+        measured: observations that were measured; None: there are none.
 
     Raises:
         ValueError, FloatingPointError: they cannot be made; names the seed.
     """
-    sections = contender.sections
     config = ObservationConfig.model_validate(sections["observation"])
     if measured is not None:
         return Data(build_equation(sections["equation"]), Observations.from_bundle(measured), config, None)

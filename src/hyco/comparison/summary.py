@@ -159,7 +159,7 @@ def parts_of(comparison: Mapping[str, Any]) -> Iterator[Part]:
             "Geometric mean of the ratios over paired seeds, below 1 where the first is better, with its bootstrap "
             "interval. Shift: between the two estimates, in standard deviations of the second.",
         )
-    failed = [(r["method"], r["seed"], r["reason"]) for r in comparison["runs"] if r["status"] == "failed"]
+    failed = [(r["method"], r["seed"], r["reason"]) for r in comparison["runs"] if r["status"] != "finished"]
     if failed:
         yield _part("Failed", ("method", "seed", "reason"), failed)
 

@@ -31,16 +31,17 @@ LARGEST: Mapping[str, float] = {
     "noise": 1e6,
     "num_predict_steps": 10**6,
     "points_per_update": 10**7,
-    "processes": 256,
     "resolution": 10**5,
     "simulations": 10**6,
     "size": 1e15,
     "steps": 10**7,
     "substeps": 10**6,
     "threads": 1024,
+    "tries": 100,
     "updates_per_epoch": 10**6,
     "weight_decay": 1e6,
     "width": 65536,
+    "workers": 256,
 }
 # Of every other number, and of the length of texts and names. Single precision ends at 3e38.
 _LARGEST, _LARGEST_WHOLE = 1e30, 2**63 - 1

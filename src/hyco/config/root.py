@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator
 
 from hyco.comparison import CompareConfig
+from hyco.compute import ComputeConfig
 from hyco.config.errors import ConfigurationError
 from hyco.config.resolution import resolve_hybrid
 from hyco.equations.equation import EquationConfig
@@ -71,6 +72,7 @@ class Configuration(BaseModel):
     hybrid: HybridConfig
     evaluation: EvaluationConfig = Field(default=EvaluationConfig())
     compare: CompareConfig = Field(default=CompareConfig())
+    compute: ComputeConfig = Field(default=ComputeConfig())
     predict: PredictConfig = Field(default=PredictConfig())
 
     @field_validator("measurements", mode="before")

@@ -232,7 +232,7 @@ class MlflowHooks:
             tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
             if record["reason"] is not None:
                 tags["reason"] = record["reason"][:LONGEST_VALUE]
-            status = "FAILED" if record["status"] == "failed" else "FINISHED"
+            status = "FINISHED" if record["status"] == "finished" else "FAILED"
             nested = {"name": f"{method} seed {seed}", "params": params, "tags": tags, "status": status}
             self._outbox.put({"run": self._run_id, "nested": {**nested, "metrics": compared_metrics(record)}})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
+
+# Makes the trajectories of an equation.
+Make = Callable[[Equation], Tensor]
 
 # A step of `dt` that needs more sub-steps than this is of states that grow without end.
 _MOST_SUBSTEPS = 100_000
@@ -36,6 +39,11 @@ class GenerationConfig(BaseModel):
         default={}, description="formula (of x, y, z) by channel that replaces the random initial state"
     )
     execution: Execution = Field(default="auto", description="how the equation's step is run")
+    chunk: PositiveInt | None = Field(
+        default=None,
+        description="simulations that are made together, which is what the workers of `compute` get; the last digits "
+        "may depend on it; null: all",
+    )
 
     @field_validator("initial_state")
     @classmethod
@@ -83,6 +91,7 @@ def simulated(
     execution: Execution = "auto",
     *,
     parameters: Mapping[str, Tensor] | None = None,
+    make: Make | None = None,
 ) -> tuple[Equation, Tensor]:
     """The same, and the equation that made them: with numbers for its ranges that are `auto`.
 
@@ -91,6 +100,7 @@ def simulated(
 
     Args:
         parameters: values in the place of the true ones, as a `Stepper` takes them.
+        make: makes the trajectories of an equation with numbers for its ranges, where not `rolled_out` does.
 
     Raises:
         FloatingPointError: also, the states ask for more sub-steps than any run has.
@@ -98,7 +108,7 @@ def simulated(
     """
     own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
     while True:
-        trajectories = _trajectories(own, starts, steps, execution, parameters or {})
+        trajectories = make(own) if make else rolled_out(own, starts, steps, execution, parameters)
         reason = own.unsuitable(trajectories)
         if reason is None:
             return own, trajectories
@@ -115,27 +125,53 @@ def simulated(
 
 
 @torch.no_grad()
-def _trajectories(
-    equation: Equation, starts: Tensor, steps: int, execution: Execution, given: Mapping[str, Tensor]
+def rolled_out(
+    equation: Equation,
+    starts: Tensor,
+    steps: int,
+    execution: Execution = "auto",
+    parameters: Mapping[str, Tensor] | None = None,
+    chunk: int | None = None,
 ) -> Tensor:
-    """One attempt.
+    """Trajectories `[S, steps + 1, C, *space]` of an equation with numbers for its ranges, wherever they lead.
+
+    Args:
+        parameters: values in the place of the true ones.
+        chunk: how many are made together; None: all.
 
     Raises:
         FloatingPointError: a simulation is not finite.
     """
     stepper = Stepper(equation, execution, work=steps)
-    parameters = {**equation.parameter_tensors(starts.dtype, starts.device), **given}
-    states = rollout(stepper.bind(starts, parameters), starts, steps)
-    trajectories = torch.cat([starts[:, None], states], dim=1)
+    given = {**equation.parameter_tensors(starts.dtype, starts.device), **(parameters or {})}
+    parts = [
+        torch.cat([part[:, None], rollout(stepper.bind(part, given), part, steps)], dim=1)
+        for part in torch.split(starts, chunk or len(starts))
+    ]
+    trajectories = parts[0] if len(parts) == 1 else torch.cat(parts)
     if not torch.isfinite(trajectories).all():
         raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
     return trajectories
 
 
-def generate(equation: Equation, config: GenerationConfig, seed: int) -> Bundle:
-    """All simulations of an experiment as a bundle: tensor `trajectories`, with layout and `dt` in the metadata."""
+def generate(
+    equation: Equation, config: GenerationConfig, seed: int, make: Callable[[Equation, Tensor], Tensor] | None = None
+) -> Bundle:
+    """All simulations of an experiment as a bundle: tensor `trajectories`, with layout and `dt` in the metadata.
+
+    Args:
+        equation, config: of the experiment.
+        seed: of the initial states.
+        make: makes the trajectories of an equation from initial states; None: `rolled_out`, here.
+    """
     starts = initial_states(equation, config, seed)
-    trajectories = simulate(equation, starts, config.steps, config.execution)
+
+    def trajectories_of(own: Equation) -> Tensor:
+        if make is not None:
+            return make(own, starts)
+        return rolled_out(own, starts, config.steps, config.execution, chunk=config.chunk)
+
+    _, trajectories = simulated(equation, starts, config.steps, config.execution, make=trajectories_of)
     metadata: dict[str, Any] = {
         "kind": "trajectories",
         "layout": equation.layout.to_dict(),

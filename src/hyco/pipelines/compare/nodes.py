@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ def compare_methods(
     resume_point: dict[str, Any] | None,
     cached_observations: Bundle | None,
     measured: xr.Dataset | Bundle | None,
+    results: Path,
     equation: dict[str, Any],
     generation: dict[str, Any],
     observation: dict[str, Any],
@@ -24,6 +27,7 @@ def compare_methods(
     physical: dict[str, Any],
     hybrid: dict[str, Any],
     compare: dict[str, Any],
+    compute: dict[str, Any],
     measurements: dict[str, Any],
     experiment: str,
     seed: int,
@@ -36,15 +40,19 @@ def compare_methods(
         resume_point: the content of an earlier comparison's.
         cached_observations: those in the experiment's folder; a user's own are what is compared on.
         measured: what the file of measurements holds, or the observations of it; None: the experiment has none.
-        equation, generation, observation, synthetic, physical, hybrid, compare, measurements: of the configuration.
+        results: the folder of results until all are there.
+        equation, generation, observation, synthetic, physical, hybrid, compare, compute, measurements: of the
+            configuration.
         experiment, seed, device, resume: likewise.
 
     Raises:
         ResumeError: the earlier comparison has another configuration.
         ConfigurationError: a variant changes how a user's own observations were made.
+        ComputeError: there is no cluster as the section `compute` says, or it is gone.
     """
     from hyco.comparison import CompareConfig
     from hyco.comparison import compare as run_all
+    from hyco.compute import ComputeConfig
     from hyco.config import contenders, is_own, parse_device, require_same_observations
     from hyco.training.measured import measured_observations
 
@@ -69,6 +77,8 @@ def compare_methods(
         experiment=experiment,
         seed=seed,
         device=str(parse_device(device)),
+        compute=ComputeConfig.model_validate(compute),
+        folder=results,
         measured=own,
         earlier=resume_point,
         resume=resume,

@@ -7,9 +7,9 @@ from hyco.pipelines.compare import nodes
 
 def create_pipeline() -> Pipeline:
     """From parameters to the comparison, its tables and its figure."""
-    sections = ("equation", "generation", "observation", "synthetic", "physical", "hybrid", "compare", "measurements")
-    others = ("experiment", "seed", "device", "resume")
-    files = ("comparison_resume_point", "cached_observations", "measurements")
+    sections = ("equation", "generation", "observation", "synthetic", "physical", "hybrid", "compare", "compute")
+    others = ("measurements", "experiment", "seed", "device", "resume")
+    files = ("comparison_resume_point", "cached_observations", "measurements", "comparison_results")
     return pipeline(
         [
             node(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
     from hyco.runtime.storage import Bundle
@@ -21,6 +23,8 @@ def generate_trajectories(
     generation: dict[str, Any],
     measurements: dict[str, Any],
     seed: int,
+    compute: dict[str, Any] | None = None,
+    results: Path | None = None,
 ) -> Bundle:
     """Simulate, or take over the file of an earlier run with the same equation, generation and seed.
 
@@ -29,15 +33,19 @@ def generate_trajectories(
 
     Args:
         cached, cached_observations: files of an earlier run, or a user's own.
-        equation, generation, measurements, seed: of the configuration.
+        equation, generation, measurements, seed, compute: of the configuration.
+        results: the folder of chunks until all are there.
 
     Raises:
         ConfigurationError: there are a user's own trajectories, and the experiment reads a file; or the equation's
             step does not cover these simulations.
+        ComputeError: there is no cluster as the section `compute` says, or it is gone.
     """
+    from hyco.compute import ComputeConfig
     from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
     from hyco.runtime.storage import Bundle
+    from hyco.stepping.chunks import generate_in_chunks
     from hyco.stepping.generation import GenerationConfig, generate
 
     own = cached is not None and is_own(cached.metadata)
@@ -58,7 +66,11 @@ def generate_trajectories(
     if cached_observations is not None and is_own(cached_observations.metadata):
         return Bundle({}, {"kind": "trajectories", "origin": {"measurements": {"file": "observations"}}})
     try:
-        bundle = generate(build_equation(equation), GenerationConfig.model_validate(generation), seed)
+        config, where = GenerationConfig.model_validate(generation), ComputeConfig.model_validate(compute or {})
+        if config.chunk is not None and results is not None and where.is_elsewhere:
+            bundle = generate_in_chunks(equation, config, seed, where, results)
+        else:
+            bundle = generate(build_equation(equation), config, seed)
     except (ValueError, FloatingPointError) as error:
         raise ConfigurationError(f"seed {seed}: {error}") from error
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})

@@ -18,6 +18,8 @@ def create_pipeline() -> Pipeline:
                     "params:generation",
                     "params:measurements",
                     "params:seed",
+                    "params:compute",
+                    "generation_results",
                 ],
                 "trajectories",
                 name="generate_trajectories",
