@@ -27,6 +27,8 @@ class Session(KedroSession):
         Raises:
             KeyboardInterrupt: the run was told to end; on the command line, it ends with 128 + the signal's number.
         """
+        if (self.store.get("runtime_params") or {}).get("terminal") != "quiet":
+            log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
                 made: dict[str, Any] = super().run(*arguments, **options)

@@ -14,7 +14,6 @@ from hyco.plots.style import (
     Array,
     MethodStyle,
     Units,
-    few_ticks,
     in_style,
     marker_step,
     method_styles,
@@ -24,6 +23,7 @@ from hyco.plots.style import (
     scale_values,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks
 
 # Least distance of two labels, as a share of the height of the axes.
 _LABEL_GAP = 0.085
