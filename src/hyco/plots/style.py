@@ -185,7 +185,7 @@ def settled(figure: Figure) -> Bbox:
     """
     use_plain_numbers(figure)
     with in_style():
-        if (engine := figure.get_layout_engine()) is not None:
+        if figure.axes and (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
             figure.set_layout_engine(None)
         return figure.get_tightbbox().padded(_PAD)

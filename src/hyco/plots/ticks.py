@@ -68,7 +68,7 @@ def _four_digits(value: float, _: int | None = None) -> str:
 
 
 def _power_of_ten(value: float, _: int | None = None) -> str:
-    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    mantissa, exponent = f"{value:.3e}".split("e")
     return _power(exponent) if float(mantissa) == 1 else ""
 
 
