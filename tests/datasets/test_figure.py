@@ -30,7 +30,11 @@ def test_where_there_is_nothing_to_show_there_is_no_file(tmp_path):
 def test_a_pdf_that_cannot_be_written_is_an_error_in_the_end(tmp_path):
     dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
     (tmp_path / "figure.pdf").mkdir()
-    with pytest.raises(OSError, match=r"figure\.pdf"):
+
+    def write():
         dataset.save(new_figure(2, 1))
         PDFS.finish()
+
+    with pytest.raises(OSError, match=r"figure\.pdf"):
+        write()
     PDFS.finish()

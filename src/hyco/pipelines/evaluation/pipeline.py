@@ -144,6 +144,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "observations": "observations",
                 "animation": "animation",
                 "run_command": "run_command",
+                **{name: name for name in histories.values()},
                 **{name: f"{name}_figure" if name in _NAMED_OTHERWISE else name for name in shown},
             },
             "report_page",
