@@ -94,9 +94,9 @@ def _measurements(made: Draft) -> Iterator[str]:
         yield _line(f"  time: {_scalar(roles.time)}", by_name["time" not in roles.by_form])
     yield _line(f"  axes: {_flow(roles.axes)}", by_name["axes" not in roles.by_form])
     if roles.simulation is not None:
-        yield _line(
-            f"  simulation: {_scalar(roles.simulation)}", f"guessed; tells {made.points.simulations} trajectories apart"
-        )
+        told = by_name["simulation" not in roles.by_form].removesuffix("; check")
+        words = f"{told}: tells {made.points.simulations} trajectories apart; check"
+        yield _line(f"  simulation: {_scalar(roles.simulation)}", words)
     p = made.problem
     yield _line(f"  fields: {_flow(p.fields)}", "channel: name in the file; " + _fields_comment(made))
     yield _line(f"  std: {_flow(_stds(made))}", f"noise: {_std(made)}; or a number; check")
