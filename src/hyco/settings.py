@@ -3,6 +3,7 @@
 from hyco.hooks import (
     ConfigurationHooks,
     DisplayHooks,
+    FigureHooks,
     InterruptionHooks,
     MlflowHooks,
     OwnershipHooks,
@@ -25,6 +26,7 @@ HOOKS = (
     InterruptionHooks(),
     MlflowHooks(),
     DisplayHooks(),
+    FigureHooks(),
     ReportHooks(),
     ResumeHooks(),
     OwnershipHooks(),

@@ -165,6 +165,18 @@ def test_sensors_that_have_a_column_each_stand_at_the_numbers_in_their_names(new
     assert "not used:   humidity" in output
 
 
+def test_a_column_that_tells_repeated_places_and_times_apart_is_the_trajectory_whatever_it_is_called(new, project):
+    grid(new, "a.csv", lambda x, t: np.exp(-t) * np.cos(np.pi * x))
+    once = pd.read_csv(new.folder / "a.csv")
+    dishes = [once.assign(dish=name, u=once["u"] * size) for name, size in (("left", 1.0), ("right", 2.0))]
+    pd.concat(dishes).sample(frac=1.0, random_state=0).to_csv(new.folder / "a.csv", index=False)
+    assert new("a.csv")[0]["measurements"]["simulation"] == "dish"
+    assert "guessed from its values: tells 2" in (project / "conf" / "mine" / "parameters.yml").read_text()
+    # Not where each place and time was measured once, whatever else there is.
+    once.assign(dish=np.arange(len(once)) % 2).to_csv(new.folder / "a.csv", index=False)
+    assert "simulation" not in new("a.csv", "--force")[0]["measurements"]
+
+
 def test_values_that_stand_for_missing_ones_are_pointed_out(new):
     grid(new, "a.csv", lambda x, t: np.where((x > 0.9) & (t > 0.2), -999.0, np.cos(x)))
     frame = pd.read_csv(new.folder / "a.csv")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hyco.comparison import markdown, table
-from hyco.comparison.summary import ratio, statistics, summarise
+from hyco.comparison.summary import over_time, ratio, statistics, summarise
+from hyco.training.checkpoints import OBSERVATIONS
 
 BOOTSTRAP = {"draws": 2000, "confidence": 0.95, "seed": 0}
 TRAININGS = {
@@ -158,3 +159,11 @@ def test_the_table_has_a_row_per_run_and_parameter():
     assert list(frame["parameter"].fillna("")) == ["viscosity", "viscosity", "drag", ""]
     assert frame["estimate"].iloc[2] == 3.0
     assert frame["nrmse"].iloc[3] == 0.4
+
+
+def test_errors_over_time_have_a_median_and_quartiles_and_what_diverged_counts_as_the_largest():
+    steps = {0: [1.0, 2.0], 1: [3.0, 4.0], 2: [2.0, None]}
+    runs = [record("synthetic", seed, 1.0) | {"per_step": errors} for seed, errors in steps.items()]
+    runs.append(record("physical", 0, None))
+    assert over_time({"runs": runs}) == {"synthetic": ([1.5, 3.0], [2.0, 4.0], [2.5, math.inf])}
+    assert over_time({"runs": runs, "configuration": {OBSERVATIONS: "digest"}}) == {}

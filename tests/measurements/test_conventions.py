@@ -137,3 +137,14 @@ def test_units_of_the_file_are_told_where_they_are_those_of_the_equation(dataset
     assert told(tmp_path / "mine.h5") == {"velocity_x": "m s-1"}
     tools.WRITERS["csv"](tmp_path / "mine.csv", *run)
     assert told(tmp_path / "mine.csv") == {}
+
+
+def test_a_tables_columns_have_their_units_in_brackets(tmp_path):
+    path = tmp_path / "rod.csv"
+    path.write_text("t [min],x (m),temperature [degC] \n0,0.1,20\n1,0.1,21\n2,0.3,22\n", encoding="utf-8")
+    names = path.read_text(encoding="utf-8").split("\n")[0].split(",")
+    section = {"file": str(path), "time": names[0], "axes": {"x": names[1]}, "fields": {"T": names[2].strip()}}
+    config = MeasurementsConfig.model_validate(section)
+    assert units(load(path, config), config) == {"time": "min", "T": "degC"}
+    scaled = MeasurementsConfig.model_validate(section | {"scale": {"time": 60.0}})
+    assert units(load(path, scaled), scaled) == {"T": "degC"}

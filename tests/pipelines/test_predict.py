@@ -8,8 +8,10 @@ import torch
 import xarray as xr
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
+from phi import math
 
 import hyco
+from hyco.datasets.field import FieldDataset
 from hyco.datasets.netcdf import NetCDFDataset
 from hyco.datasets.states import StatesDataset
 from hyco.datasets.trained import TrainedModelsDataset
@@ -62,6 +64,7 @@ def predicted(tmp_path, experiment, file=None, steps=None, **changes):
             "prediction_states": StatesDataset(None if file is None else str(file)),
             "cached_observations": MemoryDataset(None if observations is None else observations.to_bundle(), "assign"),
             "predicted_states": NetCDFDataset(str(path)),
+            "predicted_fields": FieldDataset(str(tmp_path / "predicted_fields.safetensors")),
         }
     )
     SequentialRunner().run(register_pipelines()["predict"], catalog)
@@ -86,6 +89,12 @@ def test_from_the_end_of_the_data_all_that_was_trained_predicts(tmp_path, experi
     assert data.attrs["hyco_version"] == hyco.__version__
     assert catalog.load("predicted_states").identical(data)
     assert len(catalog.get("predicted_states").preview()["data"]) == 3
+    fields = catalog.load("predicted_fields")
+    assert set(fields) == {"physical.temperature", "synthetic.temperature"}
+    with math.precision(64):  # PhiML gives out values in its current precision
+        values = fields["physical.temperature"].values.numpy("simulation,time,x,y")
+    assert np.array_equal(values, data["physical.temperature"])
+    assert str(fields["physical.temperature"].boundary) == "zero-gradient"
 
 
 @pytest.mark.slow

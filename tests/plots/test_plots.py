@@ -24,6 +24,7 @@ from hyco.plots import (
     pictured,
     predictions,
     rollout_error,
+    spectra,
     to_array,
     to_png,
     training_curves,
@@ -526,3 +527,26 @@ def test_measurements_at_irregular_times_keep_their_states() -> None:
 def test_units_of_a_file_are_behind_the_labels() -> None:
     texts = [text.get_text() for axis in predictions(**measured_every(2)).axes for text in axis.findobj(Text)]
     assert {"$x$ [m]", "time $t$ [h]", "temperature [degC]", "prediction − measured [degC]"} <= set(texts)
+
+
+def test_a_band_lies_about_its_line_and_only_that():
+    lines = {"synthetic": [0.1, 0.2, 0.4], "physical": [0.01, 0.01, 0.01]}
+    figure = rollout_error(lines, 0.1, bands={"synthetic": ([0.05, 0.1, 0.2], [0.2, 0.4, 0.8])})
+    (band,) = figure.axes[0].collections
+    corners = band.get_paths()[0].vertices
+    assert corners[:, 1].min() == pytest.approx(0.05)
+    assert corners[:, 1].max() == pytest.approx(0.8)
+
+
+def test_spectra_leave_the_mean_out_and_rounding_too():
+    energies = {"truth": [9.0, 1.0, 1e-3, 1e-20], "synthetic": [9.0, 1.0, 1e-4, 1e-20]}
+    figure = spectra(
+        [0.0, 1.0, 2.0, 3.0], energies, {"synthetic": [0.0, 1e-6, 1e-5, 0.0]}, units=Units("m", "s", "m/s")
+    )
+    states, errors = figure.axes
+    assert states.get_xlabel() == "wavenumber $k$ [1/m]"
+    assert states.get_ylabel() == "energy $E(k)$ [(m/s)² m]"
+    assert np.nanmin([line.get_ydata() for line in states.lines]) == pytest.approx(1e-4)
+    assert len(errors.lines) == 2
+    alone = spectra([0.0, 1.0, 2.0, 3.0], energies, {"synthetic": [0.0] * 4})
+    assert len(alone.axes) == 1

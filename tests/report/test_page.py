@@ -113,6 +113,8 @@ class Outline(HTMLParser):
             self.levels.append(int(tag[1]))
         if tag == "img":
             self.pictures.append(values)
+        if tag == "svg" and values.get("role") == "img":
+            self.pictures.append({"alt": values.get("aria-label")})
         self.addresses += [values[key] for key in ("src", "href", "srcset", "action", "data") if key in values]
         self.ids += [values["id"]] if "id" in values else []
 

@@ -16,7 +16,7 @@ def comparison_page(
     comparison: Mapping[str, Any],
     configuration: Mapping[str, Any],
     equation: Equation,
-    figure: bytes | None,
+    figures: Mapping[str, bytes | None],
     command: str,
 ) -> str:
     """The page.
@@ -25,21 +25,30 @@ def comparison_page(
         comparison: the content of comparison.json.
         configuration: all parameters, after all overrides.
         equation: of the data.
-        figure: errors of every method, all seeds visible, as a PNG file; None: there is none.
+        figures: PNG files, None where there is none: `errors` of every method, all seeds visible, and `rollouts`, the
+            errors over time.
         command: that started the run; empty where it was none.
     """
     tables = [Table(f"{p.heading}. {p.words}".strip(), p.header, p.rows) for p in parts_of(comparison)]
     medians = {m: e["nrmse"]["median"] for m, e in comparison["summary"]["methods"].items() if e["nrmse"]}
     words = ", ".join(f"{method} {median:.3g}" for method, median in medians.items())
-    alternative = f"Errors of every method, a mark for each seed and a bar at the median. Medians: {words}."
-    caption = "Errors of every method: a mark for each seed, a bar at the median."
+    marks = f"Errors of every method, a mark for each seed and a bar at the median. Medians: {words}."
+    lines = "Error of every method over the rollout: a line at the median of the seeds, a band between its quartiles."
+    shown = [
+        png_picture(data, alternative, caption)
+        for name, alternative, caption in (
+            ("errors", marks, "Errors of every method: a mark for each seed, a bar at the median."),
+            ("rollouts", f"{lines} Medians of the means: {words}.", lines),
+        )
+        if (data := figures.get(name)) is not None
+    ]
     return rendered(
         "comparison.html",
         {
             "title": f"{comparison['experiment']}: methods compared",
             "subtitle": problem_words(configuration),
             "sentences": [introduction(comparison)],
-            "figures": [] if figure is None else [png_picture(figure, alternative, caption)],
+            "figures": shown,
             "tables": tables,
             "formulas": formula_pictures(equation),
             "problem": list(problem_facts(equation, configuration)),

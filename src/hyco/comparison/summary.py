@@ -14,6 +14,8 @@ from hyco.training.checkpoints import OBSERVATIONS
 
 Record = dict[str, Any]
 
+# Stands for an error that is not finite where quantiles are taken: between a number and infinity there is none.
+_LARGEST = 1e300
 _HYBRIDS = ("sequence", "hybrid", "hybrid_auto")
 
 
@@ -40,6 +42,27 @@ def summarise(
         if method in by_method and against in by_method:
             ratios += _ratios(by_method[method], by_method[against], draws=draws, confidence=confidence, seed=seed)
     return {"methods": methods, "ratios": ratios}
+
+
+def over_time(comparison: Mapping[str, Any]) -> dict[str, tuple[list[float], list[float], list[float]]]:
+    """For each method lower quartile, median and upper quartile over the seeds of the error of every step.
+
+    Empty for measurements, whose times differ from part to part, and for static problems, which have no time. A value
+    that is missing or not finite counts as the largest.
+    """
+    if OBSERVATIONS in comparison.get("configuration", {}):
+        return {}
+    found: dict[str, list[list[float]]] = {}
+    for record in comparison["runs"]:
+        if len(record["per_step"]) > 1:
+            errors = [_LARGEST if value is None else float(value) for value in record["per_step"]]
+            found.setdefault(record["method"], []).append(errors)
+    bands = {}
+    for method, seeds in found.items():
+        quartiles = np.quantile(np.array(seeds), (0.25, 0.5, 0.75), axis=0)
+        low, middle, high = np.where(quartiles < _LARGEST / 1e3, quartiles, np.inf).tolist()
+        bands[method] = (low, middle, high)
+    return bands
 
 
 def statistics(values: Mapping[int, float | None]) -> dict[str, Any] | None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib.backends.backend_pdf  # noqa: F401 - else each process that writes a file would import it
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 from matplotlib.figure import Figure
 
 from hyco.datasets.previews import NOTHING, image
 from hyco.plots.style import FigureOfWords, settled
+from hyco.runtime.beside import Beside
 from hyco.runtime.storage import write_atomically
+
+# Fonts are cut for each PDF file, which takes as long as all else of a figure: that is done beside the run.
+PDFS = Beside()
 
 
 class FigureDataset(AbstractDataset[Figure, bytes | None]):
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
-    A figure of words, which only says why there is nothing to see, is no file: one of an earlier run is removed.
+    The PDF file is there when `PDFS.finish` returns, the PNG file at once. A figure of words, which only says why there
+    is nothing to see, is no file: one of an earlier run is removed.
 
     Args:
         filepath: of the PNG file.
@@ -42,10 +49,8 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
                 path.unlink(missing_ok=True)
             return
         box = settled(data)
-        for form, path in files.items():
-            buffer = BytesIO()
-            data.savefig(buffer, format=form, dpi=self._dpi, bbox_inches=box, metadata=_DATELESS[form])
-            write_atomically(path, buffer.getvalue())
+        _write(data, "png", files["png"], dpi=self._dpi, bbox_inches=box)
+        PDFS.start(str(files["pdf"]), partial(_write, data, "pdf", files["pdf"], dpi=self._dpi, bbox_inches=box))
 
     def preview(self) -> ImagePreview:
         """The picture."""
@@ -59,5 +64,9 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
         return {"filepath": str(self._filepath), "dpi": self._dpi}
 
 
-# The same numbers make the same file.
-_DATELESS: dict[str, dict[str, Any]] = {"png": {}, "pdf": {"CreationDate": None}}
+def _write(figure: Figure, form: str, path: Path, **options: Any) -> None:
+    buffer = BytesIO()
+    # The same numbers make the same file.
+    dateless = {"CreationDate": None} if form == "pdf" else {}
+    figure.savefig(buffer, format=form, metadata=dateless, **options)
+    write_atomically(path, buffer.getvalue())

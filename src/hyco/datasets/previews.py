@@ -74,7 +74,8 @@ def _channel(states: Tensor, layout: Layout, index: int) -> NDArray[np.float64]:
 def _draw(rows: Mapping[str, NDArray[np.float64]], grid: Grid, dt: float, first_step: int, title: str) -> bytes:
     """A PNG: per row an image over space and time (1-D) or snapshots (2-D), on the colour scale of any truth."""
     from hyco.plots.fields import box, colours, draw_plane, state_limits
-    from hyco.plots.style import STATE_COLOURS, in_style, new_figure, readable, short, to_png
+    from hyco.plots.style import STATE_COLOURS, in_style, new_figure, readable, to_png
+    from hyco.plots.ticks import short
 
     steps = len(next(iter(rows.values())))
     chosen = np.unique(np.linspace(0, steps - 1, _SNAPSHOTS).round().astype(int))

@@ -16,6 +16,11 @@ METHODS = {
     "hybrid_synthetic": "hybrid: network",
     "hybrid_physical": "hybrid: physics",
 }
+# What measured errors are of.
+_JUDGES = {
+    "holdout": "what was held back of the measurements",
+    "training": "the measurements of the training themselves",
+}
 _WIDTH = 118
 _LEAST_PULL = 0.005
 # Rows of estimates that are shown; the report has all.
@@ -97,7 +102,9 @@ def _errors(report: Mapping[str, Any]) -> Iterator[str]:
     steps = max(len(entry["nrmse"]["per_step"]) for entry in judged.values())
     yield from _table(head, rows)
     if steps > 1:
-        of = "what was held back" if report.get("measured") else "test simulations that no model has seen"
+        of = "test simulations that no model has seen"
+        if report.get("measured"):
+            of = _JUDGES.get(report.get("judges", ""), "measured trajectories that no model has seen")
         yield f"  of {of}; mean over {steps} {'times' if report.get('measured') else 'steps'}"
 
 

@@ -65,6 +65,10 @@ class Contents:
         """How many different entries there are."""
         return columns.labels(self.variables[name][name])[1]
 
+    def codes(self, name: str) -> NDArray[np.int64]:
+        """Which of the different entries each one is, in one row, `[n]`, -1 where it is missing."""
+        return columns.labels(self.variables[name][name])[0].ravel()
+
 
 def contents_of(path: Path) -> Contents:
     """Look at all of a file.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyco.drafts.contents import Contents
 from hyco.observations.checks import MeasurementError
@@ -32,6 +33,8 @@ _FILLERS = frozenset(
         *("m", "cm", "mm", "um", "µm", "μm", "km", "nm", "deg", "degrees"),
     )
 )
+# Where there are no more different times and places than this share of the rows, several trajectories were measured.
+_TWICE = 0.6
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,11 @@ def roles_of(contents: Contents) -> Roles:
         raise MeasurementError(
             f"nothing looks like a position; it has {', '.join(names)}: name a column or variable x (and y, z)"
         )
-    values = [n for n in values if n not in (time, *axes.values())]
+    if simulation is None and contents.kind == "table":
+        at = [*axes.values(), *([] if time is None else [time])]
+        simulation = _tells_apart(contents, [n for n in names if n not in (*at, *stds.values())], at)
+        by_form |= set() if simulation is None else {"simulation"}
+    values = [n for n in values if n not in (time, simulation, *axes.values())]
     values, simulation = _of_arrays(contents, values, time, axes, simulation)
     if not values:
         raise MeasurementError(f"nothing looks like measured values; it has {', '.join(names)}")
@@ -191,6 +198,37 @@ def _by_form(contents: Contents, names: Sequence[str], *, sorted_too: bool) -> s
         if np.isfinite(numbers).all() and repeats and (not sorted_too or _rises(contents, name, strictly=False)):
             return name
     return None
+
+
+def _tells_apart(contents: Contents, names: Sequence[str], at: Sequence[str]) -> str | None:
+    """The first column of a table with one measurement at each time and place for each of its few different entries.
+
+    Without it there are several at each: it says which trajectory they are of. Where nothing is measured twice at one
+    time and place, no column need tell.
+
+    Args:
+        contents: of the table.
+        names: columns that may be it.
+        at: those of the times and places.
+    """
+    places = _different([contents.codes(name) for name in at])
+    count, different = len(places), int(places.max(initial=-1)) + 1
+    if different > _TWICE * count:
+        return None
+    for name in names:
+        codes = contents.codes(name)
+        few = 2 <= contents.labels(name) <= 2 * -(-count // max(different, 1))
+        if few and int(_different([places, codes]).max()) + 1 == count:
+            return name
+    return None
+
+
+def _different(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """For each row of several columns of codes which of the different ones it is, `[n]`."""
+    number = columns[0]
+    for column in columns[1:]:
+        number = np.unique(number * (column.max(initial=0) + 2) + column + 1, return_inverse=True)[1]
+    return np.unique(number, return_inverse=True)[1].astype(np.int64)
 
 
 def _rises(contents: Contents, name: str, *, strictly: bool) -> bool:

@@ -100,9 +100,9 @@ def _measurements(made: Draft) -> Iterator[str]:
     comment = sensors if roles.columns else by_name["axes" not in roles.by_form]
     yield _line(f"  axes: {_flow(roles.axes)}", comment)
     if roles.simulation is not None:
-        yield _line(
-            f"  simulation: {_scalar(roles.simulation)}", f"guessed; tells {made.points.simulations} trajectories apart"
-        )
+        told = by_name["simulation" not in roles.by_form].removesuffix("; check")
+        words = f"{told}: tells {made.points.simulations} trajectories apart; check"
+        yield _line(f"  simulation: {_scalar(roles.simulation)}", words)
     p = made.problem
     columns = {
         channel: list(roles.columns[name]) if name in roles.columns else name for channel, name in p.fields.items()

@@ -2,6 +2,7 @@
 
 from hyco.hooks.configuration import ConfigurationHooks
 from hyco.hooks.display import DisplayHooks
+from hyco.hooks.figures import FigureHooks
 from hyco.hooks.interruption import InterruptionHooks
 from hyco.hooks.ownership import OwnershipHooks
 from hyco.hooks.reporting import ReportHooks
@@ -11,6 +12,7 @@ from hyco.hooks.tracking import MlflowHooks
 __all__ = [
     "ConfigurationHooks",
     "DisplayHooks",
+    "FigureHooks",
     "InterruptionHooks",
     "MlflowHooks",
     "OwnershipHooks",

@@ -31,8 +31,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 _PATIENCE = 10.0
 # How many metrics and parameters MLflow takes in one call.
 _MOST_METRICS, _MOST_PARAMS = 1000, 100
-# MLflow's client would wait two minutes for an answer, and try seven times. Who sets these decides instead.
-_QUICK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+# MLflow's client would wait two minutes for an answer, try seven times, and import IPython to ask it for a cluster of
+# Databricks. Who sets these decides instead.
+_QUICK = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_ENABLE_SGC_RUN_RESUMPTION_FOR_DATABRICKS_JOBS": "false",
+}
 
 Entry = dict[str, Any]
 

@@ -29,6 +29,8 @@ class Session(KedroSession):
             KeyboardInterrupt: the run was told to end; on the command line, it ends with 128 + the signal's number.
             click.ClickException: on the command line, for an error that this program foresaw.
         """
+        if (self.store.get("runtime_params") or {}).get("terminal") != "quiet":
+            log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
                 made: dict[str, Any] = super().run(*arguments, **options)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from scipy.stats import binom, norm
+from scipy.special import bdtrc, ndtr  # scipy.stats takes half a second to import
 from torch import Tensor
 
 from hyco.inversion.assessment import LARGEST_DENSE
@@ -189,7 +189,7 @@ class WhiteResiduals:
         if not observed:
             return None
         first = observed[0]
-        p = float(norm.sf(first.correlation / first.std))
+        p = float(ndtr(-first.correlation / first.std))
         distances = [o.pairs.distance for o in observed]
         band = [1.96 * o.std for o in observed]
         return Correlations(first.correlation, p, distances, [o.correlation for o in observed], band)
@@ -258,7 +258,7 @@ def _outliers(scaled: Tensor, *, known_noise: bool) -> Outliers:
     doubt = 1.0 if known_noise else 1 + 2 * 1.17 / math.sqrt(n)
     size = scaled.abs() / doubt
     count, largest = int((size > ODD).sum()), float(size.max())
-    many = float(binom.sf(count - 1, n, 2 * norm.sf(ODD))) if count else 1.0
+    many = float(bdtrc(count - 1, n, 2 * ndtr(-ODD))) if count else 1.0
     # One alone may be so large that it is none of the others'.
-    large = float(binom.sf(0, n, 2 * norm.sf(largest)))
+    large = float(bdtrc(0, n, 2 * ndtr(-largest)))
     return Outliers(int((scaled.abs() > ODD).sum()) / n, min(2 * min(many, large), 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hyco.observations.checks import MeasurementError
 
 log = logging.getLogger(__name__)
 
+# The unit in the name of a table's column.
+_IN_BRACKETS = re.compile(r"\[([^\[\]]+)\]\s*$")
 # Names that a message lists.
 _LISTED = 20
 
@@ -45,7 +48,7 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
     """Units of `time`, of the axes and of the channels, as the attributes `units` of a file's arrays say them.
 
     Those whose numbers the section scales are left out, since they are in other units then. Times that are dates in the
-    file are in seconds, `s`. Tables have none.
+    file are in seconds, `s`. Of tables they are what stands in square brackets at the end of a column's name: `t [s]`.
 
     Args:
         dataset: what the file holds, from `load`.
@@ -55,11 +58,14 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
     names |= {channel: config.columns_of(channel)[0] for channel in config.fields}
     names |= {} if config.time is None else {"time": config.time}
     found: dict[str, str] = {}
-    if "first_row" in dataset.attrs:
-        return found
+    is_table = "first_row" in dataset.attrs
     for key, name in names.items():
-        unit = str(dataset[name].attrs.get("units", ""))
-        is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
+        if is_table:
+            in_name = _IN_BRACKETS.search(name)
+            unit, is_date = in_name[1].strip() if in_name else "", False
+        else:
+            unit = str(dataset[name].attrs.get("units", ""))
+            is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
         if (unit or is_date) and config.scale.get(key, 1.0) == 1:
             found[key] = "s" if is_date else unit
     return found

@@ -15,6 +15,7 @@ from hyco.plots.profile import profiles
 from hyco.plots.residual_correlation import residual_correlation
 from hyco.plots.residuals import residuals
 from hyco.plots.rollout_error import rollout_error
+from hyco.plots.spectra import spectra
 from hyco.plots.style import Units, to_array, to_png
 from hyco.plots.training_curves import training_curves
 
@@ -36,6 +37,7 @@ __all__ = [
     "residual_correlation",
     "residuals",
     "rollout_error",
+    "spectra",
     "to_array",
     "to_png",
     "training_curves",

@@ -83,7 +83,7 @@ def animate(
         digits = int(np.clip(-int(Decimal(f"{dt:.3g}").as_tuple().exponent), 0, 6))
         frames = []
         for k in chosen:
-            time = f"$t$ = {dt * (first_step + k):.{digits}f}"
+            time = f"t = {dt * (first_step + k):.{digits}f}"
             # A single state may be that of a static problem, which has no time.
             clock.set_text(f"{time} {units.time}".strip() if len(true) > 1 else " ")
             update(int(k))

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from hyco.plots.style import (
     Array,
     MethodStyle,
-    few_ticks,
     in_style,
     method_styles,
     new_figure,
@@ -20,6 +19,7 @@ from hyco.plots.style import (
     say_nothing_to_show,
     scale_values,
 )
+from hyco.plots.ticks import few_ticks
 
 # Panels side by side.
 _COLUMNS = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,20 +13,12 @@ from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from hyco.fields import Layout
 from hyco.grid import Grid
-from hyco.plots.style import (
-    NOT_FINITE,
-    SIGNED_COLOURS,
-    STATE_COLOURS,
-    Array,
-    Units,
-    few_ticks,
-    numbers,
-    readable,
-    short,
-    with_unit,
-)
+from hyco.plots.style import NOT_FINITE, SIGNED_COLOURS, STATE_COLOURS, Array, Units, numbers, readable, with_unit
+from hyco.plots.ticks import few_ticks, short
+
+if TYPE_CHECKING:
+    from hyco.fields import Layout
 
 _SIGNED = 0.1
 

@@ -26,7 +26,7 @@ def indexed(frames: NDArray[np.uint8], most: int = 256) -> list[Image.Image]:
     for frame in frames:
         codes = np.array(Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE))
         # The nearest colour is looked for coarsely, and what is nearly white would be taken for it.
-        codes[(frame == 255).all(axis=-1)] = white
+        codes[(frame[..., 0] & frame[..., 1] & frame[..., 2]) == 255] = white
         image = Image.fromarray(codes)
         image.putpalette(colours)
         images.append(image)

@@ -26,8 +26,8 @@ from hyco.plots.style import (
     new_figure,
     numbers,
     shortened,
-    tidy_log_ticks,
 )
+from hyco.plots.ticks import tidy_log_ticks
 
 # Up to so many coordinates all directions are shown, else so many of the strongest and of the weakest.
 _ALL, _STRONGEST, _WEAKEST = 12, 2, 4

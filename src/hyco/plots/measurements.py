@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from hyco.observations import Observations
 from hyco.plots.fields import box
-from hyco.plots.style import ONE_COLUMN, TWO_COLUMNS, Array, few_ticks, figure_of_words, in_style, new_figure, with_unit
+from hyco.plots.style import ONE_COLUMN, TWO_COLUMNS, Array, figure_of_words, in_style, new_figure, with_unit
+from hyco.plots.ticks import few_ticks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyco.observations import Observations
 
 # Points that are drawn of each panel.
 _MOST = 6000

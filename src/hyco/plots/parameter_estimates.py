@@ -17,7 +17,6 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     epoch_axis,
-    few_ticks,
     figure_of_words,
     in_style,
     marker_step,
@@ -29,6 +28,7 @@ from hyco.plots.style import (
     shortened,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks
 
 # Half width of a 95% interval in standard deviations, and the ratio of values from which an axis is logarithmic.
 _INTERVAL, _WIDE = 1.96, 10.0

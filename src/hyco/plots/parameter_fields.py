@@ -25,16 +25,15 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     Units,
-    few_ticks,
     figure_of_words,
     in_style,
     method_styles,
     new_figure,
     numbers,
     readable,
-    short,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks, three_digits
 
 # Half width of the band in standard deviations where no interval is given, which also holds the error of the grid.
 _INTERVAL = 1.96
@@ -280,7 +279,7 @@ def _bars(page: MapPage, block: int, shown: Mapping[str, tuple[int, AxesImage, l
             orientation="horizontal",
             extend=ends,
             ticks=few_ticks(2 * count if page.pitch_x > 1.2 else 1 + count),
-            format=FuncFormatter(lambda value, _: short(value, 3)),
+            format=FuncFormatter(three_digits),
         )
         bar.ax.tick_params(labelsize=6.5, pad=1.5, length=2)
         bar.outline.set_linewidth(0.4)

@@ -36,13 +36,12 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     Units,
-    few_ticks,
     in_style,
     method_styles,
     new_figure,
-    short,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks, short
 
 _SNAPSHOTS = 3
 # Images flatter than this stand below each other, or colour bars beside them would have no room.

@@ -14,7 +14,6 @@ from hyco.plots.style import (
     ONE_COLUMN,
     TWO_COLUMNS,
     MethodStyle,
-    few_ticks,
     figure_of_words,
     in_style,
     method_styles,
@@ -23,6 +22,7 @@ from hyco.plots.style import (
     shortened,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks
 
 # What χ² rises by at the ends of a 95 % interval, and how much of the curves is shown.
 _LIMIT, _HIGHEST = 3.84, 10.0

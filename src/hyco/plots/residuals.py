@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,6 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv
 
-from hyco.fields import Layout
 from hyco.plots.fields import channel_part, colours, draw_plane, middle_plane
 from hyco.plots.style import (
     ERROR_COLOURS,
@@ -25,7 +24,6 @@ from hyco.plots.style import (
     TWO_COLUMNS,
     Array,
     Units,
-    few_ticks,
     figure_of_words,
     in_style,
     marker_step,
@@ -34,9 +32,12 @@ from hyco.plots.style import (
     numbers,
     readable,
     scale_values,
-    short,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks, two_digits
+
+if TYPE_CHECKING:
+    from hyco.fields import Layout
 
 # From this ratio of values on, an axis is logarithmic.
 _WIDE = 8.0
@@ -291,7 +292,7 @@ def _with_maps(
     if not look.noise_free:
         most = float(norm.vmax or 2.0)
         bar.set_ticks([0.0, 0.5, 1.0, 0.5 * (1 + most), most])
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, 2)))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(two_digits))
     bar.set_label(look.label, labelpad=2)
     bar.outline.set_linewidth(0.4)
     return figure

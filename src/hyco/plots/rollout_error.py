@@ -14,7 +14,6 @@ from hyco.plots.style import (
     Array,
     MethodStyle,
     Units,
-    few_ticks,
     in_style,
     marker_step,
     method_styles,
@@ -24,6 +23,7 @@ from hyco.plots.style import (
     scale_values,
     with_unit,
 )
+from hyco.plots.ticks import few_ticks
 
 # Least distance of two labels, as a share of the height of the axes.
 _LABEL_GAP = 0.085
@@ -37,6 +37,7 @@ def rollout_error(
     units: Units | None = None,
     log: bool = True,
     of: str = "",
+    bands: Mapping[str, tuple[Sequence[float | None], Sequence[float | None]]] | None = None,
 ) -> Figure:
     """Normalised error (nRMSE) against time, one labelled line per method; without time steps one point per method.
 
@@ -47,6 +48,7 @@ def rollout_error(
         units: unit of time for the label.
         log: logarithmic errors; a value of zero is then not drawn.
         of: what the errors are of, in words.
+        bands: for a method the lower and the upper edge of a band about its line, such as quartiles over seeds.
     """
     units = units or Units()
     styles = method_styles(per_step)
@@ -58,7 +60,13 @@ def rollout_error(
         axis = figure.subplots()
         axis.grid(True)
         if count > 1:
-            _draw_lines(axis, values, styles, times, units, log)
+            log = _draw_lines(axis, values, styles, times, units, log)
+            for name, edges in (bands or {}).items():
+                low, high = (numbers(edge) for edge in edges)
+                shown = (low > 0) | (not log)
+                axis.fill_between(
+                    times[: low.size], low, high, where=shown, color=styles[name].colour, alpha=0.18, linewidth=0
+                )
         else:
             _draw_points(axis, values, styles, log)
         if not any(np.isfinite(v).any() for v in values.values()):
@@ -70,7 +78,8 @@ def rollout_error(
 
 def _draw_lines(
     axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodStyle], times: Array, units: Units, log: bool
-) -> None:
+) -> bool:
+    """Draw the lines, and say whether the errors stand on a logarithmic axis."""
     axis.set_xlabel(with_unit("time $t$", units.time))
     axis.set_ylabel("nRMSE")
     axis.xaxis.set_major_locator(few_ticks(6))
@@ -91,6 +100,7 @@ def _draw_lines(
         height = axis.transAxes.inverted().transform(axis.transData.transform(end))[1]
         labels.append(_Label(style.label + early, style.colour, float(height), end))
     _write_labels(axis, labels)
+    return log
 
 
 def _draw_points(axis: Axes, values: Mapping[str, Array], styles: Mapping[str, MethodStyle], log: bool) -> None:

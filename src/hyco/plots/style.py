@@ -10,13 +10,14 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
+
+from hyco.plots.ticks import tidy_log_ticks, use_plain_numbers
 
 Array = NDArray[np.float64]
 
@@ -41,7 +42,6 @@ _RC: Any = {
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.formatter.use_mathtext": True,
     "axes.formatter.limits": (-3, 4),
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -140,14 +140,6 @@ def shortened(name: str, most: int = 18) -> str:
     return f"{name[: most - 1 - half]}…{name[len(name) - half :]}"
 
 
-def short(value: float, digits: int = 2) -> str:
-    """A number with few digits, as a label: `0.028`, or `3.3×10⁻⁶` where that is shorter."""
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
-    if not exponent:
-        return mantissa.replace("-", "−")
-    return rf"${mantissa}\times10^{{{int(exponent)}}}$"
-
-
 class PaperFigure(Figure):
     """A figure that is drawn and saved in the common style, whatever matplotlib's settings are by then.
 
@@ -156,6 +148,7 @@ class PaperFigure(Figure):
 
     def draw(self, renderer: RendererBase) -> None:
         """Draw in the common style."""
+        use_plain_numbers(self)
         with mpl.rc_context(_RC):
             super().draw(renderer)
 
@@ -190,9 +183,11 @@ def settled(figure: Figure) -> Bbox:
 
     A layout costs as much as several drawings, and would be worked out anew for each file.
     """
+    use_plain_numbers(figure)
     with in_style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine(None)
+        if figure.axes and (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         return figure.get_tightbbox().padded(_PAD)
 
 
@@ -248,20 +243,6 @@ def scale_values(axes: Axes, values: Sequence[Array], *, log: bool = True, horiz
     return log
 
 
-def tidy_log_ticks(axis: Axis, decades: float) -> None:
-    """Ticks for a logarithmic axis: powers of ten where it is wide, plain numbers where it is narrow."""
-    if decades > 2.5:
-        axis.set_major_locator(LogLocator(numticks=7))
-        axis.set_minor_formatter(NullFormatter())
-        return
-    axis.set_major_locator(
-        LogLocator(subs=(1.0, 2.0, 5.0)) if decades > 0.8 else MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3)
-    )
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value, 4)))
-    axis.set_minor_locator(LogLocator(subs=tuple(range(1, 10))) if decades > 0.8 else NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-
-
 def epoch_axis(axis: Axes, epochs: Iterable[Array]) -> None:
     """Label an axis of epochs, whole numbers only."""
     shown = np.concatenate([np.zeros(0), *epochs])
@@ -270,11 +251,6 @@ def epoch_axis(axis: Axes, epochs: Iterable[Array]) -> None:
     if shown.size:
         room = max(0.03 * (shown.max() - shown.min()), 0.5)
         axis.set_xlim(shown.min() - room, shown.max() + room)
-
-
-def few_ticks(most: int) -> MaxNLocator:
-    """At most so many intervals between round numbers."""
-    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
 def say_nothing_to_show(axis: Axes, words: str = "no finite values") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hyco.display.summary import METHODS, estimate_rows
 from hyco.display.words import duration, with_error
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
+from hyco.report.page_charts import History, error_chart, estimate_charts
 from hyco.report.page_figures import pictures
 from hyco.report.page_parts import (
     Section,
@@ -46,6 +47,7 @@ class Run:
         command: that started the run; empty where it was none.
         digest: of the observations.
         units: of `time`, the axes and the channels, as far as they are known.
+        histories: by training, the records of its live metrics.
     """
 
     configuration: Mapping[str, Any]
@@ -57,6 +59,7 @@ class Run:
     command: str
     digest: str
     units: Mapping[str, str]
+    histories: Mapping[str, History] = field(default_factory=dict)
 
 
 def report_page(report: Mapping[str, Any], run: Run) -> str:
@@ -66,16 +69,33 @@ def report_page(report: Mapping[str, Any], run: Run) -> str:
         report: the content of report.json.
         run: what else there is.
     """
-    found = pictures(run.figures, report)
+    errors = error_chart(report, run.equation.dt, run.units.get("time", ""))
+    # What the page draws itself need not be there twice.
+    found = pictures(
+        {name: None if errors and name == "rollout_error" else f for name, f in run.figures.items()}, report
+    )
+    history = list(estimate_charts(report, run.histories))
     sections = [
         # Below "What was measured".
         Section("", "", figures=found["data"]),
-        Section("estimates", "Estimates and what the data determine", list(_determined(report)), found["estimates"]),
-        Section("predictions", "Predictions", list(_predicted(report)), found["predictions"]),
+        Section(
+            "estimates",
+            "Estimates and what the data determine",
+            list(_determined(report)),
+            found["estimates"],
+            charts=history,
+        ),
+        Section(
+            "predictions",
+            "Predictions",
+            list(_predicted(report)),
+            found["predictions"],
+            charts=[errors] if errors else [],
+        ),
         Section("residuals", "What the physics leaves of the data", _residual_words(report), found["residuals"]),
         Section("training", "Training and cost", [], found["training"], [_cost(report, run.profile)]),
     ]
-    kept = [s for s in sections if s.figures or s.tables or s.words]
+    kept = [s for s in sections if s.figures or s.charts or s.tables or s.words]
     return rendered(
         "report.html",
         {

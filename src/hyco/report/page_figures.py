@@ -23,6 +23,8 @@ _PLACES = {
     "predictions": {
         "rollout_error": "Error of every method.",
         "predictions": "The truth or what was measured of it, what the methods predict, and their errors.",
+        "spectra": "Energy spectra of the last states, and of the methods' errors: where an error meets the truth, the "
+        "method knows nothing of these scales.",
     },
     "residuals": {
         "residuals": "Residuals of the training data in units of the noise, over time and space.",

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hyco.equations.equation import Equation
 from hyco.plots.formula import formula_svg
 from hyco.plots.frames import indexed
+from hyco.report.chart import Chart
 
 # Pixels of the pictures per pixel of the page: they stay sharp on a phone and on paper.
 _DENSITY = 1.5625
@@ -64,6 +65,7 @@ class Section:
     words: Sequence[str] = ()
     figures: Sequence[Picture] = ()
     tables: Sequence[Table] = field(default_factory=tuple)
+    charts: Sequence[Chart] = ()
 
 
 def data_address(data: bytes, kind: str) -> str:

@@ -103,6 +103,7 @@ def make_comparison_report(
     comparison: dict[str, Any],
     parameters: dict[str, Any],
     comparison_figure: bytes | Figure | None,
+    comparison_rollouts: bytes | Figure | None,
     run_command: str,
 ) -> str:
     """All of it as one page that needs nothing else."""
@@ -111,7 +112,25 @@ def make_comparison_report(
     from hyco.plots.style import as_png
 
     equation = build_equation(parameters["equation"])
-    return comparison_page(comparison, parameters, equation, as_png(comparison_figure), run_command)
+    figures = {"errors": as_png(comparison_figure), "rollouts": as_png(comparison_rollouts)}
+    return comparison_page(comparison, parameters, equation, figures, run_command)
+
+
+def plot_comparison_rollouts(comparison: dict[str, Any], equation: dict[str, Any]) -> Figure:
+    """Error of every method over the rollout: the median of the seeds and its quartiles."""
+    from hyco.comparison.summary import over_time
+    from hyco.equations.registry import build_equation
+    from hyco.plots import rollout_error
+    from hyco.plots.style import figure_of_words
+
+    found = over_time(comparison)
+    if not found:
+        return figure_of_words("no simulations, or no time: errors over the rollout are not there")
+    medians = {method: middle for method, (_, middle, _) in found.items()}
+    bands = {method: (low, high) for method, (low, _, high) in found.items()}
+    seeds = len(comparison["seeds"])
+    of = f"median of {seeds} seeds, and quartiles" if seeds > 1 else "one seed"
+    return rollout_error(medians, build_equation(equation).dt, of=of, bands=bands if seeds > 1 else None)
 
 
 def plot_comparison(comparison: dict[str, Any]) -> Figure:

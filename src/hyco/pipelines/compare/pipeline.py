@@ -35,8 +35,15 @@ def create_pipeline() -> Pipeline:
             ),
             node(nodes.plot_comparison, "comparison", "comparison_figure", name="plot_comparison", tags="evaluate"),
             node(
+                nodes.plot_comparison_rollouts,
+                ["comparison", "params:equation"],
+                "comparison_rollouts",
+                name="plot_comparison_rollouts",
+                tags="evaluate",
+            ),
+            node(
                 nodes.make_comparison_report,
-                ["comparison", "parameters", "comparison_figure", "run_command"],
+                ["comparison", "parameters", "comparison_figure", "comparison_rollouts", "run_command"],
                 "comparison_report",
                 name="make_comparison_report",
                 tags="evaluate",

@@ -70,6 +70,24 @@ def plot_predictions(rollouts: Bundle, observations: Bundle, evaluation: dict[st
     return predictions(**_pictured(rollouts, evaluation), note=note, marks=marks)
 
 
+def plot_spectra(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Figure:
+    """Energy spectra of the last states of the test simulations, of the truth and of every method."""
+    from hyco.evaluation import spectra
+    from hyco.fields import Layout
+    from hyco.plots import axis_units
+    from hyco.plots import spectra as draw
+    from hyco.plots.style import figure_of_words
+
+    layout, channel = Layout.from_dict(rollouts.metadata["layout"]), evaluation["channel"]
+    last = {name: tensor[:, -1].numpy() for name, tensor in rollouts.tensors.items()}
+    if (found := spectra(last, layout, channel)) is None:
+        return figure_of_words("the states are not on a periodic box, or not known everywhere")
+    end, count = rollouts.tensors["truth"].shape[1] * rollouts.metadata["dt"], len(last["truth"])
+    of = f"at the end, t = {end:.4g}; " + (f"mean over {count} simulations" if count > 1 else "one simulation")
+    units = axis_units(units_of(observations), layout.grid.axes, layout.channels[channel])
+    return draw(*found, units=units, of=of)
+
+
 def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
     """Truth and predictions of one test simulation over time."""
     from hyco.plots import animate
@@ -112,13 +130,15 @@ def plot_parameter_estimates(
         initial[method] = {name: number.initial_guess for name, number in numbers.items()}
         for name, number in numbers.items():
             bounds.setdefault(name, set()).update(number.bounds or ())
-    return parameter_estimates(estimates, true, initial, {name: sorted(ends) for name, ends in bounds.items()})
+    limits = {name: sorted(ends) for name, ends in bounds.items()}
+    return parameter_estimates(estimates, true, initial, limits, units=_parameter_units(observations, equation))
 
 
 def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Figure:
     """Every learnt field with its uncertainty beside the truth, and where something was observed."""
     from hyco.grid import Grid
     from hyco.observations import Observations
+    from hyco.plots import axis_units
     from hyco.plots import parameter_fields as draw
 
     meta = parameter_fields.metadata
@@ -127,6 +147,7 @@ def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Fig
         Grid.from_dict(meta["grid"]),
         up_to_a_constant=meta["up_to_a_constant"],
         sensors=_sensors(Observations.from_bundle(observations)),
+        units=axis_units(units_of(observations), meta["grid"]["axes"]),
     )
 
 
@@ -137,17 +158,18 @@ def plot_identifiability(**models: dict[str, Any]) -> Figure:
     return identifiability({method: model["identifiability"] for method, model in models.items()})
 
 
-def plot_profiles(**models: dict[str, Any]) -> Figure:
+def plot_profiles(observations: Bundle, equation: dict[str, Any], **models: dict[str, Any]) -> Figure:
     """The profile likelihoods of the numbers for which they were worked out."""
     from hyco.plots import profiles
 
-    return profiles({method: model["parameters"] for method, model in models.items()})
+    found = {method: model["parameters"] for method, model in models.items()}
+    return profiles(found, _parameter_units(observations, equation))
 
 
 def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     """What each physical model leaves of the data, in units of the noise."""
     from hyco.observations import Observations
-    from hyco.plots import residuals
+    from hyco.plots import axis_units, residuals
 
     seen = Observations.from_bundle(observations)
     summaries = {method: model["residuals"] for method, model in models.items()}
@@ -168,14 +190,25 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
         counts_space=mask.sum((0, 1)).numpy() if seen.on_grid else None,
         free=sum(shares) / len(shares) if shares else 1.0,
         noise_free=not seen.noise_known,
+        units=axis_units(units_of(observations), seen.layout.grid.axes),
     )
 
 
-def plot_residual_correlation(**models: dict[str, Any]) -> Figure:
+def plot_residual_correlation(observations: Bundle, **models: dict[str, Any]) -> Figure:
     """How the residuals of each physical model are correlated in time and space."""
-    from hyco.plots import residual_correlation
+    from hyco.plots import axis_units, residual_correlation
 
-    return residual_correlation({method: model["residuals"].get("structure") for method, model in models.items()})
+    found = {method: model["residuals"].get("structure") for method, model in models.items()}
+    axes = observations.metadata["layout"]["grid"]["axes"]
+    return residual_correlation(found, units=axis_units(units_of(observations), axes))
+
+
+def _parameter_units(observations: Bundle, equation: dict[str, Any]) -> dict[str, str]:
+    """Of the equation's parameters, with the units of the data put in."""
+    from hyco.equations.registry import equation_config
+    from hyco.equations.units import parameter_units
+
+    return parameter_units(equation_config(equation), units_of(observations))
 
 
 def _free_share(model: dict[str, Any], counts: list[int]) -> float:

@@ -182,6 +182,9 @@ def make_report_page(
     observations: Bundle,
     animation: dict[str, Any],
     run_command: str,
+    synthetic_metrics: list[dict[str, Any]] | None = None,
+    physical_metrics: list[dict[str, Any]] | None = None,
+    hybrid_metrics: list[dict[str, Any]] | None = None,
     **figures: bytes | Figure | None,
 ) -> str:
     """All of it as one page that needs nothing else.
@@ -192,6 +195,7 @@ def make_report_page(
         observations: what was measured.
         animation: frames and their speed.
         run_command: what was typed, empty where nothing was.
+        synthetic_metrics, physical_metrics, hybrid_metrics: the live metrics of the trainings that there were.
         figures: as the catalog gives them: PNG files, None where there was nothing to show, or in memory as drawn.
     """
     from hyco.equations.registry import build_equation
@@ -200,6 +204,7 @@ def make_report_page(
     from hyco.report.page import Run, report_page
     from hyco.runtime.storage import digest
 
+    histories = {"synthetic": synthetic_metrics, "physical": physical_metrics, "hybrid": hybrid_metrics}
     return report_page(
         report,
         Run(
@@ -212,5 +217,6 @@ def make_report_page(
             command=run_command,
             digest=digest(observations),
             units=units_of(observations),
+            histories={training: records for training, records in histories.items() if records},
         ),
     )

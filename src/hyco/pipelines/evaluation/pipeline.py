@@ -22,6 +22,7 @@ _FIGURES = (
     "parameter_fields",
     "rollout_error",
     "predictions",
+    "spectra",
     "residuals",
     "residual_correlation",
     "training_curves",
@@ -90,6 +91,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             "predictions",
             name="plot_predictions",
         ),
+        node(figures.plot_spectra, ["rollouts", "observations", "params:evaluation"], "spectra", name="plot_spectra"),
         node(figures.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
     ]
     if with_physics:
@@ -114,14 +116,24 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 name="plot_parameter_fields",
             ),
             node(figures.plot_identifiability, physical, "identifiability", name="plot_identifiability"),
-            node(figures.plot_profiles, physical, "profiles", name="plot_profiles"),
+            node(
+                figures.plot_profiles,
+                {"observations": "observations", "equation": "params:equation", **physical},
+                "profiles",
+                name="plot_profiles",
+            ),
             node(
                 figures.plot_residuals, {"observations": "observations", **physical}, "residuals", name="plot_residuals"
             ),
-            node(figures.plot_residual_correlation, physical, "residual_correlation", name="plot_residual_correlation"),
+            node(
+                figures.plot_residual_correlation,
+                {"observations": "observations", **physical},
+                "residual_correlation",
+                name="plot_residual_correlation",
+            ),
         ]
     parts.append(node(figures.plot_measurements, "observations", "measurements_figure", name="plot_measurements"))
-    shown = _FIGURES if with_physics else ("measurements", "training_curves", "rollout_error", "predictions")
+    shown = _FIGURES if with_physics else ("measurements", "training_curves", "rollout_error", "predictions", "spectra")
     parts.append(
         node(
             nodes.make_report_page,
@@ -132,6 +144,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "observations": "observations",
                 "animation": "animation",
                 "run_command": "run_command",
+                **{name: name for name in histories.values()},
                 **{name: f"{name}_figure" if name in _NAMED_OTHERWISE else name for name in shown},
             },
             "report_page",

@@ -69,3 +69,11 @@ def predict_states(
         dataset = with_units(dataset, units(measured, MeasurementsConfig.model_validate(measurements)))
     described = sources.described(built, experiment=experiment, seed=seed, hyco_version=__version__)
     return dataset.assign_attrs(described)
+
+
+def predictions_as_fields(predictions: xr.Dataset, equation: dict[str, Any]) -> dict[str, Any]:
+    """The same predictions as PhiFlow Fields, by `METHOD.FIELD`."""
+    from hyco.equations.registry import build_equation
+    from hyco.predictions.fields import fields_of
+
+    return fields_of(predictions, build_equation(equation).layout)

@@ -2,11 +2,11 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from hyco.pipelines.predict.nodes import predict_states
+from hyco.pipelines.predict.nodes import predict_states, predictions_as_fields
 
 
 def create_pipeline() -> Pipeline:
-    """From trained models and initial states to predictions.nc."""
+    """From trained models and initial states to predictions.nc, and the same as Fields."""
     return pipeline(
         [
             node(
@@ -25,6 +25,12 @@ def create_pipeline() -> Pipeline:
                 ],
                 "predicted_states",
                 name="predict_states",
-            )
+            ),
+            node(
+                predictions_as_fields,
+                ["predicted_states", "params:equation"],
+                "predicted_fields",
+                name="predictions_as_fields",
+            ),
         ]
     )

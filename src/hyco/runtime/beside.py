@@ -1,0 +1,63 @@
+"""Small jobs in processes of their own, while the program goes on."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+
+
+class Beside:
+    """Runs jobs beside the program, on Linux; elsewhere at once, as only there a process can be copied safely.
+
+    A job gets a copy of all that the program has in memory, and must neither use torch nor wait for another thread.
+
+    Args:
+        most: so many at a time; a further one waits for the oldest.
+    """
+
+    def __init__(self, most: int = 2) -> None:
+        self._most = most
+        self._running: list[tuple[str, BaseProcess]] = []
+
+    def start(self, what: str, job: Callable[[], None]) -> None:
+        """Begin a job.
+
+        Args:
+            what: it makes, for the message if it fails.
+            job: what to do.
+
+        Raises:
+            OSError: an earlier one has failed.
+        """
+        if sys.platform != "linux":
+            job()
+            return
+        if len(self._running) >= self._most:
+            self._end(*self._running.pop(0))
+        process = multiprocessing.get_context("fork").Process(target=_undisturbed, args=(job,))
+        process.start()
+        self._running.append((what, process))
+
+    def finish(self) -> None:
+        """Wait until all is done.
+
+        Raises:
+            OSError: a job has failed; why stands on the terminal.
+        """
+        while self._running:
+            self._end(*self._running.pop(0))
+
+    def _end(self, what: str, process: BaseProcess) -> None:
+        process.join()
+        if process.exitcode:
+            raise OSError(f"{what} could not be written (exit code {process.exitcode}): see the lines before this one")
+
+
+def _undisturbed(job: Callable[[], None]) -> None:
+    """An interrupt ends the program, which waits for this; its way to end in order is not this process's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    job()

@@ -1,0 +1,37 @@
+"""Jobs beside the program."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from hyco.runtime.beside import Beside
+
+
+def test_jobs_are_done_when_all_is_finished(tmp_path):
+    beside = Beside(most=2)
+    for i in range(4):
+        beside.start(str(i), lambda i=i: (tmp_path / str(i)).write_text(str(os.getpid())))
+    beside.finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
+    if sys.platform == "linux":
+        assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_a_job_does_not_hold_up_the_program():
+    beside, begun = Beside(), time.monotonic()
+    beside.start("sleep", lambda: time.sleep(0.5))
+    assert time.monotonic() - begun < 0.4
+    beside.finish()
+    assert time.monotonic() - begun >= 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_a_job_that_fails_is_named_once():
+    beside = Beside()
+    beside.start("a.pdf", lambda: sys.exit(3))
+    with pytest.raises(OSError, match=r"a\.pdf .*exit code 3"):
+        beside.finish()
+    beside.finish()
