@@ -74,6 +74,11 @@ class HybridConfig(StoppingConfig):
         return self.synthetic.model_copy(update={"network": self.correction.network})
 
     @property
+    def looks_for_terms(self) -> bool:
+        """Whether the training begins with a search for terms that the equation lacks."""
+        return self.correction is not None and self.correction.terms
+
+    @property
     def calibration(self) -> int:
         """Most iterations of the fit to real data alone that the training begins with; 0 where there is none."""
         begins = self.sequential or self.correction is not None

@@ -48,7 +48,7 @@ def build_strategy(
         fresh_updates=config.interaction.updates,
     )
     # Of the network as it is before it corrects anything.
-    correction = FrozenCorrection(correctable(synthetic.model)) if config.correction is not None else None
+    correction = FrozenCorrection(correctable(synthetic.model), equation.dt) if config.correction is not None else None
     physical = Calibrator(
         equation,
         observations,
