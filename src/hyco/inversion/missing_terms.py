@@ -2,9 +2,10 @@
 
 Near the fit of the equation as it is, a term with the coefficient c changes the residuals by c q. What of q the
 unknowns cannot do themselves, q̃ = q - J (JᵀJ + PᵀP)⁻¹ Jᵀ q, lowers χ² by (q̃·r)²/q̃·q̃ (Rao's score test). The terms
-that lower it most are fitted, each with all unknowns; the best is taken if χ² falls by more than the extended Bayesian
-criterion asks for, in units of the reduced χ² that is left, and if the error on held-out data falls too. Then it begins
-anew. What the unknowns can do nearly as well as a term is theirs: such terms are left out.
+that lower it most are fitted, each with all unknowns. Of those that lower χ² by more than the extended Bayesian
+criterion asks for, in units of the reduced χ² that is left, the one with the least error on held-out data is taken.
+Then it begins anew; of all rounds that one counts whose error on held-out data is least. What the unknowns can do
+nearly as well as a term is theirs: such terms are left out.
 
 Sources: C. R. Rao, Math. Proc. Camb. Phil. Soc. 44 (1948) 50, doi:10.1017/S0305004100023987; J. Chen and Z. Chen,
 Biometrika 95 (2008) 759, doi:10.1093/biomet/asn034; S. L. Brunton, J. L. Proctor and J. N. Kutz, PNAS 113 (2016) 3932,
@@ -35,7 +36,7 @@ from hyco.inversion.uncertainty import inverse_root
 log = logging.getLogger(__name__)
 
 # Terms that are fitted in each round, and rounds.
-_TRIED, _ROUNDS = 3, 3
+_TRIED, _ROUNDS = 4, 3
 # A term that lowers χ² by so small a part of what the best does, to first order, is not fitted.
 _WORTH = 0.2
 # A term beside which the standard deviation of a parameter is so many times as large is not told from it; nor is one of
@@ -92,27 +93,29 @@ class TermSearch:
         """What was found from `[q]` on, and the coordinates with it; None where no term was."""
         taken: list[int] = []
         here = begun = self._fit(taken).minimise(z, self.sizes[:0])
-        heldout = before = self._heldout(self._fit(taken), here)
+        before = self._heldout(self._fit(taken), here)
         rounds: list[list[dict[str, Any]]] = []
+        best, least = None, before
         for _ in range(_ROUNDS):
             found = []
             for k in self._most_promising(taken, here):
                 fit = self._fit([*taken, k])
                 estimate = self._fitted(fit, here)
                 found.append((k, estimate, self._heldout(fit, estimate)))
+            rounds.append([self._described(taken, *one) for one in found])
+            found = [one for one in found if here.cost - one[1].cost > self._needed(one[1], taken)]
             if not found:
                 break
-            rounds.append([self._described(taken, *one) for one in found])
-            k, best, error = min(found, key=lambda one: one[1].cost)
-            worse = error is not None and heldout is not None and not error < heldout
-            if worse or here.cost - best.cost < self._needed(best, taken):
-                break
-            taken, here, heldout = [*taken, k], best, error
+            k, estimate, error = min(found, key=lambda one: one[1].cost if one[2] is None else one[2])
+            taken, here = [*taken, k], estimate
+            # A term may be of use together with the next alone.
+            if error is None or least is None or error < least:
+                best, least = (taken, here), error
             if self.consistent(here):
                 break
-        if not taken:
+        if best is None:
             return None
-        taken, here = self._pruned(taken, here)
+        taken, here = self._pruned(*best)
         return self._found(taken, begun, here, before, rounds), here.coordinates
 
     def _found(

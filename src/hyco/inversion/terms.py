@@ -1,7 +1,7 @@
 """Terms that an equation may lack: functions of its fields that are added to each step with a coefficient.
 
-After each physical step the states follow ∂u/∂t = Σ c_k q_k(u) for its length, by the midpoint rule. Derivatives are
-second-order differences, at walls one-sided: a term knows nothing of them.
+After each physical step the states follow ∂u/∂t = Σ c_k q_k(u) for its length, by four-stage Runge-Kutta steps.
+Derivatives are second-order differences, at walls one-sided: a term knows nothing of them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from hyco.fields import Layout
 
+# The four-stage Runge-Kutta method is stable for decay of up to 2.78 per step.
+_STABLE = 2.5
 # Shorter steps for terms with second derivatives, at most so many.
-_MOST_STEPS = 32
+_MOST_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class AddedTerms:
         """Take other coefficients; steps are as short as the terms with second derivatives ask for."""
         largest = coefficients.abs().amax(dim=0).cpu().double()
         self.coefficients, self._present = coefficients, largest.nonzero().flatten().tolist()
-        # The midpoint rule is stable for decay of up to 2 per step.
-        self.steps = min(max(1, math.ceil(self.dt * float((largest * self._stiffness).sum()) / 2)), _MOST_STEPS)
+        fastest = float((largest * self._stiffness).sum())
+        self.steps = min(max(1, math.ceil(self.dt * fastest / _STABLE)), _MOST_STEPS)
 
     def __call__(self, states: Tensor) -> Tensor:
         """`[B, C, *space]` to `[B, C, *space]`."""
@@ -84,7 +86,10 @@ class AddedTerms:
 
         h = self.dt / self.steps
         for _ in range(self.steps):
-            states = states + h * rate(states + h / 2 * rate(states))
+            first = rate(states)
+            second = rate(states + h / 2 * first)
+            third = rate(states + h / 2 * second)
+            states = states + h / 6 * (first + 2 * (second + third) + rate(states + h * third))
         return states
 
     def state(self) -> dict[str, Tensor]:
