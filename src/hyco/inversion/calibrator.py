@@ -220,10 +220,10 @@ class Calibrator:
             self._progress, outcome=then.outcome, failed=then.failed, from_predictions=then.from_predictions
         )
 
-    def judge(self) -> Verdict | None:
+    def judge(self, *, look_for_terms: bool = True) -> Verdict | None:
         """What a misfit of the equation as it is comes from, with the terms that it lacks; see `verdict`."""
         at, grid = self.model.coordinates, self.config.discretisation
-        self.model.verdict = judged(self.problem, at, discretisation=grid, look_for_terms=True)
+        self.model.verdict = judged(self.problem, at, discretisation=grid, look_for_terms=look_for_terms)
         return self.model.verdict
 
     def conclude(self) -> None:
