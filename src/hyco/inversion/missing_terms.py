@@ -36,7 +36,7 @@ from hyco.inversion.uncertainty import inverse_root
 log = logging.getLogger(__name__)
 
 # Terms that are fitted in each round, and rounds.
-_TRIED, _ROUNDS = 4, 3
+_TRIED, _ROUNDS = 3, 3
 # A term that lowers χ² by so small a part of what the best does, to first order, is not fitted.
 _WORTH = 0.2
 # A term beside which the standard deviation of a parameter is so many times as large is not told from it; nor is one of

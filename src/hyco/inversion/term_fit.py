@@ -15,7 +15,7 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.terms import AddedTerms, Term
 from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 
-_ITERATIONS, _TOLERANCE = 12, 1e-3
+_ITERATIONS, _TOLERANCE = 8, 1e-3
 # Coefficients stay below so many of their prior's standard deviations.
 _LARGEST = 3.0
 _DIFFERENCE = 1e-4
