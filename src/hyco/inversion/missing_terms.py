@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 _TRIED, _ROUNDS = 3, 3
 # A term that lowers χ² by so small a part of what the best does, to first order, is not fitted.
 _WORTH = 0.2
+# A term that lowers the sum of squares by so small a part of what it was at first is no matter of physics: differences
+# of terms and of the equation are not the same to that degree.
+_MATERIAL = 1e-3
 # A term beside which the standard deviation of a parameter is so many times as large is not told from it; nor is one of
 # which the unknowns can do all but so small a part of its square.
 _INFLATION, _APART = 5.0, 1e-3
@@ -103,7 +106,8 @@ class TermSearch:
                 estimate = self._fitted(fit, here)
                 found.append((k, estimate, self._heldout(fit, estimate)))
             rounds.append([self._described(taken, *one) for one in found])
-            found = [one for one in found if here.cost - one[1].cost > self._needed(one[1], taken)]
+            least_gain = _MATERIAL * begun.cost
+            found = [one for one in found if here.cost - one[1].cost > max(self._needed(one[1], taken), least_gain)]
             if not found:
                 break
             k, estimate, error = min(found, key=lambda one: one[1].cost if one[2] is None else one[2])

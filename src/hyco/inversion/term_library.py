@@ -160,7 +160,10 @@ def _itself(states: Tensor, values: Tensor) -> Tensor:
 
 
 class Slopes:
-    """Derivatives of cell values by second-order differences, at walls one-sided; of all states they need nothing."""
+    """Derivatives of cell values by differences: on periodic axes of fourth order, between walls of second.
+
+    At walls they are one-sided, as terms know nothing of walls. Of all states they need nothing.
+    """
 
     def __init__(self, layout: Layout) -> None:
         grid = layout.grid
@@ -168,19 +171,15 @@ class Slopes:
 
     def first(self, states: Tensor, values: Tensor, axis: int) -> Tensor:
         """∂/∂(axis) of values `[B, c, *space]`."""
-        left, right = self._sides(values, axis)
-        return (right - left) / (2 * self.spacing[axis])
+        return self._extrapolated(axis, partial(self._slope, values, axis))
 
     def laplace(self, states: Tensor, values: Tensor) -> Tensor:
         """The Laplacian of `[B, c, *space]`."""
-        total = torch.zeros_like(values)
-        for axis, h in enumerate(self.spacing):
-            left, right = self._sides(values, axis)
-            total = total + (left - 2 * values + right) / h**2
-        return total
+        parts = [self._extrapolated(i, partial(self._curvature, values, i)) for i in range(len(self.axes))]
+        return torch.stack(parts).sum(dim=0)
 
     def spread(self, states: Tensor, values: Tensor, diffusivity: Tensor, axis: int) -> Tensor:
-        """∂(D ∂u)/∂(axis)² with a D `[*space]` that varies along the axis alone."""
+        """∂(D ∂u)/∂(axis)² with a D `[*space]` that varies along the axis alone, of second order."""
         left, right = self._sides(values, axis)
         own = diffusivity.to(values)
         below, above = self._sides(own[None, None], axis)
@@ -192,12 +191,24 @@ class Slopes:
         parts = [values[:, i : i + 1] * self.first(states, values, i) for i in range(len(self.axes))]
         return torch.stack(parts).sum(dim=0)
 
-    def _sides(self, values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    def _extrapolated(self, axis: int, difference: Callable[[int], Tensor]) -> Tensor:
+        """A difference over one cell; where there is no wall, of it and that over two cells one of fourth order."""
+        return (4 * difference(1) - difference(2)) / 3 if self.periodic[axis] else difference(1)
+
+    def _slope(self, values: Tensor, axis: int, cells: int) -> Tensor:
+        left, right = self._sides(values, axis, cells)
+        return (right - left) / (2 * cells * self.spacing[axis])
+
+    def _curvature(self, values: Tensor, axis: int, cells: int) -> Tensor:
+        left, right = self._sides(values, axis, cells)
+        return (left - 2 * values + right) / (cells * self.spacing[axis]) ** 2
+
+    def _sides(self, values: Tensor, axis: int, cells: int = 1) -> tuple[Tensor, Tensor]:
         """The neighbours to the left and to the right; beyond a wall the parabola through the three cells there."""
         dim, n = axis + 2, values.shape[axis + 2]
         if self.periodic[axis]:
-            return values.roll(1, dim), values.roll(-1, dim)
-        cells = [values.narrow(dim, i, 1) for i in (0, 1, 2, n - 3, n - 2, n - 1)]
-        before, after = 3 * cells[0] - 3 * cells[1] + cells[2], 3 * cells[5] - 3 * cells[4] + cells[3]
+            return values.roll(cells, dim), values.roll(-cells, dim)
+        ends = [values.narrow(dim, i, 1) for i in (0, 1, 2, n - 3, n - 2, n - 1)]
+        before, after = 3 * ends[0] - 3 * ends[1] + ends[2], 3 * ends[5] - 3 * ends[4] + ends[3]
         left = torch.cat([before, values.narrow(dim, 0, n - 1)], dim)
         return left, torch.cat([values.narrow(dim, 1, n - 1), after], dim)

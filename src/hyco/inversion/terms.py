@@ -1,7 +1,7 @@
 """Terms that an equation may lack: functions of its fields that are added to each step with a coefficient.
 
 After each physical step the states follow ∂u/∂t = Σ c_k q_k(u) for its length, by four-stage Runge-Kutta steps.
-Derivatives are second-order differences, at walls one-sided: a term knows nothing of them.
+Derivatives are differences, see `hyco.inversion.term_library`.
 """
 
 from __future__ import annotations
@@ -103,4 +103,4 @@ class AddedTerms:
 
 def _stiffness(term: Term, layout: Layout) -> float:
     """The largest rate of decay by a term of coefficient 1 [1/time]; 0 without second derivatives."""
-    return sum(4 / h**2 for h in layout.grid.spacing) if term.order == 2 else 0.0
+    return sum(16 / 3 / h**2 for h in layout.grid.spacing) if term.order == 2 else 0.0
