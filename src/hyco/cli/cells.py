@@ -10,7 +10,7 @@ import torch
 from hyco.config import Configuration
 from hyco.equations.equation import Equation
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.discretisation import discretisation_shift
+from hyco.inversion.discretisation import discretisation_change, discretisation_shift
 from hyco.observations import Observations
 
 # More unknowns, of initial states above all, take longer than a look may.
@@ -40,7 +40,7 @@ def grid_words(c: Configuration, equation: Equation, observations: Observations)
     if not problem.data.known_noise or len(z) > _MOST_UNKNOWNS or problem.forward.space.undecided or work > _MOST_WORK:
         return
     trainer.model.assessor.assess(z)
-    assessment, shift = trainer.model.assessment, discretisation_shift(problem, z)
+    assessment, shift = trainer.model.assessment, discretisation_shift(problem, z, discretisation_change(problem, z))
     if assessment is None or shift is None:
         return
     times = (shift.abs() / assessment.uncertainty.std).nan_to_num(0.0)

@@ -120,11 +120,12 @@ class CompareConfig(BaseModel):
         A physics-informed network applies where the network is one of coordinates and no weight of a regularisation
         is to be chosen; `sequence` and `hybrid_auto` do where the network does not correct the physical step.
         """
-        fixed = {"alpha": self.alpha} if parameters["hybrid"].get("alpha") == "auto" else {}
+        said: dict[str, Any] = {} if parameters["hybrid"].get("strategy") is None else {"strategy": None}
+        fixed = ({"alpha": self.alpha} if parameters["hybrid"].get("alpha") == "auto" else {}) | said
         makes: dict[str, dict[str, Any]] = {
             "sequence": {"hybrid": {**fixed, "sequential": True}},
             "hybrid": {"hybrid": {**fixed, "sequential": False}},
-            "hybrid_auto": {"hybrid": {"alpha": "auto", "sequential": False}},
+            "hybrid_auto": {"hybrid": {"alpha": "auto", "sequential": False, **said}},
         }
         methods = self.methods
         if methods is None:

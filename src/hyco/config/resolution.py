@@ -38,6 +38,7 @@ def resolve_hybrid(
         resolved["physical"]["max_iterations"] = physical["epochs"]
     filled = dict(hybrid)
     calibrated = hybrid.get("sequential") or hybrid.get("correction") not in (None, False)
+    calibrated = calibrated or hybrid.get("strategy") == "auto"
     if calibrated and hybrid.get("calibration_iterations") is None:
         filled["calibration_iterations"] = physical.get("epochs", PhysicalConfig.model_fields["epochs"].default)
     # What is no section stays as it is: its model says so.

@@ -59,9 +59,16 @@ def estimate_rows(methods: Mapping[str, Mapping[str, Any]], most: int = _MOST) -
         else:
             value = with_error(p["estimate"], p.get("std"))
         row = [name, METHODS.get(method, method), value, _interval(p), p.get("unit") or "–"]
-        row += ["yes" if p.get("identifiable") else "NO", _pull(p.get("pull"))]
+        row += [determined(p), _pull(p.get("pull"))]
         rows.append(row + ([_plain(p.get("true"), ".5g")] if true else []))
     return head, rows
+
+
+def determined(entry: Mapping[str, Any]) -> str:
+    """Whether the data determine a parameter, and tell it from what the equation lacks."""
+    if not entry.get("identifiable"):
+        return "NO"
+    return "not separable" if entry.get("separable") is False else "yes"
 
 
 def _estimates(methods: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

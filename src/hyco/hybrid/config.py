@@ -39,6 +39,11 @@ class HybridConfig(StoppingConfig):
         description="most iterations of the fit to real data alone that sequential and correction begin with; "
         "null: `physical.epochs`",
     )
+    strategy: Literal["auto"] | None = Field(
+        default=None,
+        description="auto: alpha auto, sequential or correction, by what the misfit of the physics alone comes from; "
+        "null: as the other keys say",
+    )
     interaction: InteractionConfig = Field(
         default=InteractionConfig(), description="fresh initial states, from which both models predict, too"
     )
@@ -74,6 +79,11 @@ class HybridConfig(StoppingConfig):
         return self.synthetic.model_copy(update={"network": self.correction.network})
 
     @property
+    def looks_for_terms(self) -> bool:
+        """Whether the training begins with a search for terms that the equation lacks."""
+        return self.correction is not None and self.correction.terms
+
+    @property
     def calibration(self) -> int:
         """Most iterations of the fit to real data alone that the training begins with; 0 where there is none."""
         begins = self.sequential or self.correction is not None
@@ -84,6 +94,13 @@ class HybridConfig(StoppingConfig):
         """Of the physical model's optimiser, as many as there may be without an adaptive interval."""
         updates = 0 if self.sequential else max(0, self.epochs - self.warmup_epochs) // self.interleave_frequency
         return self.calibration + updates * (self.physical.max_iterations or self.physical.epochs)
+
+    @model_validator(mode="after")
+    def _auto_chooses_alone(self) -> HybridConfig:
+        others = {"sequential": self.sequential, "correction": self.correction is not None}
+        for key in (key for key, value in others.items() if value and self.strategy == "auto"):
+            raise ValueError(f"strategy: auto chooses between alpha auto, sequential and correction: leave {key} out")
+        return self
 
     @model_validator(mode="after")
     def _correction_stands_alone(self) -> HybridConfig:

@@ -2,7 +2,8 @@
 
 The synthetic model of such a hybrid is u ← S_θ(u) + s_Δ · C((S_θ(u) - m) / s), with the physical step S_θ and a network
 C whose last layer starts at zero, so that it starts as the physics. Its rollouts are trained through the solver. The
-physical model is fitted to real data with C in its steps, frozen.
+physical model is fitted to real data with C in its steps, frozen. Terms that the equation lacks, where they were found
+(`hyco.inversion.missing_terms`), are part of S_θ.
 
 Source: K. Um, R. Brand, Y. Fei, P. Holl and N. Thuerey, NeurIPS 2020, arXiv:2007.00016.
 """
@@ -19,11 +20,13 @@ from torch import Tensor
 
 from hyco.equations.registry import build_equation
 from hyco.fields import Layout
+from hyco.inversion.term_library import library
+from hyco.inversion.terms import AddedTerms
 from hyco.networks import models
 from hyco.networks.network import network_config
 from hyco.networks.network_model import NetworkModel
 from hyco.networks.synthetic import Base, SyntheticModel
-from hyco.runtime.storage import Bundle
+from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.stepper import execution_after_training
 from hyco.trained_model import Time
@@ -36,6 +39,12 @@ class CorrectionConfig(BaseModel):
 
     network: dict[str, Any] | None = Field(
         default=None, description="architecture of the correction; null: that of `synthetic`"
+    )
+
+    terms: bool = Field(
+        default=True,
+        description="first look for terms that the equation lacks: where they leave little to explain they are part "
+        "of the step, and the parameters are those of the fit with them",
     )
 
     @field_validator("network")
@@ -57,12 +66,15 @@ class PhysicalStep(Base):
     mean: Tensor
     std: Tensor
     valid: Tensor | None
+    terms: Tensor
 
     def __init__(
         self, physical: PhysicalModel, parameters: Mapping[str, Tensor], mean: Tensor, std: Tensor, valid: Tensor | None
     ) -> None:
         super().__init__()
         self.physical, self.names = physical, sorted(parameters)
+        self._added = added_terms(physical)
+        self.register_buffer("terms", self._added.coefficients[0].to(mean.device))
         for name, value in parameters.items():
             self.register_buffer(f"parameter_{name}", value.detach().double().clone())
         # Those of the model that this is the base of, which holds them in its file.
@@ -79,6 +91,10 @@ class PhysicalStep(Base):
         for name in self.names:
             self.get_buffer(f"parameter_{name}").copy_(parameters[name])
 
+    def set_terms(self, coefficients: Tensor) -> None:
+        """Coefficients of all terms of the library, `[m]`."""
+        self.terms.copy_(coefficients)
+
     def forward(self, z: Tensor, time: Time = 0.0, number: int = 0) -> Tensor:
         """`[B, C, *space]` to `[B, C, *space]`, so many steps after a rollout began at `time`."""
         # The solver has no mixed precision.
@@ -86,7 +102,11 @@ class PhysicalStep(Base):
             mean, std = self.mean.to(z.dtype), self.std.to(z.dtype)
             values = {name: self.get_buffer(f"parameter_{name}").to(z.dtype) for name in self.names}
             state = mean + std * z
-            after = (self.physical.bind(state, values, time)(state, number) - mean) / std
+            state = self.physical.bind(state, values, time)(state, number)
+            if bool(self.terms.any()):
+                self._added.set(self.terms[None])
+                state = self._added(state)
+            after = (state - mean) / std
             return after if self.valid is None else torch.where(self.valid, after, 0.0)
 
     def describe(self) -> dict[str, Any]:
@@ -110,7 +130,16 @@ def model_from_bundle(bundle: Bundle) -> NetworkModel:
     )
     prefix = "base.parameter_"
     values = {name.removeprefix(prefix): v for name, v in bundle.tensors.items() if name.startswith(prefix)}
-    return SyntheticModel.from_bundle(bundle, lambda model: PhysicalStep.of(model, physical, values))
+    # Files of earlier versions have no terms.
+    tensors = {"base.terms": added_terms(physical).coefficients[0], **bundle.tensors}
+    return SyntheticModel.from_bundle(
+        Bundle(tensors, bundle.metadata), lambda model: PhysicalStep.of(model, physical, values)
+    )
+
+
+def added_terms(physical: PhysicalModel) -> AddedTerms:
+    """All terms of the library for the states of a physical model, with coefficients 0."""
+    return AddedTerms(library(physical.layout), physical.layout, physical.equation.dt)
 
 
 def correctable(model: NetworkModel) -> SyntheticModel:
@@ -125,34 +154,54 @@ def correctable(model: NetworkModel) -> SyntheticModel:
 
 
 class FrozenCorrection:
-    """What a network adds to a state after a physical step: u ← u + s_Δ C((u - m) / s), in float64.
+    """What follows a physical step: missing terms, and a network, u ← u + s_Δ C((u - m) / s), in float64.
 
     The precision is that of the physics, whose derivatives are differences.
 
     Args:
-        model: the network, before it corrects a step; nothing is added before the first `take`.
+        model: the network, before it corrects a step; it adds nothing before the first `take`.
+        dt: length of a step.
+
+    Attributes:
+        has_terms: whether missing terms were found.
     """
 
-    def __init__(self, model: SyntheticModel) -> None:
-        self.active = False
+    def __init__(self, model: SyntheticModel, dt: float) -> None:
+        self._added = AddedTerms(library(model.layout), model.layout, dt)
+        self.has_terms = self._taken = False
         self._model = copy.deepcopy(model)
         self._model.double().eval().requires_grad_(False)
+
+    @property
+    def active(self) -> bool:
+        """Whether it does anything yet."""
+        return self._taken or self.has_terms
+
+    def take_terms(self, coefficients: Tensor) -> None:
+        """From now on the terms of the library with these coefficients `[m]` follow each step."""
+        self._added.set(coefficients[None])
+        self.has_terms = bool(coefficients.any())
 
     def take(self, model: SyntheticModel) -> None:
         """From now on as this model is."""
         self._model.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("base.")})
-        self.active = True
+        self._taken = True
 
     def __call__(self, states: Tensor) -> Tensor:
         """`[B, C, *space]` to `[B, C, *space]`, float64, with gradient with respect to the states."""
-        return states + self._model.change(states)
+        states = self._added(states)
+        return states + self._model.change(states) if self._taken else states
 
     def state(self) -> dict[str, Tensor]:
-        """What changes during training: nothing before the first `take`."""
-        return self._model.state_dict() if self.active else {}
+        """What changes during training: nothing before the first `take` or `take_terms`."""
+        terms = {"terms": self._added.coefficients[0]} if self.has_terms else {}
+        return terms | (prefixed("network", self._model.state_dict()) if self._taken else {})
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state`."""
-        self.active = bool(state)
-        if state:
-            self._model.load_state_dict(dict(state))
+        if "terms" in state:
+            self.take_terms(state["terms"])
+        network = unprefixed("network", state)
+        self._taken = bool(network)
+        if network:
+            self._model.load_state_dict(network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from hyco.equations.equation import Equation
+from hyco.hybrid.choice import choose
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.correction import FrozenCorrection, correctable
 from hyco.hybrid.interaction import FreshStarts, FreshTrajectories
@@ -35,6 +36,8 @@ def build_strategy(
     clock: PhaseClock,
 ) -> HybridStrategy:
     """The strategy that the configuration asks for, with both models; see `HybridTrainer` for the arguments."""
+    choice = choose(equation, observations, config, device) if config.strategy == "auto" else None
+    config = config if choice is None else choice.applied(config)
     config = _with_fresh_starts(config, equation, observations)
     synthetic = synthetic_trainer(
         observations,
@@ -48,7 +51,7 @@ def build_strategy(
         fresh_updates=config.interaction.updates,
     )
     # Of the network as it is before it corrects anything.
-    correction = FrozenCorrection(correctable(synthetic.model)) if config.correction is not None else None
+    correction = FrozenCorrection(correctable(synthetic.model), equation.dt) if config.correction is not None else None
     physical = Calibrator(
         equation,
         observations,
@@ -68,7 +71,9 @@ def build_strategy(
         Trust(observations, seed),
         clock,
     )
-    return _choose(models, config, correction)
+    strategy = _choose(models, config, correction)
+    strategy.choice = choice
+    return strategy
 
 
 def _with_fresh_starts(config: HybridConfig, equation: Equation, observations: Observations) -> HybridConfig:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from hyco.hybrid.choice import Choice
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.models import HybridModels
 from hyco.hybrid.variances import Weights
@@ -48,6 +49,7 @@ class HybridStrategy(ABC):
 
     Attributes:
         updates_physics: whether there are updates of the physical model in the epochs.
+        choice: why it is this one; None: it was said.
     """
 
     updates_physics: ClassVar[bool] = True
@@ -55,6 +57,7 @@ class HybridStrategy(ABC):
     def __init__(self, models: HybridModels, config: HybridConfig, weighting: Weighting) -> None:
         self.models, self.config, self.weighting = models, config, weighting
         self._state = StrategyState()
+        self.choice: Choice | None = None
 
     def begin(self) -> OptimisationResult | None:
         """Do what is before the first epoch; the outcome of the physical model's fit, None: there is none."""
@@ -104,11 +107,14 @@ class HybridStrategy(ABC):
     def summary(self) -> dict[str, Any]:
         """What the reports of both final models say of what they learnt from.
 
-        `alpha` {`rule`, and the last weight of `synthetic` and of `physical`}, `interaction`, `sequential`.
+        `alpha` {`rule`, and the last weight of `synthetic` and of `physical`}, `interaction`, `sequential`, and, where
+        it was chosen, `strategy` {`chosen`, `why`}.
         """
         config, weights = self.config, self._state.weights
         physical = weights.physics if self.updates_physics else 1.0
+        chosen = {} if self.choice is None else {"strategy": self.choice.to_json()}
         return {
+            **chosen,
             "alpha": {"rule": config.alpha, "synthetic": weights.network, "physical": physical},
             "interaction": config.interaction.summary(),
             "sequential": config.sequential,

@@ -18,6 +18,7 @@ from hyco.inversion.number_estimates import alternative_minima, number_estimates
 from hyco.inversion.profile_curve import Profile
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure
+from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,25 @@ class Assessor:
         problem = self._problem
         linear, places = problem.linearised(coordinates), Places.of(problem.data, problem.steps)
         self.current = widened(self.current, linear, places, structure.noise, self._space)
+
+    def state(self) -> Bundle:
+        """What has been worked out at the current coordinates, beside what `assess` makes again to the same bits."""
+        tensors = {} if self.shift is None else {"discretisation": self.shift}
+        for label, profile in self.profiles.items():
+            tensors |= prefixed(f"profile/{label}", profile.tensors())
+        return Bundle(tensors, {"structure": None if self.structure is None else self.structure.to_json()})
+
+    def load(self, state: Bundle, coordinates: Tensor) -> None:
+        """Go on from a `state`, of coordinates that have been assessed again."""
+        if (structure := state.metadata.get("structure")) is not None:
+            self.take_structure(ResidualStructure.from_json(structure), coordinates)
+        self.take_shift(state.tensors.get("discretisation"))
+        labels = [
+            key[len("profile/") : -len("/range")]
+            for key in state.tensors
+            if key.startswith("profile/") and key.endswith("/range")
+        ]
+        self.take_profiles({label: Profile.of(unprefixed(f"profile/{label}", state.tensors)) for label in labels})
 
     def assess(self, coordinates: Tensor) -> None:
         """Bring the covariance up to date, of numbers alone where fields have too many cells.

@@ -10,6 +10,7 @@ from hyco.inversion.assessor import Assessor
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.prediction_cache import PredictionCache
+from hyco.inversion.verdict import Verdict
 from hyco.trained_model import Time
 
 
@@ -20,6 +21,7 @@ class CalibratedModel:
         coordinates: `[q]`, of the parameters (θ) and of unknown initial states (ξ).
         space: of the parameters.
         assessor: error bars of the coordinates.
+        verdict: what the misfit of the equation as it is comes from; None: not judged (yet).
     """
 
     stepping = True
@@ -29,6 +31,7 @@ class CalibratedModel:
         self.space = problem.forward.space
         self.coordinates = problem.box.start.clone()
         self.assessor = Assessor(problem)
+        self.verdict: Verdict | None = None
         self._cache = PredictionCache(self._predict)
 
     @property

@@ -15,7 +15,7 @@ from hyco.inversion.assessment import LARGEST_DENSE
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.data_range import beyond_range, require_range, warn_beyond
-from hyco.inversion.discretisation import discretisation_shift
+from hyco.inversion.discretisation import discretisation_change, discretisation_shift
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
@@ -26,13 +26,13 @@ from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
 from hyco.inversion.posterior import Posterior, described, posterior
 from hyco.inversion.profile import profiled
-from hyco.inversion.profile_curve import Profile
 from hyco.inversion.progress import Progress
 from hyco.inversion.residuals import residual_summary
 from hyco.inversion.search import Search
-from hyco.inversion.structure import ResidualStructure, residual_structure
+from hyco.inversion.structure import residual_structure
 from hyco.inversion.targets import SyntheticTargets
 from hyco.inversion.time_resolution import warn_of_coarse_steps
+from hyco.inversion.verdict import Verdict, judged, verdict
 from hyco.observations import Observations
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
@@ -220,6 +220,12 @@ class Calibrator:
             self._progress, outcome=then.outcome, failed=then.failed, from_predictions=then.from_predictions
         )
 
+    def judge(self, *, look_for_terms: bool = True) -> Verdict | None:
+        """What a misfit of the equation as it is comes from, with the terms that it lacks; see `verdict`."""
+        at, grid = self.model.coordinates, self.config.discretisation
+        self.model.verdict = judged(self.problem, at, discretisation=grid, look_for_terms=look_for_terms)
+        return self.model.verdict
+
     def conclude(self) -> None:
         """What a finished training owes: error bars, in words what the data do not determine, and the posterior."""
         assessor, coordinates, outcome = self.model.assessor, self.model.coordinates, self._progress.outcome
@@ -227,9 +233,14 @@ class Calibrator:
         warn_of_coarse_steps(self.problem, coordinates)
         with self.problem.linearised_once():
             assessor.assess(coordinates)
-            assessor.take_structure(residual_structure(self.problem, coordinates), coordinates)
-            if self.config.discretisation:
-                assessor.take_shift(discretisation_shift(self.problem, coordinates))
+            structure = residual_structure(self.problem, coordinates)
+            assessor.take_structure(structure, coordinates)
+            change = discretisation_change(self.problem, coordinates) if self.config.discretisation else None
+            assessor.take_shift(discretisation_shift(self.problem, coordinates, change))
+            if self.problem.forward.correction is None and assessor.current is not None:
+                uncertainty, look = assessor.current.uncertainty, self.config.missing_terms
+                told = verdict(self.problem, coordinates, uncertainty, structure, change, look_for_terms=look)
+                self.model.verdict = told
         if self.ranges:
             starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
             warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
@@ -254,16 +265,13 @@ class Calibrator:
         tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors)}
         if forward.correction is not None:
             tensors |= prefixed("correction", forward.correction.state())
-        if self.model.assessor.shift is not None:
-            tensors["discretisation"] = self.model.assessor.shift
-        for label, profile in self.model.assessor.profiles.items():
-            tensors |= prefixed(f"profile/{label}", profile.tensors())
+        assessed, found = self.model.assessor.state(), self.model.verdict
+        tensors |= assessed.tensors
         if self._posterior is not None:
             tensors |= prefixed("posterior", self._posterior.tensors())
-        metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")}
+        metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")} | assessed.metadata
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
-        structure = self.model.assessor.structure
-        metadata |= {"scale": self.problem.data.scale, "structure": None if structure is None else structure.to_json()}
+        metadata |= {"scale": self.problem.data.scale, "verdict": None if found is None else found.to_json()}
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
@@ -284,17 +292,8 @@ class Calibrator:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.problem.data.rescale(meta.get("scale", 1.0))
         self.model.resume(state.tensors["coordinates"], assessed=meta["assessed"])
-        if (structure := meta.get("structure")) is not None:
-            self.model.assessor.take_structure(ResidualStructure.from_json(structure), self.model.coordinates)
-        self.model.assessor.take_shift(state.tensors.get("discretisation"))
-        labels = [
-            key[len("profile/") : -len("/range")]
-            for key in state.tensors
-            if key.startswith("profile/") and key.endswith("/range")
-        ]
-        self.model.assessor.take_profiles(
-            {label: Profile.of(unprefixed(f"profile/{label}", state.tensors)) for label in labels}
-        )
+        self.model.assessor.load(state, self.model.coordinates)
+        self.model.verdict = Verdict.from_json(meta["verdict"]) if meta.get("verdict") else None
         kept = unprefixed("posterior", state.tensors)
         self._posterior = Posterior.of(kept) if kept else None
         forward.count_from(meta["work"])

@@ -88,6 +88,11 @@ class InversionConfig(BaseModel):
         description="profile likelihood of learnt numbers at the end, for their intervals; auto: of up to five, where "
         "the linearised interval is suspect; true: of all",
     )
+    missing_terms: bool = Field(
+        default=False,
+        description="where residuals follow the states, look at the end for terms that the equation lacks: those of a "
+        "library that explain them best, each fitted with all unknowns, judged by χ² and held-out data",
+    )
     execution: Execution = Field(
         default="auto",
         description="how the equation's step is run; auto: compiled where `epochs` iterations of the configured size "

@@ -19,19 +19,31 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor | None:
+def discretisation_shift(problem: InverseProblem, coordinates: Tensor, change: Tensor | None) -> Tensor | None:
     """How far the parameters' coordinates `[p]` are from where a grid without error would put them, to first order.
 
-    Once more the estimate is rolled out with twice as many cells along each axis and half the time step. With what the
-    measurements would then be, H u', their change Δ = (H u - H u')/σ moves the minimum by -(JᵀJ + PᵀP)⁻¹ Jᵀ Δ, with the
-    Jacobians J of the data's residuals and P of the priors', unknown initial states among the unknowns. That is the
-    error of the estimate, but for what the finer grid itself still has of it: with order p in both, it is 1/(1 - 2⁻ᵖ)
-    times as large (Richardson). Measurements between cells are read on the finer grid too. A model whose grid is
-    coarser than the data's has twice the cells of its own; it starts from the data's states there, and is read as they
-    are.
+    Without the error Δ of the grid the residuals would be smaller by it, which moves the minimum by
+    -(JᵀJ + PᵀP)⁻¹ Jᵀ Δ, with the Jacobians J of the data's residuals and P of the priors', unknown initial states among
+    the unknowns.
+
+    Args:
+        change: Δ, see `discretisation_change`; None: there is no shift either.
+    """
+    return None if change is None else -_projected(problem, coordinates, change)
+
+
+@torch.no_grad()
+def discretisation_change(problem: InverseProblem, coordinates: Tensor) -> Tensor | None:
+    """What the error of the grid has of the residuals of the real data, `[N]`.
+
+    Once more the estimate is rolled out with twice as many cells along each axis and half the time step. What is
+    measured then is H u', and (H u - H u')/σ the error but for what the finer grid itself still has of it: with order p
+    in both, it is 1/(1 - 2⁻ᵖ) times as large (Richardson). Measurements between cells are read on the finer grid too. A
+    model whose grid is coarser than the data's has twice the cells of its own; it starts from the data's states there,
+    and is read as they are.
 
     Returns:
-        The shift; None where the equation has no finer grid, which is logged.
+        The error; None where the equation has no finer grid, which is logged.
 
     Source: L. F. Richardson, Phil. Trans. R. Soc. A 210 (1911) 307, doi:10.1098/rsta.1911.0009.
     """
@@ -39,7 +51,8 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
     p, steps, model = problem.parameter_count, problem.steps, problem.forward.model
     own = model.equation
     needed = [n for n in problem.data.needed(steps) if n > 0]
-    if problem.forward.correction is not None or not needed:
+    corrected = problem.forward.correction is not None and problem.forward.correction.active
+    if corrected or not needed:
         log.info("The discretisation error is worked out for models without correction.")
         return None
     starts = problem.initial(z)[0]
@@ -58,9 +71,8 @@ def discretisation_shift(problem: InverseProblem, coordinates: Tensor) -> Tensor
         return None
     here = problem.data.whitened(starts, states[:, [n - 1 for n in needed]], steps, 1)[0]
     change = here - _measured(problem, refinement, starts, there, steps)
-    order = own.config.convergence_order
-    shift: Tensor = -_projected(problem, coordinates, change) / (1 - 2.0**-order)
-    return shift
+    whole: Tensor = change / (1 - 2.0**-own.config.convergence_order)
+    return whole
 
 
 def _values(problem: InverseProblem, theta: Tensor, layout: Layout) -> dict[str, Tensor]:

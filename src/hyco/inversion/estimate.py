@@ -44,6 +44,8 @@ class NumberEstimate:
             approximation.
         std_white: what `std` would be if the noise were white, where the residuals say that it is correlated and `std`
             and `interval` are those of such noise; None elsewhere.
+        separable: whether it can be told from what the equation lacks: nothing is, or with the terms that are missing
+            nothing is left to explain, and the data determine it beside them; None: that was not looked for.
     """
 
     value: float
@@ -55,11 +57,12 @@ class NumberEstimate:
     limit: str | None = None
     profile: dict[str, list[float | None]] | None = None
     std_white: float | None = None
+    separable: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it: the value is `estimate`."""
         entry = asdict(self)
-        for key in ("limit", "profile"):
+        for key in ("limit", "profile", "separable"):
             if entry[key] is None:
                 del entry[key]
         interval = None if self.interval is None else list(self.interval)
@@ -79,6 +82,7 @@ class NumberEstimate:
             data.get("limit"),
             data.get("profile"),
             data.get("std_white"),
+            data.get("separable"),
         )
 
 
@@ -191,6 +195,8 @@ class PhysicalEstimate:
         structure: how they differ from white noise, see `ResidualStructure`; None where that was not tested.
         grid: `cells` by axis and `order` of the physical model's scheme, and keys of a more `accurate` one where there
             is one, which the error of the grid is told with; None where that was not worked out.
+        verdict: `cause` of the misfit of the equation as it is, `why`, and missing `terms`, see `Verdict` and
+            `FoundTerms`; None: not judged.
         from_predictions: whether the estimate comes from an update with the network's predictions.
         equation, resolution: what the physical model assumes where it differs from the data's equation and grid.
         ranges: numbers for keys of that equation that are `auto`.
@@ -216,6 +222,7 @@ class PhysicalEstimate:
     residuals: dict[str, Tensor] = field(default_factory=dict)
     structure: dict[str, Any] | None = None
     grid: dict[str, Any] | None = None
+    verdict: dict[str, Any] | None = None
     from_predictions: bool = False
     equation: dict[str, Any] = field(default_factory=dict)
     resolution: dict[str, int] | None = None
@@ -272,6 +279,7 @@ class PhysicalEstimate:
             "degrees_of_freedom": self.degrees_of_freedom,
             "residual_freedom": self.residual_freedom,
             "grid": self.grid,
+            "verdict": self.verdict,
             "outliers": self.outliers,
             "initial_state_prior": self.initial_state_prior,
             "alternative_minima": self.alternative_minima,
@@ -373,6 +381,7 @@ _PLAIN = (
     "degrees_of_freedom",
     "residual_freedom",
     "grid",
+    "verdict",
     "outliers",
     "initial_state_prior",
     "alternative_minima",

@@ -12,17 +12,20 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrated_model import CalibratedModel
 from hyco.inversion.config import InversionConfig
-from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.estimate import NumberEstimate, PhysicalEstimate
 from hyco.inversion.field_estimates import field_estimates
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.progress import Progress
+from hyco.inversion.verdict import Verdict
 
 
 def current_estimate(
     problem: InverseProblem, model: CalibratedModel, progress: Progress, config: InversionConfig
 ) -> PhysicalEstimate:
     """The estimates of the parameters now: with error bars where these have been worked out."""
-    numbers, assessment = model.numbers(), model.assessment
+    assessment, judged = model.assessment, model.verdict
+    corrected = problem.forward.correction is not None
+    numbers = _judged(model.numbers(), judged, corrected=corrected, searched=corrected or config.missing_terms)
     prior = None if problem.initial_states is None else problem.initial_states.prior
     fields = field_estimates(model.space, model.theta, assessment, model.assessor.shift)
     estimate = PhysicalEstimate(
@@ -33,6 +36,7 @@ def current_estimate(
         alternative_minima=progress.alternative_minima,
         outcome=progress.outcome,
         weights=dict(model.space.weights),
+        verdict=None if judged is None else judged.to_json(),
         residuals=progress.residuals,
         from_predictions=progress.from_predictions,
         equation=config.equation,
@@ -59,6 +63,22 @@ def current_estimate(
         structure=None if assessor.structure is None else assessor.structure.to_json(),
         grid=None if assessor.shift is None else _grid(problem.forward.model.equation, uniform=not fields),
     )
+
+
+def _judged(
+    numbers: dict[str, NumberEstimate], judged: Verdict | None, *, corrected: bool, searched: bool
+) -> dict[str, NumberEstimate]:
+    """The numbers with a word on whether they are told from what the equation lacks.
+
+    In a corrected model with the terms that were missing they are those of the fit with them.
+    """
+    if judged is None or not searched:
+        return numbers
+    if corrected and judged.explained and judged.terms is not None:
+        beside = {name: NumberEstimate.from_json(entry) for name, entry in judged.terms.parameters.items()}
+        return {name: replace(number, separable=number.identifiable) for name, number in beside.items()}
+    separable = judged.cause in ("consistent", "noise model")
+    return {name: replace(number, separable=separable) for name, number in numbers.items()}
 
 
 def _grid(equation: Equation, *, uniform: bool) -> dict[str, Any]:

@@ -117,6 +117,10 @@ class InverseProblem:
         """Work so far, in forward simulations of all training data."""
         return self.forward.work / (len(self.starts) * self.steps)
 
+    def copies(self, steps: int) -> int:
+        """How many coordinates one batch of rollouts may be for."""
+        return max(1, int(_LARGEST_BATCH / (self.starts.numel() * (len(self.data.needed(steps)) + 1))))
+
     def initial(self, z: Tensor) -> Tensor:
         """Initial states of the training simulations for coordinates `[K, q]`, `[K, S, C, *space]`."""
         if self.initial_states is None:
@@ -126,8 +130,7 @@ class InverseProblem:
     def real(self, z: Tensor, steps: int | None = None) -> Tensor:
         """Whitened residuals of the real data `[K, N]` for `[K, q]`, with gradient where z has one."""
         steps = steps or self.steps
-        size = self.starts.numel() * (len(self.data.needed(steps)) + 1)
-        chunks = [self._real(part, steps) for part in torch.split(z, max(1, int(_LARGEST_BATCH / size)))]
+        chunks = [self._real(part, steps) for part in torch.split(z, self.copies(steps))]
         return chunks[0] if len(chunks) == 1 else torch.cat(chunks)
 
     def _real(self, z: Tensor, steps: int) -> Tensor:
@@ -234,6 +237,16 @@ class InverseProblem:
             yield
         finally:
             self._kept = None
+
+    @contextmanager
+    def corrected_by(self, correction: StepCorrection) -> Iterator[None]:
+        """Within it, this correction follows each step in place of any other; no Jacobian is kept of that."""
+        before, kept = self.forward.correction, self._kept
+        self.forward.correction, self._kept = correction, None
+        try:
+            yield
+        finally:
+            self.forward.correction, self._kept = before, kept
 
     def linearised(self, z: Tensor, steps: int | None = None, *, as_lost: bool = False) -> Linearisation:
         """The problem near `[q]`, on real data and prior alone.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.found_terms import FoundTerms
 from hyco.inversion.structure import SIGNIFICANCE
 
 # A reduced χ² beyond so many of its standard deviations, √(2/ν) with ν degrees of freedom, is not chance.
@@ -108,6 +109,37 @@ def structure_words(estimate: PhysicalEstimate) -> Iterator[str]:
             "deviations, hardly any of Gaussian noise would be (outliers). Look at them, or let physical.loss: huber "
             "keep them from pulling the estimate."
         )
+
+
+def verdict_words(estimate: PhysicalEstimate) -> Iterator[str]:
+    """What the misfit comes from, which terms are missing, and what is not told from them."""
+    verdict = estimate.verdict
+    if verdict is None or verdict["cause"] == "consistent":
+        return
+    found = None if verdict["terms"] is None else FoundTerms.from_json(verdict["terms"])
+    if found is None:
+        yield f"the misfit looks like one of the {verdict['cause']}: {verdict['why']}."
+    else:
+        yield _of_terms(found)
+    if confounded := [name for name, number in estimate.numbers.items() if number.separable is False]:
+        yield (
+            f"{', '.join(confounded)}: not separable from the discrepancy. What the equation lacks has moved the "
+            "estimate by an amount that the interval does not cover."
+        )
+
+
+def _of_terms(found: FoundTerms) -> str:
+    """Such as: a drag -0.1*u in the rate of u is missing."""
+    before, after = found.chi_square
+    errors = "" if found.heldout is None else ", the held-out error from {:.3g} to {:.3g}".format(*found.heldout)
+    fall = f"reduced χ² falls from {before:.3g} to {after:.3g}{errors}"
+    if not found.helpful:
+        return (
+            f"{found.words} would explain a part of the misfit alone: {fall}. What is missing is something else, too."
+        )
+    beside = ", ".join(f"{name} = {entry['estimate']:.4g}" for name, entry in found.parameters.items())
+    left = "" if found.consistent else " Something is left to explain."
+    return f"{found.words} {'are' if len(found.terms) > 1 else 'is'} missing: {fall}; then {beside}.{left}"
 
 
 def _tests(estimate: PhysicalEstimate) -> Mapping[str, Any]:

@@ -174,6 +174,8 @@ def _headlines(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             return
         for name, p in numbers.items():
             determined = "determined by the data" if p["identifiable"] else "not determined by the data"
+            if p.get("separable") is False:
+                determined = "not separable from what the equation lacks"
             interval = p.get("interval")
             between = "" if interval is None else f"95 % interval {interval[0]:.4g} to {interval[1]:.4g}, "
             value = with_error(p["estimate"], p.get("std"))

@@ -149,6 +149,10 @@ def _of_model(
     for key in ("degrees_of_freedom", "residual_freedom", "initial_state_prior", "outliers"):
         if (value := getattr(estimate, key)) is not None:
             entry[key] = value
+    if (verdict := estimate.verdict) is not None:
+        entry["verdict"] = {"cause": verdict["cause"], "why": verdict["why"]}
+        if verdict["terms"] is not None:
+            entry["missing_terms"] = verdict["terms"]
     if estimate.structure is not None:
         entry["residuals"] = {"structure": estimate.structure}
     if estimate.alternative_minima:

@@ -25,6 +25,6 @@ def table(report: Mapping[str, Any]) -> pd.DataFrame:
             rows.append(
                 row
                 | {"parameter": name}
-                | {k: p.get(k) for k in ("true", "estimate", "std", "relative_error", "identifiable")}
+                | {k: p.get(k) for k in ("true", "estimate", "std", "relative_error", "identifiable", "separable")}
             )
     return pd.DataFrame(rows)

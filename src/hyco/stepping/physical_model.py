@@ -29,10 +29,13 @@ class PhysicalModel:
         equation: that of the physical model, on its own grid.
         layout: of the data's states.
         execution, work: how a step is run, and how many are to be expected, see `Stepper`.
+
+    Attributes:
+        equation, layout: as given.
     """
 
     def __init__(self, equation: Equation, layout: Layout, execution: Execution = "auto", work: int = 0) -> None:
-        self.equation = equation
+        self.equation, self.layout = equation, layout
         self.stepper = Stepper(equation, execution, work)
         coarser = equation.layout.grid != layout.grid
         self.transfer = Transfer(layout, equation.layout) if coarser else None

@@ -27,7 +27,7 @@ def test_a_missing_term_is_learnt_and_the_error_halved(lacking):
 
 @pytest.mark.slow
 def test_the_network_follows_the_parameters(lacking):
-    trainer = lacking.hybrid(epochs=3, warmup_epochs=1)
+    trainer = lacking.hybrid(epochs=3, warmup_epochs=1, correction={"terms": False})
     list(trainer.train())
     values = trainer.physical.model.values
     assert float(trainer.synthetic.model.base.get_buffer("parameter_velocity_x")) == values["velocity_x"]
@@ -42,7 +42,7 @@ def test_the_network_follows_the_parameters(lacking):
 
 @pytest.mark.slow
 def test_the_first_update_is_that_of_physics_alone(lacking):
-    trainer = lacking.hybrid(epochs=1, warmup_epochs=1)
+    trainer = lacking.hybrid(epochs=1, warmup_epochs=1, correction={"terms": False})
     list(trainer.train())
     alone = lacking.hybrid(epochs=1, warmup_epochs=0)
     alone.physical.calibrate(alone.config.calibration)

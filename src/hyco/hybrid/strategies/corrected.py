@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -12,13 +14,17 @@ from hyco.hybrid.strategy import HybridStrategy, MakeTargets
 from hyco.hybrid.variances import Weights
 from hyco.hybrid.weighting import FixedAlpha
 from hyco.inversion.optimisers.result import OptimisationResult
+from hyco.inversion.term_library import library
+
+log = logging.getLogger(__name__)
 
 
 class Corrected(HybridStrategy):
     """Both models learn from real data alone: the physical model's error is what the network learns.
 
-    The physical model is first fitted by itself, before the first epoch, and then with the present correction in each
-    of its steps.
+    The physical model is first fitted by itself, before the first epoch. Where terms are found that it lacks,
+    and little is left to explain with them, they become part of its step, and its parameters are those of the fit with
+    them. Where anything is left it is fitted anew with the present correction in each of its steps.
 
     Args:
         models: the physical model's residuals must have the correction in their steps.
@@ -41,6 +47,9 @@ class Corrected(HybridStrategy):
         """The fit of the physics alone; as it then is, without a correction, it counts as epoch 0 of the network."""
         models = self.models
         result = self._calibrate()
+        if self.config.looks_for_terms and models.physical.failed is None:
+            with models.clock.phase("physical"):
+                self._look_for_terms()
         self._follow()
         if models.validate.available:
             with models.clock.phase("validation"):
@@ -53,14 +62,36 @@ class Corrected(HybridStrategy):
         return True
 
     def update(self, alpha: float, make_targets: MakeTargets) -> OptimisationResult | None:
-        """Fit the parameters to real data with the present correction in each step, and let the network have them."""
+        """Fit the parameters to real data with the present correction in each step, and let the network have them.
+
+        None where the terms that were missing leave the parameters nothing to gain.
+        """
         models = self.models
+        judged = models.physical.model.verdict
+        if judged is not None and judged.explained:
+            return None
         with models.clock.phase("physical"):
             self.correction.take(correctable(models.synthetic.predictor))
             models.physical.model.assessor.forget()
             result = models.physical.update()
             self._follow()
         return result
+
+    def _look_for_terms(self) -> None:
+        """Judge the fit of the physics alone, and take the terms that explain its misfit, with the fit beside them."""
+        physical = self.models.physical
+        judged = physical.judge()
+        if judged is None:
+            return
+        log.info("The physics alone: %s (%s).", judged.cause, judged.why)
+        if judged.terms is None or judged.coordinates is None or not judged.helped:
+            return
+        coefficients = judged.terms.coefficients(library(physical.problem.forward.model.layout))
+        self.correction.take_terms(coefficients)
+        physical.place(judged.coordinates)
+        physical.model.assessor.forget()
+        for step in self._steps:
+            step.set_terms(coefficients)
 
     @torch.no_grad()
     def _parameters(self) -> dict[str, Tensor]:

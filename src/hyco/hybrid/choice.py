@@ -1,0 +1,66 @@
+"""`strategy: auto`: what the misfit of the physics alone, and its error on held-out data, say to do with a network."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+
+from hyco.equations.equation import Equation
+from hyco.hybrid.config import HybridConfig
+from hyco.hybrid.correction import CorrectionConfig
+from hyco.hybrid.trust import Misfit
+from hyco.inversion.calibrator import Calibrator
+from hyco.networks.network import network_config
+from hyco.observations import Observations
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strategy, and in words why."""
+
+    chosen: Literal["alpha: auto", "sequential", "correction"]
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    def applied(self, config: HybridConfig) -> HybridConfig:
+        """The configuration with this strategy."""
+        if self.chosen == "correction":
+            return config.model_copy(update={"correction": CorrectionConfig(), "alpha": 1.0})
+        return config.model_copy(update={"alpha": "auto", "sequential": self.chosen == "sequential"})
+
+
+def choose(equation: Equation, observations: Observations, config: HybridConfig, device: torch.device) -> Choice:
+    """Fit the physics alone, and choose.
+
+    - Physics that is wrong, or on a grid that is too coarse: the network corrects it, if it can step states.
+    - Physics without misfit, or with one that is the noise's: `alpha: auto`, which asks the validation data how far
+      each model is to be trusted; without any, in sequence.
+    """
+    physical = Calibrator(
+        equation,
+        observations,
+        config.physical,
+        num_predict_steps=config.observed_steps or config.num_predict_steps,
+        device=device,
+    )
+    physical.calibrate(config.calibration_iterations or config.physical.epochs)
+    judged = physical.judge(look_for_terms=False)
+    held = Misfit(observations, *observations.validation())
+    error = "" if not held.available else f"; its error variance on held-out data is {held(physical.model):.3g} σ²"
+    cause = "not judged" if judged is None else f"{judged.cause} ({judged.why})"
+    why = f"the physics alone: {cause}{error}"
+    wrong = judged is not None and judged.cause in ("grid", "physics")
+    if wrong and network_config(config.network_training.network).stepping:
+        choice = Choice("correction", why)
+    else:
+        choice = Choice("alpha: auto" if held.available else "sequential", why)
+    log.info("hybrid.strategy: auto chooses %s: %s.", choice.chosen, choice.why)
+    return choice

@@ -1,0 +1,172 @@
+"""What a misfit is of: nothing, the grid, the model of the noise, or the equation."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hyco.inversion.assessment import assess
+from hyco.inversion.correlated_noise import CorrelatedNoise
+from hyco.inversion.discretisation import discretisation_change
+from hyco.inversion.found_terms import FoundTerms
+from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.missing_terms import TermSearch
+from hyco.inversion.residual_places import Places
+from hyco.inversion.structure import ResidualStructure, residual_structure
+from hyco.inversion.term_fit import TermEstimate
+from hyco.inversion.uncertainty import Uncertainty, inverse_root
+
+log = logging.getLogger(__name__)
+
+Cause = Literal["consistent", "grid", "noise model", "physics"]
+
+# A cause is one that takes so much of what the squared residuals have beyond the noise.
+_MOST = 0.5
+# Residuals so many times as large as the noise is said to be are taken for more than noise, if they are correlated; and
+# a term for more than chance that takes so much of what they have beyond it.
+_TOO_LARGE, _TERM = 2.0, 0.2
+# A reduced χ² beyond so many of its standard deviations is no chance; nor is the largest score of terms.
+_DEVIATIONS, _SIGNIFICANT = 3.0, 1e-3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the misfit of the equation as it is comes from.
+
+    Attributes:
+        cause: `consistent`: there is none; `grid`: the error of cells and time step, as a finer grid predicts it;
+            `noise model`: its level, outliers or correlation, of which the states tell nothing; `physics`: residuals
+            follow the states.
+        why: in words.
+        terms: that the equation lacks; None where none were looked for, or found.
+        coordinates: of the fit with them, `[q]`; it is not in files.
+    """
+
+    cause: Cause
+    why: str
+    terms: FoundTerms | None = None
+    coordinates: Tensor | None = None
+
+    @property
+    def explained(self) -> bool:
+        """Whether the terms leave nothing to explain."""
+        return self.terms is not None and self.terms.consistent
+
+    @property
+    def helped(self) -> bool:
+        """Whether the terms leave little to explain."""
+        return self.terms is not None and self.terms.helpful
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        terms = None if self.terms is None else self.terms.to_json()
+        return {"cause": self.cause, "why": self.why, "terms": terms}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Verdict:
+        """The inverse of `to_json`."""
+        terms = None if data["terms"] is None else FoundTerms.from_json(data["terms"])
+        return cls(data["cause"], data["why"], terms)
+
+
+def judged(
+    problem: InverseProblem, coordinates: Tensor, *, discretisation: bool, look_for_terms: bool
+) -> Verdict | None:
+    """The `verdict` with what it is made of: the tests of the residuals and, if it is to be, the error of the grid."""
+    of_grid = discretisation_change(problem, coordinates) if discretisation else None
+    structure = residual_structure(problem, coordinates)
+    assessment = assess(problem.linearised(coordinates), problem.forward.space)
+    return verdict(problem, coordinates, assessment.uncertainty, structure, of_grid, look_for_terms=look_for_terms)
+
+
+@torch.no_grad()
+def verdict(
+    problem: InverseProblem,
+    coordinates: Tensor,
+    uncertainty: Uncertainty,
+    structure: ResidualStructure | None,
+    of_grid: Tensor | None,
+    *,
+    look_for_terms: bool,
+) -> Verdict | None:
+    """The verdict on the fit `[q]` of the equation as it is.
+
+    Args:
+        uncertainty: of the fit.
+        structure: the tests of its residuals.
+        of_grid: what the error of the grid has of the residuals, `[N]`; None: not worked out.
+        look_for_terms: whether to look for missing terms, where the physics is wrong.
+
+    Returns:
+        None where there is nothing to test: no noise, or too many unknowns.
+    """
+    known = problem.data.known_noise
+    if structure is None and not known:
+        return None
+    chi_square, most = uncertainty.reduced_chi_square, _largest(uncertainty)
+    white, odd = structure is None or structure.white, structure is not None and structure.outliers.told
+    too_large = known and chi_square > most
+    if white and not odd and not too_large:
+        told = f"reduced χ² {chi_square:.3g}, by chance at most {most:.3g}; " if known else ""
+        return Verdict("consistent", f"{told}residuals are white")
+    if (search := TermSearch.of(problem, coordinates)) is None:
+        return None
+    here = search.near(coordinates)
+    if of_grid is not None and (share := _share_of(of_grid, here, known=known)) > _MOST:
+        return Verdict("grid", f"a finer grid takes {100 * share:.0f} % of the misfit")
+    noise = None if structure is None else structure.noise
+    certain = too_large and not white and chi_square > _TOO_LARGE**2
+    if not certain and not _follows_states(search, problem, here, noise):
+        what = "correlated" if not white else "larger than the noise" if too_large else "odd in places (outliers)"
+        return Verdict("noise model", f"residuals are {what}, but no term of the states or the place tells them")
+    found = search.run(coordinates) if look_for_terms else None
+    if found is None:
+        return Verdict("physics", "residuals follow the states or the place")
+    terms, there = found
+    before, after = terms.chi_square
+    return Verdict("physics", f"{terms.words}: reduced χ² {before:.3g}, with it {after:.3g}", terms, there)
+
+
+def _largest(uncertainty: Uncertainty) -> float:
+    """A reduced χ² that is larger is hardly chance."""
+    return 1 + _DEVIATIONS * math.sqrt(2 / max(uncertainty.residual_freedom, 1.0))
+
+
+def _share_of(of_grid: Tensor, here: TermEstimate, *, known: bool) -> float:
+    """The part of the squares beyond the noise that goes with the error of the grid, the unknowns fitted anew."""
+    own = torch.cat([here.jacobian, here.prior])
+    inverse, _ = inverse_root(own)
+
+    def left(residual: Tensor) -> float:
+        whole = torch.cat([residual, here.prior_residual])
+        return float((whole - own @ (inverse @ (inverse.T @ (own.T @ whole)))).square().sum())
+
+    noise = here.uncertainty.residual_freedom if known else 0.0
+    before, after = left(here.residual) - noise, left(here.residual - of_grid) - noise
+    return 1 - after / before if before > 0 else 0.0
+
+
+def _follows_states(
+    search: TermSearch, problem: InverseProblem, here: TermEstimate, noise: CorrelatedNoise | None
+) -> bool:
+    """Whether a term of the library tells the residuals, more than noise of their correlation would let it."""
+    directions, gains = search.directions((), here)
+    known, chi_square = problem.data.known_noise, here.reduced_chi_square
+    variance = torch.full_like(gains, max(chi_square, 1.0) if known else chi_square)
+    if noise is not None:
+        places, noisy = Places.of(problem.data, problem.steps), problem.data.noisy(problem.steps)
+        if noisy is not None:
+            directions, places = directions[noisy.cpu()], places.select(noisy.cpu())
+        squares = directions.square().sum(dim=0).clamp_min(1e-300)
+        correlated = 1 + (directions * noise.off_diagonal(places, directions)).sum(dim=0) / squares
+        variance = noise.variance * correlated.clamp_min(1e-3) * (1.0 if known else chi_square)
+    p = torch.special.erfc((gains / variance / 2).sqrt())
+    beyond = float(here.residual.square().sum()) - (here.uncertainty.residual_freedom if known else 0.0)
+    told = (p * len(gains) < _SIGNIFICANT) | ((gains > _TERM * beyond) & (chi_square > _largest(here.uncertainty)))
+    return bool(told.any())

@@ -1,0 +1,216 @@
+"""Terms that an equation lacks: what they add, that they are named, and what a misfit is said to be of."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+from hyco.equations.registry import build_equation
+from hyco.fields import FieldSpec, Layout
+from hyco.grid import Grid
+from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.found_terms import FoundTerms
+from hyco.inversion.term_library import library
+from hyco.inversion.terms import AddedTerms
+from hyco.inversion.verdict import Verdict
+from hyco.observations import ObservationConfig, observe
+from hyco.report.misfit import verdict_words
+from hyco.stepping.generation import GenerationConfig, generate
+from hyco.training.physical import PhysicalConfig
+
+TRANSPORT = "D*dx(dx(u)) - c*dx(u)"
+EQUATION = {
+    "name": "formula",
+    "domain": {"x": {"size": 6.0, "resolution": 32}},
+    "dt": 0.1,
+    "rates": {"u": TRANSPORT},
+    "parameters": {"D": 0.05, "c": 0.5},
+}
+BOTH = [
+    {"name": "D", "initial_guess": 0.08, "bounds": [0.002, 1.0]},
+    {"name": "c", "initial_guess": 0.4, "bounds": [-2.0, 2.0]},
+]
+
+
+def layout(cells, boundary="periodic", fields=("u",), dimensions=1):
+    axes = ("x", "y")[:dimensions]
+    grid = Grid(
+        axes=axes, lower=(0.0,) * dimensions, size=(2 * math.pi,) * dimensions, resolution=(cells,) * dimensions
+    )
+    return Layout(grid, tuple(FieldSpec(name, boundary=boundary) for name in fields))
+
+
+def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, **changes):
+    """Transport fitted to data of an equation with one more rate."""
+    equation = build_equation(EQUATION | {"rates": {"u": TRANSPORT + rate}})
+    data = generate(equation, GenerationConfig(simulations=3, steps=steps, length_scale=0.8), 3)
+    split = {"train_sim": [0], "val_sim": [1], "test_sim": [2], "noise": noise}
+    seen = observe(data, ObservationConfig.model_validate(split), 3)
+    keys = {"method": "Levenberg-Marquardt", "num_predict_steps": steps, "suppress_convergence_errors": True}
+    keys |= {"learnable_parameters": learnable, "equation": assumed or {"rates": {"u": TRANSPORT}}} | changes
+    found = Calibrator(
+        equation, seen, PhysicalConfig.model_validate(keys), num_predict_steps=steps, device=torch.device("cpu")
+    )
+    found.calibrate(20)
+    return found
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "neumann"])
+def test_derivatives_of_terms_are_of_fourth_order_and_of_second_between_walls(boundary):
+    """Against exact derivatives of a lopsided function."""
+    errors = {}
+    for cells in (32, 64):
+        own = layout(cells, boundary)
+        x = torch.from_numpy(own.grid.centers("x"))
+        u = torch.exp(torch.sin(x + 0.3))[None, None]
+        slope = torch.cos(x + 0.3) * u
+        exact = {
+            "dx(u)": slope,
+            "u*dx(u)": u * slope,
+            "laplace(u)": (torch.cos(x + 0.3) ** 2 - torch.sin(x + 0.3)) * u,
+        }
+        terms = {term.formula: term for term in library(own)}
+        for formula, values in exact.items():
+            wrong = (terms[formula].rate(u) - values).abs()
+            errors.setdefault(formula, []).append(float(wrong[..., 2:-2].max()))
+    for formula, (coarse, fine) in errors.items():
+        assert math.log2(coarse / fine) > (3.7 if boundary == "periodic" else 1.8), formula
+
+
+def test_added_terms_follow_their_equation():
+    """Drag and diffusion beside each other on a periodic axis: the step is that of SciPy's integration of the cells."""
+    own = layout(24)
+    h = own.grid.spacing[0]
+    terms = library(own)
+    names = [term.formula for term in terms]
+    c = torch.zeros(len(terms), dtype=torch.float64)
+    c[names.index("u")], c[names.index("laplace(u)")], c[names.index("u^3")] = -0.3, 0.2, -0.5
+    added = AddedTerms(terms, own, 0.1)
+    added.set(c[None])
+    x = own.grid.centers("x")
+    start = 0.5 * np.exp(np.sin(x)) * np.cos(2 * x)
+
+    def rate(_, u):
+        second = 16 * (np.roll(u, 1) + np.roll(u, -1)) - np.roll(u, 2) - np.roll(u, -2) - 30 * u
+        return -0.3 * u + 0.2 * second / (12 * h**2) - 0.5 * u**3
+
+    exact = solve_ivp(rate, (0, 0.1), start, rtol=1e-10, atol=1e-12).y[:, -1]
+    found = added(torch.from_numpy(start)[None, None])[0, 0].numpy()
+    assert np.abs(found - exact).max() < 3e-3 * np.abs(start - exact).max()
+    # Coefficients of each state of a batch are their own.
+    added.set(torch.stack([c, 0 * c]))
+    both = added(torch.from_numpy(start).expand(2, 1, -1))
+    assert torch.equal(both[1, 0], torch.from_numpy(start))
+    assert np.allclose(both[0, 0].numpy(), found)
+
+
+def test_couplings_stay_in_their_field():
+    own = layout(8, fields=("a", "b"))
+    states = torch.rand(2, 2, 8, dtype=torch.float64)
+    for term in library(own):
+        added = term.rate(states)
+        other = 1 - own.channels.index(term.field)
+        assert added.shape == states.shape
+        assert not bool(added[:, other].any()), term.formula
+    formulas = {(term.field, term.formula) for term in library(own)}
+    assert {("a", "b"), ("a", "a*b"), ("b", "a")} <= formulas
+
+
+@pytest.mark.parametrize(
+    ("rate", "named"),
+    [
+        (" - 0.1*u", {"u": -0.1}),
+        pytest.param(" + 0.2", {"1": 0.2}, marks=pytest.mark.slow),
+        pytest.param(" + 0.4*u*(1 - u**2)", {"u": 0.4, "u^3": -0.4}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_missing_term_is_named_and_the_parameters_are_right_beside_it(rate, named):
+    found = calibrator(rate)
+    alone = found.model.values
+    judged = found.judge()
+    assert judged.cause == "physics"
+    assert judged.explained
+    assert {t["formula"]: t["coefficient"] for t in judged.terms.terms} == pytest.approx(named, rel=0.05)
+    for name, true in (("D", 0.05), ("c", 0.5)):
+        lower, upper = judged.terms.parameters[name]["interval"]
+        width = upper - lower
+        assert lower - width < true < upper + width
+        assert judged.terms.parameters[name]["identifiable"]
+    if "u" in named:
+        assert abs(alone["D"] / 0.05 - 1) > 4 * abs(judged.terms.parameters["D"]["estimate"] / 0.05 - 1)
+    assert judged.terms.heldout[1] < 1.3 < judged.terms.heldout[0]
+    again = Verdict.from_json(judged.to_json())
+    assert again.terms == judged.terms
+    assert float(judged.terms.coefficients(library(found.problem.data.observations.layout)).abs().max()) > 0
+
+
+def test_right_physics_is_consistent_and_nothing_is_missing():
+    judged = calibrator("").judge()
+    assert judged.cause == "consistent"
+    assert judged.terms is None
+
+
+@pytest.mark.slow
+def test_a_parameter_is_not_split_with_a_term_that_says_the_same():
+    """An advection is what c is: it is not named beside it, whatever else is missing."""
+    judged = calibrator(" + 0.3*exp(-4*(x - 3)**2)").judge()
+    assert judged.cause == "physics"
+    formulas = {t["formula"] for t in judged.terms.terms} if judged.terms else set()
+    assert not formulas & {"dx(u)", "laplace(u)"}
+
+
+def test_noise_larger_than_said_is_no_physics():
+    """White residuals of three times the noise: its level is wrong."""
+    found = calibrator("")
+    found.problem.data.rescale(1 / 3)
+    judged = found.judge()
+    assert judged.cause == "noise model"
+    assert "larger" in judged.why
+
+
+@pytest.mark.slow
+def test_a_coarse_grid_is_told():
+    """Upwind differences of Burgers on a quarter of the data's cells."""
+    section = {
+        "name": "burgers",
+        "scheme": "upwind",
+        "domain": {"x": {"size": 8.0, "resolution": 64}},
+        "dt": 0.05,
+        "max_speed": 8.0,
+        "parameters": {"viscosity": 0.05},
+    }
+    equation = build_equation(section)
+    data = generate(equation, GenerationConfig(simulations=2, steps=12, length_scale=0.8), 1)
+    seen = observe(data, ObservationConfig.model_validate({"train_sim": [0], "test_sim": [1], "noise": 0.005}), 1)
+    keys = {
+        "method": "Levenberg-Marquardt",
+        "num_predict_steps": 12,
+        "resolution": {"x": 16},
+        "learnable_parameters": [{"name": "viscosity", "initial_guess": 0.1, "bounds": [0.002, 1.0]}],
+    }
+    config = PhysicalConfig.model_validate(keys)
+    found = Calibrator(equation, seen, config, num_predict_steps=12, device=torch.device("cpu"))
+    found.calibrate(20)
+    judged = found.judge()
+    assert judged.cause == "grid", judged.why
+
+
+def test_what_a_report_says():
+    terms = FoundTerms(
+        [{"field": "u", "formula": "u", "coefficient": -0.1, "std": 0.01, "words": "a drag -0.1*u"}],
+        {"D": {"estimate": 0.05, "std": 0.001, "interval": [0.048, 0.052], "identifiable": True}},
+        [65.0, 0.98],
+        [38.0, 1.02],
+        True,
+        [],
+    )
+    verdict = Verdict("physics", "why", terms).to_json()
+    words = list(verdict_words(PhysicalEstimate({}, verdict=verdict)))
+    assert words == [
+        "a drag -0.1*u in the rate of u is missing: reduced χ² falls from 65 to 0.98, the held-out error from 38 to "
+        "1.02; then D = 0.05."
+    ]
+    assert not list(verdict_words(PhysicalEstimate({}, verdict=Verdict("consistent", "white").to_json())))
