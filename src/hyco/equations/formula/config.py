@@ -251,7 +251,7 @@ class FormulaConfig(EquationConfig):
         if self.plan.exponential:
             return exponential_steps(self.dt, rates(bounds)), FOURTH_ORDER
         # Steps are stable for all that may be learnt, and accurate for what is in the middle of it.
-        usual = rates({name: (_middle(*ends),) * 2 for name, ends in bounds.items()}) if bounds else None
+        usual = rates({name: _middle(*ends) for name, ends in bounds.items()}) if bounds else None
         return explicit_steps(self.dt, rates(bounds), None if self.stages == "auto" else int(self.stages), usual)
 
     def reach_of_one(self, largest: float) -> Reach:
@@ -292,6 +292,8 @@ class FormulaConfig(EquationConfig):
         return values
 
 
-def _middle(low: float, high: float) -> float:
-    """The geometric mean of positive bounds, else the mean."""
-    return math.sqrt(low * high) if low > 0 else (low + high) / 2
+def _middle(low: float, high: float) -> tuple[float, float]:
+    """The geometric mean of positive bounds, else the mean, as both ends; infinite bounds as they are."""
+    if not math.isfinite(low) or not math.isfinite(high):
+        return low, high
+    return (math.sqrt(low * high) if low > 0 else (low + high) / 2,) * 2
