@@ -49,7 +49,7 @@ def rate(equation, states, time=0.0, name="u"):
         fields = to_fields(states[None], equation.layout)
         values = {k: f.values for k, f in fields.items()}
         given = {k: phi_math.wrap(v, space if getattr(v, "ndim", 0) else ()) for k, v in equation.parameters.items()}
-        rates = equation._advance._rates(values, given, phi_math.wrap(time))
+        rates = equation._advance.rates(values, given, phi_math.wrap(time))
         fields = {k: f.with_values(rates[k]) for k, f in fields.items()}
         return to_tensor(fields, equation.layout)[0][list(fields).index(name)].numpy()
 

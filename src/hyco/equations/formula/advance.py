@@ -103,12 +103,20 @@ class Explicit:
         if self._stages != FOURTH_ORDER:
 
             def at(u: Any, now: Any = None) -> Any:
-                return rate(u, _Stage(now, self._walls(parameters, now), {}))
+                return rate(u, self._stage(parameters, now))
 
             return rkl2(u, h, at, self._stages, time)
         times = [None if time is None else time + part * h for part in (0.0, 0.5, 0.5, 1.0)]
         walls, sources = self._walls.of_stages(parameters, time, h), self._sources_of_stages(parameters, time)
         return rk4(u, h, rate, [_Stage(*own) for own in zip(times, walls, sources, strict=True)])
+
+    def rates(self, values: Values, parameters: Mapping[str, Any], now: Any) -> Values:
+        """The rates of change of all fields at a time; arguments as of a step."""
+        return self._rates(values, parameters, self._stage(parameters, now))
+
+    def _stage(self, parameters: Mapping[str, Any], now: Any) -> _Stage:
+        sources = {} if self._sources is None else self._sources({}, parameters, now, {})
+        return _Stage(now, self._walls(parameters, now), sources)
 
     def _sources_of_stages(self, parameters: Mapping[str, Any], time: Any) -> list[Values]:
         if self._sources is None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hyco.equations.equation import EquationConfig
 from hyco.equations.formula.plan import Plan, make_plan
 from hyco.equations.formula.reach import Reach
-from hyco.equations.formula.stability import FOURTH_ORDER, explicit_steps, exponential_steps, samples_of
+from hyco.equations.formula.stability import FOURTH_ORDER, Rates, explicit_steps, exponential_steps, samples_of
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
 from hyco.equations.formula.syntax import FormulaError, names_in, rate_of
 from hyco.equations.ranges import ROOM, Bounds, Steps, with_room
@@ -239,15 +239,20 @@ class FormulaConfig(EquationConfig):
             bounds: of what is learnt.
             room: by which states may grow.
         """
-        values, size = self._values(bounds, largest), with_room(largest) if largest else 1.0
+        size = with_room(largest) if largest else 1.0
         keys = {symbol(name): self.field(name) for name in self.field_names}
         whole = [name for name, key in keys.items() if key.lower is not None and key.upper is not None]
         # One field by itself may go where its range ends.
         points = largest.points if isinstance(largest, Reach) and len(keys) > 1 else None
-        rates = self.plan.rates(samples_of(values, tuple(keys), whole, points, room), size)
+
+        def rates(within: Bounds) -> Rates:
+            return self.plan.rates(samples_of(self._values(within, largest), tuple(keys), whole, points, room), size)
+
         if self.plan.exponential:
-            return exponential_steps(self.dt, rates), FOURTH_ORDER
-        return explicit_steps(self.dt, rates, None if self.stages == "auto" else int(self.stages))
+            return exponential_steps(self.dt, rates(bounds)), FOURTH_ORDER
+        # Steps are stable for all that may be learnt, and accurate for what is in the middle of it.
+        usual = rates({name: _middle(*ends) for name, ends in bounds.items()}) if bounds else None
+        return explicit_steps(self.dt, rates(bounds), None if self.stages == "auto" else int(self.stages), usual)
 
     def reach_of_one(self, largest: float) -> Reach:
         """The reach of states of which no more is known than that one field is so large."""
@@ -285,3 +290,10 @@ class FormulaConfig(EquationConfig):
             upper = reach if field.upper is None else field.upper
             values[symbol(name)] = lower, max(upper, lower)
         return values
+
+
+def _middle(low: float, high: float) -> tuple[float, float]:
+    """The geometric mean of positive bounds, else the mean, as both ends; infinite bounds as they are."""
+    if not math.isfinite(low) or not math.isfinite(high):
+        return low, high
+    return (math.sqrt(low * high) if low > 0 else (low + high) / 2,) * 2

@@ -117,7 +117,7 @@ def _is_smooth(wall: Wall) -> bool:
     """Whether the right-hand side of its condition alone depends on t, and has no kinks."""
     if "t" not in wall.names:
         return True
-    trees = [ast.parse(formula) for formula in wall.formulas.values()]
+    trees = [ast.parse(formula.strip()) for formula in wall.formulas.values()]
     if not trees or any(isinstance(n, ast.Name) and n.id in _KINKS for tree in trees for n in ast.walk(tree)):
         return False
     one, other = (wall.at({**dict.fromkeys(wall.names, 1.0), "t": t}).condition[:2] for t in (1.0, 1.7))

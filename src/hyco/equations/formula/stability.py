@@ -29,8 +29,9 @@ _SAVED, _WAVES_2 = 0.5, 0.3
 # Parts of the largest wavenumber that are looked at, and how much faster than it acts something has to be damped
 # exactly for it to be stable in steps of any length.
 _PARTS, _DAMPED = tuple(2 ** (-i / 2) for i in range(13)), 2.0
-# Stages that are chosen from. With more, waves of some 30 cells are not followed any more.
-STAGES = (3, 5)
+# Stages that are chosen from, and the largest time × decay of a step: with more, waves of some 30 cells are not
+# followed any more.
+STAGES, _FOLLOWED = (3, 5, 7, 9, 13, 17), 14.0
 FOURTH_ORDER = 4
 
 
@@ -266,17 +267,22 @@ def exponential_steps(dt: float, rates: Rates) -> int:
     return _whole(dt * rates.of_fourth_order)
 
 
-def explicit_steps(dt: float, rates: Rates, stages: int | None = None) -> tuple[int, int]:
+def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Rates | None = None) -> tuple[int, int]:
     """Steps and stages with the fewest stages in all: FOURTH_ORDER for that method, odd numbers for `rkl2`.
 
     Args:
+        rates: the largest, which steps are stable for.
         stages: those of a step, if they are given.
+        usual: the rates that steps are accurate for; None: the largest too.
     """
+    usual = rates if usual is None else usual
     fourth = _whole(dt * rates.of_fourth_order)
     best: tuple[float, int] = (fourth, FOURTH_ORDER) if stages in (None, FOURTH_ORDER) else (inf, 1)
     most = _SAVED * best[0] * best[1] if stages is None else inf
+    accurate = max(usual.reaction / _REACTION_2, usual.waves / _WAVES_2)
     for number in STAGES if stages is None else (() if stages == FOURTH_ORDER else (stages,)):
-        steps = _whole(dt * max(rates.reaction / _REACTION_2, rates.waves / _WAVES_2))
+        followed = usual.decay / _FOLLOWED if stages is None else 0.0
+        steps = _whole(dt * max(accurate, followed))
         while steps * number < most and not _stable(number, dt / steps, rates):
             steps = max(steps + 1, ceil(1.05 * steps))
         if steps * number < most:
