@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.hooks.database import prepare_database
+from hyco.hooks.database import address, prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
@@ -189,7 +189,7 @@ class MlflowHooks:
 
         if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
             prepare_database(project_path / "mlflow.db")
-            cls._own_uri = f"sqlite:///{(project_path / 'mlflow.db').as_posix()}"
+            cls._own_uri = address(project_path / "mlflow.db")
             mlflow.set_tracking_uri(cls._own_uri)
 
     @classmethod
