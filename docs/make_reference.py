@@ -101,8 +101,7 @@ _BRIEF = {
     "hybrid": HYBRID.format(ruled=", ".join(f"`{key}`" for key in RULED_BY_HYBRID)),
     "evaluation": "What the pictures show.\n",
     "compare": "What `kedro run --pipelines compare` does; see [comparison.md](comparison.md).\n",
-    "compute": "Where `compare` does its trainings, and `generation.chunk` its simulations; see\n"
-    "[scaling.md](scaling.md).\n",
+    "compute": "Where trainings of `compare` and chunks of simulations are done; see [scaling.md](scaling.md).\n",
     "predict": "What `kedro run --pipelines predict` does; see [prediction.md](prediction.md).\n",
 }
 # Parts that are described elsewhere: one row is enough.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from hyco.hooks import database
 from hyco.hooks.database import prepare_database
+from hyco.runtime.locks import FileLock
 
 
 @pytest.fixture
@@ -43,6 +45,20 @@ def test_there_is_one_afterwards_and_it_is_made_once(made, tmp_path):
         prepare_database(path)
     assert made == [path]
     assert [p.name for p in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_who_waits_for_another_process_goes_on_as_soon_as_it_is_there(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_LOOK", 0.01)
+    path, other = tmp_path / "mlflow.db", FileLock(tmp_path / "mlflow.db.lock")
+    other.acquire()
+    waiting = threading.Thread(target=prepare_database, args=(path,))
+    waiting.start()
+    write(tmp_path / "made", version="newest")
+    (tmp_path / "made").replace(path)
+    waiting.join(20)
+    assert not waiting.is_alive()  # though the lock is held still
+    other.release()
+    assert made == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from kedro.pipeline import Pipeline, node
 from mlflow.entities import Dataset, Run
 
-from hyco.hooks import MlflowHooks
+from hyco.hooks import MlflowHooks, tracking
 from hyco.hooks.errors import TrackingError
 from hyco.hooks.final_metrics import data_of, final_metrics
 from hyco.hooks.outbox import QUEUES
@@ -169,6 +169,21 @@ def test_a_tracking_uri_that_the_user_set_is_kept(session, project, conf_catalog
     session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "chosen"}, tmp_path)
     assert newest(project, "chosen").info.status == "FINISHED"
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_run_that_another_one_is_in_the_way_of_begins_again(session, project, conf_catalog, monkeypatch):
+    start, refusals = mlflow.start_run, ["(sqlite3.OperationalError) database is locked", "Experiment already exists."]
+
+    def refused(*arguments, **options):
+        if refusals:
+            raise mlflow.MlflowException(refusals.pop())
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(tracking, "_PAUSE", 0.01)
+    monkeypatch.setattr(mlflow, "start_run", refused)
+    session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "in turn"}, project)
+    assert not refusals
+    assert newest(project, "in turn").info.status == "FINISHED"
 
 
 def test_a_server_that_is_not_there_is_told_before_anything_runs(session, conf_catalog, tmp_path, monkeypatch):

@@ -9,12 +9,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hyco.runtime.locks import FileLock
+from hyco.runtime.locks import FileLock, HeldError
 
 log = logging.getLogger(__name__)
 
-# Seconds that another process may take to make it.
-_PATIENCE = 60.0
+# Seconds that another process may take to make it, as many that start at once share the cores, and between two looks
+# whether it is there.
+_PATIENCE, _LOOK = 600.0, 1.0
+# Seconds that a write waits for those of other runs; SQLite's own 5 are too few for many that start at once.
+_BUSY = 60
+
+
+def address(path: Path) -> str:
+    """The tracking URI of a database."""
+    return f"sqlite:///{path.as_posix()}?timeout={_BUSY}"
 
 
 def prepare_database(path: Path) -> None:
@@ -27,12 +35,17 @@ def prepare_database(path: Path) -> None:
         path: of the file.
 
     Raises:
-        hyco.runtime.locks.HeldError: another process has been making it for a minute.
+        hyco.runtime.locks.HeldError: another process has been making it for ten minutes.
     """
-    if path.exists() and _mistake(path) is None:
-        return
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
-    lock.acquire(_PATIENCE)
+    lock, deadline = FileLock(path.with_name(f"{path.name}.lock")), time.monotonic() + _PATIENCE
+    while not lock.held:
+        if path.exists() and _mistake(path) is None:
+            return
+        try:
+            lock.acquire(_LOOK)
+        except HeldError:
+            if time.monotonic() >= deadline:
+                raise
     try:
         if path.exists():
             mistake = _mistake(path)

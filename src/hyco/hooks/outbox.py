@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from hyco.hooks.database import prepare_database
+from hyco.hooks.database import address, prepare_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -247,7 +247,7 @@ def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
 
     if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
         prepare_database(project / "mlflow.db")
-        mlflow.set_tracking_uri(f"sqlite:///{(project / 'mlflow.db').as_posix()}")
+        mlflow.set_tracking_uri(address(project / "mlflow.db"))
     for path in queues:
         try:
             yield path, send_queue(path), None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.hooks.database import prepare_database
+from hyco.hooks.database import address, prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 
 # Seconds that a run which was told to end waits for MLflow.
 _HURRY = 2.0
+# What MLflow says where another run stands in the way for a moment: of a write that SQLite will not queue, or of an
+# experiment that both make. Seconds to begin again in, and between two tries.
+_TRANSIENT = ("database is locked", "already exists")
+_PATIENCE, _PAUSE = 120.0, 0.5
 
 _MODEL = "_model"
 _OBSERVATIONS = "observations"
@@ -95,7 +99,7 @@ class MlflowHooks:
 
             be_quick()
             try:
-                self._start(run_params, parameters)
+                self._start_in_turn(run_params, parameters)
             except Exception as error:  # a tracking server can fail in any way
                 message = (
                     f"MLflow takes no run at {redacted(mlflow.get_tracking_uri())} ({redacted(error)}). Start its "
@@ -148,6 +152,22 @@ class MlflowHooks:
         """Keep what there is, and end the run as killed."""
         self._end("KILLED")
 
+    def _start_in_turn(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
+        """Start a run, among others that start at the same time.
+
+        Raises:
+            Exception: whatever MLflow raises, if it is not for a moment only.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while self._run_id is None:
+            try:
+                self._start(run_params, parameters)
+            except Exception as error:  # a tracking server can fail in any way
+                transient = any(text in str(error) for text in _TRANSIENT)
+                if self._run_id is not None or not transient or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE)
+
     def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
         project_path = Path(run_params["project_path"])
         import mlflow
@@ -189,7 +209,7 @@ class MlflowHooks:
 
         if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
             prepare_database(project_path / "mlflow.db")
-            cls._own_uri = f"sqlite:///{(project_path / 'mlflow.db').as_posix()}"
+            cls._own_uri = address(project_path / "mlflow.db")
             mlflow.set_tracking_uri(cls._own_uri)
 
     @classmethod

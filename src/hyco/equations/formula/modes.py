@@ -20,6 +20,8 @@ from hyco.walls.wall import Wall, is_number
 
 # Of a matrix of eigenvectors: beyond it, transforms lose digits.
 _WORST_CONDITION = 1e6
+# Values that tell whether a formula of a wall depends on what it names: no numbers at which people put poles.
+_PROBES = (0.7310586, 1.6929147)
 
 
 class Modes:
@@ -117,7 +119,7 @@ def is_steady(walls: AxisWalls) -> bool:
 
 def _coefficients(wall: Wall) -> tuple[float, float] | None:
     """The numbers a and b, if no formula changes them."""
-    one, other = (wall.at(dict.fromkeys(wall.names, value)).condition[:2] for value in (1.0, 1.7))
+    one, other = (wall.at(dict.fromkeys(wall.names, value)).condition[:2] for value in _PROBES)
     return one if one == other and all(map(is_number, one)) else None
 
 
