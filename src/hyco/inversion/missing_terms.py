@@ -182,11 +182,12 @@ class TermSearch:
         variance = inverse[:p].square().sum(dim=1, keepdim=True).clamp_min(1e-300)
         inflation = (1 + same[:p].square() / (left * variance)).sqrt().amax(dim=0)
         alike = (left < _APART * columns.square().sum(dim=0)) | ~(inflation < _INFLATION)
-        self._alike |= {k for k, same in zip(others, alike.tolist(), strict=True) if same}
+        self._alike |= {k for k, one in zip(others, alike.tolist(), strict=True) if one}
         rest[:, [k in self._alike for k in others]] = 0.0
         directions, gains = torch.zeros((rows, len(self.terms))).double(), torch.zeros(len(self.terms)).double()
         directions[:, others] = rest[:rows]
-        gains[others] = (rest.T @ residual).square() / left.clamp_min(1e-300)
+        # A term with which a rollout is not finite is none.
+        gains[others] = torch.nan_to_num((rest.T @ residual).square() / left.clamp_min(1e-300), 0.0, 0.0, 0.0)
         return directions, gains
 
     def _most_promising(self, taken: Sequence[int], here: TermEstimate) -> list[int]:
