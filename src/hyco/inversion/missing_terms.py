@@ -147,7 +147,7 @@ class TermSearch:
             ],
             {name: number.to_json() for name, number in numbers.items()},
             [begun.reduced_chi_square, here.reduced_chi_square],
-            None if before is None or after is None else [before, after],
+            None if before is None or after is None or not math.isfinite(before + after) else [before, after],
             self.consistent(here) if problem.data.known_noise else white,
             rounds,
         )
@@ -221,4 +221,6 @@ class TermSearch:
         """A candidate that was fitted, with those taken before it."""
         terms = [self.terms[j] for j in (*taken, k)]
         words = [term.words(c) for term, c in zip(terms, found.coefficients.tolist(), strict=True)]
-        return {"terms": words, "reduced_chi_square": found.reduced_chi_square, "heldout": error}
+        # JSON has no infinity.
+        numbers = {"reduced_chi_square": found.reduced_chi_square, "heldout": error}
+        return {"terms": words} | {k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()}
