@@ -1,6 +1,7 @@
 """Physics that is wrong in five ways: predictions, coefficients and the verdict, over seeds; and missing terms by name.
 
-    python benchmarks/wrong_physics.py --seeds 300-304 --results wrong_physics.jsonl
+    python benchmarks/wrong_physics.py --seeds 300-302 --results wrong_physics.jsonl
+    python benchmarks/wrong_physics.py --seeds 305-311 --cases nothing --results wrong_physics.jsonl
     python benchmarks/wrong_physics.py --table wrong_physics.jsonl --write docs/studies/wrong_physics.md
 
 Along one axis, two training simulations of 24 steps, 1 % noise, one for validation and three for the test, whole states
@@ -14,7 +15,9 @@ what the equation lacks; *hold the truth or say not separable*: seeds in which e
 its `separable` is false.
 
 The bars, set beforehand: corrected at most half the better of the other two in the median, in four of five kinds; the
-interval holds the truth, or says that it is not separable, in 90 % of the seeds.
+interval holds the truth, or says that it is not separable, in 90 % of the seeds. Settings were tried on the seed 9; the
+page has the seeds 300 to 302, of *coarse* the first two, one of which passes for wrong physics. `hybrid.strategy: auto`
+takes the correction in all of them; that was not compared with `alpha: auto` and the sequence.
 
 Below, terms missing from advection and diffusion, 48 cells: *named* means that exactly those terms were found, *false*
 that any other was. The first ones are of equations that lack nothing.
@@ -153,6 +156,10 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }
 METHODS = ("physical", "synthetic", "hybrid_synthetic")
+COMMANDS = [
+    "python benchmarks/wrong_physics.py --seeds 300-302 --results wrong_physics.jsonl",
+    "python benchmarks/wrong_physics.py --seeds 305-311 --cases nothing --results wrong_physics.jsonl",
+]
 # What is missing, in which physics, and by which formulas of the library it is named.
 ONE_OF_BOTH = {"c": BOTH[:1], "D": BOTH[1:]}
 TERMS: dict[str, dict[str, Any]] = {
@@ -295,8 +302,8 @@ def _row(case: str, found: list[dict[str, Any]]) -> list[str]:
 def main() -> None:
     """Run seeds, or print the tables of what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="300-304", help="first-last")
-    parser.add_argument("--cases", default=",".join((*CASES, "terms")), help="kinds, and terms: all missing terms")
+    parser.add_argument("--seeds", default="300-302", help="first-last")
+    parser.add_argument("--cases", default=",".join((*CASES, "terms")), help="kinds; terms; a missing term")
     parser.add_argument("--results", type=Path, help="file that a line is appended to per run")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these files and stop")
     parser.add_argument("--write", type=Path, help="with --table: write them to this file too")
@@ -304,8 +311,7 @@ def main() -> None:
     if arguments.table:
         text = tables(read_lines(arguments.table))
         if arguments.write:
-            command = "python benchmarks/wrong_physics.py --seeds 300-304 --results wrong_physics.jsonl"
-            write_page(arguments.write, "Physics that is wrong, and what it lacks", described(__doc__), [command], text)
+            write_page(arguments.write, "Physics that is wrong, and what it lacks", described(__doc__), COMMANDS, text)
         print(text)
         return
     logging.disable(logging.WARNING)
@@ -315,7 +321,7 @@ def main() -> None:
     for seed in range(first, last + 1):
         for case in arguments.cases.split(","):
             for one in TERMS if case == "terms" else [case]:
-                lines.append(run_terms(one, seed) if case == "terms" else run(case, seed))
+                lines.append(run(case, seed) if case in CASES else run_terms(one, seed))
                 add_line(arguments.results, lines[-1])
     print(tables(lines))
 

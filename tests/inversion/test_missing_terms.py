@@ -1,6 +1,7 @@
 """Terms that an equation lacks: what they add, that they are named, and what a misfit is said to be of."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,11 +99,11 @@ def test_added_terms_follow_their_equation():
         return -0.3 * u + 0.2 * second / (12 * h**2) - 0.5 * u**3
 
     exact = solve_ivp(rate, (0, 0.1), start, rtol=1e-10, atol=1e-12).y[:, -1]
-    found = added(torch.from_numpy(start)[None, None])[0, 0].numpy()
-    assert np.abs(found - exact).max() < 3e-3 * np.abs(start - exact).max()
+    found = added(added.before(torch.from_numpy(start)[None, None]))[0, 0].numpy()
+    assert np.abs(found - exact).max() < 1e-3 * np.abs(start - exact).max()
     # Coefficients of each state of a batch are their own.
     added.set(torch.stack([c, 0 * c]))
-    both = added(torch.from_numpy(start).expand(2, 1, -1))
+    both = added(added.before(torch.from_numpy(start).expand(2, 1, -1)))
     assert torch.equal(both[1, 0], torch.from_numpy(start))
     assert np.allclose(both[0, 0].numpy(), found)
 
@@ -169,6 +170,27 @@ def test_noise_larger_than_said_is_no_physics():
     judged = found.judge()
     assert judged.cause == "noise model"
     assert "larger" in judged.why
+
+
+@pytest.mark.slow
+def test_correlated_noise_is_no_physics():
+    """Noise of the size that was said whose value stays from one time to the next, on an equation that is right."""
+    equation = build_equation(EQUATION)
+    data = generate(equation, GenerationConfig(simulations=2, steps=24, length_scale=0.8), 3)
+    split = {"train_sim": [0, 1], "test_sim": [], "noise": 0.01}
+    seen = observe(data, ObservationConfig.model_validate(split), 3)
+    white = torch.randn(seen.values.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    noise = [white[:, 0]]
+    for t in range(1, white.shape[1]):
+        noise.append(0.7 * noise[-1] + math.sqrt(1 - 0.7**2) * white[:, t])
+    correlated = replace(seen, values=data.tensors["trajectories"] + seen.noise_std[0] * torch.stack(noise, dim=1))
+    keys = {"method": "Levenberg-Marquardt", "num_predict_steps": 24, "learnable_parameters": BOTH}
+    config = PhysicalConfig.model_validate(keys)
+    found = Calibrator(equation, correlated, config, num_predict_steps=24, device=torch.device("cpu"))
+    found.calibrate(20)
+    judged = found.judge()
+    assert judged.cause == "noise model"
+    assert "correlated" in judged.why
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 import do_no_harm
 import model_error
 import scarce_data
+import wrong_physics
 from hyco.config import parse
 
 
@@ -81,3 +82,33 @@ def test_the_table_of_model_errors_has_the_bar():
     row = model_error.table(lines).splitlines()[-1]
     assert "0.50 (0.55)" in row
     assert "| yes |" in row
+
+
+def test_the_table_of_wrong_physics_counts_what_is_named_and_what_is_honest():
+    number = {"estimate": 0.05, "interval": [0.04, 0.06], "separable": True}
+    wrong = {"estimate": 0.6, "interval": [0.59, 0.61], "separable": False}
+    entries = {"D": number, "c": wrong}
+    line = {
+        "case": "force",
+        "seed": 1,
+        "nrmse": {"physical": 0.4, "synthetic": 0.2, "hybrid_synthetic": 0.05},
+        "verdict": {"physical": "physics", "hybrid_physical": "physics"},
+        "parameters": {"physical": entries, "hybrid_physical": entries},
+        "seconds": {"physical": 1.0, "synthetic": 2.0, "hybrid_synthetic": 3.0},
+    }
+    blind = line | {
+        "parameters": {"physical": entries, "hybrid_physical": {"D": number, "c": wrong | {"separable": True}}}
+    }
+    found = {"terms_of": "drag", "seed": 1, "words": ["a drag -0.1*u"], "seconds": 1.0}
+    terms = [found | {"found": ["u"]}, found | {"found": ["u", "1"]}]
+    text = wrong_physics.tables([line, blind, *terms])
+    assert (
+        "| force | 2 | 0.4000 (0.4000) | 0.2000 (0.2000) | 0.0500 (0.0500) | 0.25 (0.25) | yes | physics 2 | 1 | 1 |"
+        in text
+    )
+    assert "| drag | 2 | 1 | 1 | a drag -0.1*u | 1.0 |" in text
+
+
+@pytest.mark.slow
+def test_a_drag_is_named_in_the_study():
+    assert wrong_physics.run_terms("drag", 9)["found"] == ["u"]

@@ -102,10 +102,9 @@ class PhysicalStep(Base):
             mean, std = self.mean.to(z.dtype), self.std.to(z.dtype)
             values = {name: self.get_buffer(f"parameter_{name}").to(z.dtype) for name in self.names}
             state = mean + std * z
-            state = self.physical.bind(state, values, time)(state, number)
-            if bool(self.terms.any()):
-                self._added.set(self.terms[None])
-                state = self._added(state)
+            self._added.set(self.terms[None])
+            state = self._added.before(state)
+            state = self._added(self.physical.bind(state, values, time)(state, number))
             after = (state - mean) / std
             return after if self.valid is None else torch.where(self.valid, after, 0.0)
 
@@ -154,7 +153,7 @@ def correctable(model: NetworkModel) -> SyntheticModel:
 
 
 class FrozenCorrection:
-    """What follows a physical step: missing terms, and a network, u ← u + s_Δ C((u - m) / s), in float64.
+    """What goes with a physical step: missing terms, and a network, u ← u + s_Δ C((u - m) / s), in float64.
 
     The precision is that of the physics, whose derivatives are differences.
 
@@ -178,7 +177,7 @@ class FrozenCorrection:
         return self._taken or self.has_terms
 
     def take_terms(self, coefficients: Tensor) -> None:
-        """From now on the terms of the library with these coefficients `[m]` follow each step."""
+        """From now on each step has the terms of the library with these coefficients `[m]` beside it."""
         self._added.set(coefficients[None])
         self.has_terms = bool(coefficients.any())
 
@@ -187,8 +186,12 @@ class FrozenCorrection:
         self._model.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("base.")})
         self._taken = True
 
+    def before(self, states: Tensor) -> Tensor:
+        """Half a step of the terms: `[B, C, *space]` to `[B, C, *space]`, float64, with gradient."""
+        return self._added.before(states)
+
     def __call__(self, states: Tensor) -> Tensor:
-        """`[B, C, *space]` to `[B, C, *space]`, float64, with gradient with respect to the states."""
+        """The other half, and the network, likewise."""
         states = self._added(states)
         return states + self._model.change(states) if self._taken else states
 

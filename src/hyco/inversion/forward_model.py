@@ -18,14 +18,17 @@ from hyco.trained_model import Time
 
 
 class StepCorrection(Protocol):
-    """What a network adds to a state after each physical step."""
+    """What missing terms and a network make of a state around each physical step."""
 
     @property
     def active(self) -> bool:
         """Whether it adds anything yet."""
 
+    def before(self, states: Tensor) -> Tensor:
+        """Before the step: `[B, C, *space]` to `[B, C, *space]`, with gradient with respect to the states."""
+
     def __call__(self, states: Tensor) -> Tensor:
-        """`[B, C, *space]` to `[B, C, *space]`, with gradient with respect to the states."""
+        """After it: `[B, C, *space]` to `[B, C, *space]`, with gradient with respect to the states."""
 
     def state(self) -> dict[str, Tensor]:
         """What changes during training."""
@@ -91,7 +94,7 @@ class ForwardModel:
     ) -> Tensor:
         """Rollout `[B, steps, C, *space]`, with gradient; or of its states only those with the numbers `read`.
 
-        Each step is followed by the correction, where there is one.
+        Each step is corrected, where there is a correction.
 
         Args:
             theta: `[p]`, or `[B, p]` with values for each start.
@@ -135,6 +138,7 @@ class ForwardModel:
             memory_budget=self._memory_budget,
             read=read,
             correction=correction,
+            before=None if correction is None else correction.before,
         )
 
     def count_from(self, work: int) -> None:

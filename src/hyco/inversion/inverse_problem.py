@@ -240,7 +240,7 @@ class InverseProblem:
 
     @contextmanager
     def corrected_by(self, correction: StepCorrection) -> Iterator[None]:
-        """Within it, this correction follows each step in place of any other; no Jacobian is kept of that."""
+        """Within it, each step has this correction in place of any other; no Jacobian is kept of that."""
         before, kept = self.forward.correction, self._kept
         self.forward.correction, self._kept = correction, None
         try:

@@ -147,7 +147,7 @@ class TermSearch:
             ],
             {name: number.to_json() for name, number in numbers.items()},
             [begun.reduced_chi_square, here.reduced_chi_square],
-            None if before is None or after is None else [before, after],
+            None if before is None or after is None or not math.isfinite(before + after) else [before, after],
             self.consistent(here) if problem.data.known_noise else white,
             rounds,
         )
@@ -182,11 +182,12 @@ class TermSearch:
         variance = inverse[:p].square().sum(dim=1, keepdim=True).clamp_min(1e-300)
         inflation = (1 + same[:p].square() / (left * variance)).sqrt().amax(dim=0)
         alike = (left < _APART * columns.square().sum(dim=0)) | ~(inflation < _INFLATION)
-        self._alike |= {k for k, same in zip(others, alike.tolist(), strict=True) if same}
+        self._alike |= {k for k, one in zip(others, alike.tolist(), strict=True) if one}
         rest[:, [k in self._alike for k in others]] = 0.0
         directions, gains = torch.zeros((rows, len(self.terms))).double(), torch.zeros(len(self.terms)).double()
         directions[:, others] = rest[:rows]
-        gains[others] = (rest.T @ residual).square() / left.clamp_min(1e-300)
+        # A term with which a rollout is not finite is none.
+        gains[others] = torch.nan_to_num((rest.T @ residual).square() / left.clamp_min(1e-300), 0.0, 0.0, 0.0)
         return directions, gains
 
     def _most_promising(self, taken: Sequence[int], here: TermEstimate) -> list[int]:
@@ -220,4 +221,6 @@ class TermSearch:
         """A candidate that was fitted, with those taken before it."""
         terms = [self.terms[j] for j in (*taken, k)]
         words = [term.words(c) for term, c in zip(terms, found.coefficients.tolist(), strict=True)]
-        return {"terms": words, "reduced_chi_square": found.reduced_chi_square, "heldout": error}
+        # JSON has no infinity.
+        numbers = {"reduced_chi_square": found.reduced_chi_square, "heldout": error}
+        return {"terms": words} | {k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()}

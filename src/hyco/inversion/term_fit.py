@@ -83,7 +83,7 @@ class TermFit:
 
     @contextmanager
     def with_terms(self, coefficients: Tensor) -> Iterator[None]:
-        """The physical steps are followed by the terms with these coefficients, `[m]` or `[B, m]`."""
+        """The physical steps have the terms with these coefficients beside them, `[m]` or `[B, m]`."""
         if not self.terms:
             yield
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure, residual_structure
 from hyco.inversion.term_fit import TermEstimate
 from hyco.inversion.uncertainty import Uncertainty, inverse_root
-
-log = logging.getLogger(__name__)
 
 Cause = Literal["consistent", "grid", "noise model", "physics"]
 
@@ -104,12 +101,14 @@ def verdict(
         look_for_terms: whether to look for missing terms, where the physics is wrong.
 
     Returns:
-        None where there is nothing to test: no noise, or too many unknowns.
+        None where there is nothing to test: no noise, a prediction that is not finite, or too many unknowns.
     """
     known = problem.data.known_noise
     if structure is None and not known:
         return None
     chi_square, most = uncertainty.reduced_chi_square, _largest(uncertainty)
+    if not math.isfinite(chi_square):
+        return None
     white, odd = structure is None or structure.white, structure is not None and structure.outliers.told
     too_large = known and chi_square > most
     if white and not odd and not too_large:

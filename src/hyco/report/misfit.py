@@ -123,8 +123,8 @@ def verdict_words(estimate: PhysicalEstimate) -> Iterator[str]:
         yield _of_terms(found)
     if confounded := [name for name, number in estimate.numbers.items() if number.separable is False]:
         yield (
-            f"{', '.join(confounded)}: not separable from the discrepancy. What the equation lacks has moved the "
-            "estimate by an amount that the interval does not cover."
+            f"{', '.join(confounded)}: not separable from the discrepancy. What the equation lacks may have moved the "
+            "estimate by more than the interval says."
         )
 
 

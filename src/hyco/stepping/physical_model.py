@@ -71,6 +71,7 @@ class PhysicalModel:
         memory_budget: float = math.inf,
         read: Sequence[int] | None = None,
         correction: Callable[[Tensor], Tensor] | None = None,
+        before: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """`[B, C, *space]` to `[B, steps, C, *space]`, with gradient.
 
@@ -81,9 +82,10 @@ class PhysicalModel:
                 computed in segments, for about a third more time; not with a correction.
             read: numbers of the states to return, see `rollout`.
             correction: what a state of the data's grid becomes after each step; None: it stays.
+            before: what it becomes before each, where there is a correction; None: it stays.
         """
         if correction is not None:
-            return rollout(_CorrectedStep(self.bind(starts, parameters, time), correction), starts, steps, read)
+            return rollout(_CorrectedStep(self.bind(starts, parameters, time), correction, before), starts, steps, read)
         own = starts if self.transfer is None else self.transfer.restrict(starts)
         step = self.stepper.bind(own, parameters, time)
         if read is not None:
@@ -122,11 +124,13 @@ class _CoarseStep(TimedStep):
 
 @dataclass(frozen=True)
 class _CorrectedStep(TimedStep):
-    """A step, and what becomes of a state after it."""
+    """A step, and what becomes of a state before and after it."""
 
     step: TimedStep
     correction: Callable[[Tensor], Tensor]
+    before: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, state: Tensor, number: int = 0) -> Tensor:
-        """Both, one after the other."""
+        """All, one after the other."""
+        state = state if self.before is None else self.before(state)
         return self.correction(self.step(state, number))
