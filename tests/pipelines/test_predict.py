@@ -16,6 +16,7 @@ from hyco.datasets.netcdf import NetCDFDataset
 from hyco.datasets.states import StatesDataset
 from hyco.datasets.trained import TrainedModelsDataset
 from hyco.equations.registry import build_equation
+from hyco.fields import layout_of
 from hyco.pipeline_registry import register_pipelines
 from hyco.predictions.files import PredictionError
 from hyco.predictions.sources import Left, trained_models
@@ -94,7 +95,7 @@ def test_from_the_end_of_the_data_all_that_was_trained_predicts(tmp_path, experi
     with math.precision(64):  # PhiML gives out values in its current precision
         values = fields["physical.temperature"].values.numpy("simulation,time,x,y")
     assert np.array_equal(values, data["physical.temperature"])
-    assert str(fields["physical.temperature"].boundary) == "zero-gradient"
+    assert layout_of(fields).boundaries == build_equation(EQUATION).layout.boundaries
 
 
 @pytest.mark.slow

@@ -14,11 +14,8 @@ from matplotlib.figure import Figure
 
 from hyco.datasets.previews import NOTHING, image
 from hyco.plots.style import FigureOfWords, settled
-from hyco.runtime.beside import Beside
+from hyco.runtime.beside import PDFS
 from hyco.runtime.storage import write_atomically
-
-# Fonts are cut for each PDF file, which takes as long as all else of a figure: that is done beside the run.
-PDFS = Beside()
 
 
 class FigureDataset(AbstractDataset[Figure, bytes | None]):

@@ -25,7 +25,8 @@ _STAGES = {
     "generate_trajectories": "simulating",
     "make_observations": "observing",
     "compare_methods": "comparing",
-    "predict": "predicting",
+    "predict_states": "predicting",
+    "predictions_as_fields": "predicting",
 }
 # Libraries that say at level INFO what only someone who looks for a fault wants to know.
 _LOUD = ("kedro", "kedro_viz", "mlflow", "alembic")

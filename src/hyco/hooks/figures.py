@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from kedro.framework.hooks import hook_impl
 
+from hyco.runtime.beside import PDFS
+
 
 class FigureHooks:
     """Waits for the PDF files of a run's figures, which processes beside it write."""
@@ -16,6 +18,4 @@ class FigureHooks:
         Raises:
             OSError: a file could not be written.
         """
-        from hyco.datasets.figure import PDFS
-
         PDFS.finish()

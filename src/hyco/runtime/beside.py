@@ -61,3 +61,7 @@ def _undisturbed(job: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     job()
+
+
+# Fonts are cut for each PDF file of a figure, which takes as long as all else of it: that is done beside the run.
+PDFS = Beside()
