@@ -174,6 +174,7 @@ def test_on_the_command_line_what_a_hook_raises_is_a_message_and_elsewhere_itsel
 
     monkeypatch.setattr("kedro.framework.session.KedroSession.run", run)
     session = KedroSessionThatEnds.__new__(KedroSessionThatEnds)
+    monkeypatch.setattr(session, "_store", {}, raising=False)
     with click.Context(click.Command("run")), pytest.raises(click.ClickException, match=r"made_with\.json cannot be"):
         session.run()
     with pytest.raises(UnwritableError) as caught:

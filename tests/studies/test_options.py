@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+PARSED = ("ArgumentParser", "command_line(")
 STUDIES = [
     path
     for path in sorted((Path(__file__).parents[2] / "benchmarks").glob("*.py"))
-    if "ArgumentParser" in path.read_text(encoding="utf-8")
+    if "__main__" in (text := path.read_text(encoding="utf-8")) and any(word in text for word in PARSED)
 ]
 
 

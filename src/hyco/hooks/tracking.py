@@ -247,14 +247,7 @@ class MlflowHooks:
             if (method, seed) in self._compared:
                 continue
             self._compared.add((method, seed))
-            params = {"method": method, "seed": str(seed), "training": record["training"]}
-            params |= flatten(comparison["trainings"][record["training"]]["configuration"])
-            tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
-            if record["reason"] is not None:
-                tags["reason"] = record["reason"][:LONGEST_VALUE]
-            status = "FINISHED" if record["status"] == "finished" else "FAILED"
-            nested = {"name": f"{method} seed {seed}", "params": params, "tags": tags, "status": status}
-            self._outbox.put({"run": self._run_id, "nested": {**nested, "metrics": compared_metrics(record)}})
+            self._outbox.put({"run": self._run_id, "nested": _nested(record, comparison)})
 
     def _filepath(self, name: str) -> Path | None:
         """Where a dataset of the catalog was saved in this run."""
@@ -307,6 +300,22 @@ class MlflowHooks:
                     redacted(error),
                     outbox.path,
                 )
+
+
+def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A method with a seed as a nested run: its name, parameters, tags, outcome and metrics."""
+    method, seed, training = record["method"], record["seed"], record["training"]
+    params = {"method": method, "seed": str(seed), "training": training}
+    tags = {"experiment": comparison["experiment"], "pipeline": "compare"}
+    if record["reason"] is not None:
+        tags["reason"] = record["reason"][:LONGEST_VALUE]
+    return {
+        "name": f"{method} seed {seed}",
+        "params": params | flatten(comparison["trainings"][training]["configuration"]),
+        "tags": tags,
+        "status": "FINISHED" if record["status"] == "finished" else "FAILED",
+        "metrics": compared_metrics(record),
+    }
 
 
 def _leave(run_id: str) -> None:
