@@ -5,7 +5,7 @@
 
 Each problem is a rollout of four smooth states on a periodic box, float64, and the gradient of the sum of squares of
 all its states by one number. The error is that of the last state, the largest difference relative to the largest value,
-from a reference of hyco's on three times as many cells along each axis in four times as many steps as the most that are
+from a reference of hyco's on three times as many cells along each axis in twice as many steps as the most that are
 measured. Each solver takes as many steps as it says, each of one sub-step. exponax is jitted, and its gradient is the
 cheaper one of its two modes; hyco's steps are traced, not compiled, and its gradient is that of its fits: a difference
 quotient of two copies in one batch.
@@ -195,7 +195,7 @@ def states_of(problem: Problem, grid: Grid, channels: int) -> Tensor:
 
 def write_problem(problem: Problem, path: Path) -> None:
     """The states at the start, and the reference of the last ones."""
-    steps = 4 * max(problem.steps)
+    steps = 2 * max(problem.steps)
     keys = {"max_speed": 8.0} if "max_speed" in problem.one_step else problem.one_step
     fine, coarse = problem.equation(steps, FINER, **keys), problem.equation(1, **problem.one_step)
     channels = len(coarse.layout.channels)
