@@ -12,8 +12,8 @@ quotient of two copies in one batch.
 
 Times are processor times on one thread, with the compilation of exponax and the recording of hyco left out. The solvers
 run in turn, each time all of them, so that other load on the machine changes little: the table has medians and
-quartiles of the repetitions. Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco
-takes more.
+quartiles of the repetitions. `--only Burgers` measures some of the problems again and leaves the others as they were.
+Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco takes more.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from study import described, write_page
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies" / "work_precision.md"
+RESULTS = PAGE.with_suffix(".json")
 PICTURE = ROOT / "docs" / "images" / "work_precision.png"
 SAMPLES, FINER = 4, 3
 Row = dict[str, Any]
@@ -376,19 +377,27 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    peer, rows = Peer(arguments.peers) if arguments.peers else None, list[Row]()
+    peer = Peer(arguments.peers) if arguments.peers else None
+    kept: list[Row] = json.loads(RESULTS.read_text()) if peer is not None and RESULTS.exists() else []
     for name, problem in PROBLEMS.items():
-        if name.startswith(arguments.only or ""):
-            rows += rows_of(name, problem, peer, arguments.repetitions)
-            print(table(rows[-len([r for r in rows if r["problem"] == name]) :]), flush=True)
+        if not name.startswith(arguments.only or ""):
+            continue
+        found = list(rows_of(name, problem, peer, arguments.repetitions))
+        print(table(found), *ratios(found), sep="\n", flush=True)
+        if peer is not None:  # at once, so that a run that ends early leaves what it has measured
+            kept = [row for row in kept if row["problem"] != name] + found
+            kept.sort(key=lambda row: list(PROBLEMS).index(row["problem"]))
+            write(kept)
     if peer is not None:
         peer.close()
-    print("\n".join(ratios(rows)))
-    if peer is not None and not arguments.only:
-        draw(rows, PICTURE)
-        picture = "![Error against time](../images/work_precision.png)"
-        found = "\n\n".join([picture, "\n".join(ratios(rows)), table(rows)])
-        write_page(PAGE, "Error against time", described(__doc__), ["make bench-peers"], found)
+
+
+def write(rows: list[Row]) -> None:
+    """The results, their picture and their page."""
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    draw(rows, PICTURE)
+    parts = ["![Error against time](../images/work_precision.png)", "\n".join(ratios(rows)), table(rows)]
+    write_page(PAGE, "Error against time", described(__doc__), ["make bench-peers"], "\n\n".join(parts))
 
 
 if __name__ == "__main__":
