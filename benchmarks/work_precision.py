@@ -346,6 +346,7 @@ def draw(rows: list[Row], path: Path) -> None:
 
     mpl.use("agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     names = list(dict.fromkeys(row["problem"] for row in rows))
     figure, panels = plt.subplots(2, len(names), figsize=(2.6 * len(names), 5.0), squeeze=False, layout="constrained")
@@ -361,6 +362,7 @@ def draw(rows: list[Row], path: Path) -> None:
             panel.set_title(name if line == 0 else "", fontsize=8)
             panel.set_xlabel(f"{kind} [ms]", fontsize=8)
             panel.tick_params(labelsize=7)
+            panel.xaxis.set_minor_formatter(NullFormatter())
         panels[0, 0].set_ylabel("error", fontsize=8)
         panels[1, 0].set_ylabel("error", fontsize=8)
     panels[0, 0].legend(fontsize=6)
