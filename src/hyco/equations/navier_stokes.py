@@ -16,9 +16,10 @@ from torch import Tensor
 from hyco.equations.equation import Equation, EquationConfig, FieldValue
 from hyco.equations.ranges import Bounds, Range, too_fast, with_room
 from hyco.fields import FieldSpec, Layout
+from hyco.schemes.periodic import KEPT, Spectrum
 
-# Largest |z| of the four-stage Runge-Kutta method on the imaginary axis, and the part of the wavenumbers that is kept.
-_RK4_IMAGINARY, _KEPT = 2.82, 2 / 3
+# Largest |z| of the four-stage Runge-Kutta method on the imaginary axis.
+_RK4_IMAGINARY = 2.82
 
 
 class NavierStokesParameters(BaseModel):
@@ -59,7 +60,7 @@ class NavierStokesConfig(EquationConfig):
 
     def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
         """The largest speed of the states with some room; where it is not known, what one sub-step is enough for."""
-        single = _RK4_IMAGINARY / (self.dt * sum(_KEPT * pi / h for h in self.grid.spacing))
+        single = _RK4_IMAGINARY / (self.dt * sum(KEPT * pi / h for h in self.grid.spacing))
         return dict.fromkeys(self.open_ranges, with_room(largest) if largest else single)
 
 
@@ -100,20 +101,17 @@ class NavierStokes(Equation):
         grid = config.grid
         self.layout = Layout(grid=grid, fields=(FieldSpec("vorticity", boundary="periodic"),))
         speed = config.range_of("max_speed")
-        rate = speed * sum(_KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
+        rate = speed * sum(KEPT * pi / h for h in grid.spacing) / _RK4_IMAGINARY
         self.substeps = ceil(config.dt * rate)
-        axes = [2 * np.pi * np.fft.fftfreq(n, h) for n, h in zip(grid.resolution, grid.spacing, strict=True)]
-        kx, ky = np.meshgrid(*axes, indexing="ij")
+        self._spectrum = box = Spectrum(grid)
+        # u = (∂ψ/∂y, -∂ψ/∂x) with k² ψ = ω, without the mean and what is not kept.
+        kx, ky = box.wavenumbers["x"], box.wavenumbers["y"]
         squared = kx**2 + ky**2
-        kept = np.ones_like(squared, dtype=bool)
-        for wavenumbers, h in zip((kx, ky), grid.spacing, strict=True):
-            kept &= np.abs(wavenumbers) < _KEPT * np.pi / h * (1 - 1e-9)
-        self._velocity, self._slope = _pairs(kx, ky, squared, kept)
-        moving = np.where(squared > 0, 1.0, 0.0)
+        inverse = 1j * np.where(squared > 0, 1 / np.where(squared > 0, squared, 1.0), 0.0)
+        self._velocity = {"x": ky * inverse, "y": -kx * inverse}
         space = spatial(",".join(grid.axes))
-        self._squared, self._moving = math.wrap(squared, space), math.wrap(moving, space)
-        self._kept = math.wrap(kept.astype(np.float64), space)
-        self._pair = tuple(math.wrap(a, space) for a in (self._velocity, self._slope))
+        self._velocities = {axis: math.wrap(factor, space) for axis, factor in self._velocity.items()}
+        self._moving = math.where(box.squared > 0, 1.0, 0.0)
 
     def unsuitable(self, states: Tensor) -> str | None:
         """Speeds above `max_speed` are not moved as fast as they should be."""
@@ -129,10 +127,12 @@ class NavierStokes(Equation):
 
     def velocity(self, states: Tensor) -> Tensor:
         """The velocity `[…, 2, *space]` of states `[…, 1, *space]`."""
-        factor = torch.from_numpy(self._velocity).to(states.device)
-        pair = torch.fft.ifft2(torch.fft.fft2(states) * factor)
-        mean = [torch.full_like(states, u) for u in self.config.mean_flow]
-        return torch.cat([pair.real + mean[0], pair.imag + mean[1]], dim=-3)
+        modes = torch.fft.rfft2(states.double())
+        components = []
+        for axis, mean in zip("xy", self.config.mean_flow, strict=True):
+            factor = torch.from_numpy(self._velocity[axis]).to(modes)
+            components.append(torch.fft.irfft2(modes * factor, s=states.shape[-2:]) + mean)
+        return torch.cat(components, dim=-3).to(states)
 
     def typeset(self) -> tuple[str, ...]:
         """The equation as LaTeX."""
@@ -143,37 +143,29 @@ class NavierStokes(Equation):
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance the field `vorticity` by `dt / substeps`; see the class for the scheme."""
-        vorticity = fields["vorticity"]
+        vorticity, box = fields["vorticity"], self._spectrum
         h = self.dt / self.substeps
-        half = math.exp(-(self._squared * parameters["viscosity"] + parameters["drag"]) * (h / 2))
+        half = math.exp(-(box.squared * parameters["viscosity"] + parameters["drag"]) * (h / 2))
         whole = half * half
-        force = self._moving * math.fft(self._moving * 0 + parameters["forcing"])
-        start = math.fft(vorticity.values)
+        force = self._moving * box.forward(vorticity.values * 0 + parameters["forcing"])
+        start = box.forward(vorticity.values)
         carried = start * half
         first = self._rate(start, force)
         second = self._rate(carried + h / 2 * (first * half), force)
         third = self._rate(carried + h / 2 * second, force)
         fourth = self._rate(start * whole + h * (third * half), force)
         end = start * whole + h / 6 * (first * whole + 2 * (second + third) * half + fourth)
-        return {"vorticity": vorticity.with_values(math.real(math.ifft(end)))}
+        return {"vorticity": vorticity.with_values(box.backward(end))}
 
     def _rate(self, modes: Any, force: Any) -> Any:
-        """Fourier modes of -u·∇ω + g."""
+        """Fourier coefficients of -u·∇ω + g."""
         return self._convection(modes) + force
 
     def _convection(self, modes: Any) -> Any:
-        """Fourier modes of -u·∇ω, without aliasing.
-
-        Two real fields are the real and the imaginary part of one inverse transform.
-        """
-        limit = self.config.range_of("max_speed")
-        velocity, slope = (math.ifft(modes * factor) for factor in self._pair)
-        u = math.clip(math.real(velocity) + self.config.mean_flow[0], -limit, limit)
-        v = math.clip(math.imag(velocity) + self.config.mean_flow[1], -limit, limit)
-        return -self._kept * math.fft(u * math.real(slope) + v * math.imag(slope))
-
-
-def _pairs(kx: Any, ky: Any, squared: Any, kept: Any) -> tuple[Any, Any]:
-    """Factors that give u + iv and ∂ω/∂x + i ∂ω/∂y from the modes of ω."""
-    inverse = np.where(squared > 0, 1 / np.where(squared > 0, squared, 1.0), 0.0) * kept
-    return inverse * (1j * ky + kx), kept * (1j * kx - ky)
+        """Fourier coefficients of -u·∇ω, without aliasing."""
+        box, limit, total = self._spectrum, self.config.range_of("max_speed"), None
+        for axis, mean in zip("xy", self.config.mean_flow, strict=True):
+            velocity = math.clip(box.backward(modes * self._velocities[axis]) + mean, -limit, limit)
+            carried = velocity * box.backward(modes * box.derivatives[axis])
+            total = carried if total is None else total + carried
+        return -box.kept * box.forward(total)

@@ -24,6 +24,7 @@ class Spectrum:
         grid: every axis of it is periodic.
 
     Attributes:
+        wavenumbers: k along each axis of each coefficient that is kept, 0 of others, arrays by axis [1/length].
         squared: k² of each coefficient, summed over the axes, a PhiML tensor on the axes [1/length²].
         kept: 1 where a coefficient is kept, 0 elsewhere.
         derivatives: by axis, what the coefficients of a derivative are multiplied by: ik; 0 where they are not kept.
@@ -38,7 +39,8 @@ class Spectrum:
         kept = np.all(low, axis=0).astype(np.float64)
         self.squared = math.wrap(np.asarray(sum(k**2 for k in meshes)), self._space)
         self.kept = math.wrap(kept, self._space)
-        self.derivatives = {a: math.wrap(1j * k * kept, self._space) for a, k in zip(grid.axes, meshes, strict=True)}
+        self.wavenumbers = {axis: k * kept for axis, k in zip(grid.axes, meshes, strict=True)}
+        self.derivatives = {axis: math.wrap(1j * k, self._space) for axis, k in self.wavenumbers.items()}
 
     def forward(self, values: Any) -> Any:
         """The coefficients of values in the cells, also those that are not kept."""
