@@ -287,6 +287,8 @@ class MlflowHooks:
                     redacted(error),
                     outbox.path,
                 )
+        if outbox is not None:
+            outbox.release()
 
 
 def _leave(run_id: str) -> None:
