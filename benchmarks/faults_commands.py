@@ -491,9 +491,14 @@ def main(parts: dict[str, tuple[Part, int]], description: str) -> int:
     for name in arguments.parts:
         part, usual = parts[name]
         outcomes, begin = Counter[str](), time.monotonic()
-        for _ in part(arguments.count or usual, random.Random(arguments.seed), outcomes):
-            if time.monotonic() - begin > 60 * arguments.minutes:
-                break
+        try:
+            for _ in part(arguments.count or usual, random.Random(arguments.seed), outcomes):
+                if time.monotonic() - begin > 60 * arguments.minutes:
+                    break
+        finally:
+            for project in Project.made:
+                project.remove()
+            wholes.cache_clear()
         print(f"{name}, seed {arguments.seed} ({time.monotonic() - begin:.0f} s)", flush=True)
         for outcome, number in sorted(outcomes.items()):
             wrong = outcome.startswith(FAILURES) and number > 0
