@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 # What tells a run to end: Ctrl-C, a batch system or `kill`, a terminal that closes.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# Seconds until it is told again: where code that catches everything has swallowed it, and where Python has, which lets no
-# exception out of a callback of a weak reference or a `__del__`.
+# Seconds until it is told again: where code that catches everything has swallowed it, and where Python has, which lets
+# no exception out of a callback of a weak reference or a `__del__`.
 _AGAIN, _SOON = 3.0, 0.05
 
 
