@@ -253,7 +253,6 @@ _WAYS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("all", ("--runner", "ThreadRunner"), ""),
     ("all", ("--runner", "ParallelRunner"), ""),
     ("compare", (), "compare.processes=2"),
-    ("hybrid", ("--async",), ""),
     ("hybrid", (), ""),  # by a shell: sets have another order in each process
 )
 
@@ -473,7 +472,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "forks": (forks, 6),
     "kills": (kills, 200),
     "interrupts": (interrupts, 60),
-    "repeats": (repeats, 6),
+    "repeats": (repeats, 5),
     "pairs": (pairs, 20),
     "mlflow": (mlflow, 20),
 }
