@@ -51,7 +51,7 @@ def forks(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None
     commands = [
         ("kedro", ("run", "--env", "tiny", *arguments_of("hybrid with figures", "one"))),
         ("kedro", ("run", "--env", "tiny", *arguments_of("physical", "one"))),
-        ("kedro", ("run", "--env", "tiny", "--pipelines", "nothing")),
+        ("kedro", ("run", "--env", "nowhere")),
         ("kedro", ("run", "--env", "tiny", *arguments_of("physical", "one", "physical.max_iterations=none"))),
         ("kedro", ("run", "--env", "tiny", *arguments_of("compare", "one"))),
         ("hyco", ("check", "--env", "tiny")),
