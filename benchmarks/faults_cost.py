@@ -34,7 +34,7 @@ GUARDS = (
     ("hyco.hooks.outbox", "Outbox", "put"),
     ("hyco.hooks.outbox", "Outbox", "_work"),
     ("hyco.hooks.outbox", "Outbox", "close"),
-    ("hyco.hooks.tracking", "", "prepare_database"),
+    ("hyco.hooks.database", "", "_mistake"),
     ("hyco.hooks.tracking", "", "close_left"),
     ("hyco.hooks.tracking", "", "git_state"),
     ("hyco.hooks.reporting", "", "provenance"),

@@ -18,6 +18,7 @@ where one that must be zero is not.
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import resource
 import shutil
@@ -54,9 +55,26 @@ def measured_project() -> tuple[Project, dict[str, str]]:
         text = output_of(process := project.start(pipeline, "one"), Counter())
         if process.returncode:
             raise RuntimeError(text)
+    folder = project.path / "data" / "01_raw"
+    writer = multiprocessing.get_context("fork").Process(target=write_measurements, args=(folder,))  # Zarr has threads
+    writer.start()
+    writer.join()
+    section = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "u"}, "std": {"temperature": 0.01}}
+    sections = {key: TINY[key] for key in ("experiment", "threads", "equation", "synthetic", "physical", "hybrid")}
+    for suffix in MEASURED:
+        name = f"measured_{suffix}"
+        measured = {"measurements": {"file": f"data/01_raw/mine.{suffix}", **section}}
+        observation = {"train_sim": [0], "initial_state": "observed", "holdout": {"fraction": 0.2, "by": "times"}}
+        (project.path / "conf" / name).mkdir()
+        content = {**sections, "experiment": name, **measured, "observation": observation}
+        (project.path / "conf" / name / "parameters.yml").write_text(yaml.safe_dump(content))
+    return project, {suffix: f"measured_{suffix}" for suffix in MEASURED}
+
+
+def write_measurements(folder: Path) -> None:
+    """The same measurements in every format, and states to predict from."""
     t, x = np.linspace(0, 0.3, 7), (np.arange(16) + 0.5) / 4
     u = np.sin(np.pi * x / 2)[None] * np.exp(-t)[:, None] + 0.01 * np.random.default_rng(0).normal(size=(7, 16))
-    folder = project.path / "data" / "01_raw"
     folder.mkdir(parents=True, exist_ok=True)
     times, places = np.meshgrid(t, x, indexing="ij")
     table = pd.DataFrame({"t": times.ravel(), "x": places.ravel(), "u": u.ravel()})
@@ -69,19 +87,9 @@ def measured_project() -> tuple[Project, dict[str, str]]:
         file.update({"u": u, "t": t, "x": x})
     np.savez(folder / "mine.npz", u=u, t=t, x=x)
     scipy.io.savemat(folder / "mine.mat", {"u": u, "t": t, "x": x})
-    section = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "u"}, "std": {"temperature": 0.01}}
-    sections = {key: TINY[key] for key in ("experiment", "threads", "equation", "synthetic", "physical", "hybrid")}
-    for suffix in MEASURED:
-        name = f"measured_{suffix}"
-        measured = {"measurements": {"file": f"data/01_raw/mine.{suffix}", **section}}
-        observation = {"train_sim": [0], "initial_state": "observed", "holdout": {"fraction": 0.2, "by": "times"}}
-        (project.path / "conf" / name).mkdir()
-        content = {**sections, "experiment": name, **measured, "observation": observation}
-        (project.path / "conf" / name / "parameters.yml").write_text(yaml.safe_dump(content))
     states = xr.Dataset({"temperature": (("x",), u[0])}, {"x": x})
     states.to_netcdf(folder / "states.nc", engine="h5netcdf")
     np.savez(folder / "states.npz", temperature=u[0], x=x)
-    return project, {suffix: f"measured_{suffix}" for suffix in MEASURED}
 
 
 def newest(folder: Path) -> Path:
@@ -128,8 +136,8 @@ def files(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
     ]
     start_up, whole = {}, {}
     output_of(project.command("kedro", again), outcomes)
-    kept = tempfile.mkdtemp()
-    shutil.copytree(data, kept, dirs_exist_ok=True)
+    kept = project.path / "kept"
+    shutil.copytree(data, kept)
     for name, _, arguments, _ in kinds:
         process = project.command("kedro", arguments)
         if text := output_of(process, outcomes) if process.wait() else "":
@@ -233,7 +241,7 @@ def disks(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
         yield
         pipeline = ("hybrid", "physical", "hybrid with figures", "synthetic")[i % 4]
         whole, everything, left = wholes().results(pipeline), i % 3 == 2, _LEFT[i % len(_LEFT)]
-        disk = Path(tempfile.mkdtemp())
+        disk = Path(tempfile.mkdtemp(prefix="hyco_faults_disk_"))
         project = None if everything else Project()
         place = disk if project is None else project.path / "data"
         place.mkdir(exist_ok=True)
@@ -258,6 +266,7 @@ def disks(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
             (place / "balloon").unlink()
             resumed(project, pipeline, name, whole, outcomes)
         project.remove()
+        disk.rmdir()
 
 
 def fill(disk: Path, left: int) -> None:

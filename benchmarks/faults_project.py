@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from PIL import Image
@@ -75,10 +74,16 @@ class Project:
 
     Args:
         parent: the folder that it is made in; None: one of the system's.
+
+    Attributes:
+        made: all of them.
     """
+
+    made: ClassVar[list[Project]] = []
 
     def __init__(self, parent: Path | None = None) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="hyco_faults_", dir=parent))
+        self.made.append(self)
         for name in ("conf", "src"):
             shutil.copytree(ROOT / name, self.path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         for name in ("pyproject.toml", ".kedro.yml", ".telemetry"):
@@ -265,8 +270,3 @@ def output_of(process: Any, outcomes: Counter[str]) -> str:
     if "Traceback" in text:
         print(text[-3000:], flush=True)
     return str(text)
-
-
-def dumped(value: Any) -> str:
-    """To look at."""
-    return json.dumps(value, default=str)[:2000]

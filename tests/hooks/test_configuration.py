@@ -125,9 +125,9 @@ def test_what_an_earlier_run_has_not_made_is_told_before_anything_is_computed(tm
     pipeline = Pipeline([node(lambda *_: 0, ["hybrid_model", "observations", "cached_trajectories"], "rollouts")])
     files["observations"].save(Bundle({}, {}))
     with pytest.raises(ConfigurationError, match="mine has no hybrid_model yet; run `--tags train`"):
-        ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+        ConfigurationHooks().before_pipeline_run({}, pipeline, catalog)
     files["hybrid_model"].save(Bundle({}, {}))
-    ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+    ConfigurationHooks().before_pipeline_run({}, pipeline, catalog)
 
 
 def test_a_missing_device_is_told_before_anything_is_computed(monkeypatch):
@@ -136,8 +136,14 @@ def test_a_missing_device_is_told_before_anything_is_computed(monkeypatch):
     catalog = DataCatalog({"parameters": MemoryDataset(parameters)})
     train, evaluate = Pipeline([node(max, "params:device", "model")]), Pipeline([node(max, "model", "rollouts")])
     with pytest.raises(ConfigurationError, match="'cuda' is not available here"):
-        ConfigurationHooks().before_pipeline_run(train, catalog)
-    ConfigurationHooks().before_pipeline_run(evaluate, catalog)
+        ConfigurationHooks().before_pipeline_run({}, train, catalog)
+    ConfigurationHooks().before_pipeline_run({}, evaluate, catalog)
+
+
+def test_a_runner_of_several_processes_is_refused():
+    runner = {"runner": "<kedro.runner.parallel_runner.ParallelRunner object at 0x1>"}
+    with pytest.raises(ConfigurationError, match=r"--runner ParallelRunner cannot be used.*compare\.processes"):
+        ConfigurationHooks().before_pipeline_run(runner, Pipeline([]), DataCatalog({}))
 
 
 def test_a_file_that_is_no_yaml_is_named(tmp_path):
@@ -203,7 +209,7 @@ def test_a_dataset_that_cannot_tell_whether_it_exists_is_not_refused():
 
     catalog = DataCatalog({"model": Silent()})
     catalog["parameters"] = {"experiment": "tiny", "observation": {}}
-    ConfigurationHooks().before_pipeline_run(pipeline, catalog)
+    ConfigurationHooks().before_pipeline_run({}, pipeline, catalog)
 
 
 def test_the_threads_of_a_run_are_not_those_of_the_next_one_in_the_process(session):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,29 @@ def test_a_signal_ends_a_training_after_its_last_finished_epoch(session, tmp_pat
     hook.interrupted()
     assert read_bundle(tmp_path / "checkpoints" / "last.safetensors").metadata["epoch"] == 3
     assert "Kept: epoch 3 of the hybrid training. The same command with --params resume=true" in caplog.text
+
+
+def test_an_interrupt_in_a_callback_which_lets_nothing_out_comes_again_at_once(capfd):
+    class Deaf:
+        pass
+
+    def callback(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+    def forget() -> None:
+        one = Deaf()
+        references.append(weakref.ref(one, callback))
+        del one
+        time.sleep(5)
+
+    references: list[Any] = []
+    begin = time.monotonic()
+    with pytest.raises(Interruption), signals_interrupt():
+        forget()
+    assert time.monotonic() - begin < 2
+    assert references[0]() is None
+    assert "ignored" not in capfd.readouterr().err
 
 
 def test_an_interrupt_that_was_swallowed_comes_again(monkeypatch):

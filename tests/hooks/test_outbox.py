@@ -15,7 +15,7 @@ from mlflow.entities import Metric
 
 from hyco.cli.mlflow_sync import mlflow_sync
 from hyco.hooks import outbox as module
-from hyco.hooks.outbox import QUEUES, Outbox, redacted, send_queue
+from hyco.hooks.outbox import QUEUES, Outbox, redacted, send_queue, send_queues
 
 RUN = {"id": "run", "experiment": "tiny", "name": "hybrid", "start": 0, "tags": {"a": "b"}}
 
@@ -119,6 +119,7 @@ def test_what_a_server_never_took_is_sent_later(server, tmp_path, monkeypatch):
     box.artifact("run", tmp_path / "file.txt", "report")
     assert not box.close()
     box.keep({"run": "run", "end": "FINISHED", "time": 7})
+    box.release()
     refused = CliRunner().invoke(mlflow_sync)
     assert refused.exit_code == 1
     assert "run `hyco mlflow-sync` again when MLflow answers" in refused.output
@@ -186,3 +187,53 @@ def test_a_run_that_is_told_to_end_waits_for_a_slow_server_no_longer_than_was_sa
     assert time.monotonic() - begin < 1.5
     box._thread.join(5)
     assert len(box.path.read_text().splitlines()) > 30
+
+
+def test_what_is_put_into_a_queue_while_it_is_sent_is_not_lost(server, tmp_path, monkeypatch):
+    server.away = True
+    box = Outbox(tmp_path, RUN)
+    for step in (0, 1):
+        box.metrics("run", [metric(step)])
+    assert not box.close()
+    server.away = False
+    take = server.take
+
+    def slow(call: str, *values: Any) -> None:
+        take(call, *values)
+        if len(server.got) == 1:
+            box.keep({"run": "run", "metrics": [["loss", 2.0, 0, 2]], "at": 0})
+
+    monkeypatch.setattr(server, "take", slow)
+    send_queue(box.path)
+    assert steps(server) == [0, 1]
+    send_queue(box.path)
+    assert steps(server) == [0, 1, 2]
+    assert not box.path.exists()
+
+
+def test_the_queue_of_a_run_that_goes_on_is_left_to_it(server, tmp_path):
+    server.away = True
+    box = Outbox(tmp_path, RUN)
+    box.metrics("run", [metric(0)])
+    assert not box.close()
+    server.away = False
+    ((path, count, said),) = send_queues(tmp_path)
+    assert (path, count, steps(server)) == (box.path, 0, [])
+    assert "its run goes on, by process" in said
+    box.release()
+    assert list(send_queues(tmp_path)) == [(box.path, 1, None)]
+    assert list(box.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", None), (b'{"id": "ru', None), (b"\xff\n{}\n", "it cannot be read")]
+)
+def test_a_queue_that_was_only_begun_is_none_and_a_damaged_one_is_told(server, tmp_path, content, said):
+    path = tmp_path / QUEUES / "run.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    ((_, count, mistake),) = send_queues(tmp_path)
+    assert count == 0
+    assert (mistake is None) == (said is None)
+    assert mistake is None or mistake.startswith(said)
+    assert path.exists() == (said is not None)

@@ -107,16 +107,25 @@ class ConfigurationHooks:
 
     # First, because it refuses: no run in MLflow shall have begun by then.
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Refuse to go on from nothing; set how freed memory is kept and, by `threads`, how many threads torch uses.
 
         Raises:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
-                earlier run has not made, or a device that is not there; or its files could not be written.
+                earlier run has not made, or a device that is not there; or its files could not be written; or the
+                runner is one of several processes.
             hyco.observations.checks.MeasurementError: something is wrong with the file of measurements.
         """
         from hyco.config import ConfigurationError, parse_device
 
+        if "ParallelRunner" in str(run_params.get("runner")):
+            message = (
+                "--runner ParallelRunner cannot be used: a training saves and tells its epochs while it goes on, in "
+                "one process. Leave it out, or take ThreadRunner; compare.processes is for several processes"
+            )
+            raise for_user(ConfigurationError(message))
         parameters, outputs = catalog.load("parameters"), pipeline.all_outputs()
         judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
         if {"rollouts", "comparison"} & outputs and not judged:

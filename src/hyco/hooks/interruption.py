@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ log = logging.getLogger(__name__)
 
 # What tells a run to end: Ctrl-C, a batch system or `kill`, a terminal that closes.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# Seconds until it is told again, where code that catches everything has swallowed it.
-_AGAIN = 3.0
+# Seconds until it is told again: where code that catches everything has swallowed it, and where Python has, which lets
+# no exception out of a callback of a weak reference or a `__del__`.
+_AGAIN, _SOON = 3.0, 0.05
 
 
 class Interruption(KeyboardInterrupt):
@@ -50,15 +52,28 @@ def signals_interrupt() -> Iterator[None]:
         yield
         return
     timers: list[threading.Timer] = []
+    ignored = sys.unraisablehook
 
-    def interrupt(number: int, _: FrameType | None) -> NoReturn:
-        timers.append(timer := threading.Timer(_AGAIN, _tell_again, (number,)))
+    def again(number: int, seconds: float) -> None:
+        for timer in timers:
+            timer.cancel()
+        timers.append(timer := threading.Timer(seconds, _tell_again, (number,)))
         timer.daemon = True
         timer.start()
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        again(number, _AGAIN)
         raise Interruption(number)
+
+    def swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, Interruption):
+            again(unraisable.exc_value.signal, _SOON)
+        else:
+            ignored(unraisable)
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     changed = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    sys.unraisablehook = swallowed
     try:
         for number in changed:
             signal.signal(number, interrupt)
@@ -68,6 +83,7 @@ def signals_interrupt() -> Iterator[None]:
             timer.cancel()
         for number in changed:
             signal.signal(number, before[number])
+        sys.unraisablehook = ignored
 
 
 def _tell_again(number: int) -> None:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import address, prepare_database
+from hyco.runtime.locks import FileLock, HeldError, described
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +42,9 @@ _QUICK = {
 
 Entry = dict[str, Any]
 
+# Between the threads that change a queue's file: what one appends the other must not remove.
+_changing = threading.Lock()
+
 
 def be_quick() -> None:
     """Let MLflow's client give up soon, and say what went wrong in its error alone, not in a traceback of its own."""
@@ -58,6 +62,10 @@ def redacted(text: object) -> str:
     return " ".join(shown.split())
 
 
+class QueueError(ValueError):
+    """The file of a queue is damaged."""
+
+
 class Outbox:
     """Sends metrics, parameters and files to a run of MLflow without anybody waiting for it.
 
@@ -72,6 +80,7 @@ class Outbox:
     def __init__(self, project: Path, run: Mapping[str, Any]) -> None:
         self.path = project / QUEUES / f"{run['id']}.jsonl"
         self._run = dict(run)
+        self._lock = FileLock(self.path.with_suffix(".lock"))  # from its first entry on
         self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
         self._current: Entry | None = None
         self._seconds, self._full = 0.0, False
@@ -127,6 +136,10 @@ class Outbox:
             self._waiting.put(None)  # its end, when the call comes back
         return not self.path.exists()
 
+    def release(self) -> None:
+        """Leave the file to `send_queues`, once nothing is put into it any more."""
+        self._lock.release()
+
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None and not self._closed.is_set():
             self._current = entry
@@ -178,12 +191,14 @@ class Outbox:
             return
         line = json.dumps(entry) + "\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = self.path.stat().st_size if self.path.exists() else 0
-            if size + len(line) > _MOST_BYTES:
-                raise OSError(f"it has {_MOST_BYTES >> 20} MB")
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line if size else json.dumps(self._run) + "\n" + line)
+            with _changing:
+                if not self._lock.held:
+                    self._lock.acquire()
+                size = self.path.stat().st_size if self.path.exists() else 0
+                if size + len(line) > _MOST_BYTES:
+                    raise OSError(f"it has {_MOST_BYTES >> 20} MB")
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(line if size else json.dumps(self._run) + "\n" + line)
         except OSError as error:
             self._full = True
             log.warning(
@@ -237,7 +252,10 @@ def _nest(client: MlflowClient, parent: str, nested: Entry, time_of: int) -> Non
 
 
 def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
-    """Send all queues of a project to where its runs go; for each its file, entries sent, and what went wrong."""
+    """Send all queues of a project to where its runs go; for each its file, entries sent, and what went wrong.
+
+    That of a run that goes on is left to it.
+    """
     queues = sorted((project / QUEUES).glob("*.jsonl"))
     if not queues:
         return
@@ -249,10 +267,19 @@ def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
         prepare_database(project / "mlflow.db")
         mlflow.set_tracking_uri(address(project / "mlflow.db"))
     for path in queues:
+        lock = FileLock(path.with_suffix(".lock"))
         try:
-            yield path, send_queue(path), None
+            lock.acquire()
+            if path.exists():  # else its run has sent it meanwhile
+                yield path, send_queue(path), None
+        except HeldError as error:
+            yield path, 0, f"its run goes on, by {described(error.owner)}, and sends it itself"
+        except QueueError as error:
+            yield path, 0, str(error)
         except Exception as error:  # a tracking server can fail in any way
             yield path, 0, f"MLflow at {redacted(mlflow.get_tracking_uri())} does not take it ({redacted(error)})"
+        finally:
+            lock.release()
 
 
 def send_queue(path: Path) -> int:
@@ -264,14 +291,21 @@ def send_queue(path: Path) -> int:
         How many entries it had.
 
     Raises:
+        QueueError: the file is damaged.
         Exception: whatever MLflow raises; the file has the rest.
     """
     from mlflow import MlflowClient
 
-    from hyco.runtime.storage import write_atomically
-
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
-    run, client = json.loads(head), MlflowClient()
+    content = path.read_bytes()
+    if b"\n" not in content:  # a process was killed when it began the file
+        path.unlink()
+        return 0
+    try:
+        head, *lines = content.decode().splitlines()
+        run = json.loads(head)
+    except ValueError as error:
+        raise QueueError(f"it cannot be read ({' '.join(str(error).split())}): remove it") from error
+    client = MlflowClient()
     ids = {run["id"]: _present(client, run)}
     sent = 0
     try:
@@ -279,18 +313,28 @@ def send_queue(path: Path) -> int:
             try:
                 entry = json.loads(line)
             except ValueError:  # the last one of a process that was killed
-                continue
-            deliver(client, {**entry, "run": ids.get(entry["run"], entry["run"])})
+                entry = None
+            if entry is not None:
+                deliver(client, {**entry, "run": ids.get(entry["run"], entry["run"])})
             sent += 1
     except Exception:
         if sent:
-            rest = [json.dumps({**run, "id": ids[run["id"]]}), *lines[sent:]]
-            from hyco.runtime.storage import write_atomically  # torch comes with it
-
-            write_atomically(path, ("\n".join(rest) + "\n").encode())
+            _shorten(path, len(content), {**run, "id": ids[run["id"]]}, lines[sent:])
         raise
-    path.unlink()
+    _shorten(path, len(content), {**run, "id": ids[run["id"]]}, [])
     return sent
+
+
+def _shorten(path: Path, size: int, run: Mapping[str, Any], rest: Sequence[str]) -> None:
+    """Leave in a file what was not sent, and what has been put into it beyond its former size; or remove it."""
+    with _changing:
+        left = [*rest, *path.read_bytes()[size:].decode().splitlines()]
+        if not left:
+            path.unlink()
+            return
+        from hyco.runtime.storage import write_atomically  # torch comes with it
+
+        write_atomically(path, ("\n".join([json.dumps(run), *left]) + "\n").encode())
 
 
 def _present(client: MlflowClient, run: Mapping[str, Any]) -> str:

@@ -300,6 +300,8 @@ class MlflowHooks:
                     redacted(error),
                     outbox.path,
                 )
+        if outbox is not None:
+            outbox.release()
 
 
 def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str, Any]:
