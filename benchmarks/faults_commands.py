@@ -252,7 +252,7 @@ _WAYS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("hybrid", ("--runner", "ThreadRunner"), ""),
     ("all", ("--runner", "ThreadRunner"), ""),
     ("all", ("--runner", "ParallelRunner"), ""),
-    ("compare", (), "compare.processes=2"),
+    ("compare", (), "compute.workers=2"),
     ("hybrid", (), ""),  # by a shell: sets have another order in each process
 )
 

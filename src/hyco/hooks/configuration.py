@@ -123,7 +123,7 @@ class ConfigurationHooks:
         if "ParallelRunner" in str(run_params.get("runner")):
             message = (
                 "--runner ParallelRunner cannot be used: a training saves and tells its epochs while it goes on, in "
-                "one process. Leave it out, or take ThreadRunner; compare.processes is for several processes"
+                "one process. Leave it out, or take ThreadRunner; compute.workers is for several processes"
             )
             raise for_user(ConfigurationError(message))
         parameters, outputs = catalog.load("parameters"), pipeline.all_outputs()
