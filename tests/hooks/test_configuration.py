@@ -142,7 +142,7 @@ def test_a_missing_device_is_told_before_anything_is_computed(monkeypatch):
 
 def test_a_runner_of_several_processes_is_refused():
     runner = {"runner": "<kedro.runner.parallel_runner.ParallelRunner object at 0x1>"}
-    with pytest.raises(ConfigurationError, match=r"--runner ParallelRunner cannot be used.*compare\.processes"):
+    with pytest.raises(ConfigurationError, match=r"--runner ParallelRunner cannot be used.*compute\.workers"):
         ConfigurationHooks().before_pipeline_run(runner, Pipeline([]), DataCatalog({}))
 
 
