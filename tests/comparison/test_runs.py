@@ -112,7 +112,8 @@ def test_the_numbers_of_a_method_are_those_of_its_own_pipeline(whole):
 def test_two_processes_find_what_one_finds_also_where_both_are_killed_twice(whole, caplog):
     begun = steps(section(seeds="3-3", methods="synthetic+physical"), workers=2)
     # After the data were looked at, and once more: a third death of a training would be its last.
-    for number, found in enumerate(begun):
+    for number, each in enumerate(begun):
+        found = each
         if number < 2:
             for process in multiprocessing.active_children():
                 process.kill()
