@@ -47,6 +47,33 @@ def test_a_result_is_kept_and_taken_again_unless_it_is_damaged(tmp_path, caplog)
     assert len({file_of(piece, tmp_path) for piece in (PIECE, *others)}) == 3
 
 
+def test_a_result_of_other_code_is_not_taken(tmp_path, monkeypatch):
+    assert done(PIECE, folder=tmp_path) == stream_seed(7)
+    here = file_of(PIECE, tmp_path)
+    monkeypatch.setattr(pieces, "code", lambda: "of another version")
+    assert file_of(PIECE, tmp_path) != here
+    monkeypatch.undo()
+    monkeypatch.setattr(pieces, "sources", lambda: {"my_equation": "of another state"})
+    assert file_of(PIECE, tmp_path) != here
+
+
+def test_a_worker_that_has_imported_other_files_refuses(monkeypatch):
+    monkeypatch.setattr(pieces, "_SEEN", {})
+    monkeypatch.setattr(pieces, "sources", lambda: {"my_equation": "before"})
+    assert done(PIECE) == stream_seed(7)
+    monkeypatch.setattr(pieces, "sources", lambda: {"my_equation": "after"})
+    with pytest.raises(PieceError, match="my_equation has changed since a worker imported it: start the workers again"):
+        done(PIECE)
+    text = json.dumps({**json.loads(as_text(PIECE, 1, None)), "code": "of another version"})
+    with pytest.raises(PieceError, match="a worker has other files of hyco"):
+        value_of(perform(text), "a seed")
+
+
+def test_only_functions_of_a_module_itself_are_called():
+    with pytest.raises(ValueError, match="is defined elsewhere"):
+        done(Piece("hyco.compute.pieces:import_module", {"name": "os"}, "an import"))
+
+
 def test_a_result_that_cannot_be_kept_is_sent_all_the_same(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     assert done(PIECE, folder=tmp_path / "file" / "folder") == stream_seed(7)

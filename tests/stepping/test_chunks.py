@@ -58,6 +58,16 @@ def test_chunks_that_a_killed_run_has_made_are_not_made_again(tmp_path, monkeypa
     assert torch.equal(found.tensors["trajectories"], expected.tensors["trajectories"])
 
 
+def test_a_chunk_that_is_damaged_is_made_anew(tmp_path, monkeypatch):
+    folder = tmp_path / "chunks"
+    monkeypatch.setattr(chunks.shutil, "rmtree", lambda *_, **__: None)
+    expected = generate_in_chunks(BURGERS, section(chunk=2), 3, ComputeConfig(), folder)
+    one, *_ = folder.glob("*/*.safetensors")
+    one.write_bytes(one.read_bytes()[:-8] + bytes(8))
+    found = generate_in_chunks(BURGERS, section(chunk=2), 3, ComputeConfig(), folder)
+    assert torch.equal(found.tensors["trajectories"], expected.tensors["trajectories"])
+
+
 def test_what_cannot_be_simulated_is_told_as_without_chunks(tmp_path):
     slow = {**BURGERS, "max_speed": 0.5}
     with pytest.raises(ValueError, match="the velocity reaches"):

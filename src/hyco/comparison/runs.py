@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,12 @@ def compare(
         return
     with ExitStack() as stack:
         if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        elif not resume:
-            _clear(folder)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         file = None if measured is None else _written(measured, folder)
         engine = stack.enter_context(open_engine(compute or ComputeConfig()))
         _require_data(engine, pending, file)
+        if not resume:  # not before it is known that the new one can be made
+            _clear(folder, file)
         yield state()
         left, shown = len(pending), len(runs)
         pieces = [_piece(contender, s, device, file) for contender, s in pending]
@@ -152,10 +152,16 @@ def _written(measured: Bundle, folder: Path) -> str:
     return str(path)
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier comparison has left."""
-    if folder.exists():
-        shutil.rmtree(folder)
+def _clear(folder: Path, but: str | None = None) -> None:
+    """Remove what a comparison has left, as far as nobody holds it open, but for one file."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif str(path) != but:
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):  # it is not empty
+        folder.rmdir()
 
 
 def _tell(record: Record, number: int, count: int) -> None:

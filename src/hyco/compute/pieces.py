@@ -9,8 +9,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ _OF_MACHINE = (OSError, MemoryError)
 _PLAIN = {kind.__name__: kind for kind in (ValueError, FloatingPointError)}
 # One piece at a time in a process: torch's threads and PhiML's precision are those of the whole process.
 _TURN = threading.Lock()
+_PACKAGE = __name__.partition(".")[0]
+# What pieces said of the modules of projects when this process saw them first, and so imported them.
+_SEEN: dict[str, str] = {}
 
 
 class PieceError(RuntimeError):
@@ -54,8 +58,8 @@ class Piece:
 
     @property
     def key(self) -> str:
-        """The SHA-256 of function and arguments."""
-        text = json.dumps([self.function, self.arguments], sort_keys=True)
+        """The SHA-256 of function, arguments and code: what another version made is not its result."""
+        text = json.dumps([self.function, self.arguments, code(), sources()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -74,6 +78,7 @@ def as_text(piece: Piece, threads: int, folder: Path | None) -> str:
         folder: of the results; None: nothing is kept.
     """
     task = {"function": piece.function, "arguments": piece.arguments, "threads": threads, "path": _own_path()}
+    task |= {"code": code(), "sources": sources()}
     return json.dumps({**task, "file": None if folder is None else str(file_of(piece, folder).absolute())})
 
 
@@ -88,6 +93,8 @@ def perform(text: str) -> str:
     """
     task = json.loads(text)
     path = None if task["file"] is None else Path(task["file"])
+    if (stale := _stale(task)) is not None:
+        return json.dumps({"error": PieceError.__name__, "text": stale, "traceback": "", "of_machine": False})
     with _TURN, _threads(task["threads"]):
         found = None if path is None else _kept(path)
         if found is not None:
@@ -136,6 +143,37 @@ def value_of(text: str, label: str) -> Any:
     raise PieceError(f"{label}: {said}")
 
 
+@cache
+def code() -> str:
+    """The SHA-256 of this package's files, where it is called."""
+    package = Path(str(import_module("hyco").__file__)).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def sources() -> dict[str, str]:
+    """The SHA-256 of modules that are not installed, as classes of a project are, by name."""
+    folders, found = tuple(_own_path()), {}
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if name != "__main__" and name.partition(".")[0] != _PACKAGE and file and file.startswith(folders):
+            with suppress(OSError):  # a file that is there no more
+                found[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return found
+
+
+def _stale(task: Mapping[str, Any]) -> str | None:
+    """Why this process must not do a piece: what it has imported is not what the sender has; None: it may."""
+    if task["code"] != code():
+        return "a worker has other files of hyco: install the same version there, and start it again"
+    for name, digest in task["sources"].items():
+        if _SEEN.setdefault(name, digest) != digest:
+            return f"{name} has changed since a worker imported it: start the workers again"
+    return None
+
+
 def version() -> str:
     """The version of this package where it is called."""
     return str(import_module("hyco").__version__)  # no import statement: the package imports this file
@@ -150,9 +188,12 @@ def _function(place: str, path: Sequence[str]) -> Any:
     keep_freed_memory()
     sys.path += [folder for folder in path if folder not in sys.path]  # last, as the project's folder always is
     module, _, name = place.partition(":")
-    if module.partition(".")[0] != __name__.partition(".")[0]:
+    if module.partition(".")[0] != _PACKAGE:
         raise ValueError(f"{place} is no function of this package")
-    return getattr(import_module(module), name)
+    function = getattr(import_module(module), name)
+    if getattr(function, "__module__", None) != module:
+        raise ValueError(f"{place} is defined elsewhere")
+    return function
 
 
 def _kept(path: Path) -> dict[str, Any] | None:
@@ -161,7 +202,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
         return read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except DamagedFileError as error:
+    except (DamagedFileError, OSError) as error:
         log.warning("%s: it is done anew.", error)
         return None
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.framework.hooks import hook_impl
 
+from hyco.hooks.reporting import COMPARISON
+
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
@@ -97,6 +99,7 @@ class InterruptionHooks:
 
     def __init__(self) -> None:
         self._checkpoints: dict[str, CheckpointDataset] = {}
+        self._compares = False
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -105,6 +108,7 @@ class InterruptionHooks:
 
         named = {name: catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog}
         self._checkpoints = {n: d for n, d in named.items() if isinstance(d, CheckpointDataset)}
+        self._compares = COMPARISON in pipeline.all_outputs()
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -121,6 +125,10 @@ class InterruptionHooks:
         kept = self._keep()
         if kept:
             log.warning("Kept: %s. The same command with --params resume=true goes on from there.", ", ".join(kept))
+        elif self._compares:
+            log.warning(
+                "Kept: the trainings that had ended. The same command with --params resume=true goes on from there."
+            )
         else:
             log.warning("No epoch had been finished: start the run again.")
 

@@ -19,11 +19,12 @@ def short(value: float, digits: int = 2) -> str:
 
 
 class PlainNumbers(ScalarFormatter):
-    """Matplotlib's numbers of a linear axis, with a common factor as `×10⁻³`."""
+    """Matplotlib's numbers of a linear axis, with a common factor as `×10⁻³` and what is added as `+1.1×10⁵`."""
 
     def get_offset(self) -> str:
         """What all numbers are multiplied by, and what is added to them."""
-        return re.sub(r"1e([-−]?\d+)", lambda found: f"×{_power(found[1])}", super().get_offset())
+        factor = re.sub(r"^1e([-−]?\d+)", lambda found: f"×{_power(found[1])}", super().get_offset())
+        return re.sub(r"(?<=\d)e([-−]?\d+)", lambda found: f"×{_power(found[1])}", factor)
 
 
 def use_plain_numbers(figure: Figure) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -123,9 +124,9 @@ def chart(
     drawn = []
     for one in series:
         style = METHODS.get(one.name, MethodStyle(one.name, "#000000"))
-        heights = [None if v is None or not math.isfinite(v) else up(v) for v in one.values]
+        heights = [up(v) if _is_finite(v) else None for v in one.values]
         edges = zip(points, one.lower, one.upper, strict=False)
-        band = [(x, up(a), up(b)) for x, a, b in edges if a is not None and b is not None]
+        band = [(x, up(a), up(b)) for x, a, b in edges if _is_finite(a) and _is_finite(b)]
         outline = [(x, b) for x, _, b in band] + [(x, a) for x, a, _ in reversed(band)]
         drawn.append(Line(style.label, style.colour, _DASHES[style.line], _path(points, heights), _closed(outline)))
     return Chart(
@@ -141,12 +142,16 @@ def chart(
     )
 
 
+def _is_finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
 def _ticks(low: float, high: float, log: bool) -> list[float]:
     """Round numbers between the ends, which are logarithms on a logarithmic axis."""
     if not log:
         return [float(y) for y in MaxNLocator(5).tick_values(low, high) if low <= y <= high]
     subs = (1.0,) if high - low > 2 else (1.0, 2.0, 5.0)
-    found = LogLocator(subs=subs, numticks=8).tick_values(10**low, 10**high)
+    found = LogLocator(subs=subs, numticks=8).tick_values(10 ** max(low, -307.0), 10 ** min(high, 308.0))
     return [float(y) for y in found if low <= math.log10(y) <= high]
 
 

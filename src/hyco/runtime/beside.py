@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
+
+log = logging.getLogger(__name__)
+
+
+class BesideError(OSError):
+    """A job has failed; why stands in the log."""
 
 
 class Beside:
@@ -21,6 +29,7 @@ class Beside:
     def __init__(self, most: int = 2) -> None:
         self._most = most
         self._running: list[tuple[str, BaseProcess]] = []
+        self._failed: list[str] = []
 
     def start(self, what: str, job: Callable[[], None]) -> None:
         """Begin a job.
@@ -28,9 +37,6 @@ class Beside:
         Args:
             what: it makes, for the message if it fails.
             job: what to do.
-
-        Raises:
-            OSError: an earlier one has failed.
         """
         if sys.platform != "linux":
             job()
@@ -45,22 +51,29 @@ class Beside:
         """Wait until all is done.
 
         Raises:
-            OSError: a job has failed; why stands on the terminal.
+            BesideError: a job has failed.
         """
         while self._running:
             self._end(*self._running.pop(0))
+        failed, self._failed = self._failed, []
+        if failed:
+            raise BesideError(f"{', '.join(failed)} could not be written: see the lines before this one")
 
     def _end(self, what: str, process: BaseProcess) -> None:
         process.join()
         if process.exitcode:
-            raise OSError(f"{what} could not be written (exit code {process.exitcode}): see the lines before this one")
+            self._failed.append(what)
 
 
 def _undisturbed(job: Callable[[], None]) -> None:
     """An interrupt ends the program, which waits for this; its way to end in order is not this process's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    job()
+    try:
+        job()
+    except OSError as error:
+        log.error("%s", error)
+        os._exit(1)
 
 
 # Fonts are cut for each PDF file of a figure, which takes as long as all else of it: that is done beside the run.

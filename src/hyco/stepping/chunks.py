@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from hyco.compute import ComputeConfig, ComputeError, Engine, Lost, Piece, open_engine, outcomes
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
-from hyco.runtime.storage import Bundle, digest, read_bundle, write_bundle
+from hyco.runtime.storage import Bundle, DamagedFileError, digest, read_bundle, write_bundle
 from hyco.stepping.generation import GenerationConfig, generate, rolled_out
 
 _STARTS, _STATES = "initial_states", "trajectories"
@@ -57,6 +58,9 @@ def simulate_chunk(
         steps, execution: of the section `generation`.
         file: of the result.
     """
+    with suppress(FileNotFoundError, DamagedFileError):
+        read_bundle(Path(file))  # of a run that was ended: it is whole
+        return
     states = read_bundle(Path(starts)).tensors[_STARTS][first:last]
     write_bundle(Path(file), Bundle({_STATES: rolled_out(build_equation(equation), states, steps, execution)}))
 
@@ -93,7 +97,7 @@ def _made(
         files.append(folder.absolute() / key[:2] / f"{key[2:]}.safetensors")
         arguments["file"] = str(files[-1])
         pieces.append(Piece(f"{__name__}:simulate_chunk", arguments, f"simulations {first} to {last - 1}"))
-    for i, result in outcomes(engine, pieces, folder=folder):
+    for i, result in outcomes(engine, pieces):  # a chunk's own file says that it is done
         if isinstance(result, Lost):
             raise ComputeError(f"{pieces[i].label} could not be made: {result.reason}")
     return torch.cat([read_bundle(file).tensors[_STATES] for file in files])
