@@ -167,7 +167,8 @@ def _wide(
     used = {time, simulation, *(name for group in sensors.columns.values() for name in group)}
     others = tuple(name for name in contents.variables if name not in used)
     axes: dict[str, str | tuple[float, ...]] = {"x": sensors.places}
-    return Roles(time, axes, simulation, tuple(sensors.columns), {}, others, by_form, sensors.columns, sensors.elsewhere)
+    fields, columns, elsewhere = tuple(sensors.columns), sensors.columns, sensors.elsewhere
+    return Roles(time, axes, simulation, fields, {}, others, by_form, columns, elsewhere)
 
 
 def _once(contents: Contents, names: Sequence[str]) -> bool:
