@@ -145,6 +145,15 @@ def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
     return flat.astype(np.int64, copy=False).reshape(variable.shape), len(numbers)
 
 
+def holds_dates(variable: xr.DataArray) -> bool:
+    """Whether the entries of a variable are dates, or texts that are no numbers."""
+    if (coded := _texts(variable)) is None:
+        return variable.dtype.kind == "M"
+    codes, distinct = coded
+    given = distinct[np.unique(codes[codes >= 0])].dropna()
+    return len(given) > 0 and not _is_number(given.iloc[0])
+
+
 def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
     """The entries as dates without a time zone; None where they are numbers."""
     values = dataset[name].to_numpy()
@@ -152,10 +161,9 @@ def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
         if values.dtype.kind == "m":
             raise MeasurementError(f"{name} holds durations: write them as numbers")
         return pd.Series(values.ravel()) if values.dtype.kind == "M" else None
-    codes, distinct = coded
-    given = distinct[np.unique(codes[codes >= 0])].dropna()
-    if not len(given) or _is_number(given.iloc[0]):
+    if not holds_dates(dataset[name]):
         return None
+    codes, distinct = coded
     try:
         dates = dates_of(distinct)
     except AmbiguousDateError as error:
