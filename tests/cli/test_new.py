@@ -197,8 +197,9 @@ def test_two_fields_of_sensors_in_columns_are_both_measured_where_their_places_a
 
 def test_sensors_in_columns_may_be_of_several_trajectories(new):
     columns = {f"T-{d}": walk(18, d) for d in (5, 10)}
-    found, _ = logger(new, tank=[*"A" * 9, *"B" * 9], time=[*range(9), *range(9)], **columns)
-    assert (found["simulation"], found["axes"]) == ("tank", {"x": [5.0, 10.0]})
+    for one, other in (("A", "B"), (3, 4)):
+        found, _ = logger(new, tank=[one] * 9 + [other] * 9, time=[*range(9), *range(9)], **columns)
+        assert (found["simulation"], found["axes"]) == ("tank", {"x": [5.0, 10.0]})
     found, output = logger(new, run=[1] * 18, time=np.arange(18), **columns)
     assert "simulation" not in found
     assert "not used:   run" in output

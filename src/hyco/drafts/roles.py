@@ -113,7 +113,7 @@ def roles_of(contents: Contents) -> Roles:
         by_form.add("time")
     wide = None
     if sensors is not None and time is not None:
-        may_be = [n for n in names if n not in (*values, *stds.values())]
+        may_be = [n for n in names if n not in (time, *at_sensors, *stds.values())]
         wide = _wide(contents, time, simulation, sensors, may_be, frozenset(by_form))
         if _once(contents, [time, *([] if wide.simulation is None else [wide.simulation])]):
             return wide
@@ -162,7 +162,7 @@ def _wide(
     if simulation is not None and contents.labels(simulation) < 2:
         simulation = None
     elif simulation is None:
-        simulation = _tells_apart(contents, [n for n in may_be if n != time], [time])
+        simulation = _tells_apart(contents, may_be, [time])
         by_form |= set() if simulation is None else {"simulation"}
     used = {time, simulation, *(name for group in sensors.columns.values() for name in group)}
     others = tuple(name for name in contents.variables if name not in used)

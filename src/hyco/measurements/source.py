@@ -51,14 +51,14 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
     """Units of `time`, of the axes and of the channels, as the attributes `units` of a file's arrays say them.
 
     Those whose numbers the section scales are left out, since they are in other units then. Times that are dates in the
-    file are in seconds, `s`. Of tables they are what stands in square brackets at the end of a column's name: `t [s]`, the
-    same for all columns of a channel and no number.
+    file are in seconds, `s`. Of tables they are what stands in square brackets at the end of a column's name, `t [s]`,
+    the same for all columns of a channel and no place, `T [5cm]`.
 
     Args:
         dataset: what the file holds, from `load`.
         config: the section.
     """
-    names = {axis: (name,) for axis, name in config.named_axes.items()}
+    names: dict[str, tuple[str, ...]] = {axis: (name,) for axis, name in config.named_axes.items()}
     names |= {channel: config.columns_of(channel) for channel in config.fields}
     names |= {} if config.time is None else {"time": (config.time,)}
     found: dict[str, str] = {}
