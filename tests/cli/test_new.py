@@ -165,6 +165,65 @@ def test_sensors_that_have_a_column_each_stand_at_the_numbers_in_their_names(new
     assert "not used:   humidity" in output
 
 
+def logger(new, **columns):
+    """`hyco new` with a formula of a table with a column for each sensor: its measurements, and what was said."""
+    pd.DataFrame(columns).to_csv(new.folder / "logger.csv", index=False)
+    sections, output = new("logger.csv", "--force", equation="T: D*laplace(T) - k*c; c: k*c")
+    return sections["measurements"], output
+
+
+def walk(count, seed):
+    """Values that repeat, as they do with one decimal."""
+    return np.round(12 + 0.1 * np.random.default_rng(seed).standard_normal(count).cumsum(), 1)
+
+
+def test_sensors_whose_values_repeat_are_no_positions(new):
+    columns = {f"T_{d}cm": walk(101, d) for d in (5, 10, 20)}
+    found, _ = logger(new, time=np.arange(101.0), **columns)
+    assert found["axes"] == {"x": [5.0, 10.0, 20.0]}
+    assert found["fields"] == {"T": list(columns)}
+
+
+def test_two_fields_of_sensors_in_columns_are_both_measured_where_their_places_are_the_same(new):
+    columns = {f"{name} {d}": walk(9, 7) for name in "Tc" for d in (-10, -5, 0, 5)}
+    found, _ = logger(new, time=np.arange(9.0), **columns)
+    assert found["axes"] == {"x": [-10.0, -5.0, 0.0, 5.0]}
+    assert found["fields"] == {"T": list(columns)[:4], "c": list(columns)[4:]}
+    columns["c 6"] = columns.pop("c 5")
+    found, output = logger(new, time=np.arange(9.0), **columns)
+    assert list(found["fields"]) == ["T"]
+    assert "hidden:     c, has other positions, unknown at t = 0" in output
+
+
+def test_sensors_in_columns_may_be_of_several_trajectories(new):
+    columns = {f"T-{d}": walk(18, d) for d in (5, 10)}
+    for one, other in (("A", "B"), (3, 4)):
+        found, _ = logger(new, tank=[one] * 9 + [other] * 9, time=[*range(9), *range(9)], **columns)
+        assert (found["simulation"], found["axes"]) == ("tank", {"x": [5.0, 10.0]})
+    found, output = logger(new, run=[1] * 18, time=np.arange(18), **columns)
+    assert "simulation" not in found
+    assert "not used:   run" in output
+
+
+def test_a_column_without_a_value_was_not_measured(new):
+    columns = {f"T_{d}": walk(9, d) for d in (5, 10)} | {"T_15": [np.nan] * 9}
+    found, output = logger(new, time=np.arange(9.0), **columns)
+    assert found["axes"] == {"x": [5.0, 10.0]}
+    assert "not used:   T_15" in output
+    found, output = logger(new, time=np.arange(9) // 3, x=np.arange(9) % 3, T=walk(9, 0), c=[np.nan] * 9)
+    assert found["fields"] == {"T": "T"}
+    assert "hidden:     c, never measured" in output
+
+
+def test_neither_numbers_of_sensors_nor_positions_nor_the_only_values_tell_trajectories_apart(new):
+    times, depths = (part.ravel() for part in np.meshgrid(np.arange(4.0), np.arange(8.0), indexing="ij"))
+    for name in ("probe", "quantity", "below"):
+        found, _ = logger(new, time=times, x=0 * times, T=walk(32, 1), **{name: depths})
+        assert "simulation" not in found, name
+    found, _ = logger(new, time=np.arange(8) // 4, x=np.arange(8) // 2 % 2, T=np.arange(8) % 2)
+    assert found["fields"] == {"T": "T"}
+
+
 def test_a_column_that_tells_repeated_places_and_times_apart_is_the_trajectory_whatever_it_is_called(new, project):
     grid(new, "a.csv", lambda x, t: np.exp(-t) * np.cos(np.pi * x))
     once = pd.read_csv(new.folder / "a.csv")

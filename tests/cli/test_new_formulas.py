@@ -140,6 +140,22 @@ def test_values_that_a_field_is_compared_with_are_about_where_it_was_measured(ne
     assert found["K"]["bounds"] == pytest.approx([0.01 * high, 30 * high], rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "formula", "bounds", "guess"),
+    [
+        (293.1, 293.5, "D*laplace(u) - h*(u - a)", (292.7, 293.9), 293.3),
+        (1005.0, 1015.0, "D*laplace(u) - h*(u - a)", (995.0, 1025.0), 1010.0),
+        (-30.0, -28.0, "D*laplace(u) + h*(u**2 - a**2)", (26.0, 32.0), 29.0),
+    ],
+)
+def test_such_values_have_the_digits_that_their_changes_need(low, high, formula, bounds, guess, new):
+    frame = fisher()
+    part = (frame.density - frame.density.min()) / np.ptp(frame.density)
+    a = learnt(new(frame.assign(density=low + (high - low) * part), formula)[0])["a"]
+    assert a["bounds"] == pytest.approx(bounds, abs=0.02 * (high - low))
+    assert a["initial_guess"] == pytest.approx(guess, abs=0.02 * (high - low))
+
+
 def test_the_number_e_is_pointed_out_and_one_in_a_number_is_not(new):
     _, output = new(fisher(), "D*laplace(u) - e*u")
     assert "look at:    e in the rate of u is the number 2.718: call a coefficient otherwise" in output

@@ -180,3 +180,15 @@ def test_gradients_by_what_stands_in_walls_and_sources_pass_the_taylor_test(name
     with torch.no_grad():
         errors = [float((loss(point + h * direction) - value - h * (gradient @ direction)).abs()) for h in (2e-3, 1e-3)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.05)
+
+
+def test_a_wall_may_have_a_pole_where_a_parameter_is_one():
+    section = {
+        "name": "formula",
+        "domain": {"x": {"size": 1.0, "resolution": 8}},
+        "dt": 0.01,
+        "boundary": {"x": {"lower": "1/(a - 1) + t", "upper": 0.0}},
+        "rates": {"u": "D*laplace(u)"},
+        "parameters": {"D": 0.1, "a": 0.5},
+    }
+    assert build_equation(section).layout.channels == ("u",)

@@ -148,3 +148,21 @@ def test_a_tables_columns_have_their_units_in_brackets(tmp_path):
     assert units(load(path, config), config) == {"time": "min", "T": "degC"}
     scaled = MeasurementsConfig.model_validate(section | {"scale": {"time": 60.0}})
     assert units(load(path, scaled), scaled) == {"T": "degC"}
+
+
+@pytest.mark.parametrize(
+    ("time", "first", "columns", "expected"),
+    [
+        ("time [UTC]", "2024-05-31 13:00", ["T [K]"], {"time": "s", "T": "K"}),
+        ("t [days since start]", "0.5", ["T [1/s]"], {"time": "days", "T": "1/s"}),
+        ("t [h]", "0.5", ["T [5cm]", "T [10cm]"], {"time": "h"}),
+        ("t [h]", "0.5", ["T [degC]", "T2 [K]"], {"time": "h"}),
+        ("t [h]", "0.5", ["T1 [degC]", "T2 [degC]"], {"time": "h", "T": "degC"}),
+    ],
+)
+def test_what_stands_in_brackets_may_be_no_unit(time, first, columns, expected, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(",".join([time, "x", *columns]) + "\n" + ",".join([first, "1", *["2"] * len(columns)]) + "\n")
+    section = {"file": str(path), "time": time, "axes": {"x": "x"}, "fields": {"T": columns}}
+    config = MeasurementsConfig.model_validate(section)
+    assert units(load(path, config), config) == expected

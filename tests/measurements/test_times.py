@@ -159,3 +159,24 @@ def test_a_field_on_a_grid_is_looked_at_too(tmp_path):
     section = {"file": str(tmp_path / "mine.npz"), "time": "t", "axes": {"x": "x"}, "fields": {"u": "u"}}
     config = MeasurementsConfig.model_validate(section)
     assert survey(load(tmp_path / "mine.npz", config), config).times.tolist() == [1.0, 2.0]
+
+
+DAY = 0.1 / 86400  # a day is a step
+
+
+def test_dates_that_are_left_out_need_not_be_clear(read, refusal):
+    rows = [("05/06/2024", 1, 9), ("06/06/2024", 1, 2), ("07/06/2024", 1, 3)]
+    table = pd.DataFrame(rows, columns=["t", "x", "u"])
+    keep = {"u": [0, 5]}
+    assert "t, row 3: '06/06/2024' does not tell day from month" in refusal(table, scale={"time": DAY}, keep=keep)
+    for first in ("garbage", "05/06/2024"):
+        table["t"] = [first, "2024-06-06", "2024-06-07"]
+        kept = read(table, scale={"time": DAY}, keep=keep)
+        assert (kept.steps, int(kept.mask.sum())) == (1, 2)
+
+
+def test_a_start_has_day_and_month_in_the_order_of_the_dates(read):
+    table = pd.DataFrame({"t": ["5/31/2024", "6/1/2024", "6/2/2024"], "x": 1.0, "u": [1.0, 2.0, 3.0]})
+    late = read(table, scale={"time": DAY}, keep={"t": ["6/1/2024", None]}, start="6/1/2024")
+    assert late.steps == 1
+    assert late.values[0, :, 0, 0].tolist() == [2.0, 3.0]

@@ -141,12 +141,13 @@ def formula_problem(
     coefficients = []
     for name in names:
         field = _field(exponents.get(name), list(rates))
+        level = None
         if field in ranges and name not in powers | capacities | halves:
-            coefficients.append(_level(name, field, ranges[field], limits[name]))
-            continue
+            level = _level(name, field, ranges[field], limits[name])
         scales = (length, time, largest)
         coefficients.append(
-            _guess(
+            level
+            or _guess(
                 name,
                 exponents.get(name),
                 scales,
@@ -196,13 +197,23 @@ def _field(exponents: tuple[float, ...] | None, fields: Sequence[str]) -> str | 
     return fields[exponents[2:].index(1.0)] if 1.0 in exponents[2:] else None
 
 
-def _level(name: str, field: str, ends: tuple[float, float], limits: tuple[float, float]) -> Coefficient:
-    """A value that a field is compared with, as in `u - a`: about where it was measured."""
+def _level(name: str, field: str, ends: tuple[float, float], limits: tuple[float, float]) -> Coefficient | None:
+    """A value that a field is compared with, as in `u - a`: about where it was measured; None if it cannot be there.
+
+    Where only a positive value can be meant, as in `u**2 - a**2`, negative fields are taken without their sign.
+    """
     low, high = ends
     span = high - low or abs(high) or 1.0
-    bounds = _within((float(f"{low - span:.2g}"), float(f"{high + span:.2g}")), limits)
-    guess = _inside(float(f"{(low + high) / 2:.2g}"), bounds)
-    return Coefficient(name, field, guess, bounds, f"the values of {field}, {low:.3g} to {high:.3g}")
+    digits = 1 - math.floor(math.log10(span))  # two of what the field changes by
+    unit = 10.0**-digits
+    reason = f"the values of {field}, {round(low, digits):.10g} to {round(high, digits):.10g}"
+    if high + span <= limits[0]:
+        low, high = -high, -low
+    wide = round(math.floor((low - span) / unit) * unit, digits), round(math.ceil((high + span) / unit) * unit, digits)
+    bounds = _within(wide, limits)
+    if bounds[0] >= bounds[1]:
+        return None
+    return Coefficient(name, field, _inside(round((low + high) / 2, digits), bounds), bounds, reason)
 
 
 def _is(exponents: tuple[float, ...] | None, *, length: float, time: float) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyco.drafts.contents import Contents
+from hyco.drafts.sensors import Sensors, sensors_of
 from hyco.observations.checks import MeasurementError
 
 _TIMES = ("t", "time", "date", "datetime", "timestamp", "hours", "days", "minutes", "seconds", "zeit")
@@ -24,6 +25,8 @@ _SIMULATIONS = (
 )
 _STDS = ("std", "sd", "sigma", "stdev", "err", "error", "uncertainty", "se", "stddev")
 _IDENTITIES = ("sensor", "station", "probe", "id", "index", "node", "row", "nr", "no", "number")
+# What tells measurements of several quantities apart, one below the other.
+_QUANTITIES = ("variable", "quantity", "channel", "parameter")
 # Words that say no more of a coordinate or a label.
 _FILLERS = frozenset(
     (
@@ -35,6 +38,8 @@ _FILLERS = frozenset(
 )
 # Where there are no more different times and places than this share of the rows, several trajectories were measured.
 _TWICE = 0.6
+# More different numbers than this that are equally spaced are positions rather than trajectories.
+_SPACED = 5
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Roles:
         stds: standard deviations, by the field that they are of.
         others: what nothing is made of.
         columns: of a field that has a column for each sensor these columns.
+        elsewhere: fields that have columns for sensors at other places.
         by_form: which of `time`, `axes` and `simulation` are told by their numbers, not by their names.
     """
 
@@ -60,6 +66,7 @@ class Roles:
     others: tuple[str, ...]
     by_form: frozenset[str] = frozenset()
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
     def columns_of(self, name: str) -> tuple[str, ...]:
         """Names in the file of a field."""
@@ -95,27 +102,35 @@ def roles_of(contents: Contents) -> Roles:
         raise MeasurementError(refused[0])
     axes = _axes([n for n in names if n != time], contents)
     simulation = next((n for n in names if n not in (time, *axes.values()) and _is(n, _SIMULATIONS)), None)
-    rest = [n for n in names if n not in (time, simulation, *axes.values()) and contents.numbers(n) is not None]
+    rest = [n for n in names if n not in (time, simulation, *axes.values()) and _has_numbers(contents, n)]
     stds = _stds([n for n in rest if not _is(n, _IDENTITIES)])
-    values = _each_once([n for n in rest if n not in stds.values() and not _is(n, _IDENTITIES)], contents)
-    if time is None and (time := _by_form(contents, values, sorted_too=True)) is not None:
+    values = [n for n in rest if n not in stds.values() and not _is(n, _IDENTITIES)]
+    if contents.kind == "array":
+        values = _each_once(values, contents)
+    sensors = sensors_of(values) if contents.kind == "table" and not axes else None
+    at_sensors = () if sensors is None else tuple(name for group in sensors.columns.values() for name in group)
+    if time is None and (time := _by_form(contents, values, at_sensors, sorted_too=True)) is not None:
         by_form.add("time")
-    if not axes and (found := _by_form(contents, [n for n in values if n != time], sorted_too=False)) is not None:
+    wide = None
+    if sensors is not None and time is not None:
+        may_be = [n for n in names if n not in (time, *at_sensors, *stds.values())]
+        wide = _wide(contents, time, simulation, sensors, may_be, frozenset(by_form))
+        if _once(contents, [time, *([] if wide.simulation is None else [wide.simulation])]):
+            return wide
+    elsewhere = [n for n in values if n != time]
+    if not axes and (found := _by_form(contents, elsewhere, at_sensors, sorted_too=False)) is not None:
         axes = {"x": found}
         by_form.add("axes")
-    if not axes and contents.kind == "table" and time is not None and (sensors := _sensors(values)) is not None:
-        label, columns_, places = sensors
-        used = {time, simulation, *columns_}
-        others = tuple(name for name in contents.variables if name not in used)
-        along: dict[str, str | tuple[float, ...]] = {"x": places}
-        return Roles(time, along, simulation, (label,), {}, others, frozenset(by_form), {label: columns_})
+    if not axes and wide is not None:
+        return wide
     if not axes:
         raise MeasurementError(
             f"nothing looks like a position; it has {', '.join(names)}: name a column or variable x (and y, z)"
         )
     if simulation is None and contents.kind == "table":
         at = [*axes.values(), *([] if time is None else [time])]
-        simulation = _tells_apart(contents, [n for n in names if n not in (*at, *stds.values())], at)
+        may_be = [n for n in names if n not in (*at, *stds.values(), *(values if len(values) == 1 else ()))]
+        simulation = _tells_apart(contents, may_be, at)
         by_form |= set() if simulation is None else {"simulation"}
     values = [n for n in values if n not in (time, simulation, *axes.values())]
     values, simulation = _of_arrays(contents, values, time, axes, simulation)
@@ -127,6 +142,39 @@ def roles_of(contents: Contents) -> Roles:
     used = {time, simulation, *axes.values(), *values, *stds.values()}
     others = tuple(name for name in (*contents.variables, *contents.dimensions) if name not in used)
     return Roles(time, axes, simulation, tuple(values), stds, others, frozenset(by_form))
+
+
+def _has_numbers(contents: Contents, name: str) -> bool:
+    """Whether a column or array holds numbers, one at least."""
+    numbers = contents.numbers(name)
+    return numbers is not None and bool(np.isfinite(numbers).any())
+
+
+def _wide(
+    contents: Contents,
+    time: str,
+    simulation: str | None,
+    sensors: Sensors,
+    may_be: Sequence[str],
+    by_form: frozenset[str],
+) -> Roles:
+    """The roles in a table with a column for each sensor; `may_be` are the columns that may tell trajectories apart."""
+    if simulation is not None and contents.labels(simulation) < 2:
+        simulation = None
+    elif simulation is None:
+        simulation = _tells_apart(contents, may_be, [time])
+        by_form |= set() if simulation is None else {"simulation"}
+    used = {time, simulation, *(name for group in sensors.columns.values() for name in group)}
+    others = tuple(name for name in contents.variables if name not in used)
+    axes: dict[str, str | tuple[float, ...]] = {"x": sensors.places}
+    fields, columns, elsewhere = tuple(sensors.columns), sensors.columns, sensors.elsewhere
+    return Roles(time, axes, simulation, fields, {}, others, by_form, columns, elsewhere)
+
+
+def _once(contents: Contents, names: Sequence[str]) -> bool:
+    """Whether no two rows of a table have the same entries in these columns."""
+    rows = _different([contents.codes(name) for name in names])
+    return int(rows.max(initial=-1)) + 1 == len(rows)
 
 
 def _each_once(names: Sequence[str], contents: Contents) -> list[str]:
@@ -149,24 +197,6 @@ def _axes(names: Sequence[str], contents: Contents) -> dict[str, str]:
     return dict(zip("xyz", found, strict=False))
 
 
-def _sensors(names: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[float, ...]] | None:
-    """Columns of one field whose names differ in a number alone, as `T_5cm` and `T_10cm`: its name, they, the numbers.
-
-    None where there are not at least two of them.
-    """
-    groups: dict[str, dict[float, str]] = {}
-    for name in names:
-        if len(numbers := re.findall(r"\d+(?:\.\d+)?", name)) == 1:
-            before, after = name.split(numbers[0])
-            label = before.strip(" _-@[(") or after.strip(" _-)]") or "value"
-            groups.setdefault(f"{label}\0{before}\0{after}", {})[float(numbers[0])] = name
-    if not groups:
-        return None
-    key = max(groups, key=lambda k: len(groups[k]))
-    found = groups[key]
-    return (key.partition("\0")[0], tuple(found.values()), tuple(found)) if len(found) > 1 else None
-
-
 def _stds(names: Sequence[str]) -> dict[str, str]:
     """Standard deviations, by what they are of: `u_std`, `sigma u`, or `std` beside a single field."""
     found: dict[str, str] = {}
@@ -184,8 +214,11 @@ def _stds(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _by_form(contents: Contents, names: Sequence[str], *, sorted_too: bool) -> str | None:
-    """The first column of a table, or vector among larger arrays, whose entries repeat as times or positions do."""
+def _by_form(contents: Contents, names: Sequence[str], without: Sequence[str], *, sorted_too: bool) -> str | None:
+    """The first column of a table, or vector among larger arrays, whose entries repeat as times or positions do.
+
+    Those `without` are none.
+    """
     if contents.kind == "array":
         vectors = [n for n in names if contents.size(n) < max(map(contents.size, names))]
         return next((n for n in vectors if _rises(contents, n, strictly=True)), None)
@@ -193,7 +226,8 @@ def _by_form(contents: Contents, names: Sequence[str], *, sorted_too: bool) -> s
         return None
     for name in names:
         numbers = contents.numbers(name)
-        assert numbers is not None
+        if numbers is None or name in without:
+            continue
         repeats = len(np.unique(numbers)) <= 0.6 * len(numbers)
         if np.isfinite(numbers).all() and repeats and (not sorted_too or _rises(contents, name, strictly=False)):
             return name
@@ -217,10 +251,20 @@ def _tells_apart(contents: Contents, names: Sequence[str], at: Sequence[str]) ->
         return None
     for name in names:
         codes = contents.codes(name)
+        if _is(name, (*_IDENTITIES, *_QUANTITIES)) or _is_spaced(contents, name):
+            continue
         few = 2 <= contents.labels(name) <= 2 * -(-count // max(different, 1))
         if few and int(_different([places, codes]).max()) + 1 == count:
             return name
     return None
+
+
+def _is_spaced(contents: Contents, name: str) -> bool:
+    """Whether a column has many different numbers, equally spaced."""
+    numbers = contents.numbers(name)
+    different = np.unique(numbers[np.isfinite(numbers)]) if numbers is not None else np.zeros(0)
+    steps = np.diff(different)
+    return len(different) > _SPACED and bool(np.allclose(steps, steps[0], rtol=1e-6, atol=0))
 
 
 def _different(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

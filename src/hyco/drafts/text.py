@@ -55,8 +55,8 @@ def summary(made: Draft) -> Iterator[str]:
     for name, text in p.rates.items():
         yield f"formula:    ∂{name}/∂t = {text}"
     yield f"equation:   {p.name}, with {', '.join(f'{channel} = {field}' for channel, field in p.fields.items())}"
-    if p.hidden:
-        yield f"hidden:     {', '.join(p.hidden)}, never measured, unknown at t = 0"
+    for channels, why in _hidden(made):
+        yield f"hidden:     {', '.join(channels)}, {why}, unknown at t = 0"
     time = roles.time if roles.time is None else f"{roles.time}, 0 to {points.duration:.6g} after the earliest"
     yield f"time:       {time or 'none, a static problem'}"
     for axis, a in made.axes.items():
@@ -120,7 +120,14 @@ def _fields_comment(made: Draft) -> str:
     unused = [name for name in made.roles.fields if name not in p.fields.values()]
     text = "guessed from the name; check" if p.by_name else "guessed from the order; check"
     text += f"; there is also {', '.join(unused)}" if unused else ""
-    return text + (f"; {', '.join(p.hidden)} was never measured" if p.hidden else "")
+    return text + "".join(f"; {', '.join(channels)}: {why}" for channels, why in _hidden(made))
+
+
+def _hidden(made: Draft) -> Iterator[tuple[list[str], str]]:
+    """Channels without measurements, and why there are none."""
+    elsewhere = [name for name in made.problem.hidden if name in made.roles.elsewhere]
+    never = [name for name in made.problem.hidden if name not in elsewhere]
+    yield from ((names, why) for names, why in ((never, "never measured"), (elsewhere, "has other positions")) if names)
 
 
 def _stds(made: Draft) -> Any:

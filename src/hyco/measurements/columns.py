@@ -73,11 +73,12 @@ def _refuse(
     wrong: NDArray[np.int64],
     wanted: str,
 ) -> None:
-    """Refuse the first entry that could not be converted.
+    """Refuse the first entry that could not be converted, of those that were not left out.
 
     Raises:
         MeasurementError: there is one.
     """
+    wrong = wrong[np.isin(wrong, codes)]
     if len(wrong):
         entry = int(np.flatnonzero(np.isin(codes, wrong))[0])
         text = texts.refusal(distinct.iloc[int(codes.flat[entry])], wanted)
@@ -107,10 +108,7 @@ def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataA
     if isinstance(start, float):
         raise MeasurementError(f"start is {start:g}, but {name} holds dates: write a date")
     if start is not None:
-        try:
-            first = dates_of(pd.Series([start], dtype=object)).dt.tz_convert(None).iloc[0]
-        except AmbiguousDateError as error:
-            raise MeasurementError(f"start: {_unclear(start)}") from error
+        first = _start(start, variable)
         if pd.isna(first):
             raise MeasurementError(f"start: {start!r} is no date such as 2024-05-31 13:00")
     else:
@@ -147,6 +145,15 @@ def labels(variable: xr.DataArray) -> tuple[NDArray[np.int64], int]:
     return flat.astype(np.int64, copy=False).reshape(variable.shape), len(numbers)
 
 
+def holds_dates(variable: xr.DataArray) -> bool:
+    """Whether the entries of a variable are dates, or texts that are no numbers."""
+    if (coded := _texts(variable)) is None:
+        return variable.dtype.kind == "M"
+    codes, distinct = coded
+    given = distinct[np.unique(codes[codes >= 0])].dropna()
+    return len(given) > 0 and not _is_number(given.iloc[0])
+
+
 def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
     """The entries as dates without a time zone; None where they are numbers."""
     values = dataset[name].to_numpy()
@@ -154,21 +161,37 @@ def _dates(dataset: xr.Dataset, name: str) -> pd.Series[Any] | None:
         if values.dtype.kind == "m":
             raise MeasurementError(f"{name} holds durations: write them as numbers")
         return pd.Series(values.ravel()) if values.dtype.kind == "M" else None
-    codes, distinct = coded
-    given = distinct.dropna()
-    if not len(given) or _is_number(given.iloc[0]):
+    if not holds_dates(dataset[name]):
         return None
+    codes, distinct = coded
     try:
         dates = dates_of(distinct)
     except AmbiguousDateError as error:
-        entry = int(np.flatnonzero(codes.ravel() == error.entry)[0])
-        raise MeasurementError(
-            f"{name}, {_at(dataset, name, entry)}: {_unclear(distinct.iloc[error.entry])}"
-        ) from error
+        if len(there := np.flatnonzero(np.isin(codes, error.entries))):
+            written = distinct.iloc[int(codes.flat[there[0]])]
+            raise MeasurementError(f"{name}, {_at(dataset, name, there[0])}: {_unclear(written)}") from error
+        dates = dates_of(distinct.where(~distinct.index.isin(error.entries), None))  # these were left out
     wrong = np.flatnonzero((dates.isna() & distinct.notna()).to_numpy())
     _refuse(dataset, name, codes, distinct, wrong, "neither a number nor a date such as 2024-05-31 13:00")
     each = pd.concat([dates.dt.tz_convert(None), pd.Series([pd.NaT])]).to_numpy()
     return pd.Series(each[codes.ravel()])
+
+
+def _start(start: str, variable: xr.DataArray) -> Any:
+    """The date at which time is 0, its day and month in the order of the entries, NaT where it is none.
+
+    Raises:
+        MeasurementError: neither it nor they tell the order.
+    """
+    coded = _texts(variable)
+    written = pd.Series([start, *([] if coded is None else coded[1])], dtype=object)
+    try:
+        dates = dates_of(written)
+    except AmbiguousDateError as error:
+        if 0 in error.entries:
+            raise MeasurementError(f"start: {_unclear(start)}") from error
+        dates = dates_of(written[:1])
+    return dates.dt.tz_convert(None).iloc[0]
 
 
 def _unclear(date: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from hyco.measurements import columns
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.formats import FORMATS, LAYOUTS, OF_LAYOUTS, Format, Wanted
 from hyco.measurements.keep import kept
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # The unit in the name of a table's column.
 _IN_BRACKETS = re.compile(r"\[([^\[\]]+)\]\s*$")
+# What stands there and is a place or a size instead, as in `T [5cm]`.
+_WITH_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:\s*[^\W\d_]|$)")
 # Names that a message lists.
 _LISTED = 20
 
@@ -48,27 +51,37 @@ def units(dataset: xr.Dataset, config: MeasurementsConfig) -> dict[str, str]:
     """Units of `time`, of the axes and of the channels, as the attributes `units` of a file's arrays say them.
 
     Those whose numbers the section scales are left out, since they are in other units then. Times that are dates in the
-    file are in seconds, `s`. Of tables they are what stands in square brackets at the end of a column's name: `t [s]`.
+    file are in seconds, `s`. Of tables they are what stands in square brackets at the end of a column's name, `t [s]`,
+    the same for all columns of a channel and no place, `T [5cm]`.
 
     Args:
         dataset: what the file holds, from `load`.
         config: the section.
     """
-    names = dict(config.named_axes)
-    names |= {channel: config.columns_of(channel)[0] for channel in config.fields}
-    names |= {} if config.time is None else {"time": config.time}
+    names: dict[str, tuple[str, ...]] = {axis: (name,) for axis, name in config.named_axes.items()}
+    names |= {channel: config.columns_of(channel) for channel in config.fields}
+    names |= {} if config.time is None else {"time": (config.time,)}
     found: dict[str, str] = {}
     is_table = "first_row" in dataset.attrs
-    for key, name in names.items():
+    for key, (name, *others) in names.items():
+        is_date = key == "time" and columns.holds_dates(dataset[name])
         if is_table:
-            in_name = _IN_BRACKETS.search(name)
-            unit, is_date = in_name[1].strip() if in_name else "", False
+            unit = _in_brackets(name)
+            unit = unit if all(_in_brackets(other) == unit for other in others) else ""
+            unit = unit.partition(" since ")[0] if key == "time" else unit
         else:
             unit = str(dataset[name].attrs.get("units", ""))
-            is_date = key == "time" and (dataset[name].dtype.kind == "M" or " since " in unit)
+            is_date = is_date or (key == "time" and " since " in unit)
         if (unit or is_date) and config.scale.get(key, 1.0) == 1:
             found[key] = "s" if is_date else unit
     return found
+
+
+def _in_brackets(name: str) -> str:
+    """The unit at the end of a column's name, or nothing."""
+    found = _IN_BRACKETS.search(name)
+    unit = found[1].strip() if found else ""
+    return "" if unit != "1" and _WITH_NUMBER.match(unit) else unit
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

@@ -31,6 +31,8 @@ def _checked(value: Any) -> Any:
 _QUANTITY = BeforeValidator(_checked)
 # An argument of a wall: a number, or a formula of t, the position and parameters of the equation.
 Quantity = Annotated[float | str, _QUANTITY]
+# Values that tell whether a formula of a wall depends on what it names: no numbers at which people put poles.
+PROBES = (0.7310586, 1.6929147)
 
 
 def is_number(value: Any) -> bool:

@@ -23,7 +23,7 @@ from hyco.grid import Grid
 from hyco.schemes.exponential import phi
 from hyco.walls.boundary import AxisWalls, Boundary
 from hyco.walls.robin import Robin
-from hyco.walls.wall import Wall, is_number
+from hyco.walls.wall import PROBES, Wall, is_number
 
 # Parts of a step at which walls and sources are looked at.
 TIMES = (0.0, 1 / 3, 2 / 3, 1.0)
@@ -120,7 +120,7 @@ def _is_smooth(wall: Wall) -> bool:
     trees = [ast.parse(formula.strip()) for formula in wall.formulas.values()]
     if not trees or any(isinstance(n, ast.Name) and n.id in _KINKS for tree in trees for n in ast.walk(tree)):
         return False
-    one, other = (wall.at({**dict.fromkeys(wall.names, 1.0), "t": t}).condition[:2] for t in (1.0, 1.7))
+    one, other = (wall.at({**dict.fromkeys(wall.names, PROBES[0]), "t": t}).condition[:2] for t in PROBES)
     return one == other
 
 

@@ -16,12 +16,10 @@ from hyco.equations.formula.ghosts import CELLS
 from hyco.equations.formula.linear import Orders
 from hyco.grid import Grid
 from hyco.walls.boundary import AxisWalls, Boundary
-from hyco.walls.wall import Wall, is_number
+from hyco.walls.wall import PROBES, Wall, is_number
 
 # Of a matrix of eigenvectors: beyond it, transforms lose digits.
 _WORST_CONDITION = 1e6
-# Values that tell whether a formula of a wall depends on what it names: no numbers at which people put poles.
-_PROBES = (0.7310586, 1.6929147)
 
 
 class Modes:
@@ -119,7 +117,7 @@ def is_steady(walls: AxisWalls) -> bool:
 
 def _coefficients(wall: Wall) -> tuple[float, float] | None:
     """The numbers a and b, if no formula changes them."""
-    one, other = (wall.at(dict.fromkeys(wall.names, value)).condition[:2] for value in _PROBES)
+    one, other = (wall.at(dict.fromkeys(wall.names, value)).condition[:2] for value in PROBES)
     return one if one == other and all(map(is_number, one)) else None
 
 
@@ -139,7 +137,7 @@ def second_difference(n: int, spacing: float, walls: AxisWalls, order: int) -> N
 
 def _behind(wall: Wall, cells: NDArray[np.float64], spacing: float, order: int, width: int) -> list[Any]:
     """Rows of what is behind a wall, the nearest first, for its homogeneous condition."""
-    plain = wall.at(dict.fromkeys(wall.names, 1.0))
+    plain = wall.at(dict.fromkeys(wall.names, PROBES[0]))
 
     def ghosts(rows: NDArray[np.float64]) -> list[Any]:
         if order == 2:

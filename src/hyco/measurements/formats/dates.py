@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,12 +19,12 @@ class AmbiguousDateError(ValueError):
     """No date is so that its day and its month can be told apart.
 
     Attributes:
-        entry: the number of the first.
+        entries: the numbers of those that would need it.
     """
 
-    def __init__(self, entry: int) -> None:
-        super().__init__(entry)
-        self.entry = entry
+    def __init__(self, entries: Sequence[int]) -> None:
+        super().__init__(*entries)
+        self.entries = list(entries)
 
 
 def dates_of(written: pd.Series[Any]) -> pd.Series[Any]:
@@ -43,7 +44,7 @@ def dates_of(written: pd.Series[Any]) -> pd.Series[Any]:
     unclear = {i: match for i, match in enumerate(matches) if match and match["mark"] != "."}
     month_first = any(int(match["second"]) > 12 for match in unclear.values())
     if unclear and not month_first and not any(int(match["first"]) > 12 for match in unclear.values()):
-        raise AmbiguousDateError(min(unclear))
+        raise AmbiguousDateError(sorted(unclear))
     pairs = zip(written, matches, strict=True)
     iso = [entry if match is None else _iso(match, month_first=month_first) for entry, match in pairs]
     return pd.to_datetime(pd.Series(iso, written.index, dtype=object), errors="coerce", utc=True, format="ISO8601")
