@@ -12,8 +12,10 @@ from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.estimate import NumberEstimate, PhysicalEstimate
+from hyco.inversion.estimates import judged_numbers
 from hyco.inversion.found_terms import FoundTerms
+from hyco.inversion.held_out import HeldOut
 from hyco.inversion.term_library import library
 from hyco.inversion.terms import AddedTerms
 from hyco.inversion.verdict import Verdict
@@ -44,7 +46,7 @@ def layout(cells, boundary="periodic", fields=("u",), dimensions=1):
     return Layout(grid, tuple(FieldSpec(name, boundary=boundary) for name in fields))
 
 
-def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, **changes):
+def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, iterations=20, **changes):
     """Transport fitted to data of an equation with one more rate."""
     equation = build_equation(EQUATION | {"rates": {"u": TRANSPORT + rate}})
     data = generate(equation, GenerationConfig(simulations=3, steps=steps, length_scale=0.8), 3)
@@ -55,7 +57,7 @@ def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, **chang
     found = Calibrator(
         equation, seen, PhysicalConfig.model_validate(keys), num_predict_steps=steps, device=torch.device("cpu")
     )
-    found.calibrate(20)
+    found.calibrate(iterations)
     return found
 
 
@@ -154,6 +156,40 @@ def test_right_physics_is_consistent_and_nothing_is_missing():
     assert judged.terms is None
 
 
+def test_physics_is_not_consistent_where_the_held_out_error_is_larger_than_the_noise():
+    found = calibrator("")
+    seen = found.problem.data.observations
+    seen.values[seen.val] += seen.noise_std[0]
+    judged = found.judge()
+    assert judged.cause == "noise model"
+    assert "held-out error" in judged.why
+
+
+def test_only_an_optimum_on_data_is_judged():
+    """Neither a search that was cut off nor a robust loss has a verdict."""
+    assert calibrator("", iterations=1).judge() is None
+    assert calibrator("", loss="huber").judge() is None
+
+
+def test_held_out_error_needs_initial_states_and_counts_channels_with_noise():
+    found = calibrator("")
+    seen, at = found.problem.data.observations, found.model.coordinates
+    assert HeldOut(found.problem).of(at) == pytest.approx(1.0, abs=0.3)
+    assert not HeldOut(found.problem).within_noise(1.5, found.problem.data.count(12) - 2)
+    seen.initial_state = "full"  # as good a start as measured: errors compare, but have its noise too
+    assert HeldOut(found.problem).within_noise(1.5, found.problem.data.count(12) - 2)
+    seen.initial_state = "observed"
+    assert not HeldOut(found.problem).available
+
+
+@pytest.mark.parametrize(
+    ("chi_square", "known", "helpful"),
+    [([65.0, 1.0], True, True), ([65.0, 1.0], False, True), ([2.0, 1.1], False, False), ([0.9, 0.95], True, False)],
+)
+def test_terms_help_that_take_most_of_what_is_beyond_the_noise(chi_square, known, helpful):
+    assert FoundTerms([], {}, chi_square, None, False, [], known).helpful is helpful
+
+
 @pytest.mark.slow
 def test_a_parameter_is_not_split_with_a_term_that_says_the_same():
     """An advection is what c is: it is not named beside it, whatever else is missing."""
@@ -161,6 +197,15 @@ def test_a_parameter_is_not_split_with_a_term_that_says_the_same():
     assert judged.cause == "physics"
     formulas = {t["formula"] for t in judged.terms.terms} if judged.terms else set()
     assert not formulas & {"dx(u)", "laplace(u)"}
+
+
+def test_a_number_is_separable_only_where_nothing_is_lacking():
+    told = {}
+    for cause in ("consistent", "noise model", "grid", "physics"):
+        numbers = {"D": NumberEstimate(0.05, identifiable=True)}
+        (number,) = judged_numbers(numbers, Verdict(cause, "why"), corrected=False, searched=True).values()
+        told[cause] = number.separable
+    assert told == {"consistent": True, "noise model": None, "grid": False, "physics": False}
 
 
 def test_noise_larger_than_said_is_no_physics():
@@ -228,6 +273,7 @@ def test_what_a_report_says():
         [38.0, 1.02],
         True,
         [],
+        True,
     )
     verdict = Verdict("physics", "why", terms).to_json()
     words = list(verdict_words(PhysicalEstimate({}, verdict=verdict)))
