@@ -150,6 +150,22 @@ def test_a_missing_term_is_named_and_the_parameters_are_right_beside_it(rate, na
     assert float(judged.terms.coefficients(library(found.problem.data.observations.layout)).abs().max()) > 0
 
 
+def test_a_term_is_found_beside_physics_that_explains_hardly_anything():
+    """A growth that is most of what happens: it is far larger than all that diffusion, on its bound, has happen."""
+    only = {"rates": {"u": "D*dx(dx(u))"}, "parameters": {"D": 0.05}}
+    equation = build_equation(EQUATION | {"rates": {"u": "D*dx(dx(u)) + 0.8*u"}, "parameters": {"D": 0.05}})
+    data = generate(equation, GenerationConfig(simulations=2, steps=12, length_scale=0.8), 3)
+    seen = observe(data, ObservationConfig.model_validate({"train_sim": [0], "val_sim": [1], "noise": 0.01}), 3)
+    keys = {"method": "Levenberg-Marquardt", "learnable_parameters": BOTH[:1]}
+    config = PhysicalConfig.model_validate(keys)
+    found = Calibrator(build_equation(EQUATION | only), seen, config, num_predict_steps=12, device=torch.device("cpu"))
+    found.calibrate(20)
+    judged = found.judge()
+    assert {t["formula"]: t["coefficient"] for t in judged.terms.terms} == pytest.approx({"u": 0.8}, rel=0.02)
+    lower, upper = judged.terms.parameters["D"]["interval"]
+    assert lower - 0.002 < 0.05 < upper + 0.002
+
+
 def test_right_physics_is_consistent_and_nothing_is_missing():
     judged = calibrator("").judge()
     assert judged.cause == "consistent"

@@ -56,7 +56,8 @@ class TermSearch:
 
     Attributes:
         terms: those that are not zero for such states.
-        sizes: coefficients with which each changes the states as much as all that happens does, `[m]`.
+        sizes: coefficients with which each changes the states as much as all that happens does, in the model and beyond
+            it, `[m]`.
     """
 
     def __init__(self, problem: InverseProblem, z: Tensor) -> None:
@@ -65,10 +66,12 @@ class TermSearch:
         forward, dt = problem.forward, problem.forward.model.equation.dt
         rolled = forward.predict(starts, z[: problem.parameter_count].to(problem.device), problem.steps)
         states = torch.cat([starts[:, None], rolled], dim=1)
-        flat, happens = states[:, :-1].flatten(0, 1), states.diff(dim=1).square().mean().sqrt() / dt
+        # What the model has happen, and what it leaves unexplained: where that is most of it, terms are larger.
+        explained = float(states.diff(dim=1).square().mean().sqrt()) / dt
+        flat, happens = states[:, :-1].flatten(0, 1), math.hypot(explained, _rate_of_misfit(problem, z))
         self.terms, sizes = [], []
         for term in library(problem.data.observations.layout):
-            size = float(happens / term.rate(flat).square().mean().sqrt())
+            size = happens / max(float(term.rate(flat).square().mean().sqrt()), 1e-300)
             if math.isfinite(size) and size > 0:
                 self.terms.append(term)
                 sizes.append(size)
@@ -230,3 +233,14 @@ class TermSearch:
         # JSON has no infinity.
         numbers = {"reduced_chi_square": found.reduced_chi_square, "heldout": error}
         return {"terms": words} | {k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()}
+
+
+@torch.no_grad()
+def _rate_of_misfit(problem: InverseProblem, z: Tensor) -> float:
+    """By how much a unit of time the data depart from the model, at the mean time of measurement."""
+    data, steps = problem.data, problem.steps
+    mask = data.up_to(steps)[1]
+    errors = problem.real(z[None].to(problem.device))[0] * data.sigma_up_to(steps).expand(mask.shape)[mask] * data.scale
+    times = data.read(steps)
+    mean = max(sum(times) / len(times), 1.0) * problem.forward.model.equation.dt
+    return float(errors.square().mean().sqrt()) / mean
