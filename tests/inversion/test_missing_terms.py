@@ -16,6 +16,7 @@ from hyco.inversion.estimate import NumberEstimate, PhysicalEstimate
 from hyco.inversion.estimates import judged_numbers
 from hyco.inversion.found_terms import FoundTerms
 from hyco.inversion.held_out import HeldOut
+from hyco.inversion.missing_terms import TermSearch
 from hyco.inversion.term_library import library
 from hyco.inversion.terms import AddedTerms
 from hyco.inversion.verdict import Verdict
@@ -185,6 +186,12 @@ def test_only_an_optimum_on_data_is_judged():
     """Neither a search that was cut off nor a robust loss has a verdict."""
     assert calibrator("", iterations=1).judge() is None
     assert calibrator("", loss="huber").judge() is None
+
+
+def test_an_equation_without_time_has_no_missing_rates(monkeypatch):
+    found = calibrator("", iterations=1)
+    monkeypatch.setattr(type(found.problem.forward.model.equation.config), "is_static", True)
+    assert TermSearch.of(found.problem, found.model.coordinates) is None
 
 
 def test_held_out_error_needs_initial_states_and_counts_channels_with_noise():
