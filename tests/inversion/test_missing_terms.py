@@ -203,6 +203,7 @@ def test_held_out_error_needs_initial_states_and_counts_channels_with_noise():
     assert HeldOut(found.problem).within_noise(1.5, found.problem.data.count(12) - 2)
     seen.initial_state = "observed"
     assert not HeldOut(found.problem).available
+    assert found.judge().cause == "consistent"
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,7 @@ class HeldOut:
             residual_freedom: N - k of the fit.
         """
         seen = self.problem.data.observations
-        starts_known = self._own or seen.initial_known
-        if error is None or not seen.noise_known or not starts_known:
+        if error is None or not seen.noise_known or not (self._own or seen.initial_known):
             return True
         noisy = self.problem.data.noisy(self.problem.steps)
         count = self.problem.data.count(self.problem.steps) if noisy is None else int(noisy.sum())
