@@ -35,6 +35,13 @@ def test_physics_that_lacks_a_term_is_corrected_and_the_report_says_why(make_cor
     assert bool(trainer.synthetic.model.base.terms.any())
 
 
+def test_a_fit_that_did_not_converge_is_not_judged(make_corrections):
+    problem = make_corrections({"parameters": {"diffusivity": 0.0}}, noise=0.01)
+    choice = problem.hybrid(**AUTO, calibration_iterations=1).strategy.choice
+    assert choice.chosen == "alpha: auto"
+    assert choice.why.startswith("the physics alone: not judged (")
+
+
 @pytest.mark.slow
 def test_what_was_chosen_goes_on_after_a_kill(make_corrections, tmp_path, assert_equal_bundles):
     problem = make_corrections({"parameters": {"diffusivity": 0.0}}, noise=0.01)

@@ -12,8 +12,11 @@ from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.estimate import PhysicalEstimate
+from hyco.inversion.estimate import NumberEstimate, PhysicalEstimate
+from hyco.inversion.estimates import judged_numbers
 from hyco.inversion.found_terms import FoundTerms
+from hyco.inversion.held_out import HeldOut
+from hyco.inversion.missing_terms import TermSearch
 from hyco.inversion.term_library import library
 from hyco.inversion.terms import AddedTerms
 from hyco.inversion.verdict import Verdict
@@ -44,7 +47,7 @@ def layout(cells, boundary="periodic", fields=("u",), dimensions=1):
     return Layout(grid, tuple(FieldSpec(name, boundary=boundary) for name in fields))
 
 
-def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, **changes):
+def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, iterations=20, **changes):
     """Transport fitted to data of an equation with one more rate."""
     equation = build_equation(EQUATION | {"rates": {"u": TRANSPORT + rate}})
     data = generate(equation, GenerationConfig(simulations=3, steps=steps, length_scale=0.8), 3)
@@ -55,7 +58,7 @@ def calibrator(rate, noise=0.01, steps=12, assumed=None, learnable=BOTH, **chang
     found = Calibrator(
         equation, seen, PhysicalConfig.model_validate(keys), num_predict_steps=steps, device=torch.device("cpu")
     )
-    found.calibrate(20)
+    found.calibrate(iterations)
     return found
 
 
@@ -148,10 +151,67 @@ def test_a_missing_term_is_named_and_the_parameters_are_right_beside_it(rate, na
     assert float(judged.terms.coefficients(library(found.problem.data.observations.layout)).abs().max()) > 0
 
 
+def test_a_term_is_found_beside_physics_that_explains_hardly_anything():
+    """A growth that is most of what happens: it is far larger than all that diffusion, on its bound, has happen."""
+    only = {"rates": {"u": "D*dx(dx(u))"}, "parameters": {"D": 0.05}}
+    equation = build_equation(EQUATION | {"rates": {"u": "D*dx(dx(u)) + 0.8*u"}, "parameters": {"D": 0.05}})
+    data = generate(equation, GenerationConfig(simulations=2, steps=12, length_scale=0.8), 3)
+    seen = observe(data, ObservationConfig.model_validate({"train_sim": [0], "val_sim": [1], "noise": 0.01}), 3)
+    keys = {"method": "Levenberg-Marquardt", "learnable_parameters": BOTH[:1]}
+    config = PhysicalConfig.model_validate(keys)
+    found = Calibrator(build_equation(EQUATION | only), seen, config, num_predict_steps=12, device=torch.device("cpu"))
+    found.calibrate(20)
+    judged = found.judge()
+    assert {t["formula"]: t["coefficient"] for t in judged.terms.terms} == pytest.approx({"u": 0.8}, rel=0.02)
+    lower, upper = judged.terms.parameters["D"]["interval"]
+    assert lower - 0.002 < 0.05 < upper + 0.002
+
+
 def test_right_physics_is_consistent_and_nothing_is_missing():
     judged = calibrator("").judge()
     assert judged.cause == "consistent"
     assert judged.terms is None
+
+
+def test_physics_is_not_consistent_where_the_held_out_error_is_larger_than_the_noise():
+    found = calibrator("")
+    seen = found.problem.data.observations
+    seen.values[seen.val] += seen.noise_std[0]
+    judged = found.judge()
+    assert judged.cause == "noise model"
+    assert "held-out error" in judged.why
+
+
+def test_only_an_optimum_on_data_is_judged():
+    """Neither a search that was cut off nor a robust loss has a verdict."""
+    assert calibrator("", iterations=1).judge() is None
+    assert calibrator("", loss="huber").judge() is None
+
+
+def test_an_equation_without_time_has_no_missing_rates(monkeypatch):
+    found = calibrator("", iterations=1)
+    monkeypatch.setattr(type(found.problem.forward.model.equation.config), "is_static", True)
+    assert TermSearch.of(found.problem, found.model.coordinates) is None
+
+
+def test_held_out_error_needs_initial_states_and_counts_channels_with_noise():
+    found = calibrator("")
+    seen, at = found.problem.data.observations, found.model.coordinates
+    assert HeldOut(found.problem).of(at) == pytest.approx(1.0, abs=0.3)
+    assert not HeldOut(found.problem).within_noise(1.5, found.problem.data.count(12) - 2)
+    seen.initial_state = "full"  # as good a start as measured: errors compare, but have its noise too
+    assert HeldOut(found.problem).within_noise(1.5, found.problem.data.count(12) - 2)
+    seen.initial_state = "observed"
+    assert not HeldOut(found.problem).available
+    assert found.judge().cause == "consistent"
+
+
+@pytest.mark.parametrize(
+    ("chi_square", "known", "helpful"),
+    [([65.0, 1.0], True, True), ([65.0, 1.0], False, True), ([2.0, 1.1], False, False), ([0.9, 0.95], True, False)],
+)
+def test_terms_help_that_take_most_of_what_is_beyond_the_noise(chi_square, known, helpful):
+    assert FoundTerms([], {}, chi_square, None, False, [], known).helpful is helpful
 
 
 @pytest.mark.slow
@@ -161,6 +221,15 @@ def test_a_parameter_is_not_split_with_a_term_that_says_the_same():
     assert judged.cause == "physics"
     formulas = {t["formula"] for t in judged.terms.terms} if judged.terms else set()
     assert not formulas & {"dx(u)", "laplace(u)"}
+
+
+def test_a_number_is_separable_only_where_nothing_is_lacking():
+    told = {}
+    for cause in ("consistent", "noise model", "grid", "physics"):
+        numbers = {"D": NumberEstimate(0.05, identifiable=True)}
+        (number,) = judged_numbers(numbers, Verdict(cause, "why"), corrected=False, searched=True).values()
+        told[cause] = number.separable
+    assert told == {"consistent": True, "noise model": None, "grid": False, "physics": False}
 
 
 def test_noise_larger_than_said_is_no_physics():
@@ -228,6 +297,7 @@ def test_what_a_report_says():
         [38.0, 1.02],
         True,
         [],
+        True,
     )
     verdict = Verdict("physics", "why", terms).to_json()
     words = list(verdict_words(PhysicalEstimate({}, verdict=verdict)))

@@ -13,6 +13,7 @@ from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.correction import CorrectionConfig
 from hyco.hybrid.trust import Misfit
 from hyco.inversion.calibrator import Calibrator
+from hyco.inversion.optimisers.result import Status
 from hyco.networks.network import network_config
 from hyco.observations import Observations
 
@@ -41,8 +42,9 @@ def choose(equation: Equation, observations: Observations, config: HybridConfig,
     """Fit the physics alone, and choose.
 
     - Physics that is wrong, or on a grid that is too coarse: the network corrects it, if it can step states.
-    - Physics without misfit, or with one that is the noise's: `alpha: auto`, which asks the validation data how far
-      each model is to be trusted; without any, in sequence.
+    - Physics without misfit, with one that is the noise's, or without a verdict (its fit did not converge, say):
+      `alpha: auto`, which asks the validation data how far each model is to be trusted; without any, in sequence.
+    - An equation without time is not corrected: it has no step.
     """
     physical = Calibrator(
         equation,
@@ -51,14 +53,18 @@ def choose(equation: Equation, observations: Observations, config: HybridConfig,
         num_predict_steps=config.observed_steps or config.num_predict_steps,
         device=device,
     )
-    physical.calibrate(config.calibration_iterations or config.physical.epochs)
+    fit = physical.calibrate(config.calibration_iterations or config.physical.epochs)
     judged = physical.judge(look_for_terms=False)
     held = Misfit(observations, *observations.validation())
     error = "" if not held.available else f"; its error variance on held-out data is {held(physical.model):.3g} σ²"
-    cause = "not judged" if judged is None else f"{judged.cause} ({judged.why})"
+    if judged is not None:
+        cause = f"{judged.cause} ({judged.why})"
+    else:
+        cause = f"not judged ({fit.reason})" if physical.failed or fit.status is not Status.CONVERGED else "not judged"
     why = f"the physics alone: {cause}{error}"
     wrong = judged is not None and judged.cause in ("grid", "physics")
-    if wrong and network_config(config.network_training.network).stepping:
+    steps = not equation.config.is_static and network_config(config.network_training.network).stepping
+    if wrong and steps:
         choice = Choice("correction", why)
     else:
         choice = Choice("alpha: auto" if held.available else "sequential", why)

@@ -221,9 +221,10 @@ class Calibrator:
         )
 
     def judge(self, *, look_for_terms: bool = True) -> Verdict | None:
-        """What a misfit of the equation as it is comes from, with the terms that it lacks; see `verdict`."""
+        """See `verdict`, with the terms that are missing; None also where this is no converged fit of data alone."""
         at, grid = self.model.coordinates, self.config.discretisation
-        self.model.verdict = judged(self.problem, at, discretisation=grid, look_for_terms=look_for_terms)
+        fits, search = self._progress.fits_data, look_for_terms
+        self.model.verdict = judged(self.problem, at, discretisation=grid, look_for_terms=search) if fits else None
         return self.model.verdict
 
     def conclude(self) -> None:
@@ -237,9 +238,9 @@ class Calibrator:
             assessor.take_structure(structure, coordinates)
             change = discretisation_change(self.problem, coordinates) if self.config.discretisation else None
             assessor.take_shift(discretisation_shift(self.problem, coordinates, change))
-            if self.problem.forward.correction is None and assessor.current is not None:
-                uncertainty, look = assessor.current.uncertainty, self.config.missing_terms
-                told = verdict(self.problem, coordinates, uncertainty, structure, change, look_for_terms=look)
+            alone, look = self.problem.forward.correction is None, self.config.missing_terms
+            if alone and self._progress.fits_data and (now := assessor.current) is not None:
+                told = verdict(self.problem, coordinates, now.uncertainty, structure, change, look_for_terms=look)
                 self.model.verdict = told
         if self.ranges:
             starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]

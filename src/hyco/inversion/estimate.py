@@ -45,7 +45,7 @@ class NumberEstimate:
         std_white: what `std` would be if the noise were white, where the residuals say that it is correlated and `std`
             and `interval` are those of such noise; None elsewhere.
         separable: whether it can be told from what the equation lacks: nothing is, or with the terms that are missing
-            nothing is left to explain, and the data determine it beside them; None: that was not looked for.
+            nothing is left to explain, and the data determine it beside them; None: not looked for, or not told.
     """
 
     value: float

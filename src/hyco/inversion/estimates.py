@@ -25,7 +25,7 @@ def current_estimate(
     """The estimates of the parameters now: with error bars where these have been worked out."""
     assessment, judged = model.assessment, model.verdict
     corrected = problem.forward.correction is not None
-    numbers = _judged(model.numbers(), judged, corrected=corrected, searched=corrected or config.missing_terms)
+    numbers = judged_numbers(model.numbers(), judged, corrected=corrected, searched=corrected or config.missing_terms)
     prior = None if problem.initial_states is None else problem.initial_states.prior
     fields = field_estimates(model.space, model.theta, assessment, model.assessor.shift)
     estimate = PhysicalEstimate(
@@ -65,7 +65,7 @@ def current_estimate(
     )
 
 
-def _judged(
+def judged_numbers(
     numbers: dict[str, NumberEstimate], judged: Verdict | None, *, corrected: bool, searched: bool
 ) -> dict[str, NumberEstimate]:
     """The numbers with a word on whether they are told from what the equation lacks.
@@ -77,7 +77,8 @@ def _judged(
     if corrected and judged.explained and judged.terms is not None:
         beside = {name: NumberEstimate.from_json(entry) for name, entry in judged.terms.parameters.items()}
         return {name: replace(number, separable=number.identifiable) for name, number in beside.items()}
-    separable = judged.cause in ("consistent", "noise model")
+    # Noise that is another than was said hides what the equation may lack.
+    separable = None if judged.cause == "noise model" else judged.cause == "consistent"
     return {name: replace(number, separable=separable) for name, number in numbers.items()}
 
 

@@ -25,9 +25,10 @@ class FoundTerms:
         chi_square: reduced χ² without and with them.
         heldout: mean squared residuals on held-out data without and with them, in units of the noise; None where there
             are no such data.
-        consistent: whether nothing is left to explain: residuals are no larger than the noise, or, where that is not
-            known, white.
+        consistent: whether nothing is left to explain: residuals are white, and, where the noise is known, no larger
+            than it, nor is the error on held-out data.
         tried: by round, the candidates that were fitted: `terms` in words, `reduced_chi_square` and `heldout`.
+        known_noise: whether reduced χ² is in units of the noise.
     """
 
     terms: list[dict[str, Any]]
@@ -36,12 +37,14 @@ class FoundTerms:
     heldout: list[float] | None
     consistent: bool
     tried: list[list[dict[str, Any]]]
+    known_noise: bool
 
     @property
     def helpful(self) -> bool:
         """Whether they take most of what the residuals have beyond the noise, and the held-out error falls."""
         before, after = self.chi_square
-        less = after - 1 < _LITTLE * (before - 1) or after < _LITTLE * before
+        noise = 1.0 if self.known_noise and before > 1 else 0.0
+        less = after - noise < _LITTLE * (before - noise)
         return self.consistent or (less and (self.heldout is None or self.heldout[1] < self.heldout[0]))
 
     @property

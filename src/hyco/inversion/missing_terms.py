@@ -56,7 +56,8 @@ class TermSearch:
 
     Attributes:
         terms: those that are not zero for such states.
-        sizes: coefficients with which each changes the states as much as all that happens does, `[m]`.
+        sizes: coefficients with which each changes the states as much as all that happens does, in the model and beyond
+            it, `[m]`.
     """
 
     def __init__(self, problem: InverseProblem, z: Tensor) -> None:
@@ -65,10 +66,12 @@ class TermSearch:
         forward, dt = problem.forward, problem.forward.model.equation.dt
         rolled = forward.predict(starts, z[: problem.parameter_count].to(problem.device), problem.steps)
         states = torch.cat([starts[:, None], rolled], dim=1)
-        flat, happens = states[:, :-1].flatten(0, 1), states.diff(dim=1).square().mean().sqrt() / dt
+        # What the model has happen, and what it leaves unexplained: where that is most of it, terms are larger.
+        explained = float(states.diff(dim=1).square().mean().sqrt()) / dt
+        flat, happens = states[:, :-1].flatten(0, 1), math.hypot(explained, _rate_of_misfit(problem, z))
         self.terms, sizes = [], []
         for term in library(problem.data.observations.layout):
-            size = float(happens / term.rate(flat).square().mean().sqrt())
+            size = happens / max(float(term.rate(flat).square().mean().sqrt()), 1e-300)
             if math.isfinite(size) and size > 0:
                 self.terms.append(term)
                 sizes.append(size)
@@ -79,12 +82,15 @@ class TermSearch:
     @classmethod
     def of(cls, problem: InverseProblem, z: Tensor) -> TermSearch | None:
         """The search; None where it cannot be made, which is logged."""
+        if problem.forward.model.equation.config.is_static:
+            log.info("Missing terms are not looked for: they are of rates, which an equation without time has not.")
+            return None
         if len(z) > LARGEST_DENSE or isinstance(problem.loss, Huber):
             log.info("Missing terms are looked for with up to %d unknowns and loss: squares.", LARGEST_DENSE)
             return None
         search = cls(problem, z)
         if not search.terms:
-            log.info("Missing terms are not looked for: the library has none for values on the faces of cells.")
+            log.info("Missing terms are not looked for: the library has none that fits, or a prediction is not finite.")
             return None
         return search
 
@@ -115,7 +121,7 @@ class TermSearch:
             # A term may be of use together with the next alone.
             if error is None or least is None or error < least:
                 best, least = (taken, here), error
-            if self.consistent(here):
+            if self.problem.data.known_noise and self._consistent(taken, here, error):
                 break
         if best is None:
             return None
@@ -134,9 +140,6 @@ class TermSearch:
         problem, fit = self.problem, self._fit(taken)
         space, p = problem.forward.space, problem.parameter_count
         after = self._heldout(fit, here)
-        with fit.with_terms(here.coefficients):
-            structure = residual_structure(problem, here.coordinates)
-        white = structure is None or structure.white
         with torch.enable_grad():  # for the slopes of the numbers
             numbers = number_estimates(space, here.coordinates[:p], here.assessment(problem))
         rows = zip((self.terms[k] for k in taken), here.coefficients.tolist(), here.std.tolist(), strict=True)
@@ -148,8 +151,9 @@ class TermSearch:
             {name: number.to_json() for name, number in numbers.items()},
             [begun.reduced_chi_square, here.reduced_chi_square],
             None if before is None or after is None or not math.isfinite(before + after) else [before, after],
-            self.consistent(here) if problem.data.known_noise else white,
+            self._consistent(taken, here, after),
             rounds,
+            problem.data.known_noise,
         )
 
     def _fitted(self, fit: TermFit, here: TermEstimate) -> TermEstimate:
@@ -201,11 +205,16 @@ class TermSearch:
         unit = max(unit, 1.0) if self.problem.data.known_noise else unit
         return unit * (math.log(len(best.residual)) + 2 * math.log(len(self.terms) - len(taken)))
 
-    def consistent(self, estimate: TermEstimate) -> bool:
-        """Whether residuals are no larger than the noise, where that is known."""
-        freedom = estimate.uncertainty.residual_freedom
-        known = self.problem.data.known_noise
-        return known and estimate.reduced_chi_square < 1 + 3 * math.sqrt(2 / max(freedom, 1.0))
+    def _consistent(self, taken: Sequence[int], estimate: TermEstimate, error: float | None) -> bool:
+        """Whether residuals are white and, with known noise, no larger than it, nor the error on held-out data."""
+        freedom, known = estimate.uncertainty.residual_freedom, self.problem.data.known_noise
+        if known and not estimate.reduced_chi_square < 1 + 3 * math.sqrt(2 / max(freedom, 1.0)):
+            return False
+        with self._fit(taken).with_terms(estimate.coefficients):
+            structure = residual_structure(self.problem, estimate.coordinates)
+        if structure is None:  # without noise, because hardly any residuals are left
+            return not known and freedom >= 10
+        return structure.white and self._heldout.within_noise(error, freedom)
 
     def _pruned(self, taken: list[int], here: TermEstimate) -> tuple[list[int], TermEstimate]:
         """Without terms that later ones have made needless."""
@@ -224,3 +233,14 @@ class TermSearch:
         # JSON has no infinity.
         numbers = {"reduced_chi_square": found.reduced_chi_square, "heldout": error}
         return {"terms": words} | {k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()}
+
+
+@torch.no_grad()
+def _rate_of_misfit(problem: InverseProblem, z: Tensor) -> float:
+    """By how much a unit of time the data depart from the model, at the mean time of measurement."""
+    data, steps = problem.data, problem.steps
+    mask = data.up_to(steps)[1]
+    errors = problem.real(z[None].to(problem.device))[0] * data.sigma_up_to(steps).expand(mask.shape)[mask] * data.scale
+    times = data.read(steps)
+    mean = max(sum(times) / len(times), 1.0) * problem.forward.model.equation.dt
+    return float(errors.square().mean().sqrt()) / mean

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyco.inversion.estimate import Outcome, PhysicalEstimate
 from hyco.inversion.inverse_problem import InverseProblem
-from hyco.inversion.optimisers.result import OptimisationResult
+from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import evaluations_of
 
 # Ends of several searches that are recorded.
@@ -44,6 +44,12 @@ class Progress:
     limited_by: str = ""
     residuals: dict[str, Tensor] = field(default_factory=dict)
     alternative_minima: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def fits_data(self) -> bool:
+        """Whether the coordinates are an optimum on data alone: the update converged, and no predictions pulled it."""
+        converged = self.outcome is not None and self.outcome.status == str(Status.CONVERGED)
+        return converged and not self.from_predictions
 
     @classmethod
     def of(cls, estimate: PhysicalEstimate, updates: int, failed: str | None, *, settled: bool) -> Progress:

@@ -14,7 +14,9 @@ from hyco.inversion.assessment import assess
 from hyco.inversion.correlated_noise import CorrelatedNoise
 from hyco.inversion.discretisation import discretisation_change
 from hyco.inversion.found_terms import FoundTerms
+from hyco.inversion.held_out import HeldOut
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.loss import Huber
 from hyco.inversion.missing_terms import TermSearch
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure, residual_structure
@@ -97,33 +99,37 @@ def verdict(
     Args:
         uncertainty: of the fit.
         structure: the tests of its residuals.
-        of_grid: what the error of the grid has of the residuals, `[N]`; None: not worked out.
+        of_grid: what the error of the grid has of the residuals, `[N]`, on any device; None: not worked out.
         look_for_terms: whether to look for missing terms, where the physics is wrong.
 
     Returns:
-        None where there is nothing to test: no noise, a prediction that is not finite, or too many unknowns.
+        None where there is nothing to test: no noise, fewer than 10 degrees of freedom, a prediction that is not
+        finite, too many unknowns, or a robust loss, which takes a misfit for outliers.
     """
     known = problem.data.known_noise
-    if structure is None and not known:
+    if structure is None or isinstance(problem.loss, Huber):
         return None
     chi_square, most = uncertainty.reduced_chi_square, _largest(uncertainty)
     if not math.isfinite(chi_square):
         return None
-    white, odd = structure is None or structure.white, structure is not None and structure.outliers.told
+    white, odd = structure.white, structure.outliers.told
     too_large = known and chi_square > most
+    what = "correlated" if not white else "larger than the noise" if too_large else "odd in places (outliers)"
     if white and not odd and not too_large:
-        told = f"reduced χ² {chi_square:.3g}, by chance at most {most:.3g}; " if known else ""
-        return Verdict("consistent", f"{told}residuals are white")
+        held_out = HeldOut(problem)
+        error = held_out.of(coordinates)
+        if held_out.within_noise(error, uncertainty.residual_freedom):
+            told = f"reduced χ² {chi_square:.3g}, by chance at most {most:.3g}; " if known else ""
+            return Verdict("consistent", f"{told}residuals are white")
+        what = f"white, but the held-out error is {error:.3g}, where the noise has 1"
     if (search := TermSearch.of(problem, coordinates)) is None:
         return None
     here = search.near(coordinates)
     if of_grid is not None and (share := _share_of(of_grid, here, known=known)) > _MOST:
         return Verdict("grid", f"a finer grid takes {100 * share:.0f} % of the misfit")
-    noise = None if structure is None else structure.noise
     certain = too_large and not white and chi_square > _TOO_LARGE**2
-    if not certain and not _follows_states(search, problem, here, noise):
-        what = "correlated" if not white else "larger than the noise" if too_large else "odd in places (outliers)"
-        return Verdict("noise model", f"residuals are {what}, but no term of the states or the place tells them")
+    if not certain and not _follows_states(search, problem, here, structure.noise):
+        return Verdict("noise model", f"residuals are {what}; no term of the states or the place tells them")
     found = search.run(coordinates) if look_for_terms else None
     if found is None:
         return Verdict("physics", "residuals follow the states or the place")
@@ -147,8 +153,9 @@ def _share_of(of_grid: Tensor, here: TermEstimate, *, known: bool) -> float:
         return float((whole - own @ (inverse @ (inverse.T @ (own.T @ whole)))).square().sum())
 
     noise = here.uncertainty.residual_freedom if known else 0.0
-    before, after = left(here.residual) - noise, left(here.residual - of_grid) - noise
-    return 1 - after / before if before > 0 else 0.0
+    chance = _DEVIATIONS * math.sqrt(2 * noise)
+    before, after = left(here.residual) - noise, left(here.residual - of_grid.cpu()) - noise
+    return min(1 - after / before, 1.0) if before > chance else 0.0
 
 
 def _follows_states(
