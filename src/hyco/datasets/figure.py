@@ -41,6 +41,7 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
     def save(self, data: Figure) -> None:
         """Write both files, or none."""
         files = {"png": self._filepath, "pdf": self._filepath.with_suffix(".pdf")}
+        PDFS.wait_for(str(files["pdf"]))
         if isinstance(data, FigureOfWords):
             for path in files.values():
                 path.unlink(missing_ok=True)

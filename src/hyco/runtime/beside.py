@@ -47,6 +47,12 @@ class Beside:
         process.start()
         self._running.append((what, process))
 
+    def wait_for(self, what: str) -> None:
+        """Wait until a job is done, if it is going on: what it makes is made anew, or removed."""
+        for job in [job for job in self._running if job[0] == what]:
+            self._running.remove(job)
+            self._end(*job)
+
     def finish(self) -> None:
         """Wait until all is done.
 
