@@ -107,7 +107,9 @@ def test_a_run_that_failed_or_was_interrupted_does_not_keep_its_folders(session,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_training_after_its_last_finished_epoch(session, tmp_path, conf_catalog, caplog, number):
+def test_a_signal_ends_a_training_after_its_last_finished_epoch(
+    session, tmp_path, conf_catalog, caplog, number, request
+):
     def train() -> Iterator[Bundle]:
         for epoch in (1, 2, 3):
             yield checkpoint(epoch)
@@ -116,6 +118,8 @@ def test_a_signal_ends_a_training_after_its_last_finished_epoch(session, tmp_pat
         raise AssertionError("it was not ended")
 
     hook = InterruptionHooks()
+    heard = signal.signal(number, signal.SIG_DFL)  # a shell's background jobs do not hear SIGINT
+    request.addfinalizer(lambda: signal.signal(number, heard))
     before = signal.getsignal(number)
     with pytest.raises(Interruption) as caught, signals_interrupt():
         session((hook,), Pipeline([node(train, None, "hybrid_checkpoint", name="t")]), conf_catalog, PARAMETERS)
