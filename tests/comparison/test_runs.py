@@ -58,8 +58,8 @@ def last(parameters, **options):
     return found
 
 
-def steps(parameters, workers=1, **options):
-    config, compute = CompareConfig.model_validate(parameters["compare"]), ComputeConfig(workers=workers)
+def steps(parameters, workers=1, tries=3, **options):
+    config, compute = CompareConfig.model_validate(parameters["compare"]), ComputeConfig(workers=workers, tries=tries)
     given = {"experiment": "small", "seed": 0, "device": "cpu", "compute": compute}
     return compare(contenders(parameters), config, **given, **options)
 
@@ -110,8 +110,8 @@ def test_the_numbers_of_a_method_are_those_of_its_own_pipeline(whole):
 
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds_also_where_both_are_killed_twice(whole, caplog):
-    begun = steps(section(seeds="3-3", methods="synthetic+physical"), workers=2)
-    # After the data were looked at, and once more: a third death of a training would be its last.
+    begun = steps(section(seeds="3-3", methods="synthetic+physical"), workers=2, tries=6)
+    # After the data were looked at, and once more. A training may be handed to both of the dead, and die itself.
     for number, each in enumerate(begun):
         found = each
         if number < 2:
@@ -119,7 +119,7 @@ def test_two_processes_find_what_one_finds_also_where_both_are_killed_twice(whol
                 process.kill()
     alone = [r for r in without_times(whole) if r["seed"] == 3 and r["training"] in ("synthetic", "physical")]
     assert without_times(found) == alone
-    assert 2 <= caplog.text.count("It is begun again") <= 4
+    assert 2 <= caplog.text.count("It is begun again") <= 6
 
 
 def measured():
