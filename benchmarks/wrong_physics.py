@@ -34,23 +34,13 @@ from typing import Any
 
 import torch
 
-from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
-from hyco.evaluation import evaluated_models, roll_out_methods
-from hyco.hybrid.config import HybridConfig
-from hyco.hybrid.trainer import HybridTrainer
 from hyco.observations import ObservationConfig, observe
-from hyco.report import report
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.training.config import SyntheticConfig
-from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import PhysicalConfig, train_physical
-from hyco.training.synthetic import train_synthetic
+from model_error import CPU, METHODS, OBSERVATION, PHYSICAL, STEPS, errors_of, seconds_of, trained
 from study import add_line, described, read_lines, write_page
 
-CPU = torch.device("cpu")
-STEPS = 24
-OBSERVATION = {"train_sim": [0, 1], "val_sim": [4], "test_sim": [5, 6, 7], "noise": 0.01}
 SYNTHETIC = {
     "network": {"name": "resnet", "filters": 16, "blocks": 1, "coordinates": True},
     "epochs": 100,
@@ -60,12 +50,6 @@ SYNTHETIC = {
     "use_sliding_window": True,
     "curriculum": {"start": 1, "epochs": 70},
     "validate_every": 5,
-}
-PHYSICAL = {
-    "method": "Levenberg-Marquardt",
-    "num_predict_steps": STEPS,
-    "max_iterations": 20,
-    "suppress_convergence_errors": True,
 }
 HYBRID = {
     "epochs": 60,
@@ -155,7 +139,6 @@ CASES: dict[str, dict[str, Any]] = {
         "true": {"diffusivity": 0.1318},
     },
 }
-METHODS = ("physical", "synthetic", "hybrid_synthetic")
 COMMANDS = [
     "python benchmarks/wrong_physics.py --seeds 300-302 --results wrong_physics.jsonl",
     "python benchmarks/wrong_physics.py --seeds 305-311 --cases nothing --results wrong_physics.jsonl",
@@ -193,22 +176,8 @@ def run(case: str, seed: int) -> dict[str, Any]:
     equation, data, seen = data_of(section, seed)
     synthetic = SYNTHETIC | {"network": SYNTHETIC["network"] | section.get("network", {})}
     physical = PHYSICAL | section["physical"]
-    hybrid = HybridConfig.model_validate(resolve_hybrid(HYBRID, synthetic, physical))
-    common = {"configuration": {"equation": section["equation"], "seed": seed}, "device": CPU}
-    models, seconds = {}, {}
-    start = time.process_time()
-    *_, (last, _) = train_physical(equation, seen, PhysicalConfig.model_validate(physical), **common)
-    models["physical"], seconds["physical"] = final_physical_model(last), time.process_time() - start
-    start = time.process_time()
-    *_, (last, _) = train_synthetic(seen, SyntheticConfig.model_validate(synthetic), seed, **common)
-    models["synthetic"], seconds["synthetic"] = final_synthetic_model(last), time.process_time() - start
-    start = time.process_time()
-    *_, (last, _) = HybridTrainer(equation, seen, hybrid, seed, **common).train()
-    models["hybrid_synthetic"], seconds["hybrid_synthetic"] = final_synthetic_model(last), time.process_time() - start
-    models["hybrid_physical"] = final_physical_model(last)
-    evaluated = evaluated_models(models, equation)
-    rollouts = roll_out_methods(data.tensors["trajectories"], OBSERVATION["test_sim"], equation, evaluated)
-    found = report(case, seed, equation, equation.config.name, rollouts, evaluated, {})["methods"]
+    configuration = {"equation": section["equation"], "seed": seed}
+    models, found, seconds = trained(equation, data, seen, (synthetic, physical, HYBRID), configuration)
     verdict = models["hybrid_physical"]["verdict"]
     return {
         "case": case,
@@ -269,15 +238,7 @@ def tables(lines: list[dict[str, Any]]) -> str:
 
 
 def _row(case: str, found: list[dict[str, Any]]) -> list[str]:
-    row = [case, str(len(found))]
-    for method in METHODS:
-        errors = [line["nrmse"][method] for line in found]
-        row.append(f"{statistics.median(errors):.4f} ({max(errors):.4f})")
-    ratios = [
-        line["nrmse"]["hybrid_synthetic"] / min(line["nrmse"]["physical"], line["nrmse"]["synthetic"]) for line in found
-    ]
-    row.append(f"{statistics.median(ratios):.2f} ({max(ratios):.2f})")
-    row.append("yes" if statistics.median(ratios) <= 0.5 else "no")
+    row = [case, str(len(found)), *errors_of(found)]
     causes = [line["verdict"]["hybrid_physical"] for line in found]
     row.append(", ".join(f"{cause} {causes.count(cause)}" for cause in dict.fromkeys(causes)))
     true = CASES[case]["true"]
@@ -296,7 +257,7 @@ def _row(case: str, found: list[dict[str, Any]]) -> list[str]:
             for line in found
         ]
         row.append(f"{statistics.median(worst):.1%}")
-    return [*row, " / ".join(f"{statistics.median(line['seconds'][m] for line in found):.0f}" for m in METHODS)]
+    return [*row, seconds_of(found)]
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def physical_seconds(c: Configuration, equation: Equation, simulations: int, ini
     alone = c.physical.max_iterations or min(c.physical.epochs, _SEARCH)
     updates = max(0, c.hybrid.epochs - c.hybrid.warmup_epochs) // c.hybrid.interleave_frequency
     each = min(c.hybrid.physical.max_iterations or c.hybrid.physical.epochs, _UPDATE)
-    hybrid_steps = c.hybrid.observed_steps or c.hybrid.num_predict_steps
+    hybrid_steps = c.hybrid.steps_on_data
     return Seconds(
         preparation + alone * rollout * c.physical.num_predict_steps,
         preparation + (_SEARCH + updates * each) * rollout * hybrid_steps,

@@ -50,7 +50,7 @@ def choose(equation: Equation, observations: Observations, config: HybridConfig,
         equation,
         observations,
         config.physical,
-        num_predict_steps=config.observed_steps or config.num_predict_steps,
+        num_predict_steps=config.steps_on_data,
         device=device,
     )
     fit = physical.calibrate(config.calibration_iterations or config.physical.epochs)

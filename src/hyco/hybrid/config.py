@@ -72,6 +72,11 @@ class HybridConfig(StoppingConfig):
         return ({} if value else None) if isinstance(value, bool) else value
 
     @property
+    def steps_on_data(self) -> int:
+        """Steps of the rollouts that fit the physical model to real data."""
+        return self.observed_steps or self.num_predict_steps
+
+    @property
     def network_training(self) -> SyntheticConfig:
         """The `synthetic` part, with the network of the correction where that has one of its own."""
         if self.correction is None or self.correction.network is None:

@@ -56,7 +56,7 @@ def build_strategy(
         equation,
         observations,
         config.physical,
-        num_predict_steps=config.observed_steps or config.num_predict_steps,
+        num_predict_steps=config.steps_on_data,
         device=device,
         iterations=config.iterations,
         correction=correction,

@@ -54,7 +54,7 @@ def _too_short(c: Configuration, times: Sequence[int]) -> Iterator[Mistake]:
     own = "num_predict_steps" if h.observed_steps is None else "observed_steps"
     for section, key, steps in (
         ("physical", "num_predict_steps", c.physical.num_predict_steps),
-        ("hybrid", own, h.observed_steps or h.num_predict_steps),
+        ("hybrid", own, h.steps_on_data),
     ):
         if not any(1 <= t <= steps for t in times):
             text = f"{steps} is too short: observation.time has no state in the first {steps} steps after t = 0"
