@@ -130,6 +130,14 @@ def test_a_signal_ends_a_training_after_its_last_finished_epoch(
     assert "Kept: epoch 3 of the hybrid training. The same command with --params resume=true" in caplog.text
 
 
+def test_an_interrupted_comparison_says_how_to_go_on(caplog):
+    hook = InterruptionHooks()
+    compares = Pipeline([node(lambda: 0, None, "comparison", name="compare")])
+    hook.before_pipeline_run(compares, {})
+    hook.interrupted()
+    assert "Kept: the trainings that had ended. The same command with --params resume=true" in caplog.text
+
+
 def test_an_interrupt_in_a_callback_which_lets_nothing_out_comes_again_at_once(capfd):
     class Deaf:
         pass

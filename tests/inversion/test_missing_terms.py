@@ -214,6 +214,17 @@ def test_terms_help_that_take_most_of_what_is_beyond_the_noise(chi_square, known
     assert FoundTerms([], {}, chi_square, None, False, [], known).helpful is helpful
 
 
+def test_what_the_unknowns_say_themselves_is_no_candidate():
+    """Near the fit D says what a diffusion would, and c what an advection would, but for the error of differences."""
+    found = calibrator(" - 0.1*u")
+    search = TermSearch.of(found.problem, found.model.coordinates)
+    directions, gains = search.directions((), search.near(found.model.coordinates))
+    gain = {term.formula: float(gain) for term, gain in zip(search.terms, gains, strict=True)}
+    assert gain["dx(u)"] == gain["laplace(u)"] == 0.0
+    assert gain["u"] == max(gain.values()) > 0
+    assert not directions[:, [term.formula == "dx(u)" for term in search.terms]].any()
+
+
 @pytest.mark.slow
 def test_a_parameter_is_not_split_with_a_term_that_says_the_same():
     """An advection is what c is: it is not named beside it, whatever else is missing."""
