@@ -204,3 +204,50 @@ def test_three_parameters_are_recovered_without_an_edit(new, hyco, project):
         assert entry["identifiable"]
         assert abs(entry["estimate"] - TRUE[name]) < 4 * entry["std"]
         assert entry["std"] < 0.1 * TRUE[name]
+
+
+def river():
+    """A pulse that is carried by five gauges in a tenth of the time measured: a column for each, the first at x = 0."""
+    t = np.arange(0, 28801, 300.0)
+    moved = {f"C{x} [mg/l]": 5 * np.exp(-(((t - 4000 - x / 0.31) / 1800) ** 2)) for x in (0, 250, 700, 1300, 1900)}
+    return pd.DataFrame({"t [s]": t} | moved)
+
+
+def test_what_passes_quickly_may_be_as_fast(new):
+    sections, output = new(river(), "c: -v*dx(c) + D*laplace(c) - k*c")
+    bounds = {name: entry["bounds"] for name, entry in learnt(sections).items()}
+    # Three times the domain in the time measured would be 0.21.
+    assert bounds["v"][0] < -0.31
+    assert 0.31 < bounds["v"][1] < 3
+    assert bounds["D"][1] > 20
+    # A gauge at an end of the domain says what is there.
+    assert sections["equation"]["boundary"] == {"x": {"lower": {"column": "C0 [mg/l]"}, "upper": "neumann"}}
+    assert "the sensor there; nothing tells the other end" in output
+
+
+def test_a_gauge_with_gaps_is_no_wall(new):
+    frame = river()
+    frame.loc[3, "C0 [mg/l]"] = np.nan
+    assert new(frame, "c: -v*dx(c) + D*laplace(c)")[0]["equation"]["boundary"] == "neumann"
+
+
+def test_coefficients_of_high_derivatives_are_as_large_as_what_varies(new):
+    x, t = (np.arange(64) + 0.5) * 20 / 64, np.linspace(0, 4, 9)
+    u = np.array([np.exp(0.2 * s) * np.sin(2 * np.pi * 9 * x / 20 + 0.3 * s) for s in t])
+    frame = pd.DataFrame({"t": np.repeat(t, 64), "x": np.tile(x, 9), "u": u.ravel()})
+    sections, _ = new(frame, "-u*dx(u) - laplace(u) - c*laplace(laplace(u))")
+    low, high = learnt(sections)["c"]["bounds"]
+    assert low < (20 / (2 * np.pi * 9)) ** 4 < high < 100
+
+
+def test_a_mixed_derivative_may_have_either_sign(new):
+    n, t = 8, np.linspace(0, 1, 3)
+    x = (np.arange(n) + 0.5) / n
+    times, *places = (part.ravel() for part in np.meshgrid(t, x, x, indexing="ij"))
+    u = np.exp(-times) * np.cos(2 * np.pi * (places[0] + 2 * places[1]))
+    frame = pd.DataFrame({"t": times, "x": places[0], "y": places[1], "u": u})
+    sections, _ = new(frame, "A*dx(dx(u)) + B*dy(dy(u)) + 2*C*dx(dy(u))")
+    bounds = {name: entry["bounds"] for name, entry in learnt(sections).items()}
+    assert bounds["A"][0] > 0
+    assert bounds["B"][0] > 0
+    assert bounds["C"][0] == -bounds["C"][1] < 0

@@ -138,3 +138,13 @@ def test_a_training_alone_has_its_last_validation():
     lines = summary({"methods": methods, "warnings": []}, errors={"hybrid": METRICS})
     assert any("hybrid: physics" in line and "0.00658" in line for line in lines)
     assert not any("nRMSE" in line for line in lines)
+
+
+def test_against_measurements_the_error_is_that_of_all_times_beside_the_noise():
+    nrmse = {"mean": 0.442, "overall": 0.0127, "per_step": [1.0, 0.01]}
+    entry = {"nrmse": nrmse, "heldout": {"chi_square": 1.03, "count": 96}, "training_seconds": 3.0}
+    lines = summary({"methods": {"physical": entry}, "measured": True, "judges": "holdout"})
+    head = next(i for i, line in enumerate(lines) if "nRMSE" in line)
+    assert lines[head].split() == ["Error", "(nRMSE)", "all", "times", "at", "the", "end", "χ²", "trained", "in"]
+    assert lines[head + 1].split()[:5] == ["physics", "alone", "0.0127", "0.01", "1.03"]
+    assert "χ² per measurement, 1 for the noise alone; 2 times" in lines[head + 2]

@@ -55,6 +55,8 @@ def test_test_trajectories_are_compared_at_their_measurements(states):
         there = seen.mask[1, step]
         expected = 0.3 * int(there.sum()) ** 0.5 / float(torch.linalg.vector_norm(states[1, step][there]))
         assert error == pytest.approx(expected)
+    there = seen.mask[1, 1:]
+    assert errors.overall == pytest.approx(0.3 * errors.count**0.5 / float(states[1, 1:][there].norm()))
     assert bool(rolled.states["truth"].isnan().eq(~seen.mask[1:, 1:]).all())
     assert MeasuredErrors.from_json(errors.to_json()) == errors
 

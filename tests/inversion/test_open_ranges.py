@@ -153,3 +153,23 @@ def test_a_value_that_is_not_used_and_costs_time_is_told(caplog):
     learn = [{"name": "diffusivity", "initial_guess": 1e-4, "bounds": [1e-6, 1e-3]}]
     filled_ranges(equation, {}, observations, learnable(learn))
     assert "equation.parameters.diffusivity is 1, far beyond what is learnt" in caplog.text
+
+
+def test_bounds_that_ask_for_many_sub_steps_are_named(caplog):
+    axis = {"size": 20.0, "resolution": 32}
+    section = {"name": "formula", "domain": {"x": axis}, "dt": 0.5, "parameters": {"M": 1.0, "g": 1.0}}
+    equation = hyco.equation(section | {"rates": {"u": "M*laplace(u**3 - u - g*laplace(u))"}})
+    states = 0.9 * np.sin(2 * np.pi * 3 * np.arange(32) / 32) * np.ones((1, 3, 1, 1))
+    observations = hyco.observe(hyco.Trajectories(states, equation), {"train_sim": [0], "noise": 0.01})
+    wide = [
+        {"name": "M", "initial_guess": 0.3, "bounds": [0.003, 100.0]},
+        {"name": "g", "initial_guess": 1.0, "bounds": [0.01, 10.0]},
+    ]
+    substeps = filled_ranges(equation, {}, observations, learnable(wide))["substeps"]
+    assert f"Each step takes {substeps} sub-steps" in caplog.text
+    assert "with M from 0.003 to 10 it would take" in caplog.text
+    caplog.clear()
+    filled_ranges(
+        equation, {}, observations, learnable([entry | {"initial_guess": 1.0, "bounds": [0.5, 2.0]} for entry in wide])
+    )
+    assert "sub-steps" not in caplog.text

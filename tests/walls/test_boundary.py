@@ -5,7 +5,7 @@ import math
 import pytest
 
 from hyco.equations.registry import build_equation
-from hyco.walls.boundary import Boundary
+from hyco.walls.boundary import Boundary, in_short
 from hyco.walls.neumann import Neumann
 from hyco.walls.periodic import Periodic
 from hyco.walls.value import Value
@@ -142,3 +142,12 @@ def test_an_equation_that_does_not_serve_a_wall_says_which_it_serves(section, al
     section |= {"domain": {"x": {"size": 1.0, "resolution": 8}}, "dt": 0.01, "boundary": 0.0}
     with pytest.raises(ValueError, match=f"boundary\n *Input should be {allowed}"):
         build_equation(section)
+
+
+def test_a_table_is_short_for_readers():
+    boundary = {"x": {"lower": {"table": {"times": [0.0, 1.0, 3.0], "values": [2.0, -1.0, 0.5]}}, "upper": "neumann"}}
+    assert in_short(boundary) == {"x": {"lower": "a table of 3 times, -1 to 2", "upper": "neumann"}}
+    section = {"name": "formula", "domain": {"x": {"size": 1.0, "resolution": 16}}, "dt": 0.1, "boundary": boundary}
+    equation = build_equation(section | {"rates": {"u": "D*laplace(u)"}, "parameters": {"D": 0.1}})
+    words = "u at x = 0: u = a table of 3 times, -1 to 2; at x = 1: no slope, ∂u/∂n = 0"
+    assert words in [text for title, text in equation.described() if title == "walls"]

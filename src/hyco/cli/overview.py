@@ -19,6 +19,7 @@ from hyco.measurements.config import ESTIMATE
 from hyco.observations import Observations
 from hyco.stepping.ranges import resolve_simulated
 from hyco.training.measured import measured_observations
+from hyco.walls.boundary import in_short
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -134,16 +135,7 @@ def _problem(c: Configuration, equation: Equation) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    return str(_without_tables(value)).replace("'", "")
-
-
-def _without_tables(value: Any) -> Any:
-    """A boundary with the number of entries for the tables of its walls, which may be long."""
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"table"}:
-        return {"table": f"{len(value['table']['times'])} times"}
-    return {key: _without_tables(part) for key, part in value.items()}
+    return str(in_short(value)).replace("'", "")
 
 
 def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:

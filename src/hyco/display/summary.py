@@ -64,6 +64,32 @@ def estimate_rows(methods: Mapping[str, Mapping[str, Any]], most: int = _MOST) -
     return head, rows
 
 
+def error_rows(methods: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of errors, one for each method.
+
+    Against measurements the error is that of all times at once: the mean over times would be ruled by those at which
+    hardly anything was there to measure.
+
+    Args:
+        methods: of the report.
+    """
+    measured = any("overall" in entry["nrmse"] for entry in methods.values())
+    chis = {method: (entry.get("heldout") or {}).get("chi_square") for method, entry in methods.items()}
+    known = any(chi is not None for chi in chis.values())
+    head = ["method", "all times" if measured else "mean", "at the end", *["χ²"] * known, "trained in"]
+    rows = []
+    for method, entry in methods.items():
+        nrmse, seconds, chi = entry["nrmse"], entry.get("training_seconds"), chis[method]
+        row = [
+            METHODS.get(method, method),
+            f"{nrmse.get('overall', nrmse['mean']):.3g}",
+            f"{nrmse['per_step'][-1]:.3g}",
+        ]
+        row += ["–" if chi is None else f"{chi:.3g}"] * known
+        rows.append([*row, "–" if seconds is None else duration(seconds)])
+    return head, rows
+
+
 def determined(entry: Mapping[str, Any]) -> str:
     """Whether the data determine a parameter, and tell it from what the equation lacks."""
     if not entry.get("identifiable"):
@@ -94,25 +120,16 @@ def _errors(report: Mapping[str, Any]) -> Iterator[str]:
     judged = {m: entry for m, entry in report["methods"].items() if entry.get("nrmse")}
     if not judged:
         return
-    head = ["Error (nRMSE)", "mean", "at the end", "trained in"]
-    rows = []
-    for method, entry in judged.items():
-        seconds = entry.get("training_seconds")
-        rows.append(
-            [
-                METHODS.get(method, method),
-                f"{entry['nrmse']['mean']:.3g}",
-                f"{entry['nrmse']['per_step'][-1]:.3g}",
-                "–" if seconds is None else duration(seconds),
-            ]
-        )
+    head, rows = error_rows(judged)
+    head[0] = "Error (nRMSE)"
     steps = max(len(entry["nrmse"]["per_step"]) for entry in judged.values())
     yield from _table(head, rows)
     if steps > 1:
         of = "test simulations that no model has seen"
         if report.get("measured"):
             of = _JUDGES.get(report.get("judges", ""), "measured trajectories that no model has seen")
-        yield f"  of {of}; mean over {steps} {'times' if report.get('measured') else 'steps'}"
+        how = f"χ² per measurement, 1 for the noise alone; {steps} times" if "χ²" in head else f"{steps} times"
+        yield f"  of {of}; {how if report.get('measured') else f'mean over {steps} steps'}"
 
 
 def _validation(errors: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:

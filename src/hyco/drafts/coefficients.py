@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
+from hyco.drafts.variation import Variation
 from hyco.equations.equation import EquationConfig
 
 _POWERS = {"²": 2, "³": 3}
@@ -19,7 +20,9 @@ _BELOW, _ABOVE = 1e-2, 1e2
 # and where a flow carries it away.
 _SPREADING, _CARRIED = 1e-2, 1e-3
 # Coefficients with a sign are this many times L/T, or the like, at most.
-_SIGNED = 3.0
+SIGNED = 3.0
+# The same, of speeds and of what spreads, in the distances and times over which the data vary.
+SPEED, SPREAD = 10.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,16 @@ class Coefficient:
     reason: str
 
 
-def coefficient(name: str, field: FieldInfo, scales: Mapping[str, float], *, flows: bool) -> Coefficient:
+def coefficient(
+    name: str, field: FieldInfo, scales: Mapping[str, float], variation: Variation | None = None, *, flows: bool
+) -> Coefficient:
     """Guess a coefficient.
 
     Args:
         name: in the equation.
         field: its description ends with its unit in brackets.
         scales: of `length` and `time`; everything else counts as `value`.
+        variation: over what the data vary; they may do so faster than once in the time measured.
         flows: whether the equation has a speed.
     """
     found = re.search(r"\[([^\]]*)\]\s*$", field.description or "")
@@ -57,7 +63,12 @@ def coefficient(name: str, field: FieldInfo, scales: Mapping[str, float], *, flo
         size, formula = part * size, f"{part:g} {formula}"
     size = float(f"{size:.1g}")
     signed = bool(re.search(r"velocity|acceleration|force|curl", field.description or ""))
-    bounds = (-_SIGNED * size, _SIGNED * size) if signed else (_BELOW * size, _ABOVE * size)
+    most = SIGNED * size if signed else _ABOVE * size
+    if variation is not None and unit == "length/time":
+        most = max(most, SPEED * variation.length / variation.time)
+    elif variation is not None and unit == "length²/time":
+        most = max(most, SPREAD * variation.length**2 / variation.time)
+    bounds = (-most if signed else _BELOW * size, most)
     what = "a tenth of it" if signed else "its middle"
     guess = 0.1 * size if signed else size
     rounded = (float(f"{bounds[0]:.2g}"), float(f"{bounds[1]:.2g}"))

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from hyco.drafts.coefficients import Coefficient
+from hyco.drafts.coefficients import SIGNED, SPEED, SPREAD, Coefficient
 from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
 from hyco.drafts.units import units_of
-from hyco.equations.formula.symbols import symbol
+from hyco.drafts.variation import Variation, variation_of
+from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
 from hyco.equations.registry import build_equation
 
@@ -32,7 +33,9 @@ _SPREADS, _RATES, _SIZES, _PARTS, _OTHERS = (1e-2, 1e2), (2e-2, 20.0), (0.7, 30.
 _POWERS = (0.1, 3.0)
 # What spreads over the domain in the time measured has a diffusivity of L²/T; the guess is this part of it.
 _SPREADING, _CARRIED = 1e-2, 1e-3
-_SIGNED, _SIGNED_GUESS = 3.0, 0.1
+_SIGNED_GUESS = 0.1
+# A rate, in the times over which the data vary, at most.
+_RATE = 10.0
 _SMALL = 1e-6
 # A field whose values are no further below zero than this part of the largest has noise there.
 _NOISE = 0.05
@@ -133,26 +136,29 @@ def formula_problem(
     limits = dict(build_equation({**section, "substeps": 1, "stages": 4}).config.parameter_limits)
     read_as = Names(tuple(axes), tuple(rates), tuple(names))
     expressions = [read(text, read_as) for text in rates.values()]
+    mixed = _mixed(expressions, names)
     for name in _even(expressions, names):
         limits[name] = (max(limits[name][0], 0.0), limits[name][1])
     flows = any(_is(exponents.get(name), length=1, time=-1) for name in names)
     powers = {name for text in rates.values() for name in _powers(text)}
     capacities, halves = (_divisors(expressions, alone=alone) for alone in (True, False))
+    varies = variation_of(points, next(iter(fields.values())))
     coefficients = []
     for name in names:
         field = _field(exponents.get(name), list(rates))
         level = None
         if field in ranges and name not in powers | capacities | halves:
             level = _level(name, field, ranges[field], limits[name])
-        scales = (length, time, largest)
         coefficients.append(
             level
             or _guess(
                 name,
                 exponents.get(name),
-                scales,
+                (length, time, largest),
+                varies,
                 limits[name],
                 flows=flows,
+                mixed=name in mixed,
                 power=name in powers,
                 of_fields=_SIZES if name in capacities else _PARTS,
             )
@@ -182,6 +188,18 @@ def _even(expressions: Sequence[sp.Expr], names: Sequence[str]) -> list[str]:
     """Parameters whose sign makes no difference, as in `c**2*laplace(u)`."""
     signs = {name: {symbol(name): -symbol(name)} for name in names}
     return [name for name, sign in signs.items() if all(each.xreplace(sign) == each for each in expressions)]
+
+
+def _mixed(expressions: Sequence[sp.Expr], names: Sequence[str]) -> set[str]:
+    """Parameters that stand before mixed derivatives alone, as in `D*dx(dy(u))`."""
+    found = set()
+    for name in names:
+        parts = [part for each in expressions if (part := each.diff(symbol(name))) != 0]
+        slopes = {slope for part in parts for slope in part.atoms(Slope)}
+        outer = slopes - {node for slope in slopes for node in slope.args[0].atoms(Slope)}
+        if outer and all(isinstance(s.args[0], Slope) and s.args[0].args[1] != s.args[1] for s in outer):
+            found.add(name)
+    return found
 
 
 def _divisors(expressions: Sequence[sp.Expr], *, alone: bool) -> set[str]:
@@ -224,39 +242,57 @@ def _guess(
     name: str,
     exponents: tuple[float, ...] | None,
     scales: tuple[float, float, Mapping[str, float]],
+    varies: Variation | None,
     limits: tuple[float, float],
     *,
     flows: bool,
+    mixed: bool,
     power: bool,
     of_fields: tuple[float, float],
 ) -> Coefficient:
-    """A first guess by the unit, and bounds about it."""
+    """A first guess by the unit, and bounds about it.
+
+    Args:
+        scales: size of the domain, time measured, and the largest value of each field.
+        varies: over what the data vary; None: it is not known.
+        mixed: whether it stands before mixed derivatives alone, so that it may have any sign.
+    """
     length, time, largest = scales
-    sizes = [length, time, *largest.values()]
     if power:
         return Coefficient(name, "1", 1.0, _within(_POWERS, limits), "an exponent, which the data's scales do not tell")
     if exponents is None:
         bounds = _within(_OTHERS, limits)
         return Coefficient(name, "?", _inside(1.0, bounds), bounds, "nothing: the formulas do not tell its unit")
-    size = math.prod(scale**e for scale, e in zip(sizes, exponents, strict=True))
+    size = _product(exponents, (length, time, *largest.values()))
+    # What the same unit is over the distances and times in which the data vary, where these tell more.
+    short = 0.0 if varies is None else _product(exponents, (varies.length, varies.time, *largest.values()))
     unit = _text(exponents, list(largest))
     says = f"{unit} in the data's scales"
-    factors = _OTHERS
-    if _is(exponents, length=2, time=-1):
+    factors, most = _OTHERS, 0.0
+    speed, spreads = _is(exponents, length=1, time=-1), _is(exponents, length=2, time=-1)
+    if spreads:
         part = _CARRIED if flows else _SPREADING
-        size, says, factors = part * size, f"{part:g} {unit} in the data's scales", _SPREADS
+        size, says, factors, most = part * size, f"{part:g} {unit} in the data's scales", _SPREADS, SPREAD * short
     elif exponents[0] == 0 and exponents[1] in (0.0, -1.0) and sum(exponents[2:]) == 0:
-        factors = _RATES
+        factors, most = _RATES, _RATE * short if exponents[1] else 0.0
     elif _field(exponents, list(largest)) is not None:
         says, factors = f"the largest {unit}", of_fields
-    elif exponents[:2] == (1.0, -1.0) and limits[0] < 0 < limits[1]:
-        bounds = (float(f"{-_SIGNED * size:.2g}"), float(f"{_SIGNED * size:.2g}"))
-        return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), bounds, f"{says}; the guess is a tenth")
+    elif not speed and exponents[0] > 0 and varies is not None and not any(exponents[2:]):
+        # Of high derivatives, whose power of the whole domain would say nothing.
+        size, says = short, f"{unit} in the distances and times over which the data vary"
+    if (speed or (spreads and mixed)) and limits[0] < 0 < limits[1]:
+        most = max(SIGNED * size, SPEED * short) if speed else max(factors[1] * size, most)
+        ends = (float(f"{-most:.2g}"), float(f"{most:.2g}"))
+        return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), ends, f"{says}; the guess is a tenth")
     if limits[1] <= 0:
-        size = -size
-    ends = sorted(float(f"{factor * size:.2g}") for factor in factors)
+        size, most = -size, -most
+    ends = sorted(float(f"{end:.2g}") for end in (factors[0] * size, max(factors[1] * size, most, key=abs)))
     bounds = _within((ends[0], ends[1]), limits)
     return Coefficient(name, unit, _inside(float(f"{size:.2g}"), bounds), bounds, says)
+
+
+def _product(exponents: Sequence[float], scales: Sequence[float]) -> float:
+    return math.prod(scale**e for scale, e in zip(scales, exponents, strict=True))
 
 
 def _within(bounds: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from hyco.drafts.coefficients import Coefficient, coefficient, unknowns
 from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.roles import Roles, words
+from hyco.drafts.variation import variation_of
 from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.registry import EQUATIONS, build_equation
 
@@ -93,7 +94,8 @@ def problem(
     needed, others = unknowns(config, tuple(axes))
     parameters: Any = config.model_fields["parameters"].annotation
     flows = "max_speed" in config.model_fields
-    coefficients = [coefficient(n, parameters.model_fields[n], scales, flows=flows) for n in needed]
+    varies = variation_of(points, roles.fields[0])
+    coefficients = [coefficient(n, parameters.model_fields[n], scales, varies, flows=flows) for n in needed]
     section = {
         "name": name,
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},

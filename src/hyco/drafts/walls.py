@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,20 @@ class Ends:
     repeated: bool = False
 
 
+def ends_of_sensors(columns: Mapping[int, str]) -> Ends:
+    """The condition where sensors are scattered: what those at an end measured, without slope where there is none.
+
+    Args:
+        columns: by the end that has a sensor, 0 the lower and 1 the upper one, the column with its values.
+    """
+    if not columns:
+        return Ends("neumann", "scattered sensors do not tell it")
+    names = {"lower": columns.get(0), "upper": columns.get(1)}
+    walls = {end: "neumann" if name is None else {"column": name} for end, name in names.items()}
+    others = "" if len(columns) == len(names) else "; nothing tells the other end"
+    return Ends(walls, f"the sensor there{others}")
+
+
 def ends_of(field: Numbers, axis: int) -> Ends:
     """Guess the condition along an axis.
 
@@ -43,12 +58,14 @@ def ends_of(field: Numbers, axis: int) -> Ends:
     if not np.isfinite([step, around]).all() or step == 0:
         return Ends("neumann", "nothing tells it")
     repeated = bool(around <= _SAME * step)
+    near = around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1))
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
-        return Ends("neumann", "hardly any slope at both ends", repeated)
+        also = ", which are as close as neighbours are: periodic is as likely" if near else ""
+        return Ends("neumann", f"hardly any slope at both ends{also}", repeated)
     if _flat_on_average(along):
         return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated)
-    if around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1)):
+    if near:
         return Ends("periodic", "both ends are as close as neighbours are", repeated)
     walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
     condition = walls["lower"] if walls["lower"] == walls["upper"] else walls

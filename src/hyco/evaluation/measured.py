@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hyco.baselines.persistence import persistence
 from hyco.evaluation.models import METHODS
-from hyco.metrics import nrmse_per_step
+from hyco.metrics import masked_nrmse, nrmse_per_step
 from hyco.observations import Observations
 from hyco.observations.filling import in_cells
 from hyco.trained_model import TrainedModel
@@ -28,6 +28,7 @@ class MeasuredErrors:
 
     Attributes:
         per_step: ‖H(u) - y‖ / ‖y‖ over the measurements of a step, averaged over simulations.
+        overall: the same over all measurements at once: it is not ruled by times at which there is hardly anything.
         steps: which steps these are, from 1.
         times: mean time of the measurements of each [time].
         flagged: steps in which some simulation's measurements are so near zero that the ratio says nothing.
@@ -36,6 +37,7 @@ class MeasuredErrors:
     """
 
     per_step: list[float]
+    overall: float
     steps: list[int]
     times: list[float]
     flagged: list[int]
@@ -137,6 +139,7 @@ def _errors(predicted: Tensor, values: Tensor, sigma: Tensor | None, times: Tens
         chi_square = float(((predicted - values) / sigma)[noisy].square().mean()) if bool(noisy.any()) else None
     return MeasuredErrors(
         per_step=[per_step[step - 1] for step in steps],
+        overall=masked_nrmse(predicted, values, given),
         steps=steps,
         times=[float(times[step]) for step in steps],
         flagged=flagged,

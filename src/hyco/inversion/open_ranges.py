@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _UNSEEN = 1.5
 # A given value that is not used, so far beyond what is learnt, is a slip that costs time.
 _FAR = 4.0
+# Sub-steps of a step that a word is due to.
+_MANY = 100
 
 
 def filled_ranges(
@@ -65,9 +67,37 @@ def filled_ranges(
                 name,
                 given,
             )
+    _warn_of_substeps(own, largest, bounds, ranges)
     texts = [f"{key} {value if isinstance(value, str) else f'{value:.4g}'}" for key, value in ranges.items()]
     log.info("Ranges that are auto: %s.", ", ".join(texts))
     return {**kept, **ranges}
+
+
+def _warn_of_substeps(
+    equation: Equation, largest: float, bounds: Mapping[str, tuple[float, float]], ranges: Mapping[str, Any]
+) -> None:
+    """Say which bounds ask for many sub-steps, where a tenth of them would ask for half as many."""
+    count = ranges.get("substeps", 0)
+    if count < _MANY:
+        return
+    fewer = {}
+    for name, (low, high) in bounds.items():
+        ends = [(low, high / 10)] if low <= high / 10 else []
+        # What damps asks for few where it is large: then its lower end costs.
+        ends += [(low * 10, high)] if 0 < low * 10 <= high else []
+        for end in ends:
+            fewer[name, end] = equation.config.ranges(largest, bounds | {name: end})["substeps"]
+    if fewer and min(fewer.values()) <= count / 2:
+        (name, (low, high)), steps = min(fewer.items(), key=lambda item: item[1])
+        log.warning(
+            "Each step takes %d sub-steps, so that it is stable for all values within the bounds; with %s from %.2g "
+            "to %.2g it would take %d. Narrow the bounds, if you can.",
+            count,
+            name,
+            low,
+            high,
+            steps,
+        )
 
 
 def _measured_reach(equation: Equation, observations: Observations) -> float:

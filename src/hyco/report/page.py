@@ -10,8 +10,8 @@ import numpy as np
 import yaml
 
 from hyco.display.introduction import problem_words
-from hyco.display.summary import METHODS, estimate_rows
-from hyco.display.words import duration, with_error
+from hyco.display.summary import METHODS, error_rows, estimate_rows
+from hyco.display.words import with_error
 from hyco.equations.equation import Equation
 from hyco.observations import Observations
 from hyco.report.page_charts import History, error_chart, estimate_charts
@@ -26,6 +26,7 @@ from hyco.report.page_parts import (
     statement,
     versions,
 )
+from hyco.walls.boundary import in_short
 
 # Numbers that a line lists.
 _LISTED = 12
@@ -139,7 +140,7 @@ def problem_facts(equation: Equation, configuration: Mapping[str, Any]) -> Itera
         lower = keys.get("lower") or 0.0
         yield axis, f"{lower:g} to {lower + keys['size']:g}, {keys['resolution']} cells"
     walls = section.get("boundary", equation.config.boundary)
-    yield "walls", str(walls).replace("'", "")[:300]
+    yield "walls", str(in_short(walls)).replace("'", "")[:300]
     if not equation.config.is_static:
         yield "time step", f"{equation.dt:g}"
     given = {k: v for k, v in (section.get("parameters") or {}).items() if v is not None}
@@ -190,14 +191,11 @@ def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
         words = [["no" if cell == "NO" else cell for cell in row] for row in rows]
         yield Table("Estimates: the standard deviation is the noise's alone, the interval is the whole", head, words)
     judged = "what was held back or of test trajectories" if report.get("measured") else "test simulations"
-    rows = []
-    for method, entry in report["methods"].items():
-        nrmse, seconds = entry["nrmse"], entry.get("training_seconds")
-        chi = (entry.get("heldout") or {}).get("chi_square")
-        row = [METHODS.get(method, method), f"{nrmse['mean']:.4g}", f"{nrmse['per_step'][-1]:.4g}"]
-        rows.append([*row, "–" if chi is None else f"{chi:.3g}", "–" if seconds is None else duration(seconds)])
-    caption = f"Errors: normalised root mean square (nRMSE) of {judged}, mean over time and at the last time"
-    yield Table(caption, ["method", "mean", "at the end", "held-out χ²", "trained in"], rows)
+    head, rows = error_rows(report["methods"])
+    when = "over all times" if report.get("measured") else "mean over time"
+    chi = "; χ² per measurement is 1 for the noise alone" if "χ²" in head else ""
+    errors = f"Errors: normalised root mean square (nRMSE) of {judged}"
+    yield Table(f"{errors}, {when} and at the last time{chi}", head, rows)
 
 
 def _data_facts(run: Run) -> Iterator[tuple[str, str]]:

@@ -156,6 +156,17 @@ class Boundary:
 AnyBoundary = Boundary | PlainBoundary
 
 
+def in_short(plain: Any) -> Any:
+    """A boundary as plain values for readers: of a table, which may be long, the number of its times and the range."""
+    if not isinstance(plain, Mapping):
+        return plain
+    if set(plain) == {"table"}:
+        values = plain["table"]["values"]
+        count = len(values)
+        return f"{values[0]:g}" if count == 1 else f"a table of {count} times, {min(values):g} to {max(values):g}"
+    return {key: in_short(part) for key, part in plain.items()}
+
+
 def _is_wall(spec: dict[str, Any]) -> bool:
     return len(spec) == 1 and names_a_wall(next(iter(spec)))
 

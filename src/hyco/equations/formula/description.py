@@ -9,7 +9,7 @@ from hyco.equations.formula.config import FormulaConfig
 from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.stability import FOURTH_ORDER
 from hyco.equations.formula.symbols import Slope
-from hyco.walls.boundary import AxisWalls
+from hyco.walls.boundary import AxisWalls, in_short
 
 
 def described(config: FormulaConfig, plan: Plan, stages: int) -> Iterator[tuple[str, str]]:
@@ -53,7 +53,7 @@ def _time(plan: Plan, stages: int) -> str:
 def _walls(field: str, axis: str, pair: AxisWalls, lower: float, upper: float) -> str:
     if pair.periodic:
         return f"{field} along {axis}: periodic"
-    words = [_wall(field, wall.plain) for wall in pair]
+    words = [_wall(field, in_short(wall.plain)) for wall in pair]
     if words[0] == words[1]:
         return f"{field} at both ends of {axis}: {words[0]}"
     return f"{field} at {axis} = {lower:g}: {words[0]}; at {axis} = {upper:g}: {words[1]}"
