@@ -23,6 +23,7 @@ from hyco.hooks.outbox import Outbox, be_quick, redacted
 from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
+    changed_keys,
     compared_metrics,
     flatten,
     pipeline_name,
@@ -30,6 +31,7 @@ from hyco.hooks.records import (
     summary_metrics,
 )
 from hyco.hooks.reporting import COMPARISON, REPORT
+from hyco.hooks.run_table import columns_of
 from hyco.runtime.garbage import first_import
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class MlflowHooks:
         self._experiment = ""
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
+        self._changed: list[str] = []
         self._conf_catalog: dict[str, Any] = {}
         self._save_version: str | None = None
         self._equation: dict[str, Any] = {}
@@ -195,6 +198,7 @@ class MlflowHooks:
             description=parameters.get("notes") or None,
         )
         self._run_id, self._compared = run.info.run_id, set()
+        self._changed = changed_keys(run_params)
         atexit.register(self._end, "KILLED")
         client = mlflow.MlflowClient()
         head = {"id": self._run_id, "experiment": client.get_experiment(experiment_id).name, "tags": tags}
@@ -236,7 +240,10 @@ class MlflowHooks:
             client.metrics(run_id, _entities(metrics))
         comparison = self._filepath(COMPARISON)
         if COMPARISON in outputs and comparison is not None and comparison.exists():
-            client.metrics(run_id, _entities(summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))))
+            medians = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
+            client.metrics(run_id, _entities(medians))
+            metrics |= medians
+        client.put({"run": run_id, "columns": columns_of(self._changed, metrics)})
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
