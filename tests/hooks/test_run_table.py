@@ -26,9 +26,7 @@ def view(client):
 @pytest.mark.slow
 def test_runs_add_their_columns_to_the_view_unless_somebody_has_changed_it(client):
     one, two = run(client), run(client)
-    show(
-        client, one, columns_of(["hybrid.alpha"], ["std/hybrid_physical/nu", "nrmse/hybrid_synthetic", "cost/seconds"])
-    )
+    show(client, one, columns_of(["hybrid.alpha"], ["std/hybrid_physical/nu", "nrmse/hybrid_synthetic", "cost/s"]))
     show(client, two, columns_of(["seed", "hybrid.alpha"], ["heldout_error/hybrid_synthetic", "nrmse/synthetic"]))
     state = json.loads(view(client)["state"])
     assert view(client)["name"] == NAME

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import socket
@@ -28,7 +27,6 @@ from hyco.hooks.records import (
     flatten,
     pipeline_name,
     run_name,
-    summary_metrics,
 )
 from hyco.hooks.reporting import COMPARISON, REPORT
 from hyco.hooks.run_table import columns_of
@@ -72,7 +70,6 @@ class MlflowHooks:
         self._experiment = ""
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
-        self._changed: list[str] = []
         self._conf_catalog: dict[str, Any] = {}
         self._save_version: str | None = None
         self._equation: dict[str, Any] = {}
@@ -135,11 +132,11 @@ class MlflowHooks:
             self._log_compared(data)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Send what the run made, and end it. A failure is logged: what was asked for is there."""
         status = "FAILED"
         try:
-            self._log_outputs(pipeline.all_outputs())
+            self._log_outputs(pipeline.all_outputs(), changed_keys(run_params))
             status = "FINISHED"
         except Exception as error:
             log.warning("MLflow did not take all that was made (%s); the files are in the project.", redacted(error))
@@ -198,7 +195,6 @@ class MlflowHooks:
             description=parameters.get("notes") or None,
         )
         self._run_id, self._compared = run.info.run_id, set()
-        self._changed = changed_keys(run_params)
         atexit.register(self._end, "KILLED")
         client = mlflow.MlflowClient()
         head = {"id": self._run_id, "experiment": client.get_experiment(experiment_id).name, "tags": tags}
@@ -222,7 +218,7 @@ class MlflowHooks:
 
         return cls._own_uri is not None and mlflow.get_tracking_uri() == cls._own_uri
 
-    def _log_outputs(self, outputs: set[str]) -> None:
+    def _log_outputs(self, outputs: set[str], changed: list[str]) -> None:
         """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
         if self._run_id is None or self._outbox is None:
             return
@@ -238,12 +234,7 @@ class MlflowHooks:
         metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
         if metrics:
             client.metrics(run_id, _entities(metrics))
-        comparison = self._filepath(COMPARISON)
-        if COMPARISON in outputs and comparison is not None and comparison.exists():
-            medians = summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))
-            client.metrics(run_id, _entities(medians))
-            metrics |= medians
-        client.put({"run": run_id, "columns": columns_of(self._changed, metrics)})
+        client.put({"run": run_id, "columns": columns_of(changed, metrics)})
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""
