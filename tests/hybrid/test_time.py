@@ -187,9 +187,8 @@ def test_a_report_says_that_a_network_does_not_know_the_time(rod, caplog):
     assert caplog.text.count(said) == 1
     models = evaluated_models({"synthetic": final_synthetic_model(last)}, rod.equation)
     rollouts = roll_out_methods(rod.states, [3], rod.equation, models)
-    (worry,) = report("e", 0, rod.equation, "rod", rollouts, models)["warnings"]
-    assert worry.startswith("synthetic: the step of ")
-    assert said in worry
+    worries = report("e", 0, rod.equation, "rod", rollouts, models)["warnings"]
+    assert any(worry.startswith("synthetic: the step of ") and said in worry for worry in worries)
     assert caplog.text.count(said) == 1  # the training has said it
 
 

@@ -14,7 +14,12 @@ from hyco.evaluation import METHODS, EvaluatedModel, MeasuredErrors
 from hyco.metrics import nrmse_per_step
 from hyco.report.cost import cost
 from hyco.report.parameters import parameter_entries
-from hyco.report.warnings import undetermined_warnings, warn_of_estimate, warn_of_prior_knowledge
+from hyco.report.warnings import (
+    network_warnings,
+    undetermined_warnings,
+    warn_of_estimate,
+    warn_of_prior_knowledge,
+)
 from hyco.training.synthetic import unknown_time
 
 _ADVICE = ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
@@ -65,7 +70,7 @@ def report(
             entry |= _of_model(method, models[method], None if measured else equation, truth, units or {})
             warnings += _warnings(method, models[method], entry, equation, measured=measured)
         methods[method] = entry
-    warnings += warn_of_prior_knowledge(methods.values())
+    warnings += [*network_warnings(methods), *warn_of_prior_knowledge(methods.values())]
     spent = cost(model.training for model in models.values())
     content = {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": spent}
     content |= {"warnings": warnings}
