@@ -253,3 +253,19 @@ def layout_of(fields: Mapping[str, Any]) -> Layout:
     if len(set(grids)) != 1:
         raise ValueError(f"the fields {', '.join(fields)} do not share one grid")
     return Layout(grids[0], tuple(specs))
+
+
+def in_words(layout: Layout, dt: float) -> str:
+    """Channels and grid of states, and the time `dt` between them, without errors of rounding."""
+    grid = layout.grid
+    axes = zip(grid.axes, grid.resolution, grid.lower, grid.size, strict=True)
+    cells = ", ".join(
+        f"{axis}: {n} cells from {_rounded(lower, size):.9g} to {_rounded(lower + size, size):.9g}"
+        for axis, n, lower, size in axes
+    )
+    return f"{', '.join(layout.channels)} ({cells}; dt {dt:.9g})"
+
+
+def _rounded(end: float, size: float) -> float:
+    """An end of an axis: beside 0 it would be nothing but its error."""
+    return size * round(end / size, 12) + 0.0

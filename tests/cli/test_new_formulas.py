@@ -8,7 +8,7 @@ import pytest
 import scipy.integrate
 import yaml
 
-from hyco.drafts.units import units_of
+from hyco.equations.formula.units import units_of
 
 FISHER = "D*laplace(u) + r*u*(1 - u/K)"
 TRUE = {"D": 0.3, "r": 0.9, "K": 2.0}

@@ -165,3 +165,10 @@ def test_a_killed_run_with_fresh_states_resumes_to_the_bit(problem, assert_resum
 
     # Drawn in the second epoch and in the fourth: killed between, with the next draw still to come.
     assert_resumable(run, 2)
+
+
+@pytest.mark.parametrize("source", ["estimated", "trajectories"])
+def test_fresh_states_have_values_that_their_fields_may_have(problem, monkeypatch, source):
+    monkeypatch.setattr(problem.equation, "admissible", lambda states: states.clamp_min(-0.1))
+    states = fresh(problem, count=20, source=source).draw(1, no_rollout)
+    assert states.min() == -0.1

@@ -7,16 +7,18 @@ import torch
 
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
+from hyco.evaluation import evaluated_models, roll_out_methods
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.correction import model_from_bundle
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.inversion.targets import SyntheticTargets
 from hyco.observations import ObservationConfig, observe
+from hyco.report import report
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_synthetic_model
-from hyco.training.synthetic import train_synthetic
+from hyco.training.synthetic import train_synthetic, unknown_time
 from hyco.training.trainer import SyntheticTrainer
 from hyco.training.validation import Validation
 
@@ -174,6 +176,20 @@ def test_a_corrected_step_knows_the_time(rod, assert_resumable, caplog):
     model = model_from_bundle(final_synthetic_model(last))
     assert torch.allclose(model.rollout(state, 4, time), rod.states[:3, 5:], rtol=0, atol=0.02)
     assert "does not know" not in caplog.text
+    assert unknown_time(model, rod.equation) is None
+
+
+def test_a_report_says_that_a_network_does_not_know_the_time(rod, caplog):
+    config = SyntheticConfig.model_validate({**SYNTHETIC, "epochs": 1, "num_predict_steps": 2})
+    training = train_synthetic(rod.observations, config, 0, configuration={}, device=CPU, equation=rod.equation)
+    *_, (last, _) = training
+    said = "the network resnet does not know"
+    assert caplog.text.count(said) == 1
+    models = evaluated_models({"synthetic": final_synthetic_model(last)}, rod.equation)
+    rollouts = roll_out_methods(rod.states, [3], rod.equation, models)
+    worries = report("e", 0, rod.equation, "rod", rollouts, models)["warnings"]
+    assert any(worry.startswith("synthetic: the step of ") and said in worry for worry in worries)
+    assert caplog.text.count(said) == 1  # the training has said it
 
 
 def test_unobserved_starts_and_unknown_initial_states_run_too(heated_rod, assert_resumable):

@@ -351,3 +351,12 @@ def test_the_correlation_of_residuals_has_a_panel_for_time_and_one_for_space_wit
     one = {**part, "distances": [1.0], "correlations": [0.7], "band": [0.1]}
     assert len(residual_correlation({"physical": {"time": None, "space": one}}).axes) == 1
     assert "no residuals near each other" in words(residual_correlation({"physical": None}))
+
+
+def test_learnt_fields_have_their_unit_at_axes_and_colour_bars():
+    found = fields(LINE)
+    name = next(key.split("/")[1] for key in found if key.endswith("/estimate"))
+    (axis,) = parameter_fields(found, LINE, of_values={name: "m²/s"}).axes
+    assert axis.get_ylabel().endswith("[m²/s]")
+    shown = parameter_fields(fields(PLANE), PLANE, of_values={name: "m²/s"}).axes
+    assert sum(axis.get_xlabel().endswith("[m²/s]") for axis in shown) == 3

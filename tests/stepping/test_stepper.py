@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -23,6 +24,11 @@ from hyco.stepping.ghost_cells import GhostCells
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Stepper, worth_compiling
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_traced_yet(monkeypatch):
+    monkeypatch.setattr(stepper_module, "_SHARED", OrderedDict())
 
 
 def burgers(dimensions, dt=0.05):
@@ -117,6 +123,25 @@ def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch
     with torch.no_grad():
         model.rollout(start, {"viscosity": viscosity}, 2)
     assert needed[3:] == [False] * 5
+
+
+def test_a_step_is_traced_once_for_equations_of_one_configuration():
+    viscosity = {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
+    programs = []
+    for dt in (0.05, 0.05, 0.02):
+        equation = burgers(1, dt)
+        stepper = Stepper(equation, "traced")
+        stepper.bind(states(equation, 2), viscosity)
+        programs.append(stepper._programs)
+    assert programs[1] is programs[0]
+    assert programs[2] is not programs[0]
+
+    class Own(type(equation)):  # a class of a user's may be made from more than its configuration
+        pass
+
+    Own.__module__ = "elsewhere"
+    first, second = (Stepper(Own(equation.config), "traced")._programs for _ in range(2))
+    assert first is not second
 
 
 @pytest.mark.slow

@@ -16,10 +16,10 @@ from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
-from hyco.drafts.units import units_of
 from hyco.drafts.variation import Variation, variation_of
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
+from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.registry import build_equation
 
 # A name of an equation, or of a class: no formula.
@@ -266,7 +266,7 @@ def _guess(
     size = _product(exponents, (length, time, *largest.values()))
     # What the same unit is over the distances and times in which the data vary, where these tell more.
     short = 0.0 if varies is None else _product(exponents, (varies.length, varies.time, *largest.values()))
-    unit = _text(exponents, list(largest))
+    unit = in_words(exponents, ["L", "T", *largest])
     says = f"{unit} in the data's scales"
     factors, most = _OTHERS, 0.0
     speed, spreads = _is(exponents, length=1, time=-1), _is(exponents, length=2, time=-1)
@@ -303,17 +303,3 @@ def _within(bounds: tuple[float, float], limits: tuple[float, float]) -> tuple[f
 
 def _inside(value: float, bounds: tuple[float, float]) -> float:
     return min(max(value, bounds[0]), bounds[1])
-
-
-def _text(exponents: tuple[float, ...], fields: list[str]) -> str:
-    """A unit as a product of powers of L, T and the fields."""
-    parts = [("L", exponents[0]), ("T", exponents[1]), *zip(fields, exponents[2:], strict=True)]
-    above = [_power(word, e) for word, e in parts if e > 0]
-    below = [_power(word, -e) for word, e in parts if e < 0]
-    return (" ".join(above) or "1") + "".join(f"/{each}" for each in below)
-
-
-def _power(word: str, exponent: float) -> str:
-    if exponent == 1:
-        return word
-    return word + {2.0: "²", 3.0: "³", 4.0: "⁴"}.get(exponent, f"^{exponent:g}")

@@ -28,7 +28,7 @@ from torch import Tensor
 from hyco.equations.coefficients import Coefficients
 from hyco.equations.initial_states import random_smooth_states
 from hyco.expressions import Expression, ExpressionError
-from hyco.fields import Layout
+from hyco.fields import Layout, in_words
 from hyco.grid import Grid
 from hyco.walls.boundary import Boundary
 
@@ -333,7 +333,7 @@ class Equation(ABC):
         Raises:
             ValueError: their channels, grid or time between two states differ.
         """
-        own, theirs = _states(self.layout, self.dt), _states(layout, dt)
+        own, theirs = in_words(self.layout, self.dt), in_words(layout, dt)
         if own != theirs:
             raise ValueError(
                 f"the data have {theirs}, the section equation has {own}: make the data anew, or change the section"
@@ -359,6 +359,13 @@ class Equation(ABC):
         """Why states `[…, C, *space]` are outside what the step is made for, or None; by default by `exceeded`."""
         return self.exceeded(float(states.abs().max()))
 
+    def admissible(self, states: Tensor) -> Tensor:
+        """The nearest states to these, `[…, C, *space]`, with values that the fields may have; by default the same.
+
+        Noise takes a density below 0, from where the equation may lead ever farther.
+        """
+        return states
+
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Initial states for simulations, `[count, C, *space]` float64; by default random and smooth in every channel.
 
@@ -378,19 +385,3 @@ class Equation(ABC):
             tensor = torch.as_tensor(value, dtype=dtype, device=device)
             tensors[name] = tensor[None] if tensor.ndim else tensor
         return tensors
-
-
-def _states(layout: Layout, dt: float) -> str:
-    """Channels, grid and `dt` in words, without errors of rounding."""
-    grid = layout.grid
-    axes = zip(grid.axes, grid.resolution, grid.lower, grid.size, strict=True)
-    cells = ", ".join(
-        f"{axis}: {n} cells from {_rounded(lower, size):.9g} to {_rounded(lower + size, size):.9g}"
-        for axis, n, lower, size in axes
-    )
-    return f"{', '.join(layout.channels)} ({cells}; dt {dt:.9g})"
-
-
-def _rounded(end: float, size: float) -> float:
-    """An end of an axis: beside 0 it would be nothing but its error."""
-    return size * round(end / size, 12) + 0.0

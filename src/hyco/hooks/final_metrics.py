@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hyco.hooks.records import is_finite_number, report_metrics
+from hyco.hooks.records import is_finite_number, report_metrics, summary_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def problem_of(run_params: Mapping[str, Any], experiment: str) -> str:
 
 
 def final_metrics(paths: Mapping[str, Path]) -> dict[str, float]:
-    """Errors, estimates and held-out errors of what a run has made, evaluated or not.
+    """Errors, estimates and held-out errors of what a run has made, evaluated or not, and medians of a comparison.
 
     Args:
         paths: of its files, by the name of the dataset.
@@ -55,6 +55,8 @@ def final_metrics(paths: Mapping[str, Path]) -> dict[str, float]:
             metrics |= heldout_metrics(training, [json.loads(line) for line in lines if line])
     if "report" in paths and paths["report"].exists():
         metrics |= report_metrics(json.loads(paths["report"].read_text(encoding="utf-8")))
+    if "comparison" in paths and paths["comparison"].exists():
+        metrics |= summary_metrics(json.loads(paths["comparison"].read_text(encoding="utf-8")))
     return {key: float(value) for key, value in metrics.items() if is_finite_number(value)}
 
 

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import address, prepare_database
+from hyco.hooks.run_table import show
 from hyco.runtime.locks import FileLock, HeldError, described
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class Outbox:
 
 
 def deliver(client: MlflowClient, entry: Entry) -> None:
-    """Send one entry: metrics, params, tags, what is trained on, a file, a run nested in this one, or its end.
+    """Send one entry: metrics, params, tags, what is trained on, a file, a run nested in this one, columns, or its end.
 
     Raises:
         Exception: whatever MLflow raises.
@@ -230,6 +231,8 @@ def deliver(client: MlflowClient, entry: Entry) -> None:
         client.log_artifact(run_id, entry["artifact"], entry["folder"])
     if "nested" in entry:
         _nest(client, run_id, entry["nested"], entry["at"])
+    if "columns" in entry:
+        show(client, run_id, entry["columns"])
     if "end" in entry:
         client.set_terminated(run_id, entry["end"], end_time=entry["time"])
 

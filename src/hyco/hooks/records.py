@@ -28,10 +28,19 @@ def run_name(run_params: Mapping[str, Any]) -> str:
     That is the parameters of this run alone, those of the pipeline's own section without its name, and the pipeline.
     """
     pipeline = pipeline_name(run_params)
-    changed = flatten({k: v for k, v in (run_params.get("runtime_params") or {}).items() if k != "experiment"})
-    words = [f"{key.removeprefix(f'{pipeline}.')}={value}" for key, value in changed.items() if key]
+    words = [f"{key.removeprefix(f'{pipeline}.')}={value}" for key, value in _changed(run_params).items()]
     name = f"{' '.join(words)} ({pipeline})" if words else pipeline
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def changed_keys(run_params: Mapping[str, Any]) -> list[str]:
+    """The parameters of this run alone."""
+    return list(_changed(run_params))
+
+
+def _changed(run_params: Mapping[str, Any]) -> dict[str, str]:
+    given = {k: v for k, v in (run_params.get("runtime_params") or {}).items() if k != "experiment"}
+    return {key: value for key, value in flatten(given).items() if key}
 
 
 def report_metrics(report: Mapping[str, Any]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import socket
@@ -23,13 +22,14 @@ from hyco.hooks.outbox import Outbox, be_quick, redacted
 from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
+    changed_keys,
     compared_metrics,
     flatten,
     pipeline_name,
     run_name,
-    summary_metrics,
 )
 from hyco.hooks.reporting import COMPARISON, REPORT
+from hyco.hooks.run_table import columns_of
 from hyco.runtime.garbage import first_import
 
 if TYPE_CHECKING:
@@ -132,11 +132,11 @@ class MlflowHooks:
             self._log_compared(data)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Send what the run made, and end it. A failure is logged: what was asked for is there."""
         status = "FAILED"
         try:
-            self._log_outputs(pipeline.all_outputs())
+            self._log_outputs(pipeline.all_outputs(), changed_keys(run_params))
             status = "FINISHED"
         except Exception as error:
             log.warning("MLflow did not take all that was made (%s); the files are in the project.", redacted(error))
@@ -218,7 +218,7 @@ class MlflowHooks:
 
         return cls._own_uri is not None and mlflow.get_tracking_uri() == cls._own_uri
 
-    def _log_outputs(self, outputs: set[str]) -> None:
+    def _log_outputs(self, outputs: set[str], changed: list[str]) -> None:
         """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
         if self._run_id is None or self._outbox is None:
             return
@@ -234,9 +234,7 @@ class MlflowHooks:
         metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
         if metrics:
             client.metrics(run_id, _entities(metrics))
-        comparison = self._filepath(COMPARISON)
-        if COMPARISON in outputs and comparison is not None and comparison.exists():
-            client.metrics(run_id, _entities(summary_metrics(json.loads(comparison.read_text(encoding="utf-8")))))
+        client.put({"run": run_id, "columns": columns_of(changed, metrics)})
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
         """A nested run for each method and seed that has none yet; a failed one has its reason as a tag."""

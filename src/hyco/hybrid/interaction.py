@@ -202,6 +202,8 @@ class FreshStarts:
     def draw(self, epoch: int, predict: Predict) -> Tensor:
         """The fresh states `[F, C, *space]` float64 of an epoch: the last ones, or new ones where they are due.
 
+        Values that a field may not have are cut off: an equation may lead ever farther from there.
+
         Args:
             predict: rolls out where the training simulations were not observed.
         """
@@ -227,6 +229,7 @@ class FreshStarts:
                     length=config.mixing_length,
                     scale=config.scale,
                 )
+            self.states = self.equation.admissible(self.states)
         return self.states
 
     def state(self) -> Bundle:

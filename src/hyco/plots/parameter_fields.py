@@ -74,6 +74,7 @@ def parameter_fields(
     up_to_a_constant: Collection[str] = (),
     sensors: ArrayLike | None = None,
     units: Units | None = None,
+    of_values: Mapping[str, str] | None = None,
 ) -> Figure:
     """Every learnt field of every method beside the truth.
 
@@ -87,18 +88,20 @@ def parameter_fields(
         up_to_a_constant: fields of which only differences count: they are shown without their mean.
         sensors: positions of what was observed, `[n, d]`, marked; None where all of it was.
         units: unit of length for the labels.
+        of_values: units of the fields, by name, as far as they are known.
     """
-    units = units or Units()
+    units, of_values = units or Units(), of_values or {}
     drawn, plane, where = _collect(fields, grid, up_to_a_constant)
     if not drawn:
         return figure_of_words("no parameter that varies in space is learnt")
+    labels = {f.name: (_label(f.name, up_to_a_constant), of_values.get(f.name, "")) for f in drawn}
     points = None if sensors is None else np.asarray(sensors, dtype=np.float64).reshape(-1, grid.dimensions)
     if grid.dimensions > 2:
         points = None
     with in_style():
         if grid.dimensions == 1:
-            return _lines(drawn, plane, points, up_to_a_constant, units)
-        return _maps(drawn, plane, points, up_to_a_constant, units, where)
+            return _lines(drawn, plane, points, labels, units)
+        return _maps(drawn, plane, points, labels, units, where)
 
 
 def _collect(
@@ -126,6 +129,10 @@ def _collect(
     return drawn, plane, where
 
 
+# By name of the field: its label and its unit.
+_Labels = Mapping[str, tuple[str, str]]
+
+
 def _label(name: str, up_to_a_constant: Collection[str]) -> str:
     return f"{readable(name)} − mean" if name in up_to_a_constant else readable(name)
 
@@ -133,9 +140,7 @@ def _label(name: str, up_to_a_constant: Collection[str]) -> str:
 # --- one dimension
 
 
-def _lines(
-    drawn: Sequence[_Field], grid: Grid, points: Array | None, up_to_a_constant: Collection[str], units: Units
-) -> Figure:
+def _lines(drawn: Sequence[_Field], grid: Grid, points: Array | None, labels: _Labels, units: Units) -> Figure:
     """A panel per field, all methods in it."""
     columns = min(2, len(drawn))
     rows = -(-len(drawn) // columns)
@@ -144,7 +149,7 @@ def _lines(
     methods = method_styles(dict.fromkeys(m for field in drawn for m in field.estimates))
     for axis, field in zip(axes, drawn, strict=False):
         _draw_lines(axis, field, grid, points)
-        axis.set_ylabel(_label(field.name, up_to_a_constant))
+        axis.set_ylabel(with_unit(*labels[field.name]))
         axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length))
     for unused in axes[len(drawn) :]:
         unused.set_axis_off()
@@ -200,7 +205,7 @@ def _maps(
     drawn: Sequence[_Field],
     grid: Grid,
     points: Array | None,
-    up_to_a_constant: Collection[str],
+    labels: _Labels,
     units: Units,
     where: str,
 ) -> Figure:
@@ -240,8 +245,8 @@ def _maps(
                 axis.set_xlabel(with_unit(f"${grid.axes[0]}$", units.length) if last else "", labelpad=1)
                 if points is not None and title == "standard deviation":
                     axis.plot(points[:, 0], points[:, 1], **_DOTS)
-        label = _label(field.name, up_to_a_constant) + (f" at {where}" if where else "")
-        _bars(page, block, shown, label)
+        label, unit = labels[field.name]
+        _bars(page, block, shown, f"{label} at {where}" if where else label, unit)
     if points is not None:
         handle = Line2D([], [], label="observed here", **_DOTS)
         page.figure.legend(handles=[handle], loc="lower right", fontsize=7, handlelength=1.0)
@@ -264,7 +269,9 @@ def _coordinates(axis: Axes, grid: Grid, units: Units, *, left: bool, page: MapP
         axis.set_ylabel(with_unit(f"${grid.axes[1]}$", units.length), labelpad=1)
 
 
-def _bars(page: MapPage, block: int, shown: Mapping[str, tuple[int, AxesImage, list[Array]]], label: str) -> None:
+def _bars(
+    page: MapPage, block: int, shown: Mapping[str, tuple[int, AxesImage, list[Array]]], label: str, unit: str
+) -> None:
     """The colour bars of a field: one for truth and estimate, one for errors, one for standard deviations."""
     for title, (column, image, values) in shown.items():
         if title == "truth":
@@ -284,4 +291,4 @@ def _bars(page: MapPage, block: int, shown: Mapping[str, tuple[int, AxesImage, l
         bar.ax.tick_params(labelsize=6.5, pad=1.5, length=2)
         bar.outline.set_linewidth(0.4)
         words = label if title == "estimate" else title
-        bar.set_label(words, labelpad=1, fontsize=7.5)
+        bar.set_label(with_unit(words, unit), labelpad=1, fontsize=7.5)

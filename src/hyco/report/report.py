@@ -14,7 +14,13 @@ from hyco.evaluation import METHODS, EvaluatedModel, MeasuredErrors
 from hyco.metrics import nrmse_per_step
 from hyco.report.cost import cost
 from hyco.report.parameters import parameter_entries
-from hyco.report.warnings import undetermined_warnings, warn_of_estimate, warn_of_prior_knowledge
+from hyco.report.warnings import (
+    network_warnings,
+    undetermined_warnings,
+    warn_of_estimate,
+    warn_of_prior_knowledge,
+)
+from hyco.training.synthetic import unknown_time
 
 _ADVICE = ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
 
@@ -62,9 +68,9 @@ def report(
         if method in models:
             truth = {} if measured else own if true_numbers is None else true_numbers.get(method, {})
             entry |= _of_model(method, models[method], None if measured else equation, truth, units or {})
-            warnings += _warnings(method, models[method], entry, measured=measured)
+            warnings += _warnings(method, models[method], entry, equation, measured=measured)
         methods[method] = entry
-    warnings += warn_of_prior_knowledge(methods.values())
+    warnings += [*network_warnings(methods), *warn_of_prior_knowledge(methods.values())]
     spent = cost(model.training for model in models.values())
     content = {"experiment": experiment, "seed": seed, "equation": name, "methods": methods, "cost": spent}
     content |= {"warnings": warnings}
@@ -114,10 +120,13 @@ def _require_finite(method: str, rollout: Tensor) -> None:
         raise FloatingPointError(f"the test rollout of {method} is not finite{_ADVICE}")
 
 
-def _warnings(method: str, model: EvaluatedModel, entry: Mapping[str, Any], *, measured: bool) -> list[str]:
-    """What of a model is not to be trusted; it is logged, too."""
+def _warnings(
+    method: str, model: EvaluatedModel, entry: Mapping[str, Any], equation: Equation, *, measured: bool
+) -> list[str]:
+    """What of a model is not to be trusted; it is logged, too, unless its training has said it."""
     if model.estimate is None:
-        return []
+        words = unknown_time(model.model, equation)
+        return [] if words is None else [f"{method}: {words}"]
     parameters = entry["parameters"]
     said = warn_of_estimate(method, model.estimate, parameters, measured=measured)
     # Of these the search has warned already.

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # A pull above this many standard deviations is more than the error bar says.
 PULL = 1.0
+# A network whose error is more than this of persistence's is of no use yet.
+HARDLY = 0.7
 # More outliers than this are not Gaussian noise, which has 0.27 % of them.
 OUTLIERS = 0.01
 
@@ -56,6 +58,22 @@ def estimate_warnings(
             yield (
                 f"{method}: {name} is {entry['pull']:.2g} standard deviations from where the measurements alone put "
                 f"it: its std does not cover that{covered}. {_cause_of_pull(estimate)}"
+            )
+
+
+def network_warnings(methods: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Which networks predict hardly better than that nothing changes.
+
+    Args:
+        methods: those of the report, by name.
+    """
+    nothing = methods.get("persistence", {}).get("nrmse", {}).get("mean")
+    for method in ("synthetic", "hybrid_synthetic"):
+        mean = methods.get(method, {}).get("nrmse", {}).get("mean")
+        if nothing and mean is not None and mean > HARDLY * nothing:
+            yield (
+                f"{method}: its error of {mean:.3g} is hardly below that of persistence, {nothing:.3g}: predict with "
+                "the physical model, or give the network more trajectories or epochs."
             )
 
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -37,8 +39,13 @@ log = logging.getLogger(__name__)
 
 Execution = Literal["auto", "plain", "jit", "traced", "compiled"]
 
-# Traced steps by equation: all steppers of one equation share them.
-_PROGRAMS: WeakKeyDictionary[Equation, dict[tuple[Any, ...], Program]] = WeakKeyDictionary()
+Programs = dict[tuple[Any, ...], Program]
+
+# Traced steps by equation: all steppers of one equation share them. On grids of few cells, where a trace takes longer
+# than its rollouts, so do equations of this package with one configuration: an evaluation takes those of the training.
+_PROGRAMS: WeakKeyDictionary[Equation, Programs] = WeakKeyDictionary()
+_SHARED: OrderedDict[tuple[type[Equation], str], Programs] = OrderedDict()
+_FEW_CELLS, _MOST_SHARED = 2**16, 8
 
 
 # Measured on one core: what an operation of a traced step costs, its gradient included, by itself and per number of the
@@ -109,7 +116,7 @@ class Stepper:
             self.execution = "traced"
         if execution == "auto" and work == 0:
             self.execution = "traced"
-        self._programs = _PROGRAMS.setdefault(equation, {})
+        self._programs = _programs_of(equation)
         self._jit = math.jit_compile(equation.step) if self.execution == "jit" else None
         self._timed = not equation.autonomous
         # A static problem has no time: to its step it is always 0.
@@ -228,6 +235,21 @@ class Stepper:
             return None
         log.debug("Traced the step of %s: %d operations.", type(self.equation).__name__, program.operations)
         return program
+
+
+def _programs_of(equation: Equation) -> Programs:
+    """The traced steps of an equation, those of all that are alike where they are shared; the oldest are forgotten."""
+    if equation not in _PROGRAMS:
+        programs: Programs = {}
+        own = type(equation).__module__.startswith("hyco.")  # one of a user's may read a file
+        if own and prod(equation.layout.grid.resolution) <= _FEW_CELLS:
+            alike = type(equation), equation.config.model_dump_json()
+            programs = _SHARED.setdefault(alike, programs)
+            _SHARED.move_to_end(alike)
+            if len(_SHARED) > _MOST_SHARED:
+                _SHARED.popitem(last=False)
+        _PROGRAMS[equation] = programs
+    return _PROGRAMS[equation]
 
 
 @contextmanager

@@ -12,9 +12,12 @@ from hyco.equations.equation import Equation
 from hyco.networks import coordinate_model, synthetic
 from hyco.networks.models import kind_of
 from hyco.networks.network import network_config
+from hyco.networks.network_model import NetworkModel
+from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.runtime.storage import Bundle
+from hyco.trained_model import TrainedModel
 from hyco.training.config import SyntheticConfig
 from hyco.training.coordinate import CoordinateTrainer
 from hyco.training.network_trainer import NetworkTrainer
@@ -57,15 +60,23 @@ def synthetic_trainer(
     )
 
 
+def unknown_time(network: TrainedModel, equation: Equation) -> str | None:
+    """Why a network that steps states cannot stand for an equation whose step depends on the time, or None."""
+    if not isinstance(network, NetworkModel) or not network.stepping or equation.autonomous:
+        return None
+    # A corrected step is that of the physics, which knows the time.
+    if equation.config.is_static or (isinstance(network, SyntheticModel) and network.base is not None):
+        return None
+    return (
+        f"the step of {equation.config.name} depends on the time, which the network {network.config.name} does not "
+        "know: it learns one step for all times. A network of coordinates knows the time: synthetic.network.name mlp."
+    )
+
+
 def warn_of_unknown_time(trainer: NetworkTrainer, equation: Equation) -> None:
-    """Warn where a network that steps states is to stand for an equation whose step depends on the time."""
-    if trainer.stepping and not equation.autonomous and not equation.config.is_static:
-        log.warning(
-            "The step of %s depends on the time, which the network %s does not know: it learns one step for all times. "
-            "A network of coordinates knows the time: synthetic.network.name mlp.",
-            equation.config.name,
-            trainer.model.config.name,
-        )
+    """Log `unknown_time` of what trains."""
+    if words := unknown_time(trainer.model, equation):
+        log.warning("%s%s", words[0].upper(), words[1:])
 
 
 def train_synthetic(

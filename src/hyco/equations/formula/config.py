@@ -18,7 +18,9 @@ from hyco.equations.formula.reach import Reach
 from hyco.equations.formula.stability import FOURTH_ORDER, Rates, explicit_steps, exponential_steps, samples_of
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
 from hyco.equations.formula.syntax import FormulaError, names_in, rate_of
+from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.ranges import ROOM, Bounds, Steps, with_room
+from hyco.equations.units import stated_units
 from hyco.expressions import CONSTANTS
 from hyco.walls.boundary import Boundary
 
@@ -297,3 +299,11 @@ def _middle(low: float, high: float) -> tuple[float, float]:
     if not math.isfinite(low) or not math.isfinite(high):
         return low, high
     return (math.sqrt(low * high) if low > 0 else (low + high) / 2,) * 2
+
+
+@stated_units.register
+def _by_places(config: FormulaConfig) -> dict[str, str]:
+    """Of the parameters of formulas, whose places tell their units."""
+    words = ("length", "time", *config.rates)
+    exponents = units_of(config.rates, config.parameter_names, tuple(config.domain))
+    return {name: in_words(powers, words) for name, powers in exponents.items()}

@@ -105,6 +105,16 @@ class FormulaEquation(Equation):
         new = self._advance(values, parameters, time)
         return {name: fields[name].with_values(new[name]) for name in values}
 
+    def admissible(self, states: Tensor) -> Tensor:
+        """States `[…, C, *space]` cut off at `lower` and `upper` of their fields."""
+        axis = -1 - self.layout.grid.dimensions
+        fields = [self.config.field(name) for name in self.config.field_names]
+        parts = [
+            part if keys.lower is None and keys.upper is None else part.clamp(keys.lower, keys.upper)
+            for part, keys in zip(states.unbind(axis), fields, strict=True)
+        ]
+        return torch.stack(parts, dim=axis)
+
     def initial_states(self, count: int, length_scale: float, amplitude: float, generator: torch.Generator) -> Tensor:
         """Random smooth states of every field, about zero, or inside the range that a field admits.
 

@@ -134,7 +134,7 @@ def plot_parameter_estimates(
     return parameter_estimates(estimates, true, initial, limits, units=_parameter_units(observations, equation))
 
 
-def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Figure:
+def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle, equation: dict[str, Any]) -> Figure:
     """Every learnt field with its uncertainty beside the truth, and where something was observed."""
     from hyco.grid import Grid
     from hyco.observations import Observations
@@ -148,6 +148,7 @@ def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle) -> Fig
         up_to_a_constant=meta["up_to_a_constant"],
         sensors=_sensors(Observations.from_bundle(observations)),
         units=axis_units(units_of(observations), meta["grid"]["axes"]),
+        of_values=_parameter_units(observations, equation),
     )
 
 

@@ -111,7 +111,11 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             ),
             node(
                 figures.plot_parameter_fields,
-                {"parameter_fields": "parameter_fields", "observations": "observations"},
+                {
+                    "parameter_fields": "parameter_fields",
+                    "observations": "observations",
+                    "equation": "params:equation",
+                },
                 "parameter_fields_figure",
                 name="plot_parameter_fields",
             ),

@@ -101,8 +101,9 @@ def make_observations(
         MeasurementError: something is wrong with the measurements: a line for each.
     """
     from hyco.config import ConfigurationError, is_own
+    from hyco.equations.registry import build_equation
     from hyco.observations import ObservationConfig, observe
-    from hyco.training.measured import measured_observations
+    from hyco.training.measured import measured_observations, with_admissible_starts
 
     own = cached is not None and is_own(cached.metadata)
     if measured is not None:
@@ -122,9 +123,10 @@ def make_observations(
             "those too, or name the file of the measurements in the section measurements"
         )
     try:
-        bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+        seen = observe(trajectories, ObservationConfig.model_validate(observation), seed)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
+    bundle = with_admissible_starts(seen, build_equation(equation)).to_bundle()
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 

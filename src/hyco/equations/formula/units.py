@@ -38,6 +38,20 @@ def units_of(
     return walk.solved()
 
 
+def in_words(exponents: Sequence[float], words: Sequence[str]) -> str:
+    """A unit as a product of powers, `m²/s` of (2, -1) and `m`, `s`."""
+    parts = list(zip(words, exponents, strict=True))
+    above = [_power(word, e) for word, e in parts if e > 0]
+    below = [_power(word, -e) for word, e in parts if e < 0]
+    return (" ".join(above) or "1") + "".join(f"/{each}" for each in below)
+
+
+def _power(word: str, exponent: float) -> str:
+    if exponent == 1:
+        return word
+    return word + {2.0: "²", 3.0: "³", 4.0: "⁴"}.get(exponent, f"^{exponent:g}")
+
+
 class _Walk:
     """Equations between exponents: a row of coefficients of the parameters' exponents, and one of known exponents.
 
