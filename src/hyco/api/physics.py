@@ -236,7 +236,7 @@ def fit(
         **options: further keys of the section `physical` (docs/configuration.md), such as `epochs` (iterations allowed,
             default 50), `scan`, `starts`, `horizons`, `resolution`, `suppress_convergence_errors`. Two have other
             defaults here: `num_predict_steps`, the length of the rollout, is up to the last step of which anything was
-            measured, so that all measurements count, and `scan` of a file of measurements is 32 where there is one guess.
+            measured, so that all measurements count; `scan` is 32 for a file of measurements, with one guess.
 
     Returns:
         `FittedPhysics`: `.estimate["viscosity"].value`, `.rollout(states, steps)`.
