@@ -253,8 +253,9 @@ class Observations:
     def from_bundle(cls, bundle: Bundle) -> Observations:
         """The inverse of `to_bundle`."""
         t, m = bundle.tensors, bundle.metadata
+        tensors: dict[str, Any] = {name: t[name] for name in _GIVEN} | {name: t.get(name) for name in _OPTIONAL}
         return cls(
-            **{name: t[name] for name in _GIVEN},
+            **tensors,
             train=m["train"],
             val=m["val"],
             test=m.get("test", []),
@@ -263,7 +264,6 @@ class Observations:
             initial_state=m["initial_state"],
             interpolation=m.get("interpolation", "linear"),
             from_file=m.get("from_file", False),
-            **{name: t.get(name) for name in _OPTIONAL},
         )
 
     @property
