@@ -140,6 +140,7 @@ def test_the_spectral_scheme_is_far_more_accurate_in_more_dimensions_too(shape):
         ((64,), 0.1, {"viscosity": (0.001, 0.5)}, "spectral"),
         ((64,), 0.09, {"viscosity": (0.001, 0.5)}, "upwind"),  # a fit asks for a quarter more
         ((64,), 0.09, {}, "spectral"),
+        ((64,), 0.1, {"viscosity": (0.001, 0.5), "convection": (0.5, 2.0)}, "spectral"),
         ((64, 64), 0.1, {}, "spectral"),
         ((64, 64), 0.1, {"viscosity": (0.001, 0.5)}, "upwind"),
         ((64, 64), 0.1, {"viscosity": (0.1, 0.5)}, "spectral"),

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import hyco
+from hyco.observations import Observations
 
 TRUE, DAY = 0.02, 2 * np.pi
 EQUATION = hyco.equation(
@@ -44,7 +45,18 @@ def fitted(soil, **options):
 
 
 def test_a_search_alone_stays_where_waves_do_not_reach_a_sensor(soil):
-    assert fitted(soil).value < 0.1 * TRUE
+    assert fitted(soil, scan=0).value < 0.1 * TRUE
+
+
+def test_a_fit_to_a_file_looks_around_unless_it_has_several_guesses(soil, caplog):
+    with caplog.at_level("INFO"):
+        found = fitted(soil)
+        assert "Of 33 points" in caplog.text
+        caplog.clear()
+        fitted(soil, starts=2)
+    assert found.interval[0] < TRUE < found.interval[1]
+    assert "the search begins" not in caplog.text
+    assert Observations.from_bundle(soil.to_bundle()).from_file
 
 
 @pytest.mark.parametrize("method", ["Levenberg-Marquardt", "L-BFGS-B"])

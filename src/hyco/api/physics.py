@@ -17,6 +17,7 @@ from hyco.api.predictions import predicted
 from hyco.api.progress import History, run
 from hyco.api.sections import last_measured_step, plain, require_sound
 from hyco.config import ConfigurationError, parse_device
+from hyco.config.completion import SCAN
 from hyco.equations.equation import Equation
 from hyco.evaluation import EvaluatedModel
 from hyco.inversion.estimate import PhysicalEstimate
@@ -233,9 +234,9 @@ def fit(
         device: `auto`, `cpu` or `cuda`.
         progress: whether to print a line on stderr after each update; by default there is one.
         **options: further keys of the section `physical` (docs/configuration.md), such as `epochs` (iterations allowed,
-            default 50), `scan`, `starts`, `horizons`, `resolution`, `suppress_convergence_errors`.
-            `num_predict_steps`, the length of the rollout, has another default here: up to the last step of which
-            anything was measured, so that all measurements count.
+            default 50), `scan`, `starts`, `horizons`, `resolution`, `suppress_convergence_errors`. Two have other
+            defaults here: `num_predict_steps`, the length of the rollout, is up to the last step of which anything was
+            measured, so that all measurements count; `scan` is 32 for a file of measurements, with one guess.
 
     Returns:
         `FittedPhysics`: `.estimate["viscosity"].value`, `.rollout(states, steps)`.
@@ -267,6 +268,7 @@ def fit(
     warn_of_values(observations)
     section = {
         "num_predict_steps": last_measured_step(observations),
+        **({"scan": SCAN} if observations.from_file and options.get("starts", 1) == 1 else {}),
         **options,
         "method": dict(method) if isinstance(method, Mapping) else method,
         "learnable_parameters": unknowns(learn),

@@ -63,8 +63,8 @@ class BurgersConfig(EquationConfig):
     scheme: Literal["auto", "upwind", "spectral"] = Field(
         default="auto",
         description="upwind differences, or a Fourier method for flow with every layer resolved; auto: spectral where "
-        "the viscosity (in more dimensions also all that may be learnt) is at least 0.4 × speed × cell width, in fits "
-        "0.5",
+        "the viscosity is at least 0.4 × convection × speed × cell width, in fits 0.5, with those in `parameters`, "
+        "in more dimensions with all that may be learnt",
     )
 
     @model_validator(mode="before")
@@ -76,21 +76,20 @@ class BurgersConfig(EquationConfig):
         return keys
 
     def _chosen(self, speed: float, bounds: Bounds) -> Literal["upwind", "spectral"]:
-        """The scheme for flow of a speed, and viscosities as given or within the bounds of what is learnt.
+        """The scheme for flow of a speed, and coefficients as given or within the bounds of what is learnt.
 
-        Freed of aliasing, u u' cannot add energy, whatever the viscosity: in one dimension it is enough that the given
-        one resolves its layers. (u·∇)u can: in more dimensions all that may be learnt have to. A fit, which is told by
-        its bounds, asks for a little more than a simulation: its scheme shall not be better than that of the simulation
-        that it is of, whose error nothing would tell then.
+        Freed of aliasing, λ u u' cannot add energy, whatever λ and the viscosity: in one dimension it is enough that
+        the given ones resolve their layers. (u·∇)u can: in more dimensions all that may be learnt have to. A fit, which
+        is told by its bounds, asks for a little more than a simulation: its scheme shall not be better than that of the
+        simulation that it is of, whose error nothing would tell then.
         """
         if self.scheme != "auto":
             return self.scheme
-        least = _RESOLVED * speed * (self.largest_value("convection", bounds) or 1.0) * max(self.grid.spacing)
+        smallest, learnt = self.largest_value("viscosity", {}), bounds if len(self.domain) > 1 else {}
+        smallest = min(smallest, learnt.get("viscosity", (smallest,))[0])
+        least = _RESOLVED * speed * (self.largest_value("convection", learnt) or 1.0) * max(self.grid.spacing)
         if bounds:
             least *= _OF_FITS
-        smallest = self.largest_value("viscosity", {})
-        if len(self.domain) > 1:
-            smallest = min(smallest, bounds.get("viscosity", (smallest,))[0])
         return "spectral" if smallest >= least else "upwind"
 
     @property

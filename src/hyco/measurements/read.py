@@ -132,6 +132,7 @@ def _observations(
         interpolation=observation.interpolation,
         offsets=entries.offsets,
         sigma_of_values=noise.entries(placed, start.whole),
+        from_file=True,
     )
     if observation.holdout is not None:
         measured = hold_out(measured, observation.holdout, seed)

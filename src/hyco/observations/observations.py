@@ -68,6 +68,7 @@ class Observations:
             n are of times in ((n-1)·dt, n·dt], offsets in (-1, 0], those at t = 0 are 0. None: all are 0.
         sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
             its channel.
+        from_file: whether they were read from a file of measurements, not made by a simulation.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -93,6 +94,7 @@ class Observations:
     heldout: Tensor | None = None
     offsets: Tensor | None = None
     sigma_of_values: Tensor | None = None
+    from_file: bool = False
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -233,15 +235,7 @@ class Observations:
 
     def to_bundle(self) -> Bundle:
         """The observations as tensors and metadata, for the catalog."""
-        tensors = {
-            "values": self.values,
-            "mask": self.mask,
-            "initial_states": self.initial_states,
-            "noise_std": self.noise_std,
-        }
-        for name in _OPTIONAL:
-            if getattr(self, name) is not None:
-                tensors[name] = getattr(self, name)
+        tensors = {name: getattr(self, name) for name in (*_GIVEN, *_OPTIONAL) if getattr(self, name) is not None}
         metadata: dict[str, Any] = {
             "kind": "observations",
             "layout": self.layout.to_dict(),
@@ -251,6 +245,7 @@ class Observations:
             "test": self.test,
             "initial_state": self.initial_state,
             "interpolation": self.interpolation,
+            "from_file": self.from_file,
         }
         return Bundle(tensors, metadata)
 
@@ -258,11 +253,9 @@ class Observations:
     def from_bundle(cls, bundle: Bundle) -> Observations:
         """The inverse of `to_bundle`."""
         t, m = bundle.tensors, bundle.metadata
+        tensors: dict[str, Any] = {name: t[name] for name in _GIVEN} | {name: t.get(name) for name in _OPTIONAL}
         return cls(
-            values=t["values"],
-            mask=t["mask"],
-            initial_states=t["initial_states"],
-            noise_std=t["noise_std"],
+            **tensors,
             train=m["train"],
             val=m["val"],
             test=m.get("test", []),
@@ -270,7 +263,7 @@ class Observations:
             dt=m["dt"],
             initial_state=m["initial_state"],
             interpolation=m.get("interpolation", "linear"),
-            **{name: t.get(name) for name in _OPTIONAL},
+            from_file=m.get("from_file", False),
         )
 
     @property
@@ -291,4 +284,5 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
+_GIVEN = ("values", "mask", "initial_states", "noise_std")
 _OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout", "offsets", "sigma_of_values")

@@ -8,7 +8,7 @@ import torch
 from torch import fx
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 
-from hyco.stepping.rewrites.nodes import arguments, aten, new
+from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, new
 
 
 class GhostCells(CustomGraphPass):
@@ -33,7 +33,7 @@ class GhostCells(CustomGraphPass):
                 shifts.setdefault(field, {})[node] = distance
         for field, distances in shifts.items():
             _widen(field, distances)
-        graph.eliminate_dead_code()
+        drop_unused(graph)
 
 
 def _shift(node: fx.Node) -> tuple[fx.Node, int] | None:

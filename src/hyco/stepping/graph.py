@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from hyco.stepping.rewrites import call_torch, simplify
-from hyco.stepping.rewrites.nodes import is_complex
+from hyco.stepping.rewrites.nodes import drop_unused, is_complex
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
         schema = getattr(node.target, "_schema", None)
         if schema is not None and schema.is_mutable:
             raise TracingError(f"{node.target} changes a tensor in place")
-    graph.graph.eliminate_dead_code()
+    drop_unused(graph.graph)
     return graph
 
 
@@ -189,7 +189,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     _free_size(once.graph, size, lambda: count)
     _free_size(every.graph, size, lambda: _first_size(every))
     _placeholders_first(every.graph)
-    once.graph.eliminate_dead_code()
+    drop_unused(once.graph)
     call_torch(once.graph)
     call_torch(every.graph)
     # The functions, not the modules, whose calls look for hooks.

@@ -17,6 +17,7 @@ ONE = sp.exp(-t) * sp.sin(x) + 3 * tenth * sp.cos(2 * x + t)
 OTHER = sp.exp(-t) * sp.cos(x) - 2 * tenth * sp.sin(x + t)
 POSITIVE = 1 + sp.exp(-t) * sp.sin(x) / 2 + tenth * sp.cos(2 * x + t)
 EVEN = sp.exp(-t) * sp.cos(x) + 3 * tenth * sp.cos(2 * x) * sp.cos(t)
+LONG = 2 * sp.exp(-t) * sp.sin(x / 4) + sp.cos(x / 2 + t) + sp.sin(3 * x / 4 - 2 * t) / 2  # over 8π
 PLANE = sp.exp(-t) * sp.sin(x) * sp.cos(2 * y) + 3 * tenth * sp.cos(x + y + t)
 PLANE_2 = sp.exp(-t) * sp.cos(x + 2 * y) + 2 * tenth * sp.sin(x - y)
 SPACE = sp.exp(-t) * sp.sin(x) * sp.cos(y) * sp.cos(z) + 3 * tenth * sp.cos(x + y + z)
@@ -65,6 +66,7 @@ POROUS, P = "div(D*(u/K)**m*grad(u)) + r*u*(1 - u/K)", {"D": 0.1, "K": 1.5, "m":
 PAIR, PLANES = {"u": ONE, "v": OTHER}, {"u": PLANE, "v": PLANE_2}
 ADVECTION_DIFFUSION = "-dx(c*u) + div(D*grad(u))"
 C = {"c": "0.7 + 0.2*cos(x)", "D": "0.3 + 0.1*sin(x)"}
+KS = "-u*dx(u) - laplace(u) - laplace(laplace(u))"
 CAHN_HILLIARD = "laplace(u**3 - u - g*laplace(u))"
 SWIFT_HOHENBERG = "(r - 1)*u - 2*laplace(u) - laplace(laplace(u)) - u**3"
 
@@ -96,15 +98,8 @@ ONE_D = {
     "advection, the other way": ("c*dx(u)", {"c": 0.7}, ONE, between("vv"), 32, 2.9, 3.1),
     "advection-diffusion, coefficients that vary": (ADVECTION_DIFFUSION, C, ONE, between("vf"), 64, 1.9, 2.1),
     "KdV": ("-6*u*dx(u) - m*dx(dx(dx(u)))", {"m": 0.01}, ONE, {"substeps": 4, "steps": 4}, 16, 3.9, 4.1),
-    "Kuramoto-Sivashinsky": (
-        "-u*dx(u) - laplace(u) - laplace(laplace(u))",
-        {},
-        ONE,
-        {"substeps": 1, "steps": 128},
-        16,
-        3.9,
-        4.1,
-    ),
+    "Kuramoto-Sivashinsky": (KS, {}, LONG, {"size": 8 * math.pi, "substeps": 1, "time": 2, "steps": 8}, 32, 3.9, 4.1),
+    "Kuramoto-Sivashinsky, stiff": (KS, {}, ONE, {"substeps": 1, "steps": 128}, 16, 3.9, 4.1),
     "wave": (WAVE, {"c": 0.8}, PAIR, {}, 16, 3.9, 4.1),
     "wave, walls": (WAVE, {"c": 0.8}, PAIR, each(ONE, OTHER, "vf"), 128, 3.9, 4.1),
     "Gray-Scott": (GRAY_SCOTT, GS, PAIR, {"substeps": 1}, 16, 3.9, 4.1),

@@ -10,6 +10,7 @@ from hyco.stepping.rewrites.nodes import (
     SUMS,
     arguments,
     aten,
+    drop_unused,
     exact,
     is_complex,
     is_product,
@@ -61,7 +62,7 @@ def use_pairs(graph: fx.Graph) -> None:
             elif isinstance(second, complex):
                 continue
             _put(node, new(node, aten.mul.Tensor, pair(first, node), second), pairs, moving)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _sums_of_turned(graph: fx.Graph, moving: set[fx.Node]) -> set[fx.Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from hyco.stepping.rewrites.nodes import arguments, aten, is_product, moving_nodes, new, real_of, replace
+from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, is_product, moving_nodes, new, real_of, replace
 
 
 def transform(graph: fx.Graph) -> None:
@@ -16,14 +16,14 @@ def transform(graph: fx.Graph) -> None:
             same = user.target is aten._fft_c2c.default and user.args[2:] == (norm, forward)
             if same and not set(dims) & set(arguments(user)[1]):
                 replace(user, aten._fft_c2c.default, source, sorted([*dims, *arguments(user)[1]]), norm, forward)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
     for node in list(graph.nodes):
         if node.target is aten._fft_c2c.default and arguments(node)[3]:
             copied, dims, norm, _ = arguments(node)
             if copied.target is aten._to_copy.default and arguments(copied)[0].meta["val"].dtype.is_floating_point:
                 # All the coefficients, also those that are the conjugates of others.
                 replace(node, aten._fft_r2c.default, arguments(copied)[0], dims, norm, False)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def halve_spectra(graph: fx.Graph) -> None:
@@ -52,7 +52,7 @@ def halve_spectra(graph: fx.Graph) -> None:
         hermitian = _hermitian_half(node, factor, [dim - rank for dim in dims])
         made = new(node, aten.mul.Tensor, half, hermitian)
         replace(node, aten._fft_c2r.default, made, dims, norm, shape[dims[-1]])
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _real_part(node: fx.Node) -> tuple[fx.Node, int] | None:

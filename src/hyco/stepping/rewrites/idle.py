@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from hyco.stepping.rewrites.nodes import arguments, aten
+from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused
 
 _ALONG = {aten.slice.Tensor, aten.select.int, aten.unsqueeze.default, aten.cat.default, aten.stack.default}
 
@@ -35,7 +35,7 @@ def drop_idle(graph: fx.Graph) -> None:
         if _idle(node, node.args[0]):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _idle(node: fx.Node, source: fx.Node) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from hyco.stepping.rewrites.nodes import arguments, aten, exact, new, replace
+from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, exact, new, replace
 
 _ELEMENTWISE = {aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.rsub.Scalar, aten.neg.default}
 _ELEMENTWISE |= {aten.abs.default, aten.minimum.default, aten.maximum.default, aten.where.self, aten._to_copy.default}
@@ -23,7 +23,7 @@ def restore_stacks(graph: fx.Graph) -> None:
             parts, dim = arguments(node)
             if all(part.target is aten.unsqueeze.default and part.args[1] == dim for part in parts):
                 replace(node, aten.stack.default, [arguments(part)[0] for part in parts], dim)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def keep_selected(graph: fx.Graph) -> None:
@@ -46,7 +46,7 @@ def keep_selected(graph: fx.Graph) -> None:
         order = [i for i in range(node.meta["val"].ndim) if i != selected]
         order.insert(dim, selected)
         _permute(node, kept, order)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def permute_late(graph: fx.Graph) -> None:
@@ -80,7 +80,7 @@ def permute_late(graph: fx.Graph) -> None:
             _permute(node, new(node, aten.view_as_real.default, source), [*order, len(order)])
         elif node.target in _ELEMENTWISE:
             _permute_result(node)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def keep_scalars(graph: fx.Graph) -> None:
@@ -106,7 +106,7 @@ def keep_scalars(graph: fx.Graph) -> None:
             rank = user.meta["val"].ndim if user.target in _BROADCASTING and exact(user) else None
             if any(i not in scalars and i.meta["val"].ndim == rank for i in user.all_input_nodes):
                 user.replace_input_with(node, replacement)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _one_number(value: fx.Node) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import fx
 
-from hyco.stepping.rewrites.nodes import arguments, aten, replace
+from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, replace
 
 
 def roll(graph: fx.Graph) -> None:
@@ -21,7 +21,7 @@ def roll(graph: fx.Graph) -> None:
             graph.erase_node(node)
         else:
             replace(node, aten.roll.default, source, [width - start], [dim])
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _continued(joined: fx.Node, dim: int) -> tuple[fx.Node | None, int]:

@@ -11,6 +11,7 @@ from hyco.stepping.rewrites.nodes import (
     alpha_of,
     arguments,
     aten,
+    drop_unused,
     exact,
     fixed_factor,
     is_product,
@@ -65,7 +66,7 @@ def carry_numbers(graph: fx.Graph) -> None:
             continue
         for value in inputs:
             node.replace_input_with(value, numbers.multiplied(value, node))
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _carried(node: fx.Node, numbers: _Numbers) -> tuple[float, fx.Node] | None:
@@ -203,7 +204,7 @@ def add_products(graph: fx.Graph) -> None:
             replace(node, aten.addcmul.default, summand, b, c, **({} if weight == 1 else {"value": weight}))
         elif not isinstance(c, complex):  # no sum takes a complex number with it
             replace(node, aten.add.Tensor, summand, b, alpha=weight * c)
-    graph.eliminate_dead_code()
+    drop_unused(graph)
 
 
 def _product_of_tensors(value: Any) -> bool:

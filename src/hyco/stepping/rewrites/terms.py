@@ -13,6 +13,7 @@ from hyco.stepping.rewrites.nodes import (
     alpha_of,
     arguments,
     aten,
+    drop_unused,
     exact,
     fixed_factor,
     is_product,
@@ -53,7 +54,7 @@ def collect_terms(graph: fx.Graph) -> None:
             old, now = root.meta["val"], made.meta["val"]
             if (now.shape, now.dtype) == (old.shape, old.dtype):  # not where a term that cancels was the largest
                 root.replace_all_uses_with(made)
-            graph.eliminate_dead_code()
+            drop_unused(graph)
             waiting += [term.value for term in collected if _is_sum(term.value, moving)]
 
 
