@@ -34,11 +34,25 @@ from typing import Any
 
 import torch
 
+from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
+from hyco.hybrid.choice import choose
+from hyco.hybrid.config import HybridConfig
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig, train_physical
-from model_error import CPU, METHODS, OBSERVATION, PHYSICAL, STEPS, errors_of, seconds_of, trained
+from model_error import (
+    CPU,
+    METHODS,
+    OBSERVATION,
+    PHYSICAL,
+    STEPS,
+    errors_of,
+    found_of,
+    seconds_of,
+    trained,
+    trained_hybrid,
+)
 from study import add_line, described, read_lines, write_page
 
 SYNTHETIC = {
@@ -60,6 +74,14 @@ HYBRID = {
     "correction": True,
     "validate_every": 5,
 }
+# What `strategy: auto` may choose beside the correction, and the hybrid as published.
+OTHERS: dict[str, dict[str, Any]] = {
+    "alpha: 0.5": {"correction": None, "alpha": 0.5},
+    "alpha: auto": {"correction": None, "alpha": "auto"},
+    "sequential": {"correction": None, "alpha": "auto", "sequential": True},
+}
+AUTO = {"correction": None, "strategy": "auto"}
+BOTH_MODELS = ("hybrid_synthetic", "hybrid_physical")
 RING = {"x": {"size": 6.0, "resolution": 48}}
 TRANSPORT = "D*dx(dx(u)) - c*dx(u)"
 TRANSPORTED = {
@@ -170,14 +192,20 @@ def data_of(section: dict[str, Any], seed: int) -> tuple[Any, ...]:
     return equation, data, observe(data, ObservationConfig.model_validate(OBSERVATION), seed)
 
 
+def sections_of(section: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """`synthetic`, `physical` and `hybrid` of a case."""
+    synthetic = SYNTHETIC | {"network": SYNTHETIC["network"] | section.get("network", {})}
+    return synthetic, PHYSICAL | section["physical"], HYBRID
+
+
 def run(case: str, seed: int) -> dict[str, Any]:
     """All methods on one draw of a case: nrmse, estimates, verdict and seconds."""
     section = CASES[case]
-    equation, data, seen = data_of(section, seed)
-    synthetic = SYNTHETIC | {"network": SYNTHETIC["network"] | section.get("network", {})}
-    physical = PHYSICAL | section["physical"]
-    configuration = {"equation": section["equation"], "seed": seed}
-    models, found, seconds = trained(equation, data, seen, (synthetic, physical, HYBRID), configuration)
+    drawn = data_of(section, seed)
+    sections, configuration = sections_of(section), {"equation": section["equation"], "seed": seed}
+    models, found, seconds = trained(*drawn, sections, configuration)
+    strategies = other_strategies(drawn, sections, configuration)
+    strategies["nrmse"]["correction"] = min(found[model]["nrmse"]["mean"] for model in BOTH_MODELS)
     verdict = models["hybrid_physical"]["verdict"]
     return {
         "case": case,
@@ -192,8 +220,29 @@ def run(case: str, seed: int) -> dict[str, Any]:
             }
             for method in ("physical", "hybrid_physical")
         },
+        "strategies": strategies,
         "seconds": seconds,
     }
+
+
+def other_strategies(drawn: tuple[Any, ...], sections: tuple[dict, dict, dict], configuration: dict) -> dict[str, Any]:
+    """nrmse of the better model of every strategy but the correction, and what `strategy: auto` chooses of all.
+
+    Args:
+        drawn: of `data_of`.
+        sections, configuration: see `model_error.trained`.
+    """
+    equation, data, seen = drawn
+    synthetic, physical, hybrid = sections
+    errors: dict[str, float] = {}
+    start = time.process_time()
+    for name, keys in OTHERS.items():
+        both = trained_hybrid(equation, seen, (synthetic, physical, hybrid | keys), configuration)
+        found = found_of(dict(zip(BOTH_MODELS, both, strict=True)), equation, data, configuration["seed"])
+        errors[name] = min(found[model]["nrmse"]["mean"] for model in BOTH_MODELS)
+    auto = HybridConfig.model_validate(resolve_hybrid(hybrid | AUTO, synthetic, physical))
+    choice, _ = choose(equation, seen, auto, CPU)
+    return {"nrmse": errors, **choice.to_json(), "seconds": time.process_time() - start}
 
 
 def run_terms(case: str, seed: int) -> dict[str, Any]:
