@@ -138,7 +138,7 @@ def trained(
     Returns:
         Final models, what the report says and CPU seconds, each by method.
     """
-    synthetic, physical, hybrid = sections
+    synthetic, physical, _ = sections
     seed, common = configuration["seed"], {"configuration": configuration, "device": CPU}
     models, seconds = {}, {}
     start = time.process_time()

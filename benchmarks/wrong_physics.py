@@ -29,6 +29,8 @@ import argparse
 import logging
 import statistics
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from hyco.equations.registry import build_equation
 from hyco.hybrid.choice import choose
 from hyco.hybrid.config import HybridConfig
 from hyco.observations import ObservationConfig, observe
+from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig, train_physical
 from model_error import (
@@ -53,6 +56,7 @@ from model_error import (
     trained,
     trained_hybrid,
 )
+from problems import transport
 from study import add_line, described, read_lines, write_page
 
 SYNTHETIC = {
@@ -81,6 +85,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "sequential": {"correction": None, "alpha": "auto", "sequential": True},
 }
 AUTO = {"correction": None, "strategy": "auto"}
+# The error of `auto` is to be at most so many times that of the best.
+WITHIN = 1.1
 BOTH_MODELS = ("hybrid_synthetic", "hybrid_physical")
 RING = {"x": {"size": 6.0, "resolution": 48}}
 TRANSPORT = "D*dx(dx(u)) - c*dx(u)"
@@ -245,10 +251,14 @@ def other_strategies(drawn: tuple[Any, ...], sections: tuple[dict, dict, dict], 
     return {"nrmse": errors, **choice.to_json(), "seconds": time.process_time() - start}
 
 
-def run_terms(case: str, seed: int) -> dict[str, Any]:
-    """The missing terms that the physics alone names."""
+def run_terms(case: str, seed: int, *, scipy: bool = False) -> dict[str, Any]:
+    """The missing terms that the physics alone names, in data of hyco or of SciPy."""
     section = TERMS[case]
-    equation, _, seen = data_of(section, seed)
+    equation, data, seen = data_of(section, seed)
+    if scipy:
+        made = transport.states(case, len(data.tensors["trajectories"]), STEPS, equation.dt, seed)
+        data = Bundle({"trajectories": torch.from_numpy(made)}, data.metadata)
+        seen = observe(data, ObservationConfig.model_validate(OBSERVATION), seed)
     config = PhysicalConfig.model_validate(PHYSICAL | section["physical"] | {"missing_terms": True})
     start = time.process_time()
     *_, (last, _) = train_physical(equation, seen, config, configuration={"equation": {"name": "formula"}}, device=CPU)
@@ -256,6 +266,7 @@ def run_terms(case: str, seed: int) -> dict[str, Any]:
     terms = (verdict["terms"] or {"terms": []})["terms"]
     return {
         "terms_of": case,
+        "data": "SciPy" if scipy else "hyco",
         "seed": seed,
         "verdict": verdict["cause"],
         "found": [term["formula"] for term in terms],
@@ -273,17 +284,33 @@ def tables(lines: list[dict[str, Any]]) -> str:
     for case in CASES:
         if found := [line for line in lines if line.get("case") == case]:
             rows.append("| " + " | ".join(_row(case, found)) + " |")
-    names = ("missing", "seeds", "named", "false", "for example", "CPU seconds")
+    names = ("what is wrong", "seeds", "chosen", "auto / the best: median (worst)", "within 1.1")
+    names += (*OTHERS, "correction", "CPU seconds")
     rows += ["", "| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    for case, section in TERMS.items():
-        if not (found := [line for line in lines if line.get("terms_of") == case]):
+    for case in CASES:
+        if found := [line["strategies"] for line in lines if line.get("case") == case]:
+            rows.append("| " + " | ".join([case, *_strategies_row(found)]) + " |")
+    names = ("missing", "data of", "seeds", "named", "false", "for example", "CPU seconds")
+    rows += ["", "| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for source, (case, section) in product(("hyco", "SciPy"), TERMS.items()):
+        if not (found := [line for line in lines if line.get("terms_of") == case and line["data"] == source]):
             continue
         named = sum(set(line["found"]) == section["named"] for line in found)
         false = sum(bool(set(line["found"]) - section["named"]) for line in found)
         seconds = statistics.median(line["seconds"] for line in found)
         words = " and ".join(found[0]["words"]) or "–"
-        rows.append(f"| {case} | {len(found)} | {named} | {false} | {words} | {seconds:.1f} |")
+        rows.append(f"| {case} | {source} | {len(found)} | {named} | {false} | {words} | {seconds:.1f} |")
     return "\n".join(rows)
+
+
+def _strategies_row(found: list[dict[str, Any]]) -> list[str]:
+    chosen = [line["chosen"] for line in found]
+    ratios = [line["nrmse"][line["chosen"]] / min(line["nrmse"].values()) for line in found]
+    row = [str(len(found)), ", ".join(f"{name} {chosen.count(name)}" for name in dict.fromkeys(chosen))]
+    row.append(f"{statistics.median(ratios):.2f} ({max(ratios):.2f})")
+    row.append(str(sum(ratio <= WITHIN for ratio in ratios)))
+    row += [f"{statistics.median(line['nrmse'][name] for line in found):.4f}" for name in (*OTHERS, "correction")]
+    return [*row, f"{statistics.median(line['seconds'] for line in found):.0f}"]
 
 
 def _row(case: str, found: list[dict[str, Any]]) -> list[str]:
@@ -313,7 +340,7 @@ def main() -> None:
     """Run seeds, or print the tables of what was run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="300-302", help="first-last")
-    parser.add_argument("--cases", default=",".join((*CASES, "terms")), help="kinds; terms; a missing term")
+    parser.add_argument("--cases", default=",".join((*CASES, "terms", "scipy")), help="kinds; terms; scipy; a term")
     parser.add_argument("--results", type=Path, help="file that a line is appended to per run")
     parser.add_argument("--table", type=Path, nargs="+", help="print the tables of these files and stop")
     parser.add_argument("--write", type=Path, help="with --table: write them to this file too")
@@ -330,8 +357,9 @@ def main() -> None:
     lines = []
     for seed in range(first, last + 1):
         for case in arguments.cases.split(","):
-            for one in TERMS if case == "terms" else [case]:
-                lines.append(run(case, seed) if case in CASES else run_terms(one, seed))
+            for one in {"terms": [*TERMS], "scipy": [*transport.RATES]}.get(case, [case]):
+                make = run if case in CASES else partial(run_terms, scipy=case == "scipy")
+                lines.append(make(one, seed))
                 add_line(arguments.results, lines[-1])
     print(tables(lines))
 

@@ -50,7 +50,7 @@ class HybridStrategy(ABC):
     Attributes:
         updates_physics: whether there are updates of the physical model in the epochs.
         choice: why it is this one; None: it was said.
-        fit: the outcome of the physical model's fit to real data alone, which was done for the choice; None: it was not.
+        fit: of the physical model to real data alone, where it was done for the choice: the outcome; else None.
     """
 
     updates_physics: ClassVar[bool] = True
