@@ -5,6 +5,7 @@ import torch
 
 from hyco.hybrid import factory
 from hyco.hybrid.choice import Choice
+from hyco.inversion.optimisers.result import NotConverged
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training.final import final_physical_model, final_synthetic_model
 
@@ -44,16 +45,27 @@ def test_a_fit_that_did_not_converge_is_not_judged(make_corrections):
     assert choice.why.startswith("the physics alone: not judged (")
 
 
+def test_where_that_is_an_error_the_training_ends_with_it(make_corrections):
+    problem = make_corrections(noise=0.01)
+    problem.physical |= {"suppress_convergence_errors": False}
+    trainer = problem.hybrid(**AUTO, calibration_iterations=1)
+    with pytest.raises(NotConverged, match=r"hybrid\.calibration_iterations"):
+        list(trainer.train())
+    assert trainer.run.epoch == 1
+
+
 def test_a_hybrid_begins_with_the_fit_that_it_was_chosen_by(make_corrections):
     trainer = make_corrections(noise=0.01).hybrid(**AUTO, epochs=1, warmup_epochs=0)
     fitted = trainer.physical.model.coordinates.clone()
     assert trainer.physical.settled
     assert trainer.physical.model.values["velocity_x"] == pytest.approx(0.6, rel=0.02)
-    *_, (last, _) = trainer.train()
+    *_, (last, metrics) = trainer.train()
+    assert metrics["metrics"]["physical_loss"] is None  # the update of this epoch had nothing left to gain
     assert last.metadata["physical"]["updates"] == 1
     assert torch.equal(last.tensors["physical/coordinates"], fitted)
 
 
+@pytest.mark.slow
 def test_a_correction_that_is_chosen_is_the_one_that_is_said(make_corrections):
     problem = make_corrections({"parameters": {"diffusivity": 0.0}}, noise=0.01)
     *_, (said, _) = problem.hybrid(epochs=1, warmup_epochs=0).train()

@@ -63,7 +63,7 @@ class HybridStrategy(ABC):
 
     def begin(self) -> OptimisationResult | None:
         """Do what is before the first epoch; the outcome of the physical model's fit, None: there is none."""
-        return None
+        return self.fit
 
     def weights(self, epoch: int) -> Weights:
         """Weight of the real data for each model in an epoch, counted from 1."""
