@@ -34,6 +34,7 @@ from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.trainer import HybridTrainer
 from hyco.observations import ObservationConfig, observe
 from hyco.report import report
+from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
@@ -137,8 +138,7 @@ def trained(
     Returns:
         Final models, what the report says and CPU seconds, each by method.
     """
-    synthetic, physical, hybrid = sections
-    both = HybridConfig.model_validate(resolve_hybrid(hybrid, synthetic, physical))
+    synthetic, physical, _ = sections
     seed, common = configuration["seed"], {"configuration": configuration, "device": CPU}
     models, seconds = {}, {}
     start = time.process_time()
@@ -148,12 +148,28 @@ def trained(
     *_, (last, _) = train_synthetic(seen, SyntheticConfig.model_validate(synthetic), seed, **common)
     models["synthetic"], seconds["synthetic"] = final_synthetic_model(last), time.process_time() - start
     start = time.process_time()
-    *_, (last, _) = HybridTrainer(equation, seen, both, seed, **common).train()
-    models["hybrid_synthetic"], seconds["hybrid_synthetic"] = final_synthetic_model(last), time.process_time() - start
-    models["hybrid_physical"] = final_physical_model(last)
+    both = trained_hybrid(equation, seen, sections, configuration)
+    models["hybrid_synthetic"], models["hybrid_physical"] = both
+    seconds["hybrid_synthetic"] = time.process_time() - start
+    return models, found_of(models, equation, data, seed), seconds
+
+
+def trained_hybrid(
+    equation: Any, seen: Any, sections: tuple[dict, dict, dict], configuration: dict
+) -> tuple[Bundle, dict[str, Any]]:
+    """The network and the physical model of a hybrid; arguments as those of `trained`."""
+    synthetic, physical, hybrid = sections
+    both = HybridConfig.model_validate(resolve_hybrid(hybrid, synthetic, physical))
+    trainer = HybridTrainer(equation, seen, both, configuration["seed"], configuration=configuration, device=CPU)
+    *_, (last, _) = trainer.train()
+    return final_synthetic_model(last), final_physical_model(last)
+
+
+def found_of(models: dict[str, Any], equation: Any, data: Any, seed: int) -> dict[str, Any]:
+    """What the report says of each model on the simulations of the test."""
     evaluated = evaluated_models(models, equation)
     rollouts = roll_out_methods(data.tensors["trajectories"], OBSERVATION["test_sim"], equation, evaluated)
-    return models, report("", seed, equation, equation.config.name, rollouts, evaluated)["methods"], seconds
+    return report("", seed, equation, equation.config.name, rollouts, evaluated)["methods"]
 
 
 def errors_of(found: list[dict]) -> list[str]:

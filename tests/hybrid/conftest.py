@@ -74,7 +74,7 @@ class Corrections:
             "max_iterations": 4,
         }
 
-    def hybrid(self, synthetic=None, **changes):
+    def hybrid(self, synthetic=None, choice=None, **changes):
         hybrid = {"epochs": 4, "num_predict_steps": 4, "warmup_epochs": 2, "correction": True} | changes
         resolved = resolve_hybrid(hybrid, SYNTHETIC | (synthetic or {}), self.physical)
         return HybridTrainer(
@@ -84,6 +84,7 @@ class Corrections:
             0,
             configuration={"equation": EQUATION, "hybrid": resolved, "seed": 0},
             device=CPU,
+            choice=choice,
         )
 
     def errors(self, checkpoint):

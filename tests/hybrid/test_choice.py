@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from hyco.hybrid import factory
+from hyco.hybrid.choice import Choice
+from hyco.inversion.optimisers.result import NotConverged
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training.final import final_physical_model, final_synthetic_model
 
@@ -42,17 +45,52 @@ def test_a_fit_that_did_not_converge_is_not_judged(make_corrections):
     assert choice.why.startswith("the physics alone: not judged (")
 
 
+def test_where_that_is_an_error_the_training_ends_with_it(make_corrections):
+    problem = make_corrections(noise=0.01)
+    problem.physical |= {"suppress_convergence_errors": False}
+    trainer = problem.hybrid(**AUTO, calibration_iterations=1)
+    with pytest.raises(NotConverged, match=r"hybrid\.calibration_iterations"):
+        list(trainer.train())
+    assert trainer.run.epoch == 1
+
+
+def test_a_hybrid_begins_with_the_fit_that_it_was_chosen_by(make_corrections):
+    trainer = make_corrections(noise=0.01).hybrid(**AUTO, epochs=1, warmup_epochs=0)
+    fitted = trainer.physical.model.coordinates.clone()
+    assert trainer.physical.settled
+    assert trainer.physical.model.values["velocity_x"] == pytest.approx(0.6, rel=0.02)
+    *_, (last, metrics) = trainer.train()
+    assert metrics["metrics"]["physical_loss"] is None  # the update of this epoch had nothing left to gain
+    assert last.metadata["physical"]["updates"] == 1
+    assert torch.equal(last.tensors["physical/coordinates"], fitted)
+
+
 @pytest.mark.slow
-def test_what_was_chosen_goes_on_after_a_kill(make_corrections, tmp_path, assert_equal_bundles):
+def test_a_correction_that_is_chosen_is_the_one_that_is_said(make_corrections):
     problem = make_corrections({"parameters": {"diffusivity": 0.0}}, noise=0.01)
+    *_, (said, _) = problem.hybrid(epochs=1, warmup_epochs=0).train()
+    *_, (chosen, _) = problem.hybrid(**AUTO, epochs=1, warmup_epochs=0).train()
+    assert said.tensors.keys() == chosen.tensors.keys()
+    for name in (name for name in said.tensors if name.startswith(("synthetic/", "physical/coordinates"))):
+        assert torch.equal(said.tensors[name], chosen.tensors[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("assumed", [{"parameters": {"diffusivity": 0.0}}, None])
+def test_what_was_chosen_goes_on_after_a_kill(make_corrections, tmp_path, assert_equal_bundles, monkeypatch, assumed):
+    """To the bit, and the physics is not fitted a second time for the choice."""
+    problem = make_corrections(assumed, noise=0.01)
     *_, (whole, _) = problem.hybrid(**AUTO, epochs=3).train()
     killed = problem.hybrid(**AUTO, epochs=3).train()
     write_bundle(tmp_path / "last.safetensors", next(killed)[0])
     killed.close()
-    resumed = problem.hybrid(**AUTO, epochs=3)
-    *_, (last, _) = resumed.train(read_bundle(tmp_path / "last.safetensors"), resume=True)
+    checkpoint = read_bundle(tmp_path / "last.safetensors")
+    monkeypatch.setattr(factory, "choose", None)
+    resumed = problem.hybrid(**AUTO, epochs=3, choice=Choice.of(checkpoint))
+    *_, (last, _) = resumed.train(checkpoint, resume=True)
     assert_equal_bundles(last, whole)
     assert last.metadata["physical"]["verdict"] == whole.metadata["physical"]["verdict"]
+    assert last.metadata["strategy"]["summary"] == whole.metadata["strategy"]["summary"]
     start = problem.states[:, 0]
     assert torch.isfinite(resumed.synthetic.rollout(start, 4)).all()
 

@@ -94,21 +94,33 @@ def test_the_table_of_wrong_physics_counts_what_is_named_and_what_is_honest():
         "nrmse": {"physical": 0.4, "synthetic": 0.2, "hybrid_synthetic": 0.05},
         "verdict": {"physical": "physics", "hybrid_physical": "physics"},
         "parameters": {"physical": entries, "hybrid_physical": entries},
+        "strategies": {
+            "nrmse": {"alpha: 0.5": 0.2, "alpha: auto": 0.06, "sequential": 0.1, "correction": 0.05},
+            "chosen": "correction",
+            "seconds": 4.0,
+        },
         "seconds": {"physical": 1.0, "synthetic": 2.0, "hybrid_synthetic": 3.0},
     }
     blind = line | {
-        "parameters": {"physical": entries, "hybrid_physical": {"D": number, "c": wrong | {"separable": True}}}
+        "parameters": {"physical": entries, "hybrid_physical": {"D": number, "c": wrong | {"separable": True}}},
+        "strategies": line["strategies"] | {"chosen": "alpha: auto"},
     }
-    found = {"terms_of": "drag", "seed": 1, "words": ["a drag -0.1*u"], "seconds": 1.0}
+    found = {"terms_of": "drag", "data": "SciPy", "seed": 1, "words": ["a drag -0.1*u"], "seconds": 1.0}
     terms = [found | {"found": ["u"]}, found | {"found": ["u", "1"]}]
     text = wrong_physics.tables([line, blind, *terms])
     assert (
         "| force | 2 | 0.4000 (0.4000) | 0.2000 (0.2000) | 0.0500 (0.0500) | 0.25 (0.25) | yes | physics 2 | 1 | 1 |"
         in text
     )
-    assert "| drag | 2 | 1 | 1 | a drag -0.1*u | 1.0 |" in text
+    assert (
+        "| force | 2 | correction 1, alpha: auto 1 | 1.10 (1.20) | 1 | 0.2000 | 0.0600 | 0.1000 | 0.0500 | 4 |" in text
+    )
+    assert "| drag | SciPy | 2 | 1 | 1 | a drag -0.1*u | 1.0 |" in text
 
 
 @pytest.mark.slow
-def test_a_drag_is_named_in_the_study():
-    assert wrong_physics.run_terms("drag", 9)["found"] == ["u"]
+@pytest.mark.parametrize(("missing", "scipy"), [("drag", True), ("reaction", False)])
+def test_what_is_missing_is_named_in_the_study(missing, scipy):
+    """Also where the fit without the one term of a reaction cannot tell the other from the diffusion."""
+    found = wrong_physics.run_terms(missing, 9, scipy=scipy)["found"]
+    assert set(found) == wrong_physics.TERMS[missing]["named"]

@@ -13,9 +13,10 @@ from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.correction import CorrectionConfig
 from hyco.hybrid.trust import Misfit
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.optimisers.result import Status
+from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.networks.network import network_config
 from hyco.observations import Observations
+from hyco.runtime.storage import Bundle
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,12 @@ class Choice:
         """As JSON values."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, checkpoint: Bundle | None) -> Choice | None:
+        """That of the training that a checkpoint is of; None: there is none."""
+        summary = {} if checkpoint is None else checkpoint.metadata.get("strategy", {}).get("summary", {})
+        return cls(**summary["strategy"]) if "strategy" in summary else None
+
     def applied(self, config: HybridConfig) -> HybridConfig:
         """The configuration with this strategy."""
         if self.chosen == "correction":
@@ -38,8 +45,23 @@ class Choice:
         return config.model_copy(update={"alpha": "auto", "sequential": self.chosen == "sequential"})
 
 
-def choose(equation: Equation, observations: Observations, config: HybridConfig, device: torch.device) -> Choice:
-    """Fit the physics alone, and choose.
+@dataclass(frozen=True)
+class Fit:
+    """The physical model as its fit to real data alone has left it.
+
+    Attributes:
+        state: that of its `Calibrator`.
+        result: the outcome.
+    """
+
+    state: Bundle
+    result: OptimisationResult
+
+
+def choose(
+    equation: Equation, observations: Observations, config: HybridConfig, device: torch.device
+) -> tuple[Choice, Fit]:
+    """Fit the physics alone, and choose; whatever is chosen goes on from that fit.
 
     - Physics that is wrong, or on a grid that is too coarse: the network corrects it, if it can step states.
     - Physics without misfit, with one that is the noise's, or without a verdict (its fit did not converge, say):
@@ -69,4 +91,4 @@ def choose(equation: Equation, observations: Observations, config: HybridConfig,
     else:
         choice = Choice("alpha: auto" if held.available else "sequential", why)
     log.info("hybrid.strategy: auto chooses %s: %s.", choice.chosen, choice.why)
-    return choice
+    return choice, Fit(physical.state(), fit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from hyco.equations.equation import Equation
-from hyco.hybrid.choice import choose
+from hyco.hybrid.choice import Choice, Fit, choose
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.correction import FrozenCorrection, correctable
 from hyco.hybrid.interaction import FreshStarts, FreshTrajectories
@@ -34,9 +34,15 @@ def build_strategy(
     *,
     device: torch.device,
     clock: PhaseClock,
+    choice: Choice | None = None,
 ) -> HybridStrategy:
     """The strategy that the configuration asks for, with both models; see `HybridTrainer` for the arguments."""
-    choice = choose(equation, observations, config, device) if config.strategy == "auto" else None
+    fit: Fit | None = None
+    if config.strategy != "auto":
+        choice = None
+    elif choice is None:
+        with clock.phase("physical"):
+            choice, fit = choose(equation, observations, config, device)
     config = config if choice is None else choice.applied(config)
     config = _with_fresh_starts(config, equation, observations)
     synthetic = synthetic_trainer(
@@ -61,6 +67,8 @@ def build_strategy(
         iterations=config.iterations,
         correction=correction,
     )
+    if fit is not None:
+        physical.load(fit.state)
     if correction is None:  # a corrected step is that of the physics, which knows the time
         warn_of_unknown_time(synthetic, physical.problem.forward.model.equation)
     models = HybridModels(
@@ -72,7 +80,7 @@ def build_strategy(
         clock,
     )
     strategy = _choose(models, config, correction)
-    strategy.choice = choice
+    strategy.choice, strategy.fit = choice, None if fit is None else fit.result
     return strategy
 
 

@@ -50,6 +50,7 @@ class HybridStrategy(ABC):
     Attributes:
         updates_physics: whether there are updates of the physical model in the epochs.
         choice: why it is this one; None: it was said.
+        fit: of the physical model to real data alone, where it was done for the choice: the outcome; else None.
     """
 
     updates_physics: ClassVar[bool] = True
@@ -58,10 +59,11 @@ class HybridStrategy(ABC):
         self.models, self.config, self.weighting = models, config, weighting
         self._state = StrategyState()
         self.choice: Choice | None = None
+        self.fit: OptimisationResult | None = None
 
     def begin(self) -> OptimisationResult | None:
         """Do what is before the first epoch; the outcome of the physical model's fit, None: there is none."""
-        return None
+        return self.fit
 
     def weights(self, epoch: int) -> Weights:
         """Weight of the real data for each model in an epoch, counted from 1."""
@@ -136,6 +138,8 @@ class HybridStrategy(ABC):
         self.weighting.load(state.metadata["weighting"])
 
     def _calibrate(self) -> OptimisationResult:
-        """Fit the physical model to real data alone, to the end."""
+        """Fit the physical model to real data alone, to the end, where that is not done yet."""
+        if self.fit is not None:
+            return self.fit
         with self.models.clock.phase("physical"):
             return self.models.physical.calibrate(self.config.calibration)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyco.equations.equation import Equation
+from hyco.hybrid.choice import Choice
 from hyco.hybrid.config import HybridConfig
 from hyco.hybrid.factory import build_strategy
 from hyco.hybrid.models import HybridModels
@@ -69,6 +70,8 @@ class HybridTrainer:
         configuration: the sections that the result depends on, as they go into the checkpoints.
         device: where both models train.
         profile: whether to record tensor operators.
+        choice: of `strategy: auto`, that of the training that is to be resumed (`Choice.of` its checkpoint); None: the
+            physics is fitted, and judged, here.
     """
 
     def __init__(
@@ -81,10 +84,13 @@ class HybridTrainer:
         configuration: Mapping[str, Any],
         device: torch.device,
         profile: bool = False,
+        choice: Choice | None = None,
     ) -> None:
         self.config = config
         clock = PhaseClock(memory=config.enable_memory_monitoring, operators=profile)
-        self.strategy: HybridStrategy = build_strategy(equation, observations, config, seed, device=device, clock=clock)
+        self.strategy: HybridStrategy = build_strategy(
+            equation, observations, config, seed, device=device, clock=clock, choice=choice
+        )
         self.schedule = UpdateSchedule(config.warmup_epochs, config.interleave_frequency, config.adaptive)
         models = self.models
         models.synthetic.watch(clock.begin_update)

@@ -270,7 +270,7 @@ class Calibrator:
         tensors |= assessed.tensors
         if self._posterior is not None:
             tensors |= prefixed("posterior", self._posterior.tensors())
-        metadata = {key: getattr(progress, key) for key in ("updates", "failed", "settled")} | assessed.metadata
+        metadata = progress.state() | assessed.metadata
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
         metadata |= {"scale": self.problem.data.scale, "verdict": None if found is None else found.to_json()}
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
@@ -286,7 +286,7 @@ class Calibrator:
             raise ValueError(f"coordinates: not {len(self.model.coordinates)} finite numbers")
         meta, forward = state.metadata, self.problem.forward
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
-        self._progress = Progress.of(estimate, meta["updates"], meta["failed"], settled=meta["settled"])
+        self._progress = Progress.of(estimate, meta)
         self.model.space.take_weights(estimate.weights)
         forward.model.take(estimate.execution)
         if forward.correction is not None:

@@ -5,7 +5,8 @@ unknowns cannot do themselves, q̃ = q - J (JᵀJ + PᵀP)⁻¹ Jᵀ q, lowers �
 that lower it most are fitted, each with all unknowns. Of those that lower χ² by more than the extended Bayesian
 criterion asks for, in units of the reduced χ² that is left, the one with the least error on held-out data is taken.
 Then it begins anew; of all rounds that one counts whose error on held-out data is least. What the unknowns can do
-nearly as well as a term is theirs: such terms are left out.
+nearly as well as a term is theirs: such terms are left out of a round, not of all, as a fit that lacks other terms may
+be where that is so.
 
 Sources: C. R. Rao, Math. Proc. Camb. Phil. Soc. 44 (1948) 50, doi:10.1017/S0305004100023987; J. Chen and Z. Chen,
 Biometrika 95 (2008) 759, doi:10.1093/biomet/asn034; S. L. Brunton, J. L. Proctor and J. N. Kutz, PNAS 113 (2016) 3932,
@@ -77,7 +78,6 @@ class TermSearch:
                 sizes.append(size)
         self.sizes = torch.tensor(sizes, dtype=torch.float64)
         self._heldout = HeldOut(problem)
-        self._alike: set[int] = set()  # what in some round was not told from the unknowns
 
     @classmethod
     def of(cls, problem: InverseProblem, z: Tensor) -> TermSearch | None:
@@ -186,8 +186,7 @@ class TermSearch:
         variance = inverse[:p].square().sum(dim=1, keepdim=True).clamp_min(1e-300)
         inflation = (1 + same[:p].square() / (left * variance)).sqrt().amax(dim=0)
         alike = (left < _APART * columns.square().sum(dim=0)) | ~(inflation < _INFLATION)
-        self._alike |= {k for k, one in zip(others, alike.tolist(), strict=True) if one}
-        rest[:, [k in self._alike for k in others]] = 0.0
+        rest[:, alike] = 0.0
         directions, gains = torch.zeros((rows, len(self.terms))).double(), torch.zeros(len(self.terms)).double()
         directions[:, others] = rest[:rows]
         # A term with which a rollout is not finite is none.

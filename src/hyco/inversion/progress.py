@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,18 +53,23 @@ class Progress:
         converged = self.outcome is not None and self.outcome.status == str(Status.CONVERGED)
         return converged and not self.from_predictions
 
+    def state(self) -> dict[str, Any]:
+        """What of it no `PhysicalEstimate` has, as JSON values."""
+        return {key: getattr(self, key) for key in ("updates", "failed", "settled", "limited_by")}
+
     @classmethod
-    def of(cls, estimate: PhysicalEstimate, updates: int, failed: str | None, *, settled: bool) -> Progress:
+    def of(cls, estimate: PhysicalEstimate, state: Mapping[str, Any]) -> Progress:
         """Where a calibration was that was interrupted."""
         return cls(
             estimate.evaluations,
-            updates,
+            state["updates"],
             estimate.outcome,
-            failed,
-            settled,
+            state["failed"],
+            state["settled"],
             estimate.from_predictions,
-            residuals=estimate.residuals,
-            alternative_minima=estimate.alternative_minima,
+            state.get("limited_by", ""),  # files of earlier versions have none
+            estimate.residuals,
+            estimate.alternative_minima,
         )
 
     def after(self, result: OptimisationResult, problem: InverseProblem) -> Progress:

@@ -30,6 +30,7 @@ def train_hybrid_models(
     """
     from hyco.config import depends_on, identity, parse_device, resolve_hybrid
     from hyco.equations.registry import build_equation
+    from hyco.hybrid.choice import Choice
     from hyco.hybrid.config import HybridConfig
     from hyco.hybrid.trainer import HybridTrainer
     from hyco.observations import Observations
@@ -52,6 +53,7 @@ def train_hybrid_models(
         configuration=depends_on("hybrid", sections, identity(observations)),
         device=parse_device(device),
         profile=profile,
+        choice=Choice.of(resume_point) if resume else None,
     )
     yield from trainer.train(resume_point, resume)
 
