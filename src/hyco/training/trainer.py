@@ -9,12 +9,14 @@ from hyco.losses import mean_square, weighted_loss
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
+from hyco.runtime.mapped import is_mapped
 from hyco.trained_model import Time
 from hyco.training.batches import WindowBatches
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples, WindowData
 from hyco.training.network_trainer import NetworkTrainer
-from hyco.training.windows import Predict, Windows, WindowStarts
+from hyco.training.stored import NormalisedStarts, StoredStarts
+from hyco.training.windows import Predict, States, Windows, WindowStarts
 
 
 class SyntheticTrainer(NetworkTrainer):
@@ -61,7 +63,8 @@ class SyntheticTrainer(NetworkTrainer):
             seed=seed,
         )
         windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
-        starts = WindowStarts(observations, windows)
+        kind = StoredStarts if is_mapped(observations.values) else WindowStarts
+        starts = kind(observations, windows)
         super().__init__(
             model, config, epochs=epochs, windows=windows, starts=starts, dt=observations.dt, device=device
         )
@@ -72,14 +75,20 @@ class SyntheticTrainer(NetworkTrainer):
         # Whether rollouts along the training simulations are what the network is judged by.
         self._judged = observations.heldout is not None and not observations.val
 
-    def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
+    def window_starts(self, predict: Predict, *, real_alone: bool) -> States:
         """The windows' initial states; see `NetworkTrainer.window_starts`."""
         return self.starts.fill(predict, self.data.observed if real_alone else None)
+
+    def prepare(self, starts: States, physical: Tensor | None = None, fresh: Tensor | None = None) -> Samples:
+        """Cast and normalise what an epoch trains on; see `NetworkTrainer.prepare`."""
+        if isinstance(starts, StoredStarts):
+            return Samples(NormalisedStarts(starts, self.normalise))
+        return super().prepare(starts, physical, fresh)
 
     @torch.no_grad()
     def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
         """The network's rollouts from all starts; see `NetworkTrainer.targets`."""
-        starts = samples.starts if samples.fresh is None else torch.cat([samples.starts, samples.fresh[:, 0]])
+        starts = samples.starts[:] if samples.fresh is None else torch.cat([samples.starts[:], samples.fresh[:, 0]])
         model = self.predictor.eval()
         return model.denormalise(model.rollout_normalised(starts, self.windows.length)), None
 
@@ -90,7 +99,7 @@ class SyntheticTrainer(NetworkTrainer):
             length = curriculum.length(epoch, length)
         if alpha == 0 and samples.fresh is not None and not self._judged:  # no measurement is to be reached
             length = min(length, self._fresh_length)
-        batches = self.batches.updates(samples.fresh, min(length, self._fresh_length))
+        batches = self.data.ahead(self.batches.updates(samples.fresh, min(length, self._fresh_length)))
         losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
         return self.optimisation.epoch(epoch, losses)
 

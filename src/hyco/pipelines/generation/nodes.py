@@ -67,7 +67,8 @@ def generate_trajectories(
         return Bundle({}, {"kind": "trajectories", "origin": {"measurements": {"file": "observations"}}})
     try:
         config, where = GenerationConfig.model_validate(generation), ComputeConfig.model_validate(compute or {})
-        if config.chunk is not None and results is not None and where.is_elsewhere:
+        in_chunks = where.on_disk or (config.chunk is not None and where.is_elsewhere)
+        if in_chunks and results is not None:
             bundle = generate_in_chunks(equation, config, seed, where, results)
         else:
             bundle = generate(build_equation(equation), config, seed)
@@ -101,7 +102,7 @@ def make_observations(
         MeasurementError: something is wrong with the measurements: a line for each.
     """
     from hyco.config import ConfigurationError, is_own
-    from hyco.observations import ObservationConfig, observe
+    from hyco.observations import ObservationConfig, observe, observe_on_disk
     from hyco.training.measured import measured_observations
 
     own = cached is not None and is_own(cached.metadata)
@@ -122,7 +123,11 @@ def make_observations(
             "those too, or name the file of the measurements in the section measurements"
         )
     try:
-        bundle = observe(trajectories, ObservationConfig.model_validate(observation), seed).to_bundle()
+        section = ObservationConfig.model_validate(observation)
+        if trajectories.file is None:
+            bundle = observe(trajectories, section, seed).to_bundle()
+        else:
+            bundle = observe_on_disk(trajectories, section, seed, trajectories.file.parent / "observing")
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
