@@ -24,8 +24,14 @@ _PART = 2**22
 _HEADER_BYTES = 2**18
 _NAMES = {torch.float64: "F64", torch.float32: "F32", torch.bool: "BOOL", torch.int64: "I64"}
 _TYPES = {name: dtype for dtype, name in _NAMES.items()}
+
+
+class _Map(mmap.mmap):
+    path: Path
+
+
 # By the address of its first byte.
-_MAPS: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
+_MAPS: WeakValueDictionary[int, _Map] = WeakValueDictionary()
 
 
 class OnDiskError(ValueError):
@@ -93,7 +99,8 @@ def open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with path.open("rb") as file:
         entries, metadata, start = _read_header(file.fileno())
         # Private: a write, which nobody does, would not reach the file. Python's buffers know no other read-only one.
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        mapped = _Map(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    mapped.path = path.absolute()
     whole = torch.frombuffer(mapped, dtype=torch.uint8)
     _MAPS[whole.untyped_storage().data_ptr()] = mapped
     tensors = {}
@@ -108,6 +115,12 @@ def open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def is_mapped(tensor: Tensor) -> bool:
     """Whether a tensor stays in its file."""
     return _map_of(tensor) is not None
+
+
+def file_of(tensor: Tensor) -> Path | None:
+    """The file that a tensor stays in; None: it is in memory."""
+    mapped = _map_of(tensor)
+    return None if mapped is None else mapped.path
 
 
 def release(tensor: Tensor) -> None:
@@ -176,7 +189,7 @@ def cleared(tensor: Tensor, mask: Tensor) -> Tensor:
     return tensor
 
 
-def _map_of(tensor: Tensor) -> mmap.mmap | None:
+def _map_of(tensor: Tensor) -> _Map | None:
     return _MAPS.get(tensor.untyped_storage().data_ptr())
 
 

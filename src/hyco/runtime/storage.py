@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from safetensors.torch import load
 from torch import Tensor
 
 from hyco.runtime.mapped import end_file, open_file, parts
@@ -118,6 +119,13 @@ def _in_order(content: bytes) -> bytes:
         found[name], at = header[at:stop], stop + 1
     ordered = "{" + ",".join(found[name] for name in sorted(found)) + "}"
     return content[:8] + (header[:first] + ordered + header[end:]).encode() + content[8 + size :]
+
+
+def from_bytes(content: bytes) -> Bundle:
+    """The inverse of `serialised`, for what was just sent: its checksum is not looked at."""
+    size = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    return Bundle(load(content), json.loads(metadata[_HEADER]))
 
 
 def digest(bundle: Bundle) -> str:

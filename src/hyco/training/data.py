@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.losses import mean_square
 from hyco.networks.synthetic import SyntheticModel
-from hyco.observations import Observations, Operator
+from hyco.observations import Observations, Operator, counts
 from hyco.observations.weights import root_weights
 from hyco.runtime.mapped import is_mapped, rows_of
 from hyco.training.stored import StoredStates, states_measured
@@ -50,10 +50,11 @@ class WindowData:
         operator: from normalised states to normalised values.
         observed: windows of which anything is measured, `[W]`: without predictions the others teach nothing.
         complete: windows of which everything is measured, `[W]`.
+        counts: how many values were measured of each state, `[S, T+1]`.
         first_observed: steps to the first state of each window of which anything is measured, `[W]`, one more than
             there are where nothing is.
 
-    The last three are on the CPU, where batches are drawn.
+    The last four are on the CPU, where batches are drawn.
     """
 
     windows: Windows
@@ -63,6 +64,7 @@ class WindowData:
     operator: Operator
     observed: Tensor
     complete: Tensor
+    counts: Tensor
     first_observed: Tensor
 
     @classmethod
@@ -92,6 +94,7 @@ class WindowData:
             operator.normalised(*observations.statistics()).to(device, torch.float32),
             observed=observed,
             complete=windows.targets(everything).all(dim=1),
+            counts=counts(observations),
             first_observed=torch.where(observed, 1 + states.int().argmax(dim=1), len(states[0]) + 1),
         )
 
@@ -102,6 +105,10 @@ class WindowData:
     def sees(self, which: Tensor, length: int) -> bool:
         """Whether anything is measured in the first `length` states of these windows, `[w]`."""
         return bool((self.first_observed[which] <= length).any())
+
+    def count(self, which: Tensor, length: int) -> int:
+        """How many values were measured in the first `length` states of these windows, `[w]`."""
+        return int(self.windows.targets(self.counts, which)[:, :length].sum())
 
     def mean_square(self, prediction: Tensor, which: Tensor, starts: Tensor) -> Tensor:
         """Mean of (H(u) - y)² over what is measured in windows `[w]`.
