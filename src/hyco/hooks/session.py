@@ -48,6 +48,7 @@ class Session(KedroSession):
                 if ranks.leads:
                     log.info("%d processes train the network together.", ranks.size)
                     return self._run_alone(*arguments, **options)
+                logging.disable(logging.WARNING)  # rank 0 says the same
                 help_rank_0(ranks)
         except RanksError as error:
             if os.environ["RANK"] == "0":
