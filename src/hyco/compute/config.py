@@ -20,7 +20,7 @@ class SecurityConfig(BaseModel):
 
 
 class ComputeConfig(BaseModel):
-    """Keys of the `compute` section. No result depends on `workers` and `scheduler`."""
+    """Keys of the `compute` section. No result depends on `workers`, `scheduler` and `on_disk`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +42,13 @@ class ComputeConfig(BaseModel):
     )
     security: SecurityConfig | None = Field(
         default=None, description="files of TLS, for a scheduler at `tls://`; null: an open one"
+    )
+
+    on_disk: bool = Field(
+        default=False,
+        strict=True,
+        description="trajectories and observations stay in their files, for data larger than memory: a network reads "
+        "its windows from there",
     )
 
     @property

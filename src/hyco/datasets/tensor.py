@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
             return None
 
     def save(self, data: Bundle) -> None:
-        """Write the bundle."""
+        """Write the bundle; one that is in a file gets this name, and the folder that it was made in is removed."""
         write_bundle(self._filepath, data)
+        if data.file is not None and data.file.parent.absolute() != self._filepath.parent.absolute():
+            shutil.rmtree(data.file.parent, ignore_errors=True)
 
     def preview(self) -> ImagePreview:
         """A picture of the first simulation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyco.observations import Observations
+from hyco.observations import Observations, counts
 
 # Names that a line lists.
 _LISTED = 6
@@ -25,8 +25,8 @@ def problem_words(parameters: Mapping[str, Any]) -> str:
 
 def data_words(observations: Observations, parameters: Mapping[str, Any]) -> str:
     """What the models see: how many measurements of how many simulations, at how many times, with what noise."""
-    seen = observations.mask[observations.train]
-    per_time = seen.transpose(0, 1).flatten(1).any(dim=1)
+    seen = counts(observations)
+    per_time = seen.any(dim=0)
     file = (parameters.get("measurements") or {}).get("file")
     noise = "no noise"
     if observations.noise_known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import click
@@ -29,6 +30,34 @@ class Session(KedroSession):
             KeyboardInterrupt: the run was told to end; on the command line, it ends with 128 + the signal's number.
             click.ClickException: on the command line, for an error that this program foresaw.
         """
+        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+            return self._run_with_others(*arguments, **options)
+        return self._run_alone(*arguments, **options)
+
+    def _run_with_others(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The same where torchrun has started several processes: rank 0 is the run, the others help it to train.
+
+        Raises:
+            click.ClickException: on the command line, where another of them has ended.
+        """
+        from hyco.training.helping import help_rank_0  # with torch
+        from hyco.training.ranks import RanksError, joined
+
+        try:
+            with joined() as ranks:
+                if ranks.leads:
+                    log.info("%d processes train the network together.", ranks.size)
+                    return self._run_alone(*arguments, **options)
+                logging.disable(logging.WARNING)  # rank 0 says the same
+                help_rank_0(ranks)
+        except RanksError as error:
+            if os.environ["RANK"] == "0":
+                raise for_user(error) from error
+            raise SystemExit(1) from None  # rank 0 says it
+        return {}
+
+    def _run_alone(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The run itself."""
         if (self.store.get("runtime_params") or {}).get("terminal") != "quiet":
             log.info("Starting: libraries are loaded and the configuration is read.")
         try:

@@ -215,12 +215,12 @@ class FreshStarts:
                 self.states = self.equation.initial_states(config.given_count, scale, amplitude, self._draws)
             elif self._estimated:
                 facts = self._facts
-                spectra = Spectra.of(self.pool.fill(predict), facts.numbers, self.equation.layout, facts.noise)
+                spectra = Spectra.of(self.pool.fill(predict)[:], facts.numbers, self.equation.layout, facts.noise)
                 self.states, number = spectra.draw(config.given_count, self._draws, config.scale)
                 self.times = facts.dt * number.double()
             else:
                 self.states, self.times = mixtures(
-                    self.pool.fill(predict),
+                    self.pool.fill(predict)[:],
                     self._facts.dt * self._facts.numbers.double(),
                     config.given_count,
                     self.equation.layout,

@@ -172,7 +172,7 @@ class HybridTrainer:
         clock, fill = self.run.clock, self.strategy.fills_with(weights)
         times = self.synthetic.windows.start_times(self.synthetic.dt)
         with clock.phase("synthetic"):
-            starts = self.synthetic.window_starts(fill, real_alone=weights == REAL_ALONE)
+            starts = self.synthetic.window_starts(fill, real_alone=weights == REAL_ALONE)[:]
         predicted, fresh = None, None
         if weights.network < 1:
             with clock.phase("physical"):

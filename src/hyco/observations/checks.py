@@ -20,6 +20,7 @@ from hyco.fields import Layout
 from hyco.grid import Grid
 from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method
+from hyco.runtime.mapped import cleared, parts
 
 # A position may lie outside of a wall by this part of the domain: rounding.
 _ROUNDING = 1e-9
@@ -121,10 +122,16 @@ def check_finite(name: str, values: Tensor, where: Tensor, advice: str) -> None:
     Raises:
         MeasurementError: some are not; says how many, and where the first one is.
     """
-    wrong = ~values.isfinite() & where
-    if bool(wrong.any()):
-        first = wrong.nonzero()[0].tolist()
-        raise MeasurementError(f"{name} is not finite in {int(wrong.sum())} entries, first at {first}: {advice}")
+    count, done = 0, 0
+    first: list[int] = []
+    for numbers, needed in parts(values, where.expand(values.shape)):
+        wrong = ~numbers.isfinite() & needed
+        if bool(wrong.any()):
+            row, *others = wrong.nonzero()[0].tolist()
+            count, first = count + int(wrong.sum()), first or [done + row, *others]
+        done += len(numbers)
+    if count:
+        raise MeasurementError(f"{name} is not finite in {count} entries, first at {first}: {advice}")
 
 
 def check_noise(noise_std: Tensor, layout: Layout) -> None:
@@ -231,7 +238,7 @@ def as_states(name: str, values: Any, leading: tuple[int, ...], layout: Layout) 
     check_finite(
         name, states, layout.valid, "a state begins a rollout; fill what was not measured, with initial_state: observed"
     )
-    return torch.where(layout.valid, states, 0.0)
+    return cleared(states, layout.valid)
 
 
 def as_positions(values: Any, mask: Tensor, layout: Layout, *, whole_start: bool) -> Tensor:

@@ -18,7 +18,8 @@ from hyco.observations.observations import Observations
 from hyco.observations.operators import PointOperator
 from hyco.observations.points import SamplesSpace
 from hyco.observations.statistics import ROUNDING
-from hyco.runtime.random_streams import stream
+from hyco.runtime.mapped import release, rows_of, slices
+from hyco.runtime.random_streams import NormalDraws, stream
 from hyco.runtime.storage import Bundle
 
 
@@ -32,16 +33,9 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
     Raises:
         ValueError: a simulation, a state or a sensor that does not exist is asked for, or nothing is observed.
     """
-    truth = trajectories.tensors["trajectories"]
-    layout, dt = Layout.from_dict(trajectories.metadata["layout"]), float(trajectories.metadata["dt"])
-    simulations = [*config.train_sim, *config.val_sim]
-    if max([*simulations, *config.test_sim]) >= truth.shape[0]:
-        raise ValueError(
-            f"observation asks for simulation {max([*simulations, *config.test_sim])}, "
-            f"but generation.simulations is {truth.shape[0]} (indices 0 to {truth.shape[0] - 1})"
-        )
-    noise_std = config.noise * _reference(truth[config.train_sim], layout, config.noise_reference)
-    instrument = _Instrument(config, layout, dt, truth.shape[1] - 1, seed, noise_std)
+    instrument = Instrument.of(trajectories, config, seed)
+    layout, noise_std = instrument.layout, instrument.noise_std
+    truth, simulations = trajectories.tensors["trajectories"], [*config.train_sim, *config.val_sim]
     states = truth[simulations]
     measured = instrument.measure(states, simulations, "noise")
     if not measured.mask[:, 1:].any():
@@ -54,7 +48,7 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
         train=list(range(len(config.train_sim))),
         val=list(range(len(config.train_sim), len(simulations))),
         layout=layout,
-        dt=dt,
+        dt=instrument.dt,
         window_states=states.clone() if config.window_start == "truth" else None,
         initial_state=config.initial_state,
         positions=measured.positions,
@@ -79,7 +73,7 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
 
 
 @dataclass
-class _Measured:
+class Measured:
     """Measurements of some simulations.
 
     Attributes:
@@ -106,7 +100,7 @@ class _Measured:
 
 
 @dataclass(frozen=True)
-class _Instrument:
+class Instrument:
     """What measures: places, times and noise."""
 
     config: ObservationConfig
@@ -116,13 +110,30 @@ class _Instrument:
     seed: int
     noise_std: Tensor
 
-    def measure(self, states: Tensor, simulations: list[int], noise: str) -> _Measured:
+    @classmethod
+    def of(cls, trajectories: Bundle, config: ObservationConfig, seed: int) -> Instrument:
+        """What measures these simulations.
+
+        Raises:
+            ValueError: a simulation that does not exist is asked for.
+        """
+        truth = trajectories.tensors["trajectories"]
+        layout, dt = Layout.from_dict(trajectories.metadata["layout"]), float(trajectories.metadata["dt"])
+        if (last := max([*config.train_sim, *config.val_sim, *config.test_sim])) >= truth.shape[0]:
+            raise ValueError(
+                f"observation asks for simulation {last}, "
+                f"but generation.simulations is {truth.shape[0]} (indices 0 to {truth.shape[0] - 1})"
+            )
+        noise_std = config.noise * _reference(truth, config.train_sim, layout, config.noise_reference)
+        return cls(config, layout, dt, truth.shape[1] - 1, seed, noise_std)
+
+    def measure(self, states: Tensor, simulations: list[int], noise: str | NormalDraws) -> Measured:
         """Measure the first states of some simulations.
 
         Args:
             states: `[S, T, C, *space]`.
             simulations: their indices.
-            noise: name of the noise's stream.
+            noise: name of the noise's stream; or the next numbers of it, of data that are measured in parts, in cells.
         """
         space, full = self.config.space, self.config.initial_state == "full"
         times = torch.zeros(self.steps + 1, dtype=torch.bool)
@@ -134,7 +145,7 @@ class _Instrument:
                 mask[:, 0] = self.layout.valid
             noisy = self._noisy(states, noise)
             values = torch.where(mask, noisy, torch.zeros_like(noisy))
-            return _Measured(values, mask, None, values[:, 0].clone() if full else None)
+            return Measured(values, mask, None, values[:, 0].clone() if full else None)
         placed = [space.places(self.layout.grid, times, self.dt, self.seed, s) for s in simulations]
         positions, present = _together(placed, self.layout.grid, states.shape[1])
         operator = PointOperator.of(stencil(self.layout, positions, self.config.interpolation))
@@ -142,15 +153,23 @@ class _Instrument:
         mask = present[:, :, None].expand(entries.shape)
         values = torch.where(mask, entries, torch.zeros_like(entries))
         if not full:
-            return _Measured(values, mask.contiguous(), positions, None)
+            return Measured(values, mask.contiguous(), positions, None)
         valid, noisy = self.layout.valid, self._noisy(states[:, :1], f"{noise} at t = 0")
         whole = torch.where(valid, noisy, torch.zeros_like(noisy)).flatten(3)
         values, mask = _with_whole_start(values, whole), _with_whole_start(mask, valid.flatten(1).expand(whole.shape))
-        return _Measured(values, mask, positions, whole.reshape(states[:, 0].shape))
+        return Measured(values, mask, positions, whole.reshape(states[:, 0].shape))
 
-    def _noisy(self, values: Tensor, name: str) -> Tensor:
+    def test_starts(self, truth: Tensor) -> Tensor | None:
+        """The states at t = 0 of the test simulations, measured in full, `[S, C, *space]`; None: there are none."""
+        tests = self.config.test_sim
+        return self.measure(truth[tests, :1], tests, "test noise").whole if tests else None
+
+    def _noisy(self, values: Tensor, source: str | NormalDraws) -> Tensor:
         """Values `[S, T, C, K…]` with noise."""
-        noise = torch.randn(values.shape, generator=stream(self.seed, name), dtype=values.dtype)
+        if isinstance(source, NormalDraws):
+            noise = source.take(values.numel()).reshape(values.shape)
+        else:
+            noise = torch.randn(values.shape, generator=stream(self.seed, source), dtype=values.dtype)
         return values + noise * self.noise_std.reshape(-1, *[1] * (values.ndim - 3))
 
 
@@ -175,16 +194,42 @@ def _together(placed: list[tuple[Tensor, Tensor]], grid: Grid, states: int) -> t
     return positions, mask
 
 
-def _reference(states: Tensor, layout: Layout, kind: str) -> Tensor:
+def _reference(truth: Tensor, simulations: list[int], layout: Layout, kind: str) -> Tensor:
     """The scale `[C]` that `observation.noise` is a fraction of; a constant channel has the standard deviation 0."""
-    channels = states.transpose(0, 2).flatten(1)
+    channels = len(layout.channels)
     if kind == "absolute":
-        return torch.ones(channels.shape[0], dtype=states.dtype)
-    if bool(layout.valid.all()):
-        largest, std = channels.abs().amax(dim=1), channels.std(dim=1, correction=0)
-    else:
-        parts = [states[layout.index(c, 2)].flatten() for c in range(len(layout.channels))]
-        largest, std = (torch.stack(v) for v in ([p.abs().amax() for p in parts], [p.std(correction=0) for p in parts]))
+        return torch.ones(channels, dtype=truth.dtype)
+    found = None
+    for part in slices(len(simulations), truth[0].numel()):
+        states = rows_of(truth, simulations[part])
+        if bool(layout.valid.all()):
+            values = states.transpose(0, 2).flatten(1)
+            own = values.abs().amax(dim=1), values.mean(dim=1), values.std(dim=1, correction=0)
+        else:
+            each = [states[layout.index(c, 2)].flatten() for c in range(channels)]
+            rows = [(v.abs().amax(), v.mean(), v.std(correction=0)) for v in each]
+            own = (
+                torch.stack([v[0] for v in rows]),
+                torch.stack([v[1] for v in rows]),
+                torch.stack([v[2] for v in rows]),
+            )
+        found = _together_with(found, (len(states), *own))
+        release(truth)
+    assert found is not None  # there is a training simulation at least
+    _, largest, _, std = found
     if kind == "max":
         return largest
     return torch.where(std > ROUNDING * largest, std, torch.zeros_like(std))
+
+
+_Moments = tuple[int, Tensor, Tensor, Tensor]
+
+
+def _together_with(one: _Moments | None, other: _Moments) -> _Moments:
+    """Weight, largest |value|, mean and std of two groups of values together (Chan, Golub and LeVeque 1983)."""
+    if one is None:
+        return other
+    (n, largest, mean, std), (m, their_largest, their_mean, their_std) = one, other
+    part, apart = m / (n + m), their_mean - mean
+    var = (1 - part) * std.square() + part * their_std.square() + part * (1 - part) * apart.square()
+    return n + m, torch.maximum(largest, their_largest), mean + part * apart, var.sqrt()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,10 @@ from hyco.observations.config import InitialState
 from hyco.observations.interpolation import Method, stencil
 from hyco.observations.noise import as_sigma, channel_sigma, root_mean_square
 from hyco.observations.operators import GridOperator, Operator, PointOperator
+from hyco.observations.parts import Parts
 from hyco.observations.statistics import mean_and_std, nothing_known
 from hyco.observations.time_interpolation import BetweenOperator
+from hyco.runtime.mapped import cleared, rows_of
 from hyco.runtime.storage import Bundle
 
 # σ of data free of noise: this fraction of a channel's standard deviation.
@@ -108,7 +110,7 @@ class Observations:
             self.heldout = as_heldout(self.heldout, self.mask)
             measured = measured | self.heldout
         check_finite("values", self.values, measured, "mask says that they were measured; make it false there")
-        self.values = torch.where(measured, self.values, 0.0)
+        self.values = cleared(self.values, measured)
         self.noise_std = as_numbers("noise_std", self.noise_std)
         check_noise(self.noise_std, layout)
         simulations, times = self.values.shape[:2]
@@ -215,23 +217,30 @@ class Observations:
         """
         return mean_and_std(self._measured())
 
-    def training_states(self) -> tuple[Tensor, Tensor]:
+    def training_states(self, which: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Measured states of the training simulations `[S, T+1, C, *space]`, and where: initial states, too.
 
-        Measurements at points say nothing of an entry: then that is the initial states alone.
+        Measurements at points say nothing of an entry: then that is the initial states alone. `which`: of which ones.
         """
-        initial, initial_mask = self.initial_states[self.train], self.initial_mask[self.train]
+        train = self.train[which]
+        initial, initial_mask = rows_of(self.initial_states, train), rows_of(self.initial_mask, train)
         if self.on_grid:
-            mask = self.mask[self.train].clone()
-            values = torch.where(mask, self.values[self.train], 0.0)
+            mask = rows_of(self.mask, train).clone()
+            values = torch.where(mask, rows_of(self.values, train), 0.0)
             if not self.initial_known:  # then what was measured at t = 0 is among the values
                 return values, mask
         else:
-            shape = (len(self.train), self.steps + 1, *initial.shape[1:])
+            shape = (len(train), self.steps + 1, *initial.shape[1:])
             values, mask = initial.new_zeros(shape), initial_mask.new_zeros(shape)
         values[:, 0] = torch.where(initial_mask, initial, torch.zeros_like(initial))
         mask[:, 0] = initial_mask
         return values, mask
+
+    @property
+    def training_parts(self) -> Parts:
+        """The same in parts of some simulations."""
+        size = self.initial_states[0].numel() * (self.steps + 1)
+        return Parts(self.training_states, len(self.train), size, (self.values, self.mask, self.initial_states))
 
     def to_bundle(self) -> Bundle:
         """The observations as tensors and metadata, for the catalog."""
@@ -274,10 +283,10 @@ class Observations:
         _mean, std = self.statistics()
         return channel_sigma(self.noise_std, std, NOISE_FREE_SIGMA, nothing_known(self._measured()))
 
-    def _measured(self) -> list[tuple[Tensor, Tensor]]:
+    def _measured(self) -> Iterable[tuple[Tensor, Tensor]]:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
         if self.on_grid:
-            return [self.training_states()]
+            return self.training_parts
         if not self.initial_known:
             return [(self.values[self.train], self.mask[self.train])]
         initial, initial_mask = self.initial_states[self.train], self.initial_mask[self.train]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -11,14 +12,14 @@ from torch import Tensor
 ROUNDING = 1e-12
 
 
-def mean_and_std(groups: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def mean_and_std(groups: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation `[C]` of values `[S, T, C, …]` where their masks are true; 1 for a constant channel.
 
     A channel with less than two values, as one that was never measured, has the mean of what there is, or 0, and the
     largest standard deviation of the others.
 
     Args:
-        groups: values and masks, over which both are taken together.
+        groups: values and masks, over which both are taken together; they are gone through three times.
 
     Raises:
         ValueError: no channel has two values.
@@ -28,16 +29,12 @@ def mean_and_std(groups: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tenso
     if not bool(several.any()):
         raise ValueError("observation.space and observation.time leave nothing observed in the training simulations")
     mean = _total((values * mask).sum(all_but_channels(mask)) for values, mask in groups) / count.clamp_min(1)
-    squares = []
-    for values, mask in groups:
-        deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
-        squares.append(deviation.square().sum(all_but_channels(mask)))
-    std = (_total(squares) / count.clamp_min(1)).sqrt()
+    std = (_total(_squares(mean, *group) for group in groups) / count.clamp_min(1)).sqrt()
     std = torch.where(std > ROUNDING * mean.abs(), std, torch.ones_like(std))
     return mean, torch.where(several, std, std[several].max())
 
 
-def nothing_known(groups: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def nothing_known(groups: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Channels of which there is no value, `[C]`; see `mean_and_std`."""
     return _total(mask.sum(all_but_channels(mask)) for _, mask in groups) == 0
 
@@ -47,8 +44,11 @@ def all_but_channels(entries: Tensor) -> tuple[int, ...]:
     return (0, 1, *range(3, entries.ndim))
 
 
-def _total(parts: Iterable[Tensor]) -> Tensor:
-    first, *others = parts
-    for part in others:
-        first = first + part
-    return first
+def _squares(mean: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Sum of the squared deviations of each channel, `[C]`."""
+    deviation = (values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask
+    return deviation.square().sum(all_but_channels(mask))
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.add, terms)

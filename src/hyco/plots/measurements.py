@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyco.observations import Observations
+from hyco.runtime.mapped import in_any_row, rows_of
 
 # Points that are drawn of each panel.
 _MOST = 6000
@@ -109,7 +110,7 @@ def _plane(
 
 def _places(observations: Observations, mask: Tensor) -> tuple[Array, Array]:
     """Time of each measurement of the training simulations, `[n]`, and its place, `[n, d]`; each of them once."""
-    mask, grid, dt = mask[observations.train], observations.layout.grid, observations.dt
+    mask, grid, dt = rows_of(mask, observations.train), observations.layout.grid, observations.dt
     if observations.positions is not None:
         positions = observations.positions[observations.train]
         first = 1 if observations.initial_state == "full" else 0  # entries at t = 0 are whole states then
@@ -121,7 +122,7 @@ def _places(observations: Observations, mask: Tensor) -> tuple[Array, Array]:
             times = times + dt * observations.offsets[observations.train][:, first:][there].double().numpy()
     else:
         cells = tuple(slice(0, n) for n in grid.resolution)
-        index = mask.any(0).any(1)[(slice(None), *cells)].nonzero().numpy()
+        index = in_any_row(mask).any(1)[(slice(None), *cells)].nonzero().numpy()
         times = dt * index[:, 0].astype(np.float64)
         places = np.stack([grid.centers(axis)[index[:, i + 1]] for i, axis in enumerate(grid.axes)], axis=-1)
     unique = np.unique(np.column_stack([times, places]), axis=0)

@@ -13,7 +13,7 @@ from hyco.display.introduction import problem_words
 from hyco.display.summary import METHODS, error_rows, estimate_rows
 from hyco.display.words import with_error
 from hyco.equations.equation import Equation
-from hyco.observations import Observations
+from hyco.observations import Observations, counts
 from hyco.report.page_charts import History, error_chart, estimate_charts
 from hyco.report.page_figures import pictures
 from hyco.report.page_parts import (
@@ -200,18 +200,18 @@ def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
 
 def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
     seen, configuration = run.observations, run.configuration
-    mask = seen.mask[seen.train]
+    measured = counts(seen)
     file = (configuration.get("measurements") or {}).get("file")
     yield "from", f"the file {file}" if file else "simulations of the equation"
-    count = f"{int(mask.sum()):,}".replace(",", " ")
+    count = f"{int(measured.sum()):,}".replace(",", " ")
     yield "measurements", f"{count} in {len(seen.train)} trajectories, of {', '.join(seen.layout.channels)}"
-    steps = mask.transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten().tolist()
+    steps = measured.any(dim=0).nonzero().flatten().tolist()
     unit = f" {run.units['time']}" if run.units.get("time") else ""
     listed = ", ".join(f"{seen.dt * n:.4g}" for n in steps[:_LISTED])
     more = f", … to {seen.dt * steps[-1]:.4g}" if len(steps) > _LISTED else ""
     yield "times", f"{len(steps)}: t = {listed}{more}{unit}" if steps else "none"
     where = "at points of their own" if seen.positions is not None else "in cells of the grid"
-    most = int(mask.flatten(2).sum(dim=2).max()) if mask.numel() else 0
+    most = int(measured.max()) if measured.numel() else 0
     yield "places", f"{where}, {most} values at a time at most"
     noise = ", ".join(
         f"{channel} σ = {float(sigma):.3g}" for channel, sigma in zip(seen.layout.channels, seen.noise_std, strict=True)

@@ -15,14 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from safetensors.torch import load
 from torch import Tensor
 
+from hyco.runtime.mapped import end_file, open_file, parts
+
 _HEADER, _CHECKSUM = "hyco", "checksum"
+# In the header of a file whose tensors are too large for memory: they stay in it.
+_ON_DISK = "on_disk"
 # As much of a file as tells whose it is, where it cannot be read: what was simulated says so in its header.
 _HEAD = 1 << 20
 _REMEDY = "; remove it and run again what makes it"
@@ -48,19 +51,35 @@ class UnwritableError(OSError):
 
 @dataclass
 class Bundle:
-    """Named tensors and the JSON values that describe them."""
+    """Named tensors and the JSON values that describe them.
+
+    Attributes:
+        file: where the tensors are, if they stay in a file; see `hyco.runtime.mapped`.
+    """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
     """Write a bundle so that a reader sees the old file or the new one, never a part.
 
+    Tensors that are in a file go with it: it gets this name, and the metadata.
+
     Raises:
         TypeError: the metadata hold something that JSON does not know.
     """
-    write_atomically(path, serialised(bundle))
+    if bundle.file is None:
+        write_atomically(path, serialised(bundle))
+    elif bundle.file.absolute() != path.absolute():
+        text = json.dumps(bundle.metadata)
+        try:
+            end_file(bundle.file, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
+            path.parent.mkdir(parents=True, exist_ok=True)
+            bundle.file.replace(path)
+        except OSError as error:
+            raise UnwritableError(path, error) from error
 
 
 def serialised(bundle: Bundle) -> bytes:
@@ -78,7 +97,8 @@ def serialised(bundle: Bundle) -> bytes:
         tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
     text = json.dumps(bundle.metadata)
-    return _in_order(save(tensors, metadata={_HEADER: text, _CHECKSUM: _checksum(text, tensors)}))
+    checksum = _hashed(text, {name: torch.from_numpy(array) for name, array in tensors.items()})
+    return _in_order(save(tensors, metadata={_HEADER: text, _CHECKSUM: checksum}))
 
 
 def _in_order(content: bytes) -> bytes:
@@ -101,14 +121,11 @@ def _in_order(content: bytes) -> bytes:
     return content[:8] + (header[:first] + ordered + header[end:]).encode() + content[8 + size :]
 
 
-def _checksum(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Of metadata as they stand in the file, and of the names, types, shapes and bytes of all arrays."""
-    total = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(array.reshape(-1).view("u1").data)
-    return total.hexdigest()
+def from_bytes(content: bytes) -> Bundle:
+    """The inverse of `serialised`, for what was just sent: its checksum is not looked at."""
+    size = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    return Bundle(load(content), json.loads(metadata[_HEADER]))
 
 
 def digest(bundle: Bundle) -> str:
@@ -117,12 +134,19 @@ def digest(bundle: Bundle) -> str:
     Their `origin` makes no difference: the same data may come from another file.
     """
     described = {key: value for key, value in bundle.metadata.items() if key != "origin"}
-    total = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for name in sorted(bundle.tensors):
-        array = bundle.tensors[name].detach().cpu().contiguous().numpy()
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(array.reshape(-1).view("u1").data)
-    return total.hexdigest()[:16]
+    return _hashed(json.dumps(described, sort_keys=True), bundle.tensors)[:16]
+
+
+def _hashed(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of a text and of the names, types, shapes and bytes of tensors."""
+    total = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        total.update(f"{name} {dtype} {tuple(tensor.shape)}".encode())
+        for (part,) in parts(tensor) if tensor.ndim else [(tensor,)]:
+            total.update(part.cpu().contiguous().numpy().reshape(-1).view("u1").data)
+    return total.hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -149,7 +173,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
     """Read a bundle back, bit for bit.
 
-    A file of another program's, or of an earlier version, may have no checksum.
+    A file of another program's, or of an earlier version, may have no checksum. Tensors that were too large for memory
+    when they were made stay in the file.
 
     Raises:
         DamagedFileError: the file is damaged, or not a bundle (it has no JSON header of ours).
@@ -158,17 +183,20 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
+            stays = _ON_DISK in header
             # No mapping: the names have to be asked for.
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {} if stays else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if stays:
+            tensors, _ = open_file(path)
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
     if _HEADER not in header:
         raise DamagedFileError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
-    if header.keys() - {_HEADER, _CHECKSUM}:
-        raise _damaged(path, f"its header has {', '.join(sorted(header.keys() - {_HEADER, _CHECKSUM}))!s:.80}")
+    if others := sorted(header.keys() - {_HEADER, _CHECKSUM, _ON_DISK}):
+        raise _damaged(path, f"its header has {', '.join(others)!s:.80}")
     if _CHECKSUM in header:
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if tensor.dtype is not torch.bfloat16}
-        if header[_CHECKSUM] != _checksum(header[_HEADER], arrays):
+        numbers = {name: tensor for name, tensor in tensors.items() if tensor.dtype is not torch.bfloat16}
+        if header[_CHECKSUM] != _hashed(header[_HEADER], numbers):
             raise _damaged(path, "its content is not what was written: the checksum differs")
     try:
         metadata = json.loads(header[_HEADER])
@@ -176,7 +204,8 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
         raise _damaged(path, f"its header is no JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise _damaged(path, "its header is no mapping")
-    return Bundle(tensors={name: tensor.to(device) for name, tensor in tensors.items()}, metadata=metadata)
+    own = {name: tensor.to(device) for name, tensor in tensors.items()}
+    return Bundle(own, metadata, path if stays else None)
 
 
 def _damaged(path: Path, reason: str) -> DamagedFileError:

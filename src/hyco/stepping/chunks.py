@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from hyco.compute import ComputeConfig, ComputeError, Engine, Lost, Piece, open_engine, outcomes
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
+from hyco.runtime.mapped import begin_file, open_file, write_rows
 from hyco.runtime.storage import Bundle, DamagedFileError, digest, read_bundle, write_bundle
 from hyco.stepping.generation import GenerationConfig, generate, rolled_out
 
@@ -22,7 +24,7 @@ _STARTS, _STATES = "initial_states", "trajectories"
 def generate_in_chunks(
     equation: dict[str, Any], config: GenerationConfig, seed: int, compute: ComputeConfig, folder: Path
 ) -> Bundle:
-    """What `generate` makes, by the workers of `compute`, to the bit.
+    """What `generate` makes, by the workers of `compute`, to the bit; with `compute.on_disk` it stays in a file.
 
     Args:
         equation: the section.
@@ -39,15 +41,24 @@ def generate_in_chunks(
     with open_engine(compute) as engine:
 
         def make(own: Equation, starts: Tensor) -> Tensor:
-            return _made(engine, equation, own, starts, config, folder)
+            return _made(engine, equation, own, starts, config, folder, on_disk=compute.on_disk)
 
         bundle = generate(build_equation(equation), config, seed, make)
+    if compute.on_disk:  # until it gets its name
+        return replace(bundle, file=_file_of(folder))
     shutil.rmtree(folder, ignore_errors=True)
     return bundle
 
 
 def simulate_chunk(
-    equation: dict[str, Any], starts: str, first: int, last: int, steps: int, execution: Any, file: str
+    equation: dict[str, Any],
+    starts: str,
+    first: int,
+    last: int,
+    steps: int,
+    execution: Any,
+    file: str,
+    rows: bool = False,
 ) -> None:
     """Simulations of one chunk into a file, as a piece of work.
 
@@ -57,7 +68,12 @@ def simulate_chunk(
         first, last: which of them, the last one excluded.
         steps, execution: of the section `generation`.
         file: of the result.
+        rows: whether that is the file of all chunks, which has a place for each.
     """
+    if rows:
+        states = read_bundle(Path(starts)).tensors[_STARTS][first:last]
+        write_rows(Path(file), _STATES, first, rolled_out(build_equation(equation), states, steps, execution))
+        return
     with suppress(FileNotFoundError, DamagedFileError):
         read_bundle(Path(file))  # of a run that was ended: it is whole
         return
@@ -72,6 +88,8 @@ def _made(
     starts: Tensor,
     config: GenerationConfig,
     folder: Path,
+    *,
+    on_disk: bool,
 ) -> Tensor:
     """All trajectories of an equation whose ranges are numbers, by chunks."""
     # What was open in the section: ranges, and a scheme that depends on them.
@@ -83,6 +101,10 @@ def _made(
         write_bundle(source, bundle)
     size = config.chunk or len(starts)
     pieces, files = [], []
+    whole, done = _file_of(folder), None
+    if on_disk:
+        done = folder / f"done-{digest(Bundle({}, {'equation': {**section, **chosen}, 'starts': source.name}))}"
+        _begin(whole, done, (len(starts), config.steps + 1, *starts.shape[1:]), starts.dtype)
     for first in range(0, len(starts), size):
         last = min(first + size, len(starts))
         arguments = {
@@ -93,11 +115,34 @@ def _made(
             "steps": config.steps,
             "execution": config.execution,
         }
+        label = f"simulations {first} to {last - 1}"
+        if on_disk:
+            arguments |= {"file": str(whole.absolute()), "rows": True}
+            pieces.append(Piece(f"{__name__}:simulate_chunk", arguments, label))
+            continue
         key = Piece("", arguments, "").key
         files.append(folder.absolute() / key[:2] / f"{key[2:]}.safetensors")
         arguments["file"] = str(files[-1])
-        pieces.append(Piece(f"{__name__}:simulate_chunk", arguments, f"simulations {first} to {last - 1}"))
-    for i, result in outcomes(engine, pieces):  # a chunk's own file says that it is done
+        pieces.append(Piece(f"{__name__}:simulate_chunk", arguments, label))
+    # A chunk's own file says that it is done; in the file of all a result of its own does.
+    for i, result in outcomes(engine, pieces, folder=done):
         if isinstance(result, Lost):
             raise ComputeError(f"{pieces[i].label} could not be made: {result.reason}")
+    if on_disk:
+        return open_file(whole)[0][_STATES]
     return torch.cat([read_bundle(file).tensors[_STATES] for file in files])
+
+
+def _begin(whole: Path, done: Path, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Make the file of all chunks, unless a run that was ended has left it: results in `done` are of what it holds."""
+    if whole.exists() and done.exists() and open_file(whole)[0][_STATES].shape == shape:
+        return
+    for former in whole.parent.glob("done-*"):
+        shutil.rmtree(former)
+    begin_file(whole, {_STATES: (dtype, shape)})
+    done.mkdir()
+
+
+def _file_of(folder: Path) -> Path:
+    """The file of all chunks, until it gets its name."""
+    return folder / "trajectories.safetensors"

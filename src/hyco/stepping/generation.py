@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.equations.ranges import covering
 from hyco.expressions import Expression
+from hyco.runtime.mapped import parts
 from hyco.runtime.random_streams import stream
 from hyco.runtime.storage import Bundle
 from hyco.stepping.rollout import rollout
@@ -109,7 +110,7 @@ def simulated(
     own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
     while True:
         trajectories = make(own) if make else rolled_out(own, starts, steps, execution, parameters)
-        reason = own.unsuitable(trajectories)
+        reason = next((text for (part,) in parts(trajectories) if (text := own.unsuitable(part)) is not None), None)
         if reason is None:
             return own, trajectories
         wider = covering(equation, equation.reach(trajectories))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hyco.losses import mean_square, weighted_loss
 from hyco.networks.coordinate_model import CoordinateModel, cell_centres
-from hyco.observations import Observations
+from hyco.observations import Observations, in_memory
 from hyco.observations.weights import root_weights
 from hyco.training.batches import PointBatches
 from hyco.training.config import SyntheticConfig
@@ -143,6 +143,7 @@ class CoordinateTrainer(NetworkTrainer):
         fresh_length: int | None = None,
         fresh_updates: int | None = None,
     ) -> None:
+        observations = in_memory(observations)
         mean, std = observations.statistics()
         layout, dt, steps = observations.layout, observations.dt, observations.steps
         model = CoordinateModel.create(config.network, layout, dt=dt, steps=steps, mean=mean, std=std, seed=seed)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from hyco.losses import mean_square
 from hyco.networks.synthetic import SyntheticModel
-from hyco.observations import Observations, Operator
+from hyco.observations import Observations, Operator, counts
 from hyco.observations.weights import root_weights
-from hyco.training.windows import Windows
+from hyco.runtime.mapped import is_mapped, rows_of
+from hyco.training.stored import StoredStates, states_measured
+from hyco.training.windows import States, Windows
+
+_Batch = TypeVar("_Batch", bound=tuple[Tensor, Any])
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Samples:
             None: there are none.
     """
 
-    starts: Tensor
+    starts: States
     physical: Tensor | None = None
     fresh: Tensor | None = None
 
@@ -36,53 +42,73 @@ class WindowData:
 
     Attributes:
         windows: where they are.
-        values: normalised float32 on the network's device, once: a batch of windows is an index into them;
+        values: normalised float32 on the network's device, once: a batch of windows is an index into them; of data on
+            disk they are read where they are asked for;
             `[S, T+1, C, K…]`.
         mask: which of the values were measured, in the shape of them.
         root_weights: what errors are multiplied with, in the shape of them; see `root_weights`; None: all weigh alike.
         operator: from normalised states to normalised values.
         observed: windows of which anything is measured, `[W]`: without predictions the others teach nothing.
         complete: windows of which everything is measured, `[W]`.
+        counts: how many values were measured of each state, `[S, T+1]`.
         first_observed: steps to the first state of each window of which anything is measured, `[W]`, one more than
             there are where nothing is.
 
-    The last three are on the CPU, where batches are drawn.
+    The last four are on the CPU, where batches are drawn.
     """
 
     windows: Windows
-    values: Tensor
-    mask: Tensor
+    values: States
+    mask: States
     root_weights: Tensor | None
     operator: Operator
     observed: Tensor
     complete: Tensor
+    counts: Tensor
     first_observed: Tensor
 
     @classmethod
     def of(cls, observations: Observations, windows: Windows, model: SyntheticModel) -> WindowData:
         """The training simulations' measurements in the units of a model, on its device."""
-        values, mask = observations.values[observations.train], observations.mask[observations.train]
+        values, mask = (rows_of(v, observations.train) for v in (observations.values, observations.mask))
         device = model.device
         shape = (-1, *[1] * (values.ndim - 3))
-        normalised = (values.to(device) - model.mean.reshape(shape)) / model.std.reshape(shape)
+
+        def normalised(measured: Tensor) -> Tensor:
+            return ((measured.to(device) - model.mean.reshape(shape)) / model.std.reshape(shape)).float()
+
+        def on_device(measured: Tensor) -> Tensor:
+            return measured.to(device)
+
         operator = observations.operator(observations.train, 1, observations.steps)
         weights = root_weights(observations)
-        states = windows.targets(mask).flatten(2).any(dim=2)
+        anything, everything = states_measured(mask)
+        states = windows.targets(anything)
         observed = states.any(dim=1)
+        stored = is_mapped(values)
         return cls(
             windows,
-            normalised.float(),
-            mask.to(device),
+            StoredStates(values, normalised) if stored else normalised(values),
+            StoredStates(mask, on_device) if stored else on_device(mask),
             None if weights is None else weights[observations.train].to(device, torch.float32),
             operator.normalised(*observations.statistics()).to(device, torch.float32),
             observed=observed,
-            complete=windows.targets(mask).flatten(1).all(dim=1),
+            complete=windows.targets(everything).all(dim=1),
+            counts=counts(observations),
             first_observed=torch.where(observed, 1 + states.int().argmax(dim=1), len(states[0]) + 1),
         )
+
+    def ahead(self, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        """The same batches of windows; of data on disk the next one is read meanwhile."""
+        return self.values.ahead(self.windows, batches) if isinstance(self.values, StoredStates) else batches
 
     def sees(self, which: Tensor, length: int) -> bool:
         """Whether anything is measured in the first `length` states of these windows, `[w]`."""
         return bool((self.first_observed[which] <= length).any())
+
+    def count(self, which: Tensor, length: int) -> int:
+        """How many values were measured in the first `length` states of these windows, `[w]`."""
+        return int(self.windows.targets(self.counts, which)[:, :length].sum())
 
     def mean_square(self, prediction: Tensor, which: Tensor, starts: Tensor) -> Tensor:
         """Mean of (H(u) - y)² over what is measured in windows `[w]`.

@@ -19,7 +19,7 @@ from hyco.training.checkpoints import require_like
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples
 from hyco.training.optimisation import Optimisation
-from hyco.training.windows import Predict, Windows, WindowStarts
+from hyco.training.windows import Predict, States, Windows, WindowStarts
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class NetworkTrainer(ABC):
         """Rollout without gradient, in evaluation mode: `[B, C, *space]` at `time` to `[B, steps, C, *space]`."""
         return self.predictor.rollout(states, steps, time)
 
-    def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
+    def window_starts(self, predict: Predict, *, real_alone: bool) -> States:
         """The windows' initial states `[W, C, *space]`, filled by a model's rollout where nothing was observed.
 
         Args:
@@ -99,7 +99,7 @@ class NetworkTrainer(ABC):
         """Physical states `[*batch, C, *space]` normalised, float32, on the network's device."""
         return self.model.normalise(states.to(self.device))
 
-    def prepare(self, starts: Tensor, physical: Tensor | None = None, fresh: Tensor | None = None) -> Samples:
+    def prepare(self, starts: States, physical: Tensor | None = None, fresh: Tensor | None = None) -> Samples:
         """Cast and normalise what an epoch trains on.
 
         Args:
@@ -107,7 +107,7 @@ class NetworkTrainer(ABC):
             physical: predictions `[W, T, C, *space]`.
             fresh: trajectories `[F, M+1, C, *space]`, which are normalised already.
         """
-        return Samples(self.normalise(starts), None if physical is None else self.normalise(physical), fresh)
+        return Samples(self.normalise(starts[:]), None if physical is None else self.normalise(physical), fresh)
 
     @abstractmethod
     def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:

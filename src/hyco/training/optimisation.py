@@ -17,6 +17,7 @@ from hyco.training.averaging import AveragedWeights
 from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
 from hyco.training.config import SyntheticConfig
 from hyco.training.finite import FiniteState
+from hyco.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Optimisation:
         optimizer: of torch.
         averaged: the averaged weights; None: no average is asked for.
         finite: the state to go back to.
+        ranks: processes whose losses are parts of one; None: a loss is the whole.
     """
 
     def __init__(self, model: NetworkModel, config: SyntheticConfig, epochs: int) -> None:
@@ -44,6 +46,7 @@ class Optimisation:
         )
         self.averaged = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self._model, self._config, self._epochs = model, config, epochs
+        self.ranks: Ranks | None = None
         self._before_update: Callable[[], None] = unwatched
         self.finite = FiniteState(self.state, self.optimizer, config.rate_reductions)
 
@@ -85,24 +88,40 @@ class Optimisation:
             if loss is None:
                 continue
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:  # a part of a batch may be empty
+                loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._of_all(loss.detach())
             norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit)
-            finite = torch.isfinite(loss.detach() + norm)
+            finite = torch.isfinite(loss + norm)
             self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
             self.optimizer.step()
             if self.averaged is not None:
                 self.averaged.update(self._model, finite)
-            values.append(loss.detach())
+            values.append(loss)
             taken.append(finite)
         # Read once per epoch, so that nothing waits for the device before.
         kept, total = self.finite.copy()
         read = [total.reshape(1)]
         if values:
             read.append(torch.where(torch.stack(taken), torch.stack(values), math.nan).double())
-        sum_of_state, *losses = torch.cat(read).tolist()
+        facts = torch.cat(read)
+        if self.ranks is not None:
+            facts = self.ranks.agreed(facts)
+        sum_of_state, *losses = facts.tolist()
         mean, skipped = _summary(epoch, losses)
         self.finite.end_epoch(epoch, rate, kept, math.isfinite(sum_of_state), len(losses) - int(skipped), int(skipped))
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": skipped}
+
+    def _of_all(self, loss: Tensor) -> Tensor:
+        """The loss of all processes, whose gradients are summed."""
+        if self.ranks is None:
+            return loss
+        for weight in self._model.parameters():
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        loss = loss.to(torch.float32)
+        self.ranks.add_up([loss, *(weight.grad for weight in self._model.parameters() if weight.grad is not None)])
+        return loss
 
     def state(self) -> dict[str, Tensor]:
         """Everything that changes during training: weights, their average, and what the optimiser remembers."""

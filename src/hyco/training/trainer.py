@@ -9,12 +9,16 @@ from hyco.losses import mean_square, weighted_loss
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
+from hyco.runtime.mapped import file_of, is_mapped
+from hyco.runtime.storage import Bundle, prefixed
 from hyco.trained_model import Time
 from hyco.training.batches import WindowBatches
 from hyco.training.config import SyntheticConfig
 from hyco.training.data import Samples, WindowData
 from hyco.training.network_trainer import NetworkTrainer
-from hyco.training.windows import Predict, Windows, WindowStarts
+from hyco.training.ranks import Ranks, RanksError, current, described
+from hyco.training.stored import NormalisedStarts, StoredStarts
+from hyco.training.windows import Predict, States, Windows, WindowStarts
 
 
 class SyntheticTrainer(NetworkTrainer):
@@ -29,6 +33,9 @@ class SyntheticTrainer(NetworkTrainer):
         fresh_batch: windows of fresh trajectories in each update; None: `config.batch_size`.
         fresh_length: steps of these windows, at most those of the others; None: as long.
         fresh_updates: most updates in an epoch that they make; None: one pass over their trajectories.
+
+    Raises:
+        RanksError: several processes train, and `config` asks for noise.
 
     Attributes:
         data: what was measured in the windows.
@@ -61,7 +68,8 @@ class SyntheticTrainer(NetworkTrainer):
             seed=seed,
         )
         windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
-        starts = WindowStarts(observations, windows)
+        kind = StoredStarts if is_mapped(observations.values) else WindowStarts
+        starts = kind(observations, windows)
         super().__init__(
             model, config, epochs=epochs, windows=windows, starts=starts, dt=observations.dt, device=device
         )
@@ -69,30 +77,70 @@ class SyntheticTrainer(NetworkTrainer):
         fresh = fresh_batch or config.batch_size, fresh_updates
         self.batches = WindowBatches(windows, config.batch_size, *fresh, seed)
         self._fresh_length = fresh_length or num_predict_steps
+        self._ranks = current()
+        if self._ranks is not None and config.input_noise > 0:
+            raise RanksError(
+                "synthetic.input_noise is drawn for whole batches, of which each process of torchrun has a part: set "
+                "it to 0, or train in one process"
+            )
+        numbers = {"num_predict_steps": num_predict_steps, "epochs": epochs, "fresh_updates": fresh_updates}
+        numbers |= {"fresh_batch": fresh_batch, "fresh_length": fresh_length}
+        section = {"config": described(config), "seed": seed, "device": device.type, "arguments": numbers}
+        self._made_of = observations, section
         # Whether rollouts along the training simulations are what the network is judged by.
         self._judged = observations.heldout is not None and not observations.val
 
-    def window_starts(self, predict: Predict, *, real_alone: bool) -> Tensor:
+    def window_starts(self, predict: Predict, *, real_alone: bool) -> States:
         """The windows' initial states; see `NetworkTrainer.window_starts`."""
         return self.starts.fill(predict, self.data.observed if real_alone else None)
+
+    def prepare(self, starts: States, physical: Tensor | None = None, fresh: Tensor | None = None) -> Samples:
+        """Cast and normalise what an epoch trains on; see `NetworkTrainer.prepare`."""
+        if isinstance(starts, StoredStarts):
+            return Samples(NormalisedStarts(starts, self.normalise))
+        return super().prepare(starts, physical, fresh)
 
     @torch.no_grad()
     def targets(self, samples: Samples) -> tuple[Tensor, Tensor | None]:
         """The network's rollouts from all starts; see `NetworkTrainer.targets`."""
-        starts = samples.starts if samples.fresh is None else torch.cat([samples.starts, samples.fresh[:, 0]])
+        starts = samples.starts[:] if samples.fresh is None else torch.cat([samples.starts[:], samples.fresh[:, 0]])
         model = self.predictor.eval()
         return model.denormalise(model.rollout_normalised(starts, self.windows.length)), None
 
     def epoch(self, epoch: int, samples: Samples, alpha: float = 1.0) -> dict[str, float]:
-        """One pass over all windows, in random order; see `NetworkTrainer.epoch` and `WindowBatches.updates`."""
+        """One pass over all windows, in random order; see `NetworkTrainer.epoch` and `WindowBatches.updates`.
+
+        Other processes take their parts of it where there are any, see `hyco.training.ranks`.
+        """
+        # A step that the network corrects is known here alone.
+        self.optimisation.ranks = self._ranks if self.model.base is None else None
+        if self.optimisation.ranks is not None and self.optimisation.ranks.leads:
+            self._tell(self.optimisation.ranks, epoch, samples, alpha)
         curriculum, length = self.config.curriculum, self.windows.length
         if curriculum is not None:
             length = curriculum.length(epoch, length)
         if alpha == 0 and samples.fresh is not None and not self._judged:  # no measurement is to be reached
             length = min(length, self._fresh_length)
-        batches = self.batches.updates(samples.fresh, min(length, self._fresh_length))
+        batches = self.data.ahead(self.batches.updates(samples.fresh, min(length, self._fresh_length)))
         losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
         return self.optimisation.epoch(epoch, losses)
+
+    def _tell(self, ranks: Ranks, epoch: int, samples: Samples, alpha: float) -> None:
+        """Say what the other processes are to train, if that is not known, and what this epoch begins with."""
+        threads = torch.get_num_threads()
+        if ranks.trainer is not self:
+            observations, setup = self._made_of
+            file = file_of(observations.values)
+            data = observations.to_bundle()
+            meta = {**setup, "file": None if file is None else str(file), "observations": data.metadata}
+            ranks.send(Bundle({} if file else data.tensors, {"order": "trainer", "threads": threads, **meta}))
+            ranks.trainer = self
+        tensors = prefixed("state", {**self.optimisation.state(), **self.batches.state()})
+        given = {"starts": samples.starts, "physical": samples.physical, "fresh": samples.fresh}
+        tensors |= prefixed("samples", {name: value for name, value in given.items() if isinstance(value, Tensor)})
+        finite = self.optimisation.finite.describe()
+        meta = {"order": "epoch", "epoch": epoch, "alpha": alpha, "finite": finite, "threads": threads}
+        ranks.send(Bundle(tensors, meta))
 
     def loss(
         self,
@@ -118,6 +166,46 @@ class SyntheticTrainer(NetworkTrainer):
             which = which[self.data.observed[which]]
             if not len(which) and fresh is None:
                 return None
+        if self.optimisation.ranks is not None:
+            return self._part_of_loss(self.optimisation.ranks, samples, alpha, which, fresh, length)
+        real, model = self._means(samples, alpha, which, fresh, length)
+        return real if model is None else weighted_loss(alpha, real, model)
+
+    def _part_of_loss(
+        self, ranks: Ranks, samples: Samples, alpha: float, which: Tensor, fresh: Tensor | None, length: int
+    ) -> Tensor:
+        """This process's summand of the loss: its means, each times its part of what they are means over."""
+        mine, own = ranks.own(which), None if fresh is None else ranks.own(fresh)
+        if not len(mine) and (own is None or not len(own)):
+            return torch.zeros((), device=self.device)
+        real, model = self._means(samples, alpha, mine, own, length, all_windows=which)
+        if real is not None:
+            real = real * (self.data.count(mine, length) / self.data.count(which, length))
+        if model is not None:
+            both = [(mine, own), (which, fresh)]
+            part, whole = (
+                (length * len(rows) if samples.physical is not None else 0)
+                + (0 if others is None else len(others) * min(length, others.shape[1] - 1))
+                for rows, others in both
+            )
+            model = model * (part / whole)
+        return real if model is None and real is not None else weighted_loss(alpha, real, model)
+
+    def _means(
+        self,
+        samples: Samples,
+        alpha: float,
+        which: Tensor,
+        fresh: Tensor | None,
+        length: int,
+        all_windows: Tensor | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Mean squares of the errors, of measurements and of predictions; None: there are none.
+
+        Args:
+            samples, alpha, which, fresh, length: see `loss`.
+            all_windows: of the batch, where `which` is a part of it.
+        """
         starts, other = samples.starts[which], None
         if samples.physical is not None:
             other = samples.physical[which, :length]
@@ -125,7 +213,9 @@ class SyntheticTrainer(NetworkTrainer):
         if fresh is not None and not shorter:
             starts = torch.cat([starts, fresh[:, 0]])
             other = fresh[:, 1:] if other is None else torch.cat([other, fresh[:, 1:]])
-        with_real = (alpha > 0 or other is None) and self.data.sees(which, length)
+        with_real = (alpha > 0 or other is None) and self.data.sees(
+            which if all_windows is None else all_windows, length
+        )
         # A physical step that the network corrects may know t. It learns from real data alone then.
         time = 0.0 if self.model.base is None else self.windows.start_times(self.dt, which)
         prediction = self.training_rollout(starts, length, time)
@@ -133,9 +223,7 @@ class SyntheticTrainer(NetworkTrainer):
         distances = [] if other is None else [prediction[len(prediction) - len(other) :] - other]
         if fresh is not None and shorter:
             distances.append(self.training_rollout(fresh[:, 0], fresh.shape[1] - 1) - fresh[:, 1:])
-        if not distances:
-            return real
-        return weighted_loss(alpha, real, self._mean_square(distances))
+        return real, self._mean_square(distances) if distances else None
 
     def _mean_square(self, distances: list[Tensor]) -> Tensor:
         """Mean over all entries that are no padding of distances `[w, t, C, *space]`, each of its own length."""

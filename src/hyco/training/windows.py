@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from hyco.observations import Observations
+from hyco.runtime.mapped import rows_of
 
 Predict = Callable[[Tensor, int], Tensor]
+
+
+class States(Protocol):
+    """What is indexed like a tensor of states: one in memory, or what is read from a file."""
+
+    def __getitem__(self, index: Any, /) -> Tensor:
+        """Some of them."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +61,24 @@ class Windows:
 
     def start_times(self, dt: float, which: Tensor | None = None) -> Tensor:
         """Their initial states' t, `[w]` float64, for all or some windows."""
-        return dt * self._select(which)[1].double()
+        return dt * self.places(which)[1].double()
 
-    def targets(self, states: Tensor, which: Tensor | None = None) -> Tensor:
+    def targets(self, states: States, which: Tensor | None = None) -> Tensor:
         """The states to predict, `[w, T, C, *space]`, of `states` `[S, T+1, C, *space]`, for all or some windows."""
         return states[self.indices(which)]
 
     def indices(self, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Simulation `[w, 1]` and times `[w, T]` of the states to predict, for all or some windows."""
-        simulation, time = self._select(which)
+        simulation, time = self.places(which)
         return simulation[:, None], time[:, None] + torch.arange(1, self.length + 1)
 
     def starts(self, states: Tensor, which: Tensor | None = None) -> Tensor:
         """The initial states, `[w, C, *space]`, of `states` `[S, T+1, C, *space]`."""
-        simulation, time = self._select(which)
+        simulation, time = self.places(which)
         return states[simulation, time]
 
-    def _select(self, which: Tensor | None) -> tuple[Tensor, Tensor]:
+    def places(self, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Simulation `[w]` and time `[w]` of the initial states, for all or some windows."""
         if which is None:
             return self.simulation, self.time
         return self.simulation[which], self.time[which]
@@ -84,7 +94,7 @@ class WindowStarts:
     """
 
     def __init__(self, observations: Observations, windows: Windows) -> None:
-        self.initial_states = observations.initial_states[observations.train]
+        self.initial_states = rows_of(observations.initial_states, observations.train)
         self._windows = windows
         self._mask: Tensor | None = None
         if observations.window_states is not None:
@@ -113,7 +123,7 @@ class WindowStarts:
         self._values = self._values.clone()
         self._values[initial] = self.initial_states[self._windows.simulation[initial]]
 
-    def fill(self, predict: Predict, which: Tensor | None = None) -> Tensor:
+    def fill(self, predict: Predict, which: Tensor | None = None) -> States:
         """The starts `[W, C, *space]`, filled by a model's rollout where nothing was observed.
 
         Args:

@@ -19,6 +19,12 @@ def sizes(c: Configuration, equation: Equation) -> dict[str, int]:
     state = len(layout.channels) * layout.grid.cells
     states = 0 if c.measurements is not None else g.simulations * (g.steps + 1)
     seen = (len(c.observation.train_sim) + len(c.observation.val_sim)) * (g.steps + 1)
+    if c.compute.on_disk and c.measurements is None:
+        together = min(g.chunk or g.simulations, g.simulations)
+        return {
+            "initial states": g.simulations * state * _NUMBER,
+            "simulations made together": together * (g.steps + 1) * state * _NUMBER,
+        }
     windows = len(c.observation.train_sim) * max(1, g.steps // c.hybrid.num_predict_steps)
     return {
         "trajectories": states * state * _NUMBER,

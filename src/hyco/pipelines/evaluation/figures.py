@@ -60,9 +60,10 @@ def plot_predictions(rollouts: Bundle, observations: Bundle, evaluation: dict[st
 
     from hyco.observations import Observations
     from hyco.plots import Marks, predictions
+    from hyco.runtime.mapped import in_any_row, rows_of
 
     seen = Observations.from_bundle(observations)
-    steps = seen.mask[seen.train].transpose(0, 1).flatten(1).any(dim=1).nonzero().flatten().numpy()
+    steps = in_any_row(rows_of(seen.mask, seen.train)).flatten(1).any(dim=1).nonzero().flatten().numpy()
     marks = Marks(seen.dt * steps.astype(np.float64), _sensors(seen))
     simulation = rollouts.metadata["test_sim"][evaluation["simulation"]]
     measured = rollouts.metadata.get("measured", False)
@@ -224,7 +225,9 @@ def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
     """Where the training simulations were observed `[n, d]`, not more than some of it; None if everywhere."""
     import numpy as np
 
-    grid, mask = seen.layout.grid, seen.mask[seen.train]
+    from hyco.runtime.mapped import in_any_row, rows_of
+
+    grid, mask = seen.layout.grid, rows_of(seen.mask, seen.train)
     if seen.positions is not None:
         positions = seen.positions[seen.train]
         first = 1 if seen.initial_state == "full" else 0  # then the entries at t = 0 are whole states
@@ -232,7 +235,7 @@ def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
         places = positions[:, first:][there].double().numpy()
     else:
         cells = tuple(slice(0, n) for n in grid.resolution)
-        observed = mask.any(0).any(0).any(0)[cells].numpy()
+        observed = in_any_row(mask).any(0).any(0)[cells].numpy()
         if observed.all():
             return None
         centres = np.meshgrid(*(grid.centers(axis) for axis in grid.axes), indexing="ij")

@@ -67,7 +67,8 @@ def generate_trajectories(
         return Bundle({}, {"kind": "trajectories", "origin": {"measurements": {"file": "observations"}}})
     try:
         config, where = GenerationConfig.model_validate(generation), ComputeConfig.model_validate(compute or {})
-        if config.chunk is not None and results is not None and where.is_elsewhere:
+        in_chunks = where.on_disk or (config.chunk is not None and where.is_elsewhere)
+        if in_chunks and results is not None:
             bundle = generate_in_chunks(equation, config, seed, where, results)
         else:
             bundle = generate(build_equation(equation), config, seed)
@@ -102,7 +103,7 @@ def make_observations(
     """
     from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
-    from hyco.observations import ObservationConfig, observe
+    from hyco.observations import ObservationConfig, observe, observe_on_disk
     from hyco.training.measured import measured_observations, with_admissible_starts
 
     own = cached is not None and is_own(cached.metadata)
@@ -123,10 +124,14 @@ def make_observations(
             "those too, or name the file of the measurements in the section measurements"
         )
     try:
-        seen = observe(trajectories, ObservationConfig.model_validate(observation), seed)
+        section, built = ObservationConfig.model_validate(observation), build_equation(equation)
+        if trajectories.file is None:
+            bundle = with_admissible_starts(observe(trajectories, section, seed), built).to_bundle()
+        else:
+            folder = trajectories.file.parent / "observing"
+            bundle = observe_on_disk(trajectories, section, seed, folder, admissible=built.admissible)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    bundle = with_admissible_starts(seen, build_equation(equation)).to_bundle()
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 

@@ -33,7 +33,7 @@ def train_hybrid_models(
     from hyco.hybrid.choice import Choice
     from hyco.hybrid.config import HybridConfig
     from hyco.hybrid.trainer import HybridTrainer
-    from hyco.observations import Observations
+    from hyco.observations import Observations, in_memory
 
     resolved = resolve_hybrid(hybrid, synthetic, physical)
     sections = {
@@ -47,7 +47,7 @@ def train_hybrid_models(
     }
     trainer = HybridTrainer(
         build_equation(equation),
-        Observations.from_bundle(observations),
+        in_memory(Observations.from_bundle(observations)),
         HybridConfig.model_validate(resolved),
         seed,
         configuration=depends_on("hybrid", sections, identity(observations)),

@@ -28,7 +28,7 @@ def train_physical_model(
     """
     from hyco.config import depends_on, identity, parse_device
     from hyco.equations.registry import build_equation
-    from hyco.observations import Observations
+    from hyco.observations import Observations, in_memory
     from hyco.training.physical import PhysicalConfig, train_physical
 
     sections = {
@@ -40,7 +40,7 @@ def train_physical_model(
     }
     yield from train_physical(
         build_equation(equation),
-        Observations.from_bundle(observations),
+        in_memory(Observations.from_bundle(observations)),
         PhysicalConfig.model_validate(physical),
         configuration=depends_on("physical", sections, identity(observations)),
         device=parse_device(device),
