@@ -6,11 +6,13 @@ import logging
 from typing import Any
 
 import click
-from kedro.framework.project import settings
+from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
+from kedro.io import DatasetNotFoundError
 
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
+from hyco.hooks.selection import SelectionError, require_selection
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Session(KedroSession):
             log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
+                require_selection(options, pipelines)
                 made: dict[str, Any] = super().run(*arguments, **options)
                 return made
         except KeyboardInterrupt as error:
@@ -42,6 +45,8 @@ class Session(KedroSession):
             if isinstance(error, Interruption) and click.get_current_context(silent=True) is not None:
                 raise SystemExit(error.exit_code) from None
             raise
+        except DatasetNotFoundError as error:  # before it begins, so that no hook is asked
+            raise for_user(SelectionError(f"--load-versions: {error}")) from error
         except Exception as error:
             # Of a hook: those of nodes are messages already.
             if isinstance(error, click.ClickException) or (one := foreseen(error)) is None:

@@ -125,7 +125,7 @@ def digest(bundle: Bundle) -> str:
     return total.hexdigest()[:16]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write bytes to a neighbour file, flush it to disk and rename it over `path`.
 
     Raises:
