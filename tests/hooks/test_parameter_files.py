@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_run(tmp_path, monkey
     assert not any(file.parent.exists() for file in files)
     closed = tmp_path / "data" / "models"
     monkeypatch.setattr("os.access", lambda folder, _: folder != closed)
-    with pytest.raises(ConfigurationError, match=rf"^{closed} cannot be written \(permission denied\), and this run"):
+    with pytest.raises(ConfigurationError, match=rf"^{closed} cannot be written \(it is read-only .*\), and this run"):
         require_writable(files)
     (tmp_path / "data" / "report").touch()
     with pytest.raises(ConfigurationError, match=r"data/report cannot be written \(it is no folder\)"):

@@ -140,7 +140,7 @@ def require_writable(files: Iterable[Path]) -> None:
     """
     from hyco.config import ConfigurationError
 
-    for folder, reason in dict.fromkeys(_obstacle(file) for file in files):
+    for folder, reason in dict.fromkeys(obstacle(file) for file in files):
         if reason is not None:
             raise ConfigurationError(
                 f"{folder} cannot be written ({reason}), and this run has files there: make the folder writable, or "
@@ -148,8 +148,8 @@ def require_writable(files: Iterable[Path]) -> None:
             )
 
 
-def _obstacle(file: Path) -> tuple[Path, str | None]:
-    """The innermost folder above a file that is there, and why nothing could be made in it."""
+def obstacle(file: Path) -> tuple[Path, str | None]:
+    """The innermost folder above a file that is there, and why nothing could be made in it; None: it could."""
     for folder in file.absolute().parents:
         try:
             folder.lstat()
@@ -159,7 +159,7 @@ def _obstacle(file: Path) -> tuple[Path, str | None]:
             continue
         except OSError as error:  # a folder that may not be searched, a name that is too long
             return folder, str(error.strerror)
-        return folder, None if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+        return folder, None if os.access(folder, os.W_OK | os.X_OK) else "it is read-only for this user"
     raise AssertionError("the root of a file system is a folder")
 
 
