@@ -192,7 +192,7 @@ def test_an_interrupt_that_was_swallowed_comes_again(monkeypatch):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        except BaseException:
+        except BaseException:  # noqa: S110
             pass
         time.sleep(5)
 
