@@ -56,7 +56,10 @@ class Processes(Executor):
         """In a thread: give its process a piece, and wait."""
         pool = getattr(self._own, "pool", None)
         if pool is None:
-            pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed,))
+            try:
+                pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed,))
+            except OSError as error:  # no room for its locks, no file that may still be opened
+                raise LostWorkerError(f"no process can be begun ({error.strerror})") from error
             self._own.pool = pool
             self._pools.add(pool)
         try:
