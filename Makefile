@@ -8,6 +8,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+# Alone without a hash: PyPI's build for Linux brings a dozen packages for graphics cards, and whoever has none may take
+# that for CPUs alone: see SECURITY.md.
+TORCH := torch==2.13.0
+# Of what is installed, every file has to be one of those that the lock files know.
+INSTALL := -m pip install --disable-pip-version-check --require-hashes --no-deps
 # What hyco is compared with has an environment of its own: hyco does not need it.
 PEERS := .venv-peers
 
@@ -56,13 +61,12 @@ mlflow: setup ## compare runs in MLflow
 	  --backend-store-uri "sqlite:///$(CURDIR)/mlflow.db"
 
 docs: setup ## make the documentation as a site, build/docs/index.html
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint requirements.lock \
-	  --requirement docs/requirements.lock
+	$(PY) $(INSTALL) --quiet --requirement docs/requirements.lock
 	$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
 notebook: setup ## open the notebooks in JupyterLab
-	$(PY) -m pip install --disable-pip-version-check --quiet --constraint requirements.lock jupyterlab==4.6.6
+	$(PY) $(INSTALL) --quiet --requirement notebooks/requirements.lock
 	$(BIN)/jupyter lab notebooks
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
@@ -74,7 +78,8 @@ clean: ## remove the virtual environment, caches and build leftovers; data/ and 
 $(VENV)/.requirements: requirements.lock
 	@test -n "$(PYTHON)" || { echo "hyco needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check -r requirements.lock
+	$(PY) $(INSTALL) --requirement requirements.lock
+	$(PY) -m pip install --disable-pip-version-check $(TORCH)
 	@touch $@
 
 $(PEERS)/.peers: Makefile

@@ -42,7 +42,7 @@ from faults_project import EPOCHS, PIPELINES, Project, arguments_of, differing, 
 from forked import Forked
 
 FAILURES = ("wrong", "traceback", "lost", "broken", "late")
-_SECRET = "open-sesame"
+_SECRET = "open-sesame"  # noqa: S105  # that of a test
 
 
 def forks(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None]:

@@ -206,7 +206,9 @@ class Project:
             "and t.value = ? and not exists (select 1 from tags p where p.run_uuid = r.run_uuid and "
             "p.key = 'mlflow.parentRunId') order by r.start_time"
         )
-        with closing(sqlite3.connect(database or self.path / "mlflow.db", timeout=60)) as connection:
+        if not (path := database or self.path / "mlflow.db").exists():  # it would be made
+            return {}
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
             return dict(connection.execute(query, (experiment,)).fetchall())
 
     def logged(self, run: str, database: Path | None = None) -> Counter[tuple[str, int, float]]:

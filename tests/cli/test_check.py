@@ -117,3 +117,12 @@ def test_simulations_are_told_likewise(project, hyco):
     ):
         assert line in done.output
     assert hyco("check", "--env", "haet").output.startswith("Error: there is no experiment 'haet'")
+
+
+@pytest.mark.parametrize("content", ["- no mapping\n", "other: ${oc.env:NOWHERE}\n", "a: [\n"])
+def test_globals_that_cannot_be_read_are_told_in_a_line(project, hyco, content):
+    (project / "conf" / "heat" / "globals.yml").write_text(content, encoding="utf-8")
+    done = hyco("check", "--env", "heat")
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: the parameters cannot be read: ")
+    assert done.output.count("\n") == 1

@@ -56,6 +56,9 @@ def test_the_network_of_an_experiment_is_exported_from_any_folder_of_the_project
     unknown = CliRunner().invoke(main, ["export", "--env", "haet"])
     assert "there is no experiment 'haet'" in unknown.output
     assert "--env takes: heat" in unknown.output
+    (project / "conf" / "heat" / "globals.yml").write_text("- no mapping\n")
+    unreadable = CliRunner().invoke(main, ["export", "--env", "heat"])
+    assert unreadable.output.startswith("Error: the parameters cannot be read: ")
 
 
 def test_outside_of_a_project_the_command_says_so(tmp_path, monkeypatch):

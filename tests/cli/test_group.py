@@ -8,7 +8,9 @@ import time
 import click
 import pytest
 from click.shell_completion import BashComplete
+from kedro.framework.cli.project import run as of_kedro
 
+from hyco import cli
 from hyco.cli import main as group
 from hyco.cli.main import COMMANDS, main
 
@@ -41,6 +43,15 @@ def test_run_is_that_of_kedro(hyco):
     unknown = hyco("--pipelinse", "hybrid")
     assert unknown.exit_code == 2
     assert "No such option '--pipelinse'" in unknown.output
+
+
+def test_a_runner_that_there_is_not_is_told_in_a_line(hyco):
+    for name in ("nope", "kedro.runner.Nope", "no.such.Module"):
+        unknown = hyco("run", "--runner", name)
+        assert unknown.exit_code == 2
+        assert f"there is no '{name}'; allowed: SequentialRunner, ThreadRunner" in unknown.output
+    assert cli.cli.get_command(click.Context(cli.cli), "run") is cli.run  # which Kedro takes
+    assert cli.run.params != of_kedro.params
 
 
 def test_a_shell_completes_commands_and_experiments(project):

@@ -1,6 +1,8 @@
 """Pieces through engines that lose their workers."""
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import Executor, Future
@@ -10,6 +12,7 @@ import pytest
 from hyco.compute import ComputeConfig, ComputeError, Engine, Lost, Piece, PieceError, open_engine, outcomes, pieces
 from hyco.compute.errors import LostWorkerError
 from hyco.compute.processes import Processes
+from hyco.runtime.open_work import OPEN, end_open_work
 from hyco.runtime.random_streams import stream_seed
 
 
@@ -74,6 +77,33 @@ def test_in_this_process_nothing_is_done_ahead(tmp_path):
         results = outcomes(engine, seeds(3), folder=tmp_path)
         next(results)
         assert len(list(tmp_path.rglob("*.json"))) == 1
+
+
+def test_a_process_that_cannot_be_begun_is_a_lost_worker(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hyco.compute.processes.ProcessPoolExecutor", full)
+    executor = Processes(1)
+    with pytest.raises(LostWorkerError, match=r"no process can be begun \(No space left on device\)"):
+        executor.submit(os.getpid).result()
+    assert executor in OPEN
+    end_open_work()
+    assert executor not in OPEN
+
+
+@pytest.mark.slow
+def test_what_nobody_consumes_to_its_end_does_not_keep_a_program_from_ending():
+    code = (
+        "import time\nfrom hyco.compute.processes import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    kept = [future := Processes(1).submit(time.sleep, 1000.0)]\n"
+        "    while not future.running(): time.sleep(0.01)\n"
+        "    raise RuntimeError('who consumes it has failed')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "who consumes it has failed" in ended.stderr
 
 
 @pytest.mark.slow

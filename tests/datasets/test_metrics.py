@@ -84,6 +84,22 @@ def test_a_disk_without_room_is_told(dataset, tmp_path):
     assert f"{path} cannot be written (No space left on device): make room" in str(caught.value.__cause__)
 
 
+def test_a_history_whose_end_was_cut_off_says_which_epochs_it_lacks(dataset, tmp_path, caplog):
+    for epoch in range(1, 7):
+        dataset.save(record(epoch))
+    path = tmp_path / "new" / "metrics.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    again = MetricsDataset(str(path))
+    again.save(record(6))
+    assert epochs(again) == [1, 2, 3, 6]
+    assert "metrics.jsonl lacks 2 of the 5 epochs before epoch 6, the first of them 4: its end" in caplog.text
+    caplog.clear()
+    again = MetricsDataset(str(path))
+    again.save(record(4))
+    again.save(record(5))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("line", [0, 1, 2])
 def test_a_damaged_line_is_told_and_a_resumed_training_keeps_the_others(dataset, tmp_path, caplog, line):
     for epoch in (1, 2, 3):

@@ -10,11 +10,13 @@ import sys
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 
 from hyco.hooks import InterruptionHooks, OwnershipHooks
@@ -22,6 +24,7 @@ from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.ownership import OccupiedError
 from hyco.hooks.session import Session as KedroSessionThatEnds
 from hyco.runtime.locks import FileLock
+from hyco.runtime.open_work import OPEN
 from hyco.runtime.storage import Bundle, UnwritableError, read_bundle
 
 PARAMETERS: dict[str, Any] = {"experiment": "tiny"}
@@ -106,6 +109,27 @@ def test_a_run_that_failed_or_was_interrupted_does_not_keep_its_folders(session,
     FileLock(tmp_path / "data" / ".locks" / "tiny.json").acquire()
 
 
+def test_a_run_keeps_its_folders_until_what_it_has_others_do_has_ended(session, tmp_path, conf_catalog):
+    lock, held = tmp_path / "data" / ".locks" / "tiny.json", []
+
+    class Working(Executor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            held.append((lock.exists(), wait, cancel_futures))
+            OPEN.discard(self)
+
+    def train() -> Iterator[int]:
+        OPEN.add(working)
+        yield 1
+        yield 2
+
+    working, hook = Working(), OwnershipHooks()
+    catalog = {**conf_catalog, "x": {"type": "hyco.datasets.json_file.JSONDataset", "filepath": str(tmp_path / "x")}}
+    with pytest.raises(DatasetError):  # in the middle of the training: what is being done goes on
+        session((hook,), Pipeline([node(train, None, "x", name="x")]), catalog, PARAMETERS)
+    assert held == [(True, True, True)]
+    assert not lock.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_training_after_its_last_finished_epoch(
     session, tmp_path, conf_catalog, caplog, number, request
@@ -168,7 +192,7 @@ def test_an_interrupt_that_was_swallowed_comes_again(monkeypatch):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        except BaseException:
+        except BaseException:  # noqa: S110
             pass
         time.sleep(5)
 
@@ -211,6 +235,7 @@ def test_on_the_command_line_what_a_hook_raises_is_a_message_and_elsewhere_itsel
     monkeypatch.setattr("kedro.framework.session.KedroSession.run", run)
     session = KedroSessionThatEnds.__new__(KedroSessionThatEnds)
     monkeypatch.setattr(session, "_store", {}, raising=False)
+    monkeypatch.setattr("hyco.hooks.session.require_selection", lambda *_: None)
     with click.Context(click.Command("run")), pytest.raises(click.ClickException, match=r"made_with\.json cannot be"):
         session.run()
     with pytest.raises(UnwritableError) as caught:

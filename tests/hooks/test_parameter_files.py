@@ -122,11 +122,34 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_run(tmp_path, monkey
     assert not any(file.parent.exists() for file in files)
     closed = tmp_path / "data" / "models"
     monkeypatch.setattr("os.access", lambda folder, _: folder != closed)
-    with pytest.raises(ConfigurationError, match=rf"^{closed} cannot be written, and this run has files there"):
+    with pytest.raises(ConfigurationError, match=rf"^{closed} cannot be written \(it is read-only .*\), and this run"):
         require_writable(files)
     (tmp_path / "data" / "report").touch()
-    with pytest.raises(ConfigurationError, match=r"data/report cannot be written"):
+    with pytest.raises(ConfigurationError, match=r"data/report cannot be written \(it is no folder\)"):
         require_writable(files[1:])
+
+
+def test_what_a_folder_cannot_be_made_of_is_told_before_the_run(tmp_path, monkeypatch):
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    long = "x" * 300
+    for name, reason in (
+        ("nowhere", "a link to nothing"),
+        ("round", "levels of symbolic links"),
+        (long, "name too long"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"{name}.* cannot be written \(.*{reason}\)"):
+            require_writable([tmp_path / name / "inner" / "report.json"])
+    lstat = type(tmp_path).lstat
+
+    def closed(path):
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return lstat(path)
+
+    monkeypatch.setattr(type(tmp_path), "lstat", closed)
+    with pytest.raises(ConfigurationError, match=r"closed/inner cannot be written \(Permission denied\)"):
+        require_writable([tmp_path / "closed" / "inner" / "report.json"])
 
 
 def test_checkpoints_stay_in_the_project_unless_an_absolute_path_says_otherwise(tmp_path):

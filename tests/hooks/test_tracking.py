@@ -194,6 +194,16 @@ def test_a_server_that_is_not_there_is_told_before_anything_runs(session, conf_c
     assert not (tmp_path / "reporting").exists()
 
 
+def test_a_folder_of_mlflow_that_is_read_only_is_told_when_a_run_begins(
+    session, project, conf_catalog, monkeypatch, caplog
+):
+    said: list[str] = []
+    begun = node(lambda: said.append(caplog.text) or 1, None, "x", name="x")
+    monkeypatch.setattr("os.access", lambda folder, _: "mlruns" not in Path(folder).parts)
+    session((MlflowHooks(),), Pipeline([begun]), conf_catalog, PARAMETERS, project)
+    assert "cannot be written (it is read-only for this user): figures and models of this run wait" in said[0]
+
+
 def unreachable(*_: Any, **__: Any) -> None:
     raise mlflow.MlflowException("the server is gone")
 

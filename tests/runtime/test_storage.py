@@ -8,7 +8,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from hyco.runtime.storage import Bundle, read_bundle, serialised, write_atomically, write_bundle
+from hyco.runtime.storage import (
+    Bundle,
+    UnreadableError,
+    read_bundle,
+    read_json,
+    serialised,
+    write_atomically,
+    write_bundle,
+)
 
 
 def bits(tensor):
@@ -116,3 +124,13 @@ def test_equal_bundles_are_equal_files(tmp_path):
     read = read_bundle(tmp_path / "a.safetensors")
     assert read.metadata == bundle.metadata
     assert read.tensors["a"].tolist() == [0, 1, 2]
+
+
+def test_a_file_that_cannot_be_opened_is_named_in_a_line(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    for read in (read_bundle, read_json):
+        with pytest.raises(UnreadableError, match=r"^\S*folder\.json cannot be opened \(.*\): make it") as caught:
+            read(tmp_path / "folder.json")
+        assert "\n" not in str(caught.value)
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "nothing.json")

@@ -57,14 +57,15 @@ def _prepared(env: str | None, params: dict[str, Any]) -> tuple[dict[str, Any], 
         click.ClickException: what a run is refused with.
     """
     from kedro.framework.project import configure_project
-    from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
+
+    from hyco.hooks.session import Session
 
     project = project_folder()
     with _warnings_alone():
         configure_project("hyco")
         bootstrap_project(project)
-        session: Any = KedroSession.create(project_path=project, save_on_close=False, env=env, runtime_params=params)
+        session: Any = Session.create(project_path=project, save_on_close=False, env=env, runtime_params=params)
         with session:
             catalog = session.load_context().catalog
             return catalog.load("parameters"), catalog.load("measurements")

@@ -57,9 +57,9 @@ def main() -> None:
 
 def _run() -> click.Command:
     # Kedro takes half a second.
-    from kedro.framework.cli.project import run
     from kedro.framework.project import configure_project
 
+    from hyco.cli.kedro_run import run
+
     configure_project("hyco")
-    command: click.Command = run
-    return command
+    return run

@@ -42,9 +42,11 @@ def experiment_of(project: Path, env: str | None) -> str:
     """The name of the folders of results that an experiment has.
 
     Raises:
-        click.ClickException: there is no such experiment.
+        click.ClickException: there is no such experiment, or it cannot be read.
     """
     from kedro.config import OmegaConfigLoader
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from hyco.settings import CONFIG_LOADER_ARGS
 
@@ -54,6 +56,9 @@ def experiment_of(project: Path, env: str | None) -> str:
         raise click.ClickException(
             f"there is no experiment {chosen!r} in {conf}; --env takes: {', '.join(experiments_of(project))}"
         )
-    loader = OmegaConfigLoader(str(conf), chosen, base_env=BASE, default_run_env=chosen)
-    loader["globals"] = {"experiment": chosen, **loader["globals"]}
-    return str(loader["parameters"].get("experiment", chosen))
+    try:
+        loader = OmegaConfigLoader(str(conf), chosen, base_env=BASE, default_run_env=chosen)
+        loader["globals"] = {"experiment": chosen, **loader["globals"]}
+        return str(loader["parameters"].get("experiment", chosen))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise click.ClickException(f"the parameters cannot be read: {' '.join(str(error).split()):.500}") from error

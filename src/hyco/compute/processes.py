@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
 from hyco.compute.errors import LostWorkerError
+from hyco.runtime.open_work import OPEN
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Processes(Executor):
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="compute")
         self._own = threading.local()
         self._pools: set[ProcessPoolExecutor] = set()
+        OPEN.add(self)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """See `concurrent.futures.Executor.submit`; a future whose process dies has a `LostWorkerError`."""
@@ -48,12 +50,16 @@ class Processes(Executor):
         for pool in self._pools:
             pool.shutdown(wait)
         self._pools.clear()
+        OPEN.discard(self)
 
     def _hand_over(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """In a thread: give its process a piece, and wait."""
         pool = getattr(self._own, "pool", None)
         if pool is None:
-            pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed,))
+            try:
+                pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed,))
+            except OSError as error:  # no room for its locks, no file that may still be opened
+                raise LostWorkerError(f"no process can be begun ({error.strerror})") from error
             self._own.pool = pool
             self._pools.add(pool)
         try:

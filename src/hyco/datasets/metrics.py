@@ -15,7 +15,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import PlotlyPreview
 
-from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, write_atomically
+from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, unreadable, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -153,11 +153,29 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         if mistake is not None:
             aside = set_aside(self._filepath).name
             log.warning("%s. It is now %s, and the history has the lines that are whole.", mistake, aside)
+        elif missing := sorted(set(range(1, epoch)) - {record["epoch"] for record in kept}):
+            log.warning(
+                "%s lacks %d of the %d epochs before epoch %d, the first of them %d: its end was cut off. The training "
+                "is whole, its history is not.",
+                self._filepath,
+                len(missing),
+                epoch - 1,
+                epoch,
+                missing[0],
+            )
         return kept
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Number and content of the lines; a last one that a killed process left unfinished is none."""
-        for number, line in enumerate(self._filepath.read_bytes().split(b"\n")[:-1], 1):
+        """Number and content of the lines; a last one that a killed process left unfinished is none.
+
+        Raises:
+            UnreadableError: the file cannot be opened.
+        """
+        try:
+            content = self._filepath.read_bytes()
+        except OSError as error:
+            raise unreadable(self._filepath, error) from error
+        for number, line in enumerate(content.split(b"\n")[:-1], 1):
             if line:
                 yield number, line
 

@@ -31,8 +31,8 @@ class NetCDFDataset(AbstractDataset[xr.Dataset, xr.Dataset]):
             return dataset.load()
 
     def save(self, data: xr.Dataset) -> None:
-        """Write the file."""
-        write_atomically(self._filepath, bytes(data.to_netcdf(None, engine="h5netcdf")))
+        """Write the file: by way of memory, as on a full disk the HDF5 library ends the whole process."""
+        write_atomically(self._filepath, data.to_netcdf(None, engine="h5netcdf"))
 
     def preview(self) -> TablePreview:
         """One row per variable: its axes and its range."""

@@ -27,6 +27,7 @@ from hyco.hooks.parameter_files import (
     require_writable,
 )
 from hyco.hooks.runtime_parameters import with_runtime_parameters
+from hyco.hooks.selection import SelectionError, require_versions
 from hyco.runtime.garbage import first_import
 from hyco.runtime.memory import keep_freed_memory
 
@@ -116,6 +117,7 @@ class ConfigurationHooks:
             hyco.config.ConfigurationError: the pipeline evaluates, and there is no test simulation; or it needs what an
                 earlier run has not made, or a device that is not there; or its files could not be written; or the
                 runner is one of several processes.
+            SelectionError: there is no such version of a dataset.
             hyco.observations.checks.MeasurementError: something is wrong with the file of measurements.
         """
         from hyco.config import ConfigurationError, parse_device
@@ -126,6 +128,10 @@ class ConfigurationHooks:
                 "one process. Leave it out, or take ThreadRunner; compute.workers is for several processes"
             )
             raise for_user(ConfigurationError(message))
+        try:
+            require_versions(run_params.get("load_versions") or {}, catalog)
+        except SelectionError as error:
+            raise for_user(error) from error
         parameters, outputs = catalog.load("parameters"), pipeline.all_outputs()
         judged = parameters["observation"].get("test_sim") or parameters.get("measurements")
         if {"rollouts", "comparison"} & outputs and not judged:
@@ -266,7 +272,8 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
         raise ConfigurationError(f"there is no folder {conf}: start this command in the project's folder")
     if not (conf / env).is_dir():
         experiments = sorted({path.parent.name for path in conf.glob("*/parameters*.yml")} - {loader.base_env})
-        raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {', '.join(experiments)}")
+        known = ", ".join(experiments) or "none"
+        raise ConfigurationError(f"there is no experiment {env!r} in {conf}; --env takes: {known}")
     for path in configuration_files(_folders(loader)):
         require_plain(path)
     try:

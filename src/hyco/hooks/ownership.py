@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.errors import for_user
 from hyco.runtime.locks import FileLock, HeldError, described
+from hyco.runtime.open_work import end_open_work
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -82,8 +83,10 @@ class OwnershipHooks:
         self.run_ended()
 
     def run_ended(self) -> None:
-        """Give back what a run had, however it has ended."""
+        """Give back what a run had, however it has ended, but not before what it had others do has ended, too."""
         atexit.unregister(self.run_ended)
+        if self._locks:
+            end_open_work()
         for lock in self._locks:
             lock.release()
         self._locks = []

@@ -140,13 +140,27 @@ def require_writable(files: Iterable[Path]) -> None:
     """
     from hyco.config import ConfigurationError
 
-    folders = dict.fromkeys(next(folder for folder in file.absolute().parents if folder.exists()) for file in files)
-    for folder in folders:
-        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+    for folder, reason in dict.fromkeys(obstacle(file) for file in files):
+        if reason is not None:
             raise ConfigurationError(
-                f"{folder} cannot be written, and this run has files there: make the folder writable, or give the run "
-                "other ones with --params experiment=NAME"
+                f"{folder} cannot be written ({reason}), and this run has files there: make the folder writable, or "
+                "give the run other ones with --params experiment=NAME"
             )
+
+
+def obstacle(file: Path) -> tuple[Path, str | None]:
+    """The innermost folder above a file that is there, and why nothing could be made in it; None: it could."""
+    for folder in file.absolute().parents:
+        try:
+            folder.lstat()
+            if not folder.is_dir():
+                return folder, "it is a link to nothing" if folder.is_symlink() else "it is no folder"
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:  # a folder that may not be searched, a name that is too long
+            return folder, str(error.strerror)
+        return folder, None if os.access(folder, os.W_OK | os.X_OK) else "it is read-only for this user"
+    raise AssertionError("the root of a file system is a folder")
 
 
 def require_inside(project: Path, parameters: dict[str, Any]) -> None:

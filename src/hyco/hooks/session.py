@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from kedro.framework.project import settings
+from kedro.framework.project import pipelines, settings
 from kedro.framework.session import KedroSession
+from kedro.io import DatasetNotFoundError
+from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
+from hyco.hooks.parameter_files import configuration_files, require_plain
+from hyco.hooks.selection import SelectionError, require_selection
+from hyco.runtime.garbage import first_import
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +32,29 @@ class Session(KedroSession):
     Hooks with a method `interrupted` get it called on an interrupt, and with a method `run_ended` in the end, whatever
     that was.
     """
+
+    def load_context(self) -> KedroContext:
+        """See `kedro.framework.session.KedroSession.load_context`: it reads the globals, which no hook has seen yet.
+
+        Raises:
+            hyco.config.ConfigurationError: they cannot be read; on the command line, a `click.ClickException`.
+        """
+        with first_import("hyco.config"):
+            from hyco.config import ConfigurationError
+
+        conf, known = Path(self._conf_source), settings.CONFIG_LOADER_ARGS
+        folders = (conf / known["base_env"], conf / (self.store.get("env") or known["default_run_env"]))
+        try:
+            for path in configuration_files(folder for folder in folders if folder.is_dir()):
+                if path.name.startswith("globals"):
+                    require_plain(path)
+        except ConfigurationError as error:
+            raise for_user(error) from error
+        try:
+            return super().load_context()
+        except OmegaConfBaseException as error:
+            reason = " ".join(str(error).split())
+            raise for_user(ConfigurationError(f"the parameters cannot be read: {reason:.500}")) from error
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """See `kedro.framework.session.KedroSession.run`.
@@ -62,6 +95,7 @@ class Session(KedroSession):
             log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
+                require_selection(options, pipelines)
                 made: dict[str, Any] = super().run(*arguments, **options)
                 return made
         except KeyboardInterrupt as error:
@@ -69,8 +103,11 @@ class Session(KedroSession):
             log.warning("%s: ending.", str(error) or "interrupted")
             _call("interrupted")
             if isinstance(error, Interruption) and click.get_current_context(silent=True) is not None:
+                signal.signal(error.signal, signal.SIG_DFL)  # nothing is left to lose: a second one ends it at once
                 raise SystemExit(error.exit_code) from None
             raise
+        except DatasetNotFoundError as error:  # before it begins, so that no hook is asked
+            raise for_user(SelectionError(f"--load-versions: {error}")) from error
         except Exception as error:
             # Of a hook: those of nodes are messages already.
             if isinstance(error, click.ClickException) or (one := foreseen(error)) is None:

@@ -19,6 +19,7 @@ from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.left_runs import close_left
 from hyco.hooks.mlmodel import model_files
 from hyco.hooks.outbox import Outbox, be_quick, redacted
+from hyco.hooks.parameter_files import obstacle
 from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
@@ -173,16 +174,14 @@ class MlflowHooks:
         import mlflow
 
         self._experiment = experiment = str(parameters.get("experiment", "hyco"))
-        active = mlflow.active_run()
+        active, folder = mlflow.active_run(), f"{socket.gethostname()}:{project_path}"
         if active is None:
             self._use_project_store(project_path)
             problem = problem_of(run_params, experiment)
             experiment_id = _experiment_id(problem, project_path if self._is_own_store() else None)
+            close_left(experiment_id, experiment, folder)
         else:
             experiment_id = active.info.experiment_id
-        folder = f"{socket.gethostname()}:{project_path}"
-        if active is None:
-            close_left(experiment_id, experiment, folder)
         tags = {"experiment": experiment, "pipeline": pipeline_name(run_params), "project": folder}
         tags |= git_state(project_path)
         if run_params.get("env"):
@@ -201,6 +200,7 @@ class MlflowHooks:
         head |= {"name": run.info.run_name, "start": run.info.start_time}
         self._outbox = Outbox(project_path, head)
         self._outbox.params(self._run_id, flatten(parameters))
+        _tell_of_folder(str(run.info.artifact_uri))
 
     @classmethod
     def _use_project_store(cls, project_path: Path) -> None:
@@ -300,6 +300,21 @@ class MlflowHooks:
                 )
         if outbox is not None:
             outbox.release()
+
+
+def _tell_of_folder(uri: str) -> None:
+    """Say at the start that files of a run will have to wait, where MLflow keeps them in a folder of this machine."""
+    path = uri.removeprefix("file://")
+    if "://" in path:
+        return
+    folder, reason = obstacle(Path(path) / "report")
+    if reason is not None:
+        log.warning(
+            "MLflow's folder %s cannot be written (%s): figures and models of this run wait in the project, until "
+            "`hyco mlflow-sync` can send them.",
+            folder,
+            reason,
+        )
 
 
 def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,13 @@ class DamagedFileError(ValueError):
     """A file is not what was written; the message names it."""
 
 
+class UnreadableError(OSError):
+    """A file cannot be opened; the message names it, and says why."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 class UnwritableError(OSError):
     """A file cannot be written; the message names it, and says why."""
 
@@ -149,7 +156,7 @@ def _hashed(text: str, tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
     """Write bytes to a neighbour file, flush it to disk and rename it over `path`.
 
     Raises:
@@ -178,7 +185,8 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
 
     Raises:
         DamagedFileError: the file is damaged, or not a bundle (it has no JSON header of ours).
-        OSError: it cannot be opened.
+        UnreadableError: it cannot be opened.
+        FileNotFoundError: there is none.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -190,6 +198,8 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
             tensors, _ = open_file(path)
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     if _HEADER not in header:
         raise DamagedFileError(f"{path} is not a hyco file: its safetensors header has no {_HEADER!r} entry")
     if others := sorted(header.keys() - {_HEADER, _CHECKSUM, _ON_DISK}):
@@ -206,6 +216,16 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
         raise _damaged(path, "its header is no mapping")
     own = {name: tensor.to(device) for name, tensor in tensors.items()}
     return Bundle(own, metadata, path if stays else None)
+
+
+def unreadable(path: Path, error: OSError) -> OSError:
+    """The error of a file that is there and cannot be opened; of one that is not there, or no folder of it, itself."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return error
+    reason = (error.strerror or str(error)).lower()
+    return UnreadableError(
+        error.errno, f"{path} cannot be opened ({reason}): make it a file that you may read, or remove it"
+    )
 
 
 def _damaged(path: Path, reason: str) -> DamagedFileError:
@@ -248,10 +268,13 @@ def read_json(path: Path, of_lists: str | None = None) -> dict[str, Any]:
 
     Raises:
         DamagedFileError: the file is damaged, or holds no mapping.
-        OSError: it cannot be opened.
+        UnreadableError: it cannot be opened.
+        FileNotFoundError: there is none.
     """
     try:
         values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error) or "it is nested too deeply") from error
     if isinstance(values, list) and of_lists is not None:

@@ -17,6 +17,7 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
             text = f"is no channel of {c.equation.name}; it has: {', '.join(channels)}"
             yield ("generation", "initial_state", channel), text
     longest = c.generation.steps
+    of_file = "" if c.measurements is None else f", the last of {c.measurements.file}"
     for section, key, steps in (
         ("synthetic", "num_predict_steps", c.synthetic.num_predict_steps),
         ("physical", "num_predict_steps", c.physical.num_predict_steps),
@@ -24,5 +25,5 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
         ("hybrid", "observed_steps", c.hybrid.observed_steps),
     ):
         if steps is not None and steps > longest:
-            text = f"{steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}"
+            text = f"{steps} is longer than a simulation; allowed: 1 to generation.steps = {longest}{of_file}"
             yield (section, key), text
