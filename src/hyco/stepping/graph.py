@@ -44,11 +44,13 @@ class Program:
             tuple.
         step: from the state, the time where the step depends on it, and that tuple to the next state.
         graph: the operations of `step`.
+        recorded_size: the batch size of the recording, which the shapes in the graph have.
     """
 
     prepare: Callable[..., tuple[Any, ...]]
     step: Callable[..., Tensor]
     graph: fx.Graph
+    recorded_size: int
 
     @property
     def operations(self) -> int:
@@ -151,7 +153,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     moving, values = set(given[: len(changing)]), given[len(changing) :]
     count = once.graph.placeholder("size")
     once.nodes |= {node: once.graph.placeholder(node.name) for node in values}
-    every.nodes |= {node: every.graph.placeholder(name) for node, name in zip(given, changing, strict=False)}
+    every.nodes |= {node: _input(every, node, name) for node, name in zip(given, changing, strict=False)}
     (output,) = [node for node in whole.graph.nodes if node.op == "output"]
     for node in whole.graph.nodes:
         if node.op == "get_attr":
@@ -172,7 +174,9 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
 
     def constant(part: _Part, node: fx.Node) -> fx.Node:
         attributes[f"constant_{node.name}"] = constants[node]
-        return part.graph.get_attr(f"constant_{node.name}")
+        made = part.graph.get_attr(f"constant_{node.name}")
+        made.meta["val"] = constants[node]
+        return made
 
     for node in whole.graph.nodes:
         if node in constants or node.op != "call_function":
@@ -180,7 +184,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
         part = every if node in moving else once
         for i in node.all_input_nodes:
             if i not in part.nodes:
-                part.nodes[i] = constant(part, i) if i in constants else every.graph.placeholder(i.name)
+                part.nodes[i] = constant(part, i) if i in constants else _input(every, i, i.name)
         part.nodes[node] = part.graph.node_copy(node, part.nodes.__getitem__)
     passed = [node for node in needed if node not in constants]
     passed.sort(key=list(every.nodes).index)
@@ -194,7 +198,13 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     call_torch(every.graph)
     # The functions, not the modules, whose calls look for hooks.
     prepare, step = (fx.GraphModule(attributes, part.graph).forward for part in (once, every))
-    return Program(prepare, step, every.graph)
+    return Program(prepare, step, every.graph, size)
+
+
+def _input(part: _Part, node: fx.Node, name: str) -> fx.Node:
+    made = part.graph.placeholder(name)
+    made.meta |= node.meta
+    return made
 
 
 def _first_size(part: _Part) -> fx.Node:
