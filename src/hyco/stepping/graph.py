@@ -97,16 +97,16 @@ def trace(
             for v, b in zip((*moving, *values), (*(m.ndim > 0 for m in moving), *batched), strict=True)
         ]
         inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
-    graph = _record(run, inputs)
+    graph = record(run, inputs)
     try:
         simplify(graph.graph)
     except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
-        graph = _record(run, inputs)
+        graph = record(run, inputs)
     return _split(graph, size, ("state", "time")[: len(moving)])
 
 
-def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
+def record(run: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of all operations.
 
     Raises:

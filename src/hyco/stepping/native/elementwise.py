@@ -114,6 +114,8 @@ ELEMENTWISE: dict[str, Callable[..., Parts]] = {
     "ge": _compared(">="),
     "le": _compared("<="),
     "where": _where,
+    "logical_and": lambda a, b: (f"({a[0]} & {b[0]})",),
+    "_conj": lambda a: (a[0], f"-{a[1]}"),
+    "conj_physical": lambda a: (a[0], f"-{a[1]}"),
     "_to_copy": _copy,
-    "clone": _copy,
 }

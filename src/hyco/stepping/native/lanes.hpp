@@ -243,15 +243,16 @@ struct RealPlan {
     }
 };
 
-// Samples [count, size] from `first` on, side by side; the last one fills the lanes that are left over.
-static void pack(const R* samples, long count, long first, long size, V* lanes) {
+// Samples of `size` numbers, `apart` numbers apart, from `first` on, side by side; the last one fills the lanes that are
+// left over.
+static void pack(const R* samples, long apart, long count, long first, long size, V* lanes) {
     for (int l = 0; l < LANES; l++) {
-        const R* own = samples + (first + l < count ? first + l : count - 1) * size;
+        const R* own = samples + (first + l < count ? first + l : count - 1) * apart;
         for (long i = 0; i < size; i++) reinterpret_cast<R*>(lanes)[i * LANES + l] = own[i];
     }
 }
 
-// The other way round, to samples that lie `apart` numbers apart.
+// The other way round.
 static void unpack(const V* lanes, long count, long first, long size, R* samples, long apart) {
     for (int l = 0; l < LANES && first + l < count; l++)
         for (long i = 0; i < size; i++) samples[(first + l) * apart + i] = reinterpret_cast<const R*>(lanes)[i * LANES + l];

@@ -1,29 +1,40 @@
-"""Compiles the code of a step, keeps it on disk, and runs it."""
+"""Rollouts by compiled code, which is kept on disk, and their gradients."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import platform
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hyco.stepping.graph import Program
-from hyco.stepping.native.source import batch_dimension, fixed_tensors, source_of
+from hyco.stepping.native.recording import record_single
+from hyco.stepping.native.rollouts import Source, adjoint_source, forward_source
+
+log = logging.getLogger(__name__)
 
 # Values that are no numbers stay so: no -ffast-math.
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+_FLAGS = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
-class Library:
-    """The compiled code of a recorded step.
+class Native:
+    """The compiled code of a recorded step, for as many steps as are asked for in one call; with gradient.
+
+    Its gradient is the adjoint of each step, from the last to the first: of the forward pass only the states are kept.
+
+    Args:
+        program: of a step of states on the CPU.
 
     Raises:
         UnsupportedError: there is an operation of which no code can be written.
@@ -31,40 +42,109 @@ class Library:
     """
 
     def __init__(self, program: Program) -> None:
-        self._function = ctypes.CDLL(str(_compiled(source_of(program)))).run
-        self._function.restype = None
-        self._constants = [tensor.contiguous() for tensor in fixed_tensors(program)]
-        state, *inputs = [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"]
-        self._dtype = state.dtype
-        self._batched = [batch_dimension(tensor.shape, program.recorded_size) for tensor in inputs]
+        self._program = program
+        recorded = record_single(program)
+        self._batch, self._timed = recorded.batch, recorded.timed
+        self._forward = _Function(forward_source(recorded))
+
+    @cached_property
+    def _adjoint(self) -> _Function:
+        return _Function(adjoint_source(record_single(self._program, adjoint=True)))
+
+    def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
+        """One step; see `hyco.stepping.graph.Program.step`."""
+        time, inputs = (inputs[0][..., None], inputs[1:]) if self._timed else (None, inputs)
+        return self.rollout(state, inputs, 1, (), time)[1]
 
     def rollout(
-        self, state: Tensor, inputs: Sequence[Tensor], steps: int, wanted: Sequence[int]
+        self, start: Tensor, inputs: Sequence[Tensor], steps: int, wanted: Sequence[int], times: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """States `[B, R, C, *space]` after the steps that are wanted, numbered from 1 on, and the last one."""
-        start = state.contiguous()
+        """States `[B, R, C, *space]` after the steps that are wanted, and the last one.
+
+        Args:
+            wanted: numbers of steps, rising, from 1 on.
+            times: t before each step, `[steps]` or `[B, steps]`; None: it does not matter.
+        """
+        own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
+        plan = (steps, tuple(wanted), times)
+        if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
+            kept, end = _Rollout.apply(self, plan, start, *own)  # type: ignore[no-untyped-call]
+            return kept, end
+        return self.run(plan, start, own)
+
+    def run(self, plan: Any, start: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The states that are wanted, and the last one."""
+        steps, wanted, times = plan
+        start = start.contiguous()
         kept, end = start.new_empty(len(start), len(wanted), *start.shape[1:]), torch.empty_like(start)
-        marks = bytearray(steps)
-        for number in wanted:
-            marks[number - 1] = 1
-        given = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batched, strict=True)]
-        # Held until the call is over.
-        held = [*(v.contiguous() for v in given), *self._constants]
-        self._function(
-            ctypes.c_long(len(start)),
-            ctypes.c_long(steps),
-            _pointer(start),
-            _pointer(kept),
-            (ctypes.c_ubyte * len(marks)).from_buffer(marks) if marks else None,
-            ctypes.c_long(len(wanted)),
-            _pointer(end),
-            (ctypes.c_void_p * len(held))(*(v.data_ptr() for v in held)),
-        )
+        self._forward(plan, len(start), inputs, start, kept, end)
         return kept, end
 
+    def slopes(
+        self, plan: Any, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """By the first state and by the inputs, with those by the states that were wanted and by the last one."""
+        end = of_end.contiguous().clone()
+        # Of what all samples share each sample has a part.
+        parts = [
+            v.new_empty(len(end), *(v.shape if d is None else v.shape[1:]))
+            for v, d in zip(inputs, self._batch, strict=True)
+        ]
+        self._adjoint(plan, len(end), inputs, states, of_kept.contiguous(), end, parts)
+        return end, [part.sum(dim=0) if d is None else part for part, d in zip(parts, self._batch, strict=True)]
 
-def _pointer(tensor: Tensor) -> Any:
-    return ctypes.c_void_p(tensor.data_ptr())
+
+class _Rollout(torch.autograd.Function):
+    """States that are wanted, and the last one, from the first one and the inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, native: Native, plan: Any, start: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        steps, wanted, times = plan
+        states, end = native.run((steps, tuple(range(1, steps + 1)), times), start, inputs)
+        ctx.native, ctx.plan = native, plan
+        ctx.save_for_backward(torch.cat([start[:, None], states[:, :-1]], dim=1), *inputs)
+        return states[:, [number - 1 for number in wanted]], end
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_kept: Tensor, of_end: Tensor) -> tuple[Any, ...]:
+        states, *inputs = ctx.saved_tensors
+        start, slopes = ctx.native.slopes(ctx.plan, states, inputs, of_kept, of_end)
+        return None, None, start, *slopes
+
+
+class _Function:
+    """A compiled function."""
+
+    def __init__(self, source: Source) -> None:
+        self._run = ctypes.CDLL(str(_compiled(source.text))).run
+        self._run.restype = None
+        self._constants = source.constants
+
+    def __call__(self, plan: Any, count: int, inputs: Sequence[Tensor], *tensors: Any) -> None:
+        steps, wanted, times = plan
+        marks = bytearray(max(1, steps))
+        for number in wanted:
+            marks[number - 1] = 1
+        if times is not None:
+            times = times.to(tensors[0].dtype).expand(count, steps).contiguous()
+        held = [*(v.contiguous() for v in inputs), *self._constants]
+        self._run(
+            ctypes.c_long(count),
+            ctypes.c_long(steps),
+            ctypes.c_long(len(wanted)),
+            (ctypes.c_ubyte * len(marks)).from_buffer(marks),
+            _pointer(times),
+            _pointer(held),
+            *map(_pointer, tensors),
+        )
+
+
+def _pointer(value: Any) -> Any:
+    """Of a tensor, or of the pointers of several."""
+    if isinstance(value, list):
+        return (ctypes.c_void_p * len(value))(*(tensor.data_ptr() for tensor in value))
+    return None if value is None else ctypes.c_void_p(value.data_ptr())
 
 
 def _compiled(source: str) -> Path:
