@@ -1,9 +1,10 @@
-"""Recorded steps through `torch.compile`."""
+"""Recorded steps as compiled code: hyco's own, or that of `torch.compile`."""
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,30 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from hyco.stepping.graph import Program
+from hyco.stepping.graph import Program, TracingError
+from hyco.stepping.native.library import Native, reason
+from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
 
 log = logging.getLogger(__name__)
+
+# Numbers of a state beyond which what a step computes does not stay in the cache, four samples side by side.
+_NATIVE_NUMBERS = 2 * 64**2
+
+
+def compiled_step(program: Program, state: Tensor) -> Native | Compiled:
+    """The step of states `[B, C, *space]` as compiled code: hyco's own where it can be written and states are small."""
+    if runs_natively(state):
+        try:
+            return Native(program)
+        except (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError) as error:
+            log.info("No code of hyco's own for this step (%s): it goes through torch.compile.", reason(error))
+    return Compiled(program)
+
+
+def runs_natively(state: Tensor) -> bool:
+    """Whether the code of a step of such states is hyco's own, as far as its operations allow it."""
+    return state.device.type == "cpu" and state[0].numel() <= _NATIVE_NUMBERS
 
 
 class Compiled:

@@ -27,6 +27,11 @@ Run = Callable[..., Tensor]
 
 # The part of the operations that have to do with real numbers alone where a compilation is a gain.
 _MOSTLY = 0.75
+# What gradients of torch change in place.
+_OUT_OF_PLACE = {
+    aten.logical_and_.default: aten.logical_and.default,
+    aten.masked_fill_.Scalar: aten.masked_fill.Scalar,
+}
 # Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
 _RECORDING = threading.Lock()
 
@@ -118,6 +123,8 @@ def record(run: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
     except Exception as error:  # tracing can fail in as many ways as a step can be written
         raise TracingError(str(error).split("\n")[0]) from error
     for node in graph.graph.nodes:
+        if node.target in _OUT_OF_PLACE and len(node.args[0].users) == 1:
+            node.target = _OUT_OF_PLACE[node.target]  # nothing else sees what it changes
         schema = getattr(node.target, "_schema", None)
         if schema is not None and schema.is_mutable:
             raise TracingError(f"{node.target} changes a tensor in place")
@@ -174,9 +181,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
 
     def constant(part: _Part, node: fx.Node) -> fx.Node:
         attributes[f"constant_{node.name}"] = constants[node]
-        made = part.graph.get_attr(f"constant_{node.name}")
-        made.meta["val"] = constants[node]
-        return made
+        return part.graph.get_attr(f"constant_{node.name}")
 
     for node in whole.graph.nodes:
         if node in constants or node.op != "call_function":
@@ -203,7 +208,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
 
 def _input(part: _Part, node: fx.Node, name: str) -> fx.Node:
     made = part.graph.placeholder(name)
-    made.meta |= node.meta
+    made.meta["recorded"] = node.meta["val"]
     return made
 
 

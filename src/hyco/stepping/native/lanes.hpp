@@ -57,7 +57,7 @@ struct Plan {
 
     // The transform of x, x + step, x + 2 step and so on. It stays the plan's until the next one.
     template <int SIGN>
-    C* run(const C* x, long step) {
+    __attribute__((noinline)) C* run(const C* x, long step) {
         C *to = a.data(), *other = b.data();
         int length = n, stride = 1;
         if (n == 1) to[0] = x[0];
@@ -164,7 +164,7 @@ struct Plan {
 
 // Along one axis of [outer, n, inner] complex numbers.
 template <int SIGN>
-static void transform(Plan& plan, const V* x, V* y, long outer, long inner, R scale) {
+__attribute__((noinline)) static void transform(Plan& plan, const V* x, V* y, long outer, long inner, R scale) {
     for (long o = 0; o < outer; o++)
         for (long i = 0; i < inner; i++) {
             const long begin = o * plan.n * inner + i;
@@ -189,7 +189,7 @@ struct RealPlan {
     }
 
     // [outer, n, inner] real to [outer, n/2 + 1, inner] complex.
-    void forward(const V* x, V* y, long outer, long inner, R scale) {
+    __attribute__((noinline)) void forward(const V* x, V* y, long outer, long inner, R scale) {
         for (long o = 0; o < outer; o++)
             for (long i = 0; i < inner; i++) {
                 const V* from = x + o * n * inner + i;
@@ -212,7 +212,7 @@ struct RealPlan {
     }
 
     // [outer, n/2 + 1, inner] complex to [outer, n, inner] real.
-    void backward(const V* x, V* y, long outer, long inner, R scale) {
+    __attribute__((noinline)) void backward(const V* x, V* y, long outer, long inner, R scale) {
         for (long o = 0; o < outer; o++)
             for (long i = 0; i < inner; i++) {
                 const C* from = reinterpret_cast<const C*>(x) + o * (half + 1) * inner + i;
@@ -245,7 +245,7 @@ struct RealPlan {
 
 // Samples of `size` numbers, `apart` numbers apart, from `first` on, side by side; the last one fills the lanes that are
 // left over.
-static void pack(const R* samples, long apart, long count, long first, long size, V* lanes) {
+__attribute__((noinline)) static void pack(const R* samples, long apart, long count, long first, long size, V* lanes) {
     for (int l = 0; l < LANES; l++) {
         const R* own = samples + (first + l < count ? first + l : count - 1) * apart;
         for (long i = 0; i < size; i++) reinterpret_cast<R*>(lanes)[i * LANES + l] = own[i];
@@ -253,7 +253,7 @@ static void pack(const R* samples, long apart, long count, long first, long size
 }
 
 // The other way round.
-static void unpack(const V* lanes, long count, long first, long size, R* samples, long apart) {
+__attribute__((noinline)) static void unpack(const V* lanes, long count, long first, long size, R* samples, long apart) {
     for (int l = 0; l < LANES && first + l < count; l++)
         for (long i = 0; i < size; i++) samples[(first + l) * apart + i] = reinterpret_cast<const R*>(lanes)[i * LANES + l];
 }

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyco.stepping.graph import Program
+from hyco.stepping.graph import Program, TracingError
 from hyco.stepping.native.recording import record_single
 from hyco.stepping.native.rollouts import Source, adjoint_source, forward_source
+from hyco.stepping.native.views import UnsupportedError
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,12 @@ class Native:
         self._forward = _Function(forward_source(recorded))
 
     @cached_property
-    def _adjoint(self) -> _Function:
-        return _Function(adjoint_source(record_single(self._program, adjoint=True)))
+    def _adjoint(self) -> _Function | None:
+        try:
+            return _Function(adjoint_source(record_single(self._program, adjoint=True)))
+        except (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError) as error:
+            log.warning("No code for the gradient of this step (%s): rollouts with gradient run traced.", reason(error))
+            return None
 
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         """One step; see `hyco.stepping.graph.Program.step`."""
@@ -68,14 +73,25 @@ class Native:
         own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
         plan = (steps, tuple(wanted), times)
         if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
+            if self._adjoint is None:
+                return self._traced(start, inputs, plan)
             kept, end = _Rollout.apply(self, plan, start, *own)  # type: ignore[no-untyped-call]
             return kept, end
         return self.run(plan, start, own)
 
+    def _traced(self, state: Tensor, inputs: Sequence[Tensor], plan: Any) -> tuple[Tensor, Tensor]:
+        """The same, step by step."""
+        steps, wanted, times = plan
+        states = [state]
+        for number in range(steps):
+            time = () if times is None else (times[..., number].to(state.dtype),)
+            states.append(self._program.step(states[-1], *time, *inputs))
+        kept = torch.stack([states[number] for number in wanted], dim=1) if wanted else state[:, None][:, :0]
+        return kept, states[-1]
+
     def run(self, plan: Any, start: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The states that are wanted, and the last one."""
-        steps, wanted, times = plan
-        start = start.contiguous()
+        wanted, start = plan[1], start.contiguous()
         kept, end = start.new_empty(len(start), len(wanted), *start.shape[1:]), torch.empty_like(start)
         self._forward(plan, len(start), inputs, start, kept, end)
         return kept, end
@@ -90,6 +106,7 @@ class Native:
             v.new_empty(len(end), *(v.shape if d is None else v.shape[1:]))
             for v, d in zip(inputs, self._batch, strict=True)
         ]
+        assert self._adjoint is not None
         self._adjoint(plan, len(end), inputs, states, of_kept.contiguous(), end, parts)
         return end, [part.sum(dim=0) if d is None else part for part, d in zip(parts, self._batch, strict=True)]
 
@@ -138,6 +155,11 @@ class _Function:
             _pointer(held),
             *map(_pointer, tensors),
         )
+
+
+def reason(error: Exception) -> str:
+    """The first line of what went wrong."""
+    return str(getattr(error, "stderr", None) or error).split("\n")[0]
 
 
 def _pointer(value: Any) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hyco.stepping.graph import Program, record
+from hyco.stepping.rewrites.transforms import real_transform
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,14 @@ class Recorded:
 
     Attributes:
         step: graph from the state, the time if there is one, and the inputs to the next state.
-        adjoint: graph from these and the slope by the next state to the slopes by the state and by the inputs; of an
-            input that has no effect None.
-        inputs: shapes of the inputs, with a batch dimension of 1 where each sample has its own.
-        batch: where they have it, None where all samples share them.
+        adjoint: graph from the slope by the next state and from these to the slopes by the state and by the inputs; of
+            an input that has no effect None.
+        batch: by input, which dimension counts the samples; None where all of them share it.
+        timed: whether there is a time.
     """
 
     step: fx.GraphModule
     adjoint: fx.GraphModule | None
-    inputs: tuple[tuple[int, ...], ...]
     batch: tuple[int | None, ...]
     timed: bool
 
@@ -37,30 +38,79 @@ def record_single(program: Program, adjoint: bool = False) -> Recorded:
         TracingError: it cannot be recorded.
     """
     given = [node for node in program.graph.nodes if node.op == "placeholder"]
-    size = program.recorded_size
-    shapes = [tuple(node.meta["val"].shape) for node in given]
+    size, shapes = program.recorded_size, [tuple(node.meta["recorded"].shape) for node in given]
     timed = len(given) > 1 and given[1].name == "time"
     with FakeTensorMode(allow_non_fake_inputs=True):
         values = [
-            torch.empty([1 if n == size else n for n in shape], dtype=node.meta["val"].dtype)
+            torch.empty([1 if n == size else n for n in shape], dtype=node.meta["recorded"].dtype)
             for node, shape in zip(given, shapes, strict=True)
         ]
         slope = torch.empty_like(values[0])
+    pure = _without_changes_in_place(program.graph)
 
-    def step(*values: Tensor) -> Tensor:
+    def step(*values: Tensor) -> Any:
         return program.step(*values)
 
-    def slopes(slope: Tensor, *values: Tensor) -> list[Tensor | None]:
+    def slopes(slope: Tensor, *values: Tensor) -> Any:
         with torch.enable_grad():
             own = [value.detach().requires_grad_() for value in values]
             sought = [own[0], *own[1 + timed :]]
-            return list(torch.autograd.grad(program.step(*own), sought, slope, allow_unused=True))
+            return list(torch.autograd.grad(pure(*own), sought, slope, allow_unused=True))
 
-    others = slice(1 + timed, None)
     return Recorded(
         record(step, values),
         record(slopes, [slope, *values]) if adjoint else None,
-        tuple(tuple(value.shape) for value in values[others]),
-        tuple(shape.index(size) if size in shape else None for shape in shapes[others]),
+        tuple(shape.index(size) if size in shape else None for shape in shapes[1 + timed :]),
         timed,
     )
+
+
+def _without_changes_in_place(graph: fx.Graph) -> fx.GraphModule:
+    """A step whose gradient changes no tensor in place, as those of torch's transforms do."""
+    pure = fx.Graph()
+    pure.output(pure.graph_copy(graph, {}))
+    for node in pure.nodes:
+        if node.target is real_transform:
+            node.target = _Forward.apply
+        elif node.target is torch._fft_c2r:
+            node.target = _Inverse.apply
+    module = graph.owning_module
+    assert module is not None
+    return fx.GraphModule(module, pure)
+
+
+class _Forward(torch.autograd.Function):
+    """Half of the coefficients of real values; see `hyco.stepping.rewrites.transforms`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dims: list[int], norm: int) -> Tensor:
+        ctx.plan = (dims, norm, values.shape[dims[-1]])
+        return torch._fft_r2c(values, dims, norm, True)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        dims, norm, size = ctx.plan
+        return torch._fft_c2r(slope / _counts(size, slope, dims[-1]), dims, norm, size), None, None
+
+
+class _Inverse(torch.autograd.Function):
+    """Real values of half of their coefficients."""
+
+    @staticmethod
+    def forward(ctx: Any, coefficients: Tensor, dims: list[int], norm: int, size: int) -> Tensor:
+        ctx.plan = (dims, norm, size)
+        return torch._fft_c2r(coefficients, dims, norm, size)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        dims, norm, size = ctx.plan
+        found = torch._fft_r2c(slope, dims, norm, True)
+        return found * _counts(size, found, dims[-1]), None, None, None
+
+
+def _counts(size: int, coefficients: Tensor, dim: int) -> Tensor:
+    """How many of all coefficients each of the half stands for, along one dimension of a tensor like that."""
+    dtype, alone = coefficients.real.dtype, 2 - size % 2
+    counts = [torch.ones(1, dtype=dtype), torch.full([size // 2 + 1 - alone], 2.0, dtype=dtype)]
+    counts += [torch.ones(1, dtype=dtype)] * (alone - 1)
+    return torch.cat(counts).reshape(-1, *[1] * (coefficients.ndim - 1 - dim % coefficients.ndim))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,9 @@ def forward_source(recorded: Recorded) -> Source:
         "unpack(state, count, first, CELLS, end, CELLS);",
     ]
     arguments = "const R* start, R* kept, R* end"
-    return _function(recorded, body, arguments, ["pack(start, CELLS, count, first, CELLS, state);", "long read = 0;", *loop])
+    return _function(
+        recorded, body, arguments, ["pack(start, CELLS, count, first, CELLS, state);", "long read = 0;", *loop]
+    )
 
 
 def adjoint_source(recorded: Recorded) -> Source:
@@ -92,7 +94,7 @@ def _function(
         else:
             memory[f"p{number}"] = size
             packs.append(f"pack({given}, {size}, count, first, {size}, p{number});")
-    first = len(recorded.inputs)
+    first = len(recorded.batch)
     shared += [
         f"const R* const {name} = static_cast<const R*>(inputs[{first + number}]);"
         for number, name in enumerate(body.constants)
@@ -107,7 +109,7 @@ def _function(
         _LANES.read_text(encoding="utf-8"),
         f"constexpr long CELLS = {cells};",
         "",
-        f'extern "C" void run(long count, long steps, long reads, const unsigned char* wanted, const R* times,',
+        'extern "C" void run(long count, long steps, long reads, const unsigned char* wanted, const R* times,',
         f"                    const void* const* inputs, {arguments}) {{",
         f"    V* const memory = static_cast<V*>(std::aligned_alloc(64, ({total} * sizeof(V) + 63) / 64 * 64));",
         *_indented(body.plans.values()),
@@ -147,7 +149,7 @@ def _kinds(recorded: Recorded) -> list[tuple[tuple[int, ...], bool]]:
 
 
 def _inputs(recorded: Recorded) -> list[str]:
-    return [f"p{number}" for number in range(len(recorded.inputs))]
+    return [f"p{number}" for number in range(len(recorded.batch))]
 
 
 def _time(recorded: Recorded) -> list[str]:
@@ -158,5 +160,5 @@ def _pack_time(recorded: Recorded) -> list[str]:
     return ["pack(times + step, steps, count, first, 1, time);"] if recorded.timed else []
 
 
-def _indented(lines: Sequence[str] | object) -> list[str]:
-    return [f"    {line}" for line in lines]  # type: ignore[attr-defined]
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

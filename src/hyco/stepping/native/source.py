@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, fx
 
 from hyco.stepping.native.elementwise import ELEMENTWISE, literal
-from hyco.stepping.native.views import VIEWS, Index, Parts, Read, UnsupportedError, place
+from hyco.stepping.native.views import VIEWS, Index, Parts, UnsupportedError, place
 
 # Transforms of a size with a larger prime factor take too long.
 _LARGEST_PRIME = 13
+# The same number everywhere.
+_FILLED = {"full", "full_like", "scalar_tensor", "zeros", "ones", "new_zeros", "new_ones", "zeros_like", "ones_like"}
 
 
 @dataclass
@@ -123,6 +125,8 @@ class _Writer:
 
     def add(self, node: fx.Node) -> None:
         """An operation."""
+        if not isinstance(node.meta["val"], Tensor):
+            raise UnsupportedError(str(node.target))
         name, shape = _name(node), tuple(node.meta["val"].shape)
         if name in ELEMENTWISE:
             self.values[node] = self._elementwise(node, name)
@@ -132,7 +136,7 @@ class _Writer:
             if len(consumers) != 1 or not _reads_cells(consumers[0]):
                 self._stored(node)
         elif name in VIEWS:
-            source, view, arguments = self.values[node.args[0]], VIEWS[name], node.args[1:]
+            source, view, arguments = self.values[node.all_input_nodes[0]], VIEWS[name], node.args[1:]
 
             def read(loop: _Loop, index: Index) -> Parts:
                 def of(own: Index) -> Parts:
@@ -145,10 +149,12 @@ class _Writer:
             self._join(node, name)
         elif name == "sum":
             self._sum(node)
+        elif name in ("mm", "bmm"):
+            self._product(node)
         elif name in ("_fft_r2c", "_fft_c2r", "_fft_c2c"):
             self._transform(node, name)
-        elif name in ("full", "zeros", "ones", "new_zeros", "zeros_like"):
-            number: Any = node.args[1] if name == "full" else 1.0 if name == "ones" else 0.0
+        elif name in _FILLED:
+            number: Any = float("ones" in name) if "zeros" in name or "ones" in name else node.args[-1]
             self.values[node] = _Value(shape, lambda _, __: literal(number))
         else:
             raise UnsupportedError(str(node.target))
@@ -206,7 +212,7 @@ class _Writer:
 
     def _join(self, node: fx.Node, name: str) -> None:
         parts: Any = node.args[0]
-        dim = (int(node.args[1]) if len(node.args) > 1 else 0) % node.meta["val"].ndim  # type: ignore[arg-type]
+        dim: int = (node.args[1] if len(node.args) > 1 else 0) % node.meta["val"].ndim
         into = self.memory(node, self._buffer(node.meta["val"]))
         begin = 0
         for part in parts:
@@ -222,7 +228,7 @@ class _Writer:
 
     def _sum(self, node: fx.Node) -> None:
         """A sum over some dimensions."""
-        value, tensor = self.values[node.args[0]], node.meta["val"]
+        value, tensor = self.values[node.all_input_nodes[0]], node.meta["val"]
         rank = len(value.shape)
         given: Any = node.args[1] if len(node.args) > 1 and node.args[1] else range(rank)
         dims = {dim % rank for dim in given}
@@ -237,17 +243,36 @@ class _Writer:
         self.store(value, into, where, "+=")
         self.values[node] = into
 
+    def _product(self, node: fx.Node) -> None:
+        """A product of matrices of real numbers."""
+        given: Any = node.args
+        first, second = map(self._stored, given)
+        if node.meta["val"].is_complex():
+            raise UnsupportedError(f"{node.target} of complex numbers")
+
+        def read(loop: _Loop, index: Index) -> Parts:
+            inner, sum_ = _Loop(), f"s{len(loop.lines)}"
+            (a,), (b,) = first.read(inner, (*index[:-1], "k")), second.read(inner, (*index[:-2], "k", index[-1]))
+            add = f"for (int k = 0; k < {first.shape[-1]}; k++) {sum_} += splat({a} * {b});"
+            loop.lines += [f"V {sum_} = V{{}};", add]
+            return (sum_,)
+
+        self.values[node] = _Value(tuple(node.meta["val"].shape), read)
+        self._stored(node)
+
     def _transform(self, node: fx.Node, name: str) -> None:
         """A Fourier transform, along one dimension after the other."""
-        source, dims, norm, last = node.args[:4]
-        tensor, rank = node.meta["val"], node.meta["val"].ndim
-        value = self._stored(source)  # type: ignore[arg-type]
-        axes = [dim % rank for dim in dims]  # type: ignore[union-attr, operator]
+        given: Any = node.args
+        source, dims, norm, last = given[:4]
+        tensor, value = node.meta["val"], self._stored(source)
+        axes = [dim % tensor.ndim for dim in dims]
         into = self.memory(node, self._buffer(tensor))
         half = value.shape if name == "_fft_c2r" else tuple(tensor.shape)
         real = tuple(tensor.shape) if name == "_fft_c2r" else value.shape
-        if name == "_fft_r2c" and not last:
-            raise UnsupportedError("all coefficients of real numbers")
+        read, scratch = value.buffer, None
+        if name == "_fft_r2c" and not last:  # all coefficients
+            self.store(_Value(value.shape, lambda loop, index: (*value.read(loop, index), literal(0)[0])), into)
+            name, last, read = "_fft_c2c", True, into.buffer
         forward = name == "_fft_r2c" or (name == "_fft_c2c" and bool(last))
         kind = "transform<-1>" if forward else "transform<1>"
         passes = [(kind, axis) for axis in (axes if name == "_fft_c2c" else axes[:-1])]
@@ -256,14 +281,13 @@ class _Writer:
         elif name == "_fft_c2r":
             passes.append(("backward", axes[-1]))
         whole = math.prod(real[axis] for axis in axes)
-        scale = (1.0, whole**-0.5, 1 / whole)[norm]  # type: ignore[index]
-        read, scratch = value.buffer, None
+        scale = (1.0, whole**-0.5, 1 / whole)[norm]
         for number, (kind, axis) in enumerate(passes):
             of_real, is_last = kind in ("forward", "backward"), number == len(passes) - 1
             if max(_primes(real[axis]), default=1) > _LARGEST_PRIME:
                 raise UnsupportedError(f"a Fourier transform of {real[axis]} numbers")
             if name == "_fft_c2r" and not is_last and scratch is None:
-                scratch = self._buffer(self.values_of(source))
+                scratch = self._buffer(source.meta["val"])
             to = into.buffer if scratch is None or is_last else scratch
             plan = self._plan("RealPlan" if of_real else "Plan", real[axis])
             outer, inner = math.prod(half[:axis]), math.prod(half[axis + 1 :])
@@ -276,12 +300,6 @@ class _Writer:
         name = f"{'r' if kind == 'RealPlan' else 'f'}{length}"
         self.body.plans[name] = f"{kind} {name}({length});"
         return name
-
-    @staticmethod
-    def values_of(node: Any) -> Tensor:
-        """The tensor without memory of a node."""
-        tensor: Tensor = node.meta["val"]
-        return tensor
 
 
 def _name(node: fx.Node) -> str:
