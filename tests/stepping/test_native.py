@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
-from hyco.stepping.compiled import Compiled, compiled_step
+from hyco.stepping.compiled import Compiled, compiled_program
 from hyco.stepping.graph import trace
 from hyco.stepping.native.library import Native
 from hyco.stepping.native.views import UnsupportedError
@@ -63,11 +63,26 @@ def test_states_and_gradients_equal_those_of_traced_steps(name):
         leaves = values[key].requires_grad_(), start.clone().requires_grad_()
         bound = Stepper(equation, execution).bind(leaves[1], values, 0.3)
         assert isinstance(bound.run, Native) == (execution == "compiled")
+        if isinstance(bound.run, Native):
+            assert bound.run.has_gradient
         states = rollout(bound, leaves[1], 4, [1, 2, 4])
         weights = torch.arange(states.numel(), dtype=F64).reshape(states.shape).sin()
         found.append([states, *torch.autograd.grad((states**2 * weights).sum(), leaves)])
     for traced, compiled in zip(*found, strict=True):
         assert torch.allclose(compiled, traced, rtol=1e-11, atol=1e-12 * float(traced.abs().max()))
+
+
+@pytest.mark.parametrize("name", CASES[:1])
+def test_what_steps_take_from_the_parameters_equals_what_is_traced(name):
+    """Of shared parameters, and of those that each sample has its own of."""
+    equation = equation_of(name)
+    start, values = starts_of(equation, 3), equation.parameter_tensors(F64)
+    own = values | {"viscosity": torch.tensor([0.1, 0.25, 0.0], dtype=F64)}
+    for given in (values, own):
+        traced, compiled = (Stepper(equation, e).bind(start, given).inputs for e in ("traced", "compiled"))
+        assert [v.shape for v in compiled] == [v.shape for v in traced]
+        for one, other in zip(compiled, traced, strict=True):
+            assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
 
 
 def test_a_sample_does_not_depend_on_the_others_to_the_bit():
@@ -150,7 +165,7 @@ def test_a_step_of_unknown_operations_goes_through_torch_and_says_so(caplog):
     with pytest.raises(UnsupportedError, match="cumsum"):
         Native(program)
     with caplog.at_level(logging.INFO):
-        assert isinstance(compiled_step(program, state), Compiled)
+        assert isinstance(compiled_program(program, state, [], []).step, Compiled)
     assert "cumsum" in caplog.text
 
 
@@ -182,5 +197,5 @@ def test_code_is_kept_on_disk_and_a_compiler_that_fails_is_told_of(tmp_path, mon
     assert kept.stat().st_mtime_ns == written
     monkeypatch.setenv("CXX", "false")
     with caplog.at_level(logging.INFO):
-        assert isinstance(compiled_step(program, state), Compiled)
+        assert isinstance(compiled_program(program, state, [], []).step, Compiled)
     assert "torch.compile" in caplog.text

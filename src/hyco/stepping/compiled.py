@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from hyco.stepping.graph import Program, TracingError
-from hyco.stepping.native.library import Native, reason
+from hyco.stepping.native.library import Native, Preparation, reason
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
 
@@ -23,14 +24,26 @@ log = logging.getLogger(__name__)
 _NATIVE_NUMBERS = 2 * 64**2
 
 
-def compiled_step(program: Program, state: Tensor) -> Native | Compiled:
-    """The step of states `[B, C, *space]` as compiled code: hyco's own where it can be written and states are small."""
+def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
+    """A program as compiled code: hyco's own where it can be written and states are small.
+
+    Args:
+        state: `[B, C, *space]`.
+        values, batched: of the parameters, see `hyco.stepping.graph.trace`.
+    """
     if runs_natively(state):
         try:
-            return Native(program)
+            native = replace(program, step=Native(program))
+            return replace(native, prepare=Preparation(program, values, batched)) if _takes_inputs(program) else native
         except (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError) as error:
             log.info("No code of hyco's own for this step (%s): it goes through torch.compile.", reason(error))
-    return Compiled(program)
+    return replace(program, step=Compiled(program))
+
+
+def _takes_inputs(program: Program) -> bool:
+    """Whether a step takes anything beside the state and the time."""
+    _, *others = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    return any(name != "time" for name in others)
 
 
 def runs_natively(state: Tensor) -> bool:

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.fields import to_fields, to_tensor
-from hyco.stepping.compiled import Compiled, compiled_step, runs_natively
+from hyco.stepping.compiled import Compiled, compiled_program, runs_natively
 from hyco.stepping.graph import Program, TracingError, trace
 from hyco.stepping.native.library import Native
 from hyco.stepping.rollout import TimedStep
@@ -204,7 +204,7 @@ class Stepper:
                 )
             log.info("The step runs %s (%d operations).", self.execution, program.operations)
         if self.execution == "compiled" and ("compiled", kind) not in self._programs:
-            self._programs["compiled", kind] = replace(program, step=compiled_step(program, state))
+            self._programs["compiled", kind] = compiled_program(program, state, values, batched)
         step = self._programs[self.execution, kind].step
         if isinstance(step, Compiled) and step.failed:
             self.execution = "traced"  # so that the report says what ran

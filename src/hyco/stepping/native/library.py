@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hyco.stepping.graph import Program, TracingError
-from hyco.stepping.native.recording import record_single
-from hyco.stepping.native.rollouts import Source, adjoint_source, forward_source
+from hyco.stepping.native.recording import record_preparation, record_single
+from hyco.stepping.native.rollouts import Source, adjoint_source, forward_source, preparation_source
 from hyco.stepping.native.views import UnsupportedError
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,11 @@ class Native:
             log.warning("No code for the gradient of this step (%s): rollouts with gradient run traced.", reason(error))
             return None
 
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there is code for it; else rollouts with gradient run traced."""
+        return self._adjoint is not None
+
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         """One step; see `hyco.stepping.graph.Program.step`."""
         time, inputs = (inputs[0][..., None], inputs[1:]) if self._timed else (None, inputs)
@@ -73,7 +78,7 @@ class Native:
         own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
         plan = (steps, tuple(wanted), times)
         if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
-            if self._adjoint is None:
+            if not self.has_gradient:
                 return self._traced(start, inputs, plan)
             kept, end = _Rollout.apply(self, plan, start, *own)  # type: ignore[no-untyped-call]
             return kept, end
@@ -109,6 +114,45 @@ class Native:
         assert self._adjoint is not None
         self._adjoint(plan, len(end), inputs, states, of_kept.contiguous(), end, parts)
         return end, [part.sum(dim=0) if d is None else part for part, d in zip(parts, self._batch, strict=True)]
+
+
+class Preparation:
+    """The compiled code of what a program works out from the parameters; with gradient it runs traced.
+
+    Args:
+        program: see `hyco.stepping.graph.Program`.
+        values: of the parameters.
+        batched: which of them have a leading dimension of samples.
+
+    Raises:
+        UnsupportedError: there is an operation of which no code can be written.
+        OSError, subprocess.CalledProcessError: it cannot be compiled.
+    """
+
+    def __init__(self, program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> None:
+        self._traced, self._any_batched = program.prepare, any(batched)
+        recorded = record_preparation(program, values, batched)
+        self._run = _Function(preparation_source(recorded))
+        (output,) = [node for node in recorded.step.graph.nodes if node.op == "output"]
+        self._results = [node.meta["val"] for node in output.args[0]]
+        given = [node.meta["recorded"] for node in program.graph.nodes if node.op == "placeholder"]
+        shapes = [tuple(tensor.shape) for tensor in given[-len(self._results) :]]
+        self._batch = [s.index(program.recorded_size) if program.recorded_size in s else None for s in shapes]
+
+    def __call__(self, size: int, *values: Tensor) -> tuple[Tensor, ...]:
+        """See `hyco.stepping.graph.Program.prepare`."""
+        if torch.is_grad_enabled() and any(v.requires_grad for v in values):
+            return self._traced(size, *values)
+        count = size if self._any_batched else 1
+        made = [torch.empty(count, *tensor.shape, dtype=tensor.dtype) for tensor in self._results]
+        self._run((1, (), None), count, values, made)
+        found = []
+        for tensor, dim in zip(made, self._batch, strict=True):
+            own = tensor[0] if dim is None else tensor.squeeze(dim + 1).movedim(0, dim)
+            found.append(
+                own if dim is None or count == size else own.expand(*own.shape[:dim], size, *own.shape[dim + 1 :])
+            )
+        return tuple(found)
 
 
 class _Rollout(torch.autograd.Function):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,18 +66,46 @@ def record_single(program: Program, adjoint: bool = False) -> Recorded:
     )
 
 
+def record_preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Recorded:
+    """Record what a program works out from the parameters, for one sample, as a step whose state has no effect.
+
+    Args:
+        values: of the parameters.
+        batched: which of them have a leading dimension of samples.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        own = [
+            torch.empty([1, *v.shape[1:]] if b else v.shape, dtype=v.dtype)
+            for v, b in zip(values, batched, strict=True)
+        ]
+        state = torch.empty(1, dtype=own[0].dtype)
+
+    def once(_: Tensor, *values: Tensor) -> Any:
+        return list(program.prepare(1, *values))
+
+    return Recorded(record(once, [state, *own]), None, tuple(0 if b else None for b in batched), False)
+
+
 def _without_changes_in_place(graph: fx.Graph) -> fx.GraphModule:
     """A step whose gradient changes no tensor in place, as those of torch's transforms do."""
     pure = fx.Graph()
     pure.output(pure.graph_copy(graph, {}))
     for node in pure.nodes:
         if node.target is real_transform:
-            node.target = _Forward.apply
+            node.target = _forward
         elif node.target is torch._fft_c2r:
-            node.target = _Inverse.apply
+            node.target = _inverse
     module = graph.owning_module
     assert module is not None
     return fx.GraphModule(module, pure)
+
+
+def _forward(values: Tensor, dims: list[int], norm: int) -> Any:
+    return _Forward.apply(values, dims, norm)  # type: ignore[no-untyped-call]
+
+
+def _inverse(coefficients: Tensor, dims: list[int], norm: int, size: int) -> Any:
+    return _Inverse.apply(coefficients, dims, norm, size)  # type: ignore[no-untyped-call]
 
 
 class _Forward(torch.autograd.Function):

@@ -77,6 +77,22 @@ def adjoint_source(recorded: Recorded) -> Source:
     return _function(recorded, body, arguments, [*begin, *loop], more)
 
 
+def preparation_source(recorded: Recorded) -> Source:
+    """`run` works out what steps take beside the state, for each sample."""
+    (output,) = [node for node in recorded.step.graph.nodes if node.op == "output"]
+    tensors = [node.meta["val"] for node in output.args[0]]
+    if any(tensor.dtype not in _dtypes(recorded) for tensor in tensors):
+        raise UnsupportedError("results of other types than the state")
+    sizes = [tensor.numel() * (2 if tensor.is_complex() else 1) for tensor in tensors]
+    body = write(recorded.step, ["state", *_inputs(recorded)], [f"o{number}" for number in range(len(sizes))])
+    unpacked = [
+        f"unpack(o{number}, count, first, {size}, static_cast<R*>(outputs[{number}]), {size});"
+        for number, size in enumerate(sizes)
+    ]
+    more = {f"o{number}": size for number, size in enumerate(sizes)}
+    return _function(recorded, body, "void* const* outputs", [*body.lines, *unpacked], more)
+
+
 def _function(
     recorded: Recorded, body: Body, arguments: str, lines: Sequence[str], more: dict[str, int] | None = None
 ) -> Source:

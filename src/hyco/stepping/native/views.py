@@ -71,6 +71,12 @@ def _permute(read: Read, of: Shape, shape: Shape, index: Index, order: Sequence[
     return read(tuple(own))
 
 
+def _transpose(read: Read, of: Shape, shape: Shape, index: Index, first: int = 0, second: int = 1) -> Parts:
+    own = list(index)
+    own[first], own[second] = own[second], own[first]
+    return read(tuple(own))
+
+
 def _roll(read: Read, of: Shape, shape: Shape, index: Index, shifts: Any, dims: Any) -> Parts:
     own = list(index)
     listed = [[value] if isinstance(value, int) else value for value in (shifts, dims)]
@@ -128,6 +134,8 @@ VIEWS: dict[str, Callable[..., Parts]] = {
     "slice_backward": _slice_backward,
     "unsqueeze": _unsqueeze,
     "permute": _permute,
+    "t": _transpose,
+    "transpose": _transpose,
     "roll": _roll,
     "flip": _flip,
     "expand": _expand,
