@@ -4,11 +4,11 @@
     make bench-peers                                       # beside exponax, in an environment of its own
 
 Each problem is a rollout of four smooth states on a periodic box, float64, and the gradients of the sum of squares of
-all its states by one number and by the states at the start. The error is that of the last state, the largest difference relative to the largest value,
-from a reference of hyco's on three times as many cells along each axis in twice as many steps as the most that are
-measured. Each solver takes as many steps as it says, each of one sub-step. exponax is jitted, and its gradient by a
-number is the cheaper one of its two modes; hyco's steps are compiled, and that gradient is that of its fits: a
-difference quotient of two copies in one batch.
+all its states by one number and by the states at the start. The error is that of the last state, the largest
+difference relative to the largest value, from a reference of hyco's on three times as many cells along each axis in
+twice as many steps as the most that are measured. Each solver takes as many steps as it says, each of one sub-step.
+exponax is jitted, and its gradient by a number is the cheaper one of its two modes; hyco's steps are compiled, and that
+gradient is that of its fits: a difference quotient of two copies in one batch.
 
 Times are processor times on one thread, with the compilation of both left out. The solvers
 run in turn, each time all of them, so that other load on the machine changes little: the table has medians and

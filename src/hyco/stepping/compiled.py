@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Numbers of a state beyond which what a step computes does not stay in the cache, four samples side by side.
 _NATIVE_NUMBERS = 2 * 64**2
+# Why there may be no code of hyco's own.
+_FAILURES = (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError)
 
 
 def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
@@ -33,17 +35,26 @@ def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], 
     """
     if runs_natively(state):
         try:
-            native = replace(program, step=Native(program))
-            return replace(native, prepare=Preparation(program, values, batched)) if _takes_inputs(program) else native
-        except (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError) as error:
+            step = Native(program)
+        except _FAILURES as error:
             log.info("No code of hyco's own for this step (%s): it goes through torch.compile.", reason(error))
+        else:
+            return replace(program, step=step, prepare=_preparation(program, values, batched))
     return replace(program, step=Compiled(program))
 
 
-def _takes_inputs(program: Program) -> bool:
-    """Whether a step takes anything beside the state and the time."""
-    _, *others = [node.name for node in program.graph.nodes if node.op == "placeholder"]
-    return any(name != "time" for name in others)
+def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Callable[..., tuple[Any, ...]]:
+    """What a step takes beside the state and the time, as compiled code where there is such a thing and it can be."""
+    _, *inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    if set(inputs) <= {"time"}:
+        return program.prepare
+    try:
+        return Preparation(program, values, batched)
+    except _FAILURES as error:
+        log.info(
+            "No code of hyco's own for what this step takes from the parameters (%s): it is traced.", reason(error)
+        )
+        return program.prepare
 
 
 def runs_natively(state: Tensor) -> bool:
