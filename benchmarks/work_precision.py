@@ -3,14 +3,14 @@
     python benchmarks/work_precision.py                    # hyco alone
     make bench-peers                                       # beside exponax, in an environment of its own
 
-Each problem is a rollout of four smooth states on a periodic box, float64, and the gradient of the sum of squares of
-all its states by one number. The error is that of the last state, the largest difference relative to the largest value,
-from a reference of hyco's on three times as many cells along each axis in twice as many steps as the most that are
-measured. Each solver takes as many steps as it says, each of one sub-step. exponax is jitted, and its gradient is the
-cheaper one of its two modes; hyco's steps are traced, not compiled, and its gradient is that of its fits: a difference
-quotient of two copies in one batch.
+Each problem is a rollout of four smooth states on a periodic box, float64, and the gradients of the sum of squares of
+all its states by one number and by the states at the start. The error is that of the last state, the largest
+difference relative to the largest value, from a reference of hyco's on three times as many cells along each axis in
+twice as many steps as the most that are measured. Each solver takes as many steps as it says, each of one sub-step.
+exponax is jitted, and its gradient by a number is the cheaper one of its two modes; hyco's steps are compiled, and that
+gradient is that of its fits: a difference quotient of two copies in one batch.
 
-Times are processor times on one thread, with the compilation of exponax and the recording of hyco left out. The solvers
+Times are processor times on one thread, with the compilation of both left out. The solvers
 run in turn, each time all of them, so that other load on the machine changes little: the table has medians and
 quartiles of the repetitions. `--only Burgers` measures some of the problems again and leaves the others as they were.
 Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco takes more. Where exponax comes
@@ -49,6 +49,7 @@ PAGE = ROOT / "docs" / "studies" / "work_precision.md"
 RESULTS = PAGE.with_suffix(".json")
 PICTURE = ROOT / "docs" / "images" / "work_precision.png"
 SAMPLES, FINER = 4, 3
+KINDS = {"forward": "forward", "gradient": "by a number", "initial": "by the states at the start"}
 Row = dict[str, Any]
 
 
@@ -251,7 +252,7 @@ def own_solver(problem: Problem, steps: int, path: Path) -> tuple[float, dict[st
     with np.load(path) as data:
         start, reference = torch.from_numpy(data["start"]), torch.from_numpy(data["reference"])
     equation = problem.equation(steps, **problem.one_step)
-    stepper, values = Stepper(equation), equation.parameter_tensors(torch.float64)
+    stepper, values = Stepper(equation, "compiled"), equation.parameter_tensors(torch.float64)
     copies, moved = start.repeat(2, *[1] * (start.ndim - 1)), dict(values)
     change = 1e-6 * float(values[problem.learnt])
     moved[problem.learnt] = values[problem.learnt] + change * (torch.arange(2 * SAMPLES) >= SAMPLES).double()
@@ -264,16 +265,24 @@ def own_solver(problem: Problem, steps: int, path: Path) -> tuple[float, dict[st
         first, second = squares.reshape(2, SAMPLES).sum(dim=1)
         return (second - first) / change
 
+    def initial() -> Tensor:
+        leaf = start.clone().requires_grad_(True)
+        with torch.enable_grad():
+            squares = rollout(stepper.bind(leaf, values), leaf, steps).square().sum()
+        return torch.autograd.grad(squares, leaf)[0]
+
     @torch.no_grad()
     def seconds(work: Callable[[], Tensor]) -> float:
         begin = time.process_time()
         work()
         return time.process_time() - begin
 
+    works = {"forward": forward, "gradient": gradient, "initial": initial}
     with torch.no_grad():
         gradient()
+        initial()
         error = float((forward()[:, -1] - reference).abs().max() / reference.abs().max())
-    return error, {"forward": lambda: seconds(forward), "gradient": lambda: seconds(gradient)}
+    return error, {kind: lambda kind=kind: seconds(works[kind]) for kind in KINDS}  # type: ignore[misc]
 
 
 def peer_solver(problem: Problem, order: int, steps: int, path: Path, peer: Peer) -> tuple[float, dict[str, Timed]]:
@@ -284,7 +293,7 @@ def peer_solver(problem: Problem, order: int, steps: int, path: Path, peer: Peer
     error = peer.ask(make=key, problem=str(path), solver=solver, steps=steps)
     return error, {
         kind: lambda kind=kind: peer.ask(run=key, kind=kind)  # type: ignore[misc]
-        for kind in ("forward", "gradient")
+        for kind in KINDS
     }
 
 
@@ -297,7 +306,7 @@ def rows_of(name: str, problem: Problem, peer: Peer | None, repetitions: int) ->
         if peer is not None:
             orders = [(order, n) for order in (2, 4) for n in problem.steps]
             made += [(f"exponax, order {o}", n, *peer_solver(problem, o, n, path, peer)) for o, n in orders]
-        times: list[dict[str, list[float]]] = [{"forward": [], "gradient": []} for _ in made]
+        times: list[dict[str, list[float]]] = [{kind: [] for kind in KINDS} for _ in made]
         for _ in range(repetitions):
             for (_, _, _, kinds), found in zip(made, times, strict=True):
                 for kind, measure in kinds.items():
@@ -325,20 +334,21 @@ def ratios(rows: list[Row]) -> list[str]:
     for name in dict.fromkeys(row["problem"] for row in rows):
         for error in (1e-3, 1e-4):
             cells = [name, f"{error:g}"]
-            for kind in ("forward", "gradient"):
+            for kind in KINDS:
                 ours, theirs = (fastest(rows, name, solver, error, kind) for solver in ("hyco", "exponax"))
                 cells.append(f"{ours / theirs:.2f}" if ours and theirs else "—")
             lines.append(f"| {' | '.join(cells)} |")
-    head = ["| problem | error | forward | gradient |", "|---|---|---|---|"]
+    head = [f"| problem | error | {' | '.join(KINDS.values())} |", "|---|---|---|---|---|"]
     return [*head, *lines] if any(row["solver"] != "hyco" for row in rows) else []
 
 
 def table(rows: list[Row]) -> str:
     """All that was measured."""
-    lines = ["| problem | solver | steps | error | forward [ms] | gradient [ms] |", "|---|---|---|---|---|---|"]
+    head = " | ".join(f"{kind} [ms]" for kind in KINDS.values())
+    lines = [f"| problem | solver | steps | error | {head} |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         error = "not finite" if row["error"] is None else f"{row['error']:.1e}"
-        times = [f"{row[k][1]:.2f} ({row[k][0]:.2f} to {row[k][2]:.2f})" for k in ("forward", "gradient")]
+        times = [f"{row[k][1]:.2f} ({row[k][0]:.2f} to {row[k][2]:.2f})" for k in KINDS]
         lines.append(f"| {' | '.join([row['problem'], row['solver'], str(row['steps']), error, *times])} |")
     return "\n".join(lines)
 
@@ -352,10 +362,10 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
     names = list(dict.fromkeys(row["problem"] for row in rows))
-    figure, panels = plt.subplots(2, len(names), figsize=(2.6 * len(names), 5.0), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(3, len(names), figsize=(2.6 * len(names), 7.2), squeeze=False, layout="constrained")
     styles = {"hyco": ("#D55E00", "o"), "exponax, order 2": ("#56B4E9", "s"), "exponax, order 4": ("#0072B2", "D")}
     for column, name in enumerate(names):
-        for line, kind in enumerate(("forward", "gradient")):
+        for line, kind in enumerate(KINDS):
             panel = panels[line, column]
             for solver, (colour, marker) in styles.items():
                 own = [r for r in rows if (r["problem"], r["solver"]) == (name, solver) and (r["error"] or 1) < 1]
@@ -363,11 +373,10 @@ def draw(rows: list[Row], path: Path) -> None:
                     [r[kind][1] for r in own], [r["error"] for r in own], marker, ls="-", c=colour, label=solver
                 )
             panel.set_title(name if line == 0 else "", fontsize=8)
-            panel.set_xlabel(f"{kind} [ms]", fontsize=8)
+            panel.set_xlabel(f"{KINDS[kind]} [ms]", fontsize=8)
             panel.tick_params(labelsize=7)
             panel.xaxis.set_minor_formatter(NullFormatter())
-        panels[0, 0].set_ylabel("error", fontsize=8)
-        panels[1, 0].set_ylabel("error", fontsize=8)
+            panels[line, 0].set_ylabel("error", fontsize=8)
     panels[0, 0].legend(fontsize=6)
     figure.savefig(path, dpi=110)
     plt.close(figure)

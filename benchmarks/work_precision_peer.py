@@ -3,7 +3,7 @@
 Runs in the environment of the peers (`make bench-peers`), which has JAX and exponax and knows nothing of hyco.
 
 {"make": NAME, "problem": FILE, "solver": {…}, "steps": N} makes a rollout; the answer is its error.
-{"run": NAME, "kind": "forward" or "gradient"} runs it once more; the answer is its processor time [s].
+{"run": NAME, "kind": "forward", "gradient" or "initial"} runs it once more; the answer is its processor time [s].
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]
 
     value = float(solver["numbers"][learnt])
     forward, by_tangent, by_tape = jax.jit(rollout), jax.jit(tangent), jax.jit(jax.value_and_grad(loss))
+    by_states = jax.jit(jax.grad(loss, argnums=1))
     end = np.asarray(forward(value, start)[-1])
     kinds: Made = {
         "forward": lambda: jax.block_until_ready(forward(value, start)),
         "tangent": lambda: jax.block_until_ready(by_tangent(value, start)),
+        "initial": lambda: jax.block_until_ready(by_states(value, start)),
         "tape": lambda: jax.block_until_ready(by_tape(value, start)),
     }
     # The cheaper way of both is what it is compared with.
@@ -82,7 +84,7 @@ def main() -> None:
         if "make" in asked:
             with np.load(asked["problem"]) as problem:
                 answer, known[asked["make"]] = made(dict(problem), asked["solver"], asked["steps"])
-            for kind in ("forward", "gradient"):
+            for kind in ("forward", "gradient", "initial"):
                 known[asked["make"]][kind]()
         else:
             answer = seconds(known[asked["run"]][asked["kind"]])

@@ -18,6 +18,7 @@ from hyco.equations.equation import Equation
 from hyco.equations.initial_states import random_smooth_states
 from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout
+from hyco.stepping import compiled as compiled_module
 from hyco.stepping import stepper as stepper_module
 from hyco.stepping.field_rollout import physical_rollout
 from hyco.stepping.ghost_cells import GhostCells
@@ -42,6 +43,13 @@ def burgers(dimensions, dt=0.05):
             "parameters": {"viscosity": 0.1},
         }
     )
+
+
+def by_torch(monkeypatch):
+    """Steps are compiled by torch, as those of large states."""
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    monkeypatch.setattr(stepper_module, "runs_natively", lambda state: False)
+    monkeypatch.setattr(compiled_module, "runs_natively", lambda state: False)
 
 
 def states(equation, count):
@@ -106,7 +114,7 @@ def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch
 
         return run
 
-    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    by_torch(monkeypatch)
     monkeypatch.setattr(torch, "compile", recorded)
     equation = burgers(1)
     start, slopes = states(equation, 2), []
@@ -150,7 +158,7 @@ def test_compiled_code_is_kept_in_the_users_cache(tmp_path):
     code = (
         "import torch; from torch import fx; from hyco.stepping.compiled import Compiled; "
         "from hyco.stepping.graph import Program; graph = fx.symbolic_trace(lambda u: -u).graph; "
-        "Compiled(Program(tuple, torch.neg, graph)); "
+        "Compiled(Program(tuple, torch.neg, graph, 7)); "
         "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
     )
     environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
@@ -280,6 +288,11 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
     assert worth_compiling(operations=31, numbers=2 * 64 * 64, steps=200_000)
     # More operations take longer to compile: the gain has to grow, too.
     assert not worth_compiling(operations=10, numbers=100, steps=0)
+    # Code of hyco's own takes a tenth of that.
+    assert not worth_compiling(operations=640, numbers=4 * 128, steps=500, native=True)
+    assert worth_compiling(operations=31, numbers=2 * 64 * 64, steps=5_000, native=True) > worth_compiling(
+        operations=31, numbers=2 * 64 * 64, steps=5_000
+    )
     monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
     equation = burgers(1)
     start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
@@ -296,7 +309,7 @@ def test_auto_compiles_only_where_the_work_is_much_longer_than_a_compilation(mon
 
 
 def test_auto_does_not_count_on_operations_for_which_nothing_is_compiled(monkeypatch):
-    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    by_torch(monkeypatch)
     counted = []
     monkeypatch.setattr(stepper_module, "worth_compiling", lambda operations, *_: counted.append(operations))
     equation, viscosity = burgers(1), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
@@ -307,8 +320,8 @@ def test_auto_does_not_count_on_operations_for_which_nothing_is_compiled(monkeyp
     assert program.real_operations < program.operations
 
 
-def test_auto_never_compiles_a_step_of_complex_numbers(monkeypatch):
-    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+def test_auto_never_gives_a_step_of_complex_numbers_to_torch(monkeypatch):
+    by_torch(monkeypatch)
     viscosity = {"viscosity": torch.tensor(0.1, dtype=torch.float64)}
     for scheme, execution in (("upwind", "compiled"), ("spectral", "traced")):
         section = {"name": "burgers", "domain": {"x": {"size": 6.0, "resolution": 16}}, "dt": 0.1, "max_speed": 2.0}
@@ -325,7 +338,7 @@ def test_a_compilation_that_fails_leaves_the_traced_step_and_says_so(monkeypatch
 
         return run
 
-    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: True)
+    by_torch(monkeypatch)
     monkeypatch.setattr(torch, "compile", fails)
     equation = burgers(1)
     start, viscosity = states(equation, 2), {"viscosity": torch.tensor(0.1, dtype=torch.float64)}

@@ -118,7 +118,7 @@ class ForwardModel:
             count: starts of one copy.
         """
         size = len(starts)
-        fill = (_next_size(size // count) * count - size) if self.stepper.execution == "compiled" else 0
+        fill = (_next_size(size // count) * count - size) if self.stepper.compiles_each_size else 0
         if fill == 0:
             return self.rollout(starts, theta, steps, read, time)
         self.work += size * steps

@@ -1,20 +1,65 @@
-"""Recorded steps through `torch.compile`."""
+"""Recorded steps as compiled code: hyco's own, or that of `torch.compile`."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from hyco.stepping.graph import Program
+from hyco.stepping.graph import Program, TracingError
+from hyco.stepping.native.library import Native, Preparation, reason
+from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
 
 log = logging.getLogger(__name__)
+
+# Numbers of a state beyond which what a step computes does not stay in the cache, four samples side by side.
+_NATIVE_NUMBERS = 2 * 64**2
+# Why there may be no code of hyco's own.
+_FAILURES = (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError)
+
+
+def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
+    """A program as compiled code: hyco's own where it can be written and states are small.
+
+    Args:
+        state: `[B, C, *space]`.
+        values, batched: of the parameters, see `hyco.stepping.graph.trace`.
+    """
+    if runs_natively(state):
+        try:
+            step = Native(program)
+        except _FAILURES as error:
+            log.info("No code of hyco's own for this step (%s): it goes through torch.compile.", reason(error))
+        else:
+            return replace(program, step=step, prepare=_preparation(program, values, batched))
+    return replace(program, step=Compiled(program))
+
+
+def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Callable[..., tuple[Any, ...]]:
+    """What a step takes beside the state and the time, as compiled code where there is such a thing and it can be."""
+    _, *inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    if set(inputs) <= {"time"}:
+        return program.prepare
+    try:
+        return Preparation(program, values, batched)
+    except _FAILURES as error:
+        log.info(
+            "No code of hyco's own for what this step takes from the parameters (%s): it is traced.", reason(error)
+        )
+        return program.prepare
+
+
+def runs_natively(state: Tensor) -> bool:
+    """Whether the code of a step of such states is hyco's own, as far as its operations allow it."""
+    return state.device.type == "cpu" and state[0].numel() <= _NATIVE_NUMBERS
 
 
 class Compiled:

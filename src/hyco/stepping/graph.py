@@ -27,6 +27,11 @@ Run = Callable[..., Tensor]
 
 # The part of the operations that have to do with real numbers alone where a compilation is a gain.
 _MOSTLY = 0.75
+# What gradients of torch change in place.
+_OUT_OF_PLACE = {
+    aten.logical_and_.default: aten.logical_and.default,
+    aten.masked_fill_.Scalar: aten.masked_fill.Scalar,
+}
 # Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
 _RECORDING = threading.Lock()
 
@@ -44,11 +49,13 @@ class Program:
             tuple.
         step: from the state, the time where the step depends on it, and that tuple to the next state.
         graph: the operations of `step`.
+        recorded_size: the batch size of the recording, which the shapes in the graph have.
     """
 
     prepare: Callable[..., tuple[Any, ...]]
     step: Callable[..., Tensor]
     graph: fx.Graph
+    recorded_size: int
 
     @property
     def operations(self) -> int:
@@ -95,16 +102,16 @@ def trace(
             for v, b in zip((*moving, *values), (*(m.ndim > 0 for m in moving), *batched), strict=True)
         ]
         inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
-    graph = _record(run, inputs)
+    graph = record(run, inputs)
     try:
         simplify(graph.graph)
     except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
-        graph = _record(run, inputs)
+        graph = record(run, inputs)
     return _split(graph, size, ("state", "time")[: len(moving)])
 
 
-def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
+def record(run: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of all operations.
 
     Raises:
@@ -116,6 +123,8 @@ def _record(run: Run, inputs: Sequence[Tensor]) -> fx.GraphModule:
     except Exception as error:  # tracing can fail in as many ways as a step can be written
         raise TracingError(str(error).split("\n")[0]) from error
     for node in graph.graph.nodes:
+        if node.target in _OUT_OF_PLACE and len(node.args[0].users) == 1:
+            node.target = _OUT_OF_PLACE[node.target]  # nothing else sees what it changes
         schema = getattr(node.target, "_schema", None)
         if schema is not None and schema.is_mutable:
             raise TracingError(f"{node.target} changes a tensor in place")
@@ -151,7 +160,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     moving, values = set(given[: len(changing)]), given[len(changing) :]
     count = once.graph.placeholder("size")
     once.nodes |= {node: once.graph.placeholder(node.name) for node in values}
-    every.nodes |= {node: every.graph.placeholder(name) for node, name in zip(given, changing, strict=False)}
+    every.nodes |= {node: _input(every, node, name) for node, name in zip(given, changing, strict=False)}
     (output,) = [node for node in whole.graph.nodes if node.op == "output"]
     for node in whole.graph.nodes:
         if node.op == "get_attr":
@@ -180,7 +189,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
         part = every if node in moving else once
         for i in node.all_input_nodes:
             if i not in part.nodes:
-                part.nodes[i] = constant(part, i) if i in constants else every.graph.placeholder(i.name)
+                part.nodes[i] = constant(part, i) if i in constants else _input(every, i, i.name)
         part.nodes[node] = part.graph.node_copy(node, part.nodes.__getitem__)
     passed = [node for node in needed if node not in constants]
     passed.sort(key=list(every.nodes).index)
@@ -194,7 +203,13 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     call_torch(every.graph)
     # The functions, not the modules, whose calls look for hooks.
     prepare, step = (fx.GraphModule(attributes, part.graph).forward for part in (once, every))
-    return Program(prepare, step, every.graph)
+    return Program(prepare, step, every.graph, size)
+
+
+def _input(part: _Part, node: fx.Node, name: str) -> fx.Node:
+    made = part.graph.placeholder(name)
+    made.meta["recorded"] = node.meta["val"]
+    return made
 
 
 def _first_size(part: _Part) -> fx.Node:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,6 +20,15 @@ class TimedStep(ABC):
             number: steps since the rollout began.
         """
 
+    def states(self, state: Tensor, steps: int, read: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """States `[B, R, C, *space]` after the steps that are read, rising numbers from 1 on, and the last one."""
+        wanted, states, start = set(read), [], state
+        for number in range(1, steps + 1):
+            state = self(state, number - 1)
+            if number in wanted:
+                states.append(state)
+        return (torch.stack(states, dim=1) if states else start[:, None][:, :0]), state
+
 
 # A step that is the same at all times may be a function of the state.
 Step = TimedStep | Callable[[Tensor], Tensor]
@@ -32,20 +40,16 @@ def rollout(step: Step, start: Tensor, steps: int, read: Sequence[int] | None = 
     Args:
         read: numbers of the states to return, rising, 1 being the first after `start`; None: all of them.
     """
-    states, _ = read_states(step, start, steps, read if read is not None else range(1, steps + 1))
-    return torch.stack(states, dim=1) if states else start[:, None][:, :0]
+    timed = step if isinstance(step, TimedStep) else _Untimed(step)
+    return timed.states(start, steps, read if read is not None else range(1, steps + 1))[0]
 
 
-def read_states(step: Step, state: Tensor, steps: int, read: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-    """The states that are read, and the last one."""
-    advance = step if isinstance(step, TimedStep) else partial(_untimed, step)
-    wanted, states = set(read), []
-    for number in range(1, steps + 1):
-        state = advance(state, number - 1)
-        if number in wanted:
-            states.append(state)
-    return states, state
+class _Untimed(TimedStep):
+    """A step that is the same at all times."""
 
+    def __init__(self, step: Callable[[Tensor], Tensor]) -> None:
+        self._step = step
 
-def _untimed(step: Callable[[Tensor], Tensor], state: Tensor, number: int) -> Tensor:
-    return step(state)
+    def __call__(self, state: Tensor, number: int = 0) -> Tensor:
+        """The state one step later."""
+        return self._step(state)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyco.stepping.rollout import read_states
 from hyco.stepping.stepper import BoundStep
 
 
@@ -49,12 +48,12 @@ class _Segments(torch.autograd.Function):
         for first, count, inside in _segments(steps, lengths[0], read):
             begun.append(state)
             own_step = replace(step, inputs=inputs, before=step.before + first)
-            states_read, state = read_states(own_step, state, count, [n - first for n in inside])
-            states.extend(states_read)
+            states_read, state = own_step.states(state, count, [n - first for n in inside])
+            states.append(states_read)
         ctx.save_for_backward(*begun, *inputs)
         ctx.plan = (step, steps, lengths, read, len(begun))
         ctx.set_materialize_grads(False)
-        out = torch.stack(states, dim=1) if states else start[:, None][:, :0].clone()
+        out = torch.cat(states, dim=1) if states else start[:, None][:, :0].clone()
         return out, state.clone() if steps == 0 else state
 
     @staticmethod
@@ -73,13 +72,13 @@ class _Segments(torch.autograd.Function):
             own_step, numbers = replace(step, inputs=own, before=step.before + first), [n - first for n in inside]
             with torch.enable_grad():
                 if len(lengths) > 1 and length > lengths[1]:
-                    states_read, end = _Segments.apply(own_step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
-                    states = list(states_read.unbind(1))
+                    states, end = _Segments.apply(own_step, length, lengths[1:], tuple(numbers), leaf, *own)  # type: ignore[no-untyped-call]
                 else:
-                    states, end = read_states(own_step, leaf, length, numbers)
-            slopes = [] if of_read is None else list(of_read[:, last - len(inside) : last].unbind(1))
+                    states, end = own_step.states(leaf, length, numbers)
+            outputs, slopes = [], []
+            if of_read is not None and inside:
+                outputs, slopes = [states], [of_read[:, last - len(inside) : last]]
             last -= len(inside)
-            outputs = states if of_read is not None else []
             if adjoint is not None:
                 outputs, slopes = [*outputs, end], [*slopes, adjoint]
             if not outputs:  # nothing after this segment is read

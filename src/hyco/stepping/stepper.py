@@ -2,7 +2,8 @@
 
 - `plain`: PhiFlow runs the step each time. The reference.
 - `traced`: the step is recorded once as a graph of tensor operations; PhiFlow leaves the loop.
-- `compiled`: the recorded graph goes through `torch.compile` (needs a C++ compiler on the CPU).
+- `compiled`: the recorded graph is compiled, all steps of a rollout in one call (`hyco.stepping.native`) or
+  step by step through `torch.compile` (both need a C++ compiler on the CPU).
 
 If a step cannot be traced (it looks at the values of tensors), PhiFlow's own just-in-time compilation runs it:
 execution `jit`. `execution` says what runs in the end; every fallback is logged.
@@ -16,7 +17,7 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, Literal
@@ -30,8 +31,9 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.fields import to_fields, to_tensor
-from hyco.stepping.compiled import Compiled
+from hyco.stepping.compiled import Compiled, compiled_program, runs_natively
 from hyco.stepping.graph import Program, TracingError, trace
+from hyco.stepping.native.library import Native
 from hyco.stepping.rollout import TimedStep
 from hyco.trained_model import Time
 
@@ -49,10 +51,11 @@ _FEW_CELLS, _MOST_SHARED = 2**16, 8
 
 
 # Measured on one core: what an operation of a traced step costs, its gradient included, by itself and per number of the
-# state; what a compilation costs, by itself and per operation; and the part of the traced time that it saves.
+# state; of a compilation, by torch and to code of hyco's own, what it costs by itself and per operation, and the part
+# of the traced time that it saves.
 _OPERATION, _NUMBER = 1e-5, 1e-9
-_COMPILATION, _PER_OPERATION = 10.0, 0.3
-_SAVED = 0.5
+_COMPILATION, _PER_OPERATION, _SAVED = 10.0, 0.3, 0.5
+_NATIVE_COMPILATION, _NATIVE_PER_OPERATION, _NATIVE_SAVED = 0.6, 0.01, 0.8
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,23 @@ class BoundStep(TimedStep):
             return state
         first = (self.before + number) * self.substeps
         for i in range(first, first + self.substeps):
-            # From the beginning, so that t has no error that grows.
-            time = (self.time + i * self.dt / self.substeps).to(state.dtype)
-            state = self.run(state, time, *self.inputs)
+            state = self.run(state, self._time(i).to(state.dtype), *self.inputs)
         return state
+
+    def _time(self, substeps: int) -> Tensor:
+        """Time after so many sub-steps: from the beginning, so that it has no error that grows."""
+        assert self.time is not None
+        return self.time + substeps * self.dt / self.substeps
+
+    def states(self, state: Tensor, steps: int, read: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """See `TimedStep.states`: in one call where the code of the step is hyco's own."""
+        if not isinstance(self.run, Native):
+            return super().states(state, steps, read)
+        count, times = steps * self.substeps, None
+        if self.time is not None:
+            first = self.before * self.substeps
+            times = torch.stack([self._time(i) for i in range(first, first + count)], dim=-1)
+        return self.run.rollout(state, self.inputs, count, [number * self.substeps for number in read], times)
 
 
 class Stepper:
@@ -121,6 +137,12 @@ class Stepper:
         self._timed = not equation.autonomous
         # A static problem has no time: to its step it is always 0.
         self._static = self._timed and equation.config.is_static
+
+    @property
+    def compiles_each_size(self) -> bool:
+        """Whether another batch size may be compiled anew."""
+        ours = [p for (kind, _), p in self._programs.items() if kind == "compiled" and isinstance(p.step, Native)]
+        return self.execution == "compiled" and not ours
 
     def __call__(self, state: Tensor, parameters: Mapping[str, Tensor], time: Time = 0.0) -> Tensor:
         """Advance `state` `[B, C, *space]` by one `dt`. For many steps, `bind` the parameters once."""
@@ -177,7 +199,11 @@ class Stepper:
         program = self._programs["traced", kind]
         if self.execution == "auto":
             steps = self.work * self.equation.substeps
-            worth = worth_compiling(program.real_operations, state.numel(), steps) and program.gains_by_compilation
+            if runs_natively(state):
+                worth = worth_compiling(program.operations, state.numel(), steps, native=True)
+            else:
+                worth = program.gains_by_compilation
+                worth = worth and worth_compiling(program.real_operations, state.numel(), steps)
             self.execution = "compiled" if worth and _has_compiler() else "traced"
             if worth and self.execution == "traced":
                 log.warning(
@@ -185,7 +211,7 @@ class Stepper:
                 )
             log.info("The step runs %s (%d operations).", self.execution, program.operations)
         if self.execution == "compiled" and ("compiled", kind) not in self._programs:
-            self._programs["compiled", kind] = replace(program, step=Compiled(program))
+            self._programs["compiled", kind] = compiled_program(program, state, values, batched)
         step = self._programs[self.execution, kind].step
         if isinstance(step, Compiled) and step.failed:
             self.execution = "traced"  # so that the report says what ran
@@ -268,17 +294,21 @@ def execution_after_training(execution: Execution) -> Execution:
     return "auto" if execution == "compiled" else execution
 
 
-def worth_compiling(operations: int, numbers: int, steps: int) -> bool:
+def worth_compiling(operations: int, numbers: int, steps: int, native: bool = False) -> bool:
     """Whether a compilation saves more than twice the time that it takes.
 
-    A traced step with n operations on a state of N numbers takes about n (10 µs + N · 1 ns), with its gradient; half
-    of that is saved. A compilation takes about 10 s + n · 0.3 s, for the step and its gradient.
+    A traced step with n operations on a state of N numbers takes about n (10 µs + N · 1 ns), with its gradient. Code of
+    hyco's own saves four fifths of that and takes about 0.6 s + n · 0.01 s; torch.compile saves half of it and takes
+    about 10 s + n · 0.3 s, for the step and its gradient.
 
     Args:
-        operations: of real numbers; nothing is compiled for complex ones.
+        operations: for torch.compile those of real numbers; it makes nothing of complex ones.
         steps: how many there will be, sub-steps of the equation.
+        native: of hyco's own code.
     """
     traced = steps * operations * (_OPERATION + _NUMBER * numbers)
+    if native:
+        return _NATIVE_SAVED * traced > 2 * (_NATIVE_COMPILATION + _NATIVE_PER_OPERATION * operations)
     return _SAVED * traced > 2 * (_COMPILATION + _PER_OPERATION * operations)
 
 

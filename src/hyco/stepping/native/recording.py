@@ -1,0 +1,145 @@
+"""A recorded step as a graph for one sample, and that of its adjoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from hyco.stepping.graph import Program, record
+from hyco.stepping.rewrites.transforms import real_transform
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A step for one sample.
+
+    Attributes:
+        step: graph from the state, the time if there is one, and the inputs to the next state.
+        adjoint: graph from the slope by the next state and from these to the slopes by the state and by the inputs; of
+            an input that has no effect None.
+        batch: by input, which dimension counts the samples; None where all of them share it.
+        timed: whether there is a time.
+    """
+
+    step: fx.GraphModule
+    adjoint: fx.GraphModule | None
+    batch: tuple[int | None, ...]
+    timed: bool
+
+
+def record_single(program: Program, adjoint: bool = False) -> Recorded:
+    """Record the step of a program again, for one sample.
+
+    Raises:
+        TracingError: it cannot be recorded.
+    """
+    given = [node for node in program.graph.nodes if node.op == "placeholder"]
+    size, shapes = program.recorded_size, [tuple(node.meta["recorded"].shape) for node in given]
+    timed = len(given) > 1 and given[1].name == "time"
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        values = [
+            torch.empty([1 if n == size else n for n in shape], dtype=node.meta["recorded"].dtype)
+            for node, shape in zip(given, shapes, strict=True)
+        ]
+        slope = torch.empty_like(values[0])
+    pure = _without_changes_in_place(program.graph)
+
+    def step(*values: Tensor) -> Any:
+        return program.step(*values)
+
+    def slopes(slope: Tensor, *values: Tensor) -> Any:
+        with torch.enable_grad():
+            own = [value.detach().requires_grad_() for value in values]
+            sought = [own[0], *own[1 + timed :]]
+            return list(torch.autograd.grad(pure(*own), sought, slope, allow_unused=True))
+
+    return Recorded(
+        record(step, values),
+        record(slopes, [slope, *values]) if adjoint else None,
+        tuple(shape.index(size) if size in shape else None for shape in shapes[1 + timed :]),
+        timed,
+    )
+
+
+def record_preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Recorded:
+    """Record what a program works out from the parameters, for one sample, as a step whose state has no effect.
+
+    Args:
+        values: of the parameters.
+        batched: which of them have a leading dimension of samples.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        own = [
+            torch.empty([1, *v.shape[1:]] if b else v.shape, dtype=v.dtype)
+            for v, b in zip(values, batched, strict=True)
+        ]
+        state = torch.empty(1, dtype=own[0].dtype)
+
+    def once(_: Tensor, *values: Tensor) -> Any:
+        return list(program.prepare(1, *values))
+
+    return Recorded(record(once, [state, *own]), None, tuple(0 if b else None for b in batched), False)
+
+
+def _without_changes_in_place(graph: fx.Graph) -> fx.GraphModule:
+    """A step whose gradient changes no tensor in place, as those of torch's transforms do."""
+    pure = fx.Graph()
+    pure.output(pure.graph_copy(graph, {}))
+    for node in pure.nodes:
+        if node.target is real_transform:
+            node.target = _forward
+        elif node.target is torch._fft_c2r:
+            node.target = _inverse
+    module = graph.owning_module
+    assert module is not None
+    return fx.GraphModule(module, pure)
+
+
+def _forward(values: Tensor, dims: list[int], norm: int) -> Any:
+    return _Forward.apply(values, dims, norm)  # type: ignore[no-untyped-call]
+
+
+def _inverse(coefficients: Tensor, dims: list[int], norm: int, size: int) -> Any:
+    return _Inverse.apply(coefficients, dims, norm, size)  # type: ignore[no-untyped-call]
+
+
+class _Forward(torch.autograd.Function):
+    """Half of the coefficients of real values; see `hyco.stepping.rewrites.transforms`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dims: list[int], norm: int) -> Tensor:
+        ctx.plan = (dims, norm, values.shape[dims[-1]])
+        return torch._fft_r2c(values, dims, norm, True)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
+        dims, norm, size = ctx.plan
+        return torch._fft_c2r(slope / _counts(size, slope, dims[-1]), dims, norm, size), None, None
+
+
+class _Inverse(torch.autograd.Function):
+    """Real values of half of their coefficients."""
+
+    @staticmethod
+    def forward(ctx: Any, coefficients: Tensor, dims: list[int], norm: int, size: int) -> Tensor:
+        ctx.plan = (dims, norm, size)
+        return torch._fft_c2r(coefficients, dims, norm, size)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
+        dims, norm, size = ctx.plan
+        found = torch._fft_r2c(slope, dims, norm, True)
+        return found * _counts(size, found, dims[-1]), None, None, None
+
+
+def _counts(size: int, coefficients: Tensor, dim: int) -> Tensor:
+    """How many of all coefficients each of the half stands for, along one dimension of a tensor like that."""
+    dtype, alone = coefficients.real.dtype, 2 - size % 2
+    counts = [torch.ones(1, dtype=dtype), torch.full([size // 2 + 1 - alone], 2.0, dtype=dtype)]
+    counts += [torch.ones(1, dtype=dtype)] * (alone - 1)
+    return torch.cat(counts).reshape(-1, *[1] * (coefficients.ndim - 1 - dim % coefficients.ndim))

@@ -1,0 +1,201 @@
+"""Rollouts by hyco's own compiled code: the same as traced ones, for every equation, batch and way of reading."""
+
+import logging
+import shutil
+
+import pytest
+import torch
+
+from hyco.equations.registry import build_equation
+from hyco.stepping.compiled import Compiled, compiled_program
+from hyco.stepping.graph import trace
+from hyco.stepping.native.library import Native
+from hyco.stepping.native.views import UnsupportedError
+from hyco.stepping.rollout import rollout
+from hyco.stepping.segments import rollout_in_segments
+from hyco.stepping.stepper import Stepper
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+F64 = torch.float64
+X, XY = (
+    {"x": {"size": 5.0, "resolution": 12}},
+    {"x": {"size": 5.0, "resolution": 9}, "y": {"size": 4.0, "resolution": 10}},
+)
+FORMULA = {
+    "name": "formula",
+    "domain": {"x": {"size": 5.0, "resolution": 15}},
+    "dt": 0.02,
+    "fields": {"u": {"boundary": "periodic"}},
+}
+SECTIONS = {
+    "spectral": {"name": "burgers", "domain": X, "scheme": "spectral", "parameters": {"viscosity": 0.2}},
+    "spectral, 2-D": {"name": "burgers", "domain": XY, "scheme": "spectral", "parameters": {"viscosity": 0.4}},
+    "upwind": {"name": "burgers", "domain": X, "scheme": "upwind", "parameters": {"viscosity": 0.2}},
+    "Navier-Stokes": {"name": "navier_stokes", "domain": XY, "max_speed": 3.0, "parameters": {"viscosity": 0.1}},
+    "Fisher-KPP": FORMULA | {"rates": {"u": "D*laplace(u) + u*(1 - u)"}, "parameters": {"D": 0.1}},
+    "in time": FORMULA | {"rates": {"u": "D*laplace(u) + sin(t)*u*u"}, "parameters": {"D": 0.1}},
+    "heat": {"name": "heat", "domain": XY, "boundary": "neumann", "parameters": {"diffusivity": 0.2}},
+}
+SLOW = {"upwind", "Navier-Stokes", "spectral, 2-D", "in time", "heat"}
+
+
+def equation_of(name):
+    return build_equation(
+        {"dt": 0.05, **SECTIONS[name]} | ({"max_speed": 3.0} if name in ("spectral", "upwind") else {})
+    )
+
+
+def starts_of(equation, count):
+    return equation.initial_states(count, 1.5, 0.5, torch.Generator().manual_seed(2))
+
+
+CASES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SECTIONS]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_states_and_gradients_equal_those_of_traced_steps(name):
+    """Of five samples: one more than there are lanes. Some states are read, and one of them is the last."""
+    equation = equation_of(name)
+    start, (key, *_) = starts_of(equation, 5), sorted(SECTIONS[name]["parameters"])
+    found = []
+    for execution in ("traced", "compiled"):
+        values = equation.parameter_tensors(F64)
+        leaves = values[key].requires_grad_(), start.clone().requires_grad_()
+        bound = Stepper(equation, execution).bind(leaves[1], values, 0.3)
+        assert isinstance(bound.run, Native) == (execution == "compiled")
+        if isinstance(bound.run, Native):
+            assert bound.run.has_gradient
+        states = rollout(bound, leaves[1], 4, [1, 2, 4])
+        weights = torch.arange(states.numel(), dtype=F64).reshape(states.shape).sin()
+        found.append([states, *torch.autograd.grad((states**2 * weights).sum(), leaves)])
+    for traced, compiled in zip(*found, strict=True):
+        assert torch.allclose(compiled, traced, rtol=1e-11, atol=1e-12 * float(traced.abs().max()))
+
+
+@pytest.mark.parametrize("name", CASES[:1])
+def test_what_steps_take_from_the_parameters_equals_what_is_traced(name):
+    """Of shared parameters, and of those that each sample has its own of."""
+    equation = equation_of(name)
+    start, values = starts_of(equation, 3), equation.parameter_tensors(F64)
+    own = values | {"viscosity": torch.tensor([0.1, 0.25, 0.0], dtype=F64)}
+    for given in (values, own):
+        traced, compiled = (Stepper(equation, e).bind(start, given).inputs for e in ("traced", "compiled"))
+        assert [v.shape for v in compiled] == [v.shape for v in traced]
+        for one, other in zip(compiled, traced, strict=True):
+            assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+def test_a_sample_does_not_depend_on_the_others_to_the_bit():
+    equation = equation_of("spectral")
+    start, values = starts_of(equation, 19), equation.parameter_tensors(F64)
+    stepper = Stepper(equation, "compiled")
+    together = rollout(stepper.bind(start, values), start, 6)
+    for count in (1, 2, 3, 4, 5, 8, 13):
+        part = start[19 - count :]
+        assert torch.equal(rollout(stepper.bind(part, values), part, 6), together[19 - count :])
+
+
+def test_a_rollout_that_is_continued_equals_a_whole_one_to_the_bit():
+    equation = equation_of("spectral")
+    start, values = starts_of(equation, 2), equation.parameter_tensors(F64)
+    bound = Stepper(equation, "compiled").bind(start, values)
+    whole, end = bound.states(start, 7, range(1, 8))
+    begun, middle = bound.states(start, 3, [3])
+    rest, last = bound.states(middle, 4, range(1, 5))
+    assert torch.equal(torch.cat([begun, rest], dim=1), whole[:, 2:])
+    assert torch.equal(last, end)
+    step = start
+    for number in range(7):
+        step = bound(step, number)
+    assert torch.equal(step, end)
+
+
+@pytest.mark.slow
+def test_each_sample_may_have_its_own_parameter_and_segments_have_the_same_gradient():
+    equation = equation_of("spectral")
+    start, slopes = starts_of(equation, 3), []
+    for execution, lengths in (("traced", ()), ("compiled", ()), ("compiled", (2,)), ("compiled", (4, 2))):
+        viscosity = torch.tensor([0.1, 0.2, 0.3], dtype=F64, requires_grad=True)
+        bound = Stepper(equation, execution).bind(start, equation.parameter_tensors(F64) | {"viscosity": viscosity})
+        states = rollout_in_segments(bound, start, 6, lengths, (2, 5)) if lengths else rollout(bound, start, 6, (2, 5))
+        slopes.append(torch.autograd.grad((states**3).sum(), viscosity)[0])
+    for other in slopes[1:]:
+        assert torch.allclose(other, slopes[0], rtol=1e-11)
+
+
+@pytest.mark.slow
+def test_single_precision_has_its_own_code():
+    equation = equation_of("spectral")
+    start = starts_of(equation, 9).float()
+    values = {name: value.float() for name, value in equation.parameter_tensors(F64).items()}
+    traced, compiled = (
+        rollout(Stepper(equation, execution).bind(start, values), start, 5) for execution in ("traced", "compiled")
+    )
+    assert compiled.dtype == torch.float32
+    assert torch.allclose(compiled, traced, atol=1e-6)
+
+
+SIZES = [2, 3, 4, 5, 6, 7, 8, 9, 15, 22, 26, 49, 60]
+
+
+def test_transforms_of_many_sizes_equal_those_of_torch():
+    """Of real and of complex numbers, along one dimension and along two, in every normalisation."""
+
+    def run(state):
+        parts, begin = [], 0
+        for number, n in enumerate(SIZES):
+            norm, own = ("forward", "ortho", "backward")[number % 3], state[:, 0, begin : begin + n]
+            begin += n
+            half = torch.fft.rfft(own, norm=norm)
+            whole = torch.fft.fft(torch.complex(own, own.roll(1, -1)), norm=norm)
+            turned = torch.fft.ifft(whole * (0.5 + 2j), norm=norm)
+            parts += [torch.fft.irfft(half * (1.5 - 0.25j), n, norm=norm) + torch.view_as_real(turned)[..., 0]]
+        plane = state[:, 0, :60].reshape(-1, 5, 12)
+        coefficients = torch.fft.rfft2(plane) * (0.3 + 0.1j)
+        return torch.cat([*parts, torch.fft.irfft2(coefficients, s=(5, 12)).reshape(-1, 60)], dim=1)[:, None]
+
+    state = torch.randn(3, 1, sum(SIZES) + 60, dtype=F64, generator=torch.Generator().manual_seed(1))
+    native = Native(trace(run, state, [], []))
+    assert torch.allclose(native(state), run(state), rtol=0, atol=1e-12 * float(run(state).abs().max()))
+
+
+def test_a_step_of_unknown_operations_goes_through_torch_and_says_so(caplog):
+    state = torch.rand(2, 1, 4, dtype=F64)
+    program = trace(lambda u: torch.cumsum(u, -1), state, [], [])
+    with pytest.raises(UnsupportedError, match="cumsum"):
+        Native(program)
+    with caplog.at_level(logging.INFO):
+        assert isinstance(compiled_program(program, state, [], []).step, Compiled)
+    assert "cumsum" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_gradient_for_which_no_code_can_be_written_runs_traced(caplog):
+    """Of a product over the cells, which has code only as long as nobody asks for its gradient."""
+    state = torch.rand(2, 1, 4, dtype=F64, requires_grad=True)
+
+    def run(u):
+        return torch.log(u) * u.roll(1, -1)
+
+    native = Native(trace(run, state, [], []))
+    native.__dict__["_adjoint"] = None
+    kept, end = native.rollout(state, [], 1, [1])
+    assert torch.equal(kept[:, 0], end)
+    (found,) = torch.autograd.grad(end.sum(), state)
+    assert torch.allclose(found, torch.autograd.grad(run(state).sum(), state)[0])
+
+
+@pytest.mark.slow
+def test_code_is_kept_on_disk_and_a_compiler_that_fails_is_told_of(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    state = torch.rand(1, 1, 5, dtype=F64)
+    program = trace(lambda u: u * 1.25, state, [], [])
+    Native(program)
+    (kept,) = tmp_path.rglob("*.so")
+    written = kept.stat().st_mtime_ns
+    Native(program)
+    assert kept.stat().st_mtime_ns == written
+    monkeypatch.setenv("CXX", "false")
+    with caplog.at_level(logging.INFO):
+        assert isinstance(compiled_program(program, state, [], []).step, Compiled)
+    assert "torch.compile" in caplog.text
