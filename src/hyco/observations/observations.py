@@ -254,7 +254,7 @@ class Observations:
             "test": self.test,
             "initial_state": self.initial_state,
             "interpolation": self.interpolation,
-            "from_file": self.from_file,
+            **({"from_file": True} if self.from_file else {}),
         }
         return Bundle(tensors, metadata)
 

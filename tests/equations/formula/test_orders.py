@@ -65,6 +65,7 @@ FH = {"D": 0.1, "I": 0.3, "eps": 0.08, "a": 0.7, "b": 0.8}
 POROUS, P = "div(D*(u/K)**m*grad(u)) + r*u*(1 - u/K)", {"D": 0.1, "K": 1.5, "m": 1.5, "r": 0.8}
 PAIR, PLANES = {"u": ONE, "v": OTHER}, {"u": PLANE, "v": PLANE_2}
 ADVECTION_DIFFUSION = "-dx(c*u) + div(D*grad(u))"
+CARRIED = "-c*dx(u) + D*laplace(u)"
 C = {"c": "0.7 + 0.2*cos(x)", "D": "0.3 + 0.1*sin(x)"}
 KS = "-u*dx(u) - laplace(u) - laplace(laplace(u))"
 CAHN_HILLIARD = "laplace(u**3 - u - g*laplace(u))"
@@ -97,6 +98,16 @@ ONE_D = {
     "advection, central, in and out": ("-c*dx(u)", {"c": 0.7}, ONE, {**between("vv"), **CENTRAL}, 32, 3.9, 4.1),
     "advection, the other way": ("c*dx(u)", {"c": 0.7}, ONE, between("vv"), 32, 2.9, 3.1),
     "advection-diffusion, coefficients that vary": (ADVECTION_DIFFUSION, C, ONE, between("vf"), 64, 1.9, 2.1),
+    "advection-diffusion, outflow": (CARRIED, {"c": 0.7, "D": 0.1}, ONE, between("rf"), 64, 2.9, 3.1),
+    "advection-diffusion, central, outflow": (
+        CARRIED,
+        {"c": 0.7, "D": 0.1},
+        ONE,
+        {**between("rf"), **CENTRAL},
+        64,
+        3.9,
+        4.1,
+    ),
     "KdV": ("-6*u*dx(u) - m*dx(dx(dx(u)))", {"m": 0.01}, ONE, {"substeps": 4, "steps": 4}, 16, 3.9, 4.1),
     "Kuramoto-Sivashinsky": (KS, {}, LONG, {"size": 8 * math.pi, "substeps": 1, "time": 2, "steps": 8}, 32, 3.9, 4.1),
     "Kuramoto-Sivashinsky, stiff": (KS, {}, ONE, {"substeps": 1, "steps": 128}, 16, 3.9, 4.1),
