@@ -1,9 +1,12 @@
 """Data that stay on disk are those in memory, to the bit, and so is what a network learns from them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from hyco.compute import ComputeConfig
+from hyco.datasets.tensor import TensorDataset
 from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, Observations, counts, in_memory, observe, observe_on_disk
 from hyco.observations.changes import change_std
@@ -130,6 +133,19 @@ def test_simulations_that_a_killed_run_has_left_are_not_made_again(tmp_path, mon
     other = generate_in_chunks({**EQUATION, "parameters": {"viscosity": 0.2}}, GENERATION, 3, *here)
     assert made == [3, 3, 3, 1, 3, 3, 1]
     assert not torch.equal(other.tensors["trajectories"], expected)
+
+
+def test_a_file_that_is_saved_elsewhere_stays_where_it_is(simulated, tmp_path):
+    before = simulated.file.read_bytes()
+    TensorDataset(str(tmp_path / "other" / "copy.safetensors")).save(replace(simulated, metadata={"kind": "copy"}))
+    assert simulated.file.read_bytes() == before
+    copy = read_bundle(tmp_path / "other" / "copy.safetensors")
+    assert copy.metadata == {"kind": "copy"}
+    assert torch.equal(copy.tensors["trajectories"], simulated.tensors["trajectories"])
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["copy.safetensors"]
+    made = generate_in_chunks(EQUATION, GENERATION, 3, ComputeConfig(on_disk=True), tmp_path / "chunks")
+    TensorDataset(str(tmp_path / "named.safetensors")).save(made)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["named.safetensors", "other"]
 
 
 def test_what_needs_memory_is_refused(simulated, tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ def observe_on_disk(trajectories: Bundle, config: ObservationConfig, seed: int, 
         initial_state=config.initial_state,
         interpolation=config.interpolation,
     )
-    return replace(observations.to_bundle(), file=path)
+    return replace(observations.to_bundle(), file=path, unnamed=True)
 
 
 def counts(observations: Observations) -> Tensor:

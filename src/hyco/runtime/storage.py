@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,29 +56,34 @@ class Bundle:
 
     Attributes:
         file: where the tensors are, if they stay in a file; see `hyco.runtime.mapped`.
+        unnamed: whether that file was made for this bundle, and gets its name where it is written to.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     file: Path | None = None
+    unnamed: bool = False
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
     """Write a bundle so that a reader sees the old file or the new one, never a part.
 
-    Tensors that are in a file go with it: it gets this name, and the metadata.
+    Tensors that are in a file go with it: it is copied, or gets this name.
 
     Raises:
         TypeError: the metadata hold something that JSON does not know.
     """
     if bundle.file is None:
         write_atomically(path, serialised(bundle))
-    elif bundle.file.absolute() != path.absolute():
+    elif bundle.unnamed or bundle.file.absolute() != path.absolute():
         text = json.dumps(bundle.metadata)
         try:
-            end_file(bundle.file, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
             path.parent.mkdir(parents=True, exist_ok=True)
-            bundle.file.replace(path)
+            own = bundle.file if bundle.unnamed else path.with_name(f".{path.name}.{os.getpid()}.part")
+            if not bundle.unnamed:
+                shutil.copyfile(bundle.file, own)
+            end_file(own, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
+            own.replace(path)
         except OSError as error:
             raise UnwritableError(path, error) from error
 
