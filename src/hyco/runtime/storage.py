@@ -18,8 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-from safetensors.torch import load
+from safetensors.numpy import load, save
 from torch import Tensor
 
 from hyco.runtime.mapped import end_file, open_file, parts
@@ -131,7 +130,8 @@ def from_bytes(content: bytes) -> Bundle:
     """The inverse of `serialised`, for what was just sent: its checksum is not looked at."""
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    return Bundle(load(content), json.loads(metadata[_HEADER]))
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in load(content).items()}
+    return Bundle(tensors, json.loads(metadata[_HEADER]))
 
 
 def digest(bundle: Bundle) -> str:
