@@ -10,6 +10,7 @@ from hyco.datasets.tensor import TensorDataset
 from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, Observations, counts, in_memory, observe, observe_on_disk
 from hyco.observations.changes import change_std
+from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.runtime import mapped
 from hyco.runtime.storage import DamagedFileError, digest, read_bundle, write_bundle
 from hyco.stepping.chunks import generate_in_chunks
@@ -146,6 +147,18 @@ def test_a_file_that_is_saved_elsewhere_stays_where_it_is(simulated, tmp_path):
     made = generate_in_chunks(EQUATION, GENERATION, 3, ComputeConfig(on_disk=True), tmp_path / "chunks")
     TensorDataset(str(tmp_path / "named.safetensors")).save(made)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["named.safetensors", "other"]
+
+
+def test_simulations_on_disk_are_read_into_memory_where_they_are_to_be_there(simulated):
+    sections = {"equation": EQUATION, "generation": GENERATION.model_dump(), "measurements": {}, "seed": 3}
+    origin = {key: sections[key] for key in ("equation", "generation", "seed")}
+    cached = replace(simulated, metadata={**simulated.metadata, "origin": origin})
+    stays = generate_trajectories(cached, None, **sections, compute={"on_disk": True})
+    assert stays is cached
+    read = generate_trajectories(cached, None, **sections, compute={"on_disk": False})
+    assert read.file is None
+    assert not mapped.is_mapped(read.tensors["trajectories"])
+    assert digest(read) == digest(cached)
 
 
 def test_what_needs_memory_is_refused(simulated, tmp_path, monkeypatch):

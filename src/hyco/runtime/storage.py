@@ -214,6 +214,13 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
     return Bundle(own, metadata, path if stays else None)
 
 
+def read_whole(bundle: Bundle) -> Bundle:
+    """The same in memory, where its tensors stay in a file."""
+    if bundle.file is None:
+        return bundle
+    return Bundle({name: tensor.clone() for name, tensor in bundle.tensors.items()}, bundle.metadata)
+
+
 def _damaged(path: Path, reason: str) -> DamagedFileError:
     reason = " ".join(reason.split())
     return DamagedFileError(f"{path} cannot be read ({reason}){_REMEDY}")
