@@ -16,22 +16,38 @@ import socket
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import torch
 import torch.multiprocessing as multiprocessing
 
 from hyco.equations.registry import build_equation
 from hyco.observations import Observations
+from hyco.training import helping
 from hyco.training.config import SyntheticConfig
+from hyco.training.data import Samples
 from hyco.training.helping import help_rank_0
 from hyco.training.ranks import joined
-from hyco.training.synthetic import synthetic_trainer
+from hyco.training.trainer import SyntheticTrainer
 
 NETWORK = {"network": {"name": "unet", "filters": 8, "levels": 2}, "batch_size": 16, "num_predict_steps": 10}
 
 
-def trained(resolution: int, windows: int, epochs: int) -> list[tuple[float, float]]:
-    """Clock and processor seconds of each epoch."""
+class Timed(SyntheticTrainer):
+    """Notes clock and processor seconds of each epoch, in every process."""
+
+    times: ClassVar[list[tuple[float, float]]] = []
+
+    def epoch(self, epoch: int, samples: Samples, alpha: float = 1.0) -> dict[str, float]:
+        """See `SyntheticTrainer.epoch`."""
+        clock, processor = time.perf_counter(), time.process_time()
+        metrics = super().epoch(epoch, samples, alpha)
+        self.times.append((time.perf_counter() - clock, time.process_time() - processor))
+        return metrics
+
+
+def train(resolution: int, windows: int, epochs: int) -> None:
+    """Epochs on random numbers."""
     axis = {"size": 10.0, "resolution": resolution}
     section = {"name": "burgers", "domain": {"x": axis, "y": axis}, "dt": 0.03, "max_speed": 2.5}
     equation = build_equation({**section, "parameters": {"viscosity": 0.02}})
@@ -47,14 +63,10 @@ def trained(resolution: int, windows: int, epochs: int) -> list[tuple[float, flo
         dt=equation.dt,
     )
     config, cpu = SyntheticConfig.model_validate(NETWORK), torch.device("cpu")
-    trainer = synthetic_trainer(observations, config, 0, num_predict_steps=10, epochs=epochs, device=cpu)
+    trainer = Timed(observations, config, 0, num_predict_steps=10, epochs=epochs, device=cpu)
     samples = trainer.prepare(trainer.window_starts(trainer.rollout, real_alone=True))
-    found = []
     for epoch in range(1, epochs + 1):
-        clock, processor = time.perf_counter(), time.process_time()
         trainer.epoch(epoch, samples)
-        found.append((time.perf_counter() - clock, time.process_time() - processor))
-    return found
 
 
 def process(rank: int, size: int, port: int, folder: str, resolution: int, windows: int, epochs: int) -> None:
@@ -64,12 +76,11 @@ def process(rank: int, size: int, port: int, folder: str, resolution: int, windo
     torch.set_num_threads(1)
     with joined() as ranks:
         if ranks.leads:
-            times = trained(resolution, windows, epochs)[1:]
+            train(resolution, windows, epochs)
         else:
-            begin = time.process_time()
+            helping.SyntheticTrainer = Timed  # type: ignore[misc]
             help_rank_0(ranks)
-            times = [(0.0, (time.process_time() - begin) / epochs)]
-    Path(folder, str(rank)).write_text("\n".join(f"{clock} {processor}" for clock, processor in times))
+    Path(folder, str(rank)).write_text("\n".join(f"{clock} {processor}" for clock, processor in Timed.times[1:]))
 
 
 def main() -> None:

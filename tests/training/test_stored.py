@@ -1,12 +1,16 @@
 """Data that stay on disk are those in memory, to the bit, and so is what a network learns from them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from hyco.compute import ComputeConfig
+from hyco.datasets.tensor import TensorDataset
 from hyco.equations.registry import build_equation
 from hyco.observations import ObservationConfig, Observations, counts, in_memory, observe, observe_on_disk
 from hyco.observations.changes import change_std
+from hyco.pipelines.generation.nodes import generate_trajectories
 from hyco.runtime import mapped
 from hyco.runtime.storage import DamagedFileError, digest, read_bundle, write_bundle
 from hyco.stepping.chunks import generate_in_chunks
@@ -130,6 +134,31 @@ def test_simulations_that_a_killed_run_has_left_are_not_made_again(tmp_path, mon
     other = generate_in_chunks({**EQUATION, "parameters": {"viscosity": 0.2}}, GENERATION, 3, *here)
     assert made == [3, 3, 3, 1, 3, 3, 1]
     assert not torch.equal(other.tensors["trajectories"], expected)
+
+
+def test_a_file_that_is_saved_elsewhere_stays_where_it_is(simulated, tmp_path):
+    before = simulated.file.read_bytes()
+    TensorDataset(str(tmp_path / "other" / "copy.safetensors")).save(replace(simulated, metadata={"kind": "copy"}))
+    assert simulated.file.read_bytes() == before
+    copy = read_bundle(tmp_path / "other" / "copy.safetensors")
+    assert copy.metadata == {"kind": "copy"}
+    assert torch.equal(copy.tensors["trajectories"], simulated.tensors["trajectories"])
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["copy.safetensors"]
+    made = generate_in_chunks(EQUATION, GENERATION, 3, ComputeConfig(on_disk=True), tmp_path / "chunks")
+    TensorDataset(str(tmp_path / "named.safetensors")).save(made)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["named.safetensors", "other"]
+
+
+def test_simulations_on_disk_are_read_into_memory_where_they_are_to_be_there(simulated):
+    sections = {"equation": EQUATION, "generation": GENERATION.model_dump(), "measurements": {}, "seed": 3}
+    origin = {key: sections[key] for key in ("equation", "generation", "seed")}
+    cached = replace(simulated, metadata={**simulated.metadata, "origin": origin})
+    stays = generate_trajectories(cached, None, **sections, compute={"on_disk": True})
+    assert stays is cached
+    read = generate_trajectories(cached, None, **sections, compute={"on_disk": False})
+    assert read.file is None
+    assert not mapped.is_mapped(read.tensors["trajectories"])
+    assert digest(read) == digest(cached)
 
 
 def test_what_needs_memory_is_refused(simulated, tmp_path, monkeypatch):

@@ -51,9 +51,9 @@ class TensorDataset(AbstractDataset[Bundle, Bundle | None]):
             return None
 
     def save(self, data: Bundle) -> None:
-        """Write the bundle; one that is in a file gets this name, and the folder that it was made in is removed."""
+        """Write the bundle; the folder that its file was made in is removed, where there is one."""
         write_bundle(self._filepath, data)
-        if data.file is not None and data.file.parent.absolute() != self._filepath.parent.absolute():
+        if data.file is not None and data.unnamed:
             shutil.rmtree(data.file.parent, ignore_errors=True)
 
     def preview(self) -> ImagePreview:

@@ -108,7 +108,7 @@ def observe_on_disk(
         initial_state=config.initial_state,
         interpolation=config.interpolation,
     )
-    return replace(observations.to_bundle(), file=path)
+    return replace(observations.to_bundle(), file=path, unnamed=True)
 
 
 def counts(observations: Observations) -> Tensor:

@@ -54,6 +54,7 @@ def begin_file(path: Path, shapes: Mapping[str, tuple[torch.dtype, Sequence[int]
         begin, end = end, end + dtype.itemsize * torch.Size(shape).numel()
         entries[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # who has the former one mapped keeps it
     with path.open("wb") as file:
         file.write(_header(entries, {}))
         file.truncate(8 + _HEADER_BYTES + end)

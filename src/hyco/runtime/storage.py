@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
-from safetensors.torch import load
+from safetensors.numpy import load, save
 from torch import Tensor
 
 from hyco.runtime.mapped import end_file, open_file, parts
@@ -62,29 +62,34 @@ class Bundle:
 
     Attributes:
         file: where the tensors are, if they stay in a file; see `hyco.runtime.mapped`.
+        unnamed: whether that file was made for this bundle, and gets its name where it is written to.
     """
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     file: Path | None = None
+    unnamed: bool = False
 
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
     """Write a bundle so that a reader sees the old file or the new one, never a part.
 
-    Tensors that are in a file go with it: it gets this name, and the metadata.
+    Tensors that are in a file go with it: it is copied, or gets this name.
 
     Raises:
         TypeError: the metadata hold something that JSON does not know.
     """
     if bundle.file is None:
         write_atomically(path, serialised(bundle))
-    elif bundle.file.absolute() != path.absolute():
+    elif bundle.unnamed or bundle.file.absolute() != path.absolute():
         text = json.dumps(bundle.metadata)
         try:
-            end_file(bundle.file, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
             path.parent.mkdir(parents=True, exist_ok=True)
-            bundle.file.replace(path)
+            own = bundle.file if bundle.unnamed else path.with_name(f".{path.name}.{os.getpid()}.part")
+            if not bundle.unnamed:
+                shutil.copyfile(bundle.file, own)
+            end_file(own, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
+            own.replace(path)
         except OSError as error:
             raise UnwritableError(path, error) from error
 
@@ -132,7 +137,8 @@ def from_bytes(content: bytes) -> Bundle:
     """The inverse of `serialised`, for what was just sent: its checksum is not looked at."""
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    return Bundle(load(content), json.loads(metadata[_HEADER]))
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in load(content).items()}
+    return Bundle(tensors, json.loads(metadata[_HEADER]))
 
 
 def digest(bundle: Bundle) -> str:
@@ -226,6 +232,13 @@ def unreadable(path: Path, error: OSError) -> OSError:
     return UnreadableError(
         error.errno, f"{path} cannot be opened ({reason}): make it a file that you may read, or remove it"
     )
+
+
+def read_whole(bundle: Bundle) -> Bundle:
+    """The same in memory, where its tensors stay in a file."""
+    if bundle.file is None:
+        return bundle
+    return Bundle({name: tensor.clone() for name, tensor in bundle.tensors.items()}, bundle.metadata)
 
 
 def _damaged(path: Path, reason: str) -> DamagedFileError:

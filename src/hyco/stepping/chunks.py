@@ -45,7 +45,7 @@ def generate_in_chunks(
 
         bundle = generate(build_equation(equation), config, seed, make)
     if compute.on_disk:  # until it gets its name
-        return replace(bundle, file=_file_of(folder))
+        return replace(bundle, file=_file_of(folder), unnamed=True)
     shutil.rmtree(folder, ignore_errors=True)
     return bundle
 

@@ -44,7 +44,7 @@ def generate_trajectories(
     from hyco.compute import ComputeConfig
     from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
-    from hyco.runtime.storage import Bundle
+    from hyco.runtime.storage import Bundle, read_whole
     from hyco.stepping.chunks import generate_in_chunks
     from hyco.stepping.generation import GenerationConfig, generate
 
@@ -59,7 +59,7 @@ def generate_trajectories(
     origin = {"equation": equation, "generation": generation, "seed": seed}
     if cached is not None and cached.metadata.get("origin") == origin:
         log.info("The trajectories of this equation, generation and seed exist already: they are reused.")
-        return cached
+        return cached if (compute or {}).get("on_disk") else read_whole(cached)
     if cached is not None and own:
         log.warning("The trajectories in the experiment's folder are your own: nothing is simulated.")
         return cached
