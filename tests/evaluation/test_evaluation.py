@@ -183,7 +183,7 @@ def test_a_rollout_whose_error_overflows_is_an_error_and_not_a_number():
     models = {"physical": physical(0.1)}
     huge = rollouts(models)
     huge["physical"] = huge["physical"] * 1e200
-    with pytest.raises(NotFiniteError, match=r"of physical is so large that its error is infinite: .* fields may be"):
+    with pytest.raises(NotFiniteError, match=r"of physical is so large that its error is not finite: .* fields may be"):
         reported(models, huge)
 
 
