@@ -23,6 +23,13 @@ def view(client):
     return json.loads(client.get_experiment_by_name("problem").tags[VIEW])
 
 
+def test_a_runs_columns_begin_with_what_it_changed_and_the_error_of_its_network():
+    metrics = ["nrmse/hybrid_physical", "nrmse/persistence", "estimate/hybrid_physical/D", "nrmse/hybrid_synthetic"]
+    names = ["nrmse/hybrid_synthetic", "nrmse/hybrid_physical", "estimate/hybrid_physical/D"]
+    assert columns_of(["seed"], metrics) == ["params.`seed`", *(f"metrics.`{name}`" for name in names)]
+    assert columns_of(["predict.steps"], ["cost/seconds"]) == []
+
+
 @pytest.mark.slow
 def test_runs_add_their_columns_to_the_view_unless_somebody_has_changed_it(client):
     one, two = run(client), run(client)

@@ -209,7 +209,7 @@ def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures(
         (16,),
     )
     axis = data.load("parameter_fields_figure").axes[0]
-    assert axis.get_ylabel() == "diffusivity"
+    assert axis.get_ylabel() == "diffusivity [length²/time]"
     marks = next(line for line in axis.lines if line.get_marker() == "|")
     assert np.max(marks.get_xdata()) < 1.0
     time, space = data.load("residuals").axes

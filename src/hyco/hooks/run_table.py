@@ -22,9 +22,14 @@ _LETTER, _BESIDE = 8, 38
 
 
 def columns_of(changed: Iterable[str], metrics: Iterable[str]) -> list[str]:
-    """The columns of a run as MLflow names them, those of the parameters that it changed first."""
-    known = list(metrics)
-    shown = [name for start in _SHOWN for name in sorted(known) if name.startswith(start)]
+    """The columns of a run as MLflow names them, those of the parameters that it changed first, then the networks'.
+
+    None of a run without any of these metrics.
+    """
+    known = sorted(metrics, key=lambda name: (not name.endswith("synthetic"), name))
+    shown = [name for start in _SHOWN for name in known if name.startswith(start) and not name.endswith("persistence")]
+    if not shown:
+        return []
     return [f"params.`{name}`" for name in changed] + [f"metrics.`{name}`" for name in shown]
 
 

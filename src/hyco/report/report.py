@@ -22,7 +22,15 @@ from hyco.report.warnings import (
 )
 from hyco.training.synthetic import unknown_time
 
-_ADVICE = ": train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
+_OF_NETWORKS = "train longer, with a smaller learning rate or with longer training rollouts (num_predict_steps)"
+_OF_PHYSICS = (
+    "the equation may lead ever farther from a noisy initial state, as growth does below 0: say what its fields may be "
+    "(equation.fields.NAME.lower and upper), or measure the initial state better"
+)
+
+
+class NotFiniteError(FloatingPointError):
+    """A test rollout, or its error, is not finite: JSON has no number for it, and there is nothing to compare."""
 
 
 def report(
@@ -51,7 +59,7 @@ def report(
         units: of the learnt numbers, by full name, as far as they are known.
 
     Raises:
-        FloatingPointError: a method's rollout or its error is not finite: JSON has no number for that.
+        NotFiniteError: a method's rollout or its error is not finite.
         ValueError: the physical model had no update, so that a number has no standard deviation.
     """
     own = {key: value for key, value in equation.parameters.items() if isinstance(value, float)}
@@ -81,7 +89,7 @@ def _errors(method: str, rollout: Tensor, truth: Tensor) -> dict[str, Any]:
     """NRMSE of a rollout `[S, T, C, *space]`: `mean` and `per_step`.
 
     Raises:
-        FloatingPointError: the error is not finite.
+        NotFiniteError: the error is not finite.
     """
     of_all, flagged = nrmse_per_step(rollout, truth)
     steps = _steps_with_truth(truth)
@@ -98,7 +106,7 @@ def _measured_errors(method: str, errors: MeasuredErrors) -> dict[str, Any]:
     """`nrmse`, by measured times, and `heldout`, how the errors compare with the noise.
 
     Raises:
-        FloatingPointError: the error is not finite.
+        NotFiniteError: the error is not finite.
     """
     nrmse: dict[str, Any] = {"mean": _mean(method, errors.per_step), "per_step": errors.per_step}
     nrmse |= {"overall": errors.overall, "steps": errors.steps, "times": errors.times}
@@ -110,14 +118,20 @@ def _measured_errors(method: str, errors: MeasuredErrors) -> dict[str, Any]:
 def _mean(method: str, per_step: list[float]) -> float:
     mean = sum(per_step) / len(per_step)
     if not math.isfinite(mean):
-        raise FloatingPointError(f"the test rollout of {method} is so large that its error is not finite{_ADVICE}")
+        raise NotFiniteError(
+            f"the test rollout of {method} is so large that its error is not finite: {_advice(method)}"
+        )
     return mean
 
 
 def _require_finite(method: str, rollout: Tensor) -> None:
     """Refuse a rollout that is not finite: JSON has no number for its error."""
     if not bool(torch.isfinite(rollout).all()):
-        raise FloatingPointError(f"the test rollout of {method} is not finite{_ADVICE}")
+        raise NotFiniteError(f"the test rollout of {method} is not finite: {_advice(method)}")
+
+
+def _advice(method: str) -> str:
+    return _OF_PHYSICS if method.endswith("physical") else _OF_NETWORKS
 
 
 def _warnings(
