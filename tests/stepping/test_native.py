@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
+from hyco.stepping import stepper as stepper_module
 from hyco.stepping.compiled import Compiled, compiled_program
 from hyco.stepping.graph import trace
 from hyco.stepping.native.library import Native
@@ -169,6 +170,18 @@ def test_a_step_of_unknown_operations_goes_through_torch_and_says_so(caplog):
     assert "cumsum" in caplog.text
 
 
+def test_auto_asks_torch_only_where_that_is_worth_it(monkeypatch):
+    """Where a step has operations that hyco's own code does not know, much more has to be saved."""
+    equation = equation_of("spectral")
+    start, values = starts_of(equation, 2), equation.parameter_tensors(F64)
+    for known, execution in ((True, "compiled"), (False, "traced")):
+        if not known:
+            monkeypatch.setattr(stepper_module, "native_program", lambda *_: None)
+        stepper = Stepper(equation, "auto", 100_000)
+        stepper.bind(start, values)
+        assert stepper.execution == execution
+
+
 @pytest.mark.slow
 def test_a_gradient_for_which_no_code_can_be_written_runs_traced(caplog):
     """Of a product over the cells, which has code only as long as nobody asks for its gradient."""
@@ -198,4 +211,4 @@ def test_code_is_kept_on_disk_and_a_compiler_that_fails_is_told_of(tmp_path, mon
     monkeypatch.setenv("CXX", "false")
     with caplog.at_level(logging.INFO):
         assert isinstance(compiled_program(program, state, [], []).step, Compiled)
-    assert "torch.compile" in caplog.text
+    assert "No code of hyco's own" in caplog.text
