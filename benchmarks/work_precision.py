@@ -8,7 +8,8 @@ all its states by one number and by the states at the start. The error is that o
 difference relative to the largest value, from a reference of hyco's on three times as many cells along each axis in
 twice as many steps as the most that are measured. Each solver takes as many steps as it says, each of one sub-step.
 exponax is jitted, and its gradient by a number is the cheaper one of its two modes; hyco's steps are compiled, and that
-gradient is that of its fits: a difference quotient of two copies in one batch.
+gradient is that of its fits: a difference quotient of two copies in one batch. Where the table says that steps are
+traced, so are those of the ratios.
 
 Times are processor times on one thread, with the compilation of both left out. The solvers
 run in turn, each time all of them, so that other load on the machine changes little: the table has medians and
@@ -323,7 +324,8 @@ def fastest(rows: list[Row], name: str, solver: str, error: float, kind: str) ->
     found = [
         row[kind][1]
         for row in rows
-        if row["problem"] == name and row["solver"].startswith(solver) and (row["error"] or math.inf) <= error
+        if row["problem"] == name and row["solver"].startswith(solver) and kind in row
+        if (row["error"] or math.inf) <= error
     ]
     return min(found, default=None)
 
@@ -339,7 +341,7 @@ def ratios(rows: list[Row]) -> list[str]:
                 cells.append(f"{ours / theirs:.2f}" if ours and theirs else "—")
             lines.append(f"| {' | '.join(cells)} |")
     head = [f"| problem | error | {' | '.join(KINDS.values())} |", "|---|---|---|---|---|"]
-    return [*head, *lines] if any(row["solver"] != "hyco" for row in rows) else []
+    return [*head, *lines] if any(not row["solver"].startswith("hyco") for row in rows) else []
 
 
 def table(rows: list[Row]) -> str:
@@ -348,7 +350,7 @@ def table(rows: list[Row]) -> str:
     lines = [f"| problem | solver | steps | error | {head} |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         error = "not finite" if row["error"] is None else f"{row['error']:.1e}"
-        times = [f"{row[k][1]:.2f} ({row[k][0]:.2f} to {row[k][2]:.2f})" for k in KINDS]
+        times = [f"{row[k][1]:.2f} ({row[k][0]:.2f} to {row[k][2]:.2f})" if k in row else "—" for k in KINDS]
         lines.append(f"| {' | '.join([row['problem'], row['solver'], str(row['steps']), error, *times])} |")
     return "\n".join(lines)
 
@@ -363,12 +365,21 @@ def draw(rows: list[Row], path: Path) -> None:
 
     names = list(dict.fromkeys(row["problem"] for row in rows))
     figure, panels = plt.subplots(3, len(names), figsize=(2.6 * len(names), 7.2), squeeze=False, layout="constrained")
-    styles = {"hyco": ("#D55E00", "o"), "exponax, order 2": ("#56B4E9", "s"), "exponax, order 4": ("#0072B2", "D")}
+    styles = {
+        "hyco": ("#D55E00", "o"),
+        "hyco, traced": ("#E69F00", "v"),
+        "exponax, order 2": ("#56B4E9", "s"),
+        "exponax, order 4": ("#0072B2", "D"),
+    }
     for column, name in enumerate(names):
         for line, kind in enumerate(KINDS):
             panel = panels[line, column]
             for solver, (colour, marker) in styles.items():
-                own = [r for r in rows if (r["problem"], r["solver"]) == (name, solver) and (r["error"] or 1) < 1]
+                own = [
+                    r
+                    for r in rows
+                    if (r["problem"], r["solver"]) == (name, solver) and (r["error"] or 1) < 1 and kind in r
+                ]
                 panel.loglog(
                     [r[kind][1] for r in own], [r["error"] for r in own], marker, ls="-", c=colour, label=solver
                 )

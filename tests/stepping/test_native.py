@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
+from hyco.stepping import stepper as stepper_module
 from hyco.stepping.compiled import Compiled, compiled_program
 from hyco.stepping.graph import trace
-from hyco.stepping.native.library import Native
+from hyco.stepping.native.library import Native, Preparation
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import rollout_in_segments
@@ -72,14 +73,17 @@ def test_states_and_gradients_equal_those_of_traced_steps(name):
         assert torch.allclose(compiled, traced, rtol=1e-11, atol=1e-12 * float(traced.abs().max()))
 
 
-@pytest.mark.parametrize("name", CASES[:1])
+@pytest.mark.parametrize("name", ["spectral", pytest.param("upwind", marks=pytest.mark.slow)])
 def test_what_steps_take_from_the_parameters_equals_what_is_traced(name):
     """Of shared parameters, and of those that each sample has its own of."""
     equation = equation_of(name)
     start, values = starts_of(equation, 3), equation.parameter_tensors(F64)
     own = values | {"viscosity": torch.tensor([0.1, 0.25, 0.0], dtype=F64)}
     for given in (values, own):
-        traced, compiled = (Stepper(equation, e).bind(start, given).inputs for e in ("traced", "compiled"))
+        steppers = Stepper(equation, "traced"), Stepper(equation, "compiled")
+        traced, compiled = (stepper.bind(start, given).inputs for stepper in steppers)
+        programs = [p for (kind, _), p in steppers[1]._programs.items() if kind == "compiled"]
+        assert all(isinstance(program.prepare, Preparation) for program in programs)
         assert [v.shape for v in compiled] == [v.shape for v in traced]
         for one, other in zip(compiled, traced, strict=True):
             assert torch.allclose(one, other, rtol=1e-12, atol=1e-15)
@@ -169,6 +173,18 @@ def test_a_step_of_unknown_operations_goes_through_torch_and_says_so(caplog):
     assert "cumsum" in caplog.text
 
 
+def test_auto_asks_torch_only_where_that_is_worth_it(monkeypatch):
+    """Where a step has operations that hyco's own code does not know, much more has to be saved."""
+    equation = equation_of("spectral")
+    start, values = starts_of(equation, 2), equation.parameter_tensors(F64)
+    for known, execution in ((True, "compiled"), (False, "traced")):
+        if not known:
+            monkeypatch.setattr(stepper_module, "native_program", lambda *_: None)
+        stepper = Stepper(equation, "auto", 100_000)
+        stepper.bind(start, values)
+        assert stepper.execution == execution
+
+
 @pytest.mark.slow
 def test_a_gradient_for_which_no_code_can_be_written_runs_traced(caplog):
     """Of a product over the cells, which has code only as long as nobody asks for its gradient."""
@@ -198,4 +214,4 @@ def test_code_is_kept_on_disk_and_a_compiler_that_fails_is_told_of(tmp_path, mon
     monkeypatch.setenv("CXX", "false")
     with caplog.at_level(logging.INFO):
         assert isinstance(compiled_program(program, state, [], []).step, Compiled)
-    assert "torch.compile" in caplog.text
+    assert "No code of hyco's own" in caplog.text

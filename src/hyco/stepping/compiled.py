@@ -20,8 +20,9 @@ from hyco.stepping.rewrites.nodes import arguments
 
 log = logging.getLogger(__name__)
 
-# Numbers of a state beyond which what a step computes does not stay in the cache, four samples side by side.
-_NATIVE_NUMBERS = 2 * 64**2
+# Numbers of a state up to which its step is code of hyco's own: as many as torch.compile takes longer for, also for one
+# sample; and of a step of complex numbers, for which torch.compile makes nothing, as many as stay in the cache.
+_SMALL, _SMALL_COMPLEX = 2048, 2 * 64**2
 # Why there may be no code of hyco's own.
 _FAILURES = (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError)
 
@@ -33,14 +34,18 @@ def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], 
         state: `[B, C, *space]`.
         values, batched: of the parameters, see `hyco.stepping.graph.trace`.
     """
-    if runs_natively(state):
-        try:
-            step = Native(program)
-        except _FAILURES as error:
-            log.info("No code of hyco's own for this step (%s): it goes through torch.compile.", reason(error))
-        else:
-            return replace(program, step=step, prepare=_preparation(program, values, batched))
-    return replace(program, step=Compiled(program))
+    native = native_program(program, values, batched) if runs_natively(program, state) else None
+    return native or replace(program, step=Compiled(program))
+
+
+def native_program(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Program | None:
+    """A program as code of hyco's own; None, with a line in the log, where it cannot be written or compiled."""
+    try:
+        step = Native(program)
+    except _FAILURES as error:
+        log.info("No code of hyco's own for this step (%s).", reason(error))
+        return None
+    return replace(program, step=step, prepare=_preparation(program, values, batched))
 
 
 def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Callable[..., tuple[Any, ...]]:
@@ -57,9 +62,10 @@ def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[b
         return program.prepare
 
 
-def runs_natively(state: Tensor) -> bool:
+def runs_natively(program: Program, state: Tensor) -> bool:
     """Whether the code of a step of such states is hyco's own, as far as its operations allow it."""
-    return state.device.type == "cpu" and state[0].numel() <= _NATIVE_NUMBERS
+    most = _SMALL if program.gains_by_compilation else _SMALL_COMPLEX
+    return state.device.type == "cpu" and state[0].numel() <= most
 
 
 class Compiled:

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.fields import to_fields, to_tensor
-from hyco.stepping.compiled import Compiled, compiled_program, runs_natively
+from hyco.stepping.compiled import Compiled, compiled_program, native_program, runs_natively
 from hyco.stepping.graph import Program, TracingError, trace
 from hyco.stepping.native.library import Native
 from hyco.stepping.rollout import TimedStep
@@ -198,24 +198,32 @@ class Stepper:
             self._programs["traced", kind] = program
         program = self._programs["traced", kind]
         if self.execution == "auto":
-            steps = self.work * self.equation.substeps
-            if runs_natively(state):
-                worth = worth_compiling(program.operations, state.numel(), steps, native=True)
-            else:
-                worth = program.gains_by_compilation
-                worth = worth and worth_compiling(program.real_operations, state.numel(), steps)
-            self.execution = "compiled" if worth and _has_compiler() else "traced"
-            if worth and self.execution == "traced":
-                log.warning(
-                    "No C++ compiler found: the step runs traced, though a compilation would be worth its time."
-                )
-            log.info("The step runs %s (%d operations).", self.execution, program.operations)
+            native = self._choose(program, state, values, batched)
+            if native is not None:
+                self._programs["compiled", kind] = native
         if self.execution == "compiled" and ("compiled", kind) not in self._programs:
             self._programs["compiled", kind] = compiled_program(program, state, values, batched)
         step = self._programs[self.execution, kind].step
         if isinstance(step, Compiled) and step.failed:
             self.execution = "traced"  # so that the report says what ran
         return self._programs[self.execution, kind]
+
+    def _choose(
+        self, program: Program, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]
+    ) -> Program | None:
+        """Decide how the steps run; the program in hyco's own code if it is to be that."""
+        steps, has_compiler, native = self.work * self.equation.substeps, _has_compiler(), None
+        worth = program.gains_by_compilation and worth_compiling(program.real_operations, state.numel(), steps)
+        if runs_natively(program, state) and worth_compiling(program.operations, state.numel(), steps, native=True):
+            native, worth = (
+                native_program(program, values, batched) if has_compiler else None,
+                worth or not has_compiler,
+            )
+        self.execution = "compiled" if has_compiler and (worth or native is not None) else "traced"
+        if worth and not has_compiler:
+            log.warning("No C++ compiler found: the step runs traced, though a compilation would be worth its time.")
+        log.info("The step runs %s (%d operations).", self.execution, program.operations)
+        return native
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *inputs: Tensor) -> Tensor:
         """The step as PhiFlow runs it, from tensor to tensor; of an equation with time the first of `inputs` is t."""

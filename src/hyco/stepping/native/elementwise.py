@@ -119,8 +119,7 @@ ELEMENTWISE: dict[str, Callable[..., Parts]] = {
     "eq": _compared("=="),
     "ne": _compared("!="),
     "logical_and": lambda a, b: (f"({a[0]} & {b[0]})",),
-    "_conj": lambda a: (a[0], f"-{a[1]}"),
-    "conj_physical": lambda a: (a[0], f"-{a[1]}"),
+    **{name: lambda a: (a[0], f"-{a[1]}") for name in ("_conj", "_conj_physical", "conj_physical")},
     "complex": lambda a, b: (a[0], b[0]),
     "_to_copy": _copy,
 }
