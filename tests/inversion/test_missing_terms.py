@@ -17,6 +17,7 @@ from hyco.inversion.estimates import judged_numbers
 from hyco.inversion.found_terms import FoundTerms
 from hyco.inversion.held_out import HeldOut
 from hyco.inversion.missing_terms import TermSearch
+from hyco.inversion.term_fit import TermFit
 from hyco.inversion.term_library import library
 from hyco.inversion.terms import AddedTerms
 from hyco.inversion.verdict import Verdict
@@ -317,3 +318,14 @@ def test_what_a_report_says():
         "1.02; then D = 0.05."
     ]
     assert not list(verdict_words(PhysicalEstimate({}, verdict=Verdict("consistent", "white").to_json())))
+
+
+def test_a_fit_that_begins_where_a_rollout_is_not_finite_stays_there():
+    """It has no slope to follow: whoever compares its cost takes another."""
+    found = calibrator("", steps=3)
+    cubic = [term for term in library(found.problem.data.observations.layout) if term.formula == "u^3"]
+    coordinates, coefficient = found.model.coordinates, torch.tensor([1e9], dtype=torch.float64)
+    estimate = TermFit(found.problem, cubic, torch.ones(1, dtype=torch.float64)).minimise(coordinates, coefficient)
+    assert not math.isfinite(estimate.cost)
+    assert torch.equal(estimate.coordinates, coordinates)
+    assert torch.equal(estimate.coefficients, coefficient)

@@ -76,6 +76,7 @@ def choose(
         device=device,
     )
     fit = physical.calibrate(config.calibration_iterations or config.physical.epochs)
+    begun = Fit(physical.state(), fit)
     judged = physical.judge(look_for_terms=False)
     held = Misfit(observations, *observations.validation())
     error = "" if not held.available else f"; its error variance on held-out data is {held(physical.model):.3g} σ²"
@@ -91,4 +92,4 @@ def choose(
     else:
         choice = Choice("alpha: auto" if held.available else "sequential", why)
     log.info("hybrid.strategy: auto chooses %s: %s.", choice.chosen, choice.why)
-    return choice, Fit(physical.state(), fit)
+    return choice, begun

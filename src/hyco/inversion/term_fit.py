@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -93,11 +94,13 @@ class TermFit:
 
     @torch.no_grad()
     def minimise(self, z: Tensor, c: Tensor) -> TermEstimate:
-        """From there by damped Gauss-Newton steps inside the bounds."""
+        """From there by damped Gauss-Newton steps inside the bounds; there where a rollout is not finite."""
         box, q, damping = self.problem.box, len(z), 1e-3
         reach = _LARGEST * self.sizes
         lower, upper = torch.cat([box.lower, -reach]), torch.cat([box.upper, reach])
         here = self.near(z, c)
+        if not math.isfinite(here.cost):
+            return here
         for _ in range(_ITERATIONS):
             J = torch.cat([here.jacobian, here.prior])
             slope = J.T @ torch.cat([here.residual, here.prior_residual])
