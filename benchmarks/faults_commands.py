@@ -371,7 +371,8 @@ def during(
         "wrong runs in MLflow": list(runs.values()) != ["KILLED" if interrupted else "FINISHED"],
         "late: more than 5 s after the signal": interrupted and seconds > 5,
         "late: an epoch waited more than 2 s": stall > 2,
-        "wrong: lines that say it": not interrupted and text.count("MLflow did not take what was sent") != 1,
+        "wrong: lines that say it": not interrupted
+        and (text.count("MLflow did not take what was sent") or text.count("MLflow has not answered for")) != 1,
     }
     outcomes.update({key: int(value) for key, value in good.items()})
     said = f", {seconds:.2f} s after the signal" if interrupted else ""

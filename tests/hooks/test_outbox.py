@@ -160,6 +160,20 @@ def test_nobody_waits_for_a_server_that_hangs(server, tmp_path):
     assert steps(server) == list(range(100))
 
 
+def test_a_server_that_hangs_is_told_once_and_so_is_its_answer(server, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    server.hang.clear()
+    outbox = Outbox(tmp_path, RUN)
+    for step in range(8):
+        outbox.metrics("run", [metric(step)])
+        time.sleep(0.1)
+    assert caplog.text.count("MLflow has not answered for 0.2 s") == 1
+    server.hang.set()
+    assert outbox.close()
+    assert caplog.text.count("MLflow answers again.") == 1
+    assert steps(server) == list(range(8))
+
+
 def test_a_queue_has_a_size(server, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "_MOST_BYTES", 2000)
     server.away = True

@@ -197,6 +197,7 @@ def test_a_server_that_is_not_there_is_told_before_anything_runs(session, conf_c
 def test_a_folder_of_mlflow_that_is_read_only_is_told_when_a_run_begins(
     session, project, conf_catalog, monkeypatch, caplog
 ):
+    (project / "mlruns").mkdir(exist_ok=True)
     said: list[str] = []
     begun = node(lambda: said.append(caplog.text) or 1, None, "x", name="x")
     monkeypatch.setattr("os.access", lambda folder, _: "mlruns" not in Path(folder).parts)

@@ -86,6 +86,7 @@ class Outbox:
         self._current: Entry | None = None
         self._seconds, self._full = 0.0, False
         self._pause, self._again = 0.0, 0.0
+        self._since = math.inf  # when the present call to MLflow began; 0: that it hangs was said
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
@@ -110,6 +111,9 @@ class Outbox:
     def put(self, entry: Entry) -> None:
         """Send an entry of a queue: see `deliver`."""
         self._waiting.put({**entry, "at": int(time.time() * 1000)})
+        if 0.0 < self._since < time.monotonic() - _PATIENCE:
+            self._since = 0.0
+            log.warning("MLflow has not answered for %g s: the run goes on, and what comes waits for it.", _PATIENCE)
 
     def keep(self, entry: Entry) -> None:
         """Put an entry into the file at once, once the thread has ended."""
@@ -156,9 +160,11 @@ class Outbox:
             return
         from mlflow import MlflowClient
 
-        begin = time.monotonic()
+        begin = self._since = time.monotonic()
         try:
             deliver(MlflowClient(), entry)
+            if self._since == 0.0:
+                log.info("MLflow answers again.")
         except Exception as error:  # a tracking server can fail in any way
             if not self._closed.is_set():
                 self._queue(entry)
@@ -169,6 +175,7 @@ class Outbox:
                     redacted(error),
                     self.path,
                 )
+        self._since = math.inf
         self._seconds = time.monotonic() - begin
 
     def _retry(self) -> bool:

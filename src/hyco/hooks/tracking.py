@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from kedro.framework.hooks import hook_impl
 
@@ -304,10 +306,10 @@ class MlflowHooks:
 
 def _tell_of_folder(uri: str) -> None:
     """Say at the start that files of a run will have to wait, where MLflow keeps them in a folder of this machine."""
-    path = uri.removeprefix("file://")
-    if "://" in path:
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
         return
-    folder, reason = obstacle(Path(path) / "report")
+    folder, reason = obstacle(Path(url2pathname(parts.path) if parts.scheme else uri) / "report")
     if reason is not None:
         log.warning(
             "MLflow's folder %s cannot be written (%s): figures and models of this run wait in the project, until "
