@@ -282,8 +282,8 @@ def _guess(
         size, says = short, f"{unit} in the distances and times over which the data vary"
     if (speed or (spreads and mixed)) and limits[0] < 0 < limits[1]:
         most = max(SIGNED * size, SPEED * short) if speed else max(factors[1] * size, most)
-        ends = (float(f"{-most:.2g}"), float(f"{most:.2g}"))
-        return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), ends, f"{says}; the guess is a tenth")
+        either = (float(f"{-most:.2g}"), float(f"{most:.2g}"))
+        return Coefficient(name, unit, float(f"{_SIGNED_GUESS * size:.2g}"), either, f"{says}; the guess is a tenth")
     if limits[1] <= 0:
         size, most = -size, -most
     ends = sorted(float(f"{end:.2g}") for end in (factors[0] * size, max(factors[1] * size, most, key=abs)))
@@ -292,7 +292,7 @@ def _guess(
 
 
 def _product(exponents: Sequence[float], scales: Sequence[float]) -> float:
-    return math.prod(scale**e for scale, e in zip(scales, exponents, strict=True))
+    return math.prod(float(scale**e) for scale, e in zip(scales, exponents, strict=True))
 
 
 def _within(bounds: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:

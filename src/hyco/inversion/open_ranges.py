@@ -80,13 +80,13 @@ def _warn_of_substeps(
     count = ranges.get("substeps", 0)
     if count < _MANY:
         return
-    fewer = {}
+    fewer: dict[tuple[str, tuple[float, float]], float] = {}
     for name, (low, high) in bounds.items():
         ends = [(low, high / 10)] if low <= high / 10 else []
         # What damps asks for few where it is large: then its lower end costs.
         ends += [(low * 10, high)] if 0 < low * 10 <= high else []
         for end in ends:
-            fewer[name, end] = equation.config.ranges(largest, bounds | {name: end})["substeps"]
+            fewer[name, end] = equation.config.ranges(largest, {**bounds, name: end})["substeps"]
     if fewer and min(fewer.values()) <= count / 2:
         (name, (low, high)), steps = min(fewer.items(), key=lambda item: item[1])
         log.warning(
