@@ -43,8 +43,7 @@ READ = """Where the grid is fine enough, counts are inside the band, and interva
 what is missed in silence is the 5 % that a 95 % interval may miss. Where it is not, draws are told, intervals are
 wider, and hold the truth more often than 95 %; those of the noise alone hold it hardly ever there. `discretisation`
 predicts the error to a few percent where many draws tell it (`slope`), of a single draw to about the noise. Draws of
-`burgers` that are told have layers that are thin for its cells. Rows of few draws are those whose draws take seconds:
-they say less of 95 %."""
+`burgers` that are told have layers that are thin for its cells."""
 
 
 def share_equations() -> None:

@@ -311,7 +311,7 @@ def test_a_rollout_whose_error_overflows_is_a_failure(monkeypatch):
     monkeypatch.setattr(one_run, "roll_out_methods", huge)
     (record,) = last(section(seeds=[0], methods="persistence"))["runs"]
     assert record["status"] == "failed"
-    assert record["reason"].startswith("FloatingPointError: the test rollout of persistence is so large")
+    assert record["reason"].startswith("NotFiniteError: the test rollout of persistence is so large")
 
 
 def test_a_variant_differs_in_its_overrides_alone():
