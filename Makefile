@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 # Alone without a hash: PyPI's build for Linux brings a dozen packages for graphics cards, and whoever has none may take
 # that for CPUs alone: see SECURITY.md.
-TORCH := torch==2.13.0
+TORCH := $(shell sed -n 's/^\# \(torch==.*\)/\1/p' requirements.lock)
 # Of what is installed, every file has to be one of those that the lock files know.
 INSTALL := -m pip install --disable-pip-version-check --require-hashes --no-deps
 # What hyco is compared with has an environment of its own: hyco does not need it.

@@ -81,3 +81,10 @@ def test_masked_nrmse_ignores_what_was_not_observed_and_tells_divergence():
     assert masked_nrmse(prediction, observed, mask) == 0.0
     prediction[0, 0, 0, 0] = math.nan
     assert masked_nrmse(prediction, observed, mask) == math.inf
+
+
+def test_the_mean_over_nothing_is_zero_and_has_a_gradient():
+    nothing = torch.zeros((0, 3), requires_grad=True)
+    loss = mean_square(nothing)
+    loss.backward()
+    assert float(loss.detach()) == 0.0

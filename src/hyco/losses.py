@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def mean_square(error: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean of error² over all entries, or over those of the mask (0 where it is empty).
+    """Mean of error² over all entries, or over those of the mask; 0 where there are none.
 
     Entries outside the mask do not count even if they are not finite.
     """
     if mask is None:
-        return error.square().mean()
+        return error.square().mean() if error.numel() else error.sum()
     squares = torch.where(mask, error, torch.zeros_like(error)).square()
     return squares.sum() / mask.sum().clamp_min(1)
 

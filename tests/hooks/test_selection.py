@@ -38,6 +38,7 @@ def test_what_there_is_not_is_told_with_what_there_is(options, message):
     "options",
     [
         *({}, {"pipeline_names": ["all"], "to_outputs": ["report"]}, {"from_inputs": ["data"]}),
+        *({"from_inputs": ["params:seed"]}, {"pipeline_name": "generation", "node_names": ["simulate"]}),
         *({"tags": ("other", "train")}, {"node_names": ("judge",), "from_nodes": ["simulate"]}),
     ],
 )

@@ -1,5 +1,6 @@
 """Bundles: bit for bit, atomic, and nothing but safetensors and JSON."""
 
+import hashlib
 import json
 import os
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from hyco.runtime.storage import (
     Bundle,
     UnreadableError,
+    digest,
     read_bundle,
     read_json,
     serialised,
@@ -134,3 +136,22 @@ def test_a_file_that_cannot_be_opened_is_named_in_a_line(tmp_path):
         assert "\n" not in str(caught.value)
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "nothing.json")
+
+
+def test_a_number_has_the_checksum_that_it_had_in_the_first_files(tmp_path):
+    # Of the header's text, and of each tensor its name, type, shape and bytes; a number was a row of one.
+    tensor, text = torch.tensor(3.0), '{"a": 1}'
+    total = hashlib.sha256(text.encode())
+    total.update(b"step float32 (1,)")
+    total.update(tensor.numpy().tobytes())
+    header = {"hyco": text, "checksum": total.hexdigest()}
+    write_bundle(tmp_path / "new.safetensors", Bundle({"step": tensor}, {"a": 1}))
+    with safe_open(tmp_path / "new.safetensors", framework="pt") as file:
+        assert file.metadata() == header
+    save_file({"step": tensor}, tmp_path / "former.safetensors", metadata=header)
+    assert float(read_bundle(tmp_path / "former.safetensors").tensors["step"]) == 3.0
+
+
+def test_where_observations_are_from_makes_no_difference_to_their_digest():
+    tensors = {"values": torch.zeros(2)}
+    assert digest(Bundle(tensors, {"from_file": True, "origin": "a"})) == digest(Bundle(tensors, {}))

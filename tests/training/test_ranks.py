@@ -46,8 +46,10 @@ def trained(observations, epochs=2, **options):
 
 def coupled(observations):
     """State after an epoch with the predictions of another model, and fresh trajectories of two lengths."""
-    config, states = SyntheticConfig.model_validate(NETWORK), {}
-    for name, length in (("shorter", 1), ("as long", 2)):
+    states = {}
+    # In updates of seven the last has one window: other processes have none of it.
+    for name, length, batch in (("shorter", 1, 4), ("as long", 2, 4), ("few windows", 2, 7)):
+        config = SyntheticConfig.model_validate({**NETWORK, "batch_size": batch})
         trainer = synthetic_trainer(
             observations, config, 3, num_predict_steps=2, epochs=2, device=CPU, fresh_batch=3, fresh_length=length
         )

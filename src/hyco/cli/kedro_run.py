@@ -20,7 +20,8 @@ def _known(_: click.Context, __: click.Parameter, name: str | None) -> str | Non
             load_obj(name, "kedro.runner")
         except (ImportError, AttributeError, ValueError) as error:
             raise click.BadParameter(
-                f"there is no {name!r:.80}; allowed: SequentialRunner, ThreadRunner, or a class as package.module.Class"
+                f"there is no {name!r:.80} ({error}); allowed: SequentialRunner, ThreadRunner, or a class as "
+                "package.module.Class"
             ) from error
     return name
 

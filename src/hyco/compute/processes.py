@@ -63,12 +63,24 @@ class Processes(Executor):
             self._own.pool = pool
             self._pools.add(pool)
         try:
-            return pool.submit(fn, *args, **kwargs).result()
+            piece = pool.submit(fn, *args, **kwargs)  # the first one begins the process
+        except OSError as error:
+            self._leave(pool)
+            raise LostWorkerError(f"no process can be begun ({error.strerror})") from error
         except BrokenProcessPool as error:
-            self._own.pool = None
-            self._pools.discard(pool)
-            pool.shutdown()
+            self._leave(pool)
             raise LostWorkerError("its process was ended, for want of memory perhaps") from error
+        try:
+            return piece.result()
+        except BrokenProcessPool as error:
+            self._leave(pool)
+            raise LostWorkerError("its process was ended, for want of memory perhaps") from error
+
+    def _leave(self, pool: ProcessPoolExecutor) -> None:
+        """Of a thread: its process is of no use any more."""
+        self._own.pool = None
+        self._pools.discard(pool)
+        pool.shutdown()
 
 
 def _begin(closed: Connection) -> None:

@@ -43,7 +43,7 @@ def require_selection(options: Mapping[str, Any], pipelines: Mapping[str, Pipeli
             "--async cannot be used: a training saves each epoch before it begins the next. Leave it out"
         )
     chosen = Pipeline([])
-    for name in options.get("pipeline_names") or ["__default__"]:
+    for name in options.get("pipeline_names") or [options.get("pipeline_name") or "__default__"]:
         _require("--pipelines", name, (known for known in pipelines if known != "__default__" or name == known))
         chosen += pipelines[name]
     nodes = {node.name for node in chosen.nodes}
@@ -69,9 +69,10 @@ def require_selection(options: Mapping[str, Any], pipelines: Mapping[str, Pipeli
 
 
 def _require(option: str, name: str, known: Iterable[str]) -> None:
-    known = sorted(one for one in known if one and not one.startswith("params:"))
-    if name not in known:
-        raise SelectionError(f"{option}: there is no {name!r:.80}; allowed: {', '.join(known) or 'none'}")
+    there = set(known)
+    if name not in there:
+        shown = sorted(one for one in there if one and not one.startswith("params:"))
+        raise SelectionError(f"{option}: there is no {name!r:.80}; allowed: {', '.join(shown) or 'none'}")
 
 
 def require_versions(versions: Mapping[str, str], catalog: CatalogProtocol[Any, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -95,7 +96,8 @@ class Session(KedroSession):
             log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
-                require_selection(options, pipelines)
+                asked = inspect.signature(KedroSession.run).bind(self, *arguments, **options).arguments
+                require_selection(asked, pipelines)
                 made: dict[str, Any] = super().run(*arguments, **options)
                 return made
         except KeyboardInterrupt as error:
@@ -107,6 +109,8 @@ class Session(KedroSession):
                 raise SystemExit(error.exit_code) from None
             raise
         except DatasetNotFoundError as error:  # before it begins, so that no hook is asked
+            if not options.get("load_versions"):
+                raise
             raise for_user(SelectionError(f"--load-versions: {error}")) from error
         except Exception as error:
             # Of a hook: those of nodes are messages already.

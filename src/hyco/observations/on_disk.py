@@ -28,7 +28,7 @@ from hyco.runtime.mapped import (
 )
 from hyco.runtime.memory import memory_bytes
 from hyco.runtime.random_streams import NormalDraws, stream
-from hyco.runtime.storage import Bundle
+from hyco.runtime.storage import Bundle, UnwritableError
 
 
 def observe_on_disk(
@@ -51,6 +51,7 @@ def observe_on_disk(
 
     Raises:
         ValueError: see `observe`; or the configuration asks for what is made in memory alone.
+        UnwritableError: the file cannot be written.
     """
     on_cells = isinstance(config.space, CellsMode) or (
         isinstance(config.space, SamplesSpace) and config.space.at == "cells"
@@ -74,23 +75,26 @@ def observe_on_disk(
     shapes |= {name: (torch.float64, tuple(tensor.shape)) for name, tensor in known.items()}
     if config.window_start == "truth":
         shapes["window_states"] = (torch.float64, shape)
-    begin_file(path, shapes)
-    for name, tensor in known.items():
-        write_rows(path, name, 0, tensor)
-    anything = False
-    noise = NormalDraws(stream(seed, "noise"), torch.Size(shape).numel(), truth.dtype)
-    for part in slices(len(simulations), truth[0].numel()):
-        states = rows_of(truth, simulations[part])
-        measured = instrument.measure(states, simulations[part], noise)
-        initial = states[:, 0] if measured.whole is None else measured.whole
-        begun = initial if config.initial_state == "exact" else admissible(initial)
-        rows = {"values": measured.values, "mask": measured.mask, "initial_states": begun}
-        if "window_states" in shapes:
-            rows["window_states"] = torch.cat([initial[:, None], states[:, 1:]], dim=1)
-        for name, tensor in rows.items():
-            write_rows(path, name, part.start, tensor)
-        anything = anything or bool(measured.mask[:, 1:].any())
-        release(truth)
+    try:
+        begin_file(path, shapes)
+        for name, tensor in known.items():
+            write_rows(path, name, 0, tensor)
+        anything = False
+        noise = NormalDraws(stream(seed, "noise"), torch.Size(shape).numel(), truth.dtype)
+        for part in slices(len(simulations), truth[0].numel()):
+            states = rows_of(truth, simulations[part])
+            measured = instrument.measure(states, simulations[part], noise)
+            initial = states[:, 0] if measured.whole is None else measured.whole
+            begun = initial if config.initial_state == "exact" else admissible(initial)
+            rows = {"values": measured.values, "mask": measured.mask, "initial_states": begun}
+            if "window_states" in shapes:
+                rows["window_states"] = torch.cat([initial[:, None], states[:, 1:]], dim=1)
+            for name, tensor in rows.items():
+                write_rows(path, name, part.start, tensor)
+            anything = anything or bool(measured.mask[:, 1:].any())
+            release(truth)
+    except OSError as error:
+        raise UnwritableError(path, error) from error
     if not anything:
         raise ValueError("observation.space and observation.time leave nothing observed after t = 0")
     tensors, _ = open_file(path)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 # Numbers of a part: a pass over a tensor that is smaller sees it as a whole.
 _PART = 2**22
-# Bytes of the header, in a file whose metadata are not known when it is begun.
-_HEADER_BYTES = 2**18
+# Bytes of the header, in a file whose metadata are not known when it is begun: by itself, and for each row.
+_HEADER_BYTES, _ROW_BYTES = 2**18, 64
 _NAMES = {torch.float64: "F64", torch.float32: "F32", torch.bool: "BOOL", torch.int64: "I64"}
 _TYPES = {name: dtype for dtype, name in _NAMES.items()}
 
@@ -55,9 +55,11 @@ def begin_file(path: Path, shapes: Mapping[str, tuple[torch.dtype, Sequence[int]
         entries[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # who has the former one mapped keeps it
+    rows = max((shape[0] for _, shape in shapes.values() if len(shape)), default=0)
+    size = _HEADER_BYTES + _ROW_BYTES * rows
     with path.open("wb") as file:
-        file.write(_header(entries, {}))
-        file.truncate(8 + _HEADER_BYTES + end)
+        file.write(_header(entries, {}, size))
+        file.truncate(8 + size + end)
 
 
 def write_rows(path: Path, name: str, first: int, rows: Tensor) -> None:
@@ -83,9 +85,9 @@ def end_file(path: Path, metadata: Mapping[str, str]) -> None:
         OSError: they cannot be written.
     """
     with path.open("r+b") as file:
-        entries, _, _ = _read_header(file.fileno())
+        entries, _, start = _read_header(file.fileno())
         file.seek(0)
-        file.write(_header(entries, metadata))
+        file.write(_header(entries, metadata, start - 8))
         file.flush()
         os.fsync(file.fileno())
 
@@ -194,11 +196,11 @@ def _map_of(tensor: Tensor) -> _Map | None:
     return _MAPS.get(tensor.untyped_storage().data_ptr())
 
 
-def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+def _header(entries: Mapping[str, Any], metadata: Mapping[str, str], size: int) -> bytes:
     text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **entries}, separators=(",", ":")).encode()
-    if len(text) > _HEADER_BYTES:
-        raise ValueError(f"metadata of {len(text)} bytes; at most {_HEADER_BYTES} fit into the header of a file")
-    return _HEADER_BYTES.to_bytes(8, "little") + text.ljust(_HEADER_BYTES)
+    if len(text) > size:
+        raise ValueError(f"metadata of {len(text)} bytes; at most {size} fit into the header of this file")
+    return size.to_bytes(8, "little") + text.ljust(size)
 
 
 def _read_header(file: int) -> tuple[dict[str, Any], dict[str, str], int]:

@@ -6,6 +6,7 @@ checksum of their content, and JSON files too: what is damaged is told, not used
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -83,15 +84,33 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         write_atomically(path, serialised(bundle))
     elif bundle.unnamed or bundle.file.absolute() != path.absolute():
         text = json.dumps(bundle.metadata)
+        own = bundle.file if bundle.unnamed else path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            own = bundle.file if bundle.unnamed else path.with_name(f".{path.name}.{os.getpid()}.part")
             if not bundle.unnamed:
                 shutil.copyfile(bundle.file, own)
-            end_file(own, {_HEADER: text, _CHECKSUM: _hashed(text, bundle.tensors), _ON_DISK: "true"})
-            own.replace(path)
+            end_file(own, {_HEADER: text, _CHECKSUM: _checksum(text, bundle.tensors), _ON_DISK: "true"})
+            _move(own, path)
         except OSError as error:
+            if not bundle.unnamed:
+                own.unlink(missing_ok=True)
             raise UnwritableError(path, error) from error
+
+
+def _move(file: Path, path: Path) -> None:
+    """Give a file its name, at once; on another disk it is copied there first."""
+    try:
+        file.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            shutil.copyfile(file, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        file.unlink()
 
 
 def serialised(bundle: Bundle) -> bytes:
@@ -109,7 +128,7 @@ def serialised(bundle: Bundle) -> bytes:
         tensors[name] = (tensor.clone() if shared else tensor).numpy()
         seen.add(tensor.untyped_storage().data_ptr())
     text = json.dumps(bundle.metadata)
-    checksum = _hashed(text, {name: torch.from_numpy(array) for name, array in tensors.items()})
+    checksum = _checksum(text, {name: torch.from_numpy(array) for name, array in tensors.items()})
     return _in_order(save(tensors, metadata={_HEADER: text, _CHECKSUM: checksum}))
 
 
@@ -144,10 +163,15 @@ def from_bytes(content: bytes) -> Bundle:
 def digest(bundle: Bundle) -> str:
     """A short text that bundles with the same tensors and metadata share, and practically no other.
 
-    Their `origin` makes no difference: the same data may come from another file.
+    Their `origin`, and whether it is a file, make no difference: the same data may come from elsewhere.
     """
-    described = {key: value for key, value in bundle.metadata.items() if key != "origin"}
+    described = {key: value for key, value in bundle.metadata.items() if key not in ("origin", "from_file")}
     return _hashed(json.dumps(described, sort_keys=True), bundle.tensors)[:16]
+
+
+def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """That of a file: a number counts as a row of one, as it did in the first files."""
+    return _hashed(text, {name: tensor.reshape(1) if tensor.ndim == 0 else tensor for name, tensor in tensors.items()})
 
 
 def _hashed(text: str, tensors: Mapping[str, Tensor]) -> str:
@@ -212,7 +236,7 @@ def read_bundle(path: Path, device: str | torch.device = "cpu") -> Bundle:
         raise _damaged(path, f"its header has {', '.join(others)!s:.80}")
     if _CHECKSUM in header:
         numbers = {name: tensor for name, tensor in tensors.items() if tensor.dtype is not torch.bfloat16}
-        if header[_CHECKSUM] != _hashed(header[_HEADER], numbers):
+        if header[_CHECKSUM] != _checksum(header[_HEADER], numbers):
             raise _damaged(path, "its content is not what was written: the checksum differs")
     try:
         metadata = json.loads(header[_HEADER])

@@ -120,8 +120,10 @@ def joined() -> Iterator[Ranks]:
     gpus = torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    with _together():
+    try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=_PATIENCE)
+    except RuntimeError as error:  # a port that is taken, an address that nobody answers at
+        raise RanksError(f"the processes do not come together: {_first_line(error)}") from error
     ranks = Ranks(dist.get_rank(), dist.get_world_size())
     _JOINED.append(ranks)
     try:
@@ -145,5 +147,10 @@ def _together() -> Iterator[None]:
     except RuntimeError as error:  # whatever gloo and NCCL say
         raise RanksError(
             "a process of this data-parallel training has ended: start the same command again with "
-            "--params resume=true, with as many processes as you like; the last checkpoint is kept"
+            "--params resume=true, with as many processes as you like; the last checkpoint is kept "
+            f"({_first_line(error)})"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{(str(error).strip() or type(error).__name__).splitlines()[0]:.200}"

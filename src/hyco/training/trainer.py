@@ -241,6 +241,8 @@ class SyntheticTrainer(NetworkTrainer):
             Normalised states `[B, length, C, *space]`, float32.
         """
         config = self.config
+        if not len(starts):  # of a process with no part of a small batch
+            return starts.new_zeros((0, length, *starts.shape[1:]), dtype=torch.float32)
         if config.input_noise > 0:
             noise = self.batches.noise(starts) * config.input_noise
             starts = starts + (noise if self.model.valid is None else noise * self.model.valid)
