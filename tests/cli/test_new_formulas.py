@@ -222,13 +222,32 @@ def test_what_passes_quickly_may_be_as_fast(new):
     assert bounds["D"][1] > 20
     # A gauge at an end of the domain says what is there.
     assert sections["equation"]["boundary"] == {"x": {"lower": {"column": "C0 [mg/l]"}, "upper": "neumann"}}
-    assert "the sensor there; nothing tells the other end" in output
+    assert "the sensor there, whose noise is not in the intervals; nothing tells the other end" in output
+    # It is no measurement then: its residuals would all be 0.
+    assert sections["measurements"]["axes"] == {"x": [250.0, 700.0, 1300.0, 1900.0]}
+    assert sections["measurements"]["fields"]["c"][0] == "C250 [mg/l]"
 
 
-def test_a_gauge_with_gaps_is_no_wall(new):
-    frame = river()
-    frame.loc[3, "C0 [mg/l]"] = np.nan
-    assert new(frame, "c: -v*dx(c) + D*laplace(c)")[0]["equation"]["boundary"] == "neumann"
+@pytest.mark.parametrize(
+    "what", ["gaps", "noise", "times that repeat", "two fields", "fourth derivatives", "an equation"]
+)
+def test_a_gauge_is_no_wall_where_it_may_not_be(what, new):
+    frame, equation = river(), "c: -v*dx(c) + D*laplace(c)"
+    if what == "gaps":
+        frame.loc[3, "C0 [mg/l]"] = np.nan
+    if what == "noise":
+        frame["C0 [mg/l]"] += 0.1 * np.random.default_rng(0).standard_normal(len(frame))
+    if what == "times that repeat":
+        frame.loc[3, "t [s]"] = frame.loc[2, "t [s]"]
+    if what == "two fields":
+        equation = "c: s; s: v**2*laplace(c)"
+    if what == "fourth derivatives":
+        equation = "c: -D*laplace(laplace(c))"
+    if what == "an equation":
+        equation = "gray_scott"
+    sections, output = new(frame, equation)
+    assert sections["equation"].get("boundary", "neumann") == "neumann", output
+    assert len(sections["measurements"]["axes"]["x"]) == 5
 
 
 def test_coefficients_of_high_derivatives_are_as_large_as_what_varies(new):

@@ -17,11 +17,12 @@ from hyco.drafts.layouts import layout_of
 from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
-from hyco.drafts.walls import Ends, ends_of, ends_of_sensors
+from hyco.drafts.sensors_at_walls import EndSeries, end_series, ends_of_sensors
+from hyco.drafts.walls import Ends, ends_of
 from hyco.equations.formula.syntax import FormulaError, constants_in
 from hyco.expressions import CONSTANTS
 from hyco.measurements.steps import common_divisor
-from hyco.measurements.wall_series import Series, with_tables
+from hyco.measurements.wall_series import with_tables
 from hyco.observations.checks import MeasurementError
 
 # Values that stand for missing ones in many files.
@@ -102,7 +103,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
         judged = next(iter(fields_of(tuple(rates), roles.fields)[0].values()))
     field = on_grid(points, judged, axes)
     ends = {
-        axis: ends_of_sensors(_at_ends(points, judged, roles, axes)) if field is None else ends_of(field, i)
+        axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
         for i, axis in enumerate(axes)
     }
     dt = _dt(points)
@@ -118,11 +119,15 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     conditions: Any = {axis: end.condition for axis, end in ends.items()}
     distinct = list(conditions.values())
     boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
-    chosen = _problem(name, rates, points, roles, axes, with_tables(boundary, _series(points, judged, roles)), dt)
+    chosen = _problem(name, rates, points, roles, axes, boundary, dt)
     if chosen is None:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
-    if "boundary" in chosen.section:
-        chosen = replace(chosen, section={**chosen.section, "boundary": boundary})
+    if (
+        field is None
+        and len(chosen.equation.layout.channels) == 1
+        and (series := end_series(points, judged, roles, axes))
+    ):
+        ends, roles, chosen = _with_sensors_at_walls(chosen, name, rates, points, roles, axes, dt, series)
     split = _split(points.simulations)
     return Draft(
         file,
@@ -137,29 +142,30 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     )
 
 
-def _series(points: Points, field: str, roles: Roles) -> dict[str, Series]:
-    """Times and values of the column of each sensor of a field."""
-    if len(roles.axes) != 1 or roles.simulation is not None or field not in roles.columns:
-        return {}
-    ((axis, places),) = roles.axes.items()
-    found = {}
-    for place, column in zip(places, roles.columns[field], strict=True):
-        here = points.position[axis] == place
-        order = np.argsort(points.time[here], kind="stable")
-        found[column] = (points.time[here][order].tolist(), points.values[field][here][order].tolist())
-    return found
+def _with_sensors_at_walls(
+    chosen: Problem,
+    name: str,
+    rates: dict[str, str] | None,
+    points: Points,
+    roles: Roles,
+    axes: dict[str, Axis],
+    dt: float,
+    found: EndSeries,
+) -> tuple[dict[str, Ends], Roles, Problem]:
+    """Ends, roles and problem where sensors at the ends of the only axis say what is there, if the equation can that.
 
-
-def _at_ends(points: Points, field: str, roles: Roles, axes: dict[str, Axis]) -> dict[int, str]:
-    """Columns without gaps of sensors at the ends of the only axis, by the end: 0 the lower, 1 the upper one."""
-    series = _series(points, field, roles)
-    whole = {column for column, (times, values) in series.items() if np.isfinite([*times, *values]).all()}
-    if not whole:
-        return {}
-    ((axis, places),) = roles.axes.items()
-    ends = [(float(place) - axes[axis].lower) / axes[axis].size for place in places]
-    pairs = zip(ends, roles.columns[field], strict=True)
-    return {round(end): column for end, column in pairs if column in whole and min(abs(end), abs(1 - end)) < _ROUNDING}
+    Their measurements are those walls then, and judge nothing.
+    """
+    ((axis, _),) = axes.items()
+    ends = ends_of_sensors(found.columns)
+    try:
+        other = _problem(name, rates, points, roles, axes, with_tables({axis: ends.condition}, found.series), dt)
+    except DraftError:  # of walls that it cannot have
+        other = None
+    if other is None or "boundary" not in other.section:
+        return {axis: Ends("neumann", "scattered sensors do not tell it")}, roles, chosen
+    problem = replace(other, section={**other.section, "boundary": {axis: ends.condition}})
+    return {axis: ends}, roles.without_columns(tuple(found.series)), problem
 
 
 def _one(equation: str | Sequence[str] | None) -> str:

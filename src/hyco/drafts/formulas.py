@@ -279,7 +279,8 @@ def _guess(
         says, factors = f"the largest {unit}", of_fields
     elif not speed and exponents[0] > 0 and varies is not None and not any(exponents[2:]):
         # Of high derivatives, whose power of the whole domain would say nothing.
-        size, says = short, f"{unit} in the distances and times over which the data vary"
+        # Noise shortens these distances: the whole domain and time still are within the bounds.
+        size, most, says = short, size, f"{unit} in the distances and times over which the data vary"
     if (speed or (spreads and mixed)) and limits[0] < 0 < limits[1]:
         most = max(SIGNED * size, SPEED * short) if speed else max(factors[1] * size, most)
         either = (float(f"{-most:.2g}"), float(f"{most:.2g}"))

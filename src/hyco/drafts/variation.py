@@ -75,11 +75,11 @@ def _distance(group: Numbers, where: Numbers, values: Numbers) -> float | None:
 
 def _members(group: Numbers) -> list[NDArray[np.int64]]:
     """Indices of the members of some groups that have two or more, some of each."""
-    _, index, counts = np.unique(group, axis=1, return_inverse=True, return_counts=True)
-    order = np.argsort(index.ravel(), kind="stable")
-    ends = np.cumsum(counts)
+    order = np.lexsort(group)
+    starts = np.flatnonzero(np.r_[True, (np.diff(group[:, order], axis=1) != 0).any(axis=0)])
+    counts = np.diff(np.r_[starts, len(order)])
     several = np.flatnonzero(counts > 1)
     random = np.random.default_rng(0)  # of the choice alone
     chosen = several[np.unique(np.linspace(0, len(several) - 1, _GROUPS).astype(int))] if len(several) else several
-    members = [order[ends[i] - counts[i] : ends[i]] for i in chosen]
+    members = [order[starts[i] : starts[i] + counts[i]] for i in chosen]
     return [m if len(m) <= _ENTRIES else random.choice(m, _ENTRIES, replace=False) for m in members]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,20 +28,6 @@ class Ends:
     condition: Any
     reason: str
     repeated: bool = False
-
-
-def ends_of_sensors(columns: Mapping[int, str]) -> Ends:
-    """The condition where sensors are scattered: what those at an end measured, without slope where there is none.
-
-    Args:
-        columns: by the end that has a sensor, 0 the lower and 1 the upper one, the column with its values.
-    """
-    if not columns:
-        return Ends("neumann", "scattered sensors do not tell it")
-    names = {"lower": columns.get(0), "upper": columns.get(1)}
-    walls = {end: "neumann" if name is None else {"column": name} for end, name in names.items()}
-    others = "" if len(columns) == len(names) else "; nothing tells the other end"
-    return Ends(walls, f"the sensor there{others}")
 
 
 def ends_of(field: Numbers, axis: int) -> Ends:

@@ -28,7 +28,8 @@ class MeasuredErrors:
 
     Attributes:
         per_step: ‖H(u) - y‖ / ‖y‖ over the measurements of a step, averaged over simulations.
-        overall: the same over all measurements at once: it is not ruled by times at which there is hardly anything.
+        overall: the same over all measurements at once, which is not ruled by times at which there is hardly anything;
+            None where there is nothing but zeros.
         steps: which steps these are, from 1.
         times: mean time of the measurements of each [time].
         flagged: steps in which some simulation's measurements are so near zero that the ratio says nothing.
@@ -37,7 +38,7 @@ class MeasuredErrors:
     """
 
     per_step: list[float]
-    overall: float
+    overall: float | None
     steps: list[int]
     times: list[float]
     flagged: list[int]
@@ -139,7 +140,7 @@ def _errors(predicted: Tensor, values: Tensor, sigma: Tensor | None, times: Tens
         chi_square = float(((predicted - values) / sigma)[noisy].square().mean()) if bool(noisy.any()) else None
     return MeasuredErrors(
         per_step=[per_step[step - 1] for step in steps],
-        overall=masked_nrmse(predicted, values, given),
+        overall=masked_nrmse(predicted, values, given) if bool(values[given].any()) else None,
         steps=steps,
         times=[float(times[step]) for step in steps],
         flagged=flagged,

@@ -62,8 +62,8 @@ class HybridStrategy(ABC):
         self.fit: OptimisationResult | None = None
 
     def begin(self) -> OptimisationResult | None:
-        """Do what is before the first epoch; the outcome of the physical model's fit, None: there is none."""
-        return self.fit
+        """Do what is before the first epoch; the outcome of a fit that all else rests on, None: there is none."""
+        return None
 
     def weights(self, epoch: int) -> Weights:
         """Weight of the real data for each model in an epoch, counted from 1."""

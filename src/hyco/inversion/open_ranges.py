@@ -82,7 +82,7 @@ def _warn_of_substeps(
         return
     fewer: dict[tuple[str, tuple[float, float]], float] = {}
     for name, (low, high) in bounds.items():
-        ends = [(low, high / 10)] if low <= high / 10 else []
+        ends = [(low / 10 if low < 0 else low, high / 10)] if low <= high / 10 else []
         # What damps asks for few where it is large: then its lower end costs.
         ends += [(low * 10, high)] if 0 < low * 10 <= high else []
         for end in ends:

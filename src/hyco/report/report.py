@@ -109,7 +109,8 @@ def _measured_errors(method: str, errors: MeasuredErrors) -> dict[str, Any]:
         NotFiniteError: the error is not finite.
     """
     nrmse: dict[str, Any] = {"mean": _mean(method, errors.per_step), "per_step": errors.per_step}
-    nrmse |= {"overall": errors.overall, "steps": errors.steps, "times": errors.times}
+    nrmse |= {} if errors.overall is None else {"overall": errors.overall}
+    nrmse |= {"steps": errors.steps, "times": errors.times}
     if errors.flagged:
         nrmse["steps_with_truth_near_zero"] = errors.flagged
     return {"nrmse": nrmse, "heldout": {"chi_square": errors.chi_square, "count": errors.count}}

@@ -67,12 +67,18 @@ def network_warnings(methods: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     Args:
         methods: those of the report, by name.
     """
-    nothing = methods.get("persistence", {}).get("nrmse", {}).get("mean")
+
+    def error(method: str) -> float | None:
+        nrmse = methods.get(method, {}).get("nrmse", {})
+        found: float | None = nrmse.get("overall", nrmse.get("mean"))
+        return found
+
+    nothing = error("persistence")
     for method in ("synthetic", "hybrid_synthetic"):
-        mean = methods.get(method, {}).get("nrmse", {}).get("mean")
-        if nothing and mean is not None and mean > HARDLY * nothing:
+        own = error(method)
+        if nothing and own is not None and own > HARDLY * nothing:
             yield (
-                f"{method}: its error of {mean:.3g} is hardly below that of persistence, {nothing:.3g}: predict with "
+                f"{method}: its error of {own:.3g} is hardly below that of persistence, {nothing:.3g}: predict with "
                 "the physical model, or give the network more trajectories or epochs."
             )
 
