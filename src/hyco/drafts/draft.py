@@ -122,12 +122,9 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     chosen = _problem(name, rates, points, roles, axes, boundary, dt)
     if chosen is None:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
-    if (
-        field is None
-        and len(chosen.equation.layout.channels) == 1
-        and (series := end_series(points, judged, roles, axes))
-    ):
-        ends, roles, chosen = _with_sensors_at_walls(chosen, name, rates, points, roles, axes, dt, series)
+    at_ends = end_series(points, judged, roles, axes) if field is None else None
+    if at_ends is not None and len(chosen.equation.layout.channels) == 1:
+        ends, roles, chosen = _with_sensors_at_walls(chosen, name, rates, points, roles, axes, dt, at_ends)
     split = _split(points.simulations)
     return Draft(
         file,

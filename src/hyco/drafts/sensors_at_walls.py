@@ -44,10 +44,11 @@ def end_series(points: Points, field: str, roles: Roles, axes: Mapping[str, Axis
     """
     if len(roles.axes) != 1 or roles.simulation is not None or field not in roles.columns:
         return None
-    ((axis, places),) = roles.axes.items()
+    ((axis, given),) = roles.axes.items()
+    places = [float(place) for place in given]
     columns, series = {}, {}
     for place, column in zip(places, roles.columns[field], strict=True):
-        end = (float(place) - axes[axis].lower) / axes[axis].size
+        end = (place - axes[axis].lower) / axes[axis].size
         if min(abs(end), abs(1 - end)) > _ROUNDING:
             continue
         here = points.position[axis] == place
