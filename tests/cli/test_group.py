@@ -49,7 +49,8 @@ def test_a_runner_that_there_is_not_is_told_in_a_line(hyco):
     for name in ("nope", "kedro.runner.Nope", "no.such.Module"):
         unknown = hyco("run", "--runner", name)
         assert unknown.exit_code == 2
-        assert f"there is no '{name}'; allowed: SequentialRunner, ThreadRunner" in unknown.output
+        assert f"there is no '{name}' (" in unknown.output
+        assert "); allowed: SequentialRunner, ThreadRunner" in unknown.output
     assert cli.cli.get_command(click.Context(cli.cli), "run") is cli.run  # which Kedro takes
     assert cli.run.params != of_kedro.params
 

@@ -31,6 +31,19 @@ from hyco.runtime.random_streams import NormalDraws, stream
 from hyco.runtime.storage import Bundle, UnwritableError
 
 
+def not_on_disk(config: ObservationConfig) -> str | None:
+    """Why what such a section measures cannot stay in a file; None: it can."""
+    on_cells = isinstance(config.space, CellsMode) or (
+        isinstance(config.space, SamplesSpace) and config.space.at == "cells"
+    )
+    if on_cells and config.initial_state != "observed":
+        return None
+    return (
+        "data on disk are measured in cells, with observation.initial_state exact or full: choose these, or "
+        "compute.on_disk: false"
+    )
+
+
 def observe_on_disk(
     trajectories: Bundle,
     config: ObservationConfig,
@@ -53,14 +66,8 @@ def observe_on_disk(
         ValueError: see `observe`; or the configuration asks for what is made in memory alone.
         UnwritableError: the file cannot be written.
     """
-    on_cells = isinstance(config.space, CellsMode) or (
-        isinstance(config.space, SamplesSpace) and config.space.at == "cells"
-    )
-    if not on_cells or config.initial_state == "observed":
-        raise ValueError(
-            "data on disk are measured in cells, with observation.initial_state exact or full: choose these, or "
-            "compute.on_disk: false"
-        )
+    if (reason := not_on_disk(config)) is not None:
+        raise ValueError(reason)
     instrument = Instrument.of(trajectories, config, seed)
     truth, simulations = trajectories.tensors["trajectories"], [*config.train_sim, *config.val_sim]
     shape, path = (len(simulations), *truth.shape[1:]), folder / "observations.safetensors"

@@ -8,6 +8,7 @@ from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
 from hyco.observations.cells import CellsMode
+from hyco.observations.on_disk import not_on_disk
 from hyco.runtime.random_streams import stream
 
 
@@ -30,6 +31,11 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     except ValueError as error:
         yield ("observation", "time"), str(error)
     yield from _places(c, equation, len(times))
+    if c.compute.on_disk:
+        whole = "a file of measurements is read into memory: leave it out"
+        reason = not_on_disk(c.observation) if c.measurements is None else whole
+        if reason is not None:
+            yield ("compute", "on_disk"), reason
     yield from _too_short(c, times)
 
 
