@@ -11,4 +11,3 @@ def test_what_cannot_stay_on_disk_is_told_before_anything_is_made(problems):
     for changes in ({"observation": {"initial_state": "observed"}}, {"observation": sensors}):
         found = problems(compute={"on_disk": True}, **changes)
         assert any("compute.on_disk: data on disk are measured in cells" in line for line in found), found
-    assert not any("on_disk" in line for line in problems(compute={"on_disk": True}))
