@@ -9,6 +9,7 @@ import scipy.integrate
 import yaml
 
 from hyco.equations.formula.units import units_of
+from hyco.equations.registry import build_equation
 
 FISHER = "D*laplace(u) + r*u*(1 - u/K)"
 TRUE = {"D": 0.3, "r": 0.9, "K": 2.0}
@@ -273,3 +274,10 @@ def test_a_mixed_derivative_may_have_either_sign(new):
     assert bounds["A"][0] > 0
     assert bounds["B"][0] > 0
     assert bounds["C"][0] == -bounds["C"][1] < 0
+    # All waves decay within them.
+    assert (
+        build_equation(sections["equation"] | {"dt": 0.5, "parameters": {"A": 1, "B": 1, "C": 0}}).config.unsound(
+            {name: tuple(ends) for name, ends in bounds.items()}
+        )
+        is None
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ _SIGNED_GUESS = 0.1
 # A rate, in the times over which the data vary, at most.
 _RATE = 10.0
 _SMALL = 1e-6
+# The smallest diffusivity beside a mixed derivative, over its first guess; halvings of the latter's bounds.
+_MIXED, _HALVINGS = 0.1, 8
 # A field whose values are no further below zero than this part of the largest has noise there.
 _NOISE = 0.05
 
@@ -165,6 +168,9 @@ def formula_problem(
         )
     section["parameters"] = {c.name: c.guess for c in coefficients}
     equation = build_equation(section)
+    if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
+        diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
+        coefficients = _decaying(coefficients, mixed, diffusivities, equation.config)
     return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
 
 
@@ -188,6 +194,26 @@ def _even(expressions: Sequence[sp.Expr], names: Sequence[str]) -> list[str]:
     """Parameters whose sign makes no difference, as in `c**2*laplace(u)`."""
     signs = {name: {symbol(name): -symbol(name)} for name in names}
     return [name for name, sign in signs.items() if all(each.xreplace(sign) == each for each in expressions)]
+
+
+def _decaying(
+    coefficients: Sequence[Coefficient], mixed: Collection[str], diffusivities: Collection[str], config: Any
+) -> list[Coefficient]:
+    """Bounds within which all waves decay: A ∂²x + B ∂²y + 2 C ∂x∂y asks for C² ≤ A B, at the smallest A and B."""
+    found = {c.name: c for c in coefficients}
+    for name in diffusivities:
+        c = found[name]
+        found[name] = replace(c, bounds=(max(c.bounds[0], float(f"{_MIXED * c.guess:.2g}")), c.bounds[1]))
+    reach = min((found[name].bounds[0] for name in diffusivities), default=0.0)
+    for _ in range(_HALVINGS):
+        end = float(f"{reach:.2g}")
+        for name in mixed:
+            reason = f"{found[name].unit}, of any sign, as the smallest diffusivities allow"
+            found[name] = replace(found[name], guess=_SIGNED_GUESS * end, bounds=(-end, end), reason=reason)
+        if config.unsound({name: c.bounds for name, c in found.items()}) is None:
+            break
+        reach /= 2
+    return list(found.values())
 
 
 def _mixed(expressions: Sequence[sp.Expr], names: Sequence[str]) -> set[str]:
