@@ -10,7 +10,6 @@ import yaml
 
 from hyco.equations.formula.units import units_of
 from hyco.equations.registry import build_equation
-from hyco.equations.registry import build_equation
 
 FISHER = "D*laplace(u) + r*u*(1 - u/K)"
 TRUE = {"D": 0.3, "r": 0.9, "K": 2.0}
