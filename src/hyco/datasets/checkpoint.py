@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from hyco.datasets.previews import table
+from hyco.runtime.once import Once
 from hyco.runtime.storage import Bundle, DamagedFileError, read_bundle, serialised, set_aside, write_atomically
 
 log = logging.getLogger(__name__)
@@ -71,8 +73,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         self._due = -math.inf
         self._best: Bundle | None = None
         self._epoch = 0
-        self._writer: ThreadPoolExecutor | None = None
-        self._writing: Future[None] | None = None
+        self._writing: Once | None = None
         self.metadata = metadata
 
     def move_to(self, directory: Path) -> None:
@@ -127,7 +128,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
             self._best = data
         regular = meta["kept_every"] is not None and meta["epoch"] % meta["kept_every"] == 0
         ends = meta["finished"] or bool((meta.get("physical") or {}).get("failed"))
-        busy = self._writing is not None and not self._writing.done()
+        busy = self._writing is not None and not self._writing.done
         due = self._share is None or (time.monotonic() >= self._due and not busy)
         if not (regular or ends or due):
             return
@@ -135,10 +136,9 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
         files = {} if self._best is None else {self._path("best"): self._best}
         if regular:
             files[self._path(f"epoch_{meta['epoch']:04d}")] = data
-        if self._writer is None:
-            self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         # `last` comes after the others, so that what it stands for is complete.
-        self._writing = self._writer.submit(self._write, {**files, self._last: data})
+        self._writing = Once(partial(self._write, {**files, self._last: data}))
+        threading.Thread(target=self._writing.do, name="checkpoints").start()
         self._best = None
         if ends:
             self.wait()
@@ -153,7 +153,7 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
             try:
                 self._writing.result()
             finally:
-                if self._writing.done():  # else an interrupt has ended the waiting, not the writing
+                if self._writing.done:  # else an interrupt has ended the waiting, not the writing
                     self._writing = None
 
     def finish(self) -> int:
