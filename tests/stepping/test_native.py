@@ -13,6 +13,7 @@ from hyco.stepping.compiled import Compiled, compiled_program, native_program
 from hyco.stepping.graph import trace
 from hyco.stepping.native import cache as cache_module
 from hyco.stepping.native import function as function_module
+from hyco.stepping.native.elementwise import ELEMENTWISE
 from hyco.stepping.native.library import Native, Preparation
 from hyco.stepping.native.recording import record_single
 from hyco.stepping.native.rollouts import forward_source
@@ -245,7 +246,21 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_code_has_no_operation_for_is_left_to_torch(name):
     """A function of a complex number is not one of its real part, and an error of the writer is no one of the run."""
-    assert native_program(trace(REFUSED[name], torch.rand(2, 1, 4, dtype=F64), [], []), [], []) is None
+    state = torch.rand(2, 1, 4, dtype=F64)
+    program = trace(REFUSED[name], state, [], [])
+    assert native_program(program, state, [], []) is None
+    with pytest.raises(Exception):  # noqa: B017, PT011 by the writer, not only because it gives other values
+        Native(program)
+
+
+def test_code_that_gives_other_values_than_the_traced_step_is_left(monkeypatch, caplog):
+    state = torch.rand(2, 1, 4, dtype=F64)
+    program = trace(lambda u: torch.exp(-u), state, [], [])
+    assert native_program(program, state, [], []) is not None
+    monkeypatch.setitem(ELEMENTWISE, "exp", lambda a: a)
+    with caplog.at_level(logging.INFO):
+        assert native_program(program, state, [], []) is None
+    assert "other values" in caplog.text
 
 
 def test_special_values_and_slices_are_as_with_torch():
@@ -337,7 +352,7 @@ def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_no
     for path in (library, folder):
         path.chmod(0o777)
         with caplog.at_level(logging.INFO):
-            assert native_program(program, [], []) is None
+            assert native_program(program, state, [], []) is None
         assert "others may write" in caplog.text
         caplog.clear()
         path.chmod(0o700)

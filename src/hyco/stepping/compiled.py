@@ -14,6 +14,7 @@ from torch import Tensor, fx
 from hyco.stepping.graph import Program
 from hyco.stepping.native.cache import cache_folder
 from hyco.stepping.native.library import Native, Preparation, attempt
+from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,33 @@ def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], 
         state: `[B, C, *space]`.
         values, batched: of the parameters, see `hyco.stepping.graph.trace`.
     """
-    native = native_program(program, values, batched) if runs_natively(program, state) else None
+    native = native_program(program, state, values, batched) if runs_natively(program, state) else None
     return native or replace(program, step=Compiled(program))
 
 
-def native_program(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Program | None:
-    """A program as code of hyco's own; None, with a line in the log, where it cannot be written or compiled."""
-    step = attempt(lambda: Native(program), "No code of hyco's own for this step (%s).")
-    if step is None:
-        return None
-    return replace(program, step=step, prepare=_preparation(program, values, batched))
+def native_program(
+    program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]
+) -> Program | None:
+    """A program as code of hyco's own; None, with a line in the log, where there is none or it gives other values."""
+
+    def make() -> Program:
+        made = replace(program, step=Native(program), prepare=_preparation(program, values, batched))
+        if not _is_equal(made, program, state, values):
+            raise UnsupportedError("it gives other values than the traced step")
+        return made
+
+    return attempt(make, "No code of hyco's own for this step (%s).")
+
+
+@torch.no_grad()
+def _is_equal(made: Program, program: Program, state: Tensor, values: Sequence[Tensor]) -> bool:
+    """Whether a step of code gives what the traced one does: the code may have read the graph wrongly."""
+    times = [node.meta["recorded"].ndim for node in program.graph.nodes if node.name == "time"]
+    moving = [state, *(state.new_full(state.shape[:ndim], 0.375) for ndim in times)]
+    found, expected = (p.step(*moving, *p.prepare(len(state), *values)) for p in (made, program))
+    tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
+    largest = float(expected.abs().nan_to_num(posinf=0.0).max())
+    return torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True)
 
 
 def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Callable[..., tuple[Any, ...]]:
