@@ -2,15 +2,21 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from hyco.equations.registry import build_equation
 from hyco.stepping import stepper as stepper_module
-from hyco.stepping.compiled import Compiled, compiled_program
+from hyco.stepping.compiled import Compiled, compiled_program, native_program
 from hyco.stepping.graph import trace
+from hyco.stepping.native import cache as cache_module
+from hyco.stepping.native import function as function_module
+from hyco.stepping.native.elementwise import ELEMENTWISE
 from hyco.stepping.native.library import Native, Preparation
+from hyco.stepping.native.recording import record_single
+from hyco.stepping.native.rollouts import forward_source
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import rollout_in_segments
@@ -215,3 +221,152 @@ def test_code_is_kept_on_disk_and_a_compiler_that_fails_is_told_of(tmp_path, mon
     with caplog.at_level(logging.INFO):
         assert isinstance(compiled_program(program, state, [], []).step, Compiled)
     assert "No code of hyco's own" in caplog.text
+
+
+def with_complex(function):
+    """A step by a function of complex numbers."""
+    return lambda u: function(torch.complex(u, u.roll(1, -1)))
+
+
+REFUSED = {
+    "exp": with_complex(lambda z: z.exp().real),
+    "sqrt": with_complex(lambda z: z.sqrt().imag),
+    "abs": with_complex(torch.abs),
+    "square": with_complex(lambda z: (z**2).real),
+    "quotient": with_complex(lambda z: (1 / (z + 3)).real),
+    "choice": lambda u: torch.where(u > 0, torch.complex(u, u), torch.complex(u, -u)).imag,
+    "integers": lambda u: u.to(torch.int64).to(F64) * 2,
+    "single precision": lambda u: (u / 3).float().double(),
+    "rounding": lambda u: torch.div(u, 0.3, rounding_mode="floor"),
+    "flat roll": lambda u: u.roll(1),
+    "another kind of state": lambda u: torch.complex(u, u),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_code_has_no_operation_for_is_left_to_torch(name):
+    """A function of a complex number is not one of its real part, and an error of the writer is no one of the run."""
+    state = torch.rand(2, 1, 4, dtype=F64)
+    program = trace(REFUSED[name], state, [], [])
+    assert native_program(program, state, [], []) is None
+    with pytest.raises(Exception):  # noqa: B017, PT011 by the writer, not only because it gives other values
+        Native(program)
+
+
+def test_code_that_gives_other_values_than_the_traced_step_is_left(monkeypatch, caplog):
+    state = torch.rand(2, 1, 4, dtype=F64)
+    program = trace(lambda u: torch.exp(-u), state, [], [])
+    assert native_program(program, state, [], []) is not None
+    monkeypatch.setitem(ELEMENTWISE, "exp", lambda a: a)
+    with caplog.at_level(logging.INFO):
+        assert native_program(program, state, [], []) is None
+    assert "other values" in caplog.text
+
+
+def test_special_values_and_slices_are_as_with_torch():
+    functions = [
+        torch.sign,
+        torch.abs,
+        lambda u: torch.maximum(u, u.roll(1, -1)),
+        lambda u: torch.minimum(u * 2, u.roll(2, -1)),
+        lambda u: u[..., -20:] * 2,
+        lambda u: torch.where(torch.logical_or(u > 1, torch.logical_not(u > -1)), u * 2, u),
+        lambda u: u.clamp(-0.5, 0.5),
+    ]
+
+    def run(u):
+        return torch.cat(
+            [function(own) for function, own in zip(functions, [u[:, i : i + 1] for i in range(7)], strict=True)], 1
+        )
+
+    row = torch.tensor([float("nan"), 1.5, -2.0, 0.0, float("inf"), 0.3], dtype=F64)
+    state = row.expand(1, len(functions), 6).contiguous()
+    native = Native(trace(run, state, [], []))
+    assert torch.equal(native(state).nan_to_num(7.0), run(state).nan_to_num(7.0))
+
+
+def test_a_state_without_effect_has_no_slope_and_does_not_spoil_that_of_the_parameter():
+    def run(u, time, k):
+        return k * torch.sin(time) * torch.ones(u.shape[0], 1, 6, dtype=F64)
+
+    start, k = torch.rand(2, 1, 6, dtype=F64, requires_grad=True), torch.tensor(2.0, dtype=F64, requires_grad=True)
+    times = torch.tensor([0.1, 0.2, 0.3], dtype=F64)
+    program = trace(run, start.detach(), [k.detach()], [False], times[0])
+    kept, _ = Native(program).rollout(start, program.prepare(2, k), 3, [1, 2, 3], times)
+    of_start, of_k = torch.autograd.grad(kept.sum(), [start, k], materialize_grads=True)
+    assert torch.equal(of_start, torch.zeros_like(start))
+    assert torch.allclose(of_k, 12 * times.sin().sum())
+
+
+def test_other_types_run_traced_and_other_shapes_are_refused():
+    """The code reads memory as it was when the step was recorded."""
+    equation = equation_of("spectral")
+    start, values = starts_of(equation, 4), equation.parameter_tensors(F64)
+    bound = Stepper(equation, "compiled").bind(start, values)
+    traced = Stepper(equation, "traced").bind(start, values)
+    assert torch.equal(rollout(bound, start.float(), 2), rollout(traced, start.float(), 2))
+    with pytest.raises(ValueError, match="takes a tensor"):
+        rollout(bound, start[..., :-1], 2)
+    with pytest.raises(ValueError, match="takes a tensor"):
+        Stepper(equation, "compiled").bind(start, {"viscosity": torch.rand(3, dtype=F64)})
+    turned = torch._neg_view(start.clone())
+    assert torch.equal(rollout(bound, turned, 2), rollout(bound, -start, 2))
+
+
+def test_parts_of_a_rollout_give_the_same_numbers_to_the_bit(monkeypatch):
+    """States, slopes of the start and of what is shared and of one's own, however few operations a call may have."""
+    equation = equation_of("spectral")
+    found = []
+    for operations in (10**12, 5000, 1):
+        monkeypatch.setattr(function_module, "_OPERATIONS", operations)
+        for viscosity in (torch.tensor(0.2, dtype=F64), torch.linspace(0.1, 0.3, 11, dtype=F64)):
+            start = starts_of(equation, 11).requires_grad_()
+            leaf = viscosity.clone().requires_grad_()
+            bound = Stepper(equation, "compiled").bind(start, equation.parameter_tensors(F64) | {"viscosity": leaf})
+            assert isinstance(bound.run, Native)
+            calls = [len(ranges) for _, ranges in bound.run._forward.parts(11, 7)]
+            assert (sum(calls) > 1) == (operations < 10**12)
+            states = rollout(bound, start, 7, [2, 3, 7])
+            found.append([states, *torch.autograd.grad((states**3).sum(), [start, leaf])])
+    for others in (found[2:4], found[4:]):
+        for expected, got in zip(found[:2], others, strict=True):
+            assert all(map(torch.equal, expected, got))
+
+
+def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_not_loaded(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    state = torch.rand(1, 1, 5, dtype=F64)
+    program = trace(lambda u: u * 1.75, state, [], [])
+    folder = tmp_path / "hyco" / "native"
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    made = []
+    compiled = cache_module._compile
+    monkeypatch.setattr(cache_module, "_compile", lambda *a: (made.append(a[1]), compiled(*a)))
+    library = cache_module._library(forward_source(record_single(program)).text)
+    library.write_bytes(b"no library")
+    library.chmod(0o700)
+    assert torch.equal(Native(program)(state), state * 1.75)
+    assert made == [library]
+    assert library.stat().st_mode & 0o777 == 0o700
+    for path in (library, folder):
+        path.chmod(0o777)
+        with caplog.at_level(logging.INFO):
+            assert native_program(program, state, [], []) is None
+        assert "others may write" in caplog.text
+        caplog.clear()
+        path.chmod(0o700)
+    assert made == [library]
+
+
+def test_without_a_home_the_step_runs_without_code_of_its_own(monkeypatch, caplog):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    state = torch.rand(1, 1, 5, dtype=F64)
+    with caplog.at_level(logging.INFO):
+        assert isinstance(compiled_program(trace(lambda u: u * 1.5, state, [], []), state, [], []).step, Compiled)
+    assert "home directory" in caplog.text

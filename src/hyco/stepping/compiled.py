@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from hyco.stepping.graph import Program, TracingError
-from hyco.stepping.native.library import Native, Preparation, reason
+from hyco.stepping.graph import Program
+from hyco.stepping.native.cache import cache_folder
+from hyco.stepping.native.library import Native, Preparation, attempt
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
 
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 # Numbers of a state up to which its step is code of hyco's own: as many as torch.compile takes longer for, also for one
 # sample; and of a step of complex numbers, for which torch.compile makes nothing, as many as stay in the cache.
 _SMALL, _SMALL_COMPLEX = 2048, 2 * 64**2
-# Why there may be no code of hyco's own.
-_FAILURES = (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError)
 
 
 def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]) -> Program:
@@ -34,18 +31,33 @@ def compiled_program(program: Program, state: Tensor, values: Sequence[Tensor], 
         state: `[B, C, *space]`.
         values, batched: of the parameters, see `hyco.stepping.graph.trace`.
     """
-    native = native_program(program, values, batched) if runs_natively(program, state) else None
+    native = native_program(program, state, values, batched) if runs_natively(program, state) else None
     return native or replace(program, step=Compiled(program))
 
 
-def native_program(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Program | None:
-    """A program as code of hyco's own; None, with a line in the log, where it cannot be written or compiled."""
-    try:
-        step = Native(program)
-    except _FAILURES as error:
-        log.info("No code of hyco's own for this step (%s).", reason(error))
-        return None
-    return replace(program, step=step, prepare=_preparation(program, values, batched))
+def native_program(
+    program: Program, state: Tensor, values: Sequence[Tensor], batched: Sequence[bool]
+) -> Program | None:
+    """A program as code of hyco's own; None, with a line in the log, where there is none or it gives other values."""
+
+    def make() -> Program:
+        made = replace(program, step=Native(program), prepare=_preparation(program, values, batched))
+        if not _is_equal(made, program, state, values):
+            raise UnsupportedError("it gives other values than the traced step")
+        return made
+
+    return attempt(make, "No code of hyco's own for this step (%s).")
+
+
+@torch.no_grad()
+def _is_equal(made: Program, program: Program, state: Tensor, values: Sequence[Tensor]) -> bool:
+    """Whether a step of code gives what the traced one does: the code may have read the graph wrongly."""
+    times = [node.meta["recorded"].ndim for node in program.graph.nodes if node.name == "time"]
+    moving = [state, *(state.new_full(state.shape[:ndim], 0.375) for ndim in times)]
+    found, expected = (p.step(*moving, *p.prepare(len(state), *values)) for p in (made, program))
+    tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
+    largest = float(expected.abs().nan_to_num(posinf=0.0).max())
+    return torch.allclose(found, expected, tolerance, tolerance * largest, equal_nan=True)
 
 
 def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> Callable[..., tuple[Any, ...]]:
@@ -53,13 +65,11 @@ def _preparation(program: Program, values: Sequence[Tensor], batched: Sequence[b
     _, *inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
     if set(inputs) <= {"time"}:
         return program.prepare
-    try:
-        return Preparation(program, values, batched)
-    except _FAILURES as error:
-        log.info(
-            "No code of hyco's own for what this step takes from the parameters (%s): it is traced.", reason(error)
-        )
-        return program.prepare
+    made = attempt(
+        lambda: Preparation(program, values, batched),
+        "No code of hyco's own for what this step takes from the parameters (%s): it is traced.",
+    )
+    return made or program.prepare
 
 
 def runs_natively(program: Program, state: Tensor) -> bool:
@@ -78,8 +88,11 @@ class Compiled:
     """
 
     def __init__(self, program: Program) -> None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "hyco" / "inductor"))
+        if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+            try:
+                os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache_folder("inductor"))
+            except RuntimeError as error:
+                log.info("What is compiled is kept where torch likes to (%s).", error)
         # The compiler takes seconds to import, and decides at its import where it keeps what it compiles.
         from hyco.stepping.ghost_cells import GhostCells
 

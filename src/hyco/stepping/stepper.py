@@ -216,13 +216,14 @@ class Stepper:
         worth = program.gains_by_compilation and worth_compiling(program.real_operations, state.numel(), steps)
         if runs_natively(program, state) and worth_compiling(program.operations, state.numel(), steps, native=True):
             native, worth = (
-                native_program(program, values, batched) if has_compiler else None,
+                native_program(program, state, values, batched) if has_compiler else None,
                 worth or not has_compiler,
             )
         self.execution = "compiled" if has_compiler and (worth or native is not None) else "traced"
         if worth and not has_compiler:
             log.warning("No C++ compiler found: the step runs traced, though a compilation would be worth its time.")
-        log.info("The step runs %s (%d operations).", self.execution, program.operations)
+        own = " as code of hyco's own" if native is not None and self.execution == "compiled" else ""
+        log.info("The step runs %s%s (%d operations).", self.execution, own, program.operations)
         return native
 
     def _run_fields(self, batched: Sequence[bool], state: Tensor, *inputs: Tensor) -> Tensor:

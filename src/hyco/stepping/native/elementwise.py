@@ -119,7 +119,10 @@ ELEMENTWISE: dict[str, Callable[..., Parts]] = {
     "eq": _compared("=="),
     "ne": _compared("!="),
     "logical_and": lambda a, b: (f"({a[0]} & {b[0]})",),
-    **{name: lambda a: (a[0], f"-{a[1]}") for name in ("_conj", "_conj_physical", "conj_physical")},
+    "logical_or": lambda a, b: (f"({a[0]} | {b[0]})",),
+    "logical_not": lambda a: (f"(~{a[0]})",),
+    "tanh_backward": lambda slope, a: (f"({slope[0]} * (R(1.0) - {a[0]} * {a[0]}))",),
+    **{name: lambda a: (a[0], *(f"-{x}" for x in a[1:])) for name in ("_conj", "_conj_physical", "conj_physical")},
     "complex": lambda a, b: (a[0], b[0]),
     "_to_copy": _copy,
 }

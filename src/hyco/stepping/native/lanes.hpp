@@ -24,7 +24,8 @@ static inline V splat(V x) { return x; }
 static inline V larger(V a, V b) { return (a > b) | (a != a) ? a : b; }
 static inline V smaller(V a, V b) { return (a < b) | (a != a) ? a : b; }
 static inline V size_of(V a) { return a < 0 ? -a : a + V{}; }
-static inline V sign_of(V a) { return a > 0 ? splat(R(1)) : a < 0 ? splat(R(-1)) : a; }
+// Of a NaN it is 0, as with torch.
+static inline V sign_of(V a) { return a > 0 ? splat(R(1)) : a < 0 ? splat(R(-1)) : V{}; }
 
 template <R (*function)(R)>
 static inline V each(V a) {

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import logging
-import os
-import platform
 import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hyco.stepping.graph import Program, TracingError
+from hyco.stepping.native.function import Function
+from hyco.stepping.native.numbers import plain
 from hyco.stepping.native.recording import record_preparation, record_single
-from hyco.stepping.native.rollouts import Source, adjoint_source, forward_source, preparation_source
+from hyco.stepping.native.rollouts import adjoint_source, forward_source, preparation_source
 from hyco.stepping.native.views import UnsupportedError
 
 log = logging.getLogger(__name__)
 
-# Values that are no numbers stay so: no -ffast-math.
-_FLAGS = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+T = TypeVar("T")
+# Steps, the numbers of those after which states are wanted, and t before each of them.
+Plan = tuple[int, tuple[int, ...], Tensor | None]
 
 
 class Native:
@@ -46,15 +43,16 @@ class Native:
         self._program = program
         recorded = record_single(program)
         self._batch, self._timed = recorded.batch, recorded.timed
-        self._forward = _Function(forward_source(recorded))
+        self._given = recorded.given
+        self._forward = Function(forward_source(recorded))
 
     @cached_property
-    def _adjoint(self) -> _Function | None:
-        try:
-            return _Function(adjoint_source(record_single(self._program, adjoint=True)))
-        except (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError) as error:
-            log.warning("No code for the gradient of this step (%s): rollouts with gradient run traced.", reason(error))
-            return None
+    def _adjoint(self) -> Function | None:
+        return attempt(
+            lambda: Function(adjoint_source(record_single(self._program, adjoint=True))),
+            "No code for the gradient of this step (%s): rollouts with gradient run traced.",
+            logging.WARNING,
+        )
 
     @property
     def has_gradient(self) -> bool:
@@ -74,9 +72,14 @@ class Native:
         Args:
             wanted: numbers of steps, rising, from 1 on.
             times: t before each step, `[steps]` or `[B, steps]`; None: it does not matter.
+
+        Raises:
+            ValueError: the state or an input has another shape than where the step was recorded.
         """
+        plan: Plan = (steps, tuple(wanted), times)
+        if not _is_alike([start, *inputs], self._given, (0, *self._batch), len(start)):
+            return self._traced(start, inputs, plan)
         own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
-        plan = (steps, tuple(wanted), times)
         if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
             if not self.has_gradient:
                 return self._traced(start, inputs, plan)
@@ -84,7 +87,7 @@ class Native:
             return kept, end
         return self.run(plan, start, own)
 
-    def _traced(self, state: Tensor, inputs: Sequence[Tensor], plan: Any) -> tuple[Tensor, Tensor]:
+    def _traced(self, state: Tensor, inputs: Sequence[Tensor], plan: Plan) -> tuple[Tensor, Tensor]:
         """The same, step by step."""
         steps, wanted, times = plan
         states = [state]
@@ -94,26 +97,46 @@ class Native:
         kept = torch.stack([states[number] for number in wanted], dim=1) if wanted else state[:, None][:, :0]
         return kept, states[-1]
 
-    def run(self, plan: Any, start: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def run(self, plan: Plan, start: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The states that are wanted, and the last one."""
-        wanted, start = plan[1], start.contiguous()
-        kept, end = start.new_empty(len(start), len(wanted), *start.shape[1:]), torch.empty_like(start)
-        self._forward(plan, len(start), inputs, start, kept, end)
+        steps, wanted, times = plan
+        kept, end = start.new_empty(len(start), len(wanted), *start.shape[1:]), plain(start).clone()
+        held, times = [plain(v) for v in inputs], _each(times, end, steps)
+        for samples, ranges in self._forward.parts(len(start), steps):
+            own, state = self._of(held, samples), end[samples]
+            for part in ranges:
+                reads, numbers = _within(part, wanted)
+                place = kept[samples, reads]
+                made = place.contiguous()  # itself, if it is a whole
+                self._forward(_part(part, numbers, times, samples), len(state), own, state, made, state)
+                if made is not place:
+                    place.copy_(made)
         return kept, end
 
     def slopes(
-        self, plan: Any, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor
+        self, plan: Plan, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """By the first state and by the inputs, with those by the states that were wanted and by the last one."""
-        end = of_end.contiguous().clone()
+        steps, wanted, times = plan
+        end, of_kept = plain(of_end).clone(), plain(of_kept)
+        held, times = [plain(v) for v in inputs], _each(times, end, steps)
         # Of what all samples share each sample has a part.
-        parts = [
-            v.new_empty(len(end), *(v.shape if d is None else v.shape[1:]))
+        found = [
+            v.new_zeros(len(end), *(v.shape if d is None else v.shape[1:]))
             for v, d in zip(inputs, self._batch, strict=True)
         ]
         assert self._adjoint is not None
-        self._adjoint(plan, len(end), inputs, states, of_kept.contiguous(), end, parts)
-        return end, [part.sum(dim=0) if d is None else part for part, d in zip(parts, self._batch, strict=True)]
+        for samples, ranges in self._adjoint.parts(len(end), steps):
+            own, slope, sums = self._of(held, samples), end[samples], [v[samples] for v in found]
+            for part in reversed(ranges):
+                reads, numbers = _within(part, wanted)
+                before, read = states[samples, slice(*part)].contiguous(), of_kept[samples, reads].contiguous()
+                self._adjoint(_part(part, numbers, times, samples), len(slope), own, before, read, slope, sums)
+        return end, [v.sum(dim=0) if d is None else v for v, d in zip(found, self._batch, strict=True)]
+
+    def _of(self, inputs: Sequence[Tensor], samples: slice) -> list[Tensor]:
+        """The inputs of some samples."""
+        return [v if d is None else v[samples] for v, d in zip(inputs, self._batch, strict=True)]
 
 
 class Preparation:
@@ -132,7 +155,8 @@ class Preparation:
     def __init__(self, program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> None:
         self._traced, self._any_batched = program.prepare, any(batched)
         recorded = record_preparation(program, values, batched)
-        self._run = _Function(preparation_source(recorded))
+        self._run = Function(preparation_source(recorded))
+        self._given, self._own = recorded.given[1:], recorded.batch
         (output,) = [node for node in recorded.step.graph.nodes if node.op == "output"]
         self._results = [node.meta["val"] for node in output.args[0]]
         given = [node.meta["recorded"] for node in program.graph.nodes if node.op == "placeholder"]
@@ -143,15 +167,20 @@ class Preparation:
         """See `hyco.stepping.graph.Program.prepare`."""
         if torch.is_grad_enabled() and any(v.requires_grad for v in values):
             return self._traced(size, *values)
-        count = size if self._any_batched else 1
+        if not _is_alike(values, self._given, self._own, size):
+            return self._traced(size, *values)
+        count, held = size if self._any_batched else 1, [plain(v) for v in values]
         made = [torch.empty(count, *tensor.shape, dtype=tensor.dtype) for tensor in self._results]
-        self._run((1, (), None), count, values, made)
+        for samples, _ in self._run.parts(count, 1):
+            own = [v if d is None else v[samples] for v, d in zip(held, self._own, strict=True)]
+            parts = [tensor[samples] for tensor in made]
+            self._run((1, (), None), len(range(count)[samples]), own, parts)
         found = []
         for tensor, dim in zip(made, self._batch, strict=True):
-            own = tensor[0] if dim is None else tensor.squeeze(dim + 1).movedim(0, dim)
-            found.append(
-                own if dim is None or count == size else own.expand(*own.shape[:dim], size, *own.shape[dim + 1 :])
-            )
+            result = tensor[0] if dim is None else tensor.squeeze(dim + 1).movedim(0, dim)
+            if dim is not None and count < size:
+                result = result.expand(*result.shape[:dim], size, *result.shape[dim + 1 :])
+            found.append(result)
         return tuple(found)
 
 
@@ -159,12 +188,12 @@ class _Rollout(torch.autograd.Function):
     """States that are wanted, and the last one, from the first one and the inputs."""
 
     @staticmethod
-    def forward(ctx: Any, native: Native, plan: Any, start: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        steps, wanted, times = plan
+    def forward(ctx: Any, native: Native, plan: Plan, start: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        steps, _, times = plan
         states, end = native.run((steps, tuple(range(1, steps + 1)), times), start, inputs)
         ctx.native, ctx.plan = native, plan
         ctx.save_for_backward(torch.cat([start[:, None], states[:, :-1]], dim=1), *inputs)
-        return states[:, [number - 1 for number in wanted]], end
+        return states[:, [number - 1 for number in plan[1]]], end
 
     @staticmethod
     @once_differentiable
@@ -174,64 +203,53 @@ class _Rollout(torch.autograd.Function):
         return None, None, start, *slopes
 
 
-class _Function:
-    """A compiled function."""
+def _is_alike(given: Sequence[Tensor], recorded: Sequence[Tensor], batch: Sequence[int | None], count: int) -> bool:
+    """Whether tensors are of the types of the recording: the code reads their memory as such.
 
-    def __init__(self, source: Source) -> None:
-        self._run = ctypes.CDLL(str(_compiled(source.text))).run
-        self._run.restype = None
-        self._constants = source.constants
+    Args:
+        batch: which dimension counts the samples; None: there is none.
 
-    def __call__(self, plan: Any, count: int, inputs: Sequence[Tensor], *tensors: Any) -> None:
-        steps, wanted, times = plan
-        marks = bytearray(max(1, steps))
-        for number in wanted:
-            marks[number - 1] = 1
-        if times is not None:
-            times = times.to(tensors[0].dtype).expand(count, steps).contiguous()
-        held = [*(v.contiguous() for v in inputs), *self._constants]
-        self._run(
-            ctypes.c_long(count),
-            ctypes.c_long(steps),
-            ctypes.c_long(len(wanted)),
-            (ctypes.c_ubyte * len(marks)).from_buffer(marks),
-            _pointer(times),
-            _pointer(held),
-            *map(_pointer, tensors),
-        )
+    Raises:
+        ValueError: they have other shapes, or are for other numbers of samples.
+    """
+    for tensor, like, dim in zip(given, recorded, batch, strict=True):
+        shape = [count if number == dim else n for number, n in enumerate(like.shape)]
+        if list(tensor.shape) != shape:
+            raise ValueError(f"the step of {count} states takes a tensor {shape} here, got {list(tensor.shape)}")
+    pairs = zip(given, recorded, strict=True)
+    return all(tensor.dtype == like.dtype and tensor.device.type == "cpu" for tensor, like in pairs)
 
 
-def reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return str(getattr(error, "stderr", None) or error).split("\n")[0]
+def _each(times: Tensor | None, like: Tensor, steps: int) -> Tensor | None:
+    """The times of each sample, `[B, steps]`."""
+    return None if times is None else times.to(like.dtype).expand(len(like), steps)
 
 
-def _pointer(value: Any) -> Any:
-    """Of a tensor, or of the pointers of several."""
-    if isinstance(value, list):
-        return (ctypes.c_void_p * len(value))(*(tensor.data_ptr() for tensor in value))
-    return None if value is None else ctypes.c_void_p(value.data_ptr())
+def _within(part: tuple[int, int], wanted: Sequence[int]) -> tuple[slice, tuple[int, ...]]:
+    """Which of the steps that are wanted a part of them has, and their numbers in it."""
+    first, last = part
+    reads = [place for place, number in enumerate(wanted) if first < number <= last]
+    begin = reads[0] if reads else 0
+    return slice(begin, begin + len(reads)), tuple(wanted[place] - first for place in reads)
 
 
-def _compiled(source: str) -> Path:
-    """The library of a source, from the user's cache if it is there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hyco" / "native"
-    compiler = os.environ.get("CXX", "g++")
-    key = hashlib.sha256("\n".join((compiler, *_FLAGS, _machine(), source)).encode()).hexdigest()[:32]
-    library = cache / f"{key}.so"
-    if library.exists():
-        return library
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        text, made = Path(folder) / "step.cpp", Path(folder) / "step.so"
-        text.write_text(source, encoding="utf-8")
-        subprocess.run([compiler, *_FLAGS, str(text), "-o", str(made)], check=True, capture_output=True, text=True)
-        made.replace(library)
-    return library
+def _part(part: tuple[int, int], numbers: tuple[int, ...], times: Tensor | None, samples: slice) -> Plan:
+    """The plan of one call."""
+    first, last = part
+    return last - first, numbers, None if times is None else times[samples, first:last].contiguous()
 
 
-def _machine() -> str:
-    """What code for the machine at hand depends on."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    return platform.machine() + next((line for line in lines if line.startswith(("flags", "Features"))), "")
+def attempt(make: Callable[[], T], what: str, level: int = logging.INFO) -> T | None:
+    """What is made; None, with a line in the log, where no code can be written, compiled or loaded.
+
+    Args:
+        what: the line, with the reason in place of `%s`.
+    """
+    try:
+        return make()
+    except Exception as error:  # steps, compilers and caches can fail in as many ways as there are machines
+        # Of what nobody foresaw the kind says more than the text.
+        foreseen = isinstance(error, (UnsupportedError, TracingError, OSError, subprocess.CalledProcessError))
+        kind = "" if foreseen else f"{type(error).__name__}: "
+        log.log(level, what, kind + str(getattr(error, "stderr", None) or error).split("\n")[0])
+        return None

@@ -31,6 +31,12 @@ class Recorded:
     batch: tuple[int | None, ...]
     timed: bool
 
+    @property
+    def given(self) -> list[Tensor]:
+        """What the state and the inputs of one sample look like."""
+        tensors = [node.meta["val"] for node in self.step.graph.nodes if node.op == "placeholder"]
+        return [tensors[0], *tensors[1 + self.timed :]]
+
 
 def record_single(program: Program, adjoint: bool = False) -> Recorded:
     """Record the step of a program again, for one sample.

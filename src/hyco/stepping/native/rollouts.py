@@ -20,14 +20,26 @@ _REALS = {torch.float64: "double", torch.float32: "float"}
 
 @dataclass(frozen=True)
 class Source:
-    """A function's code, and the tensors that it takes behind the inputs."""
+    """A function's code.
+
+    Attributes:
+        constants: tensors that it takes behind the inputs.
+        lanes: how many samples stand side by side.
+        operations: about how many of vectors there are in a step of so many samples.
+    """
 
     text: str
     constants: tuple[Tensor, ...]
+    lanes: int
+    operations: int
 
 
 def forward_source(recorded: Recorded) -> Source:
     """`run` takes samples `[count, …]` through steps, and keeps the states after those that are wanted."""
+    (output,) = [node for node in recorded.step.graph.nodes if node.op == "output"]
+    state, following = _state(recorded), output.args[0].meta["val"]
+    if (following.dtype, following.shape) != (state.dtype, state.shape):
+        raise UnsupportedError("a next state of another kind than the state")
     names = ["state", *_time(recorded), *_inputs(recorded)]
     body = write(recorded.step, names, ["next"])
     loop = [
@@ -48,14 +60,18 @@ def adjoint_source(recorded: Recorded) -> Source:
     """`run` takes slopes from the last state back to the first one, and adds up those by the inputs.
 
     `states` are those before each step, `of_kept` the slopes by those that were kept, and `end` that by the last one,
-    in whose place comes that by the first.
+    in whose place comes that by the first. Those by the inputs begin with what `gradients` holds: the sum over later
+    steps, where a call is a part of a rollout.
     """
     assert recorded.adjoint is not None
     names = ["slope", "state", *_time(recorded), *_inputs(recorded)]
     sizes = [math.prod(shape) * (2 if is_complex else 1) for shape, is_complex in _kinds(recorded)]
     body = write(recorded.adjoint, names, ["next", *(f"g{number} +=" for number in range(len(sizes)))])
     begin = ["pack(end, CELLS, count, first, CELLS, slope);", "long read = reads;"]
-    begin += [f"std::memset(g{number}, 0, {size} * sizeof(V));" for number, size in enumerate(sizes)]
+    begin += [
+        f"pack(static_cast<const R*>(gradients[{number}]), {size}, count, first, {size}, g{number});"
+        for number, size in enumerate(sizes)
+    ]
     loop = [
         "for (long step = steps - 1; step >= 0; step--) {",
         "    if (wanted[step]) {",
@@ -138,7 +154,9 @@ def _function(
         "}",
         "",
     ]
-    return Source("\n".join(text), tuple(tensor.contiguous() for tensor in body.constants.values()))
+    nodes = max(len(graph.graph.nodes) for graph in (recorded.step, recorded.adjoint) if graph is not None)
+    largest = max(cells, *body.buffers, 1)
+    return Source("\n".join(text), tuple(body.constants.values()), 32 // _state(recorded).itemsize, nodes * largest)
 
 
 def _state(recorded: Recorded) -> Tensor:
@@ -157,8 +175,7 @@ def _cells(recorded: Recorded) -> int:
 
 def _kinds(recorded: Recorded) -> list[tuple[tuple[int, ...], bool]]:
     """Shapes of the inputs, and whether they are complex."""
-    given = [node.meta["val"] for node in recorded.step.graph.nodes if node.op == "placeholder"]
-    tensors = given[1 + recorded.timed :]
+    tensors = recorded.given[1:]
     if any(tensor.dtype not in _dtypes(recorded) for tensor in tensors):
         raise UnsupportedError("inputs of other types than the state")
     return [(tuple(tensor.shape), tensor.is_complex()) for tensor in tensors]

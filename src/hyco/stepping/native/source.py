@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx
 
 from hyco.stepping.native.elementwise import ELEMENTWISE, literal
+from hyco.stepping.native.numbers import check_numbers, plain
 from hyco.stepping.native.views import VIEWS, Index, Parts, UnsupportedError, place
 
 # Transforms of a size with a larger prime factor take too long.
@@ -61,7 +62,7 @@ def write(graph: fx.GraphModule, inputs: Sequence[str], outputs: Sequence[str]) 
             writer.values[node] = writer.memory(node, next(names))
         elif node.op == "get_attr":
             name = f"c{len(writer.body.constants)}"
-            writer.body.constants[name] = getattr(graph, str(node.target)).detach()
+            writer.body.constants[name] = plain(getattr(graph, str(node.target)).detach())
             writer.values[node] = writer.memory(node, name)
         elif node.op == "call_function":
             writer.add(node)
@@ -69,6 +70,8 @@ def write(graph: fx.GraphModule, inputs: Sequence[str], outputs: Sequence[str]) 
             (results,) = node.args
             results = results if isinstance(results, (list, tuple)) else [results]
             for result, output in zip(results, outputs, strict=True):
+                if result is None and output == "next":  # a state without effect: its slope is 0
+                    writer.body.lines.append("std::memset(next, 0, CELLS * sizeof(V));")
                 if result is not None:
                     name, _, sign = output.partition(" ")
                     writer.store(writer.values[result], writer.memory(result, name), sign=sign or "=")
@@ -128,6 +131,7 @@ class _Writer:
         if not isinstance(node.meta["val"], Tensor):
             raise UnsupportedError(str(node.target))
         name, shape = _name(node), tuple(node.meta["val"].shape)
+        check_numbers(node, name)
         if name in ELEMENTWISE:
             self.values[node] = self._elementwise(node, name)
             consumers = list(_consumers(node))

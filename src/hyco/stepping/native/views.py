@@ -39,8 +39,13 @@ def _slice(read: Read, of: Shape, shape: Shape, index: Index, dim: int = 0, star
     if len(rest) > 1 and rest[1] != 1:
         raise UnsupportedError("a slice with steps")
     dim %= len(shape)
-    first = min((start or 0) % of[dim] if (start or 0) < 0 else (start or 0), of[dim])
+    first = min(_begin(start or 0, of[dim]), of[dim])
     return read((*index[:dim], f"({index[dim]} + {first})", *index[dim + 1 :]))
+
+
+def _begin(start: int, size: int) -> int:
+    """Where a slice begins: one from before the first number on begins with that."""
+    return max(start + size, 0) if start < 0 else start
 
 
 def _slice_backward(
@@ -49,7 +54,7 @@ def _slice_backward(
     if step != 1:
         raise UnsupportedError("a slice with steps")
     dim %= len(shape)
-    first, i = (start % shape[dim] if start < 0 else start), index[dim]
+    first, i = _begin(start or 0, shape[dim]), index[dim]
     inside = f"{i} >= {first} && {i} < {first + of[dim]}"
     # Outside some number is read, and not used.
     return _where(inside, read((*index[:dim], f"({inside} ? {i} - {first} : 0)", *index[dim + 1 :])))
