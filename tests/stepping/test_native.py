@@ -370,3 +370,23 @@ def test_without_a_home_the_step_runs_without_code_of_its_own(monkeypatch, caplo
     with caplog.at_level(logging.INFO):
         assert isinstance(compiled_program(trace(lambda u: u * 1.5, state, [], []), state, [], []).step, Compiled)
     assert "home directory" in caplog.text
+
+
+def test_a_gradient_that_is_not_that_of_the_traced_step_is_left(monkeypatch, caplog):
+    equation = equation_of("heat")
+    start, parameters = starts_of(equation, 2), equation.parameter_tensors(torch.float64)
+    right = Native.slopes
+
+    def wrong(self, *arguments):
+        of_start, of_inputs = right(self, *arguments)
+        return 1.001 * of_start, of_inputs
+
+    monkeypatch.setattr(Native, "slopes", wrong)
+    found = []
+    for execution in ("compiled", "traced"):
+        state = start.clone().requires_grad_()
+        step = Stepper(equation, execution).bind(state, parameters)
+        step(step(state)).square().sum().backward()
+        found.append(state.grad)
+    assert torch.allclose(*found, rtol=1e-12)
+    assert "gives other values: it runs traced" in caplog.text

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import compress
 from typing import Any, TypeVar
 
 import torch
@@ -44,6 +45,7 @@ class Native:
         recorded = record_single(program)
         self._batch, self._timed = recorded.batch, recorded.timed
         self._given = recorded.given
+        self._right: bool | None = None  # the gradient, once it was looked at
         self._forward = Function(forward_source(recorded))
 
     @cached_property
@@ -81,11 +83,33 @@ class Native:
             return self._traced(start, inputs, plan)
         own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
         if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
-            if not self.has_gradient:
+            if not self.has_gradient or not self._has_right_gradient(start, inputs, own, plan):
                 return self._traced(start, inputs, plan)
             kept, end = _Rollout.apply(self, plan, start, *own)  # type: ignore[no-untyped-call]
             return kept, end
         return self.run(plan, start, own)
+
+    def _has_right_gradient(self, start: Tensor, inputs: Sequence[Tensor], own: Sequence[Tensor], plan: Plan) -> bool:
+        """Whether that of a first step is autograd's of the traced one, looked at once: code may misread a graph."""
+        if self._right is None:
+            first: Plan = (1, (), None if plan[2] is None else plan[2][..., :1])
+            weights = torch.cos(torch.arange(start.numel(), dtype=start.dtype)).reshape(start.shape)
+            numbers = [v.is_floating_point() or v.is_complex() for v in (start, *inputs)]
+            leaves = [
+                v.detach().requires_grad_(is_number) for v, is_number in zip((start, *inputs), numbers, strict=True)
+            ]
+            with torch.enable_grad():
+                _, end = self._traced(leaves[0], leaves[1:], first)
+                asked = list(compress(leaves, numbers))
+                slopes = torch.autograd.grad((end * weights).sum(), asked, allow_unused=True, materialize_grads=True)
+            nothing = start.new_empty(len(start), 0, *start.shape[1:])
+            with torch.no_grad():
+                found, others = self.slopes(first, start.detach()[:, None], [v.detach() for v in own], nothing, weights)
+            back = [v if d is None else v.movedim(0, d) for v, d in zip(others, self._batch, strict=True)]
+            self._right = _are_close(compress((found, *back), numbers), slopes)
+            if not self._right:
+                log.warning("The code for the gradient of this step gives other values: it runs traced.")
+        return self._right
 
     def _traced(self, state: Tensor, inputs: Sequence[Tensor], plan: Plan) -> tuple[Tensor, Tensor]:
         """The same, step by step."""
@@ -201,6 +225,15 @@ class _Rollout(torch.autograd.Function):
         states, *inputs = ctx.saved_tensors
         start, slopes = ctx.native.slopes(ctx.plan, states, inputs, of_kept, of_end)
         return None, None, start, *slopes
+
+
+def _are_close(found: Iterable[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether all are the same but for rounding; one of them may be nothing else."""
+    largest = max(float(v.abs().nan_to_num(posinf=0.0).max()) for v in expected if v.numel())
+    exact = all(v.dtype in (torch.float64, torch.complex128) for v in expected)
+    tolerance = 1e-8 if exact else 1e-3
+    pairs = zip(found, expected, strict=True)
+    return all(torch.allclose(a, b, tolerance, tolerance * largest, equal_nan=True) for a, b in pairs)
 
 
 def _is_alike(given: Sequence[Tensor], recorded: Sequence[Tensor], batch: Sequence[int | None], count: int) -> bool:
