@@ -307,8 +307,10 @@ def test_other_types_run_traced_and_other_shapes_are_refused():
     assert torch.equal(rollout(bound, start.float(), 2), rollout(traced, start.float(), 2))
     with pytest.raises(ValueError, match="takes a tensor"):
         rollout(bound, start[..., :-1], 2)
+    each = Stepper(equation, "compiled")
+    each.bind(start, {"viscosity": torch.rand(4, dtype=F64)})
     with pytest.raises(ValueError, match="takes a tensor"):
-        Stepper(equation, "compiled").bind(start, {"viscosity": torch.rand(3, dtype=F64)})
+        each.bind(start, {"viscosity": torch.rand(3, dtype=F64)})
     turned = torch._neg_view(start.clone())
     assert torch.equal(rollout(bound, turned, 2), rollout(bound, -start, 2))
 
