@@ -8,8 +8,7 @@ all its states by one number and by the states at the start. The error is that o
 difference relative to the largest value, from a reference of hyco's on three times as many cells along each axis in
 twice as many steps as the most that are measured. Each solver takes as many steps as it says, each of one sub-step.
 exponax is jitted, and its gradient by a number is the cheaper one of its two modes; hyco's steps are compiled, and that
-gradient is that of its fits: a difference quotient of two copies in one batch. Where the table says that steps are
-traced, so are those of the ratios.
+gradient is that of its fits: a difference quotient of two copies in one batch.
 
 Times are processor times on one thread, with the compilation of both left out. The solvers
 run in turn, each time all of them, so that other load on the machine changes little: the table has medians and
@@ -367,7 +366,6 @@ def draw(rows: list[Row], path: Path) -> None:
     figure, panels = plt.subplots(3, len(names), figsize=(2.6 * len(names), 7.2), squeeze=False, layout="constrained")
     styles = {
         "hyco": ("#D55E00", "o"),
-        "hyco, traced": ("#E69F00", "v"),
         "exponax, order 2": ("#56B4E9", "s"),
         "exponax, order 4": ("#0072B2", "D"),
     }
