@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,16 +119,24 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     conditions: Any = {axis: end.condition for axis, end in ends.items()}
     distinct = list(conditions.values())
     boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
-    chosen = _problem(name, rates, points, roles, axes, boundary, dt)
+
+    def make(walls: Any) -> Problem | None:
+        return _problem(name, rates, points, roles, axes, walls, dt)
+
+    chosen = make(boundary)
     if chosen is None:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
-    at_ends = end_series(points, judged, roles, axes) if field is None else None
+    at_ends, used = end_series(points, judged, roles, axes) if field is None else None, roles
     if at_ends is not None and len(chosen.equation.layout.channels) == 1:
-        ends, roles, chosen = _with_sensors_at_walls(chosen, name, rates, points, roles, axes, dt, at_ends)
+        ((axis, _),) = axes.items()
+        walls = ends_of_sensors(at_ends.columns)
+        if (other := _with_walls_of_sensors(make, axis, walls, at_ends)) is not None:
+            # Their measurements are those walls then, and judge nothing.
+            ends, used, chosen = {axis: walls}, roles.without_columns(tuple(at_ends.series)), other
     split = _split(points.simulations)
     return Draft(
         file,
-        roles,
+        used,
         points,
         axes,
         ends,
@@ -139,30 +147,17 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     )
 
 
-def _with_sensors_at_walls(
-    chosen: Problem,
-    name: str,
-    rates: dict[str, str] | None,
-    points: Points,
-    roles: Roles,
-    axes: dict[str, Axis],
-    dt: float,
-    found: EndSeries,
-) -> tuple[dict[str, Ends], Roles, Problem]:
-    """Ends, roles and problem where sensors at the ends of the only axis say what is there, if the equation can that.
-
-    Their measurements are those walls then, and judge nothing.
-    """
-    ((axis, _),) = axes.items()
-    ends = ends_of_sensors(found.columns)
+def _with_walls_of_sensors(
+    make: Callable[[Any], Problem | None], axis: str, walls: Ends, found: EndSeries
+) -> Problem | None:
+    """The problem with what sensors at the ends of the only axis measured as walls; None if it cannot have these."""
     try:
-        other = _problem(name, rates, points, roles, axes, with_tables({axis: ends.condition}, found.series), dt)
-    except DraftError:  # of walls that it cannot have
-        other = None
-    if other is None or "boundary" not in other.section:
-        return {axis: Ends("neumann", "scattered sensors do not tell it")}, roles, chosen
-    problem = replace(other, section={**other.section, "boundary": {axis: ends.condition}})
-    return {axis: ends}, roles.without_columns(tuple(found.series)), problem
+        made = make(with_tables({axis: walls.condition}, found.series))
+    except DraftError:
+        return None
+    if made is None or "boundary" not in made.section:
+        return None
+    return replace(made, section={**made.section, "boundary": {axis: walls.condition}})
 
 
 def _one(equation: str | Sequence[str] | None) -> str:
