@@ -295,3 +295,20 @@ class Nodes:
 @pytest.fixture
 def run_nodes():
     return Nodes
+
+
+@pytest.fixture
+def killed_in_the_second(monkeypatch):
+    """A generation in chunks that is interrupted in its second one, once; the sizes of those begun, as they come."""
+    from hyco.stepping import chunks
+
+    made, rolled_out = [], chunks.rolled_out
+
+    def counted(equation, states, *rest):
+        made.append(len(states))
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return rolled_out(equation, states, *rest)
+
+    monkeypatch.setattr(chunks, "rolled_out", counted)
+    return made

@@ -39,17 +39,8 @@ def test_chunks_are_parts_of_the_whole_and_leave_nothing(equation, tmp_path):
     assert not (tmp_path / "chunks").exists()
 
 
-def test_chunks_that_a_killed_run_has_made_are_not_made_again(tmp_path, monkeypatch):
-    made = []
-    rolled_out = chunks.rolled_out
-
-    def counted(equation, states, *rest):
-        made.append(len(states))
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        return rolled_out(equation, states, *rest)
-
-    monkeypatch.setattr(chunks, "rolled_out", counted)
+def test_chunks_that_a_killed_run_has_made_are_not_made_again(tmp_path, killed_in_the_second):
+    made = killed_in_the_second
     with pytest.raises(KeyboardInterrupt):
         generate_in_chunks(BURGERS, section(chunk=2), 3, ComputeConfig(), tmp_path / "chunks")
     found = generate_in_chunks(BURGERS, section(chunk=2), 3, ComputeConfig(), tmp_path / "chunks")

@@ -112,18 +112,8 @@ def test_parts_change_statistics_by_rounding_alone(monkeypatch):
         assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
-def test_simulations_that_a_killed_run_has_left_are_not_made_again(tmp_path, monkeypatch):
-    from hyco.stepping import chunks
-
-    made, rolled_out = [], chunks.rolled_out
-
-    def counted(equation, states, *rest):
-        made.append(len(states))
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        return rolled_out(equation, states, *rest)
-
-    monkeypatch.setattr(chunks, "rolled_out", counted)
+def test_simulations_that_a_killed_run_has_left_are_not_made_again(tmp_path, killed_in_the_second):
+    made = killed_in_the_second
     here = ComputeConfig(on_disk=True), tmp_path / "chunks"
     with pytest.raises(KeyboardInterrupt):
         generate_in_chunks(EQUATION, GENERATION, 3, *here)
