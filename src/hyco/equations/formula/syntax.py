@@ -214,7 +214,11 @@ class _Reader:
             return {"pi": sp.pi, "e": sp.E}[name]
         if name in FUNCTIONS or name in _OPERATORS or (name[:1] == "d" and name[1:] in AXES):
             raise self._error(node, f"{name} needs an argument: {name}(…)")
-        raise self._error(node, f"unknown name {name!r}; allowed: {', '.join(self.names.allowed)}")
+        raise self._error(
+            node,
+            f"unknown name {name!r}; allowed: {', '.join(self.names.allowed)} "
+            f"(a parameter has a value in equation.parameters, or is learnt)",
+        )
 
     def _binary(self, node: ast.BinOp) -> Any:
         if isinstance(node.op, ast.BitXor):
