@@ -38,7 +38,12 @@ class InversionConfig(BaseModel):
         description="shorter rollouts to begin the first update with, in steps and rising; longer ones are left out",
     )
     starts: PositiveInt = Field(
-        default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
+        default=1, description="first guesses of the first update, spread over the bounds; see starts_at_once"
+    )
+    starts_at_once: PositiveInt | None = Field(
+        default=None,
+        description="how many of them are searched from in one batch of rollouts; null: all. Several batches are "
+        "pieces of work for `compute`; last digits may depend on it",
     )
     scan: NonNegativeInt = Field(
         default=0,
