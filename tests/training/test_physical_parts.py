@@ -137,3 +137,9 @@ def test_a_profile_comes_back_from_json_with_its_infinities():
     again = ProfileFound.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
     assert torch.equal(again.profile.points, points)
     assert (again.profile.ends, again.lowest, again.spent, again.work) == ((0.05, 0.9), 12.5, True, 7)
+
+
+def test_a_batch_of_all_guesses_is_no_split_and_that_is_told():
+    assert PhysicalConfig.model_validate(PHYSICAL).without_effect == {}
+    whole = PhysicalConfig.model_validate(PHYSICAL | {"starts_at_once": 3}).without_effect
+    assert whole == {"starts_at_once": "needs more starts than that; physical.starts is 3"}
