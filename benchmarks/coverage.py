@@ -1,6 +1,6 @@
 """How often the 95 % intervals contain the truth, over many draws of the noise.
 
-    python benchmarks/coverage.py --problem heat --draws 500 --results heat.jsonl
+    python benchmarks/coverage.py --problem heat --draws 500 --results heat.jsonl --workers 2
     python benchmarks/coverage.py --table heat.jsonl burgers.jsonl --write docs/studies/coverage.md
 
 A problem is simulated once, with the model's own equation and grid, so that nothing but the noise stands between the
@@ -26,13 +26,14 @@ from typing import Any
 import torch
 from scipy.stats import binomtest
 
+from hyco.compute import ComputeConfig
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, observe
 from hyco.parameters import ParameterSpace
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import CONFIDENCE, NOMINAL, assessed, draws_to_do, in_band, read_lines
+from study import CONFIDENCE, NOMINAL, add_workers, assessed, compute, draws_to_do, in_band, read_lines
 
 Sections = dict[str, Any]
 
@@ -199,10 +200,16 @@ def experiment(name: str) -> Experiment:
     return Experiment(name)
 
 
-def run(name: str, seeds: Iterable[int], results: Path | None) -> list[dict[str, Any]]:
+def draw(name: str, seed: int) -> dict[str, Any]:
+    """One draw of a problem, as a line of results."""
+    return experiment(name).draw(seed)
+
+
+def run(
+    name: str, seeds: Iterable[int], results: Path | None, workers: ComputeConfig | None = None
+) -> list[dict[str, Any]]:
     """The draws of these seeds; those that the file has are not run again."""
-    cases = [(name, seed) for seed in seeds]
-    lines = draws_to_do(cases, lambda name, seed: experiment(name).draw(seed), results, ("problem", "seed"))
+    lines = draws_to_do([(name, seed) for seed in seeds], draw, results, ("problem", "seed"), workers)
     return [line for line in lines if line["problem"] == name]
 
 
@@ -249,6 +256,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
     parser.add_argument("--table", type=Path, nargs="+", help="print the table of these files and stop")
     parser.add_argument("--write", type=Path, help="with --table: write the page of the study")
+    add_workers(parser)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
@@ -258,7 +266,7 @@ def main() -> None:
             arguments.write.write_text(document(lines))
     else:
         seeds = range(arguments.seed, arguments.seed + arguments.draws)
-        lines = run(arguments.problem, seeds, arguments.results)
+        lines = run(arguments.problem, seeds, arguments.results, compute(arguments))
     print(table(lines))
 
 

@@ -36,7 +36,7 @@ from hyco.equations import registry
 from hyco.inversion.optimisers.result import NotConverged
 from hyco.stepping import refinement
 from problems.independent import PROBLEMS, Problem
-from study import band, command_line, described, draws_to_do, write_page
+from study import band, command_line, compute, described, draws_to_do, write_page
 
 NOISE = 0.01
 READ = """Where the grid is fine enough, counts are inside the band, and intervals hardly wider than the noise's alone:
@@ -46,6 +46,7 @@ predicts the error to a few percent where many draws tell it (`slope`), of a sin
 `burgers` that are told have layers that are thin for its cells."""
 
 
+@cache
 def share_equations() -> None:
     """Equal equations are one object from now on, so that their steps are recorded once, not in each draw."""
     made: dict[str, Any] = {}
@@ -104,6 +105,7 @@ def measured(problem: Problem, equation: Any, random: np.random.Generator) -> An
 
 def draw(name: str, seed: int) -> dict[str, Any]:
     """The fit to one draw, as a line of results."""
+    share_equations()
     begin, problem = time.process_time(), PROBLEMS[name]()
     random = np.random.default_rng([list(PROBLEMS).index(name), seed])
     seen = measured(problem, equation_of(name), random)
@@ -169,10 +171,9 @@ def main() -> None:
     arguments = command_line(__doc__, PROBLEMS).parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    share_equations()
     # All problems advance together: a run that is stopped has as many draws of each.
     cases = [(name, seed) for seed in range(arguments.draws) for name in arguments.problem]
-    lines = draws_to_do(cases, draw, arguments.results, keys=("problem", "seed"))
+    lines = draws_to_do(cases, draw, arguments.results, ("problem", "seed"), compute(arguments))
     if arguments.write:
         words = f"{described(__doc__)}\n\nProblems:\n\n" + "\n".join(
             f"- `{name}`: {' '.join((problem.__doc__ or '').split())}" for name, problem in PROBLEMS.items()

@@ -37,7 +37,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.observations import ObservationConfig, Observations, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import command_line, described, draws_to_do, in_band, write_page
+from study import command_line, compute, described, draws_to_do, in_band, write_page
 
 Sections = dict[str, Any]
 
@@ -221,7 +221,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     cases = itertools.product(arguments.problem, arguments.kind, range(arguments.draws))
-    lines = draws_to_do(cases, draw, arguments.results, ("problem", "kind", "seed"))
+    lines = draws_to_do(cases, draw, arguments.results, ("problem", "kind", "seed"), compute(arguments))
     lines.sort(key=lambda line: (list(PROBLEMS).index(line["problem"]), KINDS.index(line["kind"]), line["seed"]))
     if arguments.write:
         draws = max(line["seed"] for line in lines) + 1

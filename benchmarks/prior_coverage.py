@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 import hyco
-from study import described, draws_to_do, write_page
+from hyco.compute import ComputeConfig
+from study import add_workers, compute, described, draws_to_do, write_page
 
 DIFFUSIVITY, LENGTH, SIZE, MEAN, NOISE, TIMES = 0.03, 0.25, 2.0, 20.0, 0.02, 16
 SENSORS = (10, 20)
@@ -82,10 +83,12 @@ def draw(sensors: int, seed: int, std: float | str) -> dict[str, Any]:
     }
 
 
-def run(draws: int, std: float | str, results: Path | None) -> list[dict[str, Any]]:
+def run(
+    draws: int, std: float | str, results: Path | None, workers: ComputeConfig | None = None
+) -> list[dict[str, Any]]:
     """All draws; those that the file of results has are not run again."""
     cases = itertools.product(SENSORS, range(draws), [std])
-    return draws_to_do(cases, draw, results, ("sensors", "seed", "noise"))
+    return draws_to_do(cases, draw, results, ("sensors", "seed", "noise"), workers)
 
 
 def table(lines: Iterable[dict[str, Any]]) -> str:
@@ -111,10 +114,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
     parser.add_argument("--unknown", action="store_true", help="std: estimate, in the place of the noise")
     parser.add_argument("--write", type=Path)
+    add_workers(parser)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    lines = run(arguments.draws, "estimate" if arguments.unknown else NOISE, arguments.results)
+    noise = "estimate" if arguments.unknown else NOISE
+    lines = run(arguments.draws, noise, arguments.results, compute(arguments))
     print(table(lines))
     if arguments.write:
         command = f"python benchmarks/prior_coverage.py --draws {arguments.draws}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.config import OmegaConfigLoader
 from scipy.stats import binomtest
+
+from hyco.compute import ComputeConfig, ComputeError, Lost, open_engine, outcomes
+from hyco.compute.scripts import scripted
 
 if TYPE_CHECKING:
     from hyco.inversion.assessment import Assessment
@@ -61,7 +64,19 @@ def command_line(doc: str | None, problems: Collection[str]) -> argparse.Argumen
     parser.add_argument("--draws", type=int, default=0)
     parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
     parser.add_argument("--write", type=Path, help="write the page of the study")
+    add_workers(parser)
     return parser
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Ask who does the draws; see `compute`."""
+    parser.add_argument("--workers", type=int, default=1, help="processes of this machine that do draws side by side")
+    parser.add_argument("--scheduler", help="a Dask cluster instead: its address, or its scheduler file")
+
+
+def compute(arguments: argparse.Namespace) -> ComputeConfig:
+    """Who does the draws, as `add_workers` has asked."""
+    return ComputeConfig(workers=arguments.workers, scheduler=arguments.scheduler)
 
 
 def draws_to_do(
@@ -69,22 +84,45 @@ def draws_to_do(
     draw: Callable[..., dict[str, Any]],
     results: Path | None,
     keys: Sequence[str],
+    workers: ComputeConfig | None = None,
 ) -> list[dict[str, Any]]:
     """The lines of all cases, those that the file already has among them; new ones are added to it at once.
 
     Args:
         cases: arguments of `draw`.
-        draw: a case to its line.
+        draw: a case to its line; a function of a file, where workers are to find it.
         results: the file; None: none.
         keys: of a line, the arguments that it is of.
+        workers: who does them; None: this process. The lines are the same, and in the same order.
+
+    Raises:
+        ComputeError: a case was begun in vain as often as allowed; the others are in the file.
     """
-    lines = read_lines([results])
+    lines, order = read_lines([results]), {case: i for i, case in enumerate(cases)}
     done = {tuple(line[key] for key in keys) for line in lines}
-    for case in cases:
-        if case not in done:
-            lines.append(draw(*case))
-            add_line(results, lines[-1])
-    return lines
+    for line in _drawn([case for case in order if case not in done], draw, workers):
+        lines.append(line)
+        add_line(results, line)
+    return sorted(lines, key=lambda line: order.get(tuple(line[key] for key in keys), -1))
+
+
+def _drawn(
+    cases: Sequence[tuple[Any, ...]], draw: Callable[..., dict[str, Any]], workers: ComputeConfig | None
+) -> Iterator[dict[str, Any]]:
+    """The lines of cases, as they come."""
+    if workers is None or not workers.is_elsewhere:
+        yield from (draw(*case) for case in cases)
+        return
+    lost = []
+    with open_engine(workers) as engine:
+        pieces = [scripted(draw, case, " ".join(map(str, case))) for case in cases]
+        for i, found in outcomes(engine, pieces):
+            if isinstance(found, Lost):
+                lost.append(f"{pieces[i].label} ({found.reason})")
+            else:
+                yield json.loads(found)
+    if lost:
+        raise ComputeError(f"lost: {', '.join(lost)}; start the same command again")
 
 
 def in_band(covered: int, draws: int) -> bool:

@@ -26,13 +26,14 @@ from typing import Any
 
 import torch
 
+from hyco.compute import ComputeConfig
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.profile_curve import LIMIT
 from hyco.observations import ObservationConfig, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
-from study import draws_to_do, read_lines, write_page
+from study import add_workers, compute, draws_to_do, read_lines, write_page
 
 Sections = dict[str, Any]
 # Points of the grid: of one number, and of each of two.
@@ -231,9 +232,11 @@ def draw(name: str, seed: int) -> dict[str, Any]:
     return {"setup": name, "seed": seed, "numbers": numbers, "seconds": [seconds, longer], "simulations": work}
 
 
-def run(names: Iterable[str], seeds: Iterable[int], results: Path | None) -> list[dict[str, Any]]:
+def run(
+    names: Iterable[str], seeds: Iterable[int], results: Path | None, workers: ComputeConfig | None = None
+) -> list[dict[str, Any]]:
     """The draws of these seeds; those that the file has are not run again."""
-    return draws_to_do(itertools.product(names, seeds), draw, results, ("setup", "seed"))
+    return draws_to_do(itertools.product(names, seeds), draw, results, ("setup", "seed"), workers)
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -264,6 +267,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="file that a line is appended to per draw")
     parser.add_argument("--table", type=Path, nargs="+", help="print the table of these files and stop")
     parser.add_argument("--write", type=Path, help="with --table: write the page of the study")
+    add_workers(parser)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
@@ -275,7 +279,7 @@ def main() -> None:
             commands = [f"python benchmarks/weak_signals.py --seeds {draws} --results weak.jsonl"]
             write_page(arguments.write, "Weak signals", words, commands, table(lines))
     else:
-        lines = run(SETUPS, range(700, 700 + arguments.seeds), arguments.results)
+        lines = run(SETUPS, range(700, 700 + arguments.seeds), arguments.results, compute(arguments))
     print(table(lines))
 
 

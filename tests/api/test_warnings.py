@@ -34,3 +34,15 @@ def test_zeros_for_missing_values_and_the_misfit_that_they_bring_are_told(caplog
 def test_sound_data_bring_no_warning(caplog):
     hyco.fit(hyco.equation(HEAT), observed(), LEARN)
     assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
+def test_under_torchrun_each_program_trains_by_itself_and_the_first_says_so(caplog, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    words = "torchrun has started this program 2 times, and each trains by itself"
+    seen = observed()
+    hyco.fit(hyco.equation(HEAT), seen, LEARN)
+    assert words not in caplog.text
+    monkeypatch.setenv("RANK", "0")
+    hyco.fit(hyco.equation(HEAT), seen, LEARN)
+    assert words in caplog.text

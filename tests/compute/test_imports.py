@@ -7,12 +7,15 @@ import pytest
 
 PROGRAM = """
 import sys
-import hyco.comparison, hyco.config, hyco.pipelines.compare.nodes, hyco.training.synthetic
+import hyco.comparison, hyco.config, hyco.pipelines.compare.nodes, hyco.pipelines.physical.nodes
+import hyco.hooks.computing, hyco.training.physical, hyco.training.synthetic
 import torch.distributed
 from hyco.compute import ComputeConfig, Piece, open_engine, outcomes
 with open_engine(ComputeConfig()) as engine:
     list(outcomes(engine, [Piece("hyco.runtime.random_streams:stream_seed", {"seed": 1}, "a seed")]))
-print([name for name in ("dask", "distributed", "tornado", "msgpack", "hyco.training.helping") if name in sys.modules])
+own = ("compute.dask_cluster", "compute.scripts", "stepping.chunks", "training.helping", "training.physical_parts")
+names = ("dask", "distributed", "tornado", "msgpack", *(f"hyco.{name}" for name in own))
+print([name for name in names if name in sys.modules])
 print(torch.distributed.is_initialized())
 """
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hyco.config import mistakes_in
+from hyco.config import data_bytes, mistakes_in
 
 
 def nested(key, value):
@@ -90,3 +90,20 @@ def test_data_that_this_machine_cannot_hold_are_refused(parameters, monkeypatch)
     assert key == ("generation",)
     assert "the data need at least" in text
     assert "this machine has 0.000977 GB" in text
+
+
+def test_data_larger_than_memory_are_accepted_where_they_stay_on_disk(parameters, monkeypatch):
+    monkeypatch.setattr("hyco.config.rules.memory.memory_bytes", lambda: 16 * 2**30)
+    many = {
+        "generation": {"simulations": 1000, "steps": 40, "chunk": 8},
+        "equation": {"domain": {"x": {"resolution": 512}}},
+    }
+    many["equation"]["domain"]["y"] = {"size": 10.0, "resolution": 256}
+    many |= {"observation": {"train_sim": list(range(10, 1000)), "val_sim": [0, 1], "test_sim": [2]}}
+    ((key, text),) = mistakes_in(parameters(**many))
+    assert key == ("generation",)
+    assert "the data of a network alone may be larger than memory, see compute.on_disk" in text
+    on_disk = parameters(**many, compute={"on_disk": True})
+    assert mistakes_in(on_disk) == []
+    state = 2 * 512 * 256 * 41  # numbers of a simulation
+    assert data_bytes(on_disk) == 1000 * state * 8 + 992 * state * 9

@@ -97,13 +97,20 @@ def test_folders_are_named_by_one_name_and_values_are_in_the_files(project, glob
 
 
 def test_a_run_that_the_disk_cannot_hold_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr("hyco.config.data_bytes", lambda parameters: 10 * 2**30)
+    monkeypatch.setattr("hyco.config.data_bytes", lambda parameters: 20 * 2**30)
     usage = SimpleNamespace(free=60 * 2**30)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     require_space(tmp_path, {})
     usage.free = 5 * 2**30
     with pytest.raises(ConfigurationError, match=r"5 GB are free on its disk, this run writes about 20 GB: make room"):
         require_space(tmp_path, {})
+
+
+def test_data_on_disk_may_be_larger_than_what_suffices_for_others(monkeypatch, tmp_path):
+    monkeypatch.setattr("hyco.config.data_bytes", lambda parameters: 85 * 2**30)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=60 * 2**30))
+    with pytest.raises(ConfigurationError, match=r"60 GB are free on its disk, this run writes about 85 GB"):
+        require_space(tmp_path, {"compute": {"on_disk": True}})
 
 
 def test_the_disk_of_the_data_counts_where_it_is_another_one(tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def catalog(parameters=PARAMETERS):
     datasets["measurements"] = MemoryDataset(None)
     datasets["cached_trajectories"] = MemoryDataset(None)
     datasets["cached_observations"] = MemoryDataset(None)
-    datasets["generation_results"] = MemoryDataset(None)
+    datasets["generation_results"] = datasets["physical_results"] = MemoryDataset(None)
     for training in TRAININGS:
         datasets[f"{training}_resume_point"] = MemoryDataset(None)
         datasets[f"{training}_metrics"] = Collected(copy_mode="assign")

@@ -1,9 +1,12 @@
 """The study of coverage: a few draws of each problem."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
+
+from hyco.compute import ComputeConfig
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
 
@@ -50,6 +53,16 @@ def test_a_file_of_results_is_continued_where_it_ends(study, tmp_path):
     assert [line["seed"] for line in both] == [0, 1]
     assert both[0] == first[0]
     assert len(results.read_text().splitlines()) == 2
+
+
+def test_draws_that_others_do_are_those_of_this_process(study, tmp_path, monkeypatch):
+    results = tmp_path / "heat.jsonl"
+    (alone,) = study.run("heat", [1], results)
+    monkeypatch.setattr(ComputeConfig, "is_elsewhere", True)  # pieces of work, which this process does
+    drawn, same = study.run("heat", [0, 1], results, ComputeConfig())
+    assert [json.loads(line)["seed"] for line in results.read_text().splitlines()] == [1, 0]
+    assert same == alone
+    assert {**drawn, "seconds": 0} == {**study.draw("heat", 0), "seconds": 0}
 
 
 def test_the_band_is_the_exact_binomial_one(study):

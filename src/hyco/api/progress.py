@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -9,7 +11,10 @@ from typing import Any
 
 from hyco.display.words import epoch_words
 from hyco.runtime.storage import Bundle
+from hyco.training.ranks import current, launched
 from hyco.training.run import Step
+
+log = logging.getLogger(__name__)
 
 # Lines that a training prints, at most.
 _LINES = 20
@@ -27,6 +32,12 @@ def run(steps: Iterable[Step], *, progress: bool) -> tuple[Bundle, History]:
     Returns:
         Its last checkpoint, and one dictionary per epoch.
     """
+    if launched() and current() is None and os.environ.get("RANK") == "0":
+        log.warning(
+            "torchrun has started this program %s times, and each trains by itself: processes that train one network "
+            "together are those of `torchrun … -m kedro run`.",
+            os.environ["WORLD_SIZE"],
+        )
     history: History = []
     # Not a list of checkpoints: each is a copy of all weights.
     last = deque(_followed(steps, history, progress=progress), maxlen=1)

@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.cli.cells import grid_words
 from hyco.cli.cost import duration, network_seconds, physical_seconds, weight_count
 from hyco.config import Configuration, parse
+from hyco.config.rules.memory import file_sizes, sizes
 from hyco.equations.registry import build_equation, model_equation
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.measurements import columns
@@ -80,6 +81,10 @@ def of_simulations(parameters: Mapping[str, Any]) -> Iterator[str]:
     yield f"places:    {o.space.mode}{''.join(keys)}, read by {o.interpolation} interpolation where between cells"
     yield from _unknown(c, o.initial_state)
     yield from _judges(c, None)
+    if c.compute.on_disk:
+        files, held = file_sizes(c, equation), sizes(c, equation)
+        words = (", ".join(f"{size / 2**30:.3g} GB of {name}" for name, size in part.items()) for part in (files, held))
+        yield "on disk:   {}; at least in memory: {}".format(*words)
     yield from _cost(c, equation, len(o.train_sim), o.initial_state == "exact")
 
 

@@ -18,7 +18,7 @@ from hyco.config.messages import own_mistakes, source
 from hyco.config.resolution import RULED_BY_HYBRID, compared_sections
 from hyco.config.root import Configuration, build
 from hyco.config.rules import cross_mistakes
-from hyco.config.rules.memory import sizes
+from hyco.config.rules.memory import file_sizes, sizes
 from hyco.equations.registry import build_equation
 from hyco.training.physical import PhysicalConfig
 
@@ -59,9 +59,15 @@ def check(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]
 
 
 def data_bytes(parameters: Mapping[str, Any]) -> int:
-    """Bytes that the data of a run take at least. Arguments: `check`, which must have found nothing wrong."""
+    """Bytes that the files of a run take, about. Arguments: `check`, which must have found nothing wrong.
+
+    As much again as the data for models and pictures; beside data that are larger than memory these do not count.
+    """
     configuration = build(parameters)
-    return sum(sizes(configuration, build_equation(configuration.equation)).values())
+    equation = build_equation(configuration.equation)
+    if configuration.compute.on_disk:
+        return sum(file_sizes(configuration, equation).values())
+    return 2 * sum(sizes(configuration, equation).values())
 
 
 def warn_without_effect(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> None:

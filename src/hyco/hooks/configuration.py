@@ -17,6 +17,7 @@ from kedro.framework.project import LOGGING, configure_logging
 from kedro.io import AbstractDataset
 from omegaconf.errors import OmegaConfBaseException
 
+from hyco.hooks.computing import require_computable
 from hyco.hooks.errors import for_user, say_it_once
 from hyco.hooks.parameter_files import (
     configuration_files,
@@ -145,6 +146,7 @@ class ConfigurationHooks:
         try:
             if "params:device" in pipeline.inputs():
                 parse_device(parameters["device"])
+            require_computable(parameters, outputs)
             require_writable(_files(outputs, catalog))
             if "observations" in outputs:
                 require_space(self._project_path, parameters)

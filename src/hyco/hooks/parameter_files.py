@@ -112,7 +112,7 @@ def require_name(name: Any, where: str) -> None:
 
 
 def require_space(project: Path, parameters: dict[str, Any]) -> None:
-    """Refuse a run whose files would not fit on the disk: the data, and as much again for models and pictures.
+    """Refuse a run whose files would not fit on the disk.
 
     Raises:
         ConfigurationError: one line.
@@ -120,11 +120,11 @@ def require_space(project: Path, parameters: dict[str, Any]) -> None:
     folders = [folder for folder in (project, project / "data") if folder.is_dir()]  # which may be another disk
     folder = min(folders, key=lambda one: shutil.disk_usage(one).free)
     free = shutil.disk_usage(folder).free
-    if free > _ENOUGH:
+    if free > _ENOUGH and not (parameters.get("compute") or {}).get("on_disk"):
         return
     from hyco.config import ConfigurationError, data_bytes
 
-    needed = 2 * data_bytes(parameters) + _ALWAYS
+    needed = data_bytes(parameters) + _ALWAYS
     if free < needed:
         raise ConfigurationError(
             f"{folder}: {free / 2**30:.3g} GB are free on its disk, this run writes about {needed / 2**30:.3g} GB: "

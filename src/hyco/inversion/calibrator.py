@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from hyco.inversion.loss import Huber
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
+from hyco.inversion.parts import Parts
 from hyco.inversion.posterior import Posterior, described, posterior
 from hyco.inversion.profile import profiled
 from hyco.inversion.progress import Progress
@@ -59,6 +61,7 @@ class Calibrator:
         equation: that of the data; `config` may say that the physical model has another, or a coarser grid.
         iterations: how many are to be expected, for the choice of an execution; None: those of a training of it alone.
         correction: of the physical step, learnt by a network; None: none.
+        parts: who does parts that know nothing of each other; None: this process, one after the other.
 
     Attributes:
         ranges: numbers for keys of the equation that are `auto`.
@@ -76,11 +79,12 @@ class Calibrator:
         device: torch.device,
         iterations: int | None = None,
         correction: StepCorrection | None = None,
+        parts: Parts | None = None,
     ) -> None:
         equation.require_states(observations.layout, observations.dt)
         if num_predict_steps > observations.steps:
             raise ValueError(f"num_predict_steps is {num_predict_steps}, the data have only {observations.steps} steps")
-        self.config = config
+        self.config, self._parts = config, parts
         self.ranges = filled_ranges(equation, config.equation, observations, config.learnable_parameters)
         own = model_equation(equation, {**config.equation, **self.ranges}, config.resolution)
         # Its states may be on a coarser grid, which the data are not on.
@@ -145,7 +149,7 @@ class Calibrator:
         synthetic = None if synthetic is None else synthetic.to(self.problem.device)
         first = self.updates == 0
         information = self.model.information() if self.config.optimiser.uses_information else None
-        search = Search(self.problem, self.config, alpha, synthetic, information, limit)
+        search = Search(self.problem, self.config, alpha, synthetic, information, limit, self._parts)
         limited_by = "physical.epochs" if self.config.max_iterations is None else "physical.max_iterations"
         if limit is not None:
             limited_by = "hybrid.calibration_iterations"
@@ -178,17 +182,8 @@ class Calibrator:
             The outcome. It does not raise: see `check`.
         """
         result = self.update(to_the_end=True, limit=limit)
-        settled = result.status is Status.CONVERGED
-        self._progress = replace(self._progress, settled=settled)
-        log.log(
-            logging.INFO if settled else logging.WARNING,
-            "The physical model was fitted to real data alone: %s (%d iterations, %d evaluations, loss %.6g).%s",
-            result.reason,
-            result.iterations,
-            result.evaluations,
-            result.value,
-            f" Raise {self._progress.limited_by} to go on." if result.status is Status.ITERATION_LIMIT else "",
-        )
+        self._progress = replace(self._progress, settled=result.status is Status.CONVERGED)
+        _tell(result, self._progress.limited_by)
         return result
 
     def check(self, result: OptimisationResult) -> None:
@@ -249,7 +244,9 @@ class Calibrator:
         ends = [] if self.config.horizons or outcome is None else outcome.ends
         minima = assessor.minima(coordinates, ends)
         if assessor.current is not None:
-            assessor.take_profiles(profiled(self.problem, assessor.current, coordinates, self.config.profile, minima))
+            wanted, parts = self.config.profile, self._parts
+            elsewhere = None if parts is None else partial(parts.profiles, self.problem, self.state)
+            assessor.take_profiles(profiled(self.problem, assessor.current, coordinates, wanted, minima, elsewhere))
         others = assessor.warn(coordinates, minima)
         self._progress = replace(self._progress, residuals=residuals, alternative_minima=others)
         self._posterior = posterior(self.problem, assessor, coordinates)
@@ -298,6 +295,19 @@ class Calibrator:
         kept = unprefixed("posterior", state.tensors)
         self._posterior = Posterior.of(kept) if kept else None
         forward.count_from(meta["work"])
+
+
+def _tell(result: OptimisationResult, limited_by: str) -> None:
+    """How a fit to real data alone ended."""
+    log.log(
+        logging.INFO if result.status is Status.CONVERGED else logging.WARNING,
+        "The physical model was fitted to real data alone: %s (%d iterations, %d evaluations, loss %.6g).%s",
+        result.reason,
+        result.iterations,
+        result.evaluations,
+        result.value,
+        f" Raise {limited_by} to go on." if result.status is Status.ITERATION_LIMIT else "",
+    )
 
 
 def _require_data_and_optimiser(problem: InverseProblem, config: InversionConfig) -> None:

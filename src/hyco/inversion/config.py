@@ -38,7 +38,12 @@ class InversionConfig(BaseModel):
         description="shorter rollouts to begin the first update with, in steps and rising; longer ones are left out",
     )
     starts: PositiveInt = Field(
-        default=1, description="first guesses of the first update, spread over the bounds; all in one batch"
+        default=1, description="first guesses of the first update, spread over the bounds; see starts_at_once"
+    )
+    starts_at_once: PositiveInt | None = Field(
+        default=None,
+        description="how many of them are searched from in one batch of rollouts; null: all. Several batches are "
+        "pieces of work for `compute`; last digits may depend on it",
     )
     scan: NonNegativeInt = Field(
         default=0,
@@ -132,10 +137,13 @@ class InversionConfig(BaseModel):
 
     @property
     def without_effect(self) -> dict[str, str]:
-        """Short keys of another optimiser than the one that is chosen, and what they need."""
+        """Short keys of another optimiser than the one that is chosen and the like, and what they need."""
         chosen = self.optimiser
         idle = [key for key in self._short_keys if key not in type(chosen).model_fields]
-        return {key: f"needs method: {_SHORT_KEYS[key]}; {chosen.name} has no such key" for key in idle}
+        found = {key: f"needs method: {_SHORT_KEYS[key]}; {chosen.name} has no such key" for key in idle}
+        if self.starts_at_once is not None and self.starts_at_once >= self.starts:
+            found["starts_at_once"] = f"needs more starts than that; physical.starts is {self.starts}"
+        return found
 
     @property
     def _short_keys(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -27,11 +27,13 @@ from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.limits import NEAR
 from hyco.inversion.loss import Huber
 from hyco.inversion.optimisers.levenberg_marquardt import minimise_levenberg_marquardt
-from hyco.inversion.profile_curve import LIMIT, Profile
+from hyco.inversion.profile_curve import LIMIT, Profile, ProfileFound
 
 log = logging.getLogger(__name__)
 
 Wanted = bool | Literal["auto"]
+# Coordinates of numbers, and other minima, to their profiles.
+Profiler = Callable[[Sequence[int], Sequence[Tensor]], list[ProfileFound]]
 
 # Without being asked for: up to so many numbers, and unknowns in all.
 _MOST_NUMBERS, _MOST_UNKNOWNS = 5, 500
@@ -58,6 +60,7 @@ def profiled(
     coordinates: Tensor,
     wanted: Wanted,
     minima: Sequence[Tensor] = (),
+    elsewhere: Profiler | None = None,
 ) -> dict[str, Profile]:
     """The profiles of learnt numbers, by full name; `auto`: of those whose Laplace interval is suspect.
 
@@ -68,6 +71,7 @@ def profiled(
         assessment: of the coordinates.
         coordinates: the estimate, `[q]`.
         minima: coordinates `[q]` of others that fit as well: the profile covers them.
+        elsewhere: works out several profiles, as `profile_of` does each; None: this process, one after the other.
     """
     numbers = problem.forward.space.of_numbers
     if wanted is False or not numbers or not assessment.uncertainty.noise_told:
@@ -89,9 +93,25 @@ def profiled(
     chosen = numbers if wanted is True or len(minima) else search.suspect(numbers)
     if not chosen:
         return {}
-    profiles = {problem.forward.space.labels[i]: search.profile(i, minima) for i in chosen}
-    search.tell(list(profiles))
+    if elsewhere is None or len(chosen) == 1:
+        found = [search.profile(i, minima) for i in chosen]
+    else:
+        found = elsewhere(chosen, minima)
+    profiles = {problem.forward.space.labels[i]: one.profile for i, one in zip(chosen, found, strict=True)}
+    search.tell(list(profiles), found)
     return profiles
+
+
+@torch.no_grad()
+def profile_of(
+    problem: InverseProblem, assessment: Assessment, coordinates: Tensor, number: int, minima: Sequence[Tensor]
+) -> ProfileFound:
+    """The profile of one number, as `profiled` works it out; see there.
+
+    Args:
+        number: its coordinate.
+    """
+    return _ProfileSearch(problem, assessment, coordinates).profile(number, minima)
 
 
 class _ProfileSearch:
@@ -104,8 +124,8 @@ class _ProfileSearch:
         self._root = uncertainty.unit
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
-        # What the fit took; each number may take as much. `_allowed` is where that of the current one ends.
-        self._begun = self._allowed = problem.simulations
+        # What the fit took; each number may take as much from where its profile is begun.
+        self._begun, self._since = problem.simulations, problem.forward.work
         self.best = coordinates.clone().to(device)
         self._least = self._values(self.best[None])[0]
         if float(assessment.pull.abs().max()) > _PULLED:
@@ -117,16 +137,16 @@ class _ProfileSearch:
         """What makes the rise of χ² at the end of an interval `LIMIT`, also by Student's t."""
         return LIMIT / self._assessment.uncertainty.quantile**2
 
-    def tell(self, names: Sequence[str]) -> None:
+    def tell(self, names: Sequence[str], found: Sequence[ProfileFound]) -> None:
         """Log what it took, and whether something better was found."""
         work = self._problem.simulations - self._begun
         log.info("Profile likelihood of %s: %.0f rollouts of the training data.", ", ".join(names), work)
-        if self.spent:
+        if any(one.spent for one in found):
             log.warning(
                 "The profile likelihood was stopped after as much work as the fit: an interval is at least as wide as "
                 "it says."
             )
-        gain = (float(self._least) - self._lowest) * self._unit
+        gain = (float(self._least) - min(one.lowest for one in found)) * self._unit
         if gain > 1.0:
             log.warning(
                 "The profile likelihood found a fit that is better by %.3g in χ²: the search ended too early, or in "
@@ -166,9 +186,9 @@ class _ProfileSearch:
                 chosen.append(i)
         return chosen
 
-    def profile(self, i: int, minima: Sequence[Tensor]) -> Profile:
-        """That of coordinate i, from its edge or limit below to that above."""
-        self._allowed = self._problem.simulations + max(self._begun, _LEAST_BUDGET)
+    def profile(self, i: int, minima: Sequence[Tensor]) -> ProfileFound:
+        """That of coordinate i, from its edge or limit below to that above; it knows nothing of others."""
+        self._since, self._lowest, self.spent = self._problem.forward.work, float(self._least), False
         points: dict[float, float] = {float(self.best[i]): 0.0}
         ends = []
         for side in (-1, 1):
@@ -179,11 +199,9 @@ class _ProfileSearch:
                     points[float(origin[i])] = max(float(self._rises(origin[None])[0]) * self._share(i), 0.0)
             ends.append(self._or_edge(i, side, self._end(i, side, origin, points), points))
         rows = sorted(points.items())
-        return Profile(
-            centre=float(self.best[i]),
-            ends=(ends[0], ends[1]),
-            points=torch.tensor(rows, dtype=torch.float64).reshape(-1, 2),
-        )
+        curve = torch.tensor(rows, dtype=torch.float64).reshape(-1, 2)
+        profile, work = Profile(float(self.best[i]), (ends[0], ends[1]), curve), self._problem.forward.work
+        return ProfileFound(profile, self._lowest, self.spent, work - self._since)
 
     def _or_edge(self, i: int, side: int, end: float, points: dict[float, float]) -> float:
         """The edge of the range where χ² has come down again there: a profile need not rise all the way."""
@@ -209,7 +227,8 @@ class _ProfileSearch:
         below, above = (0.0, 0.0), (math.inf, math.inf)
         near = origin
         for _ in range(_MOST_POINTS):
-            if self._problem.simulations > self._allowed:
+            done = (self._problem.forward.work - self._since) / (len(self._problem.starts) * self._problem.steps)
+            if done > max(self._begun, _LEAST_BUDGET):
                 self.spent = True
                 break
             target = edge if distance == room else begin + side * distance

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,3 +40,34 @@ class Profile:
         """The inverse of `tensors`."""
         centre, lower, upper = tensors["range"].tolist()
         return cls(centre, (lower, upper), tensors["points"])
+
+
+@dataclass(frozen=True)
+class ProfileFound:
+    """A profile, and what was seen on the way.
+
+    Attributes:
+        profile: of one coordinate.
+        lowest: the smallest χ² that was met.
+        spent: whether it was stopped for the work that it took.
+        work: steps that were computed, see `ForwardModel`.
+    """
+
+    profile: Profile
+    lowest: float
+    spent: bool
+    work: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, to the bit; a rise that is not finite is None."""
+        points = [[z, rise if math.isfinite(rise) else None] for z, rise in self.profile.points.tolist()]
+        found = {"centre": self.profile.centre, "ends": list(self.profile.ends), "points": points}
+        return {**found, "lowest": self.lowest, "spent": self.spent, "work": self.work}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ProfileFound:
+        """The inverse of `to_json`."""
+        rows = [[z, math.inf if rise is None else rise] for z, rise in data["points"]]
+        points = torch.tensor(rows, dtype=torch.float64).reshape(-1, 2)
+        lower, upper = data["ends"]
+        return cls(Profile(data["centre"], (lower, upper), points), data["lowest"], data["spent"], data["work"])

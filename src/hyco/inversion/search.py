@@ -18,7 +18,8 @@ from hyco.inversion.loss import Huber, robust_std
 from hyco.inversion.noise_scale import most_likely_scale
 from hyco.inversion.objective import LeastSquaresObjective
 from hyco.inversion.optimisers.registry import build
-from hyco.inversion.optimisers.result import OptimisationResult, Status
+from hyco.inversion.optimisers.result import OptimisationResult, Status, best_of
+from hyco.inversion.parts import Parts, SearchOptions
 from hyco.inversion.regularisation import Fit, discrepancy_principle, l_curve
 from hyco.inversion.targets import SyntheticTargets
 from hyco.inversion.weak_form import weak_form_guess
@@ -47,6 +48,7 @@ class Search:
     Args:
         information: diagonal of the information of all coordinates, `[q]`; scales the first step of L-BFGS-B.
         limit: iterations allowed; None: those of one update.
+        parts: who searches from several batches of guesses; None: this process, in turn.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class Search:
         synthetic: SyntheticTargets | None,
         information: Tensor | None = None,
         limit: int | None = None,
+        parts: Parts | None = None,
     ) -> None:
-        self.problem, self.config = problem, config
+        self.problem, self.config, self.parts = problem, config, parts
         self.alpha, self.synthetic, self.information = alpha, synthetic, information
         self._tolerance = config.abs_tol
         self.limit = limit or config.max_iterations or config.epochs
@@ -278,12 +281,33 @@ class Search:
         limit: int | None = None,
         rel_tol: float = 0.0,
     ) -> OptimisationResult:
-        """Run the configured method from `[K, q]`."""
-        objective = LeastSquaresObjective(self.problem, steps, self.alpha, synthetic, self.information)
-        return build(self.config.optimiser).minimise(
-            objective,
-            guesses.to(self.problem.device),
-            abs_tol=self._tolerance,
-            rel_tol=rel_tol,
-            max_iterations=limit or self.limit,
-        )
+        """Run the configured method from `[K, q]`, in batches of `starts_at_once`."""
+        options = SearchOptions(steps, self.alpha, self._tolerance, rel_tol, limit or self.limit)
+        batches = torch.split(guesses, self.config.starts_at_once or len(guesses))
+        if len(batches) > 1:
+            with torch.no_grad():  # decides how the step runs: not who searches from a batch
+                self.problem.objective(batches[0].to(self.problem.device), steps, self.alpha, synthetic)
+        if len(batches) == 1 or self.parts is None or synthetic is not None:
+            found = [minimised(self.problem, self.config, b, options, self.information, synthetic) for b in batches]
+        else:
+            found = self.parts.searches(self.problem, batches, options, self.information)
+        return found[0] if len(found) == 1 else best_of(found)
+
+
+def minimised(
+    problem: InverseProblem,
+    config: InversionConfig,
+    guesses: Tensor,
+    options: SearchOptions,
+    information: Tensor | None,
+    synthetic: SyntheticTargets | None = None,
+) -> OptimisationResult:
+    """Minimise the objective of a problem with the configured method from guesses `[K, q]` in one batch."""
+    objective = LeastSquaresObjective(problem, options.steps, options.alpha, synthetic, information)
+    return build(config.optimiser).minimise(
+        objective,
+        guesses.to(problem.device),
+        abs_tol=options.abs_tol,
+        rel_tol=options.rel_tol,
+        max_iterations=options.max_iterations,
+    )

@@ -11,6 +11,7 @@ from hyco.equations.equation import Equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.config import InversionConfig
 from hyco.inversion.optimisers.result import Status
+from hyco.inversion.parts import Parts
 from hyco.observations import Observations
 from hyco.runtime.monitoring import PhaseClock
 from hyco.runtime.storage import Bundle
@@ -32,17 +33,22 @@ def train_physical(
     checkpoint: Bundle | None = None,
     resume: bool = False,
     profile: bool = False,
+    parts: Parts | None = None,
 ) -> Iterator[Step]:
     """Optimise the parameters on real data alone; yields `(checkpoint, metrics)` after each update.
 
     With `max_iterations: null` there is one update of up to `epochs` iterations, else `epochs` updates of up to
     `max_iterations`, until one of them finds nothing better.
 
+    Args:
+        parts: who does parts that know nothing of each other; None: this process, one after the other.
+
     Raises:
         NotConverged, Diverged: from an update, after it was yielded.
         ResumeError: the checkpoint belongs to another configuration.
     """
-    trainer = Calibrator(equation, observations, config, num_predict_steps=config.num_predict_steps, device=device)
+    steps = config.num_predict_steps
+    trainer = Calibrator(equation, observations, config, num_predict_steps=steps, device=device, parts=parts)
     validate = Validation(observations, rollout=config.validation_rollout)
     epochs = 1 if config.max_iterations is None else config.epochs
     clock = PhaseClock(operators=profile)

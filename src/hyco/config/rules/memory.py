@@ -13,6 +13,17 @@ from hyco.runtime.memory import memory_bytes
 _NUMBER, _OBSERVED = 8, 9
 
 
+def file_sizes(c: Configuration, equation: Equation) -> dict[str, int]:
+    """Bytes of the files of data that a run makes, by name."""
+    state = len(equation.layout.channels) * equation.layout.grid.cells * (c.generation.steps + 1)
+    simulations = 0 if c.measurements is not None else c.generation.simulations
+    each = _OBSERVED + (_NUMBER if c.observation.window_start == "truth" else 0)
+    return {
+        "trajectories": simulations * state * _NUMBER,
+        "observations": (len(c.observation.train_sim) + len(c.observation.val_sim)) * state * each,
+    }
+
+
 def sizes(c: Configuration, equation: Equation) -> dict[str, int]:
     """Bytes of what a run holds at least, by name."""
     layout, g = equation.layout, c.generation
@@ -21,9 +32,11 @@ def sizes(c: Configuration, equation: Equation) -> dict[str, int]:
     seen = (len(c.observation.train_sim) + len(c.observation.val_sim)) * (g.steps + 1)
     if c.compute.on_disk and c.measurements is None:
         together = min(g.chunk or g.simulations, g.simulations)
+        held, one = len(c.observation.val_sim) + 2 * len(c.observation.test_sim), (g.steps + 1) * state * _NUMBER
+        # What is made is gone before anything is trained or judged.
         return {
             "initial states": g.simulations * state * _NUMBER,
-            "simulations made together": together * (g.steps + 1) * state * _NUMBER,
+            "simulations made together, or of validation and tests": max(together, held) * one,
         }
     windows = len(c.observation.train_sim) * max(1, g.steps // c.hybrid.num_predict_steps)
     return {
@@ -42,9 +55,12 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     total = sum(needed.values())
     if total > available:
         parts = ", ".join(f"{size / 2**30:.3g} GB of {name}" for name, size in needed.items())
+        hint = ", or generation.chunk" if c.compute.on_disk else ""
+        if not c.compute.on_disk and c.measurements is None:
+            hint = "; the data of a network alone may be larger than memory, see compute.on_disk"
         text = (
             f"the data need at least {total / 2**30:.3g} GB of memory ({parts}), this machine has "
             f"{available / 2**30:.3g} GB: lower equation.domain.*.resolution, generation.simulations or "
-            "generation.steps"
+            f"generation.steps{hint}"
         )
         yield ("generation",), text

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from phi import math
+from phi import math as phi_math
 
 
 class Status(StrEnum):
@@ -51,10 +53,42 @@ class OptimisationResult:
         """Whether something better than the start was found."""
         return bool(np.isfinite(self.value)) and not self.value >= self.initial_value
 
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, to the bit; a value that is not finite is None."""
+        values = {key: _finite(getattr(self, key)) for key in ("value", "initial_value")}
+        return {**asdict(self), **values, "x": self.x.tolist(), "status": str(self.status)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> OptimisationResult:
+        """The inverse of `to_json`."""
+        values = {key: math.nan if data[key] is None else data[key] for key in ("value", "initial_value")}
+        x = np.asarray(data["x"], dtype=np.float64)
+        return cls(**{**data, **values, "x": x, "status": Status(data["status"])})
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def best_of(results: Sequence[OptimisationResult]) -> OptimisationResult:
+    """The best of several searches on one objective, with the work, the history and the ends of all."""
+    best = min(results, key=lambda result: result.value if math.isfinite(result.value) else math.inf)
+    ends = []
+    for r in results:
+        ends += r.ends or [{"x": r.x.tolist(), "value": _finite(r.value), "status": str(r.status)}]
+    return replace(
+        best,
+        initial_value=results[0].initial_value,
+        iterations=max(r.iterations for r in results),
+        evaluations=sum(r.evaluations for r in results),
+        history=[entry for r in results for entry in r.history],
+        ends=ends,
+    )
+
 
 # PhiML's exceptions, so that code which catches those of `phi.math.minimize` catches ours; `result` is an
 # OptimisationResult with the names that it shares with `phi.math.SolveInfo`, and `parameters` the best values by name.
-class NotConverged(math.NotConverged):  # type: ignore[misc]
+class NotConverged(phi_math.NotConverged):  # type: ignore[misc]
     """The optimisation stopped before it converged; the best point is attached.
 
     Attributes:
@@ -68,7 +102,7 @@ class NotConverged(math.NotConverged):  # type: ignore[misc]
         self.parameters = parameters
 
 
-class Diverged(math.Diverged):  # type: ignore[misc]
+class Diverged(phi_math.Diverged):  # type: ignore[misc]
     """The objective is not finite where the optimisation starts, or nowhere else; the last good state is attached.
 
     Attributes: as for `NotConverged`.

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hyco.runtime.storage import Bundle
 
 
 def train_physical_model(
     observations: Bundle,
     resume_point: Bundle | None,
+    results: Path,
     equation: dict[str, Any],
     generation: dict[str, Any],
     observation: dict[str, Any],
     physical: dict[str, Any],
+    compute: dict[str, Any],
     seed: int,
     device: str,
     resume: bool,
@@ -25,7 +30,9 @@ def train_physical_model(
 
     Raises:
         NotConverged, Diverged: see `hyco.training.physical`.
+        ComputeError: there is no cluster as the section `compute` says, or it is gone.
     """
+    from hyco.compute import ComputeConfig
     from hyco.config import depends_on, identity, parse_device
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations, in_memory
@@ -38,16 +45,26 @@ def train_physical_model(
         "physical": physical,
         "seed": seed,
     }
-    yield from train_physical(
-        build_equation(equation),
-        in_memory(Observations.from_bundle(observations)),
-        PhysicalConfig.model_validate(physical),
-        configuration=depends_on("physical", sections, identity(observations)),
-        device=parse_device(device),
-        checkpoint=resume_point,
-        resume=resume,
-        profile=profile,
-    )
+    seen, where = in_memory(Observations.from_bundle(observations)), parse_device(device)
+    with ExitStack() as stack:
+        parts, elsewhere = None, ComputeConfig.model_validate(compute)
+        if elsewhere.is_elsewhere:
+            from hyco.training.physical_parts import Workers
+
+            parts = stack.enter_context(
+                Workers(elsewhere, results, equation, physical, seen, device=where, resume=resume)
+            )
+        yield from train_physical(
+            build_equation(equation),
+            seen,
+            PhysicalConfig.model_validate(physical),
+            configuration=depends_on("physical", sections, identity(observations)),
+            device=where,
+            checkpoint=resume_point,
+            resume=resume,
+            profile=profile,
+            parts=parts,
+        )
 
 
 def finalise_physical_model(checkpoint: Bundle) -> dict[str, Any]:

@@ -14,10 +14,12 @@ def create_pipeline() -> Pipeline:
                 [
                     "observations",
                     "physical_resume_point",
+                    "physical_results",
                     "params:equation",
                     "params:generation",
                     "params:observation",
                     "params:physical",
+                    "params:compute",
                     "params:seed",
                     "params:device",
                     "params:resume",
