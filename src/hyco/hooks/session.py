@@ -20,6 +20,7 @@ from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.parameter_files import configuration_files, require_plain
 from hyco.hooks.selection import SelectionError, require_selection
 from hyco.runtime.garbage import first_import
+from hyco.runtime.terminal import leave_closed_terminal
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -101,6 +102,7 @@ class Session(KedroSession):
                 made: dict[str, Any] = super().run(*arguments, **options)
                 return made
         except KeyboardInterrupt as error:
+            leave_closed_terminal()
             # Not before the signals are as they were: whoever sends a second one does not want to wait.
             log.warning("%s: ending.", str(error) or "interrupted")
             _call("interrupted")
@@ -118,6 +120,7 @@ class Session(KedroSession):
                 raise
             raise for_user(one) from error
         finally:
+            leave_closed_terminal()
             _call("run_ended")
 
 
