@@ -272,7 +272,11 @@ class Calibrator:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = progress.state() | assessed.metadata
         metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
-        metadata |= {"scale": self.problem.data.scale, "verdict": None if found is None else found.to_json()}
+        metadata |= {
+            "code": sorted(forward.model.stepper.code),
+            "scale": self.problem.data.scale,
+            "verdict": None if found is None else found.to_json(),
+        }
         return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
 
     def load(self, state: Bundle) -> None:
@@ -288,7 +292,7 @@ class Calibrator:
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
         self._progress = Progress.of(estimate, meta)
         self.model.space.take_weights(estimate.weights)
-        forward.model.take(estimate.execution)
+        forward.model.take(estimate.execution, meta.get("code") or None)
         if forward.correction is not None:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.problem.data.rescale(meta.get("scale", 1.0))
