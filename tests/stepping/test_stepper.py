@@ -172,13 +172,14 @@ def test_other_code_than_before_is_told_once(monkeypatch, caplog):
     equation = burgers(1)
     model = PhysicalModel(equation, equation.layout)
     model.take("compiled", ["compiled by hyco"])
+    start, viscosity = states(equation, 1), equation.parameter_tensors(torch.float64)
     for _ in range(2):
-        model.stepper(states(equation, 1), equation.parameter_tensors(torch.float32))
+        model.stepper(start, viscosity)
     assert caplog.text.count("steps that were compiled by hyco and goes on with steps that are traced") == 1
     assert model.stepper.code == {"compiled by hyco", "traced"}
     caplog.clear()
     model.take("traced", model.stepper.code)
-    model.stepper(states(equation, 1), equation.parameter_tensors(torch.float32))
+    model.stepper(start, viscosity)
     assert caplog.text == ""
 
 
