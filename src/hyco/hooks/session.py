@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
-from hyco.hooks.parameter_files import configuration_files, require_plain
+from hyco.hooks.parameter_files import configuration_files, require_plain, unresolved
 from hyco.hooks.selection import SelectionError, require_selection
 from hyco.runtime.garbage import first_import
 from hyco.runtime.terminal import leave_closed_terminal
@@ -55,8 +55,7 @@ class Session(KedroSession):
         try:
             return super().load_context()
         except OmegaConfBaseException as error:
-            reason = " ".join(str(error).split())
-            raise for_user(ConfigurationError(f"the parameters cannot be read: {reason:.500}")) from error
+            raise for_user(ConfigurationError(unresolved(error, configuration_files(folders)))) from error
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """See `kedro.framework.session.KedroSession.run`.
