@@ -1,6 +1,6 @@
 """Whole commands that are killed, interrupted, started twice, or lose MLflow; in copies of the project.
 
-    python benchmarks/faults_commands.py forks|kills|interrupts|repeats|pairs|mlflow [--count N] [--seed 0]
+    python benchmarks/faults_commands.py forks|kills|interrupts|terminals|repeats|pairs|mlflow [--count N] [--seed 0]
 
 - forks: commands as a shell starts them, and as `forked.py` does: exit code, output and files must be the same.
 - kills: runs of all pipelines are killed (SIGKILL) up to five times, at random instants, while MLflow's database is
@@ -8,6 +8,8 @@
   bit, MLflow must have every epoch once, and every file must be whole at every time.
 - interrupts: SIGINT, SIGTERM and SIGHUP at random instants. The run must end within five seconds, with its last
   finished epoch kept, and be killed in MLflow; then it is resumed as above.
+- terminals: the terminal of a run is closed, with the signal that tells the run so, and without. It must end as it does
+  on that signal, and go on to its end.
 - repeats: other runners, several processes, another process: results must be the same to the bit.
 - pairs: two first runs at once, in one experiment or in two. One of the former must be refused, both of the latter end.
 - mlflow: the server refuses, hangs, goes away and comes back; the database is locked, deleted, or its disk is full.
@@ -22,9 +24,11 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import pty
 import random
 import re
 import resource
+import select
 import signal
 import socket
 import sqlite3
@@ -247,6 +251,38 @@ def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Ite
     project.remove()
 
 
+def terminals(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
+    """See the top of this file."""
+    for i in range(count):
+        project, told = Project(), i % 2 == 0
+        command = ("-m", "kedro", "run", "--env", "tiny", *arguments_of("hybrid", "one", "hybrid.epochs=300"))
+        pid, terminal = pty.fork()
+        if pid == 0:  # the leader of a session of its own, with a terminal
+            signal.signal(signal.SIGHUP, signal.SIG_DFL if told else signal.SIG_IGN)
+            os.chdir(project.path)
+            variables = {**project.environment(), "TERM": "xterm"}
+            os.execve(sys.executable, (sys.executable, *command), variables)  # noqa: S606
+        wanted = chance.randrange(1, 100)
+
+        def trains(project: Project = project, terminal: int = terminal, wanted: int = wanted) -> bool:
+            while select.select([terminal], [], [], 0)[0] and os.read(terminal, 65536):
+                pass
+            return project.epochs("one") >= wanted
+
+        wait_for(trains)
+        os.close(terminal)
+        begin = time.monotonic()
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        outcomes["closed, with a signal" if told else "closed, without a signal"] += 1
+        outcomes["wrong exit code"] += code != (129 if told else 0)
+        outcomes["late"] += told and time.monotonic() - begin > 5
+        outcomes["lost epochs"] += project.kept("one") < (project.epochs("one") if told else 300)
+        outcomes["wrong status in MLflow"] += list(project.runs("one").values()) != ["KILLED" if told else "FINISHED"]
+        outcomes["broken files"] += len(project.broken_files())
+        project.remove()
+        yield
+
+
 # How else a pipeline may be run, without a difference in what comes of it.
 _WAYS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("hybrid", ("--runner", "ThreadRunner"), ""),
@@ -305,7 +341,7 @@ def pairs(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
 
 def mlflow(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    faults = (refused, hangs, locked, locked_and_interrupted, deleted, full, gone)
+    faults = (refused, hangs, locked, locked_before, locked_and_interrupted, deleted, full, gone)
     for i in range(count):
         project = Project()
         faults[i % len(faults)](project, outcomes, chance)
@@ -371,8 +407,7 @@ def during(
         "wrong runs in MLflow": list(runs.values()) != ["KILLED" if interrupted else "FINISHED"],
         "late: more than 5 s after the signal": interrupted and seconds > 5,
         "late: an epoch waited more than 2 s": stall > 2,
-        "wrong: lines that say it": not interrupted
-        and (text.count("MLflow did not take what was sent") or text.count("MLflow has not answered for")) != 1,
+        "wrong: lines that say it": not interrupted and text.count("MLflow did not take what was sent") != 1,
     }
     outcomes.update({key: int(value) for key, value in good.items()})
     said = f", {seconds:.2f} s after the signal" if interrupted else ""
@@ -400,6 +435,37 @@ def locked(project: Project, outcomes: Counter[str], _: random.Random, *, interr
         held[0].execute("begin exclusive")
 
     during(project, outcomes, spoil, lambda: held[0].close(), interrupted=interrupted)
+
+
+def locked_before(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
+    """Another program holds it when the run begins; that is told, and the run goes on, or can be interrupted."""
+    output_of(project.start("hybrid", "before"), outcomes)
+    # Another process: one that is forked from its owner takes a lock for its own.
+    hold = (
+        "import sqlite3, sys, time; sqlite3.connect(sys.argv[1]).execute('begin exclusive'); print(); time.sleep(300)"
+    )
+    command = (sys.executable, "-c", hold, str(project.path / "mlflow.db"))
+    with subprocess.Popen(command, env={"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        process = project.start("hybrid", "away")
+        wait_for(lambda: process.poll() is not None or "pipeline" in process.output())
+        begin = time.monotonic()
+        wait_for(lambda: process.poll() is not None or "holds MLflow's database" in process.output(), 60)
+        print(f"  told {time.monotonic() - begin:.1f} s after the run began", flush=True)
+        outcomes["late: told after more than 10 s"] += time.monotonic() - begin > 10
+        if interrupted := chance.random() < 0.5:
+            begin = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            outcomes["late: more than 5 s after the signal"] += time.monotonic() - begin > 5
+        holder.kill()
+    text = output_of(process, outcomes)
+    if process.returncode != (130 if interrupted else 0):
+        outcomes["broken"] += 1
+        print(process.returncode, interrupted, text[-2500:], flush=True)
+    for run in project.runs("away"):
+        outcomes["lost metrics"] += project.mistakes_in_history("away", ("hybrid",), run)
 
 
 def locked_and_interrupted(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
@@ -473,6 +539,7 @@ PARTS: dict[str, tuple[Part, int]] = {
     "forks": (forks, 6),
     "kills": (kills, 200),
     "interrupts": (interrupts, 60),
+    "terminals": (terminals, 4),
     "repeats": (repeats, 5),
     "pairs": (pairs, 20),
     "mlflow": (mlflow, 20),

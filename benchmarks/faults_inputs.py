@@ -12,13 +12,15 @@
   room again later. The run must say so in a line; every file is whole, and the run is resumed to the bit.
 - folders: each folder that a run writes to is read-only. It must be told before anything is trained.
 
-The last two mount file systems, so they need the rights of root. Each prints its counts, and ends with exit code 1
-where one that must be zero is not.
+The last two mount file systems, so they need the rights of root; `folders` goes by the modes of files where these bind,
+as with `setpriv --bounding-set=-dac_override,-dac_read_search python benchmarks/faults_inputs.py folders`. Each prints
+its counts, and ends with exit code 1 where one that must be zero is not.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import resource
 import shutil
@@ -230,6 +232,22 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
         subprocess.run(("umount", "--lazy", str(folder)), check=True)
 
 
+@contextmanager
+def read_only(path: Path) -> Iterator[None]:
+    """A folder or file that may not be written: by its mode, or by a mount for whom modes do not bind."""
+    mode = path.stat().st_mode
+    path.chmod(mode & ~0o222)
+    try:
+        if not os.access(path, os.W_OK):
+            yield
+            return
+        with mounted(path, "--bind", str(path)):
+            subprocess.run(("mount", "-o", "remount,ro,bind", str(path)), check=True)
+            yield
+    finally:
+        path.chmod(mode)
+
+
 # Bytes of the disk, and those that are left at the fault.
 _DISK = 128 * 2**20
 _LEFT = (0, 1, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1024)
@@ -296,8 +314,7 @@ def folders(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[No
         before = project.results("before")
         path = project.path / folder
         path.mkdir(parents=True, exist_ok=True) if not path.exists() else None
-        with mounted(path, "--bind", str(path)):
-            subprocess.run(("mount", "-o", "remount,ro,bind", str(path)), check=True)
+        with read_only(path):
             process = project.start(pipeline, "read_only")
             text = output_of(process, outcomes)
             trained = project.epochs("read_only") if process.returncode else 0

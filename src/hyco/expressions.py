@@ -51,6 +51,8 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.UAdd: operator.pos, ast.USub: operator.neg}
 _LONGEST = 2000
+# Characters of it in a message.
+_SHOWN = 160
 # How deep functions, signs and powers may stand in each other; sums and products count once, however many terms.
 DEEPEST = 40
 
@@ -95,30 +97,36 @@ class Expression:
         try:
             tree = ast.parse(self.text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ExpressionError(f"{self.text!r} is not a formula") from error
+            raise ExpressionError(f"{self._shown} is not a formula") from error
         if depth(tree) > DEEPEST:
-            raise ExpressionError(f"{self.text!r:.80}: a formula is nested at most {DEEPEST} deep")
+            raise ExpressionError(f"{self._shown}: a formula is nested at most {DEEPEST} deep")
         for node in ast.walk(tree):
             self._check(node)
         return tree
+
+    @property
+    def _shown(self) -> str:
+        """The formula in a message, with its middle left out where it is long."""
+        text = repr(self.text)
+        return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 20]} … {text[-16:]}"
 
     def _check(self, node: ast.AST) -> None:
         """Refuse what a formula may not hold."""
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else "?"
             if name not in FUNCTIONS or node.keywords:
-                raise ExpressionError(f"{self.text!r}: no function {name!r}; allowed: {', '.join(FUNCTIONS)}")
+                raise ExpressionError(f"{self._shown}: no function {name!r}; allowed: {', '.join(FUNCTIONS)}")
             if len(node.args) != FUNCTIONS[name][1]:
-                raise ExpressionError(f"{self.text!r}: {name} takes {FUNCTIONS[name][1]} argument(s)")
+                raise ExpressionError(f"{self._shown}: {name} takes {FUNCTIONS[name][1]} argument(s)")
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-                raise ExpressionError(f"{self.text!r}: {node.value!r} is not a number")
+                raise ExpressionError(f"{self._shown}: {node.value!r} is not a number")
         elif (isinstance(node, ast.BinOp) and type(node.op) not in _BINARY) or (
             isinstance(node, ast.UnaryOp) and type(node.op) not in _UNARY
         ):
-            raise ExpressionError(f"{self.text!r}: only + - * / ** are allowed")
+            raise ExpressionError(f"{self._shown}: only + - * / ** are allowed")
         elif not isinstance(node, ast.Name | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop | ast.Load):
-            raise ExpressionError(f"{self.text!r}: a formula holds numbers, names, + - * / ** and functions only")
+            raise ExpressionError(f"{self._shown}: a formula holds numbers, names, + - * / ** and functions only")
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -136,7 +144,7 @@ class Expression:
         unknown = sorted(self.names - set(allowed))
         if unknown:
             names = ", ".join([*allowed, *CONSTANTS])
-            raise ExpressionError(f"{self.text!r}: unknown name {', '.join(unknown)}; allowed: {names}")
+            raise ExpressionError(f"{self._shown}: unknown name {', '.join(unknown)}; allowed: {names}")
 
     def __call__(self, values: Mapping[str, Tensor]) -> Tensor:
         """The value, by the broadcasting rules of torch, differentiable.
@@ -165,7 +173,8 @@ class Expression:
         try:
             return self._evaluate(self._tree, values, function)
         except (OverflowError, ZeroDivisionError, RecursionError) as error:
-            raise ExpressionError(f"{self.text!r}: {error}") from error
+            reason = error.args[-1] if error.args else error  # of an OverflowError the text, not its number
+            raise ExpressionError(f"{self._shown}: {reason}") from error
 
     def _evaluate(self, node: ast.expr, values: Mapping[str, Any], function: Callable[..., Any]) -> Any:
         if isinstance(node, ast.Constant):
@@ -178,7 +187,7 @@ class Expression:
             left, right = (self._evaluate(side, values, function) for side in (node.left, node.right))
             value = _BINARY[type(node.op)](left, right)
             if isinstance(value, complex):
-                raise ExpressionError(f"{self.text!r}: a root of a negative number")
+                raise ExpressionError(f"{self._shown}: a root of a negative number")
             return value
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)

@@ -13,6 +13,7 @@ from kedro.framework.cli.project import run as of_kedro
 from hyco import cli
 from hyco.cli import main as group
 from hyco.cli.main import COMMANDS, main
+from hyco.runtime.storage import DamagedFileError
 
 
 def test_help_names_every_command_and_each_has_its_own(hyco):
@@ -43,6 +44,20 @@ def test_run_is_that_of_kedro(hyco):
     unknown = hyco("--pipelinse", "hybrid")
     assert unknown.exit_code == 2
     assert "No such option '--pipelinse'" in unknown.output
+
+
+def test_what_the_program_refuses_is_told_in_a_line_by_every_command(hyco, monkeypatch):
+    def refuse():
+        raise DamagedFileError("model.safetensors cannot be read")
+
+    def fail():
+        raise ValueError("a mistake of ours")
+
+    for function, said in ((refuse, "Error: model.safetensors cannot be read\n"), (fail, "")):
+        monkeypatch.setattr(group.Commands, "get_command", lambda *_, f=function: click.Command("check", callback=f))
+        told = hyco("check")
+        assert (told.exit_code, told.output) == (1, said)
+    assert isinstance(told.exception, ValueError)  # with a traceback, for who can mend it
 
 
 def test_a_runner_that_there_is_not_is_told_in_a_line(hyco):

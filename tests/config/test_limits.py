@@ -33,6 +33,8 @@ def nested(key, value):
         ("experiment", "x" * 101, "it has 101 characters; allowed: up to 100"),
         ("notes", "x" * 20_000, "it has 20000 characters"),
         ("observation.train_sim", [0, math.inf], "inf is not allowed"),
+        ("notes", "a\0b", "'a\\x00b' is not allowed; allowed: characters of Unicode"),
+        ("hybrid.checkpoint_dir", "a\ud800", "'a\\ud800' is not allowed"),
         ("x" * 101, 1, "a key has more than 100 characters"),
     ],
     ids=lambda value: str(value)[:30],

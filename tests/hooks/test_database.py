@@ -92,13 +92,30 @@ def test_one_of_an_earlier_mlflow_with_runs_is_left_to_mlflow(made, tmp_path):
     assert made == []
 
 
-def test_a_locked_one_is_not_broken(made, tmp_path, monkeypatch):
+def test_a_locked_one_is_not_broken_but_waited_for_which_is_told(made, tmp_path, monkeypatch, caplog):
     path = tmp_path / "mlflow.db"
     write(path, version="newest", runs=1)
-
-    def locked(*_, **__):
-        raise sqlite3.OperationalError("database is locked")
-
-    monkeypatch.setattr(database.sqlite3, "connect", locked)
-    prepare_database(path)
+    connect = sqlite3.connect
+    monkeypatch.setattr(database.sqlite3, "connect", lambda *of, **options: connect(*of, **{**options, "timeout": 0.1}))
+    monkeypatch.setattr(database, "_SILENCE", 0.0)
+    monkeypatch.setattr(database, "_BUSY", 0.3)
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(database.UnwritableDatabaseError, match=r"another program has held it for 0\.3 s"):
+            prepare_database(path)
+        assert caplog.text.count("holds MLflow's database") == 1
+        monkeypatch.setattr(database, "_BUSY", 60)
+        waiting = threading.Thread(target=prepare_database, args=(path,))
+        waiting.start()
+        other.execute("rollback")
+        waiting.join(20)
+    assert not waiting.is_alive()
     assert made == []
+
+
+def test_one_that_may_not_be_written_is_told(made, tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    write(path, version="newest", runs=1)
+    monkeypatch.setattr("os.access", lambda folder, _: Path(folder) != path)
+    with pytest.raises(database.UnwritableDatabaseError, match=r"mlflow\.db is read-only for this user"):
+        prepare_database(path)

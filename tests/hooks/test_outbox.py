@@ -68,6 +68,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(mlflow, "MlflowClient", lambda: one)
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.0)
     monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(module, "_SILENCE", 0.2)
     return one
 
 
@@ -117,8 +118,8 @@ def test_what_a_server_never_took_is_sent_later(server, tmp_path, monkeypatch):
     box = Outbox(tmp_path, RUN)
     box.metrics("run", [metric(step) for step in range(5)])
     box.artifact("run", tmp_path / "file.txt", "report")
+    box.put({"run": "run", "end": "FINISHED", "time": 7})
     assert not box.close()
-    box.keep({"run": "run", "end": "FINISHED", "time": 7})
     box.release()
     refused = CliRunner().invoke(mlflow_sync)
     assert refused.exit_code == 1
@@ -164,14 +165,27 @@ def test_a_server_that_hangs_is_told_once_and_so_is_its_answer(server, tmp_path,
     caplog.set_level(logging.INFO)
     server.hang.clear()
     outbox = Outbox(tmp_path, RUN)
-    for step in range(8):
-        outbox.metrics("run", [metric(step)])
-        time.sleep(0.1)
-    assert caplog.text.count("MLflow has not answered for 0.2 s") == 1
+    seconds = outbox.metrics("run", [metric(0)])  # alone: it is told without another one
+    time.sleep(0.4)
+    assert caplog.text.count("MLflow did not take what was sent (no answer for 0.2 s)") == 1
+    for step in range(1, 8):
+        seconds = outbox.metrics("run", [metric(step)])
+    assert seconds == 0, "a call that hangs says nothing of how long the next will take"
     server.hang.set()
     assert outbox.close()
-    assert caplog.text.count("MLflow answers again.") == 1
+    assert [m for m in caplog.messages if "MLflow" in m][1:] == ["MLflow answers again."]
     assert steps(server) == list(range(8))
+
+
+def test_a_server_that_hangs_and_fails_then_is_told_once(server, tmp_path, caplog):
+    server.hang.clear()
+    outbox = Outbox(tmp_path, RUN)
+    outbox.metrics("run", [metric(0)])
+    time.sleep(0.3)
+    server.away = True
+    server.hang.set()
+    assert not outbox.close()
+    assert caplog.text.count("MLflow did not take") == 1
 
 
 def test_a_queue_has_a_size(server, tmp_path, monkeypatch, caplog):
@@ -215,7 +229,7 @@ def test_what_is_put_into_a_queue_while_it_is_sent_is_not_lost(server, tmp_path,
     def slow(call: str, *values: Any) -> None:
         take(call, *values)
         if len(server.got) == 1:
-            box.keep({"run": "run", "metrics": [["loss", 2.0, 0, 2]], "at": 0})
+            box._queue({"run": "run", "metrics": [["loss", 2.0, 0, 2]], "at": 0})
 
     monkeypatch.setattr(server, "take", slow)
     send_queue(box.path)

@@ -82,7 +82,9 @@ def project(tmp_path: Path) -> Path:
     [
         ("experiment: ../../../x\n", None, r"globals\.yml: experiment: '\.\./\.\./\.\./x' is not allowed"),
         ("experiment: one\n", "experiment: two\n", "experiment is 'two' in the parameters, and 'one' in"),
-        ("experiment: one\n", "x: ${oc.env:HOME}\n", "the parameters cannot be read"),
+        ("experiment: one\n", "x: ${oc.env:HOME}\n", r"parameters\.yml, line 1: variables of the environment"),
+        ("experiment: one\n", "x: ${nokey}\n", r"parameters\.yml: x: Interpolation key 'nokey' not found"),
+        ("experiment: one\n", "x: 1\nx: 2\n", r"parameters\.yml, line 2: the key 'x' stands twice"),
         ("experiment: one\n", "x: ${nothing}\n", "the parameters cannot be read"),
     ],
 )

@@ -61,6 +61,18 @@ def test_one_waits_as_long_as_it_is_told(other):
     FileLock(path).acquire(patience=10)
 
 
+def test_one_that_cannot_be_written_is_not_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", full)
+        with pytest.raises(OSError, match="No space"):
+            FileLock(tmp_path / "lock").acquire()
+    assert list(tmp_path.iterdir()) == []
+    FileLock(tmp_path / "lock").acquire()
+
+
 def test_a_file_without_sense_is_no_owner(tmp_path):
     path = tmp_path / "lock.json"
     path.write_text("half a mess")

@@ -167,6 +167,22 @@ def test_compiled_code_is_kept_in_the_users_cache(tmp_path):
     assert found.stdout.strip() == str(tmp_path / "hyco" / "inductor")
 
 
+def test_other_code_than_before_is_told_once(monkeypatch, caplog):
+    monkeypatch.setattr(stepper_module, "_has_compiler", lambda: False)
+    equation = burgers(1)
+    model = PhysicalModel(equation, equation.layout)
+    model.take("compiled", ["compiled by hyco"])
+    start, viscosity = states(equation, 1), equation.parameter_tensors(torch.float64)
+    for _ in range(2):
+        model.stepper(start, viscosity)
+    assert caplog.text.count("steps that were compiled by hyco and goes on with steps that are traced") == 1
+    assert model.stepper.code == {"compiled by hyco", "traced"}
+    caplog.clear()
+    model.take("traced", model.stepper.code)
+    model.stepper(start, viscosity)
+    assert caplog.text == ""
+
+
 def test_shifts_become_slices_unless_the_compiler_can_vectorise_them():
     """Of the graph that the compiler gets: both ends of a field are put in front and behind, where it helps."""
 

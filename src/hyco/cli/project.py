@@ -44,7 +44,7 @@ def experiment_of(project: Path, env: str | None) -> str:
     Raises:
         click.ClickException: there is no such experiment, or it cannot be read.
     """
-    from kedro.config import OmegaConfigLoader
+    from kedro.config import MissingConfigException, OmegaConfigLoader
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
@@ -60,5 +60,5 @@ def experiment_of(project: Path, env: str | None) -> str:
         loader = OmegaConfigLoader(str(conf), chosen, base_env=BASE, default_run_env=chosen)
         loader["globals"] = {"experiment": chosen, **loader["globals"]}
         return str(loader["parameters"].get("experiment", chosen))
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+    except (MissingConfigException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise click.ClickException(f"the parameters cannot be read: {' '.join(str(error).split()):.500}") from error

@@ -66,9 +66,13 @@ def beyond_limits(parameters: Mapping[str, Any]) -> list[Mistake]:
 
 def _mistake(key: Key, value: Any) -> str | None:
     name = next((str(part) for part in reversed(key) if isinstance(part, str)), "")
+    if not all(_is_text(str(part)) for part in key):
+        return "a key has a character that is none"
     if any(len(str(part)) > _LONGEST_NAME for part in key):
         return f"a key has more than {_LONGEST_NAME} characters"
     if isinstance(value, str):
+        if not _is_text(value):
+            return f"{value!r:.80} is not allowed; allowed: characters of Unicode but the one of number 0"
         longest = _LONGEST_NAME if name in _NAMES else _LONGEST_TEXT
         return f"it has {len(value)} characters; allowed: up to {longest}" if len(value) > longest else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -84,6 +88,11 @@ def _mistake(key: Key, value: Any) -> str | None:
         shown = f"{value:.6g}" if isinstance(value, float) else f"a number of {len(_digits(value))} digits"
         return f"{shown} is too large; allowed: up to {largest:g}"
     return None
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text may stand in a file, and name one: halves of surrogates and the character 0 may not."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _digits(value: int) -> str:

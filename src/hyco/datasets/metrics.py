@@ -24,10 +24,10 @@ Record = dict[str, Any]
 Send = Callable[[str, list[Any]], float]
 _CHECK = "check"
 
-# Seconds between two calls to MLflow; what share of the time until the next one a call may have taken (it takes some
-# 10 ms, and a third of one for each metric, so that the next, which carries more, may take more); and how many metrics
-# a call may carry.
-SECONDS_BETWEEN_CALLS = 2.0
+# Seconds between two calls to MLflow, and the most where nobody waits for them; what share of the time until the next
+# a call may have taken (it takes some 10 ms, and a third of one for each metric, so that the next, which carries more,
+# may take more); and how many metrics a call may carry.
+SECONDS_BETWEEN_CALLS, _MOST_SECONDS = 2.0, 60.0
 _SHARE = 0.005
 _MOST_PER_CALL = 1000
 
@@ -110,7 +110,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         begin = time.monotonic()
         if self._send is not None:
             seconds = max(self._send(run_id, metrics) for run_id, metrics in pending.items())
-            self._due = begin + max(SECONDS_BETWEEN_CALLS, seconds / _SHARE)
+            self._due = begin + min(max(SECONDS_BETWEEN_CALLS, seconds / _SHARE), _MOST_SECONDS)
             return
         from mlflow import MlflowClient
 

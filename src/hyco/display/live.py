@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hyco.display.state import State
 from hyco.display.words import ERRORS, LOSSES, duration, estimate_words, group_words, memory_words
+from hyco.runtime.terminal import leave_closed_terminal
 
 _PER_SECOND = 4
 
@@ -49,6 +50,7 @@ class LiveDisplay:
 
     def stop(self) -> None:
         """Take the panel away."""
+        leave_closed_terminal()
         for handler, stream in self._streams:
             handler.setStream(stream)
         self._streams = []

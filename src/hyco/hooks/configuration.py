@@ -26,6 +26,7 @@ from hyco.hooks.parameter_files import (
     require_plain,
     require_space,
     require_writable,
+    unresolved,
 )
 from hyco.hooks.runtime_parameters import with_runtime_parameters
 from hyco.hooks.selection import SelectionError, require_versions
@@ -287,8 +288,10 @@ def _parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
             loader["globals"] = {**shared, "experiment": parameters["experiment"]}
     except ConfigurationError:
         raise
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(unresolved(error, configuration_files(_folders(loader)))) from error
     # Kedro reports a key that stands in two files of a folder as a ValueError.
-    except (MissingConfigException, yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+    except (MissingConfigException, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"the parameters cannot be read: {reason:.500}") from error
     # Folders are named after it: it must not be a path, wherever it is from, nor two.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 _PATIENCE, _LOOK = 600.0, 1.0
 # Seconds that a write waits for those of other runs; SQLite's own 5 are too few for many that start at once.
 _BUSY = 60
+# Seconds after which a wait is told.
+_SILENCE = 5.0
 
 
 def address(path: Path) -> str:
@@ -25,8 +28,12 @@ def address(path: Path) -> str:
     return f"sqlite:///{path.as_posix()}?timeout={_BUSY}"
 
 
+class UnwritableDatabaseError(RuntimeError):
+    """The database cannot be written: another program holds it, or this user may not."""
+
+
 def prepare_database(path: Path) -> None:
-    """Make the database if there is none, or if it was left broken; that one is set aside.
+    """Make the database if there is none, or if it was left broken; that one is set aside. It can be written then.
 
     MLflow makes a database in many steps, in place: a process that is killed meanwhile leaves one that no later run can
     use, and so do two that start at once.
@@ -36,11 +43,45 @@ def prepare_database(path: Path) -> None:
 
     Raises:
         hyco.runtime.locks.HeldError: another process has been making it for ten minutes.
+        UnwritableDatabaseError: another one has held it for a minute, or it is read-only.
     """
+    _make_once(path)
+    for one in (path, path.parent):  # SQLite notes beside it what a write would change
+        if not os.access(one, os.W_OK):
+            raise UnwritableDatabaseError(f"{one} is read-only for this user")
+    _await_turn(path)
+
+
+def _await_turn(path: Path) -> None:
+    """Wait until the database can be written, in short tries: MLflow's own wait hears no signal and says nothing."""
+    begin, told = time.monotonic(), False
+    while True:
+        try:
+            with closing(sqlite3.connect(f"file:{path.as_posix()}?mode=rw", uri=True, timeout=0.2)) as database:
+                database.execute("begin immediate")
+                database.rollback()
+            return
+        except sqlite3.Error as error:
+            if "locked" not in str(error):
+                return  # MLflow says what is wrong with it
+        waited = time.monotonic() - begin
+        if waited > _BUSY:
+            raise UnwritableDatabaseError(f"another program has held it for {_BUSY} s")
+        if waited > _SILENCE and not told:
+            told = True
+            log.warning("Another program holds MLflow's database %s: waiting for it, for %d s at most.", path, _BUSY)
+
+
+def _make_once(path: Path) -> None:
+    """Make the database, or let another process do so."""
     lock, deadline = FileLock(path.with_name(f"{path.name}.lock")), time.monotonic() + _PATIENCE
+    told = deadline - _PATIENCE + _SILENCE
     while not lock.held:
         if path.exists() and _mistake(path) is None:
             return
+        if time.monotonic() > told:
+            told = deadline
+            log.warning("Another process makes MLflow's database %s: waiting for it.", path)
         try:
             lock.acquire(_LOOK)
         except HeldError:

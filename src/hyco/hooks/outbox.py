@@ -29,8 +29,8 @@ QUEUES = Path("data") / ".mlflow_queue"
 _MOST_BYTES = 256 * 2**20
 # Seconds until MLflow is tried again, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
-# Seconds that the end of a run waits for a call that hangs.
-_PATIENCE = 10.0
+# Seconds that the end of a run waits for a call that hangs, and those after which it is said that one does.
+_PATIENCE, _SILENCE = 10.0, 5.0
 # How many metrics and parameters MLflow takes in one call.
 _MOST_METRICS, _MOST_PARAMS = 1000, 100
 # MLflow's client would wait two minutes for an answer, try seven times, and import IPython to ask it for a cluster of
@@ -86,13 +86,13 @@ class Outbox:
         self._current: Entry | None = None
         self._seconds, self._full = 0.0, False
         self._pause, self._again = 0.0, 0.0
-        self._since = math.inf  # when the present call to MLflow began; 0: that it hangs was said
+        self._told = False  # that MLflow is away
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
     def metrics(self, run_id: str, metrics: Sequence[Metric]) -> float:
-        """Send metrics; returns the seconds that the last call to MLflow has taken."""
+        """Send metrics; returns the seconds that the last call which MLflow answered has taken."""
         values = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
         for start in range(0, len(values), _MOST_METRICS):
             self.put({"run": run_id, "metrics": values[start : start + _MOST_METRICS]})
@@ -111,13 +111,6 @@ class Outbox:
     def put(self, entry: Entry) -> None:
         """Send an entry of a queue: see `deliver`."""
         self._waiting.put({**entry, "at": int(time.time() * 1000)})
-        if 0.0 < self._since < time.monotonic() - _PATIENCE:
-            self._since = 0.0
-            log.warning("MLflow has not answered for %g s: the run goes on, and what comes waits for it.", _PATIENCE)
-
-    def keep(self, entry: Entry) -> None:
-        """Put an entry into the file at once, once the thread has ended."""
-        self._queue(entry)
 
     def close(self, patience: float | None = None) -> bool:
         """Send what is left and end; whether all of it was sent.
@@ -160,23 +153,36 @@ class Outbox:
             return
         from mlflow import MlflowClient
 
-        begin = self._since = time.monotonic()
+        begin = time.monotonic()
+        hangs = threading.Timer(_SILENCE, self._tell, (f"no answer for {_SILENCE:g} s",))
+        hangs.daemon = True
+        hangs.start()
         try:
             deliver(MlflowClient(), entry)
-            if self._since == 0.0:
-                log.info("MLflow answers again.")
         except Exception as error:  # a tracking server can fail in any way
             if not self._closed.is_set():
                 self._queue(entry)
                 self._wait_longer()
-                log.warning(
-                    "MLflow did not take what was sent (%s): the run goes on, and what comes is kept in %s. It is sent "
-                    "when MLflow answers, or by `hyco mlflow-sync`.",
-                    redacted(error),
-                    self.path,
-                )
-        self._since = math.inf
+                self._tell(redacted(error))
+            return
+        finally:
+            hangs.cancel()
         self._seconds = time.monotonic() - begin
+        if self._told:
+            self._told = False
+            log.info("MLflow answers again.")
+
+    def _tell(self, reason: str) -> None:
+        """Say that MLflow is away, once until it answers again."""
+        if self._told or self._closed.is_set():
+            return
+        self._told = True
+        log.warning(
+            "MLflow did not take what was sent (%s): the run goes on, and what comes is kept in %s. It is sent when "
+            "MLflow answers, or by `hyco mlflow-sync`.",
+            reason,
+            self.path,
+        )
 
     def _retry(self) -> bool:
         """Send the file; whether that was possible."""
@@ -186,7 +192,7 @@ class Outbox:
             self._wait_longer()
             return False
         log.info("MLflow answers again: %d entries of its queue were sent.", count)
-        self._pause = 0.0
+        self._pause, self._told = 0.0, False
         return True
 
     def _wait_longer(self) -> None:

@@ -63,7 +63,10 @@ class OwnershipHooks:
                 raise for_user(OccupiedError(message)) from error
             except OSError as error:
                 self.run_ended()
-                message = f"{path.parent} cannot be written ({error.strerror}): every run writes there"
+                needed = (
+                    "every run writes there" if path is paths[0] else "hybrid.checkpoint_dir has to be another folder"
+                )
+                message = f"{path.parent} cannot be written ({error.strerror}): {needed}"
                 raise for_user(OccupiedError(message)) from error
             if lock.left_by:
                 log.info("An earlier run of %s has not come to its end: %s.", experiment, described(lock.left_by))

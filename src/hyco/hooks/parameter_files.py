@@ -17,6 +17,7 @@ _MOST_VALUES, _MOST_BYTES = 100_000, 10 * 2**20
 _KINDS = ("parameters", "catalog", "globals")
 # Bytes of free disk that suffice for every run, and that each takes for models, pictures and MLflow's database.
 _ENOUGH, _ALWAYS = 50 * 2**30, 50 * 2**20
+_OF_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(env|decode|deprecated)\b")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -71,6 +72,15 @@ def require_plain(path: Path) -> None:
         raise ConfigurationError(f"the parameters cannot be read: {path}: {' '.join(str(error).split())}") from error
 
 
+def unresolved(error: Exception, files: Iterable[Path]) -> str:
+    """What OmegaConf says of a value that stands for another (`${…}`), with the files that may have it."""
+    key = str(getattr(error, "full_key", None) or "").rpartition(".")[2]
+    having = [path for path in files if (text := path.read_text(encoding="utf-8")) and "${" in text and key in text]
+    text = " ".join(str(error).split()).partition(" full_key:")[0]
+    shown = [", ".join(map(str, having)), key, f"{text:.500}"]
+    return "the parameters cannot be read: " + ": ".join(part for part in shown if part)
+
+
 def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
     """Values of a node with what aliases repeat, each counted once.
 
@@ -79,12 +89,17 @@ def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
         RecursionError: a node holds itself.
     """
     if isinstance(node, yaml.ScalarNode):
+        if _OF_ENVIRONMENT.search(node.value):
+            text = "variables of the environment (${oc.env:…}) are not read: write the value, or give it with --params"
+            raise yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark)
         return 1
     if id(node) in known:
         return known[id(node)]
     if id(node) in above:
         raise RecursionError
     above.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        _require_once(node)
     parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
     size = 1
     for part in parts:
@@ -94,6 +109,22 @@ def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
     above.discard(id(node))
     known[id(node)] = size
     return size
+
+
+def _require_once(node: yaml.MappingNode) -> None:
+    """Refuse a mapping that has a key twice.
+
+    Raises:
+        yaml.MarkedYAMLError: names it.
+    """
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r:.80} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
 
 
 def require_name(name: Any, where: str) -> None:

@@ -17,9 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
-from hyco.hooks.parameter_files import configuration_files, require_plain
+from hyco.hooks.parameter_files import configuration_files, require_plain, unresolved
 from hyco.hooks.selection import SelectionError, require_selection
 from hyco.runtime.garbage import first_import
+from hyco.runtime.terminal import leave_closed_terminal
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -54,8 +55,7 @@ class Session(KedroSession):
         try:
             return super().load_context()
         except OmegaConfBaseException as error:
-            reason = " ".join(str(error).split())
-            raise for_user(ConfigurationError(f"the parameters cannot be read: {reason:.500}")) from error
+            raise for_user(ConfigurationError(unresolved(error, configuration_files(folders)))) from error
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """See `kedro.framework.session.KedroSession.run`.
@@ -101,6 +101,7 @@ class Session(KedroSession):
                 made: dict[str, Any] = super().run(*arguments, **options)
                 return made
         except KeyboardInterrupt as error:
+            leave_closed_terminal()
             # Not before the signals are as they were: whoever sends a second one does not want to wait.
             log.warning("%s: ending.", str(error) or "interrupted")
             _call("interrupted")
@@ -118,6 +119,7 @@ class Session(KedroSession):
                 raise
             raise for_user(one) from error
         finally:
+            leave_closed_terminal()
             _call("run_ended")
 
 

@@ -283,25 +283,21 @@ class MlflowHooks:
             dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
-        all_sent = outbox is None or outbox.close(_HURRY if status == "KILLED" else None)
+        all_sent = True
+        if outbox is not None:
+            # By its thread, as all the rest: nobody else waits where MLflow does not answer.
+            outbox.put({"run": run_id, "end": status, "time": int(time.time() * 1000)})
+            all_sent = outbox.close(_HURRY if status == "KILLED" else None)
+            outbox.release()
         atexit.unregister(self._end)
         try:
-            if not all_sent:
-                raise TimeoutError("it does not answer")  # a call would be waited for again
-            while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
+            while all_sent and (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
                 mlflow.end_run(status)
-            mlflow.end_run(status)
         except Exception as error:  # it must not hide why a pipeline failed
-            _leave(run_id)
-            if outbox is not None:
-                outbox.keep({"run": run_id, "end": status, "time": int(time.time() * 1000)})
-                log.warning(
-                    "MLflow has not got all of this run (%s): `hyco mlflow-sync` sends the rest, from %s.",
-                    redacted(error),
-                    outbox.path,
-                )
-        if outbox is not None:
-            outbox.release()
+            log.warning("MLflow did not end a run that was opened in this one (%s).", redacted(error))
+        _leave(run_id)
+        if outbox is not None and not all_sent:
+            log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
 
 
 def _tell_of_folder(uri: str) -> None:
@@ -337,7 +333,10 @@ def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[st
 
 def _leave(run_id: str) -> None:
     """Let a run, and those in it, be active no more, without a call to MLflow: its own way to do so makes one."""
-    from mlflow.tracking.fluent import _active_run_stack
+    from mlflow.tracking.fluent import _active_run_stack, run_id_to_system_metrics_monitor
+
+    if (monitor := run_id_to_system_metrics_monitor.pop(run_id, None)) is not None:
+        monitor.finish()
 
     runs = _active_run_stack.get()  # type: ignore[no-untyped-call]
     while run_id in [run.info.run_id for run in runs]:

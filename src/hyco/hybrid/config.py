@@ -55,7 +55,9 @@ class HybridConfig(StoppingConfig):
         "`synthetic`; null: no",
     )
     adaptive: AdaptiveInterleave = Field(default=AdaptiveInterleave(), description="adaptive interleaving")
-    checkpoint_dir: str | None = Field(default=None, description="folder of the checkpoints; null: in data/06_models")
+    checkpoint_dir: str | None = Field(
+        default=None, min_length=1, description="folder of the checkpoints; null: in data/06_models"
+    )
     enable_memory_monitoring: bool = Field(default=False, description="log time and peak memory of each phase")
 
     @field_validator("alpha", mode="before")

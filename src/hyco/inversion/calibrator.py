@@ -260,17 +260,17 @@ class Calibrator:
     def state(self) -> Bundle:
         """Everything that changes during training; once it has ended also `posterior`, see `Posterior.tensors`."""
         estimate, forward, progress = self.estimate.to_bundle(), self.problem.forward, self._progress
-        tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors)}
+        assessed, verdict = self.model.assessor.state(), self.model.verdict
+        tensors = {"coordinates": self.model.coordinates, **prefixed("estimate", estimate.tensors), **assessed.tensors}
         if forward.correction is not None:
             tensors |= prefixed("correction", forward.correction.state())
-        assessed, found = self.model.assessor.state(), self.model.verdict
-        tensors |= assessed.tensors
         if self._posterior is not None:
             tensors |= prefixed("posterior", self._posterior.tensors())
         metadata = progress.state() | assessed.metadata
-        metadata |= {"assessed": self.model.assessment is not None, "work": forward.work}
-        metadata |= {"scale": self.problem.data.scale, "verdict": None if found is None else found.to_json()}
-        return Bundle(tensors, metadata | {"estimate": estimate.metadata, "posterior": self._described})
+        metadata |= {"assessed": self.model.assessment is not None, "scale": self.problem.data.scale}
+        metadata |= {"work": forward.work, "code": sorted(forward.model.stepper.code)}
+        metadata |= {"verdict": verdict and verdict.to_json(), "posterior": self._described}
+        return Bundle(tensors, metadata | {"estimate": estimate.metadata})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`, with the execution that it was run with.
@@ -285,7 +285,7 @@ class Calibrator:
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
         self._progress = Progress.of(estimate, meta)
         self.model.space.take_weights(estimate.weights)
-        forward.model.take(estimate.execution)
+        forward.model.take(estimate.execution, meta.get("code"))
         if forward.correction is not None:
             forward.correction.load(unprefixed("correction", state.tensors))
         self.problem.data.rescale(meta.get("scale", 1.0))

@@ -92,7 +92,11 @@ class FileLock:
             # An empty file is that of another process between its opening and its lock: this one was first.
             self.left_by = _read(self.path) or None
             os.ftruncate(file, 0)
-            os.write(file, json.dumps(_own()).encode())
+            try:
+                os.write(file, json.dumps(_own()).encode())
+            except OSError:  # a full disk
+                self.path.unlink(missing_ok=True)
+                raise
         except OSError:
             os.close(file)
             raise

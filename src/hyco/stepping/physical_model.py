@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,9 @@ class PhysicalModel:
     def __deepcopy__(self, memo: dict[int, Any]) -> PhysicalModel:
         return self  # copies of a network share the physics that they correct
 
-    def take(self, execution: Execution) -> None:
-        """Change the execution of the steps from now on, for all who have this model."""
-        self.stepper, self._tapes = Stepper(self.equation, execution, self.stepper.work), {}
+    def take(self, execution: Execution, code: Iterable[str] | None = None) -> None:
+        """Change the execution of the steps from now on, for all who have this model; see `Stepper` for the code."""
+        self.stepper, self._tapes = Stepper(self.equation, execution, self.stepper.work, code), {}
 
     def bind(self, states: Tensor, parameters: Mapping[str, Tensor], time: Time = 0.0) -> TimedStep:
         """One step of states of the data's grid like these, `[B, C, *space]`, with gradient.

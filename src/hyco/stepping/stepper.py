@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -114,9 +114,16 @@ class Stepper:
         equation: the PDE.
         execution: how to run it.
         work: steps of `dt` that are to be expected, each of all samples; with 0, `auto` is `traced`.
+        before: the `code` of what goes on here; a line says where another one does. None: nothing does.
+
+    Attributes:
+        code: what has run the steps until now, those before among them: `traced`, `compiled by hyco`, `compiled by
+            torch`; nothing of an execution `plain` or `jit`.
     """
 
-    def __init__(self, equation: Equation, execution: Execution = "auto", work: int = 0) -> None:
+    def __init__(
+        self, equation: Equation, execution: Execution = "auto", work: int = 0, before: Iterable[str] | None = None
+    ) -> None:
         self.equation = equation
         self.names = tuple(sorted(equation.parameters))
         self.execution: Execution = execution
@@ -132,6 +139,8 @@ class Stepper:
             self.execution = "traced"
         if execution == "auto" and work == 0:
             self.execution = "traced"
+        self.code = set(before or ())
+        self._goes_on = bool(self.code)
         self._programs = _programs_of(equation)
         self._jit = math.jit_compile(equation.step) if self.execution == "jit" else None
         self._timed = not equation.autonomous
@@ -206,7 +215,20 @@ class Stepper:
         step = self._programs[self.execution, kind].step
         if isinstance(step, Compiled) and step.failed:
             self.execution = "traced"  # so that the report says what ran
+        self._note(step)
         return self._programs[self.execution, kind]
+
+    def _note(self, step: Callable[..., Tensor]) -> None:
+        """Note what runs the steps, and say where that is something else than before."""
+        code = self.execution if self.execution == "traced" else f"compiled by {_name_of(step)}"
+        if self._goes_on and code not in self.code:
+            log.warning(
+                "The training was begun with steps that were %s and goes on with steps that are %s: its last digits "
+                "may differ from those of a run without interruption.",
+                " and ".join(sorted(self.code)),
+                code,
+            )
+        self.code.add(code)
 
     def _choose(
         self, program: Program, state: Tensor, values: list[Tensor], batched: tuple[bool, ...]
@@ -296,6 +318,10 @@ def _constants_beside(state: Tensor) -> Iterator[None]:
         yield
     finally:
         TORCH.set_default_device(before)
+
+
+def _name_of(compiled: Callable[..., Tensor]) -> str:
+    return "hyco" if isinstance(compiled, Native) else "torch"
 
 
 def execution_after_training(execution: Execution) -> Execution:

@@ -40,11 +40,15 @@ def compiled_function(source: str) -> Any:
             return _loaded(library)
         except _AccessError:
             raise
-        except (OSError, AttributeError) as error:
+        except (OSError, AttributeError, _DamagedError) as error:
             log.info("%s is damaged (%s): it is compiled again.", library, error)
             library.unlink(missing_ok=True)
     _compile(source, library)
     return _loaded(library)
+
+
+class _DamagedError(ValueError):
+    """A library is not what was compiled: to load it could end the process."""
 
 
 class _AccessError(PermissionError):
@@ -58,12 +62,23 @@ def _loaded(library: Path) -> Any:
             found = path.stat()
             if found.st_uid != os.geteuid() or found.st_mode & 0o022:
                 raise _AccessError(f"{path} belongs to somebody else, or others may write to it")
+    checksum = _checksum_file(library)
+    if not checksum.exists() or checksum.read_bytes() != _checksum(library):
+        raise _DamagedError("its checksum differs")
     return ctypes.CDLL(str(library)).run
 
 
 def _library(source: str) -> Path:
     key = hashlib.sha256("\n".join((_compiler(), *_FLAGS, _machine(), source)).encode()).hexdigest()[:32]
     return cache_folder("native") / f"{key}.so"
+
+
+def _checksum_file(library: Path) -> Path:
+    return library.with_suffix(".sha256")
+
+
+def _checksum(library: Path) -> bytes:
+    return hashlib.sha256(library.read_bytes()).hexdigest().encode()
 
 
 def _compile(source: str, library: Path) -> None:
@@ -77,6 +92,9 @@ def _compile(source: str, library: Path) -> None:
         made.chmod(0o700)
         with made.open("rb+") as written:
             os.fsync(written.fileno())  # under its name it is there as a whole, whatever happens to the machine
+        beside = Path(folder) / "step.sha256"
+        beside.write_bytes(_checksum(made))
+        beside.replace(_checksum_file(library))
         made.replace(library)
 
 
