@@ -68,7 +68,7 @@ def test_columns_may_be_called_as_in_the_file_of_measurements(tmp_path):
     ],
 )
 def test_what_does_not_fit_is_said_in_a_line(frame, message, tmp_path):
-    with pytest.raises(PredictionError, match="^states.csv: ") as caught:
+    with pytest.raises(PredictionError, match=r"^states\.csv: ") as caught:
         read(tmp_path / "states.csv", frame)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -186,8 +186,8 @@ def observe(
 
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
-        and `.noise_std` `[C]`. Initial states that were measured are taken into the range that the equation's fields may
-        have.
+        and `.noise_std` `[C]`. Initial states that were measured are taken into the range that the equation's
+        fields may have.
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.

@@ -71,6 +71,8 @@ def _table(path: Path) -> xr.Dataset:
 
 
 _READERS: dict[str, Callable[[Path], xr.Dataset]] = {
-    **{".nc": _netcdf, ".npz": _npz, ".safetensors": _safetensors},
+    ".nc": _netcdf,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
     **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".parquet"), _table),
 }

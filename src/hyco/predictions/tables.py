@@ -21,10 +21,9 @@ def with_names_of(config: MeasurementsConfig, states: xr.Dataset) -> xr.Dataset:
     """A table whose columns are called as in the file of measurements, with the names and units of the equation."""
     if ROW not in states.dims:
         return states
-    theirs = {axis: (name,) for axis, name in config.named_axes.items()}
-    theirs |= {channel: config.columns_of(channel) for channel in config.fields}
-    theirs |= {_STATE: () if config.simulation is None else (config.simulation,)}
-    theirs |= {_TIME: () if config.time is None else (config.time,)}
+    theirs: dict[str, list[str | None]] = {axis: [name] for axis, name in config.named_axes.items()}
+    theirs |= {channel: [*config.columns_of(channel)] for channel in config.fields}
+    theirs |= {_STATE: [config.simulation], _TIME: [config.time]}
     found = {names[0]: ours for ours, names in theirs.items() if len(names) == 1 and names[0] in states}
     if set(found.values()) & (set(map(str, states)) - set(found)):  # some have the equation's own names
         return states
