@@ -100,7 +100,10 @@ def _on_positions(array: xr.DataArray, positions: xr.DataArray, axis: Axis, layo
     name, expected = axis
     given = np.array(positions.values, dtype=np.float64)  # a copy: an index of xarray is not writable
     if given.shape != (len(expected),):
-        raise PredictionError(f"{where}: {name} has {given.size} positions, the grid has {len(expected)}")
+        raise PredictionError(
+            f"{where}: {name} has {given.size} positions, the grid has {len(expected)}, from {expected[0]:g} to "
+            f"{expected[-1]:g}: interpolate the states to them"
+        )
     plain = name.removesuffix("_face")
     at = layout.grid.axes.index(plain)
     slack = _SLACK * layout.grid.spacing[at]
