@@ -7,7 +7,7 @@ needed. Places are the centres of the cells of a grid, or arbitrary points. In t
 order, of three trajectories that a column of words tells apart, times are dates, and 30 % of the values are missing.
 Each table is read in a process of its own by `hyco.read_measurements`. The seconds are those of reading; the peak of
 the resident set is that of the whole process, with what `import hyco` and PyTorch take themselves beside it. The row
-with `kedro run` is of `kedro run --pipelines physical --tags train --to-nodes make_observations`, all of it.
+with `kedro run` is of `kedro run --pipelines physical --tags train --to-nodes data.make_observations`, all of it.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def through_pipeline(path: Path, project: Path) -> dict[str, float]:
     (project / "src").mkdir()
     (project / "conf" / "large").mkdir()
     (project / "conf" / "large" / "parameters.yml").write_text(EXPERIMENT.format(file=path))
-    nodes = ("--pipelines", "physical", "--tags", "train", "--to-nodes", "make_observations")
+    nodes = ("--pipelines", "physical", "--tags", "train", "--to-nodes", "data.make_observations")
     command = [sys.executable, "-m", "kedro", "run", "--env", "large", *nodes]
     begin = time.perf_counter()
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -116,7 +116,7 @@ def test_the_front_doors_names_are_all_in_its_page() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_nodes_of_commands_exist(page: Path) -> None:
     known = {node.name for pipeline in register_pipelines().values() for node in pipeline.nodes}
-    for names in re.findall(r"--(?:from-|to-)?nodes ([\w,]+)", page.read_text(encoding="utf-8")):
+    for names in re.findall(r"--(?:from-|to-)?nodes ([\w.,]+)", page.read_text(encoding="utf-8")):
         assert set(names.split(",")) <= known
 
 

@@ -105,7 +105,7 @@ def test_epochs_before_the_first_possible_update_are_shaded_as_warm_up() -> None
 
 def test_the_physics_loss_says_its_units() -> None:
     assert "physics loss\n(units of the noise)" in texts(training_curves({"physical": history(6)}))
-    assert "physics loss\n(units of 10⁻³ std)" in texts(training_curves({"physical": history(6)}, noise_free=True))
+    assert "physics loss\n(normalised units)" in texts(training_curves({"physical": history(6)}, noise_free=True))
 
 
 @pytest.mark.parametrize("histories", [{}, {"hybrid": []}, {"hybrid": history(1)}, {"synthetic": history(1)}])

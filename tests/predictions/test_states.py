@@ -74,7 +74,7 @@ def test_staggered_components_have_their_own_faces(tmp_path):
 
 WRONG = {
     "no such file": (lambda p: None, "there is no file"),
-    "ending": (lambda p: p.write_text("x"), "unknown ending; allowed: .nc, .npz, .safetensors"),
+    "ending": (lambda p: p.write_text("x"), "unknown ending; allowed: .nc, .npz, .safetensors, .csv"),
     "not netcdf": (lambda p: p.write_text("nothing"), "it cannot be read"),
     "objects": (lambda p: np.savez(p, velocity_x=np.array([{}], dtype=object)), "it cannot be read"),
     "channel missing": (lambda p: np.savez(p, velocity_x=U), "there is no variable velocity_y; there are velocity_x"),
@@ -107,7 +107,7 @@ WRONG = {
     ),
     "infinite": (lambda p: save_file({"a": STATES.numpy() * np.inf}, p), "velocity_x is not finite"),
 }
-ENDINGS = {"ending": ".csv", "not netcdf": ".nc", "unit": ".nc", "positions": ".nc", "times": ".nc"}
+ENDINGS = {"ending": ".vtk", "not netcdf": ".nc", "unit": ".nc", "positions": ".nc", "times": ".nc"}
 
 
 @pytest.mark.parametrize("case", WRONG)

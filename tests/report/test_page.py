@@ -165,7 +165,7 @@ def test_what_a_person_asks_is_answered(page):
         "drag - 0.5 viscosity",
         "kedro run --pipelines hybrid --params seed=3",
         "abc123",
-        "5 in 1 trajectories, of velocity",
+        "5 in 1 trajectory, of velocity",
         "t = 0.2 s",
         "torch 2.",
         "initial_guess: 0.5",

@@ -22,6 +22,7 @@ from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig
 from hyco.stepping.generation import initial_states as random_states
 from hyco.stepping.generation import simulate as roll_out
+from hyco.training.measured import with_admissible_starts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -185,7 +186,8 @@ def observe(
 
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
-        and `.noise_std` `[C]`.
+        and `.noise_std` `[C]`. Initial states that were measured are taken into the range that the equation's
+        fields may have.
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
@@ -210,7 +212,7 @@ def observe(
     valid = trajectories.layout.valid
     if states is not None and not bool(torch.isfinite(torch.where(valid, states, 0.0)).all()):
         raise ValueError("trajectories: states to be measured are not finite; leave out the simulations that have gaps")
-    return measure(trajectories.to_bundle(), config, seed)
+    return with_admissible_starts(measure(trajectories.to_bundle(), config, seed), trajectories.equation)
 
 
 def _exist(config: ObservationConfig, trajectories: Trajectories) -> bool:

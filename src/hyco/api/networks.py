@@ -83,7 +83,7 @@ class TrainedNetwork:
         """Predict with coordinates; the same numbers as `rollout`.
 
         Args:
-            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; docs/prediction.md).
+            initial_states: `[B, C, *space]`, or a file of them (.nc, .npz, .safetensors, .csv; docs/prediction.md).
             steps: states to predict.
             dt: time between two states, for the coordinate `time`; None: it counts steps.
             time: t of the states, see `rollout`.

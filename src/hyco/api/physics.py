@@ -90,7 +90,7 @@ class FittedPhysics:
         """Predict with coordinates and error bars, from new states or beyond the data.
 
         Args:
-            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors; see
+            initial_states: `[B, C, *space]`, or a file of such states (.nc, .npz, .safetensors, .csv; see
                 docs/prediction.md); None: the end of the training simulations, to which the model predicts from their
                 initial states.
             steps: states to predict, each `equation.dt` later; None: as many as the data have.

@@ -16,7 +16,7 @@ class StatesFileError(DatasetError):
 
 
 class StatesDataset(AbstractDataset[NoReturn, xr.Dataset | None]):
-    """The arrays of a file of states, .nc, .npz or .safetensors; None where no file was named.
+    """The arrays of a file of states, or the columns of a table; None where no file was named.
 
     Args:
         filepath: of the file; None: there is none.

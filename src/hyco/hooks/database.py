@@ -8,8 +8,8 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
+from hyco.hooks.empty_database import make_database
 from hyco.runtime.locks import FileLock, HeldError
 
 log = logging.getLogger(__name__)
@@ -106,14 +106,10 @@ def _make_once(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     part = path.with_name(f"{path.name}.part")
     for left in path.parent.glob(f"{part.name}*"):  # by a killed process
         left.unlink()
-    make: Any = SqlAlchemyStore
-    store = make(f"sqlite:///{part.as_posix()}", (path.parent / "mlruns").as_uri())
-    store.engine.dispose()
+    make_database(part, (path.parent / "mlruns").as_uri())
     part.replace(path)
 
 

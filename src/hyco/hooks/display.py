@@ -82,8 +82,8 @@ class DisplayHooks:
         """Say what begins."""
         if self._follower is None:
             return
-        training = next((t for t in _TRAINING if node.name.startswith(f"train_{t}")), None)
-        stage = _TRAINING[training] if training else _STAGES.get(node.name, "evaluating")
+        training = next((t for t in _TRAINING if node.short_name.startswith(f"train_{t}")), None)
+        stage = _TRAINING[training] if training else _STAGES.get(node.short_name, "evaluating")
         self._follower.begin(stage)
         if training and "hybrid" in self._parameters:
             from hyco.display.introduction import training_words

@@ -56,7 +56,10 @@ class ReportHooks:
         self, catalog: CatalogProtocol[Any, Any], conf_catalog: dict[str, Any], parameters: dict[str, Any]
     ) -> None:
         """Remember where the report will be, and what was asked for."""
-        catalog["run_command"] = _command()
+        if (dataset := catalog.get("run_command")) is not None:
+            dataset.save(_command())
+        else:
+            catalog["run_command"] = _command()
         paths = {name: conf_catalog.get(name, {}).get("filepath") for name in (REPORT, *_PLACES)}
         self._report = Path(paths[REPORT]) if paths[REPORT] else None
         self._places = {name: (Path(paths[name]), words) for name, words in _PLACES.items() if paths[name]}

@@ -40,11 +40,12 @@ def training_curves(
             series too.
         warmup_epochs: epochs of the hybrid run before the physics takes part, shaded; by default read off the
             missing physics losses at its beginning.
-        noise_free: the data have no noise, so that the physics works in thousandths of the data's standard deviation.
+        noise_free: the noise is not known, or there is none: the physics works in thousandths of the data's standard
+            deviation, or in units of the residuals that a fit ends with.
     """
     titles = {
         "network loss\n(normalised units)": ("synthetic_loss",),
-        f"physics loss\n({'units of 10⁻³ std' if noise_free else 'units of the noise'})": ("physical_loss",),
+        f"physics loss\n({'normalised units' if noise_free else 'units of the noise'})": ("physical_loss",),
         "validation error (nRMSE)": ("validation_synthetic", "validation_physical"),
     }
     panels = {title: [c for k in keys for c in _curves(histories, k)] for title, keys in titles.items()}

@@ -14,8 +14,8 @@ class PredictConfig(BaseModel):
 
     initial_states: str | None = Field(
         default=None,
-        description="file of states to begin with, .nc, .npz or .safetensors, relative to the project; null: the end "
-        "of the training simulations, as each model has it",
+        description="file of states to begin with, .nc, .npz, .safetensors, or a table with a row for each cell "
+        "(.csv), relative to the project; null: the end of the training simulations, as each model has it",
     )
     steps: PositiveInt | None = Field(
         default=None, strict=True, description="states to predict, each `equation.dt` later; null: as many as the data"

@@ -1,4 +1,4 @@
-"""Files of states: arrays by name, with the names of their axes where the format has any."""
+"""Files of states: arrays by name, with the names of their axes where the format has any, or columns of a table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from hyco.measurements.formats import FORMATS, Wanted
+
 
 class PredictionError(ValueError):
     """Predictions that cannot be made of what is given; the message says in a line what to do."""
@@ -21,7 +23,7 @@ def read_states_file(path: Path) -> xr.Dataset:
     """The arrays of a file. Axes without a name have names that no other axis has.
 
     Args:
-        path: of NetCDF (.nc), NumPy (.npz, no pickled objects) or safetensors.
+        path: of NetCDF (.nc), NumPy (.npz, no pickled objects), safetensors, or a table (.csv and the like).
 
     Raises:
         PredictionError: there is no such file, it is of another kind, or cannot be read.
@@ -63,4 +65,14 @@ def _unnamed(arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
     return xr.Dataset(named, attrs={"unnamed axes": 1})
 
 
-_READERS: dict[str, Callable[[Path], xr.Dataset]] = {".nc": _netcdf, ".npz": _npz, ".safetensors": _safetensors}
+def _table(path: Path) -> xr.Dataset:
+    form = FORMATS[path.suffix.lower()]
+    return form.read(path, Wanted(None, (), form.names(path)))
+
+
+_READERS: dict[str, Callable[[Path], xr.Dataset]] = {
+    ".nc": _netcdf,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".parquet"), _table),
+}

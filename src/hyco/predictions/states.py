@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.fields import Layout
+from hyco.measurements.formats.format import ROW
 from hyco.observations.checks import other_unit
 from hyco.predictions.files import PredictionError
 from hyco.predictions.places import Axis, axes_of
+from hyco.predictions.tables import on_grid
 
 # One array of all channels may have this name beside others.
 _ALL = "initial_states"
@@ -28,7 +30,7 @@ def states_of(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
     The arrays have the names of the channels, and the shape `[B, *space]` or `[*space]`, where a staggered component
     has its own faces; or one array, named `initial_states` if there are others, is `[B, C, *space]`. Axes with names
     may be in any order; an axis that is none of the grid counts the states. Positions, where the file has them under
-    the names of the axes, have to be those of the grid.
+    the names of the axes, have to be those of the grid. Of a table see `hyco.predictions.tables`.
 
     Args:
         arrays: from `read_states_file`.
@@ -39,6 +41,8 @@ def states_of(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
         PredictionError: one line that names the file, the variable and what is expected.
     """
     channels = layout.channels
+    if ROW in arrays.dims:
+        arrays = on_grid(arrays, layout, source)
     if any(name in arrays.variables for name in channels):
         if missing := [name for name in channels if name not in arrays.variables]:
             raise PredictionError(f"{source}: there is no variable {', '.join(missing)}; {_there(arrays)}")
@@ -96,7 +100,10 @@ def _on_positions(array: xr.DataArray, positions: xr.DataArray, axis: Axis, layo
     name, expected = axis
     given = np.array(positions.values, dtype=np.float64)  # a copy: an index of xarray is not writable
     if given.shape != (len(expected),):
-        raise PredictionError(f"{where}: {name} has {given.size} positions, the grid has {len(expected)}")
+        raise PredictionError(
+            f"{where}: {name} has {given.size} positions, the grid has {len(expected)}, from {expected[0]:g} to "
+            f"{expected[-1]:g}: interpolate the states to them"
+        )
     plain = name.removesuffix("_face")
     at = layout.grid.axes.index(plain)
     slack = _SLACK * layout.grid.spacing[at]

@@ -204,7 +204,8 @@ def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
     file = (configuration.get("measurements") or {}).get("file")
     yield "from", f"the file {file}" if file else "simulations of the equation"
     count = f"{int(measured.sum()):,}".replace(",", " ")
-    yield "measurements", f"{count} in {len(seen.train)} trajectories, of {', '.join(seen.layout.channels)}"
+    trajectories = f"{len(seen.train)} {'trajectory' if len(seen.train) == 1 else 'trajectories'}"
+    yield "measurements", f"{count} in {trajectories}, of {', '.join(seen.layout.channels)}"
     steps = measured.any(dim=0).nonzero().flatten().tolist()
     unit = f" {run.units['time']}" if run.units.get("time") else ""
     listed = ", ".join(f"{seen.dt * n:.4g}" for n in steps[:_LISTED])

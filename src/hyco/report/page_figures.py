@@ -27,7 +27,7 @@ _PLACES = {
         "method knows nothing of these scales.",
     },
     "residuals": {
-        "residuals": "Residuals of the training data in units of the noise, over time and space.",
+        "residuals": "Residuals of the training data over time and space, in units of the noise where it is known.",
         "residual_correlation": "Correlation of the residuals in time and space: white noise has none.",
     },
     "training": {"training_curves": "Losses, and errors on what is held out, over the epochs."},

@@ -155,5 +155,5 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             name="make_report_page",
         )
     )
-    # One group in Kedro-Viz, closed at first: who wants to see the method need not see every figure.
+    # A group in Kedro-Viz, closed at first, as are the others: all of the graph can be read when it opens.
     return pipeline(parts, tags="evaluate", namespace="evaluation", prefix_datasets_with_namespace=False)

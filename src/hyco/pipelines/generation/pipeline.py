@@ -40,4 +40,6 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         tags="train",
+        namespace="data",  # a group in Kedro-Viz, closed at first
+        prefix_datasets_with_namespace=False,
     )

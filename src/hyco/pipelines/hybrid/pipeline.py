@@ -43,4 +43,6 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         tags="train",
+        namespace="hybrid_training",  # a group in Kedro-Viz, closed at first
+        prefix_datasets_with_namespace=False,
     )

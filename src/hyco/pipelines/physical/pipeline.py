@@ -37,4 +37,6 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         tags="train",
+        namespace="physical_training",  # a group in Kedro-Viz, closed at first
+        prefix_datasets_with_namespace=False,
     )

@@ -44,6 +44,7 @@ def predict_states(
     from hyco.predictions.predict import predict as roll_out
     from hyco.predictions.predict import with_units
     from hyco.predictions.states import states_of
+    from hyco.predictions.tables import with_names_of
 
     built, config = build_equation(equation), PredictConfig.model_validate(predict)
     models = sources.trained_models(trained, built)
@@ -52,6 +53,8 @@ def predict_states(
         start = sources.end_of_data(trained, seen, ObservationConfig.model_validate(observation).train_sim)
     else:
         source = str(config.initial_states)
+        if measurements:
+            initial_states = with_names_of(MeasurementsConfig.model_validate(measurements), initial_states)
         states = states_of(initial_states, built.layout, source)
         if any(one.model.estimate is not None for one in models.values()):
             sources.require_suitable(built, states, source)

@@ -29,4 +29,6 @@ def create_pipeline() -> Pipeline:
             node(finalise_synthetic_model, "synthetic_checkpoint", "synthetic_model", name="finalise_synthetic_model"),
         ],
         tags="train",
+        namespace="synthetic_training",  # a group in Kedro-Viz, closed at first
+        prefix_datasets_with_namespace=False,
     )
