@@ -48,8 +48,8 @@ def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[s
             inner = part.args[0]
             if bool((_values(inner, known) <= 0).any()):
                 reason, sign = f"the logarithm of {inner}, which is not always above 0", "log"
-        elif isinstance(part, sp.tan):
-            inner = part.args[0]
+        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(f) for f in fields}:
+            inner = part.args[0]  # of fields nobody knows that they get there
             turns = torch.floor(_values(inner, known) / torch.pi + 0.5)
             if bool((turns != turns[0]).any()):
                 reason, sign = f"the tangent of {inner}, which is infinite between two of its values", "tan("
