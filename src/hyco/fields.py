@@ -21,6 +21,9 @@ from hyco.grid import Grid
 from hyco.walls.boundary import Boundary, PlainBoundary
 from hyco.walls.phiflow import from_extrapolation, to_extrapolation
 
+# PhiML meets torch at a first tensor of its own; those of a recording are none.
+math.wrap(torch.empty(()))
+
 
 @dataclass(frozen=True)
 class FieldSpec:

@@ -15,7 +15,8 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.fields import FieldSpec, Layout, to_fields, to_tensor
 from hyco.grid import Grid
-from hyco.stepping.graph import TracingError, trace
+from hyco.stepping.graph import trace
+from hyco.stepping.recorder import TracingError
 from hyco.stepping.rewrites import call_torch, simplify
 from hyco.stepping.rewrites.nodes import is_complex
 from hyco.stepping.rewrites.transforms import real_transform
@@ -424,8 +425,10 @@ def test_complex_numbers_are_no_gain_of_a_compilation():
     """They are left out of the operations that a compiler puts together; a step without any leaves out none."""
     flow, heat = (program_of(equation_of(name)) for name in ("navier_stokes", "heat"))
     transforms = [node for node in flow.graph.nodes if "_fft" in node.name]
-    assert len(transforms) < flow.operations - flow.real_operations < flow.operations / 2
+    assert len(transforms) < flow.operations - flow.real_operations < flow.operations
     assert heat.real_operations == heat.operations
+    assert heat.gains_by_compilation
+    assert not flow.gains_by_compilation
 
 
 @pytest.mark.parametrize(

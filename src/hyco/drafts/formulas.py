@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from hyco.drafts.affordable import affordable
 from hyco.drafts.coefficients import SIGNED, SPEED, SPREAD, Coefficient
 from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
@@ -171,6 +172,7 @@ def formula_problem(
     if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
         diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
         coefficients = _decaying(coefficients, mixed, diffusivities, equation.config)
+    coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
     return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
 
 

@@ -119,6 +119,15 @@ class EquationConfig(BaseModel):
         values = self.true_parameters
         if varying := sorted(name for name in walls.names if torch.as_tensor(values.get(name, 0.0)).ndim):
             raise ValueError(f"boundary: {', '.join(varying)} varies in space, which no parameter in a wall may do")
+        self.require_wall_values(walls)
+
+    def require_wall_values(self, walls: Boundary) -> None:
+        """See `Boundary.require_values`."""
+        if not walls.names:
+            return
+        ends = {axis: (keys.lower, keys.lower + keys.size) for axis, keys in self.domain.items()}
+        numbers = {k: float(v) for k, v in self.true_parameters.items() if torch.as_tensor(v).ndim == 0}
+        walls.require_values(ends, 100 * self.dt, numbers)
 
     @property
     def wall_names(self) -> frozenset[str]:

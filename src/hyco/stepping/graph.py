@@ -1,22 +1,20 @@
 """The graph of a step: recorded once, valid for every batch size, without what need not be computed in every step.
 
-This module, the rewrites and the stepper are the only ones that use these internals of torch.
+This module, the recorder, the rewrites and the stepper are the only ones that use these internals of torch.
 """
 
 from __future__ import annotations
 
 import logging
 import operator
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from hyco.stepping.recorder import Recording, is_multiple, record
 from hyco.stepping.rewrites import call_torch, simplify
 from hyco.stepping.rewrites.nodes import drop_unused, is_complex
 
@@ -27,17 +25,6 @@ Run = Callable[..., Tensor]
 
 # The part of the operations that have to do with real numbers alone where a compilation is a gain.
 _MOSTLY = 0.75
-# What gradients of torch change in place.
-_OUT_OF_PLACE = {
-    aten.logical_and_.default: aten.logical_and.default,
-    aten.masked_fill_.Scalar: aten.masked_fill.Scalar,
-}
-# Recording patches torch for the whole process: two threads at a time (Kedro's ThreadRunner) would spoil each other's.
-_RECORDING = threading.Lock()
-
-
-class TracingError(Exception):
-    """A step cannot be recorded as a graph."""
 
 
 @dataclass
@@ -96,40 +83,18 @@ def trace(
     """
     moving = [state] if time is None else [state, time]
     size = _unusual(max(max(tensor.shape, default=0) for tensor in (*moving, *values)))
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        shapes = [
-            (size, *v.shape[1:]) if b else tuple(v.shape)
-            for v, b in zip((*moving, *values), (*(m.ndim > 0 for m in moving), *batched), strict=True)
-        ]
-        inputs = [torch.empty(shape, dtype=state.dtype, device=state.device) for shape in shapes]
-    graph = record(run, inputs)
+    shapes = [
+        (size, *v.shape[1:]) if b else tuple(v.shape)
+        for v, b in zip((*moving, *values), (*(m.ndim > 0 for m in moving), *batched), strict=True)
+    ]
+    inputs = [torch.empty(shape, dtype=state.dtype, device="meta") for shape in shapes]
+    recording = record(run, inputs, state.device, size)
     try:
-        simplify(graph.graph)
+        simplify(recording.graph)
     except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
-        graph = record(run, inputs)
-    return _split(graph, size, ("state", "time")[: len(moving)])
-
-
-def record(run: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """The graph of all operations.
-
-    Raises:
-        TracingError: see `trace`.
-    """
-    try:
-        with _RECORDING:
-            graph: fx.GraphModule = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
-    except Exception as error:  # tracing can fail in as many ways as a step can be written
-        raise TracingError(str(error).split("\n")[0]) from error
-    for node in graph.graph.nodes:
-        if node.target in _OUT_OF_PLACE and len(node.args[0].users) == 1:
-            node.target = _OUT_OF_PLACE[node.target]  # nothing else sees what it changes
-        schema = getattr(node.target, "_schema", None)
-        if schema is not None and schema.is_mutable:
-            raise TracingError(f"{node.target} changes a tensor in place")
-    drop_unused(graph.graph)
-    return graph
+        recording = record(run, inputs, state.device, size)
+    return _split(recording, size, ("state", "time")[: len(moving)])
 
 
 def _unusual(largest: int) -> int:
@@ -148,7 +113,7 @@ class _Part:
     nodes: dict[fx.Node, fx.Node] = field(default_factory=dict)
 
 
-def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program:
+def _split(whole: Recording, size: int, changing: Sequence[str]) -> Program:
     """Constants are computed now, what depends on the parameters or the batch size once per rollout.
 
     Args:
@@ -164,7 +129,7 @@ def _split(whole: fx.GraphModule, size: int, changing: Sequence[str]) -> Program
     (output,) = [node for node in whole.graph.nodes if node.op == "output"]
     for node in whole.graph.nodes:
         if node.op == "get_attr":
-            constants[node] = getattr(whole, str(node.target)).detach()
+            constants[node] = whole.constants[str(node.target)].detach()
         elif node.op == "call_function":
             inputs = node.all_input_nodes
             if not moving.isdisjoint(inputs):
@@ -231,15 +196,11 @@ def _depends_on(node: fx.Node, size: int) -> bool:
     multiples = []
 
     def look(value: Any) -> Any:
-        multiples.append(_multiple(value, size))
+        multiples.append(is_multiple(value, size))
         return value
 
     fx.node.map_aggregate((node.args, node.kwargs), look)
     return any(multiples)
-
-
-def _multiple(value: Any, size: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value != 0 and value % size == 0
 
 
 def _free_size(graph: fx.Graph, size: int, batch: Callable[[], fx.Node]) -> None:
@@ -250,7 +211,7 @@ def _free_size(graph: fx.Graph, size: int, batch: Callable[[], fx.Node]) -> None
     multiples = {1: batch()}
 
     def free(value: Any) -> Any:
-        if not _multiple(value, size):
+        if not is_multiple(value, size):
             return value
         factor = value // size
         if factor not in multiples:

@@ -32,8 +32,9 @@ from torch import Tensor
 from hyco.equations.equation import Equation
 from hyco.fields import to_fields, to_tensor
 from hyco.stepping.compiled import Compiled, compiled_program, native_program, runs_natively
-from hyco.stepping.graph import Program, TracingError, trace
+from hyco.stepping.graph import Program, trace
 from hyco.stepping.native.library import Native
+from hyco.stepping.recorder import TracingError
 from hyco.stepping.rollout import TimedStep
 from hyco.trained_model import Time
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, NamedTuple
 
+import torch
+
 from hyco.expressions import Expression, ExpressionError
 from hyco.walls.registry import build_wall, names_a_wall
 from hyco.walls.value import Value
@@ -130,6 +132,34 @@ class Boundary:
                         f"{place} {wall.plain!r}: unknown name {', '.join(unknown)}, neither a wall nor one of "
                         f"{', '.join(allowed)} (a parameter of your own needs a value in parameters); {_ALLOWED}"
                     )
+
+    def require_values(
+        self, ends: Mapping[str, tuple[float, float]], duration: float, parameters: Mapping[str, float]
+    ) -> None:
+        """Refuse formulas that have no value at a wall, for the parameters that are known and some 100 times from 0 on.
+
+        Args:
+            ends: of each axis, between which the walls of the others are looked at.
+            duration: of the times.
+            parameters: values; what has none is 1.
+
+        Raises:
+            ValueError: names the wall and the time.
+        """
+        values = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in parameters.items()}
+        values["t"] = torch.linspace(0.0, duration, 101, dtype=torch.float64)[:, None]
+        inner = torch.linspace(0.05, 0.95, 9, dtype=torch.float64)
+        values |= {axis: low + (high - low) * inner for axis, (low, high) in ends.items()}
+        for axis in ends:
+            for wall, place in zip(self[axis], ends[axis], strict=True):
+                known = {**dict.fromkeys(wall.names, torch.tensor(1.0)), **values, axis: torch.tensor(place)}
+                for text in wall.formulas.values():
+                    found = Expression(text)(known)
+                    found = found.reshape(-1, found.shape[-1] if found.ndim else 1)
+                    if not bool(torch.isfinite(found).all()):
+                        row = int((~torch.isfinite(found)).any(1).nonzero()[0])
+                        when = f" at t = {float(values['t'][row]):.4g}" if len(found) > 1 else ""
+                        raise ValueError(f"boundary: {text!r} has no value{when} on the wall {axis} = {place:g}")
 
     def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:
         """The walls with the values of their formulas in their place, see `Wall.at`.

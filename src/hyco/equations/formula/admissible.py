@@ -27,7 +27,7 @@ Ranges = Mapping[sp.Symbol, tuple[float, float]]
 
 
 def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[str]) -> None:
-    """Refuse divisions by what may be zero, and roots and logarithms of what may be negative.
+    """Refuse divisions by what may be zero, roots and logarithms of what may be negative, and poles of tangents.
 
     Args:
         text: the formula.
@@ -48,6 +48,11 @@ def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[s
             inner = part.args[0]
             if bool((_values(inner, known) <= 0).any()):
                 reason, sign = f"the logarithm of {inner}, which is not always above 0", "log"
+        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(f) for f in fields}:
+            inner = part.args[0]  # of fields nobody knows that they get there
+            turns = torch.floor(_values(inner, known) / torch.pi + 0.5)
+            if bool((turns != turns[0]).any()):
+                reason, sign = f"the tangent of {inner}, which is infinite between two of its values", "tan("
         elif part.is_Pow and part.base != sp.E and not (part.exp.is_integer and part.exp.is_nonnegative):
             inner, exponent = part.base, _values(part.exp, known)
             values, negative = _values(inner, known), bool((exponent < 0).any())

@@ -98,19 +98,6 @@ class FormulaConfig(EquationConfig):
 
     @model_validator(mode="after")
     def _formulas_make_sense(self) -> FormulaConfig:
-        named = {*self.rates, *self.fields}
-        for name in named:
-            if not name.isidentifier() or iskeyword(name) or name in _TAKEN:
-                raise ValueError(
-                    f"fields: {name!r} cannot be the name of a field; allowed: a word not used in formulas"
-                )
-            if name not in self.rates:
-                raise ValueError(f"rates: the field {name} has no rate of change; 0 where it does not change")
-            if self.fields and name not in self.fields:
-                raise ValueError(f"rates: {name!r} is no field; fields has {', '.join(self.fields)}")
-        for name in self.parameter_names:
-            if not name.isidentifier() or iskeyword(name) or name in _TAKEN or name in self.rates:
-                raise ValueError(f"parameters: {name!r} is taken; allowed: a word with no other meaning in formulas")
         if self.stages != "auto" and self.stages != 4 and (self.stages % 2 == 0 or self.stages < 3):
             raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
         self._require_uses()
@@ -129,13 +116,31 @@ class FormulaConfig(EquationConfig):
         if unused := [name for name in self.parameter_names if name not in used | self.wall_names]:
             raise ValueError(f"parameters: no formula names {', '.join(unused)}")
 
+    def _require_names(self) -> None:
+        """Refuse names that mean something else, and fields that `rates` or `fields` lacks."""
+        named = {*self.rates, *self.fields}
+        for name in named:
+            if not name.isidentifier() or iskeyword(name) or name in _TAKEN:
+                raise ValueError(
+                    f"fields: {name!r} cannot be the name of a field; allowed: a word not used in formulas"
+                )
+            if name not in self.rates:
+                raise ValueError(f"rates: the field {name} has no rate of change; 0 where it does not change")
+            if self.fields and name not in self.fields:
+                raise ValueError(f"rates: {name!r} is no field; fields has {', '.join(self.fields)}")
+        for name in self.parameter_names:
+            if not name.isidentifier() or iskeyword(name) or name in _TAKEN or name in self.rates:
+                raise ValueError(f"parameters: {name!r} is taken; allowed: a word with no other meaning in formulas")
+
     def check_boundary(self) -> None:
         """The boundary of each field."""
+        self._require_names()
         for name in self.field_names:
             allowed = (*self.parameter_names, *self.domain, "t")
             try:
                 walls = self.walls_of(name)
                 walls.require(allowed)
+                self.require_wall_values(walls)
             except ValueError as error:
                 raise ValueError(f"field {name}: {error}") from None
             if varying := sorted(walls.names & self.all_varying):

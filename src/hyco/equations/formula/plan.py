@@ -152,9 +152,10 @@ class Plan:
             what = " ".join(f"∂{a}^{m}" for a, m in zip(self.names.axes, orders, strict=True) if m)
             at = ", ".join(f"{s} = {known[s][worst]:.3g}" for s in sorted(coefficient.free_symbols, key=str))
             fields = [s.name for s in coefficient.free_symbols if s.name in self.names.fields]
+            axis = next(a for a, m in zip(self.names.axes, orders, strict=True) if m)
             raise FormulaError(
                 self.text[name],
-                None,
+                _place_of_operator(self.text[name], axis),
                 f"unstable: the coefficient of {what} {name} is {float(values[worst]):.3g}{f' at {at}' if at else ''}, "
                 f"and has to be {'≥' if sign > 0 else '≤'} 0, or the shortest waves grow without end"
                 + "".join(f"; give fields.{f}.lower or upper" for f in fields),
@@ -287,12 +288,17 @@ def _require_walls(text: str, rate: sp.Expr, names: Names, walls: Mapping[str, B
                 continue
             if m % 2 == 0 and all(isinstance(wall, Neumann) for wall in pair):
                 continue
-            operator = f"d{axis}"
-            place = text.find(operator) if operator in text else text.find("laplace")
             raise FormulaError(
                 text,
-                place if place >= 0 else None,
+                _place_of_operator(text, axis),
                 f"a derivative of order {m} of {field} along {axis} needs a periodic axis"
                 + (" or neumann walls" if m % 2 == 0 else "")
                 + f"; one condition at a wall does not determine it (boundary of {field}: {pair.plain})",
             )
+
+
+def _place_of_operator(text: str, axis: str) -> int | None:
+    """Where the first derivative along an axis stands."""
+    operator = f"d{axis}"
+    place = text.find(operator) if operator in text else text.find("laplace")
+    return place if place >= 0 else None

@@ -143,7 +143,10 @@ def _parsed(text: str) -> ast.expr:
         tree = ast.parse("(" + text + "\n)", mode="eval").body
     except SyntaxError as error:
         place = min(max((error.offset or 2) - 2, 0), max(len(text.rstrip()) - 1, 0))
-        raise FormulaError(text, place, "this cannot be read; products are written with *") from error
+        advice = "products are written with *"
+        if (sign := text.find("=")) >= 0:
+            place, advice = sign, "a rate is the right-hand side alone, without ="
+        raise FormulaError(text, place, f"this cannot be read; {advice}") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise FormulaError(text, None, "this cannot be read") from error
     if depth(tree) > DEEPEST:
@@ -171,11 +174,13 @@ class _Reader:
     def __init__(self, text: str, names: Names) -> None:
         self.text, self.names = text, names
 
-    def _error(self, node: ast.AST, reason: str) -> FormulaError:
+    def _place(self, node: ast.AST) -> int:
         lines = self.text.split("\n")
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 1)
-        place = sum(len(row) + 1 for row in lines[: line - 1]) + column - (1 if line == 1 else 0)
-        return FormulaError(self.text, max(place, 0), reason)
+        return max(sum(len(row) + 1 for row in lines[: line - 1]) + column - (1 if line == 1 else 0), 0)
+
+    def _error(self, node: ast.AST, reason: str) -> FormulaError:
+        return FormulaError(self.text, self._place(node), reason)
 
     def read(self, node: ast.expr) -> Any:
         """A number of SymPy, or a tuple of them."""
@@ -192,6 +197,9 @@ class _Reader:
             return self._call(node)
         if isinstance(node, ast.List):
             return self._vector(node)
+        if isinstance(node, ast.Tuple) and node.elts:
+            comma = self.text.find(",", self._place(node.elts[0]))
+            raise FormulaError(self.text, comma, "a comma; numbers have a decimal point, vectors are [a, b]")
         raise self._error(node, f"this is not allowed in a formula; allowed: {_WORDS}")
 
     def _constant(self, node: ast.Constant) -> sp.Expr:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyco.stepping.graph import Program, TracingError
+from hyco.stepping.graph import Program
 from hyco.stepping.native.function import Function
 from hyco.stepping.native.numbers import plain
 from hyco.stepping.native.recording import record_preparation, record_single
 from hyco.stepping.native.rollouts import adjoint_source, forward_source, preparation_source
 from hyco.stepping.native.views import UnsupportedError
+from hyco.stepping.recorder import TracingError
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from hyco.stepping.graph import Program, record
+from hyco.stepping.graph import Program
+from hyco.stepping.recorder import Recording, record
 from hyco.stepping.rewrites.transforms import real_transform
 
 
@@ -26,8 +26,8 @@ class Recorded:
         timed: whether there is a time.
     """
 
-    step: fx.GraphModule
-    adjoint: fx.GraphModule | None
+    step: Recording
+    adjoint: Recording | None
     batch: tuple[int | None, ...]
     timed: bool
 
@@ -47,12 +47,11 @@ def record_single(program: Program, adjoint: bool = False) -> Recorded:
     given = [node for node in program.graph.nodes if node.op == "placeholder"]
     size, shapes = program.recorded_size, [tuple(node.meta["recorded"].shape) for node in given]
     timed = len(given) > 1 and given[1].name == "time"
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        values = [
-            torch.empty([1 if n == size else n for n in shape], dtype=node.meta["recorded"].dtype)
-            for node, shape in zip(given, shapes, strict=True)
-        ]
-        slope = torch.empty_like(values[0])
+    values = [
+        torch.empty([1 if n == size else n for n in shape], dtype=node.meta["recorded"].dtype, device="meta")
+        for node, shape in zip(given, shapes, strict=True)
+    ]
+    slope = torch.empty_like(values[0])
     pure = _without_changes_in_place(program.graph)
 
     def step(*values: Tensor) -> Any:
@@ -79,12 +78,11 @@ def record_preparation(program: Program, values: Sequence[Tensor], batched: Sequ
         values: of the parameters.
         batched: which of them have a leading dimension of samples.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        own = [
-            torch.empty([1, *v.shape[1:]] if b else v.shape, dtype=v.dtype)
-            for v, b in zip(values, batched, strict=True)
-        ]
-        state = torch.empty(1, dtype=own[0].dtype)
+    own = [
+        torch.empty([1, *v.shape[1:]] if b else v.shape, dtype=v.dtype, device="meta")
+        for v, b in zip(values, batched, strict=True)
+    ]
+    state = torch.empty(1, dtype=own[0].dtype, device="meta")
 
     def once(_: Tensor, *values: Tensor) -> Any:
         return list(program.prepare(1, *values))

@@ -20,6 +20,7 @@ from torch import Tensor, fx
 from hyco.stepping.native.elementwise import ELEMENTWISE, literal
 from hyco.stepping.native.numbers import check_numbers, plain
 from hyco.stepping.native.views import VIEWS, Index, Parts, UnsupportedError, place
+from hyco.stepping.recorder import Recording
 
 # Transforms of a size with a larger prime factor take too long.
 _LARGEST_PRIME = 13
@@ -44,7 +45,7 @@ class Body:
     constants: dict[str, Tensor] = field(default_factory=dict)
 
 
-def write(graph: fx.GraphModule, inputs: Sequence[str], outputs: Sequence[str]) -> Body:
+def write(recording: Recording, inputs: Sequence[str], outputs: Sequence[str]) -> Body:
     """The code of a graph for one sample.
 
     Args:
@@ -57,12 +58,12 @@ def write(graph: fx.GraphModule, inputs: Sequence[str], outputs: Sequence[str]) 
     """
     writer = _Writer()
     names = iter(inputs)
-    for node in graph.graph.nodes:
+    for node in recording.graph.nodes:
         if node.op == "placeholder":
             writer.values[node] = writer.memory(node, next(names))
         elif node.op == "get_attr":
             name = f"c{len(writer.body.constants)}"
-            writer.body.constants[name] = plain(getattr(graph, str(node.target)).detach())
+            writer.body.constants[name] = plain(recording.constants[str(node.target)].detach())
             writer.values[node] = writer.memory(node, name)
         elif node.op == "call_function":
             writer.add(node)
