@@ -15,7 +15,7 @@ def train() -> Iterator[Bundle]:
         yield Bundle({}, {"epoch": epoch, "epochs": 2, "finished": epoch == 2, "metrics": metrics})
 
 
-PIPELINE = Pipeline([node(train, None, "hybrid_checkpoint", name="train_hybrid_models")])
+PIPELINE = Pipeline([node(train, None, "hybrid_checkpoint", name="train_hybrid_models", namespace="hybrid_training")])
 
 
 def run(session, hooks=None, **parameters):

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.fields import Layout
-from hyco.measurements.formats.format import ROW
 from hyco.observations.checks import other_unit
 from hyco.predictions.files import PredictionError
 from hyco.predictions.places import Axis, axes_of
-from hyco.predictions.tables import on_grid
+from hyco.predictions.tables import is_table, on_grid
 
 # One array of all channels may have this name beside others.
 _ALL = "initial_states"
@@ -41,7 +40,7 @@ def states_of(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
         PredictionError: one line that names the file, the variable and what is expected.
     """
     channels = layout.channels
-    if ROW in arrays.dims:
+    if is_table(arrays):
         arrays = on_grid(arrays, layout, source)
     if any(name in arrays.variables for name in channels):
         if missing := [name for name in channels if name not in arrays.variables]:

@@ -17,9 +17,14 @@ from hyco.predictions.files import PredictionError
 _STATE, _TIME = "simulation", "time"
 
 
+def is_table(arrays: xr.Dataset) -> bool:
+    """Whether the arrays of a file are columns."""
+    return "first_row" in arrays.attrs
+
+
 def with_names_of(config: MeasurementsConfig, states: xr.Dataset) -> xr.Dataset:
     """A table whose columns are called as in the file of measurements, with the names and units of the equation."""
-    if ROW not in states.dims:
+    if not is_table(states):
         return states
     theirs: dict[str, list[str | None]] = {axis: [name] for axis, name in config.named_axes.items()}
     theirs |= {channel: [*config.columns_of(channel)] for channel in config.fields}
