@@ -114,3 +114,9 @@ def test_workers_find_the_files_of_the_project(tmp_path, monkeypatch):
     perform(text)
     assert str(tmp_path) in sys.path
     assert not any(folder.startswith(sys.prefix) for folder in json.loads(text)["path"])
+
+
+def test_folders_of_installed_packages_are_nobodys_own_wherever_they_are(monkeypatch, tmp_path):
+    theirs = [str(tmp_path / "python3" / name) for name in ("site-packages", "dist-packages")]
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "project"), *theirs])
+    assert pieces._own_path() == [str(tmp_path / "project")]

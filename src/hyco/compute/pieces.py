@@ -30,6 +30,8 @@ _PLAIN = {kind.__name__: kind for kind in (ValueError, FloatingPointError)}
 # One piece at a time in a process: torch's threads and PhiML's precision are those of the whole process.
 _TURN = threading.Lock()
 _PACKAGE = __name__.partition(".")[0]
+# Folders of installed packages, wherever they are.
+_INSTALLED = ("site-packages", "dist-packages")
 # What pieces said of the modules of projects when this process saw them first, and so imported them.
 _SEEN: dict[str, str] = {}
 
@@ -209,8 +211,9 @@ def _kept(path: Path) -> dict[str, Any] | None:
 
 def _own_path() -> list[str]:
     """Where this process finds modules that are not installed: files of the project, whose classes experiments name."""
-    installed = (sys.prefix, sys.base_prefix)
-    return [folder for folder in sys.path if folder and not folder.startswith(installed)]
+    prefixes = (sys.prefix, sys.base_prefix)
+    own = [folder for folder in sys.path if folder and not folder.startswith(prefixes)]
+    return [folder for folder in own if Path(folder).name not in _INSTALLED]  # of the user, or of another environment
 
 
 @contextmanager

@@ -26,13 +26,10 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
     Raises:
         ConfigurationError: one line.
     """
-    made, several = set(outputs), int(os.environ.get("WORLD_SIZE", "1")) if _launched() else 1
+    made, several = set(outputs), launched()
     compute = parameters.get("compute") or {}
-    if (
-        several == 1
-        and not any(compute.get(key) for key in ("on_disk", "scheduler"))
-        and compute.get("workers", 1) == 1
-    ):
+    said = compute.get("on_disk") or compute.get("scheduler") or compute.get("workers", 1) != 1
+    if several == 1 and not said:
         return
     from hyco.config import ConfigurationError, parse
 
@@ -42,7 +39,7 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
             f"torchrun has started {several} processes, which train one network together; this pipeline trains "
             f"{'many, each by itself' if 'comparison' in made else 'none'}: {instead}"
         )
-    if not compute:
+    if not said:
         return
     c = parse(parameters)
     if c.compute.on_disk and (reason := _not_on_disk(c, made)) is not None:
@@ -57,8 +54,9 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
         )
 
 
-def _launched() -> bool:
-    return "TORCHELASTIC_RUN_ID" in os.environ
+def launched() -> int:
+    """How many processes torchrun has started, of which this is one; 1: it has not."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def _not_on_disk(c: Configuration, made: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.io import DatasetNotFoundError
 from omegaconf.errors import OmegaConfBaseException
 
+from hyco.hooks.computing import launched
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.parameter_files import configuration_files, require_plain, unresolved
@@ -64,7 +65,7 @@ class Session(KedroSession):
             KeyboardInterrupt: the run was told to end; on the command line, it ends with 128 + the signal's number.
             click.ClickException: on the command line, for an error that this program foresaw.
         """
-        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        if launched() > 1:
             return self._run_with_others(*arguments, **options)
         return self._run_alone(*arguments, **options)
 
