@@ -92,3 +92,13 @@ def test_data_that_this_machine_cannot_hold_are_refused(parameters, monkeypatch)
     assert key == ("generation",)
     assert "the data need at least" in text
     assert "this machine has 0.000977 GB" in text
+
+
+def test_a_network_that_no_memory_holds_is_refused_and_a_small_one_is_not_built(parameters, monkeypatch):
+    large = {"name": "resnet", "filters": 8192, "blocks": 256}
+    ((key, text),) = mistakes_in(parameters(synthetic={"network": large}))
+    assert key == ("synthetic", "network")
+    # 256 times two convolutions of 5 times 8192² weights in single precision, four times: 2560 GB.
+    assert text.startswith("its training needs at least 2.56e+03 GB of memory for its weights, this machine has")
+    monkeypatch.setattr("torch.device", lambda *_: pytest.fail("a small one is built"))
+    assert mistakes_in(parameters(synthetic={"network": {"name": "fno"}})) == []
