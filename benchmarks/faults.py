@@ -1,6 +1,6 @@
 """Does anything get lost, or go wrong in silence? Faults by the thousand, and what came of each.
 
-    python benchmarks/faults.py files|configurations|numbers|disks|soak [--count N] [--seed 0]
+    python benchmarks/faults.py files|configurations|numbers|disks|soak [--count N] [--seed 0] [--minutes M]
 
 - files: every kind of file that is read back is damaged (bits, bytes, ends, holes, parts of others). It must be refused
   in one line with its name, or be read as what was written.
@@ -11,8 +11,8 @@
 - disks: files may have no more than so many bytes. What cannot be written is told, and what was there stays whole.
 - soak: short epochs of a hybrid by the thousand: memory, open files, time and checkpoints stay as they are.
 
-Each prints its counts, and ends with exit code 1 where one that must be zero is not. Whole commands that are killed,
-interrupted, or lose MLflow are in `faults_commands.py`.
+Each prints its counts below a line that sums them up, and ends with exit code 1 where one that must be zero is not.
+Whole commands that are killed, interrupted, or lose MLflow are in `faults_commands.py`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,20 @@ PHYSICAL = {
 BAD_NUMBERS = (math.nan, math.inf, -math.inf, 3e38)
 # What must not happen, and so must have a count of zero.
 FAILURES = ("silently different", "traceback", "name missing", "not finite", "broken", "growing")
+
+
+class Deadline:
+    """When a part has to stop, however many faults are left (`time.monotonic`)."""
+
+    end = math.inf
+
+
+def trials(count: int) -> Iterator[int]:
+    """The numbers of the faults, as many as there is time for."""
+    for i in range(count):
+        if time.monotonic() > Deadline.end:
+            return
+        yield i
 
 
 class Small:
@@ -169,7 +183,7 @@ def files(count: int, chance: random.Random) -> Counter[str]:
     }
     good = {name: (path.read_bytes(), load()) for name, (path, load) in kinds.items()}
     names = list(kinds)
-    for i in range(count):
+    for i in trials(count):
         name = names[i % len(names)]
         path, load = kinds[name]
         content, value = good[name]
@@ -237,7 +251,7 @@ def configurations(count: int, chance: random.Random) -> Counter[str]:
         for file in (*sorted((ROOT / "conf/base").glob("parameters*.yml")), ROOT / "conf" / name / "parameters.yml"):
             parameters = merge(parameters, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
         experiments.append({**parameters, "experiment": name})
-    for i in range(count):
+    for i in trials(count):
         begin = time.perf_counter()
         try:
             if i % 5 == 4:
@@ -261,7 +275,7 @@ def configurations(count: int, chance: random.Random) -> Counter[str]:
 def numbers(count: int, chance: random.Random) -> Counter[str]:
     """Numbers that are not finite, wherever a training has some."""
     small, outcomes = problem(), Counter[str]()
-    for _ in range(count):
+    for _ in trials(count):
         config = SyntheticConfig.model_validate(
             {
                 **SYNTHETIC,
@@ -333,7 +347,7 @@ def disks(count: int, chance: random.Random) -> Counter[str]:
     later = Bundle(checkpoint.tensors, {**checkpoint.metadata, "epoch": checkpoint.metadata["epoch"] + 1})
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for i in range(count):
+    for i in trials(count):
         limit = chance.randrange(0, len(before))
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most[1]))
         try:
@@ -353,28 +367,39 @@ def disks(count: int, chance: random.Random) -> Counter[str]:
     return outcomes
 
 
+# Epochs after which everything that is bounded is full, twice.
+_FULL = 2500
+
+
 def soak(count: int, _: random.Random) -> Counter[str]:
     """Short epochs of a hybrid by the thousand."""
     folder, small = Path(tempfile.mkdtemp()), Small()
     dataset, history = CheckpointDataset(str(folder), share=0.0025), MetricsDataset(str(folder / "h.jsonl"))
-    seen, begin = [], time.perf_counter()
+    seen, begin, done = [], time.process_time(), 0
     trainer = small.hybrid(count)
     for checkpoint, record in trainer.train():
         dataset.save(checkpoint)
         history.save(record)
+        done = record["epoch"]
+        if time.monotonic() > Deadline.end:
+            break
         if record["epoch"] % max(1, count // 10) == 0:
             dataset.finish()
             size = (folder / "last.safetensors").stat().st_size
             memory = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
             handles = len(list(Path("/proc/self/fd").iterdir()))
-            now = time.perf_counter()
+            now = time.process_time()  # of this process alone, whatever else the machine does
             seen.append((record["epoch"], (now - begin) / max(1, count // 10), size, memory, handles))
             begin = now
             print("epoch, seconds each, bytes of checkpoint and memory, open files:", *seen[-1], flush=True)
+    outcomes = Counter({"epochs": done})
+    if done < _FULL:
+        return outcomes + Counter({"too few to tell": 1})
     first, last = seen[len(seen) // 2 - 1], seen[-1]  # by the middle everything that is bounded is full
-    outcomes = Counter({"epochs": count})
     for i, name in ((2, "checkpoint"), (3, "memory"), (4, "open files")):
         outcomes[f"growing {name}"] += last[i] > 1.1 * first[i] + 8
+    half = len(seen) // 2
+    outcomes["growing time of an epoch"] += min(s[1] for s in seen[half:]) > 1.25 * min(s[1] for s in seen[:half])
     return outcomes
 
 
@@ -393,15 +418,18 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--count", type=int, help="faults of each part; without it as many as the part has by itself")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="at most, of each part")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
     bad = 0
     for name in arguments.parts:
         part, usual = PARTS[name]
-        begin = time.perf_counter()
+        begin = time.monotonic()
+        Deadline.end = begin + 60 * arguments.minutes
         outcomes = part(arguments.count or usual, random.Random(arguments.seed))
-        print(f"{name} ({time.perf_counter() - begin:.0f} s)")
+        mistakes = sum(number for outcome, number in outcomes.items() if outcome.startswith(FAILURES))
+        print(f"{name}, seed {arguments.seed}: {mistakes} that must not be ({time.monotonic() - begin:.0f} s)")
         for outcome, number in sorted(outcomes.items()):
             wrong = outcome.startswith(FAILURES) and number > 0
             bad += wrong

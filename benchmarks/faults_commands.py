@@ -1,6 +1,7 @@
 """Whole commands that are killed, interrupted, started twice, or lose MLflow; in copies of the project.
 
     python benchmarks/faults_commands.py forks|kills|interrupts|terminals|repeats|pairs|mlflow [--count N] [--seed 0]
+        [--minutes M]
 
 - forks: commands as a shell starts them, and as `forked.py` does: exit code, output and files must be the same.
 - kills: runs of all pipelines are killed (SIGKILL) up to five times, at random instants, while MLflow's database is
@@ -15,8 +16,8 @@
 - mlflow: the server refuses, hangs, goes away and comes back; the database is locked, deleted, or its disk is full.
   Every metric must arrive, at the latest by `hyco mlflow-sync`; no password may be printed; no epoch may wait.
 
-Each prints its counts, and ends with exit code 1 where one that must be zero is not. Commands that meet damaged files,
-configurations that nobody means and disks that are full are in `faults_inputs.py`.
+Each prints its counts below a line that sums them up, and ends with exit code 1 where one that must be zero is not.
+Commands that meet damaged files, configurations that nobody means and full disks are in `faults_inputs.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ import forked
 from faults_project import EPOCHS, PIPELINES, Project, arguments_of, differing, output_of, wait_for
 from forked import Forked
 
-FAILURES = ("wrong", "traceback", "lost", "broken", "late")
+FAILURES = ("wrong", "traceback", "lost", "broken", "late", "name missing", "silently different")
 _SECRET = "open-sesame"  # noqa: S105  # that of a test
 
 
@@ -558,16 +559,19 @@ def main(parts: dict[str, tuple[Part, int]], description: str) -> int:
     bad = 0
     for name in arguments.parts:
         part, usual = parts[name]
-        outcomes, begin = Counter[str](), time.monotonic()
+        outcomes, begin, done = Counter[str](), time.monotonic(), 0
         try:
             for _ in part(arguments.count or usual, random.Random(arguments.seed), outcomes):
+                done += 1
                 if time.monotonic() - begin > 60 * arguments.minutes:
                     break
         finally:
             for project in Project.made:
                 project.remove()
             wholes.cache_clear()
-        print(f"{name}, seed {arguments.seed} ({time.monotonic() - begin:.0f} s)", flush=True)
+        mistakes = sum(number for outcome, number in outcomes.items() if outcome.startswith(FAILURES))
+        seconds = time.monotonic() - begin
+        print(f"{name}, seed {arguments.seed}: {done} tries, {mistakes} that must not be ({seconds:.0f} s)", flush=True)
         for outcome, number in sorted(outcomes.items()):
             wrong = outcome.startswith(FAILURES) and number > 0
             bad += wrong

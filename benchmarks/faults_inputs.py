@@ -1,6 +1,7 @@
 """Whole commands that meet damaged files, configurations that nobody means, and disks that are full or read-only.
 
     python benchmarks/faults_inputs.py files|configurations|disks|folders [--count N] [--seed 0]
+        [--minutes M]
 
 - files: files of all kinds that a command reads, measurements among them, are damaged (bits, bytes, ends, holes, parts
   of others). It must be refused in one line with its name, within a second beside the start-up; or the run comes to

@@ -265,7 +265,13 @@ class Nodes:
     def physical(self):
         """The estimates of the physical model alone."""
         steps = physical.train_physical_model(
-            self.observations, None, **self._data(), **self._given("physical", "device"), resume=False, profile=False
+            self.observations,
+            None,
+            Path(),
+            **self._data(),
+            **self._given("physical", "compute", "device"),
+            resume=False,
+            profile=False,
         )
         *_, (checkpoint, _) = steps
         return physical.finalise_physical_model(checkpoint)

@@ -60,6 +60,15 @@ def test_what_the_program_refuses_is_told_in_a_line_by_every_command(hyco, monke
     assert isinstance(told.exception, ValueError)  # with a traceback, for who can mend it
 
 
+def test_a_command_that_is_interrupted_ends_without_a_traceback(hyco, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(group.Commands, "get_command", lambda *_: click.Command("check", callback=interrupt))
+    told = hyco("check")
+    assert (told.exit_code, told.output) == (130, "")
+
+
 def test_a_runner_that_there_is_not_is_told_in_a_line(hyco):
     for name in ("nope", "kedro.runner.Nope", "no.such.Module"):
         unknown = hyco("run", "--runner", name)

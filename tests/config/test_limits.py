@@ -109,3 +109,13 @@ def test_data_larger_than_memory_are_accepted_where_they_stay_on_disk(parameters
     assert mistakes_in(on_disk) == []
     state = 2 * 512 * 256 * 41  # numbers of a simulation
     assert data_bytes(on_disk) == 1000 * state * 8 + 992 * state * 9
+
+
+def test_a_network_that_no_memory_holds_is_refused_and_a_small_one_is_not_built(parameters, monkeypatch):
+    large = {"name": "resnet", "filters": 8192, "blocks": 256}
+    ((key, text),) = mistakes_in(parameters(synthetic={"network": large}))
+    assert key == ("synthetic", "network")
+    # 256 times two convolutions of 5 times 8192² weights in single precision, four times: 2560 GB.
+    assert text.startswith("its training needs at least 2.56e+03 GB of memory for its weights, this machine has")
+    monkeypatch.setattr("torch.device", lambda *_: pytest.fail("a small one is built"))
+    assert mistakes_in(parameters(synthetic={"network": {"name": "fno"}})) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from typing import Any
 
@@ -33,9 +34,12 @@ class Commands(click.Group):
 
         Raises:
             click.ClickException: what this program has refused, in a line.
+            click.exceptions.Exit: it was interrupted, with what shells expect then.
         """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(128 + signal.SIGINT) from None
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:

@@ -219,6 +219,8 @@ def _record(path: Path, number: int, line: bytes) -> Record:
     """
     try:
         record = json.loads(line)
+        if not isinstance(record, dict):
+            raise TypeError("it is no mapping")
         check = record.pop(_CHECK, None)
         if (
             check is None and record.keys() <= {"epoch", "metrics"}

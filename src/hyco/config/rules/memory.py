@@ -1,16 +1,23 @@
-"""The size of the data: no run begins that this machine cannot hold."""
+"""The size of the data and of the networks: no run begins that this machine cannot hold."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+
+import torch
 
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
+from hyco.networks.network import NETWORKS, NetworkConfig, network_config
 from hyco.runtime.memory import memory_bytes
+from hyco.training.config import SyntheticConfig
 
 # Bytes of a number of the trajectories, and of the observations beside it: value and mask.
 _NUMBER, _OBSERVED = 8, 9
+# Weights beside which all else is large, roughly: that many are not counted.
+_FEW = 10**6
 
 
 def file_sizes(c: Configuration, equation: Equation) -> dict[str, int]:
@@ -46,11 +53,37 @@ def sizes(c: Configuration, equation: Equation) -> dict[str, int]:
     }
 
 
+def _weights(config: NetworkConfig, equation: Equation) -> int:
+    """Bytes of the weights of a large network; 0 of a small one, and of one from outside, which may do anything."""
+    counts = [v for v in config.model_dump().values() if isinstance(v, int) and not isinstance(v, bool)]
+    if config.name not in NETWORKS.built_in or math.prod(counts) * max(counts, default=1) < _FEW:
+        return 0
+    layout = equation.layout
+    channels = len(layout.channels)
+    with torch.device("meta"):  # shapes alone
+        network = NETWORKS.load(config.name)(config, channels, channels, layout.boundaries)
+    return sum(weight.numel() * weight.element_size() for weight in network.parameters())
+
+
+def _in_training(section: SyntheticConfig, equation: Equation) -> int:
+    """Bytes of a network that is trained, at least: weights, gradients, what the optimiser keeps, and the average."""
+    copies = 2 + (2 if section.optimizer in ("adam", "adamw") else 0) + (section.ema_decay is not None)
+    return copies * _weights(network_config(section.network), equation)
+
+
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
-    """Of the grid, the simulations and the windows: what they take at least, without any gradient."""
+    """Of the grid, the simulations, the windows and the networks: what they take at least, without any rollout."""
     available = memory_bytes()
     if available is None:
         return
+    for key, section in ((("synthetic",), c.synthetic), (("hybrid", "synthetic"), c.hybrid.synthetic)):
+        if (weights := _in_training(section, equation)) > available:
+            text = (
+                f"its training needs at least {weights / 2**30:.3g} GB of memory for its weights, this machine has "
+                f"{available / 2**30:.3g} GB: make it smaller"
+            )
+            yield (*key, "network"), text
+            break  # the hybrid's has inherited its keys
     needed = sizes(c, equation)
     total = sum(needed.values())
     if total > available:
