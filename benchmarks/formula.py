@@ -58,6 +58,11 @@ CASES = {
     "Gray-Scott 64², spectral": (gray_scott(64, scheme="spectral", substeps="auto"), REACTION, {}),
     "Gray-Scott 64², differences": (gray_scott(64), REACTION, {"scheme": "differences"}),
     "Gray-Scott 64², walls": (gray_scott(64, boundary="neumann"), REACTION, {"boundary": "neumann"}),
+    "Gray-Scott 64², walls, spectral": (
+        gray_scott(64, scheme="spectral", substeps="auto", boundary="neumann"),
+        REACTION,
+        {"boundary": "neumann"},
+    ),
     "Gray-Scott 128²": (gray_scott(128), REACTION, {}),
 }
 

@@ -281,3 +281,20 @@ def test_a_mixed_derivative_may_have_either_sign(new):
         )
         is None
     )
+
+
+def soliton(noise=0.05):
+    """A wave that keeps its shape on a periodic axis, u_t = -u u_x - 0.6 u_xxx, measured from x = 0 on."""
+    x, times = np.arange(80) * 0.5, np.linspace(0, 6, 7)
+    away = (x - 10 - 1.4 * times[:, None] + 20) % 40 - 20
+    u = 3 * 1.4 / np.cosh(0.5 * np.sqrt(1.4 / 0.6) * away) ** 2
+    u = u + noise * np.random.default_rng(0).standard_normal(u.shape)
+    t, places = np.meshgrid(times, x, indexing="ij")
+    return pd.DataFrame({"time": t.ravel(), "x": places.ravel(), "eta": u.ravel()})
+
+
+def test_a_formula_that_is_none_between_walls_has_a_periodic_axis_where_the_ends_are_close(new):
+    sections, output = new(soliton(), "eta: -eta*dx(eta) - d*dx(dx(dx(eta)))")
+    assert sections["equation"]["boundary"] == "periodic"
+    assert "the formulas are none between walls" in output
+    assert sections["equation"]["domain"]["x"]["size"] == pytest.approx(40.0)

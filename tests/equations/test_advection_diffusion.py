@@ -255,3 +255,33 @@ def test_wrong_configurations_say_what_is_allowed(change, message):
     equation_config(data)
     with pytest.raises(ValidationError, match=message):
         equation_config({**data, "parameters": {**data["parameters"], **change}})
+
+
+def outflow_error(n, velocity, wall):
+    """Root mean square error at t = 0.25 of u = 1 + exp(-t) cos(2 x + 0.3), made a solution by source and walls."""
+    size, spread, time = 1.3, 0.05, 0.25
+    wave = "exp(-t)*cos({0})"
+    # s = u_t + v u_x - D u_xx
+    phase = "2*x + 0.3"
+    source = f"(4*{spread} - 1)*{wave.format(phase)} - 2*{velocity}*exp(-t)*sin({phase})"
+    walls = {}
+    for end, place, outward in (("lower", 0.0, -1), ("upper", size, 1)):
+        value, slope = f"1 + exp(-t)*cos({2 * place + 0.3})", f"{-2 * outward}*exp(-t)*sin({2 * place + 0.3})"
+        kinds = {"value": value, "flux": {"flux": slope}}
+        kinds["robin"] = {"robin": {"a": 1.5, "b": 0.4, "c": f"1.5*({value}) + 0.4*({slope})"}}
+        leaves = velocity * outward > 0
+        walls[end] = kinds[wall if leaves else "value"]
+    section = {"name": "advection_diffusion", "domain": {"x": {"size": size, "resolution": n}}, "dt": time / 4}
+    parameters = {"velocity_x": velocity, "diffusivity": spread}
+    equation = build_equation({**section, "parameters": parameters, "boundary": {"x": walls}, "source": source})
+    (x,) = points(equation)
+    end = simulate(equation, (1 + torch.cos(2 * x + 0.3))[None, None], 4)[0, -1, 0]
+    return float((end - 1 - math.exp(-time) * torch.cos(2 * x + 0.3)).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("wall", ["value", "flux", "robin"])
+@pytest.mark.parametrize("velocity", [pytest.param(0.8, marks=pytest.mark.slow), -0.6])
+def test_a_wall_that_the_flow_leaves_by_is_second_order_whatever_it_holds(velocity, wall):
+    """Where cells are thinner than D/|v|."""
+    coarse, fine = (outflow_error(n, velocity, wall) for n in (80, 160))
+    assert math.log2(coarse / fine) == pytest.approx(2, abs=0.1)

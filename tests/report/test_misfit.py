@@ -40,6 +40,15 @@ def test_what_is_sound_is_not_warned_of(caplog):
     assert words(caplog) == ""
 
 
+@pytest.mark.parametrize(
+    ("rises", "told"), [([3.9, 0.0, -62.4], True), ([3.9, 0.0, -0.2], False), ([3.9, 0, None], False)]
+)
+def test_a_better_fit_that_the_profile_found_is_told(rises, told, caplog):
+    said = words(caplog, numbers=number(profile={"values": [0.08, 0.1, 0.13], "chi_square": rises}))
+    assert ("with viscosity = 0.13 the fit is better by 62.4 in χ²" in said) == told
+    assert bool(said) == told
+
+
 @pytest.mark.parametrize("freedom", [10.0, 200.0, 1e4])
 def test_a_misfit_is_warned_of_beyond_three_deviations_of_chi_square(freedom, caplog):
     most = 1 + 3 * math.sqrt(2 / freedom)

@@ -113,17 +113,27 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
             raise _undecided(file, roles, axes, [each.name for each in fitting])
         equation = fitting[0].name
     name = "formula" if rates is not None else _one(equation)
-    for axis, end in ends.items():
-        if end.repeated and (end.condition == "periodic" or is_periodic(name)):
-            axes[axis] = closed(axes[axis])
-    conditions: Any = {axis: end.condition for axis, end in ends.items()}
-    distinct = list(conditions.values())
-    boundary = distinct[0] if all(c == distinct[0] for c in distinct) and isinstance(distinct[0], str) else conditions
 
     def make(walls: Any) -> Problem | None:
         return _problem(name, rates, points, roles, axes, walls, dt)
 
-    chosen = make(boundary)
+    def made() -> Problem | None:
+        for axis, end in ends.items():
+            if end.repeated and (end.condition == "periodic" or is_periodic(name)):
+                axes[axis] = closed(axes[axis])
+        conditions: Any = {axis: end.condition for axis, end in ends.items()}
+        first, *others = conditions.values()
+        return make(first if all(c == first for c in others) and isinstance(first, str) else conditions)
+
+    try:
+        chosen = made()
+    except DraftError:
+        reason = "both ends are as close as neighbours are, and the formulas are none between walls"
+        periodic = {axis: replace(end, condition="periodic", reason=reason) for axis, end in ends.items() if end.near}
+        if rates is None or not periodic:
+            raise
+        ends |= periodic
+        chosen = made()
     if chosen is None:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
     at_ends, used = end_series(points, judged, roles, axes) if field is None else None, roles

@@ -23,11 +23,17 @@ _APART, _STEADY = 4, 0.3
 
 @dataclass(frozen=True)
 class Ends:
-    """The condition of an axis as the key `boundary` has it, and why; `repeated` if both ends have the same values."""
+    """The condition of an axis as the key `boundary` has it, and why.
+
+    Attributes:
+        repeated: both ends have the same values.
+        near: both ends differ as little as neighbours do, so that the axis may be periodic.
+    """
 
     condition: Any
     reason: str
     repeated: bool = False
+    near: bool = False
 
 
 def ends_of(field: Numbers, axis: int) -> Ends:
@@ -43,18 +49,19 @@ def ends_of(field: Numbers, axis: int) -> Ends:
     if not np.isfinite([step, around]).all() or step == 0:
         return Ends("neumann", "nothing tells it")
     repeated = bool(around <= _SAME * step)
-    near = around <= _NEIGHBOURS * step and not (_holds(along, 0) and _holds(along, -1))
+    close = bool(around <= _NEIGHBOURS * step)
+    near = close and not (_holds(along, 0) and _holds(along, -1))
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
         also = ", which are as close as neighbours are: periodic is as likely" if near else ""
-        return Ends("neumann", f"hardly any slope at both ends{also}", repeated)
+        return Ends("neumann", f"hardly any slope at both ends{also}", repeated, close)
     if _flat_on_average(along):
-        return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated)
+        return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated, close)
     if near:
         return Ends("periodic", "both ends are as close as neighbours are", repeated)
     walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
     condition = walls["lower"] if walls["lower"] == walls["upper"] else walls
-    return Ends(condition, "the slopes and values at both ends", repeated)
+    return Ends(condition, "the slopes and values at both ends", repeated, close)
 
 
 def _size(values: Numbers) -> float:

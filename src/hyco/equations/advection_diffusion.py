@@ -117,8 +117,8 @@ class AdvectionDiffusion(Advection):
     Other schemes: that of `Advection` and central differences for the diffusion, both together in the three-stage
     Runge-Kutta method, third order in time. With `order: 4`, the default where D is a number and each wall has a
     constant value or no slope, the differences of diffusion are of fourth order, and the whole is third in space; at a
-    wall that the flow leaves by both are second, with less than half the error; with `order: 2` second (third where
-    D = 0). The sub-steps make every velocity
+    wall that the flow leaves by both are second, with less than half the error, once cells are thinner than D/|v|
+    (thicker, between first and third); with `order: 2` second (third where D = 0). The sub-steps make every velocity
     component up to `max_speed` and every diffusivity up to `max_diffusivity` stable.
 
     Boundaries: as of `Advection`; diffusion takes them on both sides of the flow.

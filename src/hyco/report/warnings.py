@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 PULL = 1.0
 # A network whose error is more than this of persistence's is of no use yet.
 HARDLY = 0.7
+# A fit elsewhere that is better by this in χ² is no rounding.
+BETTER = 2.0
 # More outliers than this are not Gaussian noise, which has 0.27 % of them.
 OUTLIERS = 0.01
 
@@ -53,6 +55,14 @@ def estimate_warnings(
     for words in (*said, *grid_words(estimate, parameters, measured=measured)):
         yield f"{method}: {words}"
     for name, entry in parameters.items():
+        profile = entry.get("profile") or {"values": [], "chi_square": []}
+        pairs = zip(profile["chi_square"], profile["values"], strict=True)
+        least, value = min(((c, v) for c, v in pairs if c is not None and v is not None), default=(0.0, 0.0))
+        if least < -BETTER:
+            yield (
+                f"{method}: the search ended too early, or in another minimum: with {name} = {value:.4g} the fit is "
+                f"better by {-least:.3g} in χ². Begin there (initial_guess), or allow more iterations or starts."
+            )
         if (entry.get("pull") or 0.0) > PULL:
             covered = ", its interval does" if entry.get("interval") else ""
             yield (
