@@ -269,7 +269,8 @@ class Nodes:
             None,
             Path(),
             **self._data(),
-            **self._given("physical", "compute", "device"),
+            **self._given("physical", "device"),
+            compute={},
             resume=False,
             profile=False,
         )
