@@ -22,8 +22,8 @@ _FINITE = 0.999
 # (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
 # stability (the fourth-order methods take 2.8 of either).
 _REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
-# The first of waves that have to be followed, this of all: those that diffusion lets decay this much faster than they
-# swing, to a few percent in a period, have to be stable alone.
+# That is of waves that have to be followed, this one of all: those that diffusion lets decay at half the rate at which
+# they turn, to a few percent in a period, have to be stable alone.
 _WAVES_STABLE, _UNFOLLOWED = 2.7, 0.5
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
