@@ -30,7 +30,7 @@ class Setup:
 
     def end(self, epoch, rate=1.0, taken=1, skipped=0):
         state, total = self.finite.copy()
-        self.finite.end_epoch(epoch, rate, state, math.isfinite(total), taken, skipped)
+        self.finite.end_epoch(epoch, rate, state, math.isfinite(total), taken, skipped, lambda: "the gradient of bias")
 
     def step(self):
         self.optimizer.zero_grad()
@@ -87,7 +87,10 @@ def test_epochs_without_any_update_end_a_training_unless_one_has_some():
     setup = Setup(reductions=1)
     for epoch in range(1, 7):
         setup.end(epoch, taken=epoch % 2, skipped=3)
-    with pytest.raises(DeadNetworkError, match="epoch 7: no update of the network could be taken in 2 epochs in a row"):
+    message = (
+        "epoch 7: no update of the network could be taken in 2 epochs in a row.*: the gradient of bias is not finite"
+    )
+    with pytest.raises(DeadNetworkError, match=message):
         setup.end(7, taken=0, skipped=3)
 
 

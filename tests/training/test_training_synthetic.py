@@ -81,6 +81,17 @@ def test_a_loss_that_is_not_finite_never_reaches_the_optimiser(problem, caplog):
     assert all(torch.equal(a, b) for a, b in zip(before, model.model.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(("factor", "name"), [(math.inf, "the loss"), (1.0, "the gradient of")])
+def test_a_training_without_updates_names_what_is_not_finite(problem, factor, name):
+    model = trainer(problem, rate_reductions=0)
+    *_, last = model.model.parameters()
+    root = last.square().sum()
+    without_slope = (root - root.detach()).clamp_min(0).sqrt()  # 0 · ∞
+    loss = factor * sum(weight.square().sum() for weight in model.model.parameters()) + without_slope
+    with pytest.raises(DeadNetworkError, match=f"epoch 1: no update .*: {name}"):
+        model.optimisation.epoch(1, iter([loss]))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_not_been(problem, optimizer):
     """State of the optimiser and weights are those of the other updates alone; no clipping is asked for."""

@@ -50,7 +50,16 @@ class FiniteState:
         kept = [torch.cat([value.reshape(-1) for value in values]) for values in self._now()]
         return kept, torch.stack([part.sum(dtype=torch.float64) for part in kept]).sum()
 
-    def end_epoch(self, epoch: int, rate: float, state: list[Tensor], finite: bool, taken: int, skipped: int) -> None:
+    def end_epoch(
+        self,
+        epoch: int,
+        rate: float,
+        state: list[Tensor],
+        finite: bool,
+        taken: int,
+        skipped: int,
+        culprit: Callable[[], str],
+    ) -> None:
         """Check an epoch, and go back to the state before it where it has left numbers that are not finite.
 
         Args:
@@ -59,6 +68,7 @@ class FiniteState:
             state: `copy` after it.
             finite: whether the sum of that is.
             taken, skipped: its updates.
+            culprit: says what was not finite in the last of them.
 
         Raises:
             DeadNetworkError: the learning rate has been lowered as often as allowed; or no update could be taken in
@@ -68,7 +78,7 @@ class FiniteState:
         if self.barren > self._reductions:
             raise DeadNetworkError(
                 f"epoch {epoch}: no update of the network could be taken in {self.barren} epochs in a row, at the "
-                f"learning rate {rate:.4g}: the loss or its gradient is not finite. Check the data, or lower "
+                f"learning rate {rate:.4g}: {culprit()} is not finite. Check the data, or lower "
                 "synthetic.learning_rate, and start anew"
             )
         if finite:

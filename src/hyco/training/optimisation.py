@@ -6,6 +6,7 @@ import logging
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -109,8 +110,18 @@ class Optimisation:
             facts = self.ranks.agreed(facts)
         sum_of_state, *losses = facts.tolist()
         mean, skipped = _summary(epoch, losses)
-        self.finite.end_epoch(epoch, rate, kept, math.isfinite(sum_of_state), len(losses) - int(skipped), int(skipped))
+        learnt, left_out = len(losses) - int(skipped), int(skipped)
+        culprit = partial(self._not_finite, values)
+        self.finite.end_epoch(epoch, rate, kept, math.isfinite(sum_of_state), learnt, left_out, culprit)
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": skipped}
+
+    def _not_finite(self, losses: list[Tensor]) -> str:
+        """What is not finite in the last update. Clipping spreads a gradient that is no number over all of it."""
+        if losses and not bool(losses[-1].isfinite()):
+            return "the loss"
+        gradients = {name: weight.grad for name, weight in self._model.named_parameters() if weight.grad is not None}
+        names = [name for name, gradient in gradients.items() if not bool(gradient.isfinite().all())]
+        return f"the gradient of {names[0]}" if 0 < len(names) < len(gradients) else "the gradient of all weights"
 
     def _of_all(self, loss: Tensor) -> Tensor:
         """The loss of all processes, whose gradients are summed."""
