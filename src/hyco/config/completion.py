@@ -81,8 +81,8 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     if steps > (most := LARGEST["steps"]):
         file, last = _keys(parameters.get("measurements")).get("file"), float(survey.times[-1])
         raise ConfigurationError(
-            f"{file}: its last time, {last:.6g}, is more than {most:g} steps of equation.dt = {float(dt):.6g} after t = 0; "
-            "check that time, measurements.scale and dt"
+            f"{file}: its last time, {last:.6g}, is more than {most:g} steps of equation.dt = {float(dt):.6g} after "
+            "t = 0; check that time, measurements.scale and dt"
         )
     own = _keys(physical.get("equation"))
     if later:
