@@ -10,6 +10,7 @@ import torch
 
 from hyco.compute import ComputeConfig, ComputeError, Lost, PieceError, outcomes
 from hyco.equations.registry import build_equation
+from hyco.inversion import profile as profile_module
 from hyco.inversion.optimisers.result import OptimisationResult, Status, best_of
 from hyco.inversion.profile_curve import Profile, ProfileFound
 from hyco.observations import ObservationConfig, observe
@@ -79,6 +80,17 @@ def test_pieces_of_work_find_what_one_process_finds(options, tmp_path):
     assert not (tmp_path / "parts").exists()
     same(found, expected)
     assert found[1]["physical"] == expected[1]["physical"]
+
+
+@pytest.mark.parametrize(("profile", "epochs"), [(True, 4), ("auto", 1)])
+def test_a_profile_that_is_stopped_ends_where_it_does_in_one_process(profile, epochs, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(profile_module, "_LEAST_BUDGET", 0.0)  # the fit takes little
+    options = {"starts": 1, "starts_at_once": None, "suppress_convergence_errors": True}
+    options |= {"profile": profile, "epochs": epochs}
+    expected = trained(**options)
+    assert "stopped after as much work as the fit" in caplog.text
+    with workers(tmp_path / "parts", **options) as parts:
+        same(trained(parts, **options), expected)
 
 
 @pytest.mark.slow

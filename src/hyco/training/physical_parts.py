@@ -89,12 +89,18 @@ class Workers:
         return [OptimisationResult.from_json(one) for one in found]
 
     def profiles(
-        self, problem: InverseProblem, state: Callable[[], Bundle], numbers: Sequence[int], minima: Sequence[Tensor]
+        self,
+        problem: InverseProblem,
+        state: Callable[[], Bundle],
+        numbers: Sequence[int],
+        minima: Sequence[Tensor],
+        budget: float,
     ) -> list[ProfileFound]:
         """See `Parts.profiles`."""
         with torch.enable_grad():  # the state holds slopes, and a part in this process has its own
             file, others = self._file("state", state()), [place.tolist() for place in minima]
-            each = [{"state": file, "number": number, "minima": others} for number in numbers]
+            same = {"state": file, "minima": others, "budget": budget}
+            each = [{**same, "number": number} for number in numbers]
             found = self._done(problem, "profile_one", each, "profile likelihoods")
         return [ProfileFound.from_json(one) for one in found]
 
@@ -173,6 +179,7 @@ def profile_one(
     state: str,
     number: int,
     minima: list[list[float]],
+    budget: float,
 ) -> dict[str, Any]:
     """The profile of one number, as a piece of work.
 
@@ -181,13 +188,14 @@ def profile_one(
         state: the file of the calibrator's state, assessed.
         number: its coordinate.
         minima: coordinates of others that fit as well.
+        budget: see `profile_of`.
     """
     physics = _calibrator(json.dumps(equation), json.dumps(physical), observations, device)
     physics.load(read_bundle(Path(state)))
     assessment = physics.model.assessment
     assert assessment is not None  # the state is that of one who has it
     others = [torch.tensor(place, dtype=torch.float64) for place in minima]
-    found = profile_of(physics.problem, assessment, physics.model.coordinates, number, others)
+    found = profile_of(physics.problem, assessment, physics.model.coordinates, number, others, budget)
     return {"found": found.to_json(), "work": found.work}
 
 
