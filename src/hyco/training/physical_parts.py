@@ -32,7 +32,7 @@ class Workers:
     """The workers of the section `compute`, who do parts of one training of the physics; see `Parts`.
 
     They are begun at the first part. A part has as many threads as the training itself: its last digits are the same.
-    In the end, unless the training was ended by an error, the folder is removed.
+    The folder stays until the training has ended; whoever runs it removes the folder.
 
     Args:
         compute: who works.
@@ -64,10 +64,8 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
-        if kind is None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def searches(
         self,
