@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hyco.runtime.cache import cache_folder, keep, read_kept
+from hyco.runtime.cache import DamagedCacheError, cache_folder, keep, read_kept
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def _copied(kept: Path, path: Path) -> bool:
         path.write_bytes(read_kept(kept))
     except FileNotFoundError:
         return False
-    except (OSError, ValueError) as error:
+    except (OSError, DamagedCacheError) as error:
         log.info("%s is not used (%s): MLflow's tables are made anew.", kept, error)
         path.unlink(missing_ok=True)
         return False

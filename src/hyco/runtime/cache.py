@@ -6,8 +6,10 @@ import hashlib
 import os
 from pathlib import Path
 
+from hyco.runtime.errors import InternalError
 
-class DamagedCacheError(ValueError):
+
+class DamagedCacheError(InternalError):
     """A file is not what was kept."""
 
 
