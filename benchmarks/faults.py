@@ -71,7 +71,7 @@ PHYSICAL = {
 }
 BAD_NUMBERS = (math.nan, math.inf, -math.inf, 3e38)
 # What must not happen, and so must have a count of zero.
-FAILURES = ("silently different", "traceback", "name missing", "not finite", "broken", "growing")
+FAILURES = ("silently different", "traceback", "name missing", "not finite", "broken", "growing", "too few")
 
 
 class Deadline:
@@ -393,7 +393,7 @@ def soak(count: int, _: random.Random) -> Counter[str]:
             begin = now
             print("epoch, seconds each, bytes of checkpoint and memory, open files:", *seen[-1], flush=True)
     outcomes = Counter({"epochs": done})
-    if done < _FULL:
+    if done < _FULL or len(seen) < 4:
         return outcomes + Counter({"too few to tell": 1})
     first, last = seen[len(seen) // 2 - 1], seen[-1]  # by the middle everything that is bounded is full
     for i, name in ((2, "checkpoint"), (3, "memory"), (4, "open files")):

@@ -347,7 +347,8 @@ def pairs(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
 
 def mlflow(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
-    faults = (refused, hangs, locked, locked_before, locked_and_interrupted, deleted, full, gone)
+    interrupts = (locked_and_interrupted, interrupted_at_the_end)
+    faults = (refused, hangs, locked, locked_before, *interrupts, deleted, full, gone)
     for i in range(count):
         project = Project()
         faults[i % len(faults)](project, outcomes, chance)
@@ -477,6 +478,39 @@ def locked_before(project: Project, outcomes: Counter[str], chance: random.Rando
 def locked_and_interrupted(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
     """The same, and the run is told to end."""
     locked(project, outcomes, chance, interrupted=True)
+
+
+def interrupted_at_the_end(project: Project, outcomes: Counter[str], chance: random.Random) -> None:
+    """The same when all is computed, and the run waits for MLflow at its end; it is told once or twice."""
+    process = project.start("hybrid", "away")
+    wait_for(lambda: process.poll() is not None or project.epochs("away") >= EPOCHS - 10)
+    with closing(sqlite3.connect(project.path / "mlflow.db", isolation_level=None, timeout=60)) as held:
+        held.execute("begin exclusive")
+        wait_for(lambda: process.poll() is not None or (project.reporting("away") / "report.json").exists())
+        time.sleep(chance.uniform(2, 4))
+        begin, twice = time.monotonic(), chance.random() < 0.5
+        process.send_signal(signal.SIGINT)
+        if twice:
+            time.sleep(chance.uniform(0, 1))
+            process.send_signal(signal.SIGINT)
+        text = output_of(process, outcomes)
+        seconds = time.monotonic() - begin
+    left = [p.name for p in (project.path / "data" / ".mlflow_queue").glob("*.lock")]
+    sync = project.command("hyco", ("mlflow-sync",))
+    synced = output_of(sync, outcomes)
+    runs = project.runs("away")
+    good = {
+        "broken": process.returncode not in (130, -signal.SIGINT) or sync.returncode != 0,
+        "lost metrics": sum(project.mistakes_in_history("away", ("hybrid",), run) for run in runs),
+        "wrong runs in MLflow": list(runs.values()) not in (["FINISHED"], ["KILLED"]),
+        "wrong: a lock is left": bool(left),
+        "wrong: not said": "MLflow has not got all of this run" not in text,
+        "late: more than 5 s after the signal": seconds > 5,
+    }
+    outcomes.update({key: int(value) for key, value in good.items()})
+    print(f"  told {'twice' if twice else 'once'} at its end: {seconds:.2f} s", flush=True)
+    if any(good.values()):
+        print(f"{good=} {runs=} {process.returncode=}", text[-2500:], synced, flush=True)
 
 
 def deleted(project: Project, outcomes: Counter[str], _: random.Random) -> None:

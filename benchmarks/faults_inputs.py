@@ -147,7 +147,6 @@ def files(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
             raise RuntimeError(f"{name}: {text}")
         start_up[name], whole[name] = used(process), project.results("one")
     for i in range(count):
-        yield
         name, path, arguments, comparable = kinds[i % len(kinds)]
         shutil.rmtree(data)
         shutil.copytree(kept, data)
@@ -174,6 +173,7 @@ def files(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
         outcomes[f"damaged: {name.split(' .')[0]}"] += 1
         if outcome.startswith(("name", "silently", "wrong")):
             print(name, target, outcome, text[-2000:], flush=True)
+        yield
     project.remove()
 
 
@@ -195,7 +195,6 @@ def configurations(count: int, chance: random.Random, outcomes: Counter[str]) ->
     project, parameters = Project(), _base()
     parameters = {**merge(parameters, TINY), "experiment": "tiny"}
     for i in range(count):
-        yield
         if i % 5 == 4:
             project.configure(damaged(yaml.safe_dump(parameters).encode(), chance))
         else:
@@ -207,11 +206,13 @@ def configurations(count: int, chance: random.Random, outcomes: Counter[str]) ->
         except TimeoutError:
             outcomes["takes longer than a minute"] += 1
             print((project.path / "conf/tiny/parameters.yml").read_text(errors="replace"), flush=True)
+            yield
             continue
         text = output_of(process, outcomes)
         made = [p for p in (project.path / "data").rglob("*") if p.is_file()]
         if process.returncode == 0:
             outcomes["taken"] += 1
+            yield
             continue
         refused = process.returncode == 1 and any(line.startswith("Error: ") for line in text.splitlines())
         outcome = "refused" if refused else "wrong end"
@@ -220,6 +221,7 @@ def configurations(count: int, chance: random.Random, outcomes: Counter[str]) ->
         if outcome != "refused" or made:
             shown = (project.path / "conf/tiny/parameters.yml").read_bytes()[:6000]
             print(process.returncode, text[-1500:], made, shown.decode(errors="replace"), sep="\n", flush=True)
+        yield
     project.remove()
 
 
@@ -257,7 +259,6 @@ _LEFT = (0, 1, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384,
 def disks(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
     for i in range(count):
-        yield
         pipeline = ("hybrid", "physical", "hybrid with figures", "synthetic")[i % 4]
         whole, everything, left = wholes().results(pipeline), i % 3 == 2, _LEFT[i % len(_LEFT)]
         disk = Path(tempfile.mkdtemp(prefix="hyco_faults_disk_"))
@@ -286,6 +287,7 @@ def disks(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
             resumed(project, pipeline, name, whole, outcomes)
         project.remove()
         disk.rmdir()
+        yield
 
 
 def fill(disk: Path, left: int) -> None:
@@ -308,7 +310,6 @@ _FOLDERS = (
 def folders(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[None]:
     """See the top of this file."""
     for i in range(count):
-        yield
         project, folder = Project(), _FOLDERS[i % len(_FOLDERS)]
         pipeline = ("hybrid", "all")[i // len(_FOLDERS) % 2]
         output_of(project.start("hybrid", "before"), outcomes)
@@ -330,6 +331,7 @@ def folders(count: int, _: random.Random, outcomes: Counter[str]) -> Iterator[No
         if outcome.startswith("wrong"):
             print(text[-2000:], flush=True)
         project.remove()
+        yield
 
 
 PARTS: dict[str, tuple[Part, int]] = {

@@ -14,6 +14,7 @@ from hyco import cli
 from hyco.cli import main as group
 from hyco.cli.main import COMMANDS, main
 from hyco.runtime.storage import DamagedFileError
+from hyco.stepping.native.views import UnsupportedError
 
 
 def test_help_names_every_command_and_each_has_its_own(hyco):
@@ -53,11 +54,20 @@ def test_what_the_program_refuses_is_told_in_a_line_by_every_command(hyco, monke
     def fail():
         raise ValueError("a mistake of ours")
 
-    for function, said in ((refuse, "Error: model.safetensors cannot be read\n"), (fail, "")):
+    def fail_inside():
+        raise UnsupportedError("aten.sort")
+
+    def say_nothing():
+        raise DamagedFileError
+
+    mistakes = {fail: ValueError, fail_inside: UnsupportedError, say_nothing: DamagedFileError}
+    for function in (refuse, *mistakes):
+        said = "" if function in mistakes else "Error: model.safetensors cannot be read\n"
         monkeypatch.setattr(group.Commands, "get_command", lambda *_, f=function: click.Command("check", callback=f))
         told = hyco("check")
         assert (told.exit_code, told.output) == (1, said)
-    assert isinstance(told.exception, ValueError)  # with a traceback, for who can mend it
+        # With a traceback, for who can mend it.
+        assert isinstance(told.exception, mistakes.get(function, SystemExit))
 
 
 def test_a_command_that_is_interrupted_ends_without_a_traceback(hyco, monkeypatch):

@@ -57,7 +57,7 @@ def content(path: Path) -> tuple[list[str], list[tuple[str, str]], list[tuple[st
 @pytest.mark.slow
 def test_a_copy_is_what_mlflow_makes_with_a_place_of_its_own(kept, tmp_path, monkeypatch):
     make_database(tmp_path / "first.db", "file:///here/mlruns")
-    (copy,) = kept.iterdir()
+    (copy,) = kept.glob("*.db")
     assert content(copy)[1] == []
     monkeypatch.setattr("mlflow.store.db.utils._initialize_tables", lambda engine: pytest.fail("made anew"))
     make_database(tmp_path / "second.db", "file:///there/mlruns")
@@ -66,21 +66,28 @@ def test_a_copy_is_what_mlflow_makes_with_a_place_of_its_own(kept, tmp_path, mon
     assert experiments == [("Default", "file:///there/mlruns/0")]
 
 
-@pytest.mark.parametrize("kind", ["damaged", "cut off", "empty", "of others"])
+@pytest.mark.parametrize("kind", ["a bit", "cut off", "empty", "other version", "unknown", "of others"])
 def test_a_copy_that_cannot_be_trusted_is_made_anew(store, kind, kept, tmp_path):
     make_database(tmp_path / "first.db", "file:///here/mlruns")
-    (copy,) = kept.iterdir()
+    (copy,) = kept.glob("*.db")
     if kind == "of others":
         copy.chmod(0o666)
+    elif kind == "unknown":
+        copy.with_suffix(".sha256").unlink()
+    elif kind == "other version":
+        with closing(sqlite3.connect(copy)) as database, database:
+            database.execute("insert into alembic_version values ('another')")
     else:
-        copy.write_bytes({"damaged": b"no database", "cut off": copy.read_bytes()[:5000], "empty": b""}[kind])
+        whole = copy.read_bytes()
+        bit = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+        copy.write_bytes({"a bit": bit, "cut off": whole[:5000], "empty": b""}[kind])
     make_database(tmp_path / "second.db", "file:///here/mlruns")
     assert content(tmp_path / "second.db") == content(tmp_path / "first.db")
     assert Store.made == 2
-    if kind != "empty":  # MLflow has filled it
-        (anew,) = kept.iterdir()
-        assert anew.stat().st_mode & 0o022 == 0
-        assert content(anew)[0] == content(tmp_path / "first.db")[0]
+    make_database(tmp_path / "third.db", "file:///here/mlruns")
+    assert content(tmp_path / "third.db") == content(tmp_path / "first.db")
+    assert Store.made == 2, "it was kept anew"
+    assert copy.stat().st_mode & 0o022 == 0
 
 
 def test_without_a_folder_for_it_nothing_is_kept(store, tmp_path, monkeypatch):

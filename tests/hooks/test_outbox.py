@@ -217,6 +217,54 @@ def test_a_run_that_is_told_to_end_waits_for_a_slow_server_no_longer_than_was_sa
     assert len(box.path.read_text().splitlines()) > 30
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_while_the_end_waits_leaves_all_in_the_file(server, tmp_path, monkeypatch, times):
+    monkeypatch.setattr(module, "HURRY", 0.2)
+    server.hang.clear()
+    box = Outbox(tmp_path, RUN)
+    for step in range(20):
+        box.metrics("run", [metric(step)])
+    joined, join = [], box._thread.join
+
+    def interrupted(seconds: float) -> None:
+        joined.append(seconds)
+        if len(joined) <= times:
+            raise KeyboardInterrupt
+        join(seconds)
+
+    monkeypatch.setattr(box._thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        box.close()
+    assert len(joined) == 2, "it is told to hurry, and then not to wait at all"
+    box.release()
+    server.away = True
+    server.hang.set()
+    join(10)
+    server.away = False
+    assert list(send_queues(tmp_path)) == [(box.path, 20, None)]
+    assert steps(server) == list(range(20))
+
+
+def test_where_no_thread_can_be_started_all_is_sent(server, tmp_path, monkeypatch):
+    box = Outbox(tmp_path, RUN)
+    monkeypatch.setattr(module.threading.Timer, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+    for step in range(5):
+        box.metrics("run", [metric(step)])
+    assert box.close()
+    assert steps(server) == list(range(5))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_where_the_thread_has_ended_all_is_in_the_file(server, tmp_path, monkeypatch):
+    box = Outbox(tmp_path, RUN)
+    monkeypatch.setattr(box, "_handle", lambda _: (_ for _ in ()).throw(MemoryError))
+    for step in range(5):
+        box.metrics("run", [metric(step)])
+    assert not box.close()
+    assert send_queue(box.path) == 5
+    assert steps(server) == list(range(5))
+
+
 def test_what_is_put_into_a_queue_while_it_is_sent_is_not_lost(server, tmp_path, monkeypatch):
     server.away = True
     box = Outbox(tmp_path, RUN)

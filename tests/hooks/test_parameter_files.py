@@ -52,8 +52,12 @@ def test_a_file_that_is_no_configuration_is_told_in_a_line(tmp_path, monkeypatch
     assert [p.name for p in tmp_path.iterdir()] == ["parameters.yml"]
 
 
+# Two keys, and a text that stands for nothing else.
+TAKEN = ("a: {1: x, '1': y}\n", "notes: 'see \\${oc.env:HOME}'\n")
+
+
 def test_files_that_are_some_are_taken(tmp_path):
-    for content in ("", "# nothing\n", "a: &a {x: 1}\nb: *a\nc: {<<: *a}\n"):
+    for content in ("", "# nothing\n", "a: &a {x: 1}\nb: *a\nc: {<<: *a}\n", *TAKEN):
         (tmp_path / "parameters.yml").write_text(content)
         require_plain(tmp_path / "parameters.yml")
 
@@ -83,6 +87,7 @@ def project(tmp_path: Path) -> Path:
         ("experiment: ../../../x\n", None, r"globals\.yml: experiment: '\.\./\.\./\.\./x' is not allowed"),
         ("experiment: one\n", "experiment: two\n", "experiment is 'two' in the parameters, and 'one' in"),
         ("experiment: one\n", "x: ${oc.env:HOME}\n", r"parameters\.yml, line 1: variables of the environment"),
+        ("experiment: one\n", "x: \\\\${oc.env:HOME}\n", "line 1: variables of the environment"),
         ("experiment: one\n", "x: ${nokey}\n", r"parameters\.yml: x: Interpolation key 'nokey' not found"),
         ("experiment: one\n", "x: 1\nx: 2\n", r"parameters\.yml, line 2: the key 'x' stands twice"),
         ("experiment: one\n", "x: ${nothing}\n", "the parameters cannot be read"),
@@ -96,6 +101,14 @@ def test_folders_are_named_by_one_name_and_values_are_in_the_files(project, glob
     with pytest.raises(ConfigurationError, match=text) as caught:
         ConfigurationHooks().after_context_created(context(project))
     assert "\n" not in str(caught.value)
+
+
+def test_a_section_of_another_kind_in_params_names_no_file(project):
+    (project / "conf" / "mine" / "globals.yml").write_text("experiment: one\n")
+    (project / "conf" / "mine" / "parameters.yml").write_text("compute: {workers: 1}\nx: ${globals:experiment}\n")
+    with pytest.raises(ConfigurationError, match="Cannot merge DictConfig with ListConfig") as caught:
+        ConfigurationHooks().after_context_created(context(project, compute=[1]))
+    assert "parameters.yml" not in str(caught.value)
 
 
 def test_a_run_that_the_disk_cannot_hold_is_refused(monkeypatch, tmp_path):

@@ -134,6 +134,7 @@ def test_a_failing_run_is_marked_failed_and_keeps_the_metrics_until_then(session
     assert run.info.status == "FAILED"
     assert run.data.metrics == {"loss": 0.5}
     assert mlflow.active_run() is None
+    assert mlflow.last_active_run().info.run_id == run.info.run_id
 
 
 def test_an_interrupted_run_is_marked_killed_when_the_next_one_starts(session, project, conf_catalog):

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -344,7 +345,7 @@ def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_no
     folder.chmod(0o700)
     made = []
     compiled = cache_module._compile
-    monkeypatch.setattr(cache_module, "_compile", lambda *a: (made.append(a[1]), compiled(*a)))
+    monkeypatch.setattr(cache_module, "_compile", lambda *a: (made.append(a[1]), compiled(*a))[1])
     library = cache_module._library(forward_source(record_single(program)).text)
     library.write_bytes(b"no library")
     library.chmod(0o700)
@@ -368,6 +369,28 @@ def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_no
         caplog.clear()
         path.chmod(0o700)
     assert made == 3 * [library]
+
+
+def test_a_library_that_cannot_be_kept_is_used_all_the_same(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    state = torch.rand(1, 1, 5, dtype=F64)
+    program = trace(lambda u: u * 2.25, state, [], [])
+    library = cache_module._library(forward_source(record_single(program)).text)
+    library.parent.mkdir(mode=0o700, parents=True)
+    library.write_bytes(b"without a checksum")
+    library.chmod(0o700)
+    temporary = tempfile.TemporaryDirectory
+
+    def read_only(**options):
+        if options:
+            raise PermissionError(13, "Permission denied")
+        return temporary()
+
+    monkeypatch.setattr(cache_module.tempfile, "TemporaryDirectory", read_only)
+    with caplog.at_level(logging.INFO):
+        assert torch.equal(Native(program)(state), state * 2.25)
+    assert f"What is compiled is not kept: {library.parent} cannot be written" in caplog.text
+    assert library.read_bytes() == b"without a checksum"
 
 
 def test_without_a_home_the_step_runs_without_code_of_its_own(monkeypatch, caplog):

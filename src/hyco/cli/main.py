@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from hyco.runtime.errors import is_message
+
 # Name, where it is, and its short help: a module is imported when its command is used.
 COMMANDS = {
     "check": ("hyco.cli.check:check", "Say what an experiment trains on what, or what is wrong with it."),
@@ -43,8 +45,7 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            own = type(error).__module__.startswith("hyco.")  # those have messages for users
-            if not own and not isinstance(error, PermissionError):
+            if not is_message(error) and not isinstance(error, PermissionError):
                 raise
             raise click.ClickException(str(error)) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hyco.stepping.native.cache import cache_folder
+from hyco.runtime.cache import DamagedCacheError, cache_folder, keep, read_kept
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +49,16 @@ def _kept() -> Path | None:
 
 
 def _copied(kept: Path, path: Path) -> bool:
-    """Copy the tables that were kept, if they are there and whole, and nobody else can have written them."""
+    """Copy the tables that were kept, if they are there and what was kept."""
     try:
-        if os.name == "posix":
-            facts = kept.stat()
-            if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
-                return False
-        shutil.copyfile(kept, path)
-        with closing(sqlite3.connect(path)) as database:
-            if database.execute("pragma quick_check").fetchone() == ("ok",):
-                return True
-    except (OSError, sqlite3.Error):
-        pass
-    path.unlink(missing_ok=True)
-    return False
+        path.write_bytes(read_kept(kept))
+    except FileNotFoundError:
+        return False
+    except (OSError, DamagedCacheError) as error:
+        log.info("%s is not used (%s): MLflow's tables are made anew.", kept, error)
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _keep(path: Path, kept: Path) -> None:
@@ -77,6 +72,6 @@ def _keep(path: Path, kept: Path) -> None:
                 database.execute("delete from experiment_tags")
                 database.execute("delete from experiments")
             copy.chmod(0o600)
-            copy.replace(kept)
+            keep(copy, kept)
     except (OSError, sqlite3.Error) as error:
         log.info("MLflow's empty database is not kept for later runs (%s).", error)

@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from hyco.runtime.errors import is_message
+
 
 class TrackingError(RuntimeError):
     """MLflow cannot follow a run."""
@@ -22,7 +24,7 @@ def for_user(error: Exception) -> Exception:
 def foreseen(error: BaseException | None) -> Exception | None:
     """The error of this program that one is, or that it wraps, as Kedro does with what a dataset raises; or None."""
     while error is not None:
-        if isinstance(error, Exception) and type(error).__module__.startswith("hyco."):
+        if isinstance(error, Exception) and is_message(error):
             return error
         error = error.__cause__
     return None

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ _MOST_BYTES = 256 * 2**20
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 # Seconds that the end of a run waits for a call that hangs, and those after which it is said that one does.
 _PATIENCE, _SILENCE = 10.0, 5.0
+# Seconds that a run which was told to end waits for MLflow.
+HURRY = 2.0
 # How many metrics and parameters MLflow takes in one call.
 _MOST_METRICS, _MOST_PARAMS = 1000, 100
 # MLflow's client would wait two minutes for an answer, try seven times, and import IPython to ask it for a cluster of
@@ -87,7 +90,7 @@ class Outbox:
         self._seconds, self._full = 0.0, False
         self._pause, self._again = 0.0, 0.0
         self._told = False  # that MLflow is away
-        self._closed = threading.Event()
+        self._closed, self._taking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -113,37 +116,58 @@ class Outbox:
         self._waiting.put({**entry, "at": int(time.time() * 1000)})
 
     def close(self, patience: float | None = None) -> bool:
-        """Send what is left and end; whether all of it was sent.
+        """Send what is left and end; whether all of it was sent. What was not is in the file then.
 
         Args:
             patience: seconds to wait in all; None: ten for each call.
+
+        Raises:
+            KeyboardInterrupt: it was told to end while it waited, and has waited `HURRY` seconds more.
         """
         self._waiting.put(None)
-        end, before = time.monotonic() + (patience or math.inf), object()
+        try:
+            self._wait(patience or math.inf)
+        except KeyboardInterrupt:
+            self._wait(HURRY)
+            raise
+        finally:
+            self._queue_rest()
+        return not self.path.exists()
+
+    def _wait(self, patience: float) -> None:
+        """Wait for the thread's end, while it gets on."""
+        end, before = time.monotonic() + patience, object()
         while self._thread.is_alive() and before is not self._current and time.monotonic() < end:
             before = self._current
             self._thread.join(min(_PATIENCE, end - time.monotonic()))
-        if self._thread.is_alive():
-            self._closed.set()  # what it has in hand is queued here
+
+    def _queue_rest(self) -> None:
+        """Put what the thread has in hand, and has not begun, into the file."""
+        with self._taking:
+            self._closed.set()
             rest = [] if self._current is None else [self._current]
             while not self._waiting.empty():
                 if (entry := self._waiting.get()) is not None:
                     rest.append(entry)
-            for entry in rest:
-                self._queue(entry)
-            self._waiting.put(None)  # its end, when the call comes back
-        return not self.path.exists()
+        for entry in rest:
+            self._queue(entry)
+        self._waiting.put(None)  # the thread's end, when its call comes back
 
     def release(self) -> None:
         """Leave the file to `send_queues`, once nothing is put into it any more."""
         self._lock.release()
 
     def _work(self) -> None:
-        while (entry := self._waiting.get()) is not None and not self._closed.is_set():
-            self._current = entry
+        while (entry := self._waiting.get()) is not None:
+            with self._taking:
+                if self._closed.is_set():  # meanwhile
+                    break
+                self._current = entry
             self._handle(entry)
             self._current = None
-        if self.path.exists() and not self._closed.is_set():
+        if entry is not None:
+            self._queue(entry)
+        elif self.path.exists() and not self._closed.is_set():
             self._retry()
 
     def _handle(self, entry: Entry) -> None:
@@ -156,8 +180,9 @@ class Outbox:
         begin = time.monotonic()
         hangs = threading.Timer(_SILENCE, self._tell, (f"no answer for {_SILENCE:g} s",))
         hangs.daemon = True
-        hangs.start()
         try:
+            with suppress(RuntimeError):  # no thread can be started: its error says it, later
+                hangs.start()
             deliver(MlflowClient(), entry)
         except Exception as error:  # a tracking server can fail in any way
             if not self._closed.is_set():

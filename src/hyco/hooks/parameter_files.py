@@ -17,8 +17,8 @@ _MOST_VALUES, _MOST_BYTES = 100_000, 10 * 2**20
 _KINDS = ("parameters", "catalog", "globals")
 # Bytes of free disk that suffice for every run, and that each takes for models, pictures and MLflow's database.
 _ENOUGH, _ALWAYS = 50 * 2**30, 50 * 2**20
-# What asks for values from outside of the files.
-OF_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(env|decode|deprecated)\b")
+# What asks for values from outside of the files; behind an odd number of backslashes it is text.
+OF_ENVIRONMENT = re.compile(r"(?<!\\)(?:\\\\)*\$\{\s*oc\.(env|decode|deprecated)\b")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -76,7 +76,8 @@ def require_plain(path: Path) -> None:
 def unresolved(error: Exception, files: Iterable[Path]) -> str:
     """What OmegaConf says of a value that stands for another (`${…}`), with the files that may have it."""
     key = str(getattr(error, "full_key", None) or "").rpartition(".")[2]
-    having = [path for path in files if (text := path.read_text(encoding="utf-8")) and "${" in text and key in text]
+    texts = {path: path.read_text(encoding="utf-8") for path in files} if key else {}
+    having = [path for path, text in texts.items() if "${" in text and key in text]
     text = " ".join(str(error).split()).partition(" full_key:")[0]
     shown = [", ".join(map(str, having)), key, f"{text:.500}"]
     return "the parameters cannot be read: " + ": ".join(part for part in shown if part)
@@ -118,14 +119,14 @@ def _require_once(node: yaml.MappingNode) -> None:
     Raises:
         yaml.MarkedYAMLError: names it.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()  # 1 and "1" are two
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-            if key.value in seen:
+            if (key.tag, key.value) in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key.value!r:.80} stands twice", problem_mark=key.start_mark
                 )
-            seen.add(key.value)
+            seen.add((key.tag, key.value))
 
 
 def require_name(name: Any, where: str) -> None:

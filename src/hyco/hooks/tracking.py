@@ -18,9 +18,10 @@ from kedro.framework.hooks import hook_impl
 from hyco.hooks.database import address, prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
+from hyco.hooks.leaving import end_monitor, leave
 from hyco.hooks.left_runs import close_left
 from hyco.hooks.mlmodel import model_files
-from hyco.hooks.outbox import Outbox, be_quick, redacted
+from hyco.hooks.outbox import HURRY, Outbox, be_quick, redacted
 from hyco.hooks.parameter_files import obstacle
 from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds that a run which was told to end waits for MLflow.
-_HURRY = 2.0
 # What MLflow says where another run stands in the way for a moment: of a write that SQLite will not queue, or of an
 # experiment that both make. Seconds to begin again in, and between two tries.
 _TRANSIENT = ("database is locked", "already exists")
@@ -275,29 +274,45 @@ class MlflowHooks:
         """End the run, if there is one, and those that nodes left open in it."""
         if self._run_id is None:
             return
-        import mlflow
-
         self._flush()
         for dataset in self._metrics:
             dataset.log_to(None)
             dataset.send_by(None)
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
-        all_sent = True
+        atexit.unregister(self._end)
+        hurry = HURRY if status == "KILLED" else None
+        try:
+            end_monitor(run_id, wait=hurry is None and outbox is not None and not outbox.path.exists())
+        except KeyboardInterrupt:
+            hurry = HURRY
+            raise
+        finally:
+            _send_end(outbox, run_id, status, hurry)
+
+
+def _send_end(outbox: Outbox | None, run_id: str, status: str, patience: float | None) -> None:
+    """Send what is left of a run and its end, and leave it; also where that is interrupted."""
+    import mlflow
+
+    all_sent = outbox is None
+    try:
         if outbox is not None:
             # By its thread, as all the rest: nobody else waits where MLflow does not answer.
             outbox.put({"run": run_id, "end": status, "time": int(time.time() * 1000)})
-            all_sent = outbox.close(_HURRY if status == "KILLED" else None)
-            outbox.release()
-        atexit.unregister(self._end)
+            all_sent = outbox.close(patience)
         try:
             while all_sent and (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
                 mlflow.end_run(status)
         except Exception as error:  # it must not hide why a pipeline failed
             log.warning("MLflow did not end a run that was opened in this one (%s).", redacted(error))
-        _leave(run_id)
-        if outbox is not None and not all_sent:
-            log.warning("MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s.", outbox.path)
+    finally:
+        leave(run_id)
+        if outbox is not None:
+            outbox.release()
+            if not all_sent:
+                text = "MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s."
+                log.warning(text, outbox.path)
 
 
 def _tell_of_folder(uri: str) -> None:
@@ -329,18 +344,6 @@ def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[st
         "status": "FINISHED" if record["status"] == "finished" else "FAILED",
         "metrics": compared_metrics(record),
     }
-
-
-def _leave(run_id: str) -> None:
-    """Let a run, and those in it, be active no more, without a call to MLflow: its own way to do so makes one."""
-    from mlflow.tracking.fluent import _active_run_stack, run_id_to_system_metrics_monitor
-
-    if (monitor := run_id_to_system_metrics_monitor.pop(run_id, None)) is not None:
-        monitor.finish()
-
-    runs = _active_run_stack.get()  # type: ignore[no-untyped-call]
-    while run_id in [run.info.run_id for run in runs]:
-        runs.pop()
 
 
 def _entities(metrics: Mapping[str, float]) -> list[Metric]:

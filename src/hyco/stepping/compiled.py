@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from hyco.runtime.cache import cache_folder
 from hyco.stepping.graph import Program
-from hyco.stepping.native.cache import cache_folder
 from hyco.stepping.native.library import Native, Preparation, attempt
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments

@@ -16,6 +16,7 @@ from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from hyco.runtime.errors import InternalError
 from hyco.stepping.rewrites.nodes import drop_unused
 
 aten = torch.ops.aten
@@ -29,7 +30,7 @@ _OUT_OF_PLACE = {
 _NEEDS_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
-class TracingError(Exception):
+class TracingError(InternalError):
     """A step cannot be recorded as a graph."""
 
 

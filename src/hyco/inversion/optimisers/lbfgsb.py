@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hyco.inversion.optimisers.minimiser import Minimiser, Objective, OptimiserConfig
 from hyco.inversion.optimisers.result import OptimisationResult, Status
+from hyco.runtime.errors import InternalError
 
 Array = NDArray[np.float64]
 
@@ -98,7 +99,7 @@ class _Memory:
         return self.best_value + height, 2.0 * height * away / max(float(away @ away), 1e-300)
 
 
-class _NeverFiniteError(Exception):
+class _NeverFiniteError(InternalError):
     """The objective is not finite at the start."""
 
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hyco.runtime.errors import InternalError
+
 Index = tuple[str, ...]
 Parts = tuple[str, ...]
 Read = Callable[[Index], Parts]
 Shape = tuple[int, ...]
 
 
-class UnsupportedError(Exception):
+class UnsupportedError(InternalError):
     """An operation of a step for which no code can be written."""
 
 
