@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 # Seconds that the end of a run waits for the last metrics of the machine.
 _PATIENCE = 10.0
@@ -23,8 +24,9 @@ def end_monitor(run_id: str, *, wait: bool) -> None:
         event.set()
     if wait:
         ending = threading.Thread(target=monitor.finish, name="mlflow monitor", daemon=True)
-        ending.start()
-        ending.join(_PATIENCE)
+        with suppress(RuntimeError):  # no thread can be started
+            ending.start()
+            ending.join(_PATIENCE)
 
 
 def leave(run_id: str) -> None:

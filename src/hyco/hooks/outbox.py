@@ -46,7 +46,8 @@ _QUICK = {
 
 Entry = dict[str, Any]
 
-# Between the threads that change a queue's file: what one appends the other must not remove.
+# Between the threads that change a queue and its file: what one appends the other must not remove, and of an entry that
+# one takes the other has to know.
 _changing = threading.Lock()
 
 
@@ -90,7 +91,7 @@ class Outbox:
         self._seconds, self._full = 0.0, False
         self._pause, self._again = 0.0, 0.0
         self._told = False  # that MLflow is away
-        self._closed, self._taking = threading.Event(), threading.Lock()
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -143,7 +144,7 @@ class Outbox:
 
     def _queue_rest(self) -> None:
         """Put what the thread has in hand, and has not begun, into the file."""
-        with self._taking:
+        with _changing:
             self._closed.set()
             rest = [] if self._current is None else [self._current]
             while not self._waiting.empty():
@@ -159,7 +160,7 @@ class Outbox:
 
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None:
-            with self._taking:
+            with _changing:
                 if self._closed.is_set():  # meanwhile
                     break
                 self._current = entry

@@ -37,7 +37,7 @@ def compiled_function(source: str) -> Any:
     except ForeignCacheError:
         raise
     except (OSError, AttributeError, DamagedCacheError) as error:
-        log.info("%s is damaged (%s): it is compiled again.", library, error)
+        log.info("%s is not used (%s): it is compiled.", library, error)
     return _compile(source, library)
 
 
