@@ -124,6 +124,7 @@ UNSOUND = [
     ("laplace(u) + tan(pi*x/2)", "character 14: the tangent of pi[*]x/2, which is infinite", {}),
     ("u + tan(t)", "character 5: the tangent of t", {}),
     ("D*laplace(u)", "boundary: '1/t' has no value at t = 0 on the wall x = 0", {**D, "boundary": "1/t"}),
+    ("D*laplace(u)", "boundary: 'log[(]t - 1[)]' has no value at t = 0 on", {**D, "boundary": "log(t - 1)"}),
     ("D*laplace(u)", "'log[(]x - t[)]' has no value", {**D, "boundary": {"x": {"lower": "log(x - t)", "upper": 0}}}),
     ("D*laplace(u)", "'1/[(]D - 0.1[)]' has no value on", {**D, "boundary": {"flux": "1/(D - 0.1)"}}),
     ("D*laplace(u) - u*v", "the field v has no rate of change", {**D, "fields": {"u": {}, "v": {}}}),
