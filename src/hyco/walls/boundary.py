@@ -152,7 +152,9 @@ class Boundary:
                 for formula in map(Expression, wall.formulas.values()):
                     if formula.names <= known.keys() and not bool(torch.isfinite(formula(known)).all()):
                         when = " at t = 0" if "t" in formula.names else ""
-                        raise ValueError(f"boundary: {formula.text!r} has no value{when} on the wall {axis} = {place:g}")
+                        raise ValueError(
+                            f"boundary: {formula.text!r} has no value{when} on the wall {axis} = {place:g}"
+                        )
 
     def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:
         """The walls with the values of their formulas in their place, see `Wall.at`.
