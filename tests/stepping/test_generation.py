@@ -125,5 +125,7 @@ def test_a_wall_that_loses_its_value_ends_a_simulation_with_a_line():
     domain = {"x": {"size": 1.0, "resolution": 8}}
     section = {"name": "heat", "domain": domain, "dt": 0.1, "boundary": "log(1 - 3*t)"}
     equation = build_equation({**section, "parameters": {"diffusivity": 0.1}})
-    with pytest.raises(FloatingPointError, match=r"not finite.*formulas of equation.boundary have a value at all times"):
+    with pytest.raises(
+        FloatingPointError, match=r"not finite.*formulas of equation.boundary have a value at all times"
+    ):
         simulate(equation, torch.zeros(1, 1, 8, dtype=torch.float64), 5, "plain")
