@@ -162,7 +162,7 @@ def files(count: int, chance: random.Random, outcomes: Counter[str]) -> Iterator
             outcomes["late: more than 1 s beside a whole run"] += used(process) > start_up[name] + 1
         elif process.returncode == 0:
             other = differing(project.results("one"), whole[name]) if comparable else []
-            told = "cannot be read" in text
+            told = "cannot be read" in text or f"{path.name} lacks" in text
             outcome = "told, and made anew or mended" if told else "as written"
             if not comparable:
                 outcome = "read" if target.read_bytes() != before else "as written"

@@ -267,7 +267,7 @@ class Nodes:
         steps = physical.train_physical_model(
             self.observations,
             None,
-            Path(),
+            None,
             **self._data(),
             **self._given("physical", "device"),
             compute={},

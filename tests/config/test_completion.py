@@ -39,6 +39,11 @@ def test_a_given_step_stays():
     assert (filled["equation"]["dt"], filled["generation"]["steps"]) == (0.1, 10)
 
 
+def test_a_time_that_no_steps_get_to_names_the_file():
+    with pytest.raises(ConfigurationError, match=r"mine\.csv: its last time, 1e\+160, is more than 1e\+07 steps"):
+        complete(measured(equation=EQUATION | {"dt": 0.1}), survey(0.25, 1e160))
+
+
 def test_what_is_learnt_may_be_left_out_of_the_equation():
     assert complete(measured(), survey(1.0))["equation"]["parameters"] == {"diffusivity": 0.02}
     given = EQUATION | {"parameters": {"diffusivity": 0.05}}

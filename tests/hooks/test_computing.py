@@ -64,6 +64,8 @@ def test_a_training_that_reads_all_observations_is_told_before_the_data_are_made
     [
         (SYNTHETIC, {}, False),
         (SYNTHETIC, {"generation": {"chunk": 2}}, True),
+        (SYNTHETIC, {"generation": {"chunk": 500}}, False),
+        (SYNTHETIC, {"compute": {"workers": 2, "on_disk": True}, "observation": {"window_start": "truth"}}, False),
         (PHYSICAL, {}, False),
         (PHYSICAL, {"physical": {"starts": 4, "starts_at_once": 2}}, True),
         (PHYSICAL, {"physical": {"starts": 2, "starts_at_once": 2}}, False),
@@ -72,7 +74,7 @@ def test_a_training_that_reads_all_observations_is_told_before_the_data_are_made
     ],
 )
 def test_workers_without_work_are_warned_of(outputs, changes, works, caplog):
-    require_computable(parameters(compute={"workers": 2}, **changes), outputs)
+    require_computable(parameters(**{"compute": {"workers": 2}, **changes}), outputs)
     assert ("compute.workers has no effect here" in caplog.text) is not works
 
 

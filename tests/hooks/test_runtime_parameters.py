@@ -55,6 +55,7 @@ def test_an_entry_of_a_list_is_changed_by_its_number(load):
             {"physical": {"learnable_parameters": {"-1": {"initial_guess": 2.0}}}},
             r"^--params physical\.learnable_parameters\.-1: there is no such entry; there are 0 to 1$",
         ),
+        ({"a": {"b": ["${oc.env:HOME}"]}}, r"^--params a\.b: variables of the environment .* write the value$"),
         ({"observation": {"time": {"-3": 1}}}, r"observation\.time\.-3: observation\.time is no list"),
         ({"observation": {"time": {"3": 1}}}, r"observation\.time\.3: observation\.time is no list"),
         ({"observation": {"noise": {"0": 1}}}, r"observation\.noise\.0: observation\.noise is a value"),

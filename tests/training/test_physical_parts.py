@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 
 from hyco.compute import ComputeConfig, ComputeError, Lost, PieceError, outcomes
 from hyco.equations.registry import build_equation
-from hyco.inversion.optimisers.result import OptimisationResult, Status, best_of
+from hyco.inversion import profile as profile_module
+from hyco.inversion.optimisers.result import NotConverged, OptimisationResult, Status, best_of
 from hyco.inversion.profile_curve import Profile, ProfileFound
 from hyco.observations import ObservationConfig, observe
+from hyco.pipelines.physical.nodes import train_physical_model
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training import physical_parts
 from hyco.training.physical import PhysicalConfig, train_physical
@@ -76,9 +79,33 @@ def test_pieces_of_work_find_what_one_process_finds(options, tmp_path):
     with workers(tmp_path / "parts", **options) as parts:
         found = trained(parts, **options)
         assert len(list((tmp_path / "parts").rglob("*.json"))) == (4 if options == {} else 2)
-    assert not (tmp_path / "parts").exists()
     same(found, expected)
     assert found[1]["physical"] == expected[1]["physical"]
+
+
+@pytest.mark.parametrize(("profile", "epochs"), [(True, 4), ("auto", 1)])
+def test_a_profile_that_is_stopped_ends_where_it_does_in_one_process(profile, epochs, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(profile_module, "_LEAST_BUDGET", 0.0)  # the fit takes little
+    options = {"starts": 1, "starts_at_once": None, "suppress_convergence_errors": True}
+    options |= {"profile": profile, "epochs": epochs}
+    expected = trained(**options)
+    assert "stopped after as much work as the fit" in caplog.text
+    with workers(tmp_path / "parts", **options) as parts:
+        same(trained(parts, **options), expected)
+
+
+@pytest.mark.parametrize(("epochs", "end"), [(40, nullcontext()), (1, pytest.raises(NotConverged))])
+def test_the_folder_of_parts_goes_when_the_training_has_ended(epochs, end, tmp_path):
+    own = PHYSICAL | {"profile": False, "starts": 1, "starts_at_once": None, "epochs": epochs}
+    sections = {"equation": EQUATION, "generation": {}, "observation": {}, "physical": own, "compute": {}, "seed": 3}
+    folder = tmp_path / "parts"
+    folder.mkdir()  # of a run with workers that was killed; this one has none
+    steps = train_physical_model(seen().to_bundle(), None, folder, **sections, device="cpu", resume=True, profile=False)
+    next(steps)
+    assert folder.exists()
+    with end:
+        list(steps)
+    assert not folder.exists()
 
 
 @pytest.mark.slow
@@ -91,7 +118,7 @@ def test_parts_that_a_killed_training_has_done_are_not_done_again(tmp_path, monk
     options = {"profile": False}
     begun = workers(tmp_path / "parts", **options)
     expected = trained(begun, **options)
-    begun.__exit__(KeyboardInterrupt)
+    begun.__exit__()
 
     def again(*_):
         raise RuntimeError("it is done again")

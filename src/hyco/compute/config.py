@@ -30,7 +30,8 @@ class ComputeConfig(BaseModel):
     threads: PositiveInt = Field(
         default=1,
         strict=True,
-        description="CPU threads of torch for each piece, wherever it is done; last digits may depend on it",
+        description="CPU threads of torch for each piece, wherever it is done, but those of a physical training, which "
+        "has `threads`; last digits may depend on it",
     )
     tries: PositiveInt = Field(
         default=3, strict=True, description="how often a piece is begun whose process dies, or whose machine fails"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyco.config.errors import ConfigurationError
+from hyco.config.limits import LARGEST
 from hyco.measurements import MeasurementsConfig, automatic_dt
 from hyco.measurements.steps import last_step
 from hyco.measurements.survey import Survey
@@ -47,7 +48,7 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
         survey: of the file of an experiment with `measurements`; None: it has none.
 
     Raises:
-        ConfigurationError: `equation.dt` is auto without measurements.
+        ConfigurationError: `equation.dt` is auto without measurements, or the last time is too many steps away.
     """
     filled = dict(parameters)
     if survey is not None:
@@ -77,6 +78,12 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     dt = equation["dt"]
     usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
     steps = last_step(float(survey.times[-1]), dt, survey.time_rounding) if usable else 1
+    if steps > (most := LARGEST["steps"]):
+        file, last = _keys(parameters.get("measurements")).get("file"), float(survey.times[-1])
+        raise ConfigurationError(
+            f"{file}: its last time, {last:.6g}, is more than {most:g} steps of equation.dt = {float(dt):.6g} after "
+            "t = 0; check that time, measurements.scale and dt"
+        )
     own = _keys(physical.get("equation"))
     if later:
         physical = {**physical, "equation": {**own, "parameters": {**later, **_keys(own.get("parameters"))}}}

@@ -48,8 +48,8 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
         key = "workers" if c.compute.scheduler is None else "scheduler"
         log.warning(
             "compute.%s has no effect here. Done side by side are the trainings of compare, chunks of simulations "
-            "(generation.chunk), and of the physical training alone searches (physical.starts_at_once) and profiles of "
-            "several numbers (physical.profile).",
+            "(generation.chunk, less than generation.simulations), and of the physical training alone searches "
+            "(physical.starts_at_once) and profiles of several numbers (physical.profile).",
             key,
         )
 
@@ -102,8 +102,12 @@ def _side_by_side(c: Configuration, made: Collection[str]) -> bool:
     """Whether a pipeline has pieces of work for others."""
     if "comparison" in made:
         return True
-    if "trajectories" in made and c.measurements is None and (c.compute.on_disk or c.generation.chunk is not None):
-        return True
+    if "trajectories" in made and c.measurements is None:
+        chunk = c.generation.chunk
+        # A cluster does a single chunk, too.
+        alone = c.compute.scheduler is not None and (chunk is not None or c.compute.on_disk)
+        if alone or (chunk is not None and chunk < c.generation.simulations):
+            return True
     own = c.physical
     batches = own.starts_at_once is not None and own.starts > own.starts_at_once
     numbers = len(own.learnable_parameters) > 1 or own.learnable_parameters[0].kind != "scalar"

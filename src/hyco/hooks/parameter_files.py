@@ -17,7 +17,8 @@ _MOST_VALUES, _MOST_BYTES = 100_000, 10 * 2**20
 _KINDS = ("parameters", "catalog", "globals")
 # Bytes of free disk that suffice for every run, and that each takes for models, pictures and MLflow's database.
 _ENOUGH, _ALWAYS = 50 * 2**30, 50 * 2**20
-_OF_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(env|decode|deprecated)\b")
+# What asks for values from outside of the files.
+OF_ENVIRONMENT = re.compile(r"\$\{\s*oc\.(env|decode|deprecated)\b")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -89,7 +90,7 @@ def _size(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
         RecursionError: a node holds itself.
     """
     if isinstance(node, yaml.ScalarNode):
-        if _OF_ENVIRONMENT.search(node.value):
+        if OF_ENVIRONMENT.search(node.value):
             text = "variables of the environment (${oc.env:…}) are not read: write the value, or give it with --params"
             raise yaml.MarkedYAMLError(problem=text, problem_mark=node.start_mark)
         return 1

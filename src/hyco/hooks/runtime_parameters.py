@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hyco.hooks.parameter_files import OF_ENVIRONMENT
+
 if TYPE_CHECKING:
     from kedro.config import OmegaConfigLoader
 
@@ -25,9 +27,10 @@ def with_runtime_parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     """The parameters of all files, and of the command line over them.
 
     Raises:
-        ConfigurationError: an entry of a list that is not there.
+        ConfigurationError: an entry of a list that is not there, or a value from the environment.
     """
     given = loader.runtime_params or {}
+    _require_written(given)
     plain, entries = _without_entries(given)
     chosen = [(path, section) for path, section in _sections(plain) if any(kind in section for kind in _KINDS)]
     try:
@@ -43,6 +46,21 @@ def with_runtime_parameters(loader: OmegaConfigLoader) -> dict[str, Any]:
     for path, value in entries:
         _set(parameters, path, value)
     return parameters
+
+
+def _require_written(given: Mapping[str, Any]) -> None:
+    """Refuse values that stand for variables of the environment.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    from hyco.config import ConfigurationError
+
+    for path, value in _leaves(given, ()):
+        if OF_ENVIRONMENT.search(str(value)):
+            raise ConfigurationError(
+                f"--params {'.'.join(path)}: variables of the environment (${{oc.env:…}}) are not read: write the value"
+            )
 
 
 def _without_entries(given: Mapping[str, Any], path: Path = ()) -> tuple[dict[str, Any], list[tuple[Path, Any]]]:

@@ -54,7 +54,12 @@ class Parts(Protocol):
         """
 
     def profiles(
-        self, problem: InverseProblem, state: Callable[[], Bundle], numbers: Sequence[int], minima: Sequence[Tensor]
+        self,
+        problem: InverseProblem,
+        state: Callable[[], Bundle],
+        numbers: Sequence[int],
+        minima: Sequence[Tensor],
+        budget: float,
     ) -> list[ProfileFound]:
         """Profile likelihoods of learnt numbers.
 
@@ -63,4 +68,5 @@ class Parts(Protocol):
             state: makes that of its `Calibrator`, which is assessed.
             numbers: their coordinates.
             minima: see `hyco.inversion.profile.profiled`.
+            budget: see `hyco.inversion.profile.profile_of`.
         """

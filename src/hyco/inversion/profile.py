@@ -32,8 +32,8 @@ from hyco.inversion.profile_curve import LIMIT, Profile, ProfileFound
 log = logging.getLogger(__name__)
 
 Wanted = bool | Literal["auto"]
-# Coordinates of numbers, and other minima, to their profiles.
-Profiler = Callable[[Sequence[int], Sequence[Tensor]], list[ProfileFound]]
+# Coordinates of numbers, other minima and the rollouts that each may take, to their profiles.
+Profiler = Callable[[Sequence[int], Sequence[Tensor], float], list[ProfileFound]]
 
 # Without being asked for: up to so many numbers, and unknowns in all.
 _MOST_NUMBERS, _MOST_UNKNOWNS = 5, 500
@@ -89,14 +89,14 @@ def profiled(
         return {}
     if wanted == "auto" and (len(numbers) > _MOST_NUMBERS or unknowns > _MOST_UNKNOWNS):
         return {}
-    search = _ProfileSearch(problem, assessment, coordinates)
+    search = _ProfileSearch(problem, assessment, coordinates, problem.simulations)
     chosen = numbers if wanted is True or len(minima) else search.suspect(numbers)
     if not chosen:
         return {}
     if elsewhere is None or len(chosen) == 1:
         found = [search.profile(i, minima) for i in chosen]
     else:
-        found = elsewhere(chosen, minima)
+        found = elsewhere(chosen, minima, search.budget)
     profiles = {problem.forward.space.labels[i]: one.profile for i, one in zip(chosen, found, strict=True)}
     search.tell(list(profiles), found)
     return profiles
@@ -104,28 +104,38 @@ def profiled(
 
 @torch.no_grad()
 def profile_of(
-    problem: InverseProblem, assessment: Assessment, coordinates: Tensor, number: int, minima: Sequence[Tensor]
+    problem: InverseProblem,
+    assessment: Assessment,
+    coordinates: Tensor,
+    number: int,
+    minima: Sequence[Tensor],
+    budget: float,
 ) -> ProfileFound:
     """The profile of one number, as `profiled` works it out; see there.
 
     Args:
         number: its coordinate.
+        budget: rollouts of all training data that it may take, as many as the fit took, whoever did it.
     """
-    return _ProfileSearch(problem, assessment, coordinates).profile(number, minima)
+    return _ProfileSearch(problem, assessment, coordinates, budget).profile(number, minima)
 
 
 class _ProfileSearch:
-    """χ² and its minima with one coordinate held."""
+    """χ² and its minima with one coordinate held.
 
-    def __init__(self, problem: InverseProblem, assessment: Assessment, coordinates: Tensor) -> None:
+    Args:
+        budget: rollouts of all training data that each number may take.
+    """
+
+    def __init__(self, problem: InverseProblem, assessment: Assessment, coordinates: Tensor, budget: float) -> None:
         assert assessment.joint is not None
         uncertainty, device = assessment.uncertainty, problem.device
         self._problem, self._assessment, self._box = problem, assessment, problem.box.to(device)
         self._root = uncertainty.unit
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
-        # What the fit took; each number may take as much from where its profile is begun.
-        self._begun, self._since = problem.simulations, problem.forward.work
+        # Each number may take the budget from where its profile is begun.
+        self.budget, self._begun, self._since = budget, problem.simulations, problem.forward.work
         self.best = coordinates.clone().to(device)
         self._least = self._values(self.best[None])[0]
         if float(assessment.pull.abs().max()) > _PULLED:
@@ -228,7 +238,7 @@ class _ProfileSearch:
         near = origin
         for _ in range(_MOST_POINTS):
             done = (self._problem.forward.work - self._since) / (len(self._problem.starts) * self._problem.steps)
-            if done > max(self._begun, _LEAST_BUDGET):
+            if done > max(self.budget, _LEAST_BUDGET):
                 self.spent = True
                 break
             target = edge if distance == room else begin + side * distance

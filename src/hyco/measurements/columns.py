@@ -49,6 +49,14 @@ def numbers(dataset: xr.Dataset, name: str) -> xr.DataArray:
     return variable.copy(data=result)
 
 
+def entries(variable: xr.DataArray) -> NDArray[Any]:
+    """What stands in a variable, texts and dates as objects; NaN, NaT or None where nothing does."""
+    if (coded := _texts(variable)) is None:
+        return variable.to_numpy()
+    codes, distinct = coded
+    return np.array([*distinct, None], dtype=object)[codes]
+
+
 def _texts(variable: xr.DataArray) -> tuple[NDArray[np.int64], pd.Series[Any]] | None:
     """For each entry of a variable of text or dates an index, -1 where it is missing, and what these stand for.
 

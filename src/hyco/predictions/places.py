@@ -10,6 +10,8 @@ from hyco.fields import Layout
 from hyco.observations.interpolation import entry_coordinates
 
 Axis = tuple[str, list[float]]
+# Positions may be off by this part of a cell.
+SLACK = 1e-3
 
 
 def axes_of(layout: Layout, channel: int) -> list[Axis]:

@@ -14,13 +14,11 @@ from torch import Tensor
 from hyco.fields import Layout
 from hyco.observations.checks import other_unit
 from hyco.predictions.files import PredictionError
-from hyco.predictions.places import Axis, axes_of
+from hyco.predictions.places import SLACK, Axis, axes_of
 from hyco.predictions.tables import is_table, on_grid
 
 # One array of all channels may have this name beside others.
 _ALL = "initial_states"
-# Positions may be off by this part of a cell.
-_SLACK = 1e-3
 
 
 def states_of(arrays: xr.Dataset, layout: Layout, source: str) -> Tensor:
@@ -105,7 +103,7 @@ def _on_positions(array: xr.DataArray, positions: xr.DataArray, axis: Axis, layo
         )
     plain = name.removesuffix("_face")
     at = layout.grid.axes.index(plain)
-    slack = _SLACK * layout.grid.spacing[at]
+    slack = SLACK * layout.grid.spacing[at]
     if np.abs(given[::-1] - expected).max() <= slack and name in array.dims and len(given) > 1:
         return array.isel({name: slice(None, None, -1)})
     if not np.abs(given - expected).max() <= slack:

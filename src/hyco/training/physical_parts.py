@@ -32,7 +32,7 @@ class Workers:
     """The workers of the section `compute`, who do parts of one training of the physics; see `Parts`.
 
     They are begun at the first part. A part has as many threads as the training itself: its last digits are the same.
-    In the end, unless the training was ended by an error, the folder is removed.
+    The folder stays until the training has ended; whoever runs it removes the folder.
 
     Args:
         compute: who works.
@@ -64,10 +64,8 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
-        if kind is None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def searches(
         self,
@@ -89,12 +87,18 @@ class Workers:
         return [OptimisationResult.from_json(one) for one in found]
 
     def profiles(
-        self, problem: InverseProblem, state: Callable[[], Bundle], numbers: Sequence[int], minima: Sequence[Tensor]
+        self,
+        problem: InverseProblem,
+        state: Callable[[], Bundle],
+        numbers: Sequence[int],
+        minima: Sequence[Tensor],
+        budget: float,
     ) -> list[ProfileFound]:
         """See `Parts.profiles`."""
         with torch.enable_grad():  # the state holds slopes, and a part in this process has its own
             file, others = self._file("state", state()), [place.tolist() for place in minima]
-            each = [{"state": file, "number": number, "minima": others} for number in numbers]
+            same = {"state": file, "minima": others, "budget": budget}
+            each = [{**same, "number": number} for number in numbers]
             found = self._done(problem, "profile_one", each, "profile likelihoods")
         return [ProfileFound.from_json(one) for one in found]
 
@@ -173,6 +177,7 @@ def profile_one(
     state: str,
     number: int,
     minima: list[list[float]],
+    budget: float,
 ) -> dict[str, Any]:
     """The profile of one number, as a piece of work.
 
@@ -181,13 +186,14 @@ def profile_one(
         state: the file of the calibrator's state, assessed.
         number: its coordinate.
         minima: coordinates of others that fit as well.
+        budget: see `profile_of`.
     """
     physics = _calibrator(json.dumps(equation), json.dumps(physical), observations, device)
     physics.load(read_bundle(Path(state)))
     assessment = physics.model.assessment
     assert assessment is not None  # the state is that of one who has it
     others = [torch.tensor(place, dtype=torch.float64) for place in minima]
-    found = profile_of(physics.problem, assessment, physics.model.coordinates, number, others)
+    found = profile_of(physics.problem, assessment, physics.model.coordinates, number, others, budget)
     return {"found": found.to_json(), "work": found.work}
 
 

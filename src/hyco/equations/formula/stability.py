@@ -22,9 +22,6 @@ _FINITE = 0.999
 # (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
 # stability (the fourth-order methods take 2.8 of either).
 _REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
-# That is of waves that have to be followed, this one of all: those that diffusion lets decay at half the rate at which
-# they turn, to a few percent in a period, have to be stable alone.
-_WAVES_STABLE, _UNFOLLOWED = 2.7, 0.5
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
@@ -48,7 +45,6 @@ class Rates:
         reaction: without derivatives.
         upwind: what upwind differences let decay.
         known: whether the reaction is that of known states, not of all within a range.
-        followed: by derivatives of odd orders, of waves that do not decay within a period; None: all of them.
     """
 
     decay: float
@@ -56,25 +52,16 @@ class Rates:
     reaction: float
     upwind: float = 0.0
     known: bool = False
-    followed: float | None = None
 
     @property
     def of_fourth_order(self) -> float:
         """Steps of fourth order in a unit of time."""
-        followed = self.waves if self.followed is None else self.followed
-        waves = max(followed / _WAVES, self.waves / _WAVES_STABLE)
-        stable = (self.waves / _WAVES_UPWIND if self.upwind else waves) + self.decay / _DECAY
+        stable = self.waves / (_WAVES_UPWIND if self.upwind else _WAVES) + self.decay / _DECAY
         return max(self.reaction / (_REACTION_KNOWN if self.known else _REACTION), stable)
 
     def or_more(self, other: Rates) -> Rates:
         """The larger of each."""
-        followed = (r.waves if r.followed is None else r.followed for r in (self, other))
-        return Rates(
-            max(self.decay, other.decay),
-            max(self.waves, other.waves),
-            max(self.reaction, other.reaction),
-            followed=max(followed),
-        )
+        return Rates(max(self.decay, other.decay), max(self.waves, other.waves), max(self.reaction, other.reaction))
 
     @property
     def finite(self) -> bool:
@@ -134,7 +121,7 @@ def _of_field(
 ) -> Rates:
     """The largest rates of one field by derivatives, as if all these acted in the same sense."""
     zero = torch.zeros(SAMPLES, dtype=torch.float64)
-    decay = wave = followed = 0.0
+    decay = wave = 0.0
     for part in _PARTS:
         by_kind = [zero, zero]
         for (_, orders), value in own.items():
@@ -146,8 +133,7 @@ def _of_field(
         # What is damped exactly and far faster cannot grow.
         decay = max(decay, float(torch.where(loss > _DAMPED * by_kind[0], 0.0, by_kind[0]).max()))
         wave = max(wave, float(by_kind[1].max()))
-        followed = max(followed, float(torch.where(loss > _UNFOLLOWED * by_kind[1], 0.0, by_kind[1]).max()))
-    return Rates(decay, wave, 0.0, followed=followed)
+    return Rates(decay, wave, 0.0)
 
 
 def _eigenvalues(parts: Mapping[tuple[str, str, Orders], torch.Tensor], names: Sequence[str]) -> torch.Tensor:

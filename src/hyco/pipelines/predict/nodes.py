@@ -54,7 +54,7 @@ def predict_states(
     else:
         source = str(config.initial_states)
         if measurements:
-            initial_states = with_names_of(MeasurementsConfig.model_validate(measurements), initial_states)
+            initial_states = with_names_of(MeasurementsConfig.model_validate(measurements), initial_states, source)
         states = states_of(initial_states, built.layout, source)
         if any(one.model.estimate is not None for one in models.values()):
             sources.require_suitable(built, states, source)
