@@ -12,9 +12,8 @@ from hyco.drafts.coefficients import Coefficient
 # Sub-steps of a simulation, and the factor between a guess and the nearest that a bound gets to it.
 _MOST, _NEAREST = 8000, 10.0
 
-
 # A bound nearer to the guess: the name, which end, and its value.
-Step = tuple[str, int, float]
+Bound = tuple[str, int, float]
 
 
 def affordable(coefficients: Sequence[Coefficient], config: Any, largest: float, duration: float) -> list[Coefficient]:
@@ -30,14 +29,14 @@ def affordable(coefficients: Sequence[Coefficient], config: Any, largest: float,
     """
     found = {c.name: c for c in coefficients}
 
-    def steps(narrower: Sequence[Step] = ()) -> int:
+    def steps(narrower: Sequence[Bound] = ()) -> int:
         number: int = config.steps_for(largest, {c.name: c.bounds for c in _with(found, narrower).values()})[0]
         return number
 
     count = before = steps()
     while count * duration / config.dt > _MOST:
-        options = [step for c in found.values() if "L" in c.unit for step in _narrower(c)]
-        best = _fewest([[step] for step in options], steps)
+        options = [bound for c in found.values() if "L" in c.unit for bound in _narrower(c)]
+        best = _fewest([[bound] for bound in options], steps)
         if best is None or best[0] >= count:
             best = _together(options, steps, count)
         if best is None:
@@ -53,24 +52,26 @@ def affordable(coefficients: Sequence[Coefficient], config: Any, largest: float,
     return [replace(c, reason="; ".join(reasons[name])) for name, c in found.items()]
 
 
-def _fewest(groups: Sequence[Sequence[Step]], steps: Callable[[Sequence[Step]], int]) -> tuple[int, list[Step]] | None:
+def _fewest(
+    groups: Sequence[Sequence[Bound]], steps: Callable[[Sequence[Bound]], int]
+) -> tuple[int, list[Bound]] | None:
     """Those of all groups that ask for the fewest sub-steps, and how many these are."""
     return min(((steps(group), list(group)) for group in groups), key=lambda each: each[0], default=None)
 
 
 def _together(
-    options: Sequence[Step], steps: Callable[[Sequence[Step]], int], count: int
-) -> tuple[int, list[Step]] | None:
+    options: Sequence[Bound], steps: Callable[[Sequence[Bound]], int], count: int
+) -> tuple[int, list[Bound]] | None:
     """As few of them as it takes to need less than `count` sub-steps, where none is enough: fields that are alike."""
-    best: tuple[int, list[Step]] | None = (steps(options), list(options))
+    best: tuple[int, list[Bound]] | None = (steps(options), list(options))
     taken = None
     while best is not None and best[0] < count:
         taken = best
-        best = _fewest([[step for step in taken[1] if step is not left] for left in taken[1]], steps)
+        best = _fewest([[bound for bound in taken[1] if bound is not left] for left in taken[1]], steps)
     return taken
 
 
-def _with(coefficients: Mapping[str, Coefficient], narrower: Sequence[Step]) -> dict[str, Coefficient]:
+def _with(coefficients: Mapping[str, Coefficient], narrower: Sequence[Bound]) -> dict[str, Coefficient]:
     found = dict(coefficients)
     for name, end, value in narrower:
         low, high = found[name].bounds
@@ -78,7 +79,7 @@ def _with(coefficients: Mapping[str, Coefficient], narrower: Sequence[Step]) -> 
     return found
 
 
-def _narrower(c: Coefficient) -> list[Step]:
+def _narrower(c: Coefficient) -> list[Bound]:
     """A lower and an upper bound nearer to the guess, of positive ones."""
     (low, high), options = c.bounds, []
     nearest = float(f"{c.guess / _NEAREST:.2g}"), float(f"{c.guess * _NEAREST:.2g}")
