@@ -5,9 +5,11 @@ A `Layout` is that metadata: the grid, and for each field its name, components, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from threading import RLock
 from typing import Any
 
 import torch
@@ -23,6 +25,14 @@ from hyco.walls.phiflow import from_extrapolation, to_extrapolation
 
 # PhiML meets torch at a first tensor of its own; those of a recording are none.
 math.wrap(torch.empty(()))
+_ONE_AT_A_TIME = RLock()
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """PhiML in this precision, for one thread at a time: it, the device and what is traced are the whole process's."""
+    with _ONE_AT_A_TIME, math.precision(bits):
+        yield
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,7 @@ def to_fields(tensor: Tensor, layout: Layout, batch_dims: Sequence[str] = ("batc
     fields: dict[str, Any] = {}
     first = 0
     # PhiFlow casts the values of a new grid to its current precision.
-    with math.precision(tensor.element_size() * 8):
+    with precision(tensor.element_size() * 8):
         for field in layout.fields:
             fields[field.name] = _to_field(tensor, layout, field, first, dims, box)
             first += len(field.channels)
@@ -217,7 +227,7 @@ def to_tensor(fields: Mapping[str, Any], layout: Layout, batch_dims: Sequence[st
 def _natives(values: Any, field: FieldSpec, layout: Layout, batch_dims: Sequence[str]) -> list[Tensor]:
     """The values of a field as tensors `[*batch, c, *space]`: one, or one per component where it is staggered."""
     axes, at = list(layout.grid.axes), len(batch_dims)
-    with math.precision(values.dtype.precision):
+    with precision(values.dtype.precision):
         if field.staggered:
             parts = [values[{"~vector": c}].native([*batch_dims, *axes], force_expand=True) for c in field.components]
             return [torch.as_tensor(part).unsqueeze(at) for part in parts]

@@ -119,3 +119,13 @@ def test_streams_of_one_seed_do_not_depend_on_each_other():
     assert stream_seed(0, "noise") == stream_seed(0, "noise")
     assert len({stream_seed(s, n) for s in range(3) for n in ("noise", "sensors", "batches")}) == 9
     assert torch.rand(2, generator=stream(1, "a")).tolist() != torch.rand(2, generator=stream(1, "b")).tolist()
+
+
+def test_a_wall_that_loses_its_value_ends_a_simulation_with_a_line():
+    domain = {"x": {"size": 1.0, "resolution": 8}}
+    section = {"name": "heat", "domain": domain, "dt": 0.1, "boundary": "log(1 - 3*t)"}
+    equation = build_equation({**section, "parameters": {"diffusivity": 0.1}})
+    with pytest.raises(
+        FloatingPointError, match=r"not finite.*formulas of equation.boundary have a value at all times"
+    ):
+        simulate(equation, torch.zeros(1, 1, 8, dtype=torch.float64), 5, "plain")

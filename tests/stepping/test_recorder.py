@@ -1,9 +1,12 @@
 """What a function of tensors does is a graph with the same values; what depends on values is refused."""
 
+import copy
+
 import pytest
 import torch
 from torch import fx
 
+from hyco.stepping.graph import trace
 from hyco.stepping.recorder import TracingError, record
 
 WEIGHTS = torch.linspace(0.1, 0.9, 6, dtype=torch.float64)
@@ -74,6 +77,8 @@ def test_equal_constants_are_one():
         (lambda x: x * float(x.max()), "needs the values"),
         (lambda x: x if x.sum() > 0 else -x, "needs the values"),
         (lambda x: x[x > 0], "needs the values"),
+        (lambda x: WEIGHTS[x[0] > 0], "needs the values"),
+        (lambda x: x.index_put_((torch.tensor([0]),), x[1]), "in place"),
         (lambda x: x * torch.zeros(6, dtype=torch.float64).add_(1.0), "in place"),
         (lambda x: x.clone().mul_(2.0), "in place"),
     ],
@@ -88,3 +93,60 @@ def test_a_tensor_of_a_recording_is_of_no_use_after_it():
     record(lambda x: kept.append(x) or 2 * x, [torch.rand(5, 6)])
     with pytest.raises(TracingError, match="outside"):
         kept[0] + 1
+
+
+ORDER = torch.tensor([1, 2, 3, 4, 5, 0])
+TABLE = torch.linspace(1.0, 2.0, 64, dtype=torch.float64) ** 2
+ONCE = torch.tensor([True, False, True, True, False, True])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: x[:, [1, 2, 3, 4, 5, 0]] * 2,
+        lambda x: x[:, ORDER] - x,
+        lambda x: x[:, None, [[0, 1], [2, 3]]],
+        lambda x: TABLE[(x * 60).long().clamp(0, 63)],
+        lambda x: TABLE[(x * 60).long().clamp(0, 63), None].sum(-1) + x[:, [0]],
+        lambda x: x[:, ONCE],
+        lambda x: x[:, ONCE, None],
+        lambda x: x[torch.arange(len(x)), (x.sum(-1) * 2).long().clamp(0, 5)],
+        lambda x: x.gather(1, x.argsort(1)).index_select(1, ORDER),
+        lambda x: torch.index_put(x, (torch.arange(len(x))[:, None], ORDER[:3]), x[:, 3:]),
+        lambda x: x.index_copy(1, ORDER[:2], x[:, 2:4]).scatter_add(1, x.argsort(1), x),
+        lambda x: torch.where(x > 0.5, x, TABLE[:6][ORDER]),
+    ],
+)
+def test_elements_are_selected_by_their_numbers_for_every_batch_size(run):
+    program = trace(run, torch.rand(3, 6, dtype=torch.float64), [], [])
+    for count in (1, 4):
+        x = torch.rand(count, 6, dtype=torch.float64)
+        assert torch.equal(program.step(x, *program.prepare(count)), run(x))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: torch.fft.fft(x).conj().real,
+        lambda x: torch.fft.fft(x).conj().imag,
+        lambda x: torch.view_as_real(torch.fft.fft(x).conj().resolve_conj())[..., 1],
+        lambda x: (torch.fft.fft(x).mH @ torch.fft.fft(TABLE[:6] * x).conj()).imag.sum(0) + x,
+        lambda x: copy.deepcopy(x) * 2,
+    ],
+)
+def test_conjugates_and_copies_are_worked_out(run):
+    program = trace(run, torch.rand(3, 6, dtype=torch.float64), [], [])
+    x = torch.rand(4, 6, dtype=torch.float64)
+    assert torch.allclose(program.step(x, *program.prepare(4)), run(x), rtol=1e-14, atol=1e-14)
+
+
+def test_a_tensor_of_another_recording_is_refused():
+    kept = []
+
+    def run(x):
+        kept.append(x)
+        return kept[0] + x
+
+    record(run, [torch.rand(5, 6)])
+    with pytest.raises(TracingError, match="another recording"):
+        record(run, [torch.rand(5, 6)])

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -181,6 +182,23 @@ def test_other_code_than_before_is_told_once(monkeypatch, caplog):
     model.take("traced", model.stepper.code)
     model.stepper(start, viscosity)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("execution", ["plain", "traced", "jit"])
+def test_threads_do_not_disturb_each_others_steps(execution):
+    """PhiML's precision and what it traces are those of the whole process."""
+    kinds = [torch.float64, torch.float32]
+    steppers = [Stepper(burgers(1, dt=0.01 * (i + 1)), execution) for i in range(4)]
+    start = states(burgers(1), 2)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda i: steppers[i](start.to(kinds[i % 2]), {}), range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert [stepper.execution for stepper in steppers] == [execution] * 4
+    assert [state.dtype for state in found] == kinds * 2
 
 
 def test_shifts_become_slices_unless_the_compiler_can_vectorise_them():

@@ -75,3 +75,14 @@ def test_a_table_is_linear_between_its_times_and_constant_outside():
     assert (wall.names, wall.kind, wall.constant) == ({"t"}, "dirichlet", False)
     assert Boundary.of(wall.plain)["x"].lower == wall
     assert Table(times=[0.0], values=[2.0]).condition == (1.0, 0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["(t + 1)/(c - d)", "log(c - 1)", "sqrt(c - t)", "sqrt(1 - t/5)", "1/(5 - t)", "exp(t*80)", "sqrt(x - k)"],
+)
+def test_a_wall_with_a_value_at_first_is_taken_whatever_becomes_of_it(formula):
+    """That of what is not known yet, and of later times, is told once it is."""
+    Boundary.of({"flux": formula}).require_values({"x": (0.7, 1.7)}, {"k": 0.7})
+    with pytest.raises(ValueError, match=r"'log\(x - k\)' has no value on the wall x = 0.7"):
+        Boundary.of("log(x - k)").require_values({"x": (0.7, 1.7)}, {"k": 0.7})

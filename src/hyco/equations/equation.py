@@ -127,7 +127,7 @@ class EquationConfig(BaseModel):
             return
         ends = {axis: (keys.lower, keys.lower + keys.size) for axis, keys in self.domain.items()}
         numbers = {k: float(v) for k, v in self.true_parameters.items() if torch.as_tensor(v).ndim == 0}
-        walls.require_values(ends, 100 * self.dt, numbers)
+        walls.require_values(ends, numbers)
 
     @property
     def wall_names(self) -> frozenset[str]:

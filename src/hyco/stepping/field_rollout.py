@@ -10,7 +10,7 @@ from phi.math import batch
 
 from hyco.equations.equation import Equation
 from hyco.equations.ranges import covering
-from hyco.fields import to_tensor
+from hyco.fields import precision, to_tensor
 
 
 def physical_rollout(
@@ -39,7 +39,7 @@ def physical_rollout(
         dims = tuple(dict.fromkeys(name for field in state.values() for name in field.values.shape.batch.names))
         equation = covering(equation, equation.reach(to_tensor(state, equation.layout, dims)), given)
     states: dict[str, list[Any]] = {name: [] for name in state}
-    with math.precision(max(field.values.dtype.precision for field in state.values())):
+    with precision(max(field.values.dtype.precision for field in state.values())):
         for number in range(num_predict_steps):
             for i in range(equation.substeps):
                 state = equation.step(state, parameters, *_times(equation, time, number * equation.substeps + i))

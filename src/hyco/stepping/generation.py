@@ -151,7 +151,9 @@ def rolled_out(
     ]
     trajectories = parts[0] if len(parts) == 1 else torch.cat(parts)
     if not torch.isfinite(trajectories).all():
-        raise FloatingPointError("a simulation is not finite: lower equation.dt or generation.amplitude")
+        moving = any("t" in field.walls.names for field in equation.layout.fields)
+        walls = ", and see that the formulas of equation.boundary have a value at all times" if moving else ""
+        raise FloatingPointError(f"a simulation is not finite: lower equation.dt or generation.amplitude{walls}")
     return trajectories
 
 

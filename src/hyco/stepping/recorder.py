@@ -28,6 +28,9 @@ _OUT_OF_PLACE = {
 }
 # What needs the values of tensors: what it gives, or the shape of that, cannot be told beforehand.
 _NEEDS_VALUES = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+_MASKS = {torch.bool, torch.uint8}
+# A view that torch works out later, as a bit of the tensor, is worked out at once: symbols have no such bits.
+_AT_ONCE = {aten._conj.default: aten._conj_physical.default, aten._neg_view.default: aten.neg.default}
 
 
 class TracingError(InternalError):
@@ -107,6 +110,9 @@ class _Symbol(Tensor):
     ) -> Any:
         raise TracingError(f"{func} on a tensor of a step that is recorded, outside of that")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        return self.clone()
+
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"{type(self).__name__}({self.node})"
 
@@ -133,6 +139,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def node(self, value: Any) -> Any:
         """What stands for a value in the graph: for a tensor that is known, a constant."""
         if isinstance(value, _Symbol):
+            if value.node.graph is not self.recording.graph:
+                raise TracingError("a tensor of another recording of the step was kept")
             return value.node
         if not isinstance(value, Tensor):
             return value
@@ -157,9 +165,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return node
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is aten.index.Tensor:
+            args = args[0], _without_masks(args[1])
+        func = _AT_ONCE.get(func, func)
         flat, structure = tree_flatten((args, kwargs or {}))
         symbolic = any(isinstance(value, _Symbol) for value in flat)
-        if symbolic and not _NEEDS_VALUES.isdisjoint(func.tags):
+        if symbolic and not _NEEDS_VALUES.isdisjoint(func.tags) and not _by_numbers(func, args):
             raise TracingError(f"{func.name()} needs the values of a tensor")
         if not symbolic and func._schema.is_mutable:
             raise TracingError(f"{func.name()} changes a tensor in place")
@@ -192,6 +203,20 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(value, _Symbol):
             return value.like
         return _like(value) if isinstance(value, Tensor) else value
+
+
+def _without_masks(indices: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Indices with the numbers of the elements that known masks select in their place, so that the shape is known."""
+    numbers: list[Tensor | None] = []
+    for index in indices:
+        mask = index is not None and index.dtype in _MASKS and not isinstance(index, _Symbol)
+        numbers += index.nonzero().unbind(1) if mask else [index]  # type: ignore[union-attr]
+    return numbers
+
+
+def _by_numbers(func: Any, args: Any) -> bool:
+    """Whether an operation selects elements by their numbers alone, so many as there are numbers."""
+    return func is aten.index.Tensor and all(i is None or i.dtype not in _MASKS for i in args[1])
 
 
 def is_multiple(value: Any, size: int | None) -> bool:

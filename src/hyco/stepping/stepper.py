@@ -30,7 +30,7 @@ from phiml.backend.torch import TORCH
 from torch import Tensor
 
 from hyco.equations.equation import Equation
-from hyco.fields import to_fields, to_tensor
+from hyco.fields import precision, to_fields, to_tensor
 from hyco.stepping.compiled import Compiled, compiled_program, native_program, runs_natively
 from hyco.stepping.graph import Program, trace
 from hyco.stepping.native.library import Native
@@ -254,7 +254,7 @@ class Stepper:
         layout = self.equation.layout
         step: Callable[..., dict[str, Any]] = self._jit or self.equation.step
         space = spatial(",".join(layout.grid.axes))
-        with math.precision(64 if state.dtype == torch.float64 else 32), _constants_beside(state):
+        with precision(64 if state.dtype == torch.float64 else 32), _constants_beside(state):
             fields = to_fields(state, layout)
             values, times = inputs, []
             if self._timed:

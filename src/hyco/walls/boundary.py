@@ -133,33 +133,28 @@ class Boundary:
                         f"{', '.join(allowed)} (a parameter of your own needs a value in parameters); {_ALLOWED}"
                     )
 
-    def require_values(
-        self, ends: Mapping[str, tuple[float, float]], duration: float, parameters: Mapping[str, float]
-    ) -> None:
-        """Refuse formulas that have no value at a wall, for the parameters that are known and some 100 times from 0 on.
+    def require_values(self, ends: Mapping[str, tuple[float, float]], parameters: Mapping[str, float]) -> None:
+        """Refuse formulas that have no value at a wall at t = 0; not those of parameters that have none themselves.
 
         Args:
             ends: of each axis, between which the walls of the others are looked at.
-            duration: of the times.
-            parameters: values; what has none is 1.
+            parameters: those that are known.
 
         Raises:
-            ValueError: names the wall and the time.
+            ValueError: names the wall.
         """
-        values = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in parameters.items()}
-        values["t"] = torch.linspace(0.0, duration, 101, dtype=torch.float64)[:, None]
+        values = {name: torch.tensor(value, dtype=torch.float64) for name, value in {"t": 0.0, **parameters}.items()}
         inner = torch.linspace(0.05, 0.95, 9, dtype=torch.float64)
         values |= {axis: low + (high - low) * inner for axis, (low, high) in ends.items()}
         for axis in ends:
             for wall, place in zip(self[axis], ends[axis], strict=True):
-                known = {**dict.fromkeys(wall.names, torch.tensor(1.0)), **values, axis: torch.tensor(place)}
-                for text in wall.formulas.values():
-                    found = Expression(text)(known)
-                    found = found.reshape(-1, found.shape[-1] if found.ndim else 1)
-                    if not bool(torch.isfinite(found).all()):
-                        row = int((~torch.isfinite(found)).any(1).nonzero()[0])
-                        when = f" at t = {float(values['t'][row]):.4g}" if len(found) > 1 else ""
-                        raise ValueError(f"boundary: {text!r} has no value{when} on the wall {axis} = {place:g}")
+                known = {**values, axis: torch.tensor(place, dtype=torch.float64)}
+                for formula in map(Expression, wall.formulas.values()):
+                    if formula.names <= known.keys() and not bool(torch.isfinite(formula(known)).all()):
+                        when = " at t = 0" if "t" in formula.names else ""
+                        raise ValueError(
+                            f"boundary: {formula.text!r} has no value{when} on the wall {axis} = {place:g}"
+                        )
 
     def at(self, values: Mapping[str, Any], ends: Mapping[str, tuple[float, float]] | None = None) -> Boundary:
         """The walls with the values of their formulas in their place, see `Wall.at`.

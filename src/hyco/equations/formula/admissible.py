@@ -16,6 +16,8 @@ from hyco.equations.formula.syntax import FormulaError
 # Wavenumbers [1/length of a cell] of waves so short that only the highest derivatives count, and the part of the rate
 # of change that may be growth: an eigenvalue of waves has rounding errors.
 _SHORT, _GROWTH = (1e4, 1.6e5), 1e-3
+# Values of a tangent away from a pole, next to it, and nearer.
+_TO_POLE = (1.0, 1e8, 1e10)
 # Directions of waves: along each axis, and across.
 _DIRECTIONS = {
     1: ((1.0,),),
@@ -48,10 +50,11 @@ def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[s
             inner = part.args[0]
             if bool((_values(inner, known) <= 0).any()):
                 reason, sign = f"the logarithm of {inner}, which is not always above 0", "log"
-        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(f) for f in fields}:
-            inner = part.args[0]  # of fields nobody knows that they get there
+        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(name) for name in (*fields, "t")}:
+            inner = part.args[0]  # of fields and times nobody knows that they get there
             turns = torch.floor(_values(inner, known) / torch.pi + 0.5)
-            if bool((turns != turns[0]).any()):
+            quantities = [rate, *(slope.args[0] for slope in slopes)]
+            if bool((turns != turns[0]).any()) and any(_infinite(q, part, known) for q in quantities):
                 reason, sign = f"the tangent of {inner}, which is infinite between two of its values", "tan("
         elif part.is_Pow and part.base != sp.E and not (part.exp.is_integer and part.exp.is_nonnegative):
             inner, exponent = part.base, _values(part.exp, known)
@@ -68,6 +71,16 @@ def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[s
             advice = " and ".join(f"fields.{f}.lower" for f in open_fields)
             place = text.find(sign) if text.count(sign) == 1 else None
             raise FormulaError(text, place, reason + (f": give {advice} (or upper)" if advice else ""))
+
+
+def _infinite(quantity: sp.Expr, tangent: sp.Expr, known: Mapping[sp.Expr, Tensor]) -> bool:
+    """Whether a quantity goes to infinity with a tangent in it: exp(-tan(x)**2) and tanh(tan(x)) do not."""
+    for sign in (-1.0, 1.0):
+        values = (torch.full((SAMPLES,), sign * value, dtype=torch.float64) for value in _TO_POLE)
+        away, near, nearer = (_values(quantity, {**known, tangent: value}).abs() for value in values)
+        if bool((((nearer > 2 * near) & (nearer > 1)) | (away.isfinite() & ~nearer.isfinite())).any()):
+            return True
+    return False
 
 
 def growing(
