@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyco.config.errors import ConfigurationError
-from hyco.config.limits import LARGEST
 from hyco.measurements import MeasurementsConfig, automatic_dt
-from hyco.measurements.steps import last_step
+from hyco.measurements.steps import LONGEST, last_step
 from hyco.measurements.survey import Survey
 from hyco.measurements.wall_series import with_tables
 from hyco.networks.network import network_config
@@ -78,10 +77,10 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     dt = equation["dt"]
     usable = isinstance(dt, int | float) and dt > 0 and len(survey.times) > 0
     steps = last_step(float(survey.times[-1]), dt, survey.time_rounding) if usable else 1
-    if steps > (most := LARGEST["steps"]):
+    if steps > LONGEST:
         file, last = _keys(parameters.get("measurements")).get("file"), float(survey.times[-1])
         raise ConfigurationError(
-            f"{file}: its last time, {last:.6g}, is more than {most:g} steps of equation.dt = {float(dt):.6g} after "
+            f"{file}: its last time, {last:.6g}, is more than {LONGEST:g} steps of equation.dt = {float(dt):.6g} after "
             "t = 0; check that time, measurements.scale and dt"
         )
     own = _keys(physical.get("equation"))

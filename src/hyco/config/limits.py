@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hyco.config.errors import Key, Mistake
+from hyco.measurements.steps import LONGEST
 
 # Largest values of keys, wherever they stand; as large as anybody may want, as small as a machine may bear.
 LARGEST: Mapping[str, float] = {
@@ -34,7 +35,7 @@ LARGEST: Mapping[str, float] = {
     "resolution": 10**5,
     "simulations": 10**6,
     "size": 1e15,
-    "steps": 10**7,
+    "steps": LONGEST,
     "substeps": 10**6,
     "threads": 1024,
     "tries": 100,
