@@ -228,7 +228,10 @@ def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Ite
         process.send_signal(number)
         text = output_of(process, outcomes)
         seconds = time.monotonic() - begin
-        if process.returncode == 0:
+        last, statuses = text.splitlines()[-1], set(project.runs(name).values())
+        # All was done and told, and Python on its way out.
+        leaving = process.returncode == -number and statuses == {"FINISHED"} and "report.json" in last
+        if process.returncode == 0 or leaving:
             outcomes["ended before"] += 1
             yield
             continue
@@ -237,7 +240,6 @@ def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Ite
             print(f"  {pipeline}, {number.name} {instant}: ended after {seconds:.2f} s", flush=True)
         # Below zero: it was ended before the line of the epoch that is kept, which the resumed run makes up for.
         lost = sum(project.epochs(name, t) - project.kept(name, t) for t in trainings)
-        last, statuses = text.splitlines()[-1], set(project.runs(name).values())
         outcomes[number.name] += 1
         outcomes[instant] += 1
         wrong = {

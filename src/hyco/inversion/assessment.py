@@ -15,6 +15,7 @@ from hyco.inversion.marginal import marginal_information, symmetric_root
 from hyco.inversion.prior_doubt import mixture
 from hyco.inversion.uncertainty import INTERVAL, Uncertainty, laplace
 from hyco.parameters import ParameterSpace
+from hyco.runtime.forward import jacobian
 
 # Unknowns whose covariance is computed as a whole; beyond, initial states are taken out of it iteratively, and, where
 # the parameters alone are more, their fields too.
@@ -150,7 +151,7 @@ def _assess_iteratively(linear: Linearisation, space: ParameterSpace) -> Assessm
     marginal = marginal_information(linear, kept)
     root = symmetric_root(marginal.information.cpu())
     theta = z[:p].clone()
-    prior = torch.func.jacfwd(lambda c: space.prior_residuals(theta.index_copy(0, kept.to(z.device), c)))(theta[kept])
+    prior = jacobian(lambda c: space.prior_residuals(theta.index_copy(0, kept.to(z.device), c)), theta[kept])
     prior = prior.cpu()
     scale = 1.0 if linear.known_noise else max(marginal.reduced_chi_square, 1e-300) ** 0.5
     if len(prior):

@@ -12,6 +12,7 @@ from hyco.inversion.estimate import FieldEstimate
 from hyco.inversion.number_estimates import UNKNOWN
 from hyco.parameters import ParameterSpace
 from hyco.parameters.grid_field import GridField
+from hyco.runtime.forward import jacobian
 
 # A weak direction counts against a field that has more than this share of it.
 _SHARE = 0.1
@@ -65,5 +66,4 @@ def _field_jacobian(space: ParameterSpace, name: str, theta: Tensor) -> Tensor:
     """∂(field)/∂(its coordinates), `[cells, k]`."""
     part = space.slice_of(name)
     parameter = space.learnable[space.names.index(name)]
-    jacobian: Tensor = torch.func.jacfwd(lambda c: parameter.value(c, space.grid).flatten())(theta[part])
-    return jacobian
+    return jacobian(lambda c: parameter.value(c, space.grid).flatten(), theta[part])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyco.inversion.jacobian import central_jacobian, forward_jacobian
 from hyco.inversion.loss import Huber, Squares
+from hyco.runtime.forward import jacobian, tangent
 
 # Points `[K, q]` to residuals `[K, N]`, differentiable.
 Residuals = Callable[[Tensor], Tensor]
@@ -135,8 +136,7 @@ class Linearisation:
 
     def prior(self) -> tuple[Tensor, Tensor]:
         """Residuals of the priors `[M]` and their Jacobian `[M, q]`."""
-        jacobian: Tensor = torch.func.jacfwd(lambda point: self._prior(point[None])[0])(self.z)
-        return self.prior_residual(), jacobian
+        return self.prior_residual(), jacobian(lambda point: self._prior(point[None])[0], self.z)
 
     def prior_residual(self) -> Tensor:
         """Residuals of the priors, `[M]`."""
@@ -145,8 +145,7 @@ class Linearisation:
     def prior_forward(self, vectors: Tensor) -> Tensor:
         """P v `[k, M]` for rows v `[k, q]`, P the Jacobian of the priors' residuals."""
         points = self.z.repeat(len(vectors), 1)
-        slopes: Tensor = torch.func.jvp(self._prior, (points,), (vectors,))[1]
-        return slopes
+        return tangent(self._prior, points, vectors)
 
     def prior_transposed(self, vectors: Tensor) -> Tensor:
         """Pᵀ w `[k, q]` for rows w `[k, M]`."""
