@@ -76,6 +76,9 @@ def compare(
     done = {(run["training"], run["seed"]) for run in runs}
     pending = [(c, s) for s in config.seeds for c in contenders if (c.name, s) not in done]
     order = {name: i for i, name in enumerate(trainings)}
+    where = compute or ComputeConfig()
+    if where.is_elsewhere:  # the longest first, so that none is begun when the others end: hybrids train two models
+        pending.sort(key=lambda one: -len(one[0].results))
 
     def state() -> Comparison:
         runs.sort(key=lambda run: (order[run["training"]], run["seed"]))  # stable: the models of one training
@@ -98,7 +101,7 @@ def compare(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         file = None if measured is None else _written(measured, folder)
-        engine = stack.enter_context(open_engine(compute or ComputeConfig()))
+        engine = stack.enter_context(open_engine(where))
         _require_data(engine, pending, file)
         if not resume:  # not before it is known that the new one can be made
             _clear(folder, file)
