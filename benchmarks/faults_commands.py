@@ -229,8 +229,8 @@ def interrupts(count: int, chance: random.Random, outcomes: Counter[str]) -> Ite
         text = output_of(process, outcomes)
         seconds = time.monotonic() - begin
         last, statuses = text.splitlines()[-1], set(project.runs(name).values())
-        # All was done and told, and Python on its way out.
-        leaving = process.returncode == -number and statuses == {"FINISHED"} and "report.json" in last
+        # All was computed: MLflow was being told so, or Python was on its way out.
+        leaving = process.returncode in (-number, 128 + number) and statuses == {"FINISHED"}
         if process.returncode == 0 or leaving:
             outcomes["ended before"] += 1
             yield
