@@ -167,7 +167,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is aten.index.Tensor:
             args = args[0], _without_masks(args[1])
-        func = _AT_ONCE.get(func, func)
+        if func in _AT_ONCE:
+            func = _AT_ONCE[func]
+            if not isinstance(args[0], Tensor):  # gradients take a factor's conjugate, which may be a plain number
+                args = (
+                    torch.tensor(args[0], dtype=torch.complex128 if isinstance(args[0], complex) else torch.float64),
+                )
         flat, structure = tree_flatten((args, kwargs or {}))
         symbolic = any(isinstance(value, _Symbol) for value in flat)
         if symbolic and not _NEEDS_VALUES.isdisjoint(func.tags) and not _by_numbers(func, args):
