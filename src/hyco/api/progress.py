@@ -11,7 +11,8 @@ from typing import Any
 
 from hyco.display.words import epoch_words
 from hyco.runtime.storage import Bundle
-from hyco.training.ranks import current, launched
+from hyco.runtime.torchrun import launched
+from hyco.training.ranks import current
 from hyco.training.run import Step
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def run(steps: Iterable[Step], *, progress: bool) -> tuple[Bundle, History]:
     Returns:
         Its last checkpoint, and one dictionary per epoch.
     """
-    if launched() and current() is None and os.environ.get("RANK") == "0":
+    if launched() > 1 and current() is None and os.environ.get("RANK") == "0":
         log.warning(
             "torchrun has started this program %s times, and each trains by itself: processes that train one network "
             "together are those of `torchrun … -m kedro run`.",

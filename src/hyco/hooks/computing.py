@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
+
+from hyco.runtime.torchrun import launched
 
 if TYPE_CHECKING:
     from hyco.config import Configuration
@@ -52,11 +53,6 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
             "(physical.starts_at_once) and profiles of several numbers (physical.profile).",
             key,
         )
-
-
-def launched() -> int:
-    """How many processes torchrun has started, of which this is one; 1: it has not."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def _not_on_disk(c: Configuration, made: Collection[str]) -> str | None:

@@ -15,13 +15,13 @@ from kedro.framework.session import KedroSession
 from kedro.io import DatasetNotFoundError
 from omegaconf.errors import OmegaConfBaseException
 
-from hyco.hooks.computing import launched
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.parameter_files import configuration_files, require_plain, unresolved
 from hyco.hooks.selection import SelectionError, require_selection
 from hyco.runtime.garbage import first_import
 from hyco.runtime.terminal import leave_closed_terminal
+from hyco.runtime.torchrun import launched
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext

@@ -103,11 +103,6 @@ def current() -> Ranks | None:
     return _JOINED[-1] if _JOINED else None
 
 
-def launched() -> bool:
-    """Whether torchrun has started this process as one of several."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """Join the other processes that torchrun has started; in the end, rank 0 tells them so.
