@@ -59,8 +59,8 @@ def filled_ranges(
     ranges = own.config.ranges(largest, bounds)
     for name, learnt in bounds.items():
         given = own.config.largest_value(name, {})
-        matters = own.config.ranges(largest, bounds | {name: (0.0, 2 * given)}) != ranges
-        if matters and given > _FAR * max(map(abs, learnt)):
+        far = given > _FAR * max(map(abs, learnt))
+        if far and own.config.ranges(largest, bounds | {name: (0.0, 2 * given)}) != ranges:
             log.warning(
                 "equation.parameters.%s is %.3g, far beyond what is learnt, and costs time: ranges that are auto cover "
                 "it. Give a value within the bounds.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple, Protocol
 
 import sympy as sp
@@ -48,6 +49,9 @@ class Advance(Protocol):
             parameters: all of the equation's.
             time: t at the start; None where nothing depends on it.
         """
+
+    def of_length(self, length: float) -> Advance:
+        """The same in steps of another length."""
 
 
 class Explicit:
@@ -97,6 +101,12 @@ class Explicit:
 
         u = self._advanced(math.stack([values[n] for n in names], together), of_all, parameters, time)
         return {n: u[{"field": n}] for n in names}
+
+    def of_length(self, length: float) -> Explicit:
+        """See `Advance`."""
+        other = copy(self)
+        other._length = length
+        return other
 
     def _advanced(self, u: Any, rate: Callable[[Any, _Stage], Any], parameters: Mapping[str, Any], time: Any) -> Any:
         h = self._length
@@ -168,8 +178,10 @@ class Exponential:
         self.is_exact = self._alone and not self._walls.inhomogeneous
         between = all(isinstance(transform, Modes) for transform in self._transforms.values())
         orders = [orders for own in self._linear.values() for orders in own]
-        # exp(h Λ) is a product of factors of one axis each.
-        self._apart = self.is_exact and between and all(sum(m > 0 for m in o) <= 1 for o in orders)
+        # exp(h Λ) is a product of factors of one axis each: half as many products with matrices. Along a line it would
+        # cost more to make the matrix, and its gradient.
+        self._apart = self.is_exact and between and len(grid.axes) > 1
+        self._apart = self._apart and all(sum(m > 0 for m in o) <= 1 for o in orders)
 
     def __call__(self, values: Values, parameters: Mapping[str, Any], time: Any) -> Values:
         """See `Advance`."""
@@ -204,6 +216,12 @@ class Exponential:
 
             state = etdrk4(state, by_field, rest, h, 0.0, first)
         return {name: transforms[name].backward(v) for name, v in _sum(state, added.get(h)).items()}
+
+    def of_length(self, length: float) -> Exponential:
+        """See `Advance`."""
+        other = copy(self)
+        other._length = length
+        return other
 
     def _added(self, eigenvalues: Mapping[str, Any], parameters: Mapping[str, Any], time: Any) -> dict[float, Values]:
         """What the walls alone make of a state of zeros, by the time since the start: in the middle and at the end."""

@@ -10,18 +10,30 @@ from typing import Any, ClassVar, Literal
 
 import sympy as sp
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from hyco.equations.equation import EquationConfig
+from hyco.equations.formula.accuracy import fewest_steps
+from hyco.equations.formula.advance import Exponential
+from hyco.equations.formula.differences import Scheme
 from hyco.equations.formula.plan import Plan, make_plan
 from hyco.equations.formula.reach import Reach
-from hyco.equations.formula.stability import FOURTH_ORDER, Rates, explicit_steps, exponential_steps, samples_of
+from hyco.equations.formula.stability import (
+    FOURTH_ORDER,
+    Rates,
+    Samples,
+    explicit_steps,
+    exponential_steps,
+    sampled,
+    samples_of,
+)
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, symbol
 from hyco.equations.formula.syntax import FormulaError, names_in, rate_of
 from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.ranges import ROOM, Bounds, Steps, with_room
 from hyco.equations.units import stated_units
 from hyco.expressions import CONSTANTS
+from hyco.fields import FieldSpec, Layout
 from hyco.walls.boundary import Boundary
 
 _TAKEN = {*AXES, *CONSTANTS, *FUNCTIONS, "t", "dx", "dy", "dz", "grad", "div", "laplace", "dot"}
@@ -94,6 +106,12 @@ class FormulaConfig(EquationConfig):
         default="auto",
         description="stages of an explicit step: 4, or an odd number for a method made for diffusion; auto: what "
         "takes fewest",
+    )
+
+    error_in_time: PositiveFloat = Field(
+        default=5e-5,
+        description="largest error in time of a step of `dt` over how much a field varies in space or by then, for which "
+        "substeps that are auto may be fewer than the formulas and bounds ask for by themselves",
     )
 
     @model_validator(mode="after")
@@ -235,6 +253,8 @@ class FormulaConfig(EquationConfig):
         if not self.open_ranges:
             return {}
         steps, stages = self.steps_for(largest, bounds)
+        if "substeps" in self.open_ranges and stages == FOURTH_ORDER:
+            steps = self._fewest(largest, bounds, steps)
         numbers = {"substeps": steps, "stages": stages}
         return {key: numbers[key] for key in self.open_ranges}
 
@@ -247,19 +267,43 @@ class FormulaConfig(EquationConfig):
             room: by which states may grow.
         """
         size = with_room(largest) if largest else 1.0
-        keys = {symbol(name): self.field(name) for name in self.field_names}
-        whole = [name for name, key in keys.items() if key.lower is not None and key.upper is not None]
-        # One field by itself may go where its range ends.
-        points = largest.points if isinstance(largest, Reach) and len(keys) > 1 else None
 
         def rates(within: Bounds) -> Rates:
-            return self.plan.rates(samples_of(self._values(within, largest), tuple(keys), whole, points, room), size)
+            return self.plan.rates(self._samples(largest, within, room), size)
 
         if self.plan.exponential:
             return exponential_steps(self.dt, rates(bounds)), FOURTH_ORDER
         # Steps are stable for all that may be learnt, and accurate for what is in the middle of it.
         usual = rates({name: _middle(*ends) for name, ends in bounds.items()}) if bounds else None
         return explicit_steps(self.dt, rates(bounds), None if self.stages == "auto" else int(self.stages), usual)
+
+    def stable_steps(self, largest: float | None, bounds: Bounds, room: float = ROOM) -> int:
+        """The fewest steps that are stable, whatever their error; arguments as of `steps_for`."""
+        samples, size = self._samples(largest, bounds, room), with_room(largest) if largest else 1.0
+        return self.plan.stable_steps(samples, size, self.dt, self.plan.rates(samples, size))
+
+    def _fewest(self, largest: float | None, bounds: Bounds, most: int) -> int:
+        """The fewest steps that are stable and exact enough for known states; `most` where none is known."""
+        states = largest.states if isinstance(largest, Reach) else None
+        if states is None or most == 1 or self.all_varying or states.shape[2:] != self.grid.resolution:
+            return most
+        if not self.plan.exponential or (stable := self.stable_steps(largest, bounds)) >= most:
+            return most
+        ends = {symbol(name): self._values(bounds, None)[symbol(name)] for name in self.parameter_names}
+        parameters = {str(name): values for name, values in sampled(ends).items()}
+        walls = {name: self.walls_of(name) for name in self.field_names}
+        layout = Layout(self.grid, tuple(FieldSpec(name, boundary=b.plain) for name, b in walls.items()))
+        scheme = Scheme(self.order, self.faces, self.transport)
+        advance = Exponential(self.grid, walls, self.plan, scheme, self.dt)
+        return fewest_steps(advance, layout, states, parameters, self.dt, (stable, most), self.error_in_time)
+
+    def _samples(self, largest: float | None, bounds: Bounds, room: float) -> Samples:
+        """Values of all that the formulas name."""
+        keys = {symbol(name): self.field(name) for name in self.field_names}
+        whole = [name for name, key in keys.items() if key.lower is not None and key.upper is not None]
+        # One field by itself may go where its range ends.
+        points = largest.points if isinstance(largest, Reach) and len(keys) > 1 else None
+        return samples_of(self._values(bounds, largest), tuple(keys), whole, points, room)
 
     def reach_of_one(self, largest: float) -> Reach:
         """The reach of states of which no more is known than that one field is so large."""

@@ -90,6 +90,8 @@ class FormulaEquation(Equation):
         at_least, _ = config.steps_for(reach, {}, 1.0)
         if needed <= 2 * self.substeps and at_least <= 1.5 * self.substeps:  # the samples have some room
             return None
+        if config.stable_steps(reach, {}, 1.0) <= self.substeps:  # whose error may have been measured
+            return None
         return (
             f"a state reaches {largest:.3g}, for which the formulas ask for {needed} substeps, equation.substeps is "
             f"{self.substeps}: set it higher or to auto, or generation.amplitude lower"

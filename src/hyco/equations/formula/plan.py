@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import inf, pi
+from functools import lru_cache, partial
+from math import ceil, inf, pi
 
 import sympy as sp
 import torch
 
 from hyco.equations.formula.admissible import growing, require_defined
+from hyco.equations.formula.amplification import Symbols, small_waves
 from hyco.equations.formula.fourier import KEPT
 from hyco.equations.formula.linear import Linear, Orders, linear_part, linearised
 from hyco.equations.formula.modes import is_steady
-from hyco.equations.formula.stability import SAMPLES, Rates, Samples, largest_rates, sampled
+from hyco.equations.formula.stability import (
+    SAMPLES,
+    STABLE_REACTION,
+    Rates,
+    Samples,
+    exponential_steps,
+    largest_rates,
+    sampled,
+    whole,
+)
 from hyco.equations.formula.symbols import AXES, Slope, on_torch, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, rate_of, read
 from hyco.grid import Grid
@@ -76,26 +86,56 @@ class Plan:
             samples: of all symbols.
             largest: |value| of states.
         """
-        terms = self.others if self.exponential else {n: [rate] for n, rate in self.rates_of.items()}
-
-        def slopes(orders: Orders) -> float:
-            size = largest
-            for h, m in zip(self.spacing, orders, strict=True):
-                size *= (_STEEPEST / h) ** m
-            return size
-
-        rates = largest_rates(
-            {name: sp.Add(*own) for name, own in terms.items()},
-            self.names.axes,
-            samples,
-            slopes,
-            self._factor,
-            self.linear if self.exponential else {},
-        )
+        slopes = partial(self._slopes, largest)
+        exact = self.linear if self.exponential else {}
+        rates = largest_rates(self._in_stages, self.names.axes, samples, slopes, self._factor, exact)
         if self.spectral or self.transport == "central":
             return rates
         # What upwind differences let decay.
         return replace(rates, upwind=rates.waves * _UPWIND / _FIRST[self.order])
+
+    def stable_steps(self, samples: Samples, largest: float, dt: float, rates: Rates) -> int:
+        """The fewest steps that are stable, whatever their error: no more than `Rates.of_fourth_order` asks for.
+
+        Args:
+            samples, largest: as of `rates`.
+            dt: that is cut into steps.
+            rates: of these samples.
+        """
+        most = exponential_steps(dt, rates)
+        if not self.exponential or not rates.finite:
+            return most
+        upwind = self.transport == "upwind"
+        waves = small_waves(
+            self._in_stages,
+            self.names.axes,
+            self.spacing,
+            samples,
+            partial(self._slopes, largest),
+            self.linear,
+            Symbols.of(self.spectral, self.order, upwind, KEPT),
+            rates.decay,
+        )
+        if waves is None:
+            return most
+        steps = min(most, whole(dt * rates.reaction / STABLE_REACTION))
+        while steps < most and not waves.stable(dt / steps):
+            steps = min(most, max(steps + 1, ceil(1.05 * steps)))
+        return steps
+
+    @property
+    def _in_stages(self) -> dict[str, sp.Expr]:
+        """What the step does not integrate exactly, by field."""
+        if not self.exponential:
+            return self.rates_of
+        return {name: sp.Add(*own) for name, own in self.others.items()}
+
+    def _slopes(self, largest: float, orders: Orders) -> float:
+        """The largest |value| of a derivative that cells resolve."""
+        size = largest
+        for h, m in zip(self.spacing, orders, strict=True):
+            size *= (_STEEPEST / h) ** m
+        return size
 
     def _factor(self, orders: Orders) -> float:
         """The largest |eigenvalue| of a derivative."""

@@ -22,6 +22,8 @@ _FINITE = 0.999
 # (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
 # stability (the fourth-order methods take 2.8 of either).
 _REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
+# The same of reactions where the error is measured.
+STABLE_REACTION = 2.0
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
@@ -89,7 +91,7 @@ def largest_rates(
     names = list(terms)
 
     def on(values: dict[sp.Expr, torch.Tensor], coefficient: sp.Expr) -> torch.Tensor:
-        return _finite(_on_samples(coefficient, values, axes, slopes))
+        return finite(on_samples(coefficient, values, axes, slopes))
 
     parts = {
         (name, other, orders): coefficient
@@ -171,7 +173,7 @@ def _of_system(
     return most
 
 
-def _finite(values: torch.Tensor) -> torch.Tensor:
+def finite(values: torch.Tensor) -> torch.Tensor:
     """Where a sample has no value (a root of a negative number) it says nothing."""
     return torch.where(torch.isfinite(values), values, 0.0)
 
@@ -244,7 +246,7 @@ def sampled(values: Mapping[sp.Expr, tuple[float, float]]) -> dict[sp.Expr, torc
     return result
 
 
-def _on_samples(
+def on_samples(
     expression: sp.Expr,
     samples: dict[sp.Expr, torch.Tensor],
     axes: Sequence[str],
@@ -264,7 +266,7 @@ def _count(node: sp.Expr, axis: str) -> int:
 
 def exponential_steps(dt: float, rates: Rates) -> int:
     """Steps of `etdrk4` for what it does not integrate exactly."""
-    return _whole(dt * rates.of_fourth_order)
+    return whole(dt * rates.of_fourth_order)
 
 
 def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Rates | None = None) -> tuple[int, int]:
@@ -276,13 +278,13 @@ def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Ra
         usual: the rates that steps are accurate for; None: the largest too.
     """
     usual = rates if usual is None else usual
-    fourth = _whole(dt * rates.of_fourth_order)
+    fourth = whole(dt * rates.of_fourth_order)
     best: tuple[float, int] = (fourth, FOURTH_ORDER) if stages in (None, FOURTH_ORDER) else (inf, 1)
     most = _SAVED * best[0] * best[1] if stages is None else inf
     accurate = max(usual.reaction / _REACTION_2, usual.waves / _WAVES_2)
     for number in STAGES if stages is None else (() if stages == FOURTH_ORDER else (stages,)):
         followed = usual.decay / _FOLLOWED if stages is None else 0.0
-        steps = _whole(dt * max(accurate, followed))
+        steps = whole(dt * max(accurate, followed))
         while steps * number < most and not _stable(number, dt / steps, rates):
             steps = max(steps + 1, ceil(1.05 * steps))
         if steps * number < most:
@@ -290,7 +292,8 @@ def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Ra
     return int(best[0]), best[1]
 
 
-def _whole(steps: float) -> int:
+def whole(steps: float) -> int:
+    """Steps, at least one; one where the rates have no end, as then nothing helps."""
     return max(1, ceil(steps * (1 - 1e-9))) if steps < inf else 1
 
 

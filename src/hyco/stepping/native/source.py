@@ -255,15 +255,22 @@ class _Writer:
         if node.meta["val"].is_complex():
             raise UnsupportedError(f"{node.target} of complex numbers")
 
-        def read(loop: _Loop, index: Index) -> Parts:
-            inner, sum_ = _Loop(), f"s{len(loop.lines)}"
-            (a,), (b,) = first.read(inner, (*index[:-1], "k")), second.read(inner, (*index[:-2], "k", index[-1]))
-            add = f"for (int k = 0; k < {first.shape[-1]}; k++) {sum_} += splat({a} * {b});"
-            loop.lines += [f"V {sum_} = V{{}};", add]
-            return (sum_,)
-
-        self.values[node] = _Value(tuple(node.meta["val"].shape), read)
-        self._stored(node)
+        shape = tuple(node.meta["val"].shape)
+        into = self.values[node] = self.memory(node, self._buffer(node.meta["val"]))
+        # Some sums at a time: each of them waits for itself.
+        tiled = max(len(shape) - 2, len(shape) - 1, key=lambda dim: shape[dim])
+        width = next(w for w in (8, 7, 6, 5, 4, 3, 2, 1) if shape[tiled] % w == 0)
+        index = tuple(f"i{dim}" for dim in range(len(shape)))
+        heads = [f"for (int i{d} = 0; i{d} < {n}; i{d} += {width if d == tiled else 1})" for d, n in enumerate(shape)]
+        begin, inner, end = list[str](), _Loop(), list[str]()
+        for number in range(width):
+            own = (*index[:tiled], f"({index[tiled]} + {number})", *index[tiled + 1 :])
+            (a,), (b,) = first.read(inner, (*own[:-1], "k")), second.read(inner, (*own[:-2], "k", own[-1]))
+            begin.append(f"V s{number} = V{{}};")
+            inner.lines.append(f"s{number} += splat({a} * {b});")
+            end += [f"{target} = s{number};" for target in into.read(inner, own)]
+        sums = [f"for (int k = 0; k < {first.shape[-1]}; k++) {{", *(f"    {line}" for line in inner.lines), "}"]
+        self.body.lines += [" ".join([*heads, "{"]), *(f"    {line}" for line in (*begin, *sums, *end)), "}"]
 
     def _transform(self, node: fx.Node, name: str) -> None:
         """A Fourier transform, along one dimension after the other."""
