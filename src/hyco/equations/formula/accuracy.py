@@ -50,7 +50,7 @@ def fewest_steps(
     states = states[:samples].double().cpu()
     values = dict(parameters)
     if values:
-        rows = torch.stack(list(values.values()), dim=1)[:_CORNERS].unique(dim=0)
+        rows = torch.unique(torch.stack(list(values.values()), dim=1)[:_CORNERS], dim=0)
         values = dict(zip(values, rows[: max(1, samples // len(states))].unbind(dim=1), strict=True))
     run = _Rollouts(advance, layout, states, values, dt / parts)
     exact = run(high)

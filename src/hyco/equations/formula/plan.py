@@ -17,7 +17,6 @@ from hyco.equations.formula.linear import Linear, Orders, linear_part, linearise
 from hyco.equations.formula.modes import is_steady
 from hyco.equations.formula.stability import (
     SAMPLES,
-    STABLE_REACTION,
     Rates,
     Samples,
     exponential_steps,
@@ -95,7 +94,9 @@ class Plan:
         return replace(rates, upwind=rates.waves * _UPWIND / _FIRST[self.order])
 
     def stable_steps(self, samples: Samples, largest: float, dt: float, rates: Rates) -> int:
-        """The fewest steps that are stable, whatever their error: no more than `Rates.of_fourth_order` asks for.
+        """The fewest steps that carry waves in a stable way, whatever their error, and follow reactions.
+
+        What slopes do where they are is left to the error that is measured. They are no more than `Rates.of_fourth_order` asks for.
 
         Args:
             samples, largest: as of `rates`.
@@ -118,7 +119,7 @@ class Plan:
         )
         if waves is None:
             return most
-        steps = min(most, whole(dt * rates.reaction / STABLE_REACTION))
+        steps = min(most, whole(dt * self.rates(samples, 0.0).of_reactions))
         while steps < most and not waves.stable(dt / steps):
             steps = min(most, max(steps + 1, ceil(1.05 * steps)))
         return steps

@@ -22,8 +22,6 @@ _FINITE = 0.999
 # (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
 # stability (the fourth-order methods take 2.8 of either).
 _REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
-# The same of reactions where the error is measured.
-STABLE_REACTION = 2.0
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
@@ -59,7 +57,12 @@ class Rates:
     def of_fourth_order(self) -> float:
         """Steps of fourth order in a unit of time."""
         stable = self.waves / (_WAVES_UPWIND if self.upwind else _WAVES) + self.decay / _DECAY
-        return max(self.reaction / (_REACTION_KNOWN if self.known else _REACTION), stable)
+        return max(self.of_reactions, stable)
+
+    @property
+    def of_reactions(self) -> float:
+        """The same for the reaction alone."""
+        return self.reaction / (_REACTION_KNOWN if self.known else _REACTION)
 
     def or_more(self, other: Rates) -> Rates:
         """The larger of each."""
@@ -252,6 +255,7 @@ def on_samples(
     axes: Sequence[str],
     slopes: Callable[[Orders], float],
 ) -> torch.Tensor:
+    """The values `[SAMPLES]` of an expression; its slopes are between ± the largest that cells resolve."""
     known = dict(samples)
     for i, node in enumerate(sorted(expression.atoms(Slope), key=str)):
         orders = tuple(_count(node, axis) for axis in axes)
