@@ -1,8 +1,9 @@
 """Equations by formula against the built-in files of the same equations: time of a step and of its gradient, accuracy,
 and the processor's time until the formula is read and its step is recorded.
 
-Both are timed in one process, one thread, in turns; the ratios are medians over the turns. Run it with
-`python benchmarks/formula.py [--compiled]`; the table is docs/studies/formula.md.
+Both are timed in one process, one thread, in turns, by the processor's time; the ratios are medians over the turns. Run
+it with `python benchmarks/formula.py`, and with `--compiled` for steps as code of hyco's own, where both have such code;
+the tables are those of docs/studies/formula.md.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import torch
 from hyco.equations.equation import Equation
 from hyco.equations.ranges import covering
 from hyco.equations.registry import build_equation
+from hyco.stepping.native.library import Native
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Execution, Stepper
 
@@ -111,15 +113,20 @@ def timed(equation: Equation, states: torch.Tensor, steps: int, execution: Execu
     return forward, gradient, getattr(program, "operations", 0), end[:, -1], recording
 
 
+def is_native(equation: Equation, states: torch.Tensor) -> bool:
+    """Whether a compiled step is code of hyco's own."""
+    return isinstance(Stepper(equation, "compiled").bind(states, equation.parameter_tensors(torch.float64)).run, Native)
+
+
 def ratio(first, second, turns: int) -> float:
     """The median over the turns of the second's time over the first's."""
     ratios = []
     for turn in range(turns):
         times = {}
         for function in (first, second) if turn % 2 else (second, first):
-            begin = time.perf_counter()
+            begin = time.process_time()
             function()
-            times[function] = time.perf_counter() - begin
+            times[function] = time.process_time() - begin
         ratios.append(times[second] / times[first])
     return statistics.median(ratios)
 
@@ -141,6 +148,8 @@ def main() -> None:
         if given.only not in name:
             continue
         own, formula, states, parse = pair(name)
+        if given.compiled and not all(is_native(equation, states) for equation in (own, formula)):
+            continue
         steps = 10
         a = timed(own, states, steps, execution)
         b = timed(formula, states, steps, execution)

@@ -58,20 +58,21 @@ def factors(eigenvalues: Any, time: float) -> Factors:
         time: h.
     """
     z = eigenvalues * (time / 2)
-    stage, half_two, half_three = phi(z, 3)
     half = math.exp(z)
-    # What a step does from what half of it does: no digits are lost, and the series are summed once.
-    one, two = stage * (half + 1) / 2, (half_two * (half + 1) + stage) / 4
-    three = (half_three * (half + 1) + half_two + stage / 2) / 8
+    one, two, three = [function * (time / 2) for function in phi(z, 3)]
+    # What a step does from what half of it does: no digits are lost, and the series are summed once. With e = exp(z)
+    # φ₁(2z) = (e + 1) φ₁/2, φ₂(2z) = ((e + 1) φ₂ + φ₁)/4 and φ₃(2z) = ((e + 1) φ₃ + φ₂ + φ₁/2)/8.
+    twice = half + 1
+    by_one, by_two, by_three = one * twice, two * twice, three * twice
     return Factors(
         whole=half * half,
         half=half,
-        stage=stage * (time / 2),
-        third=((stage / 2 - half_two) * time, half_two * time),
-        fourth=((one - 2 * two) * time, two * (2 * time)),
-        first=(one - 3 * two + 4 * three) * time,
-        middle=(two - 2 * three) * (2 * time),
-        last=(4 * three - two) * time,
+        stage=one,
+        third=(one - 2 * two, 2 * two),
+        fourth=(by_one - by_two - one, by_two + one),
+        first=by_one - 1.5 * by_two + by_three - one + two,
+        middle=by_two - by_three - two + 0.5 * one,
+        last=by_three + two - 0.5 * by_two,
     )
 
 

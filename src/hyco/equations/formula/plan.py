@@ -96,7 +96,8 @@ class Plan:
     def stable_steps(self, samples: Samples, largest: float, dt: float, rates: Rates) -> int:
         """The fewest steps that carry waves in a stable way, whatever their error, and follow reactions.
 
-        What slopes do where they are is left to the error that is measured. They are no more than `Rates.of_fourth_order` asks for.
+        What slopes do where they are is left to the error that is measured. They are no more than
+        `Rates.of_fourth_order` asks for.
 
         Args:
             samples, largest: as of `rates`.
