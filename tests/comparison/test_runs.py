@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import multiprocessing
+import time
 
 import pytest
 import torch
@@ -195,6 +196,9 @@ def test_a_comparison_that_is_left_ends_the_trainings_that_go_on_beside_it():
     with open_engine(ComputeConfig(workers=2)) as engine:
         i, records = next(beside_a_long_training(engine))
         assert (i, records[0]["method"]) == (0, "persistence")
+        end = time.monotonic() + 60  # the other process may still be on its way
+        while len(multiprocessing.active_children()) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         assert len(multiprocessing.active_children()) == 2
     assert not multiprocessing.active_children()
 
