@@ -139,7 +139,7 @@ def test_two_processes_learn_from_what_was_measured_as_one_does():
 def test_what_workers_get_is_text_and_what_was_measured_is_a_file(tmp_path, monkeypatch):
     seen = []
     as_text = work.as_text
-    monkeypatch.setattr(work, "as_text", lambda *given: seen.append(as_text(*given)) or seen[-1])
+    monkeypatch.setattr(work, "as_text", lambda *given, **how: seen.append(as_text(*given, **how)) or seen[-1])
     last(section(seeds=[0, 1], methods="persistence"), measured=measured(), folder=tmp_path / "results")
     files = {json.loads(text)["arguments"]["measured"] for text in seen}
     assert len(seen) == 3  # the data, which are the same for all seeds, and two runs
