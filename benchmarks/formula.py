@@ -2,8 +2,8 @@
 and the processor's time until the formula is read and its step is recorded.
 
 Both are timed in one process, one thread, in turns, by the processor's time; the ratios are medians over the turns. Run
-it with `python benchmarks/formula.py`, and with `--compiled` for steps as code of hyco's own, where both have such code;
-the tables are those of docs/studies/formula.md.
+it with `python benchmarks/formula.py`, and with `--compiled` for steps as code of hyco's own, where both have it; the
+tables are those of docs/studies/formula.md.
 """
 
 import argparse

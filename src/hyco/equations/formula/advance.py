@@ -189,23 +189,25 @@ class Exponential:
         evaluate = Evaluation(lambda node: parameters[node.name])
         if self._apart:
             return {name: self._along_axes(name, v, evaluate) for name, v in values.items()}
-        h, by_field, eigenvalues = self._length, dict[str, Factors](), dict[str, Any]()
+        h, eigenvalues = self._length, dict[str, Any]()
         for name, own in self._linear.items():
             # Fields that spread alike have the same.
-            same = [n for n in by_field if transforms[n] is transforms[name] and self._linear[n] == own]
+            same = [n for n in eigenvalues if transforms[n] is transforms[name] and self._linear[n] == own]
             if same:
-                by_field[name], eigenvalues[name] = by_field[same[0]], eigenvalues[same[0]]
+                eigenvalues[name] = eigenvalues[same[0]]
                 continue
             parts = [transforms[name].eigenvalues(orders) * evaluate(c) for orders, c in own.items()]
             eigenvalues[name] = sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean
-            by_field[name] = factors(eigenvalues[name], h)
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         # A state is v + w, where w is what the walls make of nothing, and v has walls that add nothing.
         added = self._added(eigenvalues, parameters, time) if self._forced else {}
         if self._alone:
-            state = {name: by_field[name].whole * v for name, v in state.items()}
+            state = {name: math.exp(eigenvalues[name] * h) * v for name, v in state.items()}
         else:
-            first = None
+            by_field, first = dict[str, Factors](), None
+            for name, values_of in eigenvalues.items():
+                same = [n for n in by_field if eigenvalues[n] is values_of]
+                by_field[name] = by_field[same[0]] if same else factors(values_of, h)
             if self._kept is None:
                 first = self._rest(state, parameters, time, values)
             else:
