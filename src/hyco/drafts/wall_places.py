@@ -17,6 +17,8 @@ _POINTS, _FEWEST, _DEGREE = 8, 6, 5
 # The better place of the walls lowers χ² by so much at least, and the squares of the residuals by this factor; and its
 # own condition raises χ² by no more than this per state, or there is another condition than those looked at.
 _LEAST, _FACTOR, _MOST = 10.0, 1.3, 4.0
+# Significant digits of a round length.
+_ROUND = 3
 # Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
 # the standard deviation of all.
 _COLUMNS, _ROUNDING = 2000, 1e-7
@@ -66,7 +68,7 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
     beyond = extent * len(axis.places) / (len(axis.places) - 1)
     if told is not None:
         place, reason = told, "the values beside them tell it"
-    elif _digits(extent) != _digits(beyond):
+    elif _digits(extent) != _digits(beyond) and min(_digits(extent), _digits(beyond)) <= _ROUND:
         place = _digits(extent) < _digits(beyond)
         reason = f"{extent if place else beyond:.6g} is a round length; the values do not tell it"
     else:
@@ -157,6 +159,6 @@ def _rounded(value: float, variance: float, noise: float, whole: float) -> float
 
 
 def _digits(value: float) -> int:
-    """Significant digits that a number needs."""
-    text = f"{value:.8e}".split("e")[0].replace(".", "").rstrip("0")
+    """Significant digits that a number needs, six at most."""
+    text = f"{value:.5e}".split("e")[0].replace(".", "").rstrip("0")
     return len(text)
