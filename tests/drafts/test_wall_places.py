@@ -7,7 +7,11 @@ from hyco.drafts.geometry import Axis
 from hyco.drafts.wall_places import wall_places
 
 TIMES = np.linspace(0, 2, 11)
-CONDITIONS = {"cold": (np.sin, 0.0, (0.0, 0.0)), "held": (np.sin, 20.0, (20.0, 20.0)), "insulated": (np.cos, 20.0, None)}
+CONDITIONS = {
+    "cold": (np.sin, 0.0, (0.0, 0.0)),
+    "held": (np.sin, 20.0, (20.0, 20.0)),
+    "insulated": (np.cos, 20.0, None),
+}
 
 
 def rod(count, on_positions, kind, noise=0.01, size=1.0, seed=3):
