@@ -14,8 +14,9 @@ and time step is larger than the standard deviation, so that a warning names a f
 contain the truth nor are told. `noise alone`: draws that estimate ± 1.96 std would cover. `width`: median and largest
 width of the interval over 3.92 std, the noise's alone. `bias` and `predicted`: means of (estimate - truth)/std and of
 `discretisation`/std; `slope`: the least-squares slope of the former over the latter, through zero, in the draws where
-`discretisation` is 1 to 10 std (five at least), 1 if it predicts the error. `χ²` is the mean reduced χ², `s` the median
-of the seconds of a draw on one core.
+`discretisation` is 1 to 10 std (five at least), 1 if it predicts the error; the noise leaves it uncertain by about
+1/√draws ([predicted_bias.md](predicted_bias.md) has it without noise). `χ²` is the mean reduced χ², `s` the median of
+the seconds of a draw on one core.
 """
 
 from __future__ import annotations
@@ -68,11 +69,15 @@ def equation_of(name: str) -> Any:
     return hyco.equation(PROBLEMS[name].section)
 
 
-def measured(problem: Problem, equation: Any, random: np.random.Generator) -> Any:
+def measured(
+    problem: Problem, equation: Any, random: np.random.Generator, noise: float = NOISE, sigma: float = NOISE
+) -> Any:
     """The measurements of one draw of a problem, in the cells of an equation or at sensors.
 
     Args:
         random: of the state at t = 0, the places and the noise.
+        noise: its standard deviation, over that of the values.
+        sigma: what the fit is told that it is.
     """
     start, truth = problem.draw(random)
     grid, t = equation.layout.grid, problem.times
@@ -85,8 +90,8 @@ def measured(problem: Problem, equation: Any, random: np.random.Generator) -> An
     columns = {"t": np.broadcast_to(t[:, None], (len(t), places.shape[1])), **at}
     std = {}
     for column, values in truth(t, at).items():
-        std[problem.channels[column]] = float(NOISE * values.std())
-        columns[column] = values + NOISE * values.std() * random.normal(size=values.shape)
+        std[problem.channels[column]] = float(sigma * values.std())
+        columns[column] = values + noise * values.std() * random.normal(size=values.shape)
     section = {
         "time": "t",
         "axes": {axis: axis for axis in grid.axes},

@@ -1,6 +1,7 @@
 """Data that the equation's step is not made for are refused before anything is fitted."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,7 +12,7 @@ from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.data_range import require_range
 from hyco.inversion.optimisers.result import Diverged, Status
 from hyco.inversion.targets import SyntheticTargets
-from hyco.observations import ObservationConfig, observe
+from hyco.observations import ObservationConfig, Observations, observe
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig
 
@@ -93,3 +94,35 @@ def test_a_search_that_fails_for_a_speed_names_it_and_the_key():
     assert result.status is Status.DIVERGED
     with pytest.raises(Diverged, match=r"not finite at the start: the velocity reaches .* equation.max_speed is 6"):
         physics.check(result)
+
+
+def test_fields_that_are_large_at_other_places_do_not_ask_for_more_than_their_start_says():
+    """Where much is of one substance little is of the other: ranges that are auto know that, and so does the check."""
+    section = {
+        "name": "formula",
+        "domain": {"x": {"size": 60.0, "resolution": 32}},
+        "boundary": "neumann",
+        "dt": 12.5,
+        "rates": {"u": "0.2*laplace(u) - u*v**2 + 0.03*(1 - u)", "v": "D*laplace(v) + u*v**2 - 0.088*v"},
+        "parameters": {"D": 0.06},
+    }
+    equation = build_equation(section)
+    x = torch.from_numpy(equation.layout.grid.centers("x"))
+    v = 0.4 * torch.exp(-(((x - 20) / 6) ** 2))
+    start = torch.stack([1 - v, v])[None]
+    seen = Observations(
+        values=torch.tensor([[[[0.0], [0.0]], [[0.99], [0.2]]]]),
+        mask=torch.tensor([[[[False], [False]], [[True], [True]]]]),
+        positions=torch.full((1, 2, 1, 1), 30.0),
+        initial_states=start,
+        noise_std=torch.tensor([0.001, 0.001]),
+        train=[0],
+        val=[],
+        layout=equation.layout,
+        dt=12.5,
+    )
+    filled = build_equation(section | equation.config.ranges(equation.reach(start), {"D": (0.005, 0.5)}))
+    assert filled.exceeded(0.99) is not None  # of both fields at once
+    require_range(filled, seen)
+    with pytest.raises(ValueError, match="a state reaches 3, for which the formulas ask for"):
+        require_range(filled, replace(seen, values=seen.values + 2.01))

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from hyco.drafts.contents import contents_of
 from hyco.drafts.formulas import formula_problem, is_formula, rates_of
-from hyco.drafts.geometry import Axis, axes_of, closed, on_grid
+from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, on_grid
 from hyco.drafts.layouts import layout_of
 from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.sensors_at_walls import EndSeries, end_series, ends_of_sensors
+from hyco.drafts.wall_places import wall_places
 from hyco.drafts.walls import Ends, ends_of
 from hyco.equations.formula.syntax import FormulaError, constants_in
 from hyco.expressions import CONSTANTS
@@ -102,11 +103,11 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     if rates is not None:
         judged = next(iter(fields_of(tuple(rates), roles.fields)[0].values()))
     field = on_grid(points, judged, axes)
-    ends = {
-        axis: Ends("neumann", "scattered sensors do not tell it") if field is None else ends_of(field, i)
-        for i, axis in enumerate(axes)
-    }
-    dt = _dt(points)
+    ends = {axis: Ends("neumann", "scattered sensors do not tell it") for axis in axes}
+    places = {} if field is None else {axis: wall_places(field, i, a) for i, (axis, a) in enumerate(axes.items())}
+    if field is not None:
+        ends = {axis: ends_of(field, i, places[axis]) for i, axis in enumerate(axes)}
+    dt, given = _dt(points), dict(axes)
     if equation is None and rates is None:
         fitting = candidates(points, roles, axes, dt)
         if len(fitting) != 1:
@@ -120,7 +121,10 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     def made() -> Problem | None:
         for axis, end in ends.items():
             if end.repeated and (end.condition == "periodic" or is_periodic(name)):
-                axes[axis] = closed(axes[axis])
+                axes[axis] = closed(given[axis])
+            elif axis in places and end.condition != "periodic" and not is_periodic(name):
+                told = places[axis]
+                axes[axis] = between_walls(given[axis], len(axes), on_positions=told.on_positions, reason=told.reason)
         conditions: Any = {axis: end.condition for axis, end in ends.items()}
         first, *others = conditions.values()
         return make(first if all(c == first for c in others) and isinstance(first, str) else conditions)
@@ -263,7 +267,7 @@ def _split(simulations: int) -> tuple[list[int], list[int], list[int]]:
 def _whole_start(points: Points, chosen: Problem, axes: dict[str, Axis], split: tuple[list[int], ...]) -> bool:
     """Whether everything was measured once at t = 0, so that it is the state."""
     layout = chosen.equation.layout
-    if chosen.equation.config.is_static or not all(a.on_grid and a.refined == 1 for a in axes.values()):
+    if chosen.equation.config.is_static or not all(a.of_cells for a in axes.values()):
         return False
     if layout.shape != layout.grid.resolution or chosen.hidden:
         return False

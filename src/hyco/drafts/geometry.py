@@ -31,7 +31,8 @@ class Axis:
         places: different positions, rising; those of a grid are centres of cells.
         on_grid: whether they are.
         reason: why it is so, for a comment.
-        refined: cells for each position of a grid along this axis, odd.
+        refined: cells for each position of a grid along this axis, odd; for each distance where walls are on positions.
+        on_walls: the outermost positions of a grid are on the walls, so that none is the centre of a cell.
     """
 
     lower: float
@@ -41,6 +42,12 @@ class Axis:
     on_grid: bool
     reason: str
     refined: int = 1
+    on_walls: bool = False
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether the positions are the centres of all cells."""
+        return self.on_grid and self.refined == 1 and not self.on_walls
 
 
 def axes_of(points: Points) -> dict[str, Axis]:
@@ -109,6 +116,22 @@ def closed(axis: Axis) -> Axis:
     reason = axis.reason.replace("centres of cells", "centres of cells; the last is the first, a period later")
     size = _clean(n * h, n * h)
     return replace(axis, size=size, resolution=n * axis.refined, reason=reason)
+
+
+def between_walls(axis: Axis, dimensions: int, *, on_positions: bool, reason: str) -> Axis:
+    """The same axis between walls, which are at the outermost positions or half a distance beyond.
+
+    Args:
+        reason: what tells it.
+    """
+    if not on_positions:
+        return replace(axis, reason=f"{axis.reason} ({reason})")
+    n = len(axis.places) - 1
+    extent = float(axis.places[-1] - axis.places[0])
+    refined = math.ceil(_FEWEST[dimensions] / n)
+    words = f"{axis.reason.split(': centres of cells')[0]}: the outermost are on the walls ({reason})"
+    lower, size = _clean(float(axis.places[0]), extent), _clean(extent, extent)
+    return Axis(lower, size, n * refined, axis.places, True, words, refined, on_walls=True)
 
 
 def _clean(value: float, scale: float) -> float:

@@ -201,7 +201,7 @@ def _observation(made: Draft) -> Iterator[str]:
         yield _line("  initial_state: full", "guessed: every cell was measured at the earliest time")
     else:
         yield _line("  initial_state: observed", "guessed: not every cell was measured at the earliest time")
-    if not all(a.on_grid and a.refined == 1 for a in made.axes.values()):
+    if not all(a.of_cells for a in made.axes.values()):
         yield _line("  interpolation: cubic", "linear, if the field is rough between cells")
 
 

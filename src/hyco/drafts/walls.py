@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyco.drafts.contents import Numbers
+from hyco.drafts.wall_places import WallPlaces
 
 # The ends belong to a period where they differ as little as neighbours do, by this factor.
 _NEIGHBOURS = 1.5
@@ -36,12 +37,13 @@ class Ends:
     near: bool = False
 
 
-def ends_of(field: Numbers, axis: int) -> Ends:
+def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
     """Guess the condition along an axis.
 
     Args:
         field: `[states, *space]`, NaN where not measured.
         axis: which of space, from 0.
+        places: where its walls are.
     """
     along = np.moveaxis(field, axis + 1, 0)
     step = _size(np.diff(along, axis=0))
@@ -50,7 +52,11 @@ def ends_of(field: Numbers, axis: int) -> Ends:
         return Ends("neumann", "nothing tells it")
     repeated = bool(around <= _SAME * step)
     close = bool(around <= _NEIGHBOURS * step)
-    near = close and not (_holds(along, 0) and _holds(along, -1))
+    beyond = 0.0 if places.on_positions else 0.5
+    near = close and not (_holds(along, beyond) and _holds(along[::-1], beyond))
+    if places.conditions is not None and not close:
+        lower, upper = places.conditions
+        return Ends(lower if lower == upper else {"lower": lower, "upper": upper}, "the values beside both ends")
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
         also = ", which are as close as neighbours are: periodic is as likely" if near else ""
@@ -59,7 +65,7 @@ def ends_of(field: Numbers, axis: int) -> Ends:
         return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated, close)
     if near:
         return Ends("periodic", "both ends are as close as neighbours are", repeated)
-    walls = {"lower": _wall(along, step), "upper": _wall(along[::-1], step)}
+    walls = {"lower": _wall(along, step, beyond), "upper": _wall(along[::-1], step, beyond)}
     condition = walls["lower"] if walls["lower"] == walls["upper"] else walls
     return Ends(condition, "the slopes and values at both ends", repeated, close)
 
@@ -80,24 +86,24 @@ def _flat_on_average(along: Numbers) -> bool:
     return all(_size(end[_APART] - end[0]) <= _FLAT_MEAN * step for end in (mean, mean[::-1]))
 
 
-def _at_wall(along: Numbers) -> Numbers:
-    """Values half a cell beyond the first, by a straight line."""
-    return np.asarray(1.5 * along[0] - 0.5 * along[1])
+def _at_wall(along: Numbers, beyond: float) -> Numbers:
+    """Values so many cells beyond the first, by a straight line."""
+    return np.asarray((1 + beyond) * along[0] - beyond * along[1])
 
 
-def _holds(along: Numbers, end: int) -> bool:
-    """Whether an end has a value of its own."""
-    wall = _at_wall(along if end == 0 else along[::-1])
+def _holds(along: Numbers, beyond: float) -> bool:
+    """Whether the lower end has a value of its own."""
+    wall = _at_wall(along, beyond)
     known = wall[np.isfinite(wall)]
     whole = along[np.isfinite(along)]
     return len(known) > 1 and float(np.std(known)) <= _HELD * float(np.std(whole))
 
 
-def _wall(along: Numbers, step: float) -> Any:
+def _wall(along: Numbers, step: float, beyond: float) -> Any:
     if _size(along[1] - along[0]) <= _FLAT * step:
         return "neumann"
-    if not _holds(along, 0):
+    if not _holds(along, beyond):
         return "neumann"
-    wall, whole = _at_wall(along), along[np.isfinite(along)]
+    wall, whole = _at_wall(along, beyond), along[np.isfinite(along)]
     value, scale = float(np.nanmean(wall)), float(np.std(whole))
     return 0.0 if abs(value) <= _HELD * scale else float(f"{value:.2g}")

@@ -18,6 +18,7 @@ from hyco.inversion.number_estimates import alternative_minima, number_estimates
 from hyco.inversion.profile_curve import Profile
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure
+from hyco.inversion.wall_places import OtherWalls
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Assessor:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
         shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
         profiles: profile likelihoods of numbers at the current coordinates, by full name.
+        walls: the fit with walls elsewhere; None: not looked at (yet), or not to be.
         structure: how the residuals differ from white noise; None likewise. Where they are correlated, `current` is
             that of correlated noise.
     """
@@ -46,6 +48,7 @@ class Assessor:
         self._problem, self._space = problem, problem.forward.space
         self.current: Assessment | None = None
         self.shift: Tensor | None = None
+        self.walls: OtherWalls | None = None
         self.profiles: dict[str, Profile] = {}
         self._edges = edges_of_numbers(self._space, problem.forward.model.equation.config)
         self.structure: ResidualStructure | None = None
@@ -54,7 +57,7 @@ class Assessor:
 
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
-        self.current, self.shift, self.structure, self.profiles = None, None, None, {}
+        self.current, self.shift, self.structure, self.walls, self.profiles = None, None, None, None, {}
 
     def take_shift(self, shift: Tensor | None) -> None:
         """What the error of the grid has moved the current coordinates by."""
@@ -78,13 +81,16 @@ class Assessor:
         tensors = {} if self.shift is None else {"discretisation": self.shift}
         for label, profile in self.profiles.items():
             tensors |= prefixed(f"profile/{label}", profile.tensors())
-        return Bundle(tensors, {"structure": None if self.structure is None else self.structure.to_json()})
+        words = {"structure": self.structure, "walls": self.walls}
+        return Bundle(tensors, {key: None if value is None else value.to_json() for key, value in words.items()})
 
     def load(self, state: Bundle, coordinates: Tensor) -> None:
         """Go on from a `state`, of coordinates that have been assessed again."""
         if (structure := state.metadata.get("structure")) is not None:
             self.take_structure(ResidualStructure.from_json(structure), coordinates)
         self.take_shift(state.tensors.get("discretisation"))
+        if (walls := state.metadata.get("walls")) is not None:
+            self.walls = OtherWalls(**walls)
         labels = [
             key[len("profile/") : -len("/range")]
             for key in state.tensors

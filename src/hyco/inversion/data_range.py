@@ -35,12 +35,15 @@ def require_range(equation: Equation, observations: Observations) -> None:
     values = _less_noise(observations.values[train], _NOISE * sigma)
     mask = observations.mask[train]
     largest = float(values[mask].abs().max()) if bool(mask.any()) else 0.0
-    reason = equation.exceeded(largest)
-    if reason is None and observations.initial_known:
-        reason = equation.unsuitable(observations.initial_states[train])
-    if reason is None and observations.on_grid:
-        whole = (mask | ~valid).flatten(2).all(dim=2)
-        reason = equation.unsuitable(values[whole]) if bool(whole.any()) else None
+    known = [observations.initial_states[train]] if observations.initial_known else []
+    if observations.on_grid:
+        known.append(values[(mask | ~valid).flatten(2).all(dim=2)])
+    known = [states for states in known if len(states)]
+    # States known in full say which values the fields have together, and that they reach as far.
+    reasons = [equation.unsuitable(states) for states in known]
+    if largest > max((float(states.abs().max()) for states in known), default=0.0):
+        reasons.insert(0, equation.exceeded(largest))
+    reason = next((each for each in reasons if each is not None), None)
     if reason is not None:
         raise MeasurementError(f"the measurements leave what the equation's step is made for: {reason}")
 

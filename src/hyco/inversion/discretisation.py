@@ -65,7 +65,7 @@ def discretisation_change(problem: InverseProblem, coordinates: Tensor) -> Tenso
         log.warning("The discretisation error is not worked out: %s.", error)
         return None
     refinement = Refinement(finer, problem.data.observations.layout, own.dt)
-    there = refinement.rollout(starts, _values(problem, z[0, :p], finer.layout), needed)
+    there = refinement.rollout(starts, values_on(problem, z[0, :p], finer.layout), needed)
     if not bool(torch.isfinite(there).all()):
         log.warning("The discretisation error is not worked out: on a finer grid the rollout is not finite.")
         return None
@@ -75,8 +75,8 @@ def discretisation_change(problem: InverseProblem, coordinates: Tensor) -> Tenso
     return whole
 
 
-def _values(problem: InverseProblem, theta: Tensor, layout: Layout) -> dict[str, Tensor]:
-    """The learnt parameters for the finer grid: those with a value in every cell as they are, others made for it."""
+def values_on(problem: InverseProblem, theta: Tensor, layout: Layout) -> dict[str, Tensor]:
+    """The learnt parameters for another grid: those with a value in every cell as they are, others made for it."""
     space = problem.forward.space
     values = {}
     for parameter in space.learnable:

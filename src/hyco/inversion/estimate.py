@@ -195,6 +195,7 @@ class PhysicalEstimate:
         structure: how they differ from white noise, see `ResidualStructure`; None where that was not tested.
         grid: `cells` by axis and `order` of the physical model's scheme, and keys of a more `accurate` one where there
             is one, which the error of the grid is told with; None where that was not worked out.
+        walls: the fit with the walls at the outermost measured positions, see `OtherWalls`; None: not looked at.
         verdict: `cause` of the misfit of the equation as it is, `why`, and missing `terms`, see `Verdict` and
             `FoundTerms`; None: not judged.
         from_predictions: whether the estimate comes from an update with the network's predictions.
@@ -222,6 +223,7 @@ class PhysicalEstimate:
     residuals: dict[str, Tensor] = field(default_factory=dict)
     structure: dict[str, Any] | None = None
     grid: dict[str, Any] | None = None
+    walls: dict[str, Any] | None = None
     verdict: dict[str, Any] | None = None
     from_predictions: bool = False
     equation: dict[str, Any] = field(default_factory=dict)
@@ -279,6 +281,7 @@ class PhysicalEstimate:
             "degrees_of_freedom": self.degrees_of_freedom,
             "residual_freedom": self.residual_freedom,
             "grid": self.grid,
+            "walls": self.walls,
             "verdict": self.verdict,
             "outliers": self.outliers,
             "initial_state_prior": self.initial_state_prior,
@@ -381,6 +384,7 @@ _PLAIN = (
     "degrees_of_freedom",
     "residual_freedom",
     "grid",
+    "walls",
     "verdict",
     "outliers",
     "initial_state_prior",

@@ -61,6 +61,7 @@ def current_estimate(
         degrees_of_freedom=freedom if math.isfinite(freedom) else None,
         residual_freedom=left if math.isfinite(left) else None,
         structure=None if assessor.structure is None else assessor.structure.to_json(),
+        walls=None if assessor.walls is None else assessor.walls.to_json(),
         grid=None if assessor.shift is None else _grid(problem.forward.model.equation, uniform=not fields),
     )
 

@@ -16,6 +16,8 @@ _DEVIATIONS = 3.0
 _MISFIT = 1.5
 # What the error of a grid that is fine enough has of the standard deviation.
 _SMALL = 0.5
+# By so much χ² has to differ to tell where the walls are.
+_TOLD = 10.0
 # A reduced χ² below this, where the unit is a thousandth of the data's standard deviation, says that there is no noise
 # and no other error either: the data were made on this grid.
 _EXACT = 1e-4
@@ -84,6 +86,42 @@ def grid_words(
             f"the error of grid and time step in {name} is {times:.2g} standard deviations; {covers} it. "
             f"With about {' and '.join(cells)}, and steps as much shorter, it would be half of one{better}."
             + ("" if measured else " Data that were simulated on the same grid do not have that error.")
+        )
+
+
+def walls_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Where the measurements fit as well or better with walls at the outermost positions, and numbers are others then.
+
+    Args:
+        parameters: as above.
+    """
+    if estimate.walls is None:
+        return
+    rise, other = estimate.walls["chi_square"], estimate.walls["numbers"]
+    shifts = {
+        name: (other[name] - entry["estimate"]) / entry["std"]
+        for name, entry in parameters.items()
+        if name in other and entry.get("std")
+    }
+    moved = [
+        f"{name} would be {other[name]:.4g} ({times:+.2g} standard deviations)"
+        for name, times in shifts.items()
+        if abs(times) > 1
+    ]
+    domain = "; ".join(
+        f"equation.domain.{axis}: lower {keys['lower']:.6g}, size {keys['size']:.6g}"
+        for axis, keys in estimate.walls["domain"].items()
+    )
+    if rise < -_TOLD:
+        then = f"; {', '.join(moved)}" if moved else ""
+        yield (
+            f"the measurements fit better if the walls are at the outermost positions, not half a cell beyond: χ² "
+            f"would fall by {-rise:.3g}{then}. If they are there, say {domain}."
+        )
+    elif moved and rise < _TOLD:
+        yield (
+            "the measurements do not tell whether the walls are half a cell beyond the outermost positions or at them. "
+            f"There, {', '.join(moved)}: the interval does not have that. Check {domain}."
         )
 
 

@@ -170,7 +170,7 @@ def _of_model(
         "weights": estimate.weights,
         "execution": estimate.execution,
     }
-    for key in ("degrees_of_freedom", "residual_freedom", "initial_state_prior", "outliers"):
+    for key in ("degrees_of_freedom", "residual_freedom", "initial_state_prior", "outliers", "walls"):
         if (value := getattr(estimate, key)) is not None:
             entry[key] = value
     if (verdict := estimate.verdict) is not None:

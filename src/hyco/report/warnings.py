@@ -9,7 +9,7 @@ from typing import Any
 from hyco.inversion.assessor import NO_FREEDOM
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.loss import OUTLIER
-from hyco.report.misfit import chi_square_words, grid_words, structure_words, verdict_words
+from hyco.report.misfit import chi_square_words, grid_words, structure_words, verdict_words, walls_words
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def estimate_warnings(
     noise_estimated = measured and estimate.degrees_of_freedom is not None
     if (words := chi_square_words(estimate, parameters)) is not None and not noise_estimated:
         yield f"{method} {words}"
-    said = (*verdict_words(estimate), *structure_words(estimate))
+    said = (*verdict_words(estimate), *structure_words(estimate), *walls_words(estimate, parameters))
     for words in (*said, *grid_words(estimate, parameters, measured=measured)):
         yield f"{method}: {words}"
     for name, entry in parameters.items():

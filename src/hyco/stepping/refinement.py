@@ -32,26 +32,49 @@ def refined(equation: Equation, largest: float, values: Mapping[str, Tensor]) ->
     Raises:
         ValueError: it has values on walls, or cannot be on such a grid.
     """
-    if any(field.vertex for field in equation.layout.fields):
-        raise ValueError("it has values on walls")
-    config = equation.config
-    section = config.model_dump() | config.chosen  # the scheme is to be the same
-    section |= dict.fromkeys(config.range_keys, "auto")
-    for axis, keys in section["domain"].items():
-        section["domain"][axis] = {**keys, "resolution": 2 * keys["resolution"]}
-    bounds = {name: (float(value.min()), float(value.max())) for name, value in values.items()}
+    domain = {
+        axis: {"resolution": 2 * n}
+        for axis, n in zip(equation.config.grid.axes, equation.config.grid.resolution, strict=True)
+    }
     parts = 2
     while True:
-        section["dt"] = config.dt / parts
-        finer = build_equation({**section, **equation_config(dict(section)).ranges(largest, bounds)})
+        finer = on_domain(equation, domain, largest, values, parts)
         excess = 2 * (finer.dt / finer.substeps) / (equation.dt / equation.substeps)
         if excess <= 1 + 1e-9:
             return finer
         parts = max(parts + 1, ceil(parts * min(excess, 2.0) * (1 - 1e-9)))
 
 
+def on_domain(
+    equation: Equation,
+    domain: Mapping[str, Mapping[str, float]],
+    largest: float,
+    values: Mapping[str, Tensor],
+    parts: int = 1,
+) -> Equation:
+    """The equation by the same scheme on another domain, with the ranges that values and states ask for there.
+
+    Args:
+        domain: keys of axes that are others.
+        largest, values: see `refined`.
+        parts: its states are so many times closer in time.
+
+    Raises:
+        ValueError: it has values on walls, or cannot be on such a domain.
+    """
+    if any(field.vertex for field in equation.layout.fields):
+        raise ValueError("it has values on walls")
+    config = equation.config
+    section = config.model_dump() | config.chosen  # the scheme is to be the same
+    section |= dict.fromkeys(config.range_keys, "auto")
+    section["domain"] = {axis: {**keys, **domain.get(axis, {})} for axis, keys in section["domain"].items()}
+    section["dt"] = config.dt / parts
+    bounds = {name: (float(value.min()), float(value.max())) for name, value in values.items()}
+    return build_equation({**section, **equation_config(dict(section)).ranges(largest, bounds)})
+
+
 class Refinement:
-    """Rollouts of the refined equation from states of the own grid.
+    """Rollouts of the refined equation, or of one on another domain, from states of the own grid.
 
     Args:
         equation: the refined one.

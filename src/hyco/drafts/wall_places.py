@@ -1,0 +1,164 @@
+"""Where the walls are beside measurements on a grid: at the outermost positions, or half a spacing beyond them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyco.drafts.contents import Numbers
+from hyco.drafts.geometry import Axis
+
+# Positions at each end that a polynomial is laid through, at most and at least, and its largest degree.
+_POINTS, _FEWEST, _DEGREE = 8, 6, 5
+# The better place of the walls lowers χ² by so much at least, and the squares of the residuals by this factor; and its
+# own condition raises χ² by no more than this per state, or there is another condition than those looked at.
+_LEAST, _FACTOR, _MOST = 10.0, 1.3, 4.0
+# Significant digits of a round length.
+_ROUND = 3
+# Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
+# the standard deviation of all.
+_COLUMNS, _ROUNDING = 2000, 1e-7
+
+
+@dataclass(frozen=True)
+class WallPlaces:
+    """Where the walls of an axis are, and what happens there.
+
+    Attributes:
+        on_positions: at the outermost positions; else half a spacing beyond.
+        reason: what tells it.
+        conditions: at the lower and the upper end, where the values tell them at both: `neumann`, or a value.
+    """
+
+    on_positions: bool
+    reason: str
+    conditions: tuple[Any, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Squares, in units of the noise, that a condition at an end leaves, and the value there; None: it has no slope."""
+
+    squares: float
+    value: float | None = None
+
+
+def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
+    """Where the walls of an axis are, by the values there, else by the numbers of the positions.
+
+    At a wall the field is its own mirror image, or has the same value at all times. Beside each end a polynomial that
+    is so at the outermost position is laid through the nearest values, and one that is so half a spacing beyond it; the
+    places at which they fit better, by 10 in χ² and by 1.3 times, are those of the walls. Where the values do not tell
+    it, they are at the outermost positions if the distance between these is the rounder number (0, 0.1, …, 1; not 0.05,
+    0.15, …, 0.95).
+
+    Args:
+        field: `[states, *space]`, NaN where not measured.
+        i: the axis of space, from 0.
+        axis: a grid of positions.
+    """
+    along = np.moveaxis(field, i + 1, 0)
+    fits = _fits(along.reshape(len(along), -1))
+    told = None if fits is None else _told(fits)
+    extent = float(axis.places[-1] - axis.places[0])
+    beyond = extent * len(axis.places) / (len(axis.places) - 1)
+    if told is not None:
+        place, reason = told, "the values beside them tell it"
+    elif _digits(extent) != _digits(beyond) and min(_digits(extent), _digits(beyond)) <= _ROUND:
+        place = _digits(extent) < _digits(beyond)
+        reason = f"{extent if place else beyond:.6g} is a round length; the values do not tell it"
+    else:
+        place, reason = False, "nothing tells it: the outermost positions may be on the walls"
+    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place))
+
+
+def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
+    """No slope, and a value, at each end (0, 1) on the outermost of values `[n, columns]` and half a spacing beyond.
+
+    None where too few were measured. What fits badly anywhere is left out: there is another condition.
+    """
+    count = min(_POINTS, len(along) // 2)
+    if count < _FEWEST:
+        return None
+    degree, whole = min(_DEGREE, count - 2), float(np.nanstd(along))
+    found = {}
+    for end, values in enumerate((along[:count], along[::-1][:count])):
+        block = values[:, np.isfinite(values).all(axis=0)]
+        block = block[:, :: max(1, block.shape[1] // _COLUMNS)]
+        columns, scale = block.shape[1], float(np.std(block))
+        if columns < 3 or scale == 0:
+            return None
+        free, _ = _left(block, np.arange(degree + 1), 0.0)
+        noise = max(free / (columns * (count - degree - 1)), (_ROUNDING * scale) ** 2)
+        for here, beyond in ((True, 0.0), (False, 0.5)):
+            mirrored, _ = _left(block, np.arange(0, degree + 2, 2), beyond)
+            fixed, held = _left(block, np.arange(1, degree + 1), beyond)
+            value = _rounded(*held, noise, whole)
+            found[end, here] = [_Fit((mirrored - free) / noise), _Fit((fixed - free) / noise, value)]
+        best = min(fit.squares for here in (True, False) for fit in found[end, here])
+        if best > _MOST * columns:
+            return None
+    return found
+
+
+def _told(fits: dict[tuple[int, bool], list[_Fit]]) -> bool | None:
+    """Whether walls are at the outermost positions; None where the values do not tell it."""
+    squares = {here: sum(min(fit.squares for fit in fits[end, here]) for end in (0, 1)) for here in (True, False)}
+    better = squares[True] < squares[False]
+    return better if _clear(squares[better], squares[not better]) else None
+
+
+def _conditions(fits: dict[tuple[int, bool], list[_Fit]], place: bool) -> tuple[Any, Any] | None:
+    """The conditions at walls there, where the values tell both."""
+    found = []
+    for end in (0, 1):
+        best, other = sorted(fits[end, place], key=lambda fit: fit.squares)
+        if not _clear(best.squares, other.squares):
+            return None
+        found.append("neumann" if best.value is None else best.value)
+    return found[0], found[1]
+
+
+def _clear(best: float, other: float) -> bool:
+    return other - best >= _LEAST and other >= _FACTOR * best
+
+
+def _left(block: Numbers, powers: NDArray[np.int64], beyond: float) -> tuple[float, tuple[float, float]]:
+    """Squares that polynomials of the distance from a wall leave of values `[m, columns]`, and their value at the wall.
+
+    Without the power 0 the value is the same in all columns; with it is its variance for noise of 1.
+
+    Args:
+        beyond: where the wall is, in spacings beyond the first value.
+    """
+    distance = (np.arange(len(block)) + beyond) / len(block)
+    basis, _ = np.linalg.qr(distance[:, None] ** powers)
+    rest, value = block - basis @ (basis.T @ block), (0.0, 0.0)
+    if powers[0] == 1:
+        one = 1.0 - basis @ basis.sum(axis=0)
+        weight = float(one @ one)
+        value = float((one @ rest).mean()) / weight, 1 / (weight * block.shape[1])
+        rest = rest - value[0] * one[:, None]
+    return float(np.sum(rest**2)), value
+
+
+def _rounded(value: float, variance: float, noise: float, whole: float) -> float:
+    """A value as exact as it is known, or a fiftieth of what the field does: 0 where it is no larger.
+
+    Args:
+        variance: of the value, for noise of 1.
+        noise: its variance.
+        whole: standard deviation of the field.
+    """
+    known = max(3 * math.sqrt(variance * noise), whole / 50)
+    return 0.0 if abs(value) <= known else round(value, -math.floor(math.log10(known))) + 0.0
+
+
+def _digits(value: float) -> int:
+    """Significant digits that a number needs, six at most."""
+    text = f"{value:.5e}".split("e")[0].replace(".", "").rstrip("0")
+    return len(text)

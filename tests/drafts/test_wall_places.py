@@ -1,0 +1,60 @@
+"""Where the walls are beside a grid of positions, by values, else by the numbers of the positions."""
+
+import numpy as np
+import pytest
+
+from hyco.drafts.geometry import Axis
+from hyco.drafts.wall_places import wall_places
+
+TIMES = np.linspace(0, 2, 11)
+CONDITIONS = {
+    "cold": (np.sin, 0.0, (0.0, 0.0)),
+    "held": (np.sin, 20.0, (20.0, 20.0)),
+    "insulated": (np.cos, 20.0, None),
+}
+
+
+def rod(count, on_positions, kind, noise=0.01, size=1.0, seed=3):
+    """Four waves that decay, `[T, x]`, and the axis; the lower wall is at 2."""
+    wave, constant, _ = CONDITIONS[kind]
+    x = np.linspace(0, size, count) if on_positions else (np.arange(count) + 0.5) * size / count
+    random = np.random.default_rng(seed)
+    waves = [(random.normal() / (1 + i / 2), (i + 1) * np.pi / size) for i in range(4)]
+    decay = [np.exp(-0.02 * (size * k) ** 2 * TIMES)[:, None] for _, k in waves]
+    values = sum(a * d * wave(k * x) for (a, k), d in zip(waves, decay, strict=True))
+    values = values + constant + noise * values.std() * random.normal(size=values.shape)
+    return values, Axis(2 + x[0] - x[1] / 2, count * (x[1] - x[0]), count, 2 + x, True, "")
+
+
+def look(*keys):
+    values, axis = rod(*keys)
+    return wall_places(values, 0, axis)
+
+
+@pytest.mark.parametrize("kind", CONDITIONS)
+@pytest.mark.parametrize("on_positions", [True, False])
+def test_values_tell_where_the_walls_are_and_what_happens_there(kind, on_positions):
+    told = [look(31, on_positions, kind, 0.003, 1.2345678, seed) for seed in range(20)]
+    certain = [each for each in told if "values beside" in each.reason]
+    assert len(certain) >= 12
+    assert all(each.on_positions is on_positions for each in certain)
+    expected = CONDITIONS[kind][2] or ("neumann", "neumann")
+    known = [each.conditions for each in certain if each.conditions is not None]
+    assert len(known) >= 12
+    # Values are rounded to a fiftieth of what the field does, or to what the noise leaves of them.
+    held = expected if expected[0] == "neumann" else tuple(pytest.approx(value, abs=0.02) for value in expected)
+    assert sum(each == held for each in known) >= 0.9 * len(known)
+
+
+@pytest.mark.parametrize("on_positions", [True, False])
+def test_where_values_do_not_tell_it_the_round_length_does(on_positions):
+    values, axis = rod(21, on_positions, "cold")
+    found = wall_places(np.random.default_rng(0).normal(size=values.shape), 0, axis)
+    assert found.on_positions is on_positions
+    assert "1 is a round length" in found.reason
+
+
+def test_few_positions_of_no_round_length_tell_nothing():
+    found = look(5, True, "cold", 0.01, 1.2345678)
+    assert (found.on_positions, found.conditions) == (False, None)
+    assert "may be on the walls" in found.reason
