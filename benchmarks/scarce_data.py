@@ -35,8 +35,9 @@ from hybrids import CPU, found_of
 from hyco.config import parse
 from hyco.equations.registry import build_equation
 from hyco.hybrid.trainer import HybridTrainer
-from hyco.observations import observe
+from hyco.observations import Observations, observe
 from hyco.stepping.generation import generate
+from hyco.training.config import SyntheticConfig
 from hyco.training.final import final_physical_model, final_synthetic_model
 from hyco.training.physical import train_physical
 from hyco.training.synthetic import train_synthetic
@@ -74,7 +75,7 @@ def measured(values: dict[str, Any], problem: str, seed: int) -> dict[str, Any]:
     models["hybrid_synthetic"], models["hybrid_physical"] = final_synthetic_model(last), final_physical_model(last)
 
     alone = c.synthetic
-    each = math.ceil(len(Windows.of(seen, alone.num_predict_steps, alone.use_sliding_window)) / alone.batch_size)
+    each = math.ceil(windows_seen(seen, alone) / alone.batch_size)
     longer = alone.model_copy(update={"epochs": math.ceil(len(made) / each)})
     networks = {}
     for name, config in (("synthetic", alone), ("equal_updates", longer)):
@@ -89,6 +90,14 @@ def measured(values: dict[str, Any], problem: str, seed: int) -> dict[str, Any]:
     reports["equal_updates"] = found_of(longest, equation, data, tests, seed)["synthetic"]
     found = {name: entry["nrmse"]["mean"] for name, entry in reports.items()}
     return {"problem": problem, "seed": seed, "nrmse": found, "seconds": seconds, "updates": updates}
+
+
+def windows_seen(seen: Observations, config: SyntheticConfig) -> int:
+    """Windows of a network alone of which anything was measured: an epoch has each of them in one update."""
+    windows = Windows.of(seen, config.num_predict_steps, config.use_sliding_window)
+    measured = seen.mask[seen.train].flatten(2).any(dim=2)
+    after = windows.time[:, None] + torch.arange(1, windows.length + 1)
+    return int(measured[windows.simulation[:, None], after].any(dim=1).sum())
 
 
 def gain(line: dict[str, Any]) -> float:
