@@ -42,6 +42,7 @@ from typing import Any
 
 import torch
 
+from hybrids import CPU, METHODS, errors_of, found_of, seconds_of, trained, trained_hybrid
 from hyco.config import resolve_hybrid
 from hyco.equations.registry import build_equation
 from hyco.hybrid.choice import choose
@@ -50,21 +51,18 @@ from hyco.observations import ObservationConfig, observe
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
 from hyco.training.physical import PhysicalConfig, train_physical
-from model_error import (
-    CPU,
-    METHODS,
-    OBSERVATION,
-    PHYSICAL,
-    STEPS,
-    errors_of,
-    found_of,
-    seconds_of,
-    trained,
-    trained_hybrid,
-)
 from problems import transport
 from study import add_line, described, read_lines, write_page
 
+STEPS = 24
+TESTS = [5, 6, 7]
+OBSERVATION = {"train_sim": [0, 1], "val_sim": [4], "test_sim": TESTS, "noise": 0.01}
+PHYSICAL = {
+    "method": "Levenberg-Marquardt",
+    "num_predict_steps": STEPS,
+    "max_iterations": 20,
+    "suppress_convergence_errors": True,
+}
 SYNTHETIC = {
     "network": {"name": "resnet", "filters": 16, "blocks": 1, "coordinates": True},
     "epochs": 100,
@@ -215,7 +213,7 @@ def run(case: str, seed: int) -> dict[str, Any]:
     section = CASES[case]
     drawn = data_of(section, seed)
     sections, configuration = sections_of(section), {"equation": section["equation"], "seed": seed}
-    models, found, seconds = trained(*drawn, sections, configuration)
+    models, found, seconds = trained(*drawn, TESTS, sections, configuration)
     strategies = other_strategies(drawn, sections, configuration)
     strategies["nrmse"]["correction"] = min(found[model]["nrmse"]["mean"] for model in BOTH_MODELS)
     verdict = models["hybrid_physical"]["verdict"]
@@ -242,7 +240,7 @@ def other_strategies(drawn: tuple[Any, ...], sections: tuple[dict, dict, dict], 
 
     Args:
         drawn: of `data_of`.
-        sections, configuration: see `model_error.trained`.
+        sections, configuration: see `hybrids.trained`.
     """
     equation, data, seen = drawn
     synthetic, physical, hybrid = sections
@@ -250,7 +248,8 @@ def other_strategies(drawn: tuple[Any, ...], sections: tuple[dict, dict, dict], 
     start = time.process_time()
     for name, keys in OTHERS.items():
         both = trained_hybrid(equation, seen, (synthetic, physical, hybrid | keys), configuration)
-        found = found_of(dict(zip(BOTH_MODELS, both, strict=True)), equation, data, configuration["seed"])
+        models = dict(zip(BOTH_MODELS, both, strict=True))
+        found = found_of(models, equation, data, TESTS, configuration["seed"])
         errors[name] = min(found[model]["nrmse"]["mean"] for model in BOTH_MODELS)
     auto = HybridConfig.model_validate(resolve_hybrid(hybrid | AUTO, synthetic, physical))
     choice, _ = choose(equation, seen, auto, CPU)

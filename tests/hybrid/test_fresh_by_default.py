@@ -2,9 +2,16 @@
 
 import pytest
 
+from hyco.fields import FieldSpec, Layout
+from hyco.grid import Grid
 from hyco.hybrid.interaction import InteractionConfig
 
 SIZES = {"length": 5, "steps": 40}
+
+
+def layout(cells=100, **field):
+    grid = Grid(axes=("x",), lower=(0.0,), size=(5.0,), resolution=(cells,))
+    return Layout(grid, (FieldSpec("u", **field),))
 
 
 def test_a_number_as_alpha_is_the_method_as_published(problem):
@@ -22,20 +29,30 @@ def test_the_network_of_trusted_physics_learns_from_states_with_the_spectra_of_t
     ("cells", "count", "batch"), [(32, 64, 32), (128, 64, 32), (640, 64, 6), (4096, 16, 4), (10**6, 16, 4)]
 )
 def test_large_states_are_fewer(cells, count, batch):
-    filled = InteractionConfig().filled(wanted=True, cells=cells, **SIZES)
+    filled = InteractionConfig().filled(wanted=True, layout=layout(cells), **SIZES)
     assert (filled.count, filled.batch_size, filled.window, filled.updates) == (count, batch, 1, 16)
     assert (filled.steps, filled.source) == (40, "estimated")
 
 
-def test_what_is_given_stays_and_a_number_asks_for_mixtures():
+def test_what_is_given_stays():
     given = {"steps": 7, "batch_size": 3, "window": 2, "updates": 5, "source": "trajectories"}
-    filled = InteractionConfig(**given).filled(wanted=True, cells=100, **SIZES)
+    filled = InteractionConfig(**given).filled(wanted=True, layout=layout(), **SIZES)
     assert {key: getattr(filled, key) for key in given} == given
     numbered = InteractionConfig(count=8)
-    assert numbered.filled(wanted=True, cells=100, **SIZES) == numbered.model_copy(update={"source": "trajectories"})
-    assert InteractionConfig().filled(wanted=False, cells=100, **SIZES).given_count == 0
+    assert numbered.filled(wanted=True, layout=layout(), **SIZES) == numbered
+    assert InteractionConfig().filled(wanted=False, layout=layout(), **SIZES).given_count == 0
     with pytest.raises(ValueError, match="allowed: a number of states from 0 on, or auto"):
         InteractionConfig(count="many")
+
+
+def test_states_without_spectra_are_mixed_and_the_report_says_so(caplog):
+    faces = layout(components=("x",), staggered=True)
+    filled = InteractionConfig(count=8).filled(wanted=True, layout=faces, **SIZES)
+    assert "have no spectra" in caplog.text
+    assert filled.summary() == {"count": 8, "source": "trajectories", "prior_knowledge": False}
+    caplog.clear()
+    assert InteractionConfig().filled(wanted=False, layout=faces, **SIZES).summary() == {"count": 0}
+    assert not caplog.text
 
 
 def test_windows_of_fresh_trajectories_may_be_shorter_and_fewer(problem):

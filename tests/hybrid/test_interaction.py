@@ -11,7 +11,8 @@ SMALL = {"count": 5, "refresh_every": 2}
 
 
 def fresh(problem, seed=0, **keys):
-    return FreshStarts(problem.equation, problem.observations, InteractionConfig(**({"count": 40} | keys)), seed)
+    config = InteractionConfig(**({"count": 40, "source": "trajectories"} | keys))
+    return FreshStarts(problem.equation, problem.observations, config, seed)
 
 
 def no_rollout(starts, steps):

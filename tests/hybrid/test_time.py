@@ -131,7 +131,8 @@ def test_copies_that_are_filled_up_keep_their_times(rod, monkeypatch):
 
 @pytest.mark.parametrize("strategy", [{}, {"alpha": "auto"}, {"sequential": True}])
 def test_fresh_states_that_are_mixtures_begin_at_times_of_the_data(rod, strategy):
-    trainer = rod.hybrid(epochs=2, warmup_epochs=0, interaction=FRESH, **strategy)
+    mixtures = FRESH | {"source": "trajectories"}
+    trainer = rod.hybrid(epochs=2, warmup_epochs=0, interaction=mixtures, **strategy)
     records = [record for _, record in trainer.train()]
     assert all(torch.isfinite(torch.tensor(record["metrics"]["synthetic_loss"])) for record in records)
     times = trainer.models.fresh.starts.times

@@ -3,7 +3,6 @@
 import pytest
 
 import do_no_harm
-import model_error
 import scarce_data
 import wrong_physics
 from hyco.config import parse
@@ -35,53 +34,27 @@ def test_harm_is_seen_in_the_upper_end_of_the_interval():
     assert near.strip().endswith("held |"), "parameters within a tenth of their std are the same"
 
 
-def test_the_page_of_scarce_data_divides_by_the_best_network_alone(tmp_path):
-    def statistics(median):
-        keys = ("median", "lower_quartile", "upper_quartile", "worst", "worst_seed")
-        return dict.fromkeys(keys, median)
+def test_the_table_of_scarce_data_divides_by_the_better_network_alone():
+    def line(seed, hybrid):
+        alone = {"persistence": 0.9, "synthetic": 0.4, "equal_updates": 0.2, "physical": 0.01, "hybrid_physical": 0.01}
+        updates = {"synthetic": 100, "equal_updates": 900, "hybrid": 900}
+        seconds = {"synthetic": 1.0, "equal_updates": 9.0, "hybrid": 12.0}
+        errors = alone | {"hybrid_synthetic": hybrid}
+        return {"problem": "heat", "seed": seed, "nrmse": errors, "seconds": seconds, "updates": updates}
 
-    def entry(median, parameters=None):
-        common = {"runs": 3, "failed": 0, "parameters": parameters or {}}
-        return common | {key: statistics(median) for key in ("nrmse", "nrmse_all", "wall_seconds")}
-
-    error = {"viscosity": {"relative_error": statistics(0.02)}}
-    methods = {"synthetic": entry(0.4), "unet": entry(0.2), "hybrid_synthetic": entry(0.05)}
-    methods |= {"hybrid_physical": entry(0.01, error)}
-    trainings = {"synthetic": {"method": "synthetic"}, "unet": {"method": "synthetic"}, "hybrid": {"method": "hybrid"}}
-    trained = {"synthetic": "synthetic", "unet": "unet", "hybrid_synthetic": "hybrid", "hybrid_physical": "hybrid"}
-    comparison = {
-        "experiment": "e",
-        "summary": {"methods": methods},
-        "trainings": trainings,
-        "runs": [{"method": method, "training": training} for method, training in trained.items()],
-    }
-    first = list(scarce_data.rows(comparison))
-    page = tmp_path / "page.md"
-    page.write_text(f"# Scarce data\n\n{scarce_data.table(first)}")
-    found = page.read_text().splitlines()
-    assert "| 0.25 |" in next(row for row in found if "hybrid_synthetic" in row)
-    assert "viscosity 0.02; 0.02" in next(row for row in found if "hybrid_physical" in row)
-    # A page made again from itself is the same, and what was measured anew replaces its row.
-    kept = list(scarce_data.rows_of(page))
-    assert scarce_data.table(kept) == scarce_data.table(first)
-    new = [row for row in kept if row[1] != "unet"] + [[*kept[0][:1], "unet", "3", "0.1", *[""] * 6]]
-    assert "| 0.50 |" in next(row for row in scarce_data.table(new).splitlines() if "hybrid_synthetic" in row)
+    rows = scarce_data.table([line(2, 0.05), line(1, 0.04), line(3, 0.1)]).splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["1", "2", "3", "median", "worst"]
+    assert "| 0.20 | 100 / 900 | 1 / 9 / 12 |" in rows[0]
+    assert "| 0.25 (bar 0.3: met) |" in rows[3]
+    assert "| 0.50 |" in rows[4]
 
 
-def test_the_table_of_model_errors_has_the_bar():
-    lines = [
-        {
-            "case": "coarse",
-            "seed": seed,
-            "nrmse": {"physical": 0.2, "synthetic": 0.3, "hybrid_synthetic": 0.09 + 0.01 * seed},
-            "parameters": {m: {"viscosity": 0.1} for m in ("physical", "hybrid_physical")},
-            "seconds": dict.fromkeys(model_error.METHODS, 1.0),
-        }
-        for seed in range(3)
-    ]
-    row = model_error.table(lines).splitlines()[-1]
-    assert "0.50 (0.55)" in row
-    assert "| yes |" in row
+@pytest.mark.parametrize("problem", scarce_data.BARS)
+def test_every_problem_of_scarce_data_is_a_valid_configuration(problem):
+    configuration = parse(scarce_data.parameters(f"scarce_{problem}"))
+    assert configuration.hybrid.alpha == "auto"
+    assert configuration.hybrid.interaction.source == "estimated", "no more than the measurements say"
+    assert not configuration.hybrid.sequential
 
 
 def test_the_table_of_wrong_physics_counts_what_is_named_and_what_is_honest():

@@ -64,11 +64,10 @@ def _of_interaction(hybrid: HybridConfig) -> dict[str, str]:
         return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0")
     if config.count == "auto" and hybrid.alpha != "auto":
         return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0, or hybrid.alpha: auto")
-    source = config.source or ("estimated" if config.count == "auto" else "trajectories")
     return {
-        key: f"needs hybrid.interaction.source: {' or '.join(_SOURCES[key])}; it is {source}"
+        key: f"needs hybrid.interaction.source: {' or '.join(_SOURCES[key])}; it is {config.source}"
         for key in _given(config, _SOURCES)
-        if source not in _SOURCES[key]
+        if config.source not in _SOURCES[key]
     }
 
 

@@ -85,13 +85,13 @@ def build_strategy(
 
 
 def _with_fresh_starts(config: HybridConfig, equation: Equation, observations: Observations) -> HybridConfig:
-    """With numbers for what `interaction` leaves open."""
+    """With values for what `interaction` leaves open."""
     stepping = network_config(config.network_training.network).stepping and not equation.config.is_static
     interaction = config.interaction.filled(
         wanted=config.alpha == "auto" and config.correction is None and stepping,
         length=config.num_predict_steps,
         steps=observations.steps,
-        cells=observations.layout.valid.numel(),
+        layout=observations.layout,
     )
     return config.model_copy(update={"interaction": interaction})
 

@@ -21,6 +21,7 @@ from pydantic import (
 from torch import Tensor
 
 from hyco.equations.equation import Equation
+from hyco.fields import Layout
 from hyco.hybrid.mixtures import mixtures
 from hyco.hybrid.surrogates import Spectra, has_spectra
 from hyco.inversion.calibrator import Calibrator
@@ -42,8 +43,8 @@ class InteractionConfig(BaseModel):
     """Keys of `hybrid.interaction`: initial states beyond the observed ones, from which both models predict.
 
     - `estimated`: random states with the power spectra of the training states (`hyco.hybrid.surrogates`), half of them
-      with that of the initial ones. Where states have no such spectra (on faces, or channels with different
-      boundaries), mixtures take their place.
+      with that of the initial ones. States on faces, or of channels with different boundaries, have no such spectra:
+      there it is mixtures, with a warning.
     - `trajectories`: mixtures λ a + (1 - λ) b of two states of the training simulations, at any time. Along periodic
       axes each is first moved by a random number of cells (`shift`). The weight λ lies between 0 and 1, so that no
       mixture leaves the range of what was seen (unless `scale` says so). It varies smoothly in space (a random field
@@ -57,8 +58,8 @@ class InteractionConfig(BaseModel):
 
     `count: auto` is 16 to 64, by the size of a state, with `alpha: auto` and networks that step states: there the
     network learns from the physical model no more than that is trusted. With a number as alpha there are none, as in
-    the published method. Of what else is null, `auto` makes: `source` estimated, `steps` as many as the data have,
-    `window` 1, `updates` 16, and a `batch_size` of 4 to 32, by the size of a state.
+    the published method. Of what is null, `auto` makes: `steps` as many as the data have, `window` 1, `updates` 16, and
+    a `batch_size` of 4 to 32, by the size of a state.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
@@ -68,10 +69,10 @@ class InteractionConfig(BaseModel):
         description="fresh initial states; 0: the observed ones alone; auto: none with a number as alpha, else 16 to "
         "64, by the size of a state",
     )
-    source: Literal["estimated", "trajectories", "distribution"] | None = Field(
-        default=None,
+    source: Literal["estimated", "trajectories", "distribution"] = Field(
+        default="estimated",
         description="draws from the distribution that the training states show, mixtures of these, or draws from a "
-        "given distribution; null: trajectories, with count auto estimated",
+        "given distribution",
     )
     steps: PositiveInt | None = Field(
         default=None,
@@ -136,37 +137,41 @@ class InteractionConfig(BaseModel):
         """The count where it is a number, else 0."""
         return 0 if self.count == "auto" else self.count
 
-    def filled(self, *, wanted: bool, length: int, steps: int, cells: int) -> InteractionConfig:
-        """With numbers for `auto` and what follows from it.
+    def filled(self, *, wanted: bool, length: int, steps: int, layout: Layout) -> InteractionConfig:
+        """With numbers for `auto` and what follows from it, and a source that the states have.
 
         Args:
             wanted: whether `auto` shall be more than none.
             length: of the training windows.
             steps: of the data.
-            cells: entries of a state.
+            layout: of the states.
         """
-        if self.count != "auto":
-            return self.model_copy(update={"source": self.source or "trajectories"})
-        if not wanted:
-            return self.model_copy(update={"count": 0, "source": self.source or "trajectories"})
-        given = {
+        filled = self
+        if self.count == "auto":
+            numbers = self._numbers(length, steps, layout.valid.numel()) if wanted else {"count": 0}
+            filled = self.model_copy(update=numbers)
+        if filled.count and filled.source == "estimated" and not has_spectra(layout):
+            log.warning("States like these have no spectra to draw fresh starts from: they are mixtures of states.")
+            return filled.model_copy(update={"source": "trajectories"})
+        return filled
+
+    def _numbers(self, length: int, steps: int, cells: int) -> dict[str, Any]:
+        """What `count: auto` makes of itself and of what is null; arguments as those of `filled`."""
+        return {
             "count": min(max(_ENTRIES // cells, 1) * _FEWEST, _MOST),
-            "source": self.source or "estimated",
             "steps": max(self.steps or steps, length),
             "batch_size": self.batch_size or min(max(_ENTRIES // cells, _FEWEST_WINDOWS), _MOST_WINDOWS),
             "window": self.window or 1,
             "updates": self.updates or _UPDATES,
         }
-        return self.model_copy(update=given)
 
     def summary(self) -> dict[str, Any]:
         """What a report says of it: how many fresh states, from where, and whether that is prior knowledge."""
         if self.given_count == 0:
             return {"count": 0}
-        source = self.source or "trajectories"
-        summary: dict[str, Any] = {"count": self.count, "source": source}
-        summary["prior_knowledge"] = source == "distribution"
-        if source == "distribution":
+        known = self.source == "distribution"
+        summary: dict[str, Any] = {"count": self.count, "source": self.source, "prior_knowledge": known}
+        if known:
             summary |= {"length_scale": self.length_scale, "amplitude": self.amplitude}
         elif self.scale != (1.0, 1.0):
             summary["scale"] = list(self.scale)
@@ -186,9 +191,6 @@ class FreshStarts:
         self.equation, self.config = equation, config
         self.states: Tensor | None = None
         self.times = torch.zeros(config.given_count, dtype=torch.float64)
-        self._estimated = config.source == "estimated" and has_spectra(equation.layout)
-        if config.source == "estimated" and not self._estimated:
-            log.warning("States like these have no spectra to draw fresh starts from: they are mixtures of states.")
         self._drawn = 0  # the epoch of the last draw
         self._draws = stream(seed, "fresh_starts")
         # A window of one step at every state: all states but the last.
@@ -213,7 +215,7 @@ class FreshStarts:
             if config.source == "distribution":
                 scale, amplitude = config.length_scale or 1.0, config.amplitude or 1.0  # both are given: validated
                 self.states = self.equation.initial_states(config.given_count, scale, amplitude, self._draws)
-            elif self._estimated:
+            elif config.source == "estimated":
                 facts = self._facts
                 spectra = Spectra.of(self.pool.fill(predict)[:], facts.numbers, self.equation.layout, facts.noise)
                 self.states, number = spectra.draw(config.given_count, self._draws, config.scale)

@@ -142,7 +142,7 @@ def warn_of_prior_knowledge(entries: Iterable[Mapping[str, Any]]) -> list[str]:
                 [
                     "The hybrid was trained from initial states of a known distribution ({count} of them, length_scale "
                     "{length_scale:g}, amplitude {amplitude:g}): that is knowledge beyond the observations. "
-                    "hybrid.interaction.source=trajectories shows the result without it.".format(**interaction)
+                    "hybrid.interaction.source=estimated shows the result without it.".format(**interaction)
                 ]
             )
     return []
