@@ -62,6 +62,7 @@ def test_numbers_three_tensors_joined_and_rolled_ones():
         compare(aten.where.self, a.real > b.real, a, b)
         compare(aten.cat.default, [a, b], a.ndim - 1)
     assert compare(aten.add.Tensor, tensors[0], tensors[5], alpha=0.5)
+    assert compare(aten.clone.default, tensors[5], memory_format=torch.contiguous_format)
     last = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
     assert compare(aten.cat.default, [last, last], 2)
     assert compare(aten.cat.default, [torch.empty(0), tensors[0]], 1)

@@ -38,7 +38,7 @@ def without_memory(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> 
 def _elementwise(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
     """Of numbers in the same places; the type is that of a single number, worked out. None: torch has to say it."""
     given = [value for value in (*args, *keywords.values()) if isinstance(value, Tensor)]
-    if func._schema.is_mutable or "device" in keywords or not given:
+    if func._schema.is_mutable or not given or not keywords.keys().isdisjoint(("device", "memory_format")):
         return None
     one = func(*map(_single, args), **{key: _single(value) for key, value in keywords.items()})
     if not isinstance(one, Tensor):
