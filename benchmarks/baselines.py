@@ -79,10 +79,10 @@ def bare_epoch(trainer: SyntheticTrainer, samples: Samples) -> float:
             state = state + scale * model.network(state)
             predicted.append(state)
         loss = (torch.stack(predicted, dim=1) - windows.targets(trainer.data.values, which)).square().mean()
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.clear_gradients()
         loss.backward()
         if trainer.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), trainer.config.gradient_clip)
-        optimizer.step()
+        optimizer.step(trainer.config.learning_rate)
         losses.append(loss.detach())
     return float(torch.stack(losses).mean())

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hyco.training.finite import DeadNetworkError, FiniteState
+from hyco.training.optimiser import Optimiser
 
 
 class Setup:
@@ -17,7 +18,7 @@ class Setup:
     def __init__(self, reductions=2):
         torch.manual_seed(0)
         self.network = nn.Linear(3, 2)
-        self.optimizer = torch.optim.Adam(self.network.parameters())
+        self.optimizer = Optimiser(self.network.parameters())
         self.finite = FiniteState(self.tensors, self.optimizer, reductions)
 
     def tensors(self):
@@ -33,9 +34,9 @@ class Setup:
         self.finite.end_epoch(epoch, rate, state, math.isfinite(total), taken, skipped, lambda: "the gradient of bias")
 
     def step(self):
-        self.optimizer.zero_grad()
+        self.optimizer.clear_gradients()
         self.network(torch.ones(1, 3)).square().sum().backward()
-        self.optimizer.step()
+        self.optimizer.step(1e-3)
 
     def values(self):
         return {name: value.clone() for name, value in self.tensors().items()}

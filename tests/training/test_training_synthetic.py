@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hyco.networks.network import NETWORKS
-from hyco.training.checkpoints import optimizer_tensors
 from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
 from hyco.training.finite import DeadNetworkError
@@ -108,7 +107,7 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_left_out_as_if_it_had_n
         metrics = model.optimisation.epoch(1, losses())
         assert metrics["synthetic_skipped"] == len(taken) - 2
         assert math.isfinite(metrics["synthetic_loss"])
-        state = optimizer_tensors(model.optimisation.optimizer)
+        state = model.optimisation.optimizer.tensors()
         found.append([*model.model.parameters(), *(state[key] for key in sorted(state))])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 

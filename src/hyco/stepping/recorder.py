@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from hyco.runtime.errors import InternalError
 from hyco.stepping.rewrites.nodes import drop_unused
+from hyco.stepping.shapes import without_memory
 
 aten = torch.ops.aten
 
@@ -185,7 +186,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         like, options = tree_unflatten([self._like(value) for value in flat], structure)
         if "device" in options or _makes_tensors(func, flat):
             options["device"] = "meta"
-        made = func(*like, **options)
+        made = without_memory(func, like, options)
         node = self.recording.graph.create_node("call_function", func, given, keywords, func.overloadpacket.__name__)
         node.meta["val"] = made
         if func._schema.is_mutable:

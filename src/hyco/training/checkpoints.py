@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hyco.runtime.storage import Bundle
@@ -86,38 +85,3 @@ def require_like(stored: Mapping[str, Tensor], own: Mapping[str, Tensor], *, com
             raise ValueError(f"{name} is {there} there, {here} here")
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise ValueError(f"{name} is not finite")
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of a torch optimiser as named tensors."""
-    # Not by `state_dict`, which takes twice as long, every epoch.
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    return {
-        f"{index}.{key}": torch.as_tensor(value)
-        for index, parameter in enumerate(parameters)
-        for key, value in optimizer.state.get(parameter, {}).items()
-        if value is not None
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`, onto an optimiser of the same parameters.
-
-    What has the shape of a parameter lies in memory as that does, so that the same operations follow.
-
-    Raises:
-        ValueError: a tensor has another shape than the parameter that it belongs to.
-    """
-    data = optimizer.state_dict()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        like = parameters[int(index)]
-        if value.shape != like.shape and value.numel() != 1:
-            raise ValueError(f"optimizer/{name} has the shape {list(value.shape)}, its weights have {list(like.shape)}")
-        if value.shape == like.shape:
-            value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)
-        state.setdefault(int(index), {})[key] = value
-    data["state"] = state
-    optimizer.load_state_dict(data)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.training.optimiser import Optimiser
+
 log = logging.getLogger(__name__)
 
 # What the learning rate is multiplied with when the training goes back.
@@ -36,9 +38,7 @@ class FiniteState:
         barren: epochs in a row of which no update could be taken.
     """
 
-    def __init__(
-        self, tensors: Callable[[], Mapping[str, Tensor]], optimizer: torch.optim.Optimizer, reductions: int
-    ) -> None:
+    def __init__(self, tensors: Callable[[], Mapping[str, Tensor]], optimizer: Optimiser, reductions: int) -> None:
         self.factor, self.lowered, self.barren = 1.0, 0, 0
         self._tensors, self._optimizer, self._reductions = tensors, optimizer, reductions
         self._remembered, self._by_type = -1, [[torch.empty(0)]]

@@ -15,14 +15,12 @@ from hyco.networks.network_model import NetworkModel
 from hyco.runtime.monitoring import unwatched
 from hyco.runtime.storage import prefixed, unprefixed
 from hyco.training.averaging import AveragedWeights
-from hyco.training.checkpoints import optimizer_tensors, restore_optimizer
 from hyco.training.config import SyntheticConfig
 from hyco.training.finite import FiniteState
+from hyco.training.optimiser import Optimiser
 from hyco.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
-
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
 class Optimisation:
@@ -34,17 +32,14 @@ class Optimisation:
         epochs: of this run, for the learning rate.
 
     Attributes:
-        optimizer: of torch.
+        optimizer: which updates the weights.
         averaged: the averaged weights; None: no average is asked for.
         finite: the state to go back to.
         ranks: processes whose losses are parts of one; None: a loss is the whole.
     """
 
     def __init__(self, model: NetworkModel, config: SyntheticConfig, epochs: int) -> None:
-        # Fused optimisers can leave out an update by themselves, so that no value need be read for it.
-        self.optimizer = _OPTIMIZERS[config.optimizer](
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = Optimiser(model.parameters(), config.optimizer, config.weight_decay)
         self.averaged = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self._model, self._config, self._epochs = model, config, epochs
         self.ranks: Ranks | None = None
@@ -79,8 +74,6 @@ class Optimisation:
             DeadNetworkError: weights are not finite, however low the rate; see `FiniteState`.
         """
         rate = self._config.learning_rate * self._config.scheduler.factor(epoch, self._epochs) * self.finite.factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self._model.train()
         limit = math.inf if self._config.gradient_clip is None else self._config.gradient_clip
         values, taken = [], []
@@ -88,14 +81,13 @@ class Optimisation:
             self._before_update()
             if loss is None:
                 continue
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.clear_gradients()
             if loss.requires_grad:  # a part of a batch may be empty
                 loss.backward()  # type: ignore[no-untyped-call]
             loss = self._of_all(loss.detach())
             norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit)
             finite = torch.isfinite(loss + norm)
-            self.optimizer.found_inf = (~finite).float()  # it skips the update where this is 1
-            self.optimizer.step()
+            self.optimizer.step(rate, left_out=(~finite).float())  # no value need be read for it
             if self.averaged is not None:
                 self.averaged.update(self._model, finite)
             values.append(loss)
@@ -137,7 +129,7 @@ class Optimisation:
     def state(self) -> dict[str, Tensor]:
         """Everything that changes during training: weights, their average, and what the optimiser remembers."""
         tensors = prefixed("weights", self._model.state_dict())
-        tensors |= prefixed("optimizer", optimizer_tensors(self.optimizer))
+        tensors |= prefixed("optimizer", self.optimizer.tensors())
         if self.averaged is not None:
             tensors |= prefixed("average", self.averaged.state_dict())
         return tensors
@@ -147,7 +139,7 @@ class Optimisation:
         self._model.load_state_dict(unprefixed("weights", tensors))
         if self.averaged is not None:
             self.averaged.load_state_dict(unprefixed("average", tensors))
-        restore_optimizer(self.optimizer, unprefixed("optimizer", tensors))
+        self.optimizer.load(unprefixed("optimizer", tensors))
 
 
 def _summary(epoch: int, losses: list[float]) -> tuple[float, float]:
