@@ -4,10 +4,10 @@
     make bench-peers                                            # beside equinox and optax
 
 A residual network (24 filters, two blocks, kernels of five cells, SiLU, periodic) learns the changes of Burgers states
-in windows of five steps: normalised, mean square, gradient clipped at 1, Adam, float32. Both have the same architecture,
-the same first weights, windows and batches; a test of it is that the losses of the first updates agree. hyco's epoch is
-that of its trainer, all that it does around the updates included. In JAX it is compiled, with all updates of an epoch in
-one function or each in a call, whichever takes less time.
+in windows of five steps: normalised, mean square, gradient clipped at 1, Adam, float32. Both have the same
+architecture, the same first weights, windows and batches; losses of the first updates have to agree. hyco's epoch is
+that of its trainer, all that it does around the updates included. In JAX it is compiled, with all updates of an epoch
+in one function or each in a call, whichever takes less time.
 
 Times are processor times of an epoch on one thread, without the compilation, measured in turn: medians and quartiles.
 A ratio above 1 says that hyco takes more.
@@ -16,7 +16,6 @@ A ratio above 1 says that hyco takes more.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -188,8 +187,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    found = list(rows(PROBLEMS, arguments.peers, arguments.repetitions))
-    print(table(found), json.dumps(found), sep="\n")
+    found = []
+    for row in rows(PROBLEMS, arguments.peers, arguments.repetitions):
+        found.append(row)
+        print(table([row]), flush=True)
     if arguments.peers:
         title = "Training of a network beside equinox"
         write_page(PAGE, title, described(__doc__), ["make bench-peers"], table(found))

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -437,5 +438,5 @@ def test_slopes_that_nobody_asks_for_change_no_others():
         values |= {name: parameters[name].clone().requires_grad_() for name in asked}
         end = rollout(stepper.bind(leaf, values), leaf, 3, [3])
         found.append(torch.autograd.grad(end.square().sum(), [leaf, *(values[name] for name in asked)]))
-    for fewer, more in zip(found, found[1:], strict=False):
+    for fewer, more in pairwise(found):
         assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(fewer, more, strict=False))
