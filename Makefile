@@ -39,8 +39,12 @@ bench: setup ## measure speed against hand-written code, a quarter of an hour: d
 	OMP_NUM_THREADS=1 $(PY) benchmarks/performance.py --compiled --repetitions 5
 	OMP_NUM_THREADS=1 $(PY) benchmarks/work_precision.py
 
-bench-peers: $(PEERS)/.peers setup ## measure error against time beside exponax: docs/studies/work_precision.md
+bench-peers: $(PEERS)/.peers setup ## measure beside exponax, equinox, DeepXDE and pysindy: docs/studies/work_precision.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/work_precision.py --peers $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(PY) benchmarks/network_training.py --peers $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --draws 10
+	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --pinn \
+	  --write docs/studies/inversions.md
 
 lint: setup ## check style, types, the direction of imports, and the sizes of files and classes
 	$(BIN)/ruff check
@@ -85,7 +89,7 @@ $(VENV)/.requirements: requirements.lock
 $(PEERS)/.peers: Makefile
 	"$(PYTHON)" -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet jax==0.10.2 jaxlib==0.10.2 \
-	  equinox==0.13.8 exponax==0.2.0
+	  equinox==0.13.8 exponax==0.2.0 optax==0.2.8 $(TORCH) deepxde==1.15.0 pysindy==2.1.0
 	@touch $@
 
 $(VENV)/.hyco: $(VENV)/.requirements pyproject.toml

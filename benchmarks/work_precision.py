@@ -23,9 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +40,7 @@ from hyco.grid import Grid
 from hyco.runtime.memory import keep_freed_memory
 from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Stepper
+from peers import Peer
 from study import described, write_page
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +48,7 @@ PAGE = ROOT / "docs" / "studies" / "work_precision.md"
 RESULTS = PAGE.with_suffix(".json")
 PICTURE = ROOT / "docs" / "images" / "work_precision.png"
 SAMPLES, FINER = 4, 3
+ERRORS = (1e-3, 1e-4, 1e-5)
 KINDS = {"forward": "forward", "gradient": "by a number", "initial": "by the states at the start"}
 Row = dict[str, Any]
 
@@ -87,10 +87,10 @@ class Problem:
 
 BURGERS = {"name": "burgers", "scheme": "spectral", "max_convection": 1.0}
 PROBLEMS = {
-    "Burgers, 160 cells": Problem(
+    "Burgers, 192 cells": Problem(
         BURGERS | {"parameters": {"viscosity": 0.1}},
         "viscosity",
-        160,
+        192,
         1,
         10.0,
         1.0,
@@ -144,6 +144,38 @@ PROBLEMS = {
         ("KuramotoSivashinskyConservative", {"second_order_scale": 1.0}, "second_order_scale"),
         {"substeps": 1},
         (4, 0.4),
+    ),
+    "Heat, 128 cells": Problem(
+        {"name": "heat", "parameters": {"diffusivity": 0.1}},
+        "diffusivity",
+        128,
+        1,
+        10.0,
+        1.0,
+        (10, 20),
+        ("Diffusion", {"diffusivity": 0.1}, "diffusivity"),
+        {},
+    ),
+    "Korteweg-de Vries, 128 cells": Problem(
+        {
+            "name": "formula",
+            "fields": {"u": {"boundary": "periodic"}},
+            "rates": {"u": "-3*dx(u*u) - a*dx(dx(dx(u)))"},
+            "parameters": {"a": 1.0},
+        },
+        "a",
+        128,
+        1,
+        40.0,
+        2.0,
+        (20, 40, 80, 160),
+        (
+            "KortewegDeVries",
+            {"dispersivity": 1.0, "convection_scale": 6.0, "hyper_diffusivity": 0.0},
+            "dispersivity",
+        ),
+        {"substeps": 1},
+        (3, 0.1),
     ),
     "Navier-Stokes, 64² cells": Problem(
         {"name": "navier_stokes", "parameters": {"viscosity": 0.01}},
@@ -213,37 +245,6 @@ def write_problem(problem: Problem, path: Path) -> None:
     np.savez(path, start=begun.numpy(), reference=end.numpy(), size=problem.size, time=problem.time)
 
 
-class Peer:
-    """exponax in a process of its own, one thread."""
-
-    def __init__(self, python: str) -> None:
-        one_thread = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-        self._process = subprocess.Popen(
-            [python, str(Path(__file__).parent / "work_precision_peer.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **one_thread, "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"},
-        )
-
-    def ask(self, **question: Any) -> float:
-        """The number that it answers."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the process of the peers ended: its error is above")
-        return float(json.loads(line))
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-
 Timed = Callable[[], float]
 
 
@@ -290,7 +291,7 @@ def peer_solver(problem: Problem, order: int, steps: int, path: Path, peer: Peer
     name, numbers, learnt = problem.peer
     key = f"{path.stem}, {order}, {steps}"
     solver = {"name": name, "numbers": numbers, "learnt": learnt, "order": order}
-    error = peer.ask(make=key, problem=str(path), solver=solver, steps=steps)
+    error: float = peer.ask(make=key, problem=str(path), solver=solver, steps=steps)
     return error, {
         kind: lambda kind=kind: peer.ask(run=key, kind=kind)  # type: ignore[misc]
         for kind in KINDS
@@ -331,16 +332,20 @@ def fastest(rows: list[Row], name: str, solver: str, error: float, kind: str) ->
 
 def ratios(rows: list[Row]) -> list[str]:
     """Of hyco's times to those of exponax at equal errors, as a table; nothing without exponax."""
-    lines = []
+    lines, known = [], {kind: list[float]() for kind in KINDS}
     for name in dict.fromkeys(row["problem"] for row in rows):
-        for error in (1e-3, 1e-4):
+        for error in ERRORS:
             cells = [name, f"{error:g}"]
-            for kind in KINDS:
+            for kind, found in known.items():
                 ours, theirs = (fastest(rows, name, solver, error, kind) for solver in ("hyco", "exponax"))
                 cells.append(f"{ours / theirs:.2f}" if ours and theirs else "—")
+                found += [ours / theirs] if ours and theirs else []
             lines.append(f"| {' | '.join(cells)} |")
-    head = [f"| problem | error | {' | '.join(KINDS.values())} |", "|---|---|---|---|---|"]
-    return [*head, *lines] if any(not row["solver"].startswith("hyco") for row in rows) else []
+    if not all(known.values()):
+        return []
+    for what, of in (("geometric mean", statistics.geometric_mean), ("worst", max)):
+        lines.append(f"| {what} | | {' | '.join(f'{of(found):.2f}' for found in known.values())} |")
+    return [f"| problem | error | {' | '.join(KINDS.values())} |", "|---|---|---|---|---|", *lines]
 
 
 def table(rows: list[Row]) -> str:
@@ -400,7 +405,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    peer = Peer(arguments.peers) if arguments.peers else None
+    peer = Peer(arguments.peers, "work_precision_peer.py") if arguments.peers else None
     kept: list[Row] = json.loads(RESULTS.read_text()) if peer is not None and RESULTS.exists() else []
     for name, problem in PROBLEMS.items():
         if not name.startswith(arguments.only or ""):

@@ -8,6 +8,7 @@ Runs in the environment of the peers (`make bench-peers`), which has JAX and exp
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import time
@@ -35,11 +36,15 @@ def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]
     size, time_span = float(problem["size"]), float(problem["time"])
     learnt = str(solver["learnt"])
 
+    kind = stepper_of(solver["name"])
+    # Those of linear equations are exact, and have no order.
+    order = {"order": solver["order"]} if "order" in inspect.signature(kind).parameters else {}
+
     def rollout(value: Any, states: Any) -> Any:
-        numbers = {**solver["numbers"], learnt: value}
-        step = stepper_of(solver["name"])(
-            start.ndim - 2, size, start.shape[-1], time_span / steps, order=solver["order"], **numbers
-        )
+        # That of diffusion alone takes a traced number for each axis only.
+        along = jnp.full(start.ndim - 2, value) if kind is exponax.stepper.Diffusion else value
+        numbers = {**solver["numbers"], learnt: along}
+        step = kind(start.ndim - 2, size, start.shape[-1], time_span / steps, **order, **numbers)
 
         def advance(state: Any, _: Any) -> tuple[Any, Any]:
             state = jax.vmap(step)(state)

@@ -55,7 +55,13 @@ def test_ratios_are_of_the_fastest_that_are_as_accurate():
 
     own = [row("hyco", 1e-5, 4.0), row("hyco", 5e-4, 3.0), row("hyco", None, 0.1)]
     rows = [*own, row("exponax, order 4", 2e-5, 2.0), row("exponax, order 2", 9e-4, 1.0)]
-    assert ratios(rows)[2:] == ["| waves | 0.001 | 3.00 | 3.00 | 3.00 |", "| waves | 0.0001 | 2.00 | 2.00 | — |"]
+    assert ratios(rows)[2:] == [
+        "| waves | 0.001 | 3.00 | 3.00 | 3.00 |",
+        "| waves | 0.0001 | 2.00 | 2.00 | — |",
+        "| waves | 1e-05 | — | — | — |",
+        "| geometric mean | | 2.45 | 2.45 | 3.00 |",
+        "| worst | | 3.00 | 3.00 | 3.00 |",
+    ]
     assert ratios(own) == []
     assert "not finite" in table(rows)
     assert work_precision.fastest(rows, "waves", "exponax", 1e-6, "forward") is None

@@ -17,7 +17,7 @@ from hyco.equations.equation import Equation, EquationConfig
 from hyco.equations.ranges import Bounds, Steps, with_room
 from hyco.fields import FieldSpec, Layout
 from hyco.schemes.stencils import around
-from hyco.schemes.waves import MOST_CELLS, FourierModes, Waves, in_waves
+from hyco.schemes.waves import MOST_CELLS, FourierModes, Waves, in_waves, waves_of
 
 # The explicit Euler step is stable while its largest rate × step is at most 2. Diffusion may use 1.6 of it, feed and
 # kill 0.1 each; the rest is left for the reaction.
@@ -146,7 +146,7 @@ class GrayScott(Equation):
         self._spacing = dict(zip(grid.axes, grid.spacing, strict=True))
         self._waves: Waves | FourierModes | None = None
         if config.spectral:
-            self._waves = FourierModes(grid) if config.boundary == "periodic" else Waves(grid, config.boundary)
+            self._waves = waves_of(grid, config.boundary)
 
     @property
     def _tau(self) -> float:

@@ -18,7 +18,7 @@ from hyco.fields import FieldSpec, Layout
 from hyco.schemes.integrators import rkl2, rkl2_reach, rkl2_stages
 from hyco.schemes.stencils import varies
 from hyco.schemes.transport import Faces, diffusion, diffusion_stiffness
-from hyco.schemes.waves import Waves, in_waves, mirrored, resting_state
+from hyco.schemes.waves import FourierModes, Waves, in_waves, mirrored, resting_state, waves_of
 
 # A step with more stages is cut into shorter ones: a traced step has about ten operations per stage and axis.
 _MOST_STAGES = 49
@@ -158,7 +158,7 @@ class Heat(SourcedEquation):
         self.autonomous = "t" not in config.formula_names
         # A diffusivity with a value in every cell is taken by differences, whatever serves a number.
         self._order = 4 if config.scheme == 4 else 2
-        self._waves = Waves(grid, config.boundary) if config.scheme == "spectral" else None
+        self._waves = waves_of(grid, config.boundary) if config.scheme == "spectral" else None
         stiffness = diffusion_stiffness(config.range_of("max_diffusivity"), grid.spacing, self._order)
         stiffness += config.reaction
         # Unlike the stiffest waves, what a reaction does is to be followed: no step is longer than its time.
@@ -186,7 +186,7 @@ class Heat(SourcedEquation):
         values = rkl2(temperature.values, self.dt / self.substeps, stages=self.stages, **changes)
         return {"temperature": temperature.with_values(values)}
 
-    def _decayed(self, values: Any, diffusivity: Any, waves: Waves) -> Any:
+    def _decayed(self, values: Any, diffusivity: Any, waves: Waves | FourierModes) -> Any:
         """Each wave times exp(-a k² dt), about the state that rests."""
         rest = resting_state(self.layout.grid, self.config.boundary)
         factor = math.exp(waves.squared * (diffusivity * (-self.dt / self.substeps)))

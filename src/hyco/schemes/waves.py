@@ -139,6 +139,12 @@ class FourierModes:
         return phi.real(both), phi.imag(both)
 
 
+def waves_of(grid: Grid, boundary: AnyBoundary) -> Waves | FourierModes:
+    """The transform for walls of which `in_waves` is true: the fast one where all of them are periodic."""
+    walls = Boundary.of(boundary)
+    return FourierModes(grid) if all(walls[axis].periodic for axis in grid.axes) else Waves(grid, boundary)
+
+
 def resting_state(grid: Grid, boundary: AnyBoundary) -> Any:
     """The state with the walls' values that no diffusion changes: constant, or linear between two of an axis."""
     walls = Boundary.of(boundary)

@@ -17,6 +17,7 @@ struct C {
 static inline C operator+(C a, C b) { return {a.re + b.re, a.im + b.im}; }
 static inline C operator-(C a, C b) { return {a.re - b.re, a.im - b.im}; }
 static inline C times(C a, R re, R im) { return {a.re * re - a.im * im, a.re * im + a.im * re}; }
+static inline C scaled(C a, R by) { return {a.re * by, a.im * by}; }
 
 static inline V splat(R x) { return V{} + x; }
 static inline V splat(V x) { return x; }
@@ -37,7 +38,7 @@ static inline V power(V a, V b) {
     return a;
 }
 
-// Complex transforms of n numbers: Stockham's, in radices 4, 2, 3, 5 and other primes. SIGN -1: forward.
+// Complex transforms of n numbers: Stockham's, in radices 8, 4, 2, 3, 5 and other primes. SIGN -1: forward.
 struct Plan {
     int n;
     std::vector<int> radices;
@@ -45,10 +46,13 @@ struct Plan {
     std::vector<C> a, b;
 
     explicit Plan(int n) : n(n), a(n), b(n) {
-        int rest = n;
-        for (int radix : {4, 2, 3, 5})
-            for (; rest % radix == 0; rest /= radix) radices.push_back(radix);
-        for (int radix = 7; rest > 1; radix += 2)
+        int rest = n, twos = 0;
+        for (; rest % 2 == 0; rest /= 2) twos++;
+        // As few passes as there can be: two of radix 4 rather than one of 8 and one of 2.
+        for (; twos > 2 && twos != 4; twos -= 3) radices.push_back(8);
+        for (; twos > 1; twos -= 2) radices.push_back(4);
+        if (twos) radices.push_back(2);
+        for (int radix = 3; rest > 1; radix += 2)
             for (; rest % radix == 0; rest /= radix) radices.push_back(radix);
         for (int k = 0; k < n; k++) {
             cosines.push_back(R(std::cos(2 * M_PI * k / n)));
@@ -56,101 +60,105 @@ struct Plan {
         }
     }
 
-    // The transform of x, x + step, x + 2 step and so on. It stays the plan's until the next one.
+    // The transform of x, x + step, x + 2 step and so on to y, y + apart and so on, which may be the same places.
     template <int SIGN>
-    __attribute__((noinline)) C* run(const C* x, long step) {
+    __attribute__((noinline)) void run(const C* x, long step, C* y, long apart) {
         C *to = a.data(), *other = b.data();
         int length = n, stride = 1;
-        if (n == 1) to[0] = x[0];
+        if (n == 1) y[0] = x[0];
         for (int radix : radices) {
-            if (radix == 4) pass4<SIGN>(x, step, to, length, stride);
-            else if (radix == 2) pass2<SIGN>(x, step, to, length, stride);
-            else if (radix == 3) pass3<SIGN>(x, step, to, length, stride);
-            else if (radix == 5) pass5<SIGN>(x, step, to, length, stride);
-            else pass<SIGN>(x, step, to, length, stride, radix);
+            const bool last = length == radix && (stride > 1 || radix <= 5 || radix == 8);
+            C* const target = last ? y : to;
+            const long gap = last ? apart : 1;
+            if (radix == 8) pass<SIGN, 8>(x, step, target, gap, length, stride);
+            else if (radix == 4) pass<SIGN, 4>(x, step, target, gap, length, stride);
+            else if (radix == 2) pass<SIGN, 2>(x, step, target, gap, length, stride);
+            else if (radix == 3) pass<SIGN, 3>(x, step, target, gap, length, stride);
+            else if (radix == 5) pass<SIGN, 5>(x, step, target, gap, length, stride);
+            else any_pass<SIGN>(x, step, target, gap, length, stride, radix);
             length /= radix, stride *= radix;
             x = to, step = 1;
             std::swap(to, other);
         }
-        return n == 1 ? to : other;
+        // A prime alone reads all numbers for each one that it writes.
+        if (radices.size() == 1 && radices[0] > 5 && radices[0] != 8)
+            for (int k = 0; k < n; k++) y[k * apart] = x[k];
     }
 
     template <int SIGN>
     inline C turned(C z, int k) const { return times(z, cosines[k], SIGN * sines[k]); }
 
-    template <int SIGN>
-    void pass2(const C* x, long step, C* y, int length, int stride) const {
-        const int m = length / 2;
-        for (int p = 0; p < m; p++)
-            for (int q = 0; q < stride; q++) {
-                const C c = x[step * (q + stride * p)], d = x[step * (q + stride * (p + m))];
-                y[q + stride * 2 * p] = c + d;
-                y[q + stride * (2 * p + 1)] = turned<SIGN>(c - d, p * stride);
-            }
+    template <int SIGN, int RADIX>
+    inline void pass(const C* x, long step, C* y, long apart, int length, int stride) const {
+        const int m = length / RADIX;
+        const long next = step * stride * m, further = apart * stride;
+        for (int q = 0; q < stride; q++) part<SIGN, RADIX, false>(x + step * q, next, y + apart * q, further, 0);
+        for (int p = 1; p < m; p++)
+            for (int q = 0; q < stride; q++)
+                part<SIGN, RADIX, true>(x + step * (q + stride * p), next, y + apart * (q + stride * RADIX * p), further,
+                                        p * stride);
+    }
+
+    // A transform of RADIX numbers, which it then turns by multiples of the angle 2 pi k/n.
+    template <int SIGN, int RADIX, bool TURNS>
+    inline void part(const C* x, long next, C* y, long further, int k) const {
+        const auto put = [&](int number, C z) { y[number * further] = TURNS ? turned<SIGN>(z, number * k) : z; };
+        const auto upright = [](C z) { return C{z.im * R(-SIGN), z.re * R(SIGN)}; };
+        if constexpr (RADIX == 2) {
+            const C c = x[0], d = x[next];
+            y[0] = c + d;
+            put(1, c - d);
+        } else if constexpr (RADIX == 3) {
+            const R h = R(std::sqrt(3.0) / 2);
+            const C c = x[0], d = x[next], e = x[2 * next], sum = d + e, side = upright(scaled(d - e, h));
+            const C middle = {c.re - sum.re * R(0.5), c.im - sum.im * R(0.5)};
+            y[0] = c + sum;
+            put(1, middle + side);
+            put(2, middle - side);
+        } else if constexpr (RADIX == 4) {
+            const C c = x[0], d = x[next], e = x[2 * next], f = x[3 * next];
+            const C even = c + e, odd = d + f, left = c - e, right = upright(d - f);
+            y[0] = even + odd;
+            put(1, left + right);
+            put(2, even - odd);
+            put(3, left - right);
+        } else if constexpr (RADIX == 5) {
+            const R c1 = R(std::cos(0.4 * M_PI)), c2 = R(std::cos(0.8 * M_PI));
+            const R s1 = R(std::sin(0.4 * M_PI)) * SIGN, s2 = R(std::sin(0.8 * M_PI)) * SIGN;
+            const C z = x[0], a1 = x[next] + x[4 * next], b1 = x[next] - x[4 * next];
+            const C a2 = x[2 * next] + x[3 * next], b2 = x[2 * next] - x[3 * next];
+            const C r1 = {z.re + a1.re * c1 + a2.re * c2, z.im + a1.im * c1 + a2.im * c2};
+            const C r2 = {z.re + a1.re * c2 + a2.re * c1, z.im + a1.im * c2 + a2.im * c1};
+            const C i1 = {-(b1.im * s1 + b2.im * s2), b1.re * s1 + b2.re * s2};
+            const C i2 = {-(b1.im * s2 - b2.im * s1), b1.re * s2 - b2.re * s1};
+            y[0] = z + a1 + a2;
+            put(1, r1 + i1);
+            put(2, r2 + i2);
+            put(3, r2 - i2);
+            put(4, r1 - i1);
+        } else {
+            const R h = R(std::sqrt(0.5));
+            const C x0 = x[0], x1 = x[next], x2 = x[2 * next], x3 = x[3 * next];
+            const C x4 = x[4 * next], x5 = x[5 * next], x6 = x[6 * next], x7 = x[7 * next];
+            const C a = x0 + x4, b = x0 - x4, c = x2 + x6, d = upright(x2 - x6);
+            const C e = x1 + x5, f = x1 - x5, g = x3 + x7, i = upright(x3 - x7);
+            const C even0 = a + c, even1 = b + d, even2 = a - c, even3 = b - d;
+            const C odd0 = e + g, odd1 = f + i, odd2 = upright(e - g), odd3 = f - i;
+            const C up1 = upright(odd1), up3 = upright(odd3);
+            const C turned1 = scaled(odd1 + up1, h), turned3 = scaled(up3 - odd3, h);
+            y[0] = even0 + odd0;
+            put(1, even1 + turned1);
+            put(2, even2 + odd2);
+            put(3, even3 + turned3);
+            put(4, even0 - odd0);
+            put(5, even1 - turned1);
+            put(6, even2 - odd2);
+            put(7, even3 - turned3);
+        }
     }
 
     template <int SIGN>
-    void pass3(const C* x, long step, C* y, int length, int stride) const {
-        const int m = length / 3;
-        const R h = R(std::sqrt(3.0) / 2) * SIGN;
-        for (int p = 0; p < m; p++)
-            for (int q = 0; q < stride; q++) {
-                const C* from = x + step * (q + stride * p);
-                const C c = from[0], d = from[step * stride * m], e = from[step * stride * 2 * m];
-                const C sum = d + e, difference = d - e;
-                const C middle = {c.re - sum.re * R(0.5), c.im - sum.im * R(0.5)};
-                const C side = {difference.im * -h, difference.re * h};
-                C* to = y + q + stride * 3 * p;
-                to[0] = c + sum;
-                to[stride] = turned<SIGN>(middle + side, p * stride);
-                to[2 * stride] = turned<SIGN>(middle - side, 2 * p * stride);
-            }
-    }
-
-    template <int SIGN>
-    void pass4(const C* x, long step, C* y, int length, int stride) const {
-        const int m = length / 4;
-        for (int p = 0; p < m; p++)
-            for (int q = 0; q < stride; q++) {
-                const C* from = x + step * (q + stride * p);
-                const long next = step * stride * m;
-                const C c = from[0], d = from[next], e = from[2 * next], f = from[3 * next];
-                const C even = c + e, odd = d + f, left = c - e, t = d - f;
-                const C right = {t.im * R(-SIGN), t.re * R(SIGN)};
-                C* to = y + q + stride * 4 * p;
-                to[0] = even + odd;
-                to[stride] = turned<SIGN>(left + right, p * stride);
-                to[2 * stride] = turned<SIGN>(even - odd, 2 * p * stride);
-                to[3 * stride] = turned<SIGN>(left - right, 3 * p * stride);
-            }
-    }
-
-    template <int SIGN>
-    void pass5(const C* x, long step, C* y, int length, int stride) const {
-        const int m = length / 5;
-        const R c1 = R(std::cos(0.4 * M_PI)), c2 = R(std::cos(0.8 * M_PI));
-        const R s1 = R(std::sin(0.4 * M_PI)) * SIGN, s2 = R(std::sin(0.8 * M_PI)) * SIGN;
-        for (int p = 0; p < m; p++)
-            for (int q = 0; q < stride; q++) {
-                const C* from = x + step * (q + stride * p);
-                const long next = step * stride * m;
-                const C z = from[0], a1 = from[next] + from[4 * next], b1 = from[next] - from[4 * next];
-                const C a2 = from[2 * next] + from[3 * next], b2 = from[2 * next] - from[3 * next];
-                const C r1 = {z.re + a1.re * c1 + a2.re * c2, z.im + a1.im * c1 + a2.im * c2};
-                const C r2 = {z.re + a1.re * c2 + a2.re * c1, z.im + a1.im * c2 + a2.im * c1};
-                const C i1 = {-(b1.im * s1 + b2.im * s2), b1.re * s1 + b2.re * s2};
-                const C i2 = {-(b1.im * s2 - b2.im * s1), b1.re * s2 - b2.re * s1};
-                C* to = y + q + stride * 5 * p;
-                to[0] = z + a1 + a2;
-                to[stride] = turned<SIGN>(r1 + i1, p * stride);
-                to[2 * stride] = turned<SIGN>(r2 + i2, 2 * p * stride);
-                to[3 * stride] = turned<SIGN>(r2 - i2, 3 * p * stride);
-                to[4 * stride] = turned<SIGN>(r1 - i1, 4 * p * stride);
-            }
-    }
-
-    template <int SIGN>
-    void pass(const C* x, long step, C* y, int length, int stride, int radix) const {
+    void any_pass(const C* x, long step, C* y, long apart, int length, int stride, int radix) const {
         const int m = length / radix;
         for (int p = 0; p < m; p++)
             for (int q = 0; q < stride; q++)
@@ -158,7 +166,7 @@ struct Plan {
                     C sum = x[step * (q + stride * p)];
                     for (int j = 1; j < radix; j++)
                         sum = sum + turned<SIGN>(x[step * (q + stride * (p + m * j))], int(long(n) / radix * j * k % n));
-                    y[q + stride * (radix * p + k)] = turned<SIGN>(sum, p * k * stride);
+                    y[apart * (q + stride * (radix * p + k))] = turned<SIGN>(sum, p * k * stride);
                 }
     }
 };
@@ -169,9 +177,10 @@ __attribute__((noinline)) static void transform(Plan& plan, const V* x, V* y, lo
     for (long o = 0; o < outer; o++)
         for (long i = 0; i < inner; i++) {
             const long begin = o * plan.n * inner + i;
-            const C* found = plan.run<SIGN>(reinterpret_cast<const C*>(x) + begin, inner);
-            C* to = reinterpret_cast<C*>(y) + begin;
-            for (int k = 0; k < plan.n; k++) to[k * inner] = {found[k].re * scale, found[k].im * scale};
+            C* const to = reinterpret_cast<C*>(y) + begin;
+            plan.run<SIGN>(reinterpret_cast<const C*>(x) + begin, inner, to, inner);
+            if (scale != 1)
+                for (int k = 0; k < plan.n; k++) to[k * inner] = scaled(to[k * inner], scale);
         }
 }
 
@@ -180,9 +189,9 @@ struct RealPlan {
     int n, half;
     Plan plan;
     std::vector<R> cosines, sines;
-    std::vector<C> line;
+    std::vector<C> line, found;
 
-    explicit RealPlan(int n) : n(n), half(n / 2), plan(n % 2 ? n : n / 2), line(n) {
+    explicit RealPlan(int n) : n(n), half(n / 2), plan(n % 2 ? n : n / 2), line(n), found(n) {
         for (int k = 0; k <= half; k++) {
             cosines.push_back(R(std::cos(2 * M_PI * k / n)));
             sines.push_back(R(std::sin(2 * M_PI * k / n)));
@@ -197,17 +206,23 @@ struct RealPlan {
                 C* to = reinterpret_cast<C*>(y) + o * (half + 1) * inner + i;
                 if (n % 2) {
                     for (int k = 0; k < n; k++) line[k] = {from[k * inner], V{}};
-                    const C* found = plan.run<-1>(line.data(), 1);
-                    for (int k = 0; k <= half; k++) to[k * inner] = {found[k].re * scale, found[k].im * scale};
+                    plan.run<-1>(line.data(), 1, found.data(), 1);
+                    for (int k = 0; k <= half; k++) to[k * inner] = scaled(found[k], scale);
                     continue;
                 }
-                for (int k = 0; k < half; k++) line[k] = {from[2 * k * inner], from[(2 * k + 1) * inner]};
-                const C* z = plan.run<-1>(line.data(), 1);
-                for (int k = 0; k <= half; k++) {
-                    const C a = z[k == half ? 0 : k], b = z[k == 0 ? 0 : half - k];
+                if (inner > 1)
+                    for (int k = 0; k < half; k++) line[k] = {from[2 * k * inner], from[(2 * k + 1) * inner]};
+                // Numbers that follow each other are pairs already.
+                plan.run<-1>(inner > 1 ? line.data() : reinterpret_cast<const C*>(from), 1, found.data(), 1);
+                const C first = found[0];
+                to[0] = {(first.re + first.im) * scale, V{}};
+                to[half * inner] = {(first.re - first.im) * scale, V{}};
+                for (int k = 1; 2 * k <= half; k++) {
+                    const C a = found[k], b = found[half - k];
                     const C even = {a.re + b.re, a.im - b.im}, odd = {a.im + b.im, b.re - a.re};
-                    const C sum = even + times(odd, cosines[k], -sines[k]);
+                    const C side = times(odd, cosines[k], -sines[k]), sum = even + side, difference = even - side;
                     to[k * inner] = {sum.re * (scale / 2), sum.im * (scale / 2)};
+                    to[(half - k) * inner] = {difference.re * (scale / 2), difference.im * (-scale / 2)};
                 }
             }
     }
@@ -219,27 +234,30 @@ struct RealPlan {
                 const C* from = reinterpret_cast<const C*>(x) + o * (half + 1) * inner + i;
                 V* to = y + o * n * inner + i;
                 if (n % 2) {
-                    line[0] = {from[0].re, V{}};
+                    line[0] = {from[0].re * scale, V{}};
                     for (int k = 1; k <= half; k++) {
-                        line[k] = from[k * inner];
-                        line[n - k] = {from[k * inner].re, -from[k * inner].im};
+                        line[k] = scaled(from[k * inner], scale);
+                        line[n - k] = {line[k].re, -line[k].im};
                     }
-                    const C* found = plan.run<1>(line.data(), 1);
-                    for (int k = 0; k < n; k++) to[k * inner] = found[k].re * scale;
+                    plan.run<1>(line.data(), 1, found.data(), 1);
+                    for (int k = 0; k < n; k++) to[k * inner] = found[k].re;
                     continue;
                 }
-                for (int k = 0; k < half; k++) {
-                    C a = from[k * inner], b = from[(half - k) * inner];
-                    if (k == 0) a.im = b.im = V{};
-                    const C even = {a.re + b.re, a.im - b.im};
-                    const C odd = times({a.re - b.re, a.im + b.im}, cosines[k], sines[k]);
+                const V first = from[0].re * scale, last = from[half * inner].re * scale;
+                line[0] = {first + last, first - last};
+                for (int k = 1; 2 * k <= half; k++) {
+                    const C a = from[k * inner], b = from[(half - k) * inner];
+                    const C even = {(a.re + b.re) * scale, (a.im - b.im) * scale};
+                    const C odd = times({a.re - b.re, a.im + b.im}, cosines[k] * scale, sines[k] * scale);
                     line[k] = {even.re - odd.im, even.im + odd.re};
+                    line[half - k] = {even.re + odd.im, odd.re - even.im};
                 }
-                const C* z = plan.run<1>(line.data(), 1);
-                for (int k = 0; k < half; k++) {
-                    to[2 * k * inner] = z[k].re * scale;
-                    to[(2 * k + 1) * inner] = z[k].im * scale;
-                }
+                plan.run<1>(line.data(), 1, inner > 1 ? found.data() : reinterpret_cast<C*>(to), 1);
+                if (inner > 1)
+                    for (int k = 0; k < half; k++) {
+                        to[2 * k * inner] = found[k].re;
+                        to[(2 * k + 1) * inner] = found[k].im;
+                    }
             }
     }
 };

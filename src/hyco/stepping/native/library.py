@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
 from itertools import compress
 from typing import Any, TypeVar
 
@@ -26,6 +25,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Steps, the numbers of those after which states are wanted, and t before each of them.
 Plan = tuple[int, tuple[int, ...], Tensor | None]
+# By input, whether its slope is asked for.
+Asked = tuple[bool, ...]
 
 
 class Native:
@@ -46,21 +47,24 @@ class Native:
         recorded = record_single(program)
         self._batch, self._timed = recorded.batch, recorded.timed
         self._given = recorded.given
-        self._right: bool | None = None  # the gradient, once it was looked at
+        # By the inputs whose slopes are asked for; whether it is right, once it was looked at.
+        self._adjoints: dict[Asked, Function | None] = {}
+        self._right: dict[Asked, bool] = {}
         self._forward = Function(forward_source(recorded))
 
-    @cached_property
-    def _adjoint(self) -> Function | None:
-        return attempt(
-            lambda: Function(adjoint_source(record_single(self._program, adjoint=True))),
-            "No code for the gradient of this step (%s): rollouts with gradient run traced.",
-            logging.WARNING,
-        )
+    def _adjoint(self, asked: Asked) -> Function | None:
+        if asked not in self._adjoints:
+            self._adjoints[asked] = attempt(
+                lambda: Function(adjoint_source(record_single(self._program, adjoint=asked))),
+                "No code for the gradient of this step (%s): rollouts with gradient run traced.",
+                logging.WARNING,
+            )
+        return self._adjoints[asked]
 
     @property
     def has_gradient(self) -> bool:
-        """Whether there is code for it; else rollouts with gradient run traced."""
-        return self._adjoint is not None
+        """Whether one was asked for, and there is code for it; else rollouts with gradient run traced."""
+        return any(self._right.values())
 
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         """One step; see `hyco.stepping.graph.Program.step`."""
@@ -84,7 +88,7 @@ class Native:
             return self._traced(start, inputs, plan)
         own = [v if d is None else v.movedim(d, 0) for v, d in zip(inputs, self._batch, strict=True)]
         if torch.is_grad_enabled() and any(v.requires_grad for v in (start, *own)):
-            if not self.has_gradient or not self._has_right_gradient(start, inputs, own, plan):
+            if not self._has_right_gradient(start, inputs, own, plan):
                 return self._traced(start, inputs, plan)
             kept, end = _Rollout.apply(self, plan, start, *own)  # type: ignore[no-untyped-call]
             return kept, end
@@ -92,25 +96,27 @@ class Native:
 
     def _has_right_gradient(self, start: Tensor, inputs: Sequence[Tensor], own: Sequence[Tensor], plan: Plan) -> bool:
         """Whether that of a first step is autograd's of the traced one, looked at once: code may misread a graph."""
-        if self._right is None:
+        by = tuple(v.requires_grad for v in own)
+        if by not in self._right and self._adjoint(by) is None:
+            self._right[by] = False
+        if by not in self._right:
             first: Plan = (1, (), None if plan[2] is None else plan[2][..., :1])
             weights = torch.cos(torch.arange(start.numel(), dtype=start.dtype)).reshape(start.shape)
-            numbers = [v.is_floating_point() or v.is_complex() for v in (start, *inputs)]
-            leaves = [
-                v.detach().requires_grad_(is_number) for v, is_number in zip((start, *inputs), numbers, strict=True)
-            ]
+            sought = (True, *by)
+            leaves = [v.detach().requires_grad_(is_asked) for v, is_asked in zip((start, *inputs), sought, strict=True)]
             with torch.enable_grad():
                 _, end = self._traced(leaves[0], leaves[1:], first)
-                asked = list(compress(leaves, numbers))
+                asked = list(compress(leaves, sought))
                 slopes = torch.autograd.grad((end * weights).sum(), asked, allow_unused=True, materialize_grads=True)
             nothing = start.new_empty(len(start), 0, *start.shape[1:])
             with torch.no_grad():
-                found, others = self.slopes(first, start.detach()[:, None], [v.detach() for v in own], nothing, weights)
+                detached = [v.detach() for v in own]
+                found, others = self.slopes(first, start.detach()[:, None], detached, nothing, weights, by)
             back = [v if d is None else v.movedim(0, d) for v, d in zip(others, self._batch, strict=True)]
-            self._right = _are_close(compress((found, *back), numbers), slopes)
-            if not self._right:
+            self._right[by] = _are_close(compress((found, *back), sought), slopes)
+            if not self._right[by]:
                 log.warning("The code for the gradient of this step gives other values: it runs traced.")
-        return self._right
+        return self._right[by]
 
     def _traced(self, state: Tensor, inputs: Sequence[Tensor], plan: Plan) -> tuple[Tensor, Tensor]:
         """The same, step by step."""
@@ -139,9 +145,13 @@ class Native:
         return kept, end
 
     def slopes(
-        self, plan: Plan, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor
+        self, plan: Plan, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor, asked: Asked
     ) -> tuple[Tensor, list[Tensor]]:
-        """By the first state and by the inputs, with those by the states that were wanted and by the last one."""
+        """By the first state and by the inputs, with those by the states that were wanted and by the last one.
+
+        Args:
+            asked: for which inputs; those by others are 0.
+        """
         steps, wanted, times = plan
         end, of_kept = plain(of_end).clone(), plain(of_kept)
         held, times = [plain(v) for v in inputs], _each(times, end, steps)
@@ -150,13 +160,14 @@ class Native:
             v.new_zeros(len(end), *(v.shape if d is None else v.shape[1:]))
             for v, d in zip(inputs, self._batch, strict=True)
         ]
-        assert self._adjoint is not None
-        for samples, ranges in self._adjoint.parts(len(end), steps):
+        adjoint = self._adjoint(asked)
+        assert adjoint is not None
+        for samples, ranges in adjoint.parts(len(end), steps):
             own, slope, sums = self._of(held, samples), end[samples], [v[samples] for v in found]
             for part in reversed(ranges):
                 reads, numbers = _within(part, wanted)
                 before, read = states[samples, slice(*part)].contiguous(), of_kept[samples, reads].contiguous()
-                self._adjoint(_part(part, numbers, times, samples), len(slope), own, before, read, slope, sums)
+                adjoint(_part(part, numbers, times, samples), len(slope), own, before, read, slope, sums)
         return end, [v.sum(dim=0) if d is None else v for v, d in zip(found, self._batch, strict=True)]
 
     def _of(self, inputs: Sequence[Tensor], samples: slice) -> list[Tensor]:
@@ -224,7 +235,8 @@ class _Rollout(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_kept: Tensor, of_end: Tensor) -> tuple[Any, ...]:
         states, *inputs = ctx.saved_tensors
-        start, slopes = ctx.native.slopes(ctx.plan, states, inputs, of_kept, of_end)
+        asked = tuple(ctx.needs_input_grad[3:])
+        start, slopes = ctx.native.slopes(ctx.plan, states, inputs, of_kept, of_end, asked)
         return None, None, start, *slopes
 
 

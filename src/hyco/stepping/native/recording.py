@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ class Recorded:
     Attributes:
         step: graph from the state, the time if there is one, and the inputs to the next state.
         adjoint: graph from the slope by the next state and from these to the slopes by the state and by the inputs; of
-            an input that has no effect None.
+            an input that has no effect, or whose slope nobody asks for, None.
         batch: by input, which dimension counts the samples; None where all of them share it.
         timed: whether there is a time.
     """
@@ -38,8 +39,11 @@ class Recorded:
         return [tensors[0], *tensors[1 + self.timed :]]
 
 
-def record_single(program: Program, adjoint: bool = False) -> Recorded:
+def record_single(program: Program, adjoint: Sequence[bool] | None = None) -> Recorded:
     """Record the step of a program again, for one sample.
+
+    Args:
+        adjoint: by input, whether its slope is asked for; None: no adjoint is.
 
     Raises:
         TracingError: it cannot be recorded.
@@ -60,12 +64,14 @@ def record_single(program: Program, adjoint: bool = False) -> Recorded:
     def slopes(slope: Tensor, *values: Tensor) -> Any:
         with torch.enable_grad():
             own = [value.detach().requires_grad_() for value in values]
-            sought = [own[0], *own[1 + timed :]]
-            return list(torch.autograd.grad(pure(*own), sought, slope, allow_unused=True))
+            asked = [True, *(adjoint or ())]
+            sought = list(compress([own[0], *own[1 + timed :]], asked))
+            found = iter(torch.autograd.grad(pure(*own), sought, slope, allow_unused=True))
+            return [next(found) if is_asked else None for is_asked in asked]
 
     return Recorded(
         record(step, values),
-        record(slopes, [slope, *values]) if adjoint else None,
+        None if adjoint is None else record(slopes, [slope, *values]),
         tuple(shape.index(size) if size in shape else None for shape in shapes[1 + timed :]),
         timed,
     )

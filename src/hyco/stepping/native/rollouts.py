@@ -65,7 +65,11 @@ def adjoint_source(recorded: Recorded) -> Source:
     """
     assert recorded.adjoint is not None
     names = ["slope", "state", *_time(recorded), *_inputs(recorded)]
-    sizes = [math.prod(shape) * (2 if is_complex else 1) for shape, is_complex in _kinds(recorded)]
+    (output,) = [node for node in recorded.adjoint.graph.nodes if node.op == "output"]
+    sizes = [
+        0 if slope is None else math.prod(shape) * (2 if is_complex else 1)
+        for (shape, is_complex), slope in zip(_kinds(recorded), output.args[0][1:], strict=True)
+    ]
     body = write(recorded.adjoint, names, ["next", *(f"g{number} +=" for number in range(len(sizes)))])
     begin = ["pack(end, CELLS, count, first, CELLS, slope);", "long read = reads;"]
     begin += [

@@ -1,0 +1,162 @@
+"""DeepXDE and pysindy for `inversions.py`: answer on standard output what they are asked on standard input, by line.
+
+Runs in the environment of the peers (`make bench-peers`), which knows nothing of hyco.
+
+{"solver": "deepxde", "equation": NAME, "problem": FILE, "guess": {…}} fits the coefficients; the answer has the
+`estimates` and the processor time, `seconds`. {"solver": "pysindy", "equation": NAME, "problem": FILE, "part": N} does,
+with subdomains of the N-th part of the domain to each side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+os.environ["DDE_BACKEND"] = "pytorch"
+
+import numpy as np
+
+Numbers = dict[str, float]
+ADAM, LBFGS, COLLOCATION = 10_000, 10_000, 5000
+SUBDOMAINS = 2000
+# Of the rate of change of each field, as pysindy names them.
+TERMS = {
+    "burgers": [["x0x0_1", "x0_11"]],
+    "heat": [["x0_11"]],
+    "gray_scott": [["1", "x0", "x0_11", "x0 x1^2"], ["x1", "x1_11", "x0 x1^2"]],
+}
+
+
+def by_pinn(equation: str, problem: Any, guess: Numbers) -> Numbers:
+    """A physics-informed network by DeepXDE: Adam, then L-BFGS; coefficients are trained with the weights."""
+    import deepxde as dde
+    import torch
+
+    torch.set_num_threads(1)
+    dde.config.set_random_seed(0)
+    x, t, values, mask = (problem[name] for name in ("x", "t", "values", "mask"))
+    spacing = x[1] - x[0]
+    low, high = (float(x[0]), float(x[-1])) if equation == "burgers" else (0.0, float(spacing * len(x)))
+    numbers = {name: dde.Variable(value) for name, value in guess.items()}
+
+    def residuals(points: Any, u: Any) -> Any:
+        fields = range(values.shape[1])
+        slopes = [dde.grad.jacobian(u, points, i=i, j=1) for i in fields]
+        bent = [dde.grad.hessian(u, points, component=i, i=0, j=0) for i in fields]
+        if equation == "burgers":
+            carried = u[:, :1] * dde.grad.jacobian(u, points, i=0, j=0)
+            return slopes[0] + numbers["convection"] * carried - numbers["viscosity"] * bent[0]
+        if equation == "heat":
+            return slopes[0] - numbers["diffusivity"] * bent[0]
+        first, second = u[:, :1], u[:, 1:]
+        reaction, feed, kill = first * second**2, numbers["feed"], numbers["kill"]
+        return [
+            slopes[0] - numbers["diffusivity_u"] * bent[0] + reaction - feed * (1 - first),
+            slopes[1] - numbers["diffusivity_v"] * bent[1] - reaction + (feed + kill) * second,
+        ]
+
+    domain = dde.geometry.GeometryXTime(
+        dde.geometry.Interval(low, high), dde.geometry.TimeDomain(float(t[0]), float(t[-1]))
+    )
+    conditions: list[Any] = []
+    for field in range(values.shape[1]):
+        steps, cells = np.nonzero(mask[:, field])
+        points = np.stack([x[cells], t[steps]], axis=1)
+        conditions.append(dde.icbc.PointSetBC(points, values[steps, field, cells][:, None], component=field))
+        if equation == "burgers":
+            conditions.append(dde.icbc.DirichletBC(domain, lambda _: 0.0, lambda _, on: on))
+        else:
+            conditions.append(dde.icbc.PeriodicBC(domain, 0, lambda _, on: on, component=field))
+    data = dde.data.TimePDE(domain, residuals, conditions, num_domain=COLLOCATION, num_boundary=200)
+    network = dde.nn.FNN([2, *[20] * 8, values.shape[1]], "tanh", "Glorot uniform")
+    scale = torch.tensor([high - low, float(t[-1] - t[0])])
+    network.apply_feature_transform(lambda points: 2 * (points - torch.tensor([low, float(t[0])])) / scale - 1)
+    model = dde.Model(data, network)
+    variables = list(numbers.values())
+    model.compile("adam", lr=1e-3, external_trainable_variables=variables)
+    model.train(iterations=ADAM, display_every=ADAM, verbose=0)
+    dde.optimizers.set_LBFGS_options(maxiter=LBFGS)
+    model.compile("L-BFGS", external_trainable_variables=variables)
+    model.train(display_every=LBFGS, verbose=0)
+    return {name: float(value.detach()) for name, value in numbers.items()}
+
+
+def by_weak_form(equation: str, problem: Any, part: int) -> Numbers:
+    """A least-squares fit of the weak form by pysindy, with the terms of the equation in its library."""
+    import pysindy
+
+    x, t = problem["x"], problem["t"]
+    values = np.moveaxis(problem["values"], 1, -1).swapaxes(0, 1)  # [x, t, fields]
+    grid = np.stack(np.meshgrid(x, t, indexing="ij"), axis=-1)
+
+    class Known(pysindy.BaseOptimizer):  # type: ignore[misc]
+        """Least squares with the terms of each equation alone, by their places in the library."""
+
+        def __init__(self, places: Sequence[Sequence[int]]) -> None:
+            super().__init__(unbias=False)
+            self.places = places
+
+        def _reduce(self, x: Any, y: Any) -> None:
+            self.coef_ = np.zeros((y.shape[1], x.shape[1]))
+            for number, own in enumerate(self.places):
+                self.coef_[number, own] = np.linalg.lstsq(x[:, own], y[:, number], rcond=None)[0]
+            self.ind_ = self.coef_ != 0
+
+    def fitted(optimiser: Any, subdomains: int) -> Any:
+        np.random.seed(0)  # noqa: NPY002 - the library draws its subdomains from NumPy's own stream
+        library = pysindy.WeakPDELibrary(
+            function_library=pysindy.PolynomialLibrary(
+                degree=3 if equation == "gray_scott" else 1, include_bias=equation == "gray_scott"
+            ),
+            derivative_order=2,
+            spatiotemporal_grid=grid,
+            include_interaction=equation == "burgers",
+            K=subdomains,
+            H_xt=[float(axis[-1] - axis[0]) / part for axis in (x, t)],
+        )
+        model = pysindy.SINDy(feature_library=library, optimizer=optimiser)
+        model.fit(values, t=t)
+        return model
+
+    terms = TERMS[equation]
+    names = fitted(pysindy.STLSQ(threshold=0.0), 20).get_feature_names()
+    model = fitted(Known([[names.index(name) for name in own] for own in terms]), SUBDOMAINS)
+    found = [dict(zip(names, map(float, own), strict=True)) for own in model.coefficients()]
+    first = found[0]
+    if equation == "burgers":
+        return {"convection": -first["x0x0_1"], "viscosity": first["x0_11"]}
+    if equation == "heat":
+        return {"diffusivity": first["x0_11"]}
+    feed = (first["1"] - first["x0"]) / 2
+    second = found[1]
+    return {
+        "diffusivity_u": first["x0_11"],
+        "diffusivity_v": second["x1_11"],
+        "feed": feed,
+        "kill": -second["x1"] - feed,
+    }
+
+
+def main() -> None:
+    """Answer until there are no more questions."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
+    for line in sys.stdin:
+        asked = json.loads(line)
+        with np.load(asked["problem"]) as data:
+            problem = dict(data)
+        begin = time.process_time()
+        if asked["solver"] == "deepxde":
+            estimates = by_pinn(asked["equation"], problem, asked["guess"])
+        else:
+            estimates = by_weak_form(asked["equation"], problem, asked["part"])
+        seconds = time.process_time() - begin
+        answers.write(json.dumps({"estimates": estimates, "seconds": seconds}) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

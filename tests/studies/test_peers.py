@@ -1,0 +1,85 @@
+"""The studies beside other programs: what these are given is what hyco has."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import inversions
+import network_training
+from network_training import Problem, first_losses, fixed_batches, trainer_of, write_problem
+from peers import Peer
+
+
+def test_a_peer_answers_and_one_that_ends_is_told_of(tmp_path, monkeypatch):
+    script = tmp_path / "echo.py"
+    script.write_text("import sys\nprint(sys.stdin.readline().strip(), flush=True)\n")
+    peer = Peer(sys.executable, str(script))
+    assert peer.ask(number=3) == {"number": 3}
+    with pytest.raises((RuntimeError, BrokenPipeError)):
+        peer.ask(number=4)
+    peer.close()
+
+
+def test_a_network_s_problem_is_what_it_trains_on(tmp_path):
+    """The loss of the first batch, by hand: at first the network says that nothing changes."""
+    trainer = trainer_of(Problem(1, 16, 4, 2))
+    samples = trainer.prepare(trainer.window_starts(trainer.rollout, real_alone=True))
+    batches = fixed_batches(trainer, samples)
+    write_problem(trainer, samples, batches, tmp_path / "problem.npz")
+    with np.load(tmp_path / "problem.npz") as problem:
+        first = problem["batches"][0]
+        expected = np.mean((problem["starts"][first][:, None] - problem["targets"][first]) ** 2)
+        assert problem["network.head.1.convolution.weight"].shape == (1, 24, 5)
+    losses = first_losses(trainer, samples)
+    assert len(losses) == 2
+    assert losses[0] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_table_of_epochs_has_what_was_measured():
+    row = {"problem": "cells", "updates": 3, "hyco": [1.0, 2.0, 3.0]}
+    both = row | {"equinox": [2.0, 4.0, 6.0], "ratio": [0.4, 0.5, 0.6]}
+    assert "| cells | 3 | 2.0 (1.0 to 3.0) | — | — |" in network_training.table([row])
+    assert "0.50 (0.40 to 0.60)" in network_training.table([both])
+
+
+@pytest.mark.parametrize("name", ["Burgers, all points", "Heat", "Gray-Scott"])
+def test_truth_is_the_model_s_at_its_places(name):
+    """Of the first times: hyco's states at the places are those that the peers are given."""
+    problem = inversions.PROBLEMS[name]
+    x, t, truth = problem.data()
+    equation, cells = problem.model()
+    assert np.diff(t) == pytest.approx(equation.dt)
+    h = equation.layout.grid.spacing[0]
+    away = equation.layout.grid.centers("x")[cells] - x
+    assert np.abs(np.where(np.abs(away) > h, np.abs(away) - 2, away)).max() < 1e-9  # both ends are one cell
+    assert set(problem.true) == set(problem.guess) == set(problem.bounds)
+    assert truth.shape == (len(t), len(equation.layout.channels), len(x))
+
+
+def test_draws_have_noise_behind_the_start_and_as_many_points_as_asked():
+    problem = inversions.PROBLEMS["Burgers, 2000 points"]
+    data, (_, _, truth) = inversions.measured(problem, 1), problem.data()
+    assert data["mask"][1:].sum() == 2000
+    assert np.array_equal(data["values"][0], truth[0])
+    assert (data["values"] - truth)[1:].std() == pytest.approx(0.01 * truth.std(), rel=0.02)
+
+
+@pytest.mark.slow
+def test_heat_is_found_and_compared():
+    problem = inversions.PROBLEMS["Heat"]
+    (ours,) = inversions.draw_lines(problem, "Heat", 0, ["hyco"], None)
+    assert abs(ours["errors"]["diffusivity"]) < 5e-3
+    theirs = {**ours, "solver": "pysindy", "errors": {"diffusivity": 10 * ours["errors"]["diffusivity"]}}
+    assert theirs["seconds"] > 0
+    assert "| Heat | pysindy | 1 |" in inversions.table([ours, theirs])
+    assert inversions.table([ours, theirs]).endswith("| 1.0 | 0.10 |")
+
+
+def test_waves_of_the_heat_problem_decay_as_they_should():
+    x, t, truth = inversions.heat_data()
+    slopes = np.gradient(truth[:, 0], t, axis=0)[1:-1]
+    bent = np.fft.irfft(-np.square(np.fft.rfftfreq(64, 1 / 64)) * np.fft.rfft(truth[1:-1, 0]), 64)
+    assert np.abs(slopes - inversions.DIFFUSIVITY * bent).max() < 1e-3
+    assert torch.from_numpy(x).diff().std() < 1e-12
