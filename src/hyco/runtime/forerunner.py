@@ -8,8 +8,8 @@ import sys
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
-# What trainings import, some of it not before their first step: 4 s of a processor, which no worker takes again.
-_MODULES = ("hyco.comparison.one_run", "scipy.optimize", "torch._dynamo")
+# What trainings import, some of it not before their first step; no worker takes that time again.
+_MODULES = ("hyco.comparison.one_run", "scipy.optimize")
 # Where there is one, PhiFlow asks for it as it is imported, and a copy of that process could not use it.
 _GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 

@@ -1,21 +1,34 @@
 """What an operation makes of shapes and types: its result as a tensor without memory.
 
-torch answers that for most operations by Python code, a tenth of a millisecond each, and imports its compiler and SymPy
-for the first of them, which takes a second.
+torch answers that for most operations by Python code, a tenth of a millisecond each, and imports SymPy for the first of
+them, which takes half a second. So what is small is computed, of numbers that stand for those that nobody knows yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch._prims_common import compute_elementwise_output_strides
 
 aten = torch.ops.aten
+
+# Beside what acts on each number by itself: results whose shapes and errors do not depend on the numbers.
+_COMPUTED = {
+    aten._fft_c2c.default,
+    aten._fft_c2r.default,
+    aten._fft_r2c.default,
+    aten.bmm.default,
+    aten.cat.default,
+    aten.constant_pad_nd.default,
+    aten.flip.default,
+    aten.mm.default,
+    aten.roll.default,
+    aten.sum.dim_IntList,
+}
+# Up to so many numbers.
+_FEW = 2**18
 
 
 def without_memory(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
@@ -25,54 +38,32 @@ def without_memory(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> 
         func: of torch.
         args, keywords: of it, with tensors on that device.
     """
-    made: Tensor | None = None
-    if func is aten.cat.default:
-        made = _joined(*args, **keywords)
-    elif func is aten.roll.default and args[0].ndim:
-        made = _in_order(args[0].shape, args[0].dtype, args[:1])
-    elif torch.Tag.pointwise in func.tags and torch.Tag.nondeterministic_seeded not in func.tags:
-        made = _elementwise(func, args, keywords)
-    return func(*args, **keywords) if made is None else made
+    if not _is_computed(func, args, keywords):
+        return func(*args, **keywords)
+    made = func(*map(_numbers, args), **{key: _numbers(value) for key, value in keywords.items()})
+    return torch.empty_strided(made.shape, made.stride(), dtype=made.dtype, device="meta")
 
 
-def _elementwise(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Tensor | None:
-    """Of numbers in the same places; the type is that of a single number, worked out. None: torch has to say it."""
-    given = [value for value in (*args, *keywords.values()) if isinstance(value, Tensor)]
-    if func._schema.is_mutable or not given or not keywords.keys().isdisjoint(("device", "memory_format")):
-        return None
-    one = func(*map(_single, args), **{key: _single(value) for key, value in keywords.items()})
-    if not isinstance(one, Tensor):
-        return None
-    shape = given[0].shape
-    if any(value.shape != shape for value in given):
-        shape = torch.Size(np.broadcast_shapes(*(value.shape for value in given)))  # torch's own imports SymPy
-    if all(value.is_contiguous() for value in given):
-        return torch.empty(shape, dtype=one.dtype, device="meta")
-    strides = compute_elementwise_output_strides(*(value.expand(shape) for value in given))
-    return torch.empty_strided(shape, strides, dtype=one.dtype, device="meta")
+def _is_computed(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> bool:
+    """Whether the operation is done, with few numbers, into new memory of one tensor on their device."""
+    by_itself = torch.Tag.pointwise in func.tags and torch.Tag.nondeterministic_seeded not in func.tags
+    if not (by_itself or func in _COMPUTED) or func._schema.is_mutable or "device" in keywords:
+        return False
+    returned = func._schema.returns
+    if len(returned) != 1 or returned[0].alias_info is not None or str(returned[0].type) != "Tensor":
+        return False
+    given = [value for value in _flat((*args, *keywords.values())) if isinstance(value, Tensor)]
+    return bool(given) and sum(value.numel() for value in given) <= _FEW
 
 
-def _single(value: Any) -> Any:
-    """A number of a tensor's type; it has dimensions where that has some, on which types of results depend."""
-    return torch.ones((1,) * value.ndim, dtype=value.dtype) if isinstance(value, Tensor) else value
+def _flat(values: Sequence[Any]) -> list[Any]:
+    return [inner for value in values for inner in (value if isinstance(value, (list, tuple)) else (value,))]
 
 
-def _joined(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
-    """Tensors one after the other; None: torch has to say it."""
-    ranks = {value.ndim for value in tensors}
-    if len(ranks) > 1 or 0 in ranks or not tensors[0].numel():
-        return None
-    sizes = [list(value.shape) for value in tensors]
-    lengths = [size.pop(dim) for size in sizes]
-    if any(size != sizes[0] for size in sizes):
-        return None
-    dtype = reduce(torch.promote_types, (value.dtype for value in tensors))
-    axis = dim % tensors[0].ndim
-    return _in_order([*sizes[0][:axis], sum(lengths), *sizes[0][axis:]], dtype, tensors)
-
-
-def _in_order(shape: Sequence[int], dtype: torch.dtype, given: Sequence[Tensor]) -> Tensor | None:
-    """A tensor whose memory has the order of its dimensions; None: that of the given tensors may decide."""
-    if len(shape) > 3 and not all(value.is_contiguous() for value in given):  # the channels may come last
-        return None
-    return torch.empty(shape, dtype=dtype, device="meta")
+def _numbers(value: Any) -> Any:
+    """Ones, by which integers may be divided, with the type and the order in memory of a tensor."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_numbers(inner) for inner in value)
+    if not isinstance(value, Tensor):
+        return value
+    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype).fill_(1)
