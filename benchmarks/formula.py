@@ -66,6 +66,8 @@ CASES = {
         {"boundary": "neumann"},
     ),
     "Gray-Scott 128²": (gray_scott(128), REACTION, {}),
+    "Gray-Scott 32²": (gray_scott(32), REACTION, {}),
+    "Gray-Scott 32², spectral": (gray_scott(32, scheme="spectral", substeps="auto"), REACTION, {}),
 }
 
 

@@ -107,13 +107,14 @@ def simulated(
         FloatingPointError: also, the states ask for more sub-steps than any run has.
         ValueError: see `simulate`.
     """
-    own = covering(equation, equation.reach(starts)) if equation.config.open_ranges else equation
+    given = {name: (float(value.min()), float(value.max())) for name, value in (parameters or {}).items()}
+    own = covering(equation, equation.reach(starts), given) if equation.config.open_ranges else equation
     while True:
         trajectories = make(own) if make else rolled_out(own, starts, steps, execution, parameters)
         reason = next((text for (part,) in parts(trajectories) if (text := own.unsuitable(part)) is not None), None)
         if reason is None:
             return own, trajectories
-        wider = covering(equation, equation.reach(trajectories))
+        wider = covering(equation, equation.reach(trajectories), given)
         if wider.config == own.config:  # so it is where no range is open
             raise ValueError(reason)
         if wider.substeps > _MOST_SUBSTEPS:
