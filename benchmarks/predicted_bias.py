@@ -31,9 +31,10 @@ from study import command_line, compute, described, draws_to_do, write_page
 
 SIGMA = 0.003
 PROBLEMS = {name: problem for name, problem in ALL.items() if not any(map(callable, problem.true.values()))}
-READ = """Where the grid resolves the states, the prediction is right to a tenth. Where it does not, as in layers of
-Burgers' equation that are thinner than two cells, the order of the scheme does not show yet: the error may be half as
-large again or more than predicted."""
+READ = """Of the 62 draws in which the error is 1 to 10 standard deviations it is predicted to 30 % in 55: to 15 % in
+all rows but those of grids that hardly resolve the states: layers of Burgers' equation by upwind differences (0.76 to
+1.74 times the prediction), pulses of three cells (0.59 to 0.93) and the plate by second order on 18 × 10 cells (1.42).
+There the order of the scheme does not show yet."""
 
 
 def draw(name: str, seed: int) -> dict[str, Any]:

@@ -124,6 +124,23 @@ def test_where_both_ends_of_a_period_are_measured_it_is_one_distance_shorter(new
     assert (domain["size"], domain["resolution"]) == (pytest.approx(1.0), 24 * 3)
 
 
+@pytest.mark.parametrize(
+    ("function", "boundary"),
+    [
+        (lambda x, t: np.exp(-t) * np.sin(np.pi * x) + 0.5 * np.exp(-9 * t) * np.sin(3 * np.pi * x), {"x": 0.0}),
+        (lambda x, t: 4 + np.exp(-t) * np.cos(np.pi * x) + np.exp(-9 * t) * np.cos(3 * np.pi * x), "neumann"),
+    ],
+    ids=["cold", "insulated"],
+)
+def test_outermost_positions_on_the_walls_are_told_from_centres_of_cells(function, boundary, new):
+    grid(new, "a.csv", function, centres=False)
+    sections, output = new("a.csv")
+    domain = {"lower": 0.0, "size": 1.0, "resolution": 48}
+    assert (sections["equation"]["domain"]["x"], sections["equation"]["boundary"]) == (domain, boundary)
+    assert "the outermost are on the walls" in output
+    assert sections["observation"]["initial_state"] == "observed"
+
+
 def test_columns_are_told_by_their_names(new):
     sigma = 0.01
     grid(new, "a.csv", lambda x, t: np.exp(-t) * np.cos(np.pi * x), u_std=sigma)

@@ -28,8 +28,8 @@ class Axis:
 
     Attributes:
         lower, size, resolution: as in the section `equation`.
-        places: different positions, rising; those of a grid are centres of cells.
-        on_grid: whether they are.
+        places: different positions, rising.
+        on_grid: whether they are a grid, of centres of cells unless they are `on_walls`.
         reason: why it is so, for a comment.
         refined: cells for each position of a grid along this axis, odd; for each distance where walls are on positions.
         on_walls: the outermost positions of a grid are on the walls, so that none is the centre of a cell.

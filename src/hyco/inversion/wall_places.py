@@ -12,6 +12,7 @@ from torch import Tensor
 from hyco.inversion.assessment import LARGEST_DENSE
 from hyco.inversion.discretisation import values_on
 from hyco.inversion.inverse_problem import InverseProblem
+from hyco.inversion.loss import Huber
 from hyco.inversion.uncertainty import Uncertainty, inverse_root
 from hyco.stepping.refinement import Refinement, on_domain
 
@@ -47,12 +48,14 @@ def other_walls(problem: InverseProblem, coordinates: Tensor, uncertainty: Uncer
     priors' residuals give the other estimate, and what they leave its χ².
 
     Returns:
-        None unless measurements of a file are in the centres of cells, those beside walls among them, or where the
-        rollout is not finite.
+        None unless measurements of a file are in the centres of cells, those beside walls among them; of a robust loss,
+        or where the rollout is not finite.
     """
     domain = _domain(problem)
     p, steps, own = problem.parameter_count, problem.steps, problem.forward.model.equation
     if not domain or problem.forward.correction is not None or len(coordinates) > LARGEST_DENSE:
+        return None
+    if isinstance(problem.loss, Huber):  # which takes what is wrong at walls for outliers
         return None
     z = coordinates[None].to(problem.device)
     needed = [n for n in problem.data.needed(steps) if n > 0]
