@@ -73,6 +73,6 @@ def _joined(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
 
 def _in_order(shape: Sequence[int], dtype: torch.dtype, given: Sequence[Tensor]) -> Tensor | None:
     """A tensor whose memory has the order of its dimensions; None: that of the given tensors may decide."""
-    if len(shape) > 3 and not all(value.is_contiguous() for value in given):  # the channels may come last
+    if len(shape) > 3 and not any(value.is_contiguous() for value in given):  # the channels may come last
         return None
     return torch.empty(shape, dtype=dtype, device="meta")
