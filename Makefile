@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast bench bench-peers lint format viz mlflow docs notebook clean
+.PHONY: help setup run test test-fast bench bench-peers lint format viz mlflow docs notebook dist clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -72,6 +72,9 @@ docs: setup ## make the documentation as a site, build/docs/index.html
 notebook: setup ## open the notebooks in JupyterLab
 	$(PY) $(INSTALL) --quiet --requirement notebooks/requirements.lock
 	$(BIN)/jupyter lab notebooks
+
+dist: setup ## build the wheel and the source distribution, in dist/
+	$(PY) -m build --outdir dist .
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
 	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz

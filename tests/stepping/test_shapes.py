@@ -68,6 +68,7 @@ def test_numbers_three_tensors_joined_and_rolled_ones():
     assert compare(aten.cat.default, [torch.empty(0), tensors[0]], 1)
 
 
+@pytest.mark.slow
 def test_neither_torchs_compiler_nor_sympy_is_imported_for_it():
     code = (
         "import sys, torch; from hyco.stepping.shapes import without_memory as w; a = torch.ops.aten;"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from importlib import import_module
 from typing import Any
@@ -38,6 +39,8 @@ class Commands(click.Group):
             click.ClickException: what this program has refused, in a line.
             click.exceptions.Exit: it was interrupted, with what shells expect then.
         """
+        # Away from the project's own folder Kedro says which file of logging settings it takes; a level would be reset.
+        logging.getLogger("kedro.framework.project").addFilter(_is_warning)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -85,3 +88,7 @@ def _run() -> click.Command:
 
     configure_project("hyco")
     return run
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

@@ -59,7 +59,8 @@ def _of_network(config: SyntheticConfig) -> dict[str, str]:
 def _of_interaction(hybrid: HybridConfig) -> dict[str, str]:
     """Of the section `hybrid.interaction`, by key."""
     config = hybrid.interaction
-    others = [key for key in InteractionConfig.model_fields if key != "count"]
+    # A size of batches is no wish for fresh starts: an experiment has it for its own alpha, which --params may change.
+    others = [key for key in InteractionConfig.model_fields if key not in ("count", "batch_size")]
     if config.count == 0:
         return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0")
     if config.count == "auto" and hybrid.alpha != "auto":

@@ -85,7 +85,7 @@ class Optimisation:
             if loss.requires_grad:  # a part of a batch may be empty
                 loss.backward()  # type: ignore[no-untyped-call]
             loss = self._of_all(loss.detach())
-            norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), limit)
+            norm = torch.nn.utils.clip_grad_norm_(self.optimizer.weights, limit)  # to look for them takes longer
             finite = torch.isfinite(loss + norm)
             self.optimizer.step(rate, left_out=(~finite).float())  # no value need be read for it
             if self.averaged is not None:
