@@ -18,7 +18,7 @@ measurements. *Physics alone* is the section `physical`. *Updates*: of the netwo
 *CPU seconds*: of the three, on a machine with other load. Each seed draws simulations, noise, weights and batches anew.
 Settings were tried on the seed 100, those of navier_stokes on 101, too (at a rate of .005 its hybrid's network stayed
 at .62 there). The bar, set beforehand: *over alone* at most .3 in the median, .4 of navier_stokes. The page has the
-draws that were run so far, of most problems one: too few for a median.
+draws that were run so far, one or two of each problem: too few for a median.
 """
 
 from __future__ import annotations
