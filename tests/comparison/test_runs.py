@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import multiprocessing
+import time
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ def test_two_processes_learn_from_what_was_measured_as_one_does():
 def test_what_workers_get_is_text_and_what_was_measured_is_a_file(tmp_path, monkeypatch):
     seen = []
     as_text = work.as_text
-    monkeypatch.setattr(work, "as_text", lambda *given: seen.append(as_text(*given)) or seen[-1])
+    monkeypatch.setattr(work, "as_text", lambda *given, **how: seen.append(as_text(*given, **how)) or seen[-1])
     last(section(seeds=[0, 1], methods="persistence"), measured=measured(), folder=tmp_path / "results")
     files = {json.loads(text)["arguments"]["measured"] for text in seen}
     assert len(seen) == 3  # the data, which are the same for all seeds, and two runs
@@ -195,6 +196,9 @@ def test_a_comparison_that_is_left_ends_the_trainings_that_go_on_beside_it():
     with open_engine(ComputeConfig(workers=2)) as engine:
         i, records = next(beside_a_long_training(engine))
         assert (i, records[0]["method"]) == (0, "persistence")
+        end = time.monotonic() + 60  # the other process may still be on its way
+        while len(multiprocessing.active_children()) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         assert len(multiprocessing.active_children()) == 2
     assert not multiprocessing.active_children()
 

@@ -69,6 +69,22 @@ def test_a_worker_that_has_imported_other_files_refuses(monkeypatch):
         value_of(perform(text), "a seed")
 
 
+def test_what_another_process_warns_of_is_said_by_the_run(monkeypatch, caplog):
+    def warn(seed):
+        logging.getLogger("hyco.training").info("epoch %d", 1)
+        logging.getLogger("hyco.training").warning("seed %d is unlucky", seed)
+        return seed
+
+    monkeypatch.setattr(pieces, "_function", lambda *_: warn)
+    text = perform(as_text(PIECE, 1, None, elsewhere=True))
+    caplog.clear()  # it was said here as well
+    assert value_of(text, "a seed") == 7
+    assert caplog.messages == ["a seed: seed 7 is unlucky"]
+    caplog.clear()
+    assert done(PIECE) == 7  # of this process, where it is said once
+    assert caplog.messages == ["seed 7 is unlucky"]
+
+
 def test_only_functions_of_a_module_itself_are_called():
     with pytest.raises(ValueError, match="is defined elsewhere"):
         done(Piece("hyco.compute.pieces:import_module", {"name": "os"}, "an import"))

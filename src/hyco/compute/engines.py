@@ -27,6 +27,7 @@ class Engine:
         ahead: how many pieces it is given before the first is done.
         threads, tries: of the configuration.
         gone: what to say where a piece was cancelled that nobody has cancelled.
+        elsewhere: whether other processes work.
     """
 
     executor: Executor
@@ -34,6 +35,7 @@ class Engine:
     threads: int
     tries: int
     gone: str = "the work was cancelled"
+    elsewhere: bool = False
 
 
 @contextmanager
@@ -48,13 +50,13 @@ def open_engine(config: ComputeConfig) -> Iterator[Engine]:
 
         cluster = DaskCluster(config)
         executor: Executor = cluster
-        engine = Engine(cluster, _AHEAD, config.threads, config.tries, cluster.gone)
+        engine = Engine(cluster, _AHEAD, config.threads, config.tries, cluster.gone, elsewhere=True)
     elif config.workers == 1:
         executor = InProcess()
         engine = Engine(executor, 1, config.threads, config.tries)
     else:
         executor = Processes(config.workers)
-        engine = Engine(executor, 2 * config.workers, config.threads, config.tries)
+        engine = Engine(executor, 2 * config.workers, config.threads, config.tries, elsewhere=True)
     try:
         yield engine
     finally:

@@ -71,16 +71,18 @@ def file_of(piece: Piece, folder: Path) -> Path:
     return folder / key[:2] / f"{key[2:]}.json"
 
 
-def as_text(piece: Piece, threads: int, folder: Path | None) -> str:
+def as_text(piece: Piece, threads: int, folder: Path | None, *, elsewhere: bool = False) -> str:
     """What `perform` takes.
 
     Args:
         piece: the piece.
         threads: of torch, while it is done.
         folder: of the results; None: nothing is kept.
+        elsewhere: whether another process does it, whose log nobody sees: what it warns of comes with the result.
     """
     task = {"function": piece.function, "arguments": piece.arguments, "threads": threads, "path": _own_path()}
     task |= {"code": code(), "sources": sources()}
+    task |= {"elsewhere": elsewhere}
     return json.dumps({**task, "file": None if folder is None else str(file_of(piece, folder).absolute())})
 
 
@@ -91,13 +93,14 @@ def perform(text: str) -> str:
         text: of `as_text`.
 
     Returns:
-        JSON: `{"value": …}`, or `{"error": kind, "text": …, "traceback": …, "of_machine": …}`.
+        JSON: `{"value": …}`, or `{"error": kind, "text": …, "traceback": …, "of_machine": …}`; of another process with
+        `"said"`, its warnings as pairs of level and text.
     """
     task = json.loads(text)
     path = None if task["file"] is None else Path(task["file"])
     if (stale := _stale(task)) is not None:
         return json.dumps({"error": PieceError.__name__, "text": stale, "traceback": "", "of_machine": False})
-    with _TURN, _threads(task["threads"]):
+    with _TURN, _threads(task["threads"]), _heard(task["elsewhere"]) as said:
         found = None if path is None else _kept(path)
         if found is not None:
             return json.dumps(found)
@@ -111,6 +114,7 @@ def perform(text: str) -> str:
                     "text": str(error),
                     "traceback": traceback.format_exc(),
                     "of_machine": isinstance(error, _OF_MACHINE),
+                    "said": said,
                 }
             )
         if path is not None:
@@ -118,11 +122,11 @@ def perform(text: str) -> str:
                 write_atomically(path, content)
             except UnwritableError as error:
                 log.warning("The result of a piece is sent, but not kept for a later run: %s", error)
-        return json.dumps(result)
+        return json.dumps({**result, "said": said})
 
 
 def value_of(text: str, label: str) -> Any:
-    """What a piece has returned.
+    """What a piece has returned; what it has warned of elsewhere is logged here.
 
     Args:
         text: of `perform`.
@@ -134,6 +138,8 @@ def value_of(text: str, label: str) -> Any:
         PieceError: it has raised anything else.
     """
     result = json.loads(text)
+    for level, line in result.get("said", ()):
+        log.log(level, "%s: %s", label, line)
     if "error" not in result:
         return result["value"]
     said = f"{result['error']}: {result['text']}"
@@ -214,6 +220,33 @@ def _own_path() -> list[str]:
     prefixes = (sys.prefix, sys.base_prefix)
     own = [folder for folder in sys.path if folder and not folder.startswith(prefixes)]
     return [folder for folder in own if Path(folder).name not in _INSTALLED]  # of the user, or of another environment
+
+
+class _Listener(logging.Handler):
+    """Keeps what is said as pairs of level and text."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        self.said.append((record.levelno, record.getMessage()))
+
+
+@contextmanager
+def _heard(elsewhere: bool) -> Iterator[list[tuple[int, str]]]:
+    """What this package warns of meanwhile, if that is wanted."""
+    listener = _Listener()
+    if not elsewhere:
+        yield listener.said
+        return
+    logger = logging.getLogger(_PACKAGE)
+    logger.addHandler(listener)
+    try:
+        yield listener.said
+    finally:
+        logger.removeHandler(listener)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, ParamSpec, TypeVar
 
 from hyco.compute.errors import LostWorkerError
+from hyco.runtime import forerunner
 from hyco.runtime.open_work import OPEN
 
 P = ParamSpec("P")
@@ -31,7 +32,7 @@ class Processes(Executor):
     """
 
     def __init__(self, workers: int) -> None:
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context(forerunner.begin())
         self._closed, self._close = self._context.Pipe(duplex=False)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="compute")
         self._own = threading.local()
@@ -64,9 +65,9 @@ class Processes(Executor):
             self._pools.add(pool)
         try:
             piece = pool.submit(fn, *args, **kwargs)  # the first one begins the process
-        except OSError as error:
+        except (OSError, EOFError) as error:  # EOFError: the process that it was to be a copy of has just died
             self._leave(pool)
-            raise LostWorkerError(f"no process can be begun ({error.strerror})") from error
+            raise LostWorkerError(f"no process can be begun ({getattr(error, 'strerror', error)})") from error
         except BrokenProcessPool as error:
             self._leave(pool)
             raise LostWorkerError("its process was ended, for want of memory perhaps") from error

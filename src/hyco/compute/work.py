@@ -50,7 +50,8 @@ def outcomes(engine: Engine, pieces: Sequence[Piece], *, folder: Path | None = N
     while waiting or going:
         while waiting and going < engine.ahead:
             i = waiting.popleft()
-            future = engine.executor.submit(perform, as_text(pieces[i], engine.threads, folder))
+            text = as_text(pieces[i], engine.threads, folder, elsewhere=engine.elsewhere)
+            future = engine.executor.submit(perform, text)
             future.add_done_callback(lambda future, i=i: done.put((i, future)))  # type: ignore[misc]
             going += 1
         i, future = done.get()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hyco.runtime import forerunner
 from hyco.runtime.torchrun import launched
 
 if TYPE_CHECKING:
@@ -15,6 +16,18 @@ log = logging.getLogger(__name__)
 
 # What a pipeline makes whose training is shared by processes of torchrun, and what reads observations into memory.
 _NETWORKS, _IN_MEMORY = {"synthetic_checkpoint", "hybrid_checkpoint"}, {"physical_checkpoint", "hybrid_checkpoint"}
+
+
+def begin_early(asked: Mapping[str, Any]) -> None:
+    """Let what workers need be imported while this process imports the same, where the command line asks for workers.
+
+    Args:
+        asked: parameters of the command line, not checked yet.
+    """
+    compute = asked.get("compute")
+    workers = compute.get("workers") if isinstance(compute, Mapping) else None
+    if isinstance(workers, int) and workers > 1:
+        forerunner.begin()
 
 
 def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) -> None:
@@ -43,9 +56,12 @@ def require_computable(parameters: Mapping[str, Any], outputs: Collection[str]) 
     if not said:
         return
     c = parse(parameters)
+    side_by_side = c.compute.is_elsewhere and _side_by_side(c, made)
+    if side_by_side and c.compute.scheduler is None:
+        forerunner.begin()
     if c.compute.on_disk and (reason := _not_on_disk(c, made)) is not None:
         raise ConfigurationError(f"compute.on_disk: {reason}")
-    if c.compute.is_elsewhere and not _side_by_side(c, made):
+    if c.compute.is_elsewhere and not side_by_side:
         key = "workers" if c.compute.scheduler is None else "scheduler"
         log.warning(
             "compute.%s has no effect here. Done side by side are the trainings of compare, chunks of simulations "

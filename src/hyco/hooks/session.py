@@ -15,6 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.io import DatasetNotFoundError
 from omegaconf.errors import OmegaConfBaseException
 
+from hyco.hooks.computing import begin_early
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
 from hyco.hooks.parameter_files import configuration_files, require_plain, unresolved
@@ -93,7 +94,9 @@ class Session(KedroSession):
 
     def _run_alone(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """The run itself."""
-        if (self.store.get("runtime_params") or {}).get("terminal") != "quiet":
+        given = self.store.get("runtime_params") or {}
+        begin_early(given)
+        if given.get("terminal") != "quiet":
             log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
