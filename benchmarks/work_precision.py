@@ -15,7 +15,8 @@ run in turn, each time all of them, so that other load on the machine changes li
 quartiles of the repetitions. `--only Burgers` measures some of the problems again and leaves the others as they were.
 Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco takes more. Where exponax comes
 no nearer to the reference with more steps, its equation differs in some convention or its space does not resolve the
-states: of these only the times for equally many steps tell anything.
+states: of these only the times for equally many steps tell anything. So it is with Korteweg-de Vries: it takes the real
+parts of coefficients that are complex there, and its error falls by the first order, whichever it is told to have.
 """
 
 from __future__ import annotations
@@ -178,15 +179,15 @@ PROBLEMS = {
         (3, 0.1),
     ),
     "Navier-Stokes, 64² cells": Problem(
-        {"name": "navier_stokes", "parameters": {"viscosity": 0.01}},
+        {"name": "navier_stokes", "parameters": {"viscosity": 0.02}},
         "viscosity",
         64,
         2,
         2 * math.pi,
         1.0,
-        (10, 20, 40),
+        (10, 16, 32),
         # Its vorticity turns the other way round.
-        ("NavierStokesVorticity", {"diffusivity": 0.01, "vorticity_convection_scale": -1.0}, "diffusivity"),
+        ("NavierStokesVorticity", {"diffusivity": 0.02, "vorticity_convection_scale": -1.0}, "diffusivity"),
         {},
         (3, 0.6),
     ),
@@ -199,15 +200,15 @@ PROBLEMS = {
         64,
         2,
         100.0,
-        20.0,
-        (10, 20, 40),
+        10.0,
+        (5, 10, 20),
         (
             "GrayScott",
             {"diffusivity_1": 0.2, "diffusivity_2": 0.08, "feed_rate": 0.018, "kill_rate": 0.051},
             "diffusivity_1",
         ),
         {"substeps": 1},
-        (3, 0.05),
+        (1, 0.06),
         (0.5, 0.25),
     ),
 }
@@ -413,7 +414,7 @@ def main() -> None:
         found = list(rows_of(name, problem, peer, arguments.repetitions))
         print(table(found), *ratios(found), sep="\n", flush=True)
         if peer is not None:  # at once, so that a run that ends early leaves what it has measured
-            kept = [row for row in kept if row["problem"] != name] + found
+            kept = [row for row in kept if row["problem"] != name and row["problem"] in PROBLEMS] + found
             kept.sort(key=lambda row: list(PROBLEMS).index(row["problem"]))
             write(kept)
     if peer is not None:

@@ -15,6 +15,7 @@ from hyco.stepping.compiled import Compiled, compiled_program, native_program
 from hyco.stepping.graph import trace
 from hyco.stepping.native import cache as cache_module
 from hyco.stepping.native import function as function_module
+from hyco.stepping.native.buffers import shared
 from hyco.stepping.native.elementwise import ELEMENTWISE
 from hyco.stepping.native.library import Native, Preparation
 from hyco.stepping.native.recording import record_single
@@ -440,3 +441,10 @@ def test_slopes_that_nobody_asks_for_change_no_others():
         found.append(torch.autograd.grad(end.square().sum(), [leaf, *(values[name] for name in asked)]))
     for fewer, more in pairwise(found):
         assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(fewer, more, strict=False))
+
+
+def test_buffers_take_each_other_s_places_once_nothing_reads_them():
+    lines = ["f(x, w0);", "for (i) {", "    w1[i] = w0[i];", "}", "g(w1, w2);", "h(w1, w2, w3);", "k(w10);"]
+    found, sizes = shared(lines, [4, 4, 9, 4, 0, 0, 0, 0, 0, 0, 9])
+    expected = ["f(x, w0);", "for (i) {", "    w1[i] = w0[i];", "}", "g(w1, w2);", "h(w1, w2, w0);", "k(w2);"]
+    assert (found, sizes) == (expected, [4, 4, 9])

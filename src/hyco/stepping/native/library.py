@@ -229,7 +229,8 @@ class _Rollout(torch.autograd.Function):
         states, end = native.run((steps, tuple(range(1, steps + 1)), times), start, inputs)
         ctx.native, ctx.plan = native, plan
         ctx.save_for_backward(torch.cat([start[:, None], states[:, :-1]], dim=1), *inputs)
-        return states[:, [number - 1 for number in plan[1]]], end
+        kept = states if len(plan[1]) == steps else states[:, [number - 1 for number in plan[1]]]
+        return kept, end
 
     @staticmethod
     @once_differentiable

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from hyco.stepping.native.buffers import shared
 from hyco.stepping.native.elementwise import ELEMENTWISE, literal
 from hyco.stepping.native.numbers import check_numbers, plain
 from hyco.stepping.native.views import VIEWS, Index, Parts, UnsupportedError, place
@@ -76,6 +77,7 @@ def write(recording: Recording, inputs: Sequence[str], outputs: Sequence[str]) -
                 if result is not None:
                     name, _, sign = output.partition(" ")
                     writer.store(writer.values[result], writer.memory(result, name), sign=sign or "=")
+    writer.body.lines, writer.body.buffers = shared(writer.body.lines, writer.body.buffers)
     return writer.body
 
 
