@@ -58,6 +58,10 @@ def test_numbers_three_tensors_joined_and_rolled_ones():
         compare(aten.mul.Tensor, tensor, 2.5)
         compare(aten.pow.Tensor_Scalar, tensor, 2)
         compare(aten.roll.default, tensor, [1], [0])
+        compare(aten.flip.default, tensor, [0])
+        compare(aten._fft_r2c.default, tensor, [0], 0, True)
+        compare(aten._fft_c2c.default, tensor, [0, 1], 0, True)
+        compare(aten._fft_c2r.default, tensor, [0], 2, 4)
     for a, b in itertools.product(tensors[:15], tensors[5:20]):
         compare(aten.where.self, a.real > b.real, a, b)
         compare(aten.cat.default, [a, b], a.ndim - 1)
@@ -73,6 +77,6 @@ def test_neither_torchs_compiler_nor_sympy_is_imported_for_it():
     code = (
         "import sys, torch; from hyco.stepping.shapes import without_memory as w; a = torch.ops.aten;"
         "x = torch.empty(2, 3, device='meta'); w(a.mul.Tensor, (x, x[:1]), {}); w(a.cat.default, ([x, x],), {});"
-        "w(a.roll.default, (x, [1], [0]), {}); assert not {'torch._dynamo', 'sympy'} & {*sys.modules}"
+        "w(a.roll.default, (x, [1], [0]), {}); w(a._fft_r2c.default, (x, [0], 0, True), {}); assert not {'torch._dynamo', 'sympy'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
