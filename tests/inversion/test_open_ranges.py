@@ -173,3 +173,17 @@ def test_bounds_that_ask_for_many_sub_steps_are_named(caplog):
         equation, {}, observations, learnable([entry | {"initial_guess": 1.0, "bounds": [0.5, 2.0]} for entry in wide])
     )
     assert "sub-steps" not in caplog.text
+
+
+def test_a_prediction_has_steps_for_the_estimate_and_for_rougher_states():
+    given = {"name": "formula", "domain": {"x": {"size": 10.0, "resolution": 64}}, "dt": 0.1}
+    plain = hyco.equation({**given, "rates": {"u": "-c*u*dx(u) + 0.1*laplace(u)"}, "parameters": {"c": 1.0}})
+    starts, rough = (plain.initial_states(2, length, 1.0, torch.Generator().manual_seed(1)) for length in (2.0, 0.4))
+    rough = rough * starts.abs().max() / rough.abs().max()
+    ranges = plain.config.ranges(plain.reach(starts), {"c": (4.0, 6.0)})
+    model = EstimatedModel(hyco.PhysicalEstimate(numbers={}, values={"c": 5.0}, ranges=ranges), plain)
+    assert model.covering(starts) is model
+    for states in (3 * starts, rough):
+        steps = model.covering(states).estimate.ranges["substeps"]
+        # Not for c = 1, which the section of the equation has.
+        assert steps == plain.config.ranges(plain.reach(states), {"c": (5.0, 5.0)})["substeps"] > ranges["substeps"]

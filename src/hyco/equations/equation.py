@@ -368,6 +368,10 @@ class Equation(ABC):
         """Why states `[…, C, *space]` are outside what the step is made for, or None; by default by `exceeded`."""
         return self.exceeded(float(states.abs().max()))
 
+    def unsuitable_within(self, states: Tensor, bounds: Mapping[str, tuple[float, float]]) -> str | None:
+        """The same with parameters within bounds, and where states ask for far shorter steps; by default the same."""
+        return self.unsuitable(states)
+
     def admissible(self, states: Tensor) -> Tensor:
         """The nearest states to these, `[…, C, *space]`, with values that the fields may have; by default the same.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 class EstimatedModel:
     """The physical model of an estimate; where that assumes another equation or a coarser grid, so does this.
 
-    Its ranges that are `auto` are those of the estimate, and wider in rollouts whose states leave them.
+    Its ranges that are `auto` are those of the estimate, and wider in rollouts whose states leave them or are rougher.
 
     Args:
         estimate: values of the learnt parameters; the others are the equation's.
@@ -35,6 +36,11 @@ class EstimatedModel:
         self._data, self._layout = equation, equation.layout
         self._equation = self._with(estimate.ranges)
         self._execution = execution_after_training(estimate.execution)
+
+    def covering(self, states: Tensor) -> EstimatedModel:
+        """The same with ranges that rollouts from states `[B, C, *space]` begin with: for rollouts to be compared."""
+        ranges = self._wider(self.estimate.ranges, states)
+        return self if ranges is None else EstimatedModel(replace(self.estimate, ranges=ranges), self._data)
 
     def rollout(self, states: Tensor, steps: int, time: Time = 0.0) -> Tensor:
         """`[B, C, *space]` at `time` to `[B, steps, C, *space]`, in the dtype and on the device of `states`."""
@@ -68,12 +74,15 @@ class EstimatedModel:
         """Ranges for states `[…, C, *space]` that leave the present ones; None where they do not, or none is open."""
         if not ranges or not bool(torch.isfinite(states).all()):
             return None
+        learnt = self.estimate.stepper_values(torch.float64)
+        bounds = {name: (float(value.min()), float(value.max())) for name, value in learnt.items()}
         # On the grid of the data, which the states are on.
-        reason = model_equation(self._data, {**self.estimate.equation, **ranges}).unsuitable(states)
+        equation = model_equation(self._data, {**self.estimate.equation, **ranges})
+        reason = equation.unsuitable_within(states, bounds)
         if reason is None:
             return None
         own = model_equation(self._data, self.estimate.equation)
-        needed = own.config.ranges(own.reach(states), {})
+        needed = own.config.ranges(own.reach(states), bounds)
         # What is no number, a scheme, stays.
         wider = {k: v if isinstance(v, str) else max(v, needed.get(k, v)) for k, v in ranges.items()}
         if wider == ranges:

@@ -50,6 +50,7 @@ def standard_deviation(
     steps, count = skip + prediction.shape[1], len(states)
     size = max(1, int(_LARGEST_BATCH / (count * steps * states[0].numel())))
     total, squares = torch.zeros_like(prediction), torch.zeros_like(prediction)
+    model = model.covering(states)  # in steps of the same length as the prediction
     for first in range(0, samples, size):
         chosen = slice(first, min(first + size, samples))
         copies = chosen.stop - chosen.start

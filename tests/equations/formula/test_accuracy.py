@@ -131,3 +131,15 @@ def test_dispersive_waves_keep_their_steps():
     plain = build_equation(section("-6*u*dx(u) - m*dx(dx(dx(u)))", 64, parameters={"m": 0.05}))
     states = smooth(plain)
     assert covering(plain, plain.reach(states)).substeps == by_rule(plain, states)
+
+
+def test_rougher_states_than_those_of_a_fit_are_said():
+    rates, parameters = BURGERS
+    plain = build_equation(section(rates, 128, size=10.0, parameters=parameters, dt=0.1))
+    states = plain.initial_states(2, 2.0, 1.0, torch.Generator().manual_seed(0))
+    equation = covering(plain, plain.reach(states))
+    rough = smooth(plain)[:, :, ::4].repeat(1, 1, 4)
+    rough = rough * states.abs().max() / rough.abs().max()
+    assert equation.unsuitable_within(states, {}) is None
+    assert equation.unsuitable(rough) is None  # stable
+    assert "error_in_time" in equation.unsuitable_within(rough, {})

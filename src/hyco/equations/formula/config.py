@@ -58,8 +58,8 @@ class FormulaConfig(FormulaKeys):
         if not self.open_ranges:
             return {}
         steps, stages = self.steps_for(largest, bounds)
-        if "substeps" in self.open_ranges and stages == FOURTH_ORDER:
-            steps = self._fewest(largest, bounds, steps)
+        if "substeps" in self.open_ranges:
+            steps = self.fewest(largest, bounds, steps)
         numbers = {"substeps": steps, "stages": stages}
         return {key: numbers[key] for key in self.open_ranges}
 
@@ -87,8 +87,13 @@ class FormulaConfig(FormulaKeys):
         samples, size = self._samples(largest, bounds, room), with_room(largest) if largest else 1.0
         return self.plan.stable_steps(samples, size, self.dt, self.plan.rates(samples, size))
 
-    def _fewest(self, largest: float | None, bounds: Bounds, most: int) -> int:
-        """The fewest steps that are stable and exact enough for known states; `most` where none is known."""
+    def fewest(self, largest: float | None, bounds: Bounds, most: int) -> int:
+        """The fewest exponential steps that are stable and exact enough for known states; else `most`.
+
+        Args:
+            largest, bounds: as of `steps_for`.
+            most: what that asks for.
+        """
         states = largest.states if isinstance(largest, Reach) else None
         if states is None or most == 1 or self.all_varying or states.shape[2:] != self.grid.resolution:
             return most

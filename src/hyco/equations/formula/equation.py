@@ -18,6 +18,9 @@ from hyco.equations.formula.stability import FOURTH_ORDER
 from hyco.equations.formula.typeset import rate_latex
 from hyco.fields import FieldSpec, Layout
 
+# By which more steps states may ask for: those of a fit are rougher or smoother than others by chance.
+_ROUGHER = 1.4
+
 
 class FormulaEquation(Equation):
     """∂u/∂t = the formula of each field u, in one to three dimensions; see docs/equations.md.
@@ -82,24 +85,38 @@ class FormulaEquation(Equation):
 
     def exceeded(self, largest: float) -> str | None:
         """States so large that the steps are too long for the formulas."""
-        config = self.config
-        if config.open_ranges:
-            return None
-        reach = largest if isinstance(largest, Reach) else config.reach_of_one(largest)
-        needed, _ = config.steps_for(reach, {})
-        at_least, _ = config.steps_for(reach, {}, 1.0)
-        if needed <= 2 * self.substeps and at_least <= 1.5 * self.substeps:  # the samples have some room
-            return None
-        if config.stable_steps(reach, {}, 1.0) <= self.substeps:  # whose error may have been measured
-            return None
-        return (
-            f"a state reaches {largest:.3g}, for which the formulas ask for {needed} substeps, equation.substeps is "
-            f"{self.substeps}: set it higher or to auto, or generation.amplitude lower"
-        )
+        reach = largest if isinstance(largest, Reach) else self.config.reach_of_one(largest)
+        return self._exceeded(reach, {})
 
     def unsuitable(self, states: Tensor) -> str | None:
         """See `exceeded`."""
         return self.exceeded(self.reach(states))
+
+    def unsuitable_within(self, states: Tensor, bounds: Mapping[str, tuple[float, float]]) -> str | None:
+        """See `exceeded`; also states so rough that steps of a measured error are far too long for them."""
+        config, reach = self.config, self.reach(states)
+        reason = self._exceeded(reach, bounds)
+        if reason is not None or config.open_ranges or not self.plan.exponential:
+            return reason
+        needed = config.fewest(reach, bounds, config.steps_for(reach, bounds)[0])
+        if needed <= _ROUGHER * self.substeps:
+            return None
+        return f"the error in time of the steps is above equation.error_in_time: they ask for {needed} substeps"
+
+    def _exceeded(self, reach: Reach, bounds: Mapping[str, tuple[float, float]]) -> str | None:
+        config = self.config
+        if config.open_ranges:
+            return None
+        needed, _ = config.steps_for(reach, bounds)
+        at_least, _ = config.steps_for(reach, bounds, 1.0)
+        if needed <= 2 * self.substeps and at_least <= 1.5 * self.substeps:  # the samples have some room
+            return None
+        if config.stable_steps(reach, bounds, 1.0) <= self.substeps:  # whose error may have been measured
+            return None
+        return (
+            f"a state reaches {reach:.3g}, for which the formulas ask for {needed} substeps, equation.substeps is "
+            f"{self.substeps}: set it higher or to auto, or generation.amplitude lower"
+        )
 
     def step(self, fields: Mapping[str, Any], parameters: Mapping[str, Any], time: Any = None) -> dict[str, Any]:
         """Advance all fields by `dt / substeps`; see the class for the schemes."""
