@@ -9,7 +9,7 @@ from phi import math as phi
 from phi.math import spatial
 
 from hyco.grid import Grid
-from hyco.schemes.waves import Waves, in_waves, mirrored, resting_state, wave_matrix
+from hyco.schemes.waves import FourierModes, Waves, in_waves, mirrored, resting_state, wave_matrix, waves_of
 from hyco.walls.boundary import Boundary
 
 WALLS = {
@@ -77,3 +77,16 @@ def test_what_rests_has_the_values_of_the_walls():
     assert resting_state(grid, {"x": {"lower": 0.5, "upper": "neumann"}}) == 0.5
     rest = resting_state(grid, {"x": {"lower": 1.0, "upper": 3.0}})
     assert rest.numpy("x") == pytest.approx([1.25, 1.75, 2.25, 2.75])
+
+
+@pytest.mark.parametrize(("n", "kind"), [(1, FourierModes), (26, FourierModes), (17, Waves), (34, Waves)])
+def test_transforms_are_fast_ones_where_numbers_of_cells_have_small_factors(n, kind):
+    grid = Grid(("x",), (0.0,), (2.0,), (n,))
+    waves = waves_of(grid, "periodic")
+    assert type(waves) is kind
+    values = np.random.default_rng(0).normal(size=n)
+    expected = np.fft.ifft(np.exp(-0.01 * (2 * np.pi * np.fft.fftfreq(n, 2.0 / n)) ** 2) * np.fft.fft(values)).real
+    with phi.precision(64):
+        decayed = waves.forward(phi.wrap(values, spatial("x"))) * phi.exp(-0.01 * waves.squared)
+        found = waves.backward(decayed).numpy("x")
+    assert np.abs(found - expected).max() < 1e-12

@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 
 # Cells along an axis up to which products with a matrix of waves are cheap.
 MOST_CELLS = 512
+# Largest prime factor of a number of cells up to which fast transforms take less time.
+_PRIME = 13
 
 
 def wave_matrix(walls: AxisWalls, size: float, n: int) -> tuple[Array, Array]:
@@ -140,9 +142,25 @@ class FourierModes:
 
 
 def waves_of(grid: Grid, boundary: AnyBoundary) -> Waves | FourierModes:
-    """The transform for walls of which `in_waves` is true: the fast one where all of them are periodic."""
+    """The transform for walls of which `in_waves` is true: the fast one where all are periodic, and cells not a prime
+    number or a multiple of a large one.
+    """
     walls = Boundary.of(boundary)
-    return FourierModes(grid) if all(walls[axis].periodic for axis in grid.axes) else Waves(grid, boundary)
+    fast = all(
+        walls[axis].periodic and _largest_prime(n) <= _PRIME for axis, n in zip(grid.axes, grid.resolution, strict=True)
+    )
+    return FourierModes(grid) if fast else Waves(grid, boundary)
+
+
+def _largest_prime(number: int) -> int:
+    """The largest prime factor; 1 of 1."""
+    factor, largest = 2, 1
+    while number > 1:
+        if number % factor:
+            factor += 1
+        else:
+            number, largest = number // factor, factor
+    return largest
 
 
 def resting_state(grid: Grid, boundary: AnyBoundary) -> Any:
