@@ -142,8 +142,9 @@ class FourierModes:
 
 
 def waves_of(grid: Grid, boundary: AnyBoundary) -> Waves | FourierModes:
-    """The transform for walls of which `in_waves` is true: the fast one where all are periodic, and cells not a prime
-    number or a multiple of a large one.
+    """The transform for walls of which `in_waves` is true.
+
+    The fast one where all are periodic and numbers of cells have small prime factors.
     """
     walls = Boundary.of(boundary)
     fast = all(
