@@ -286,6 +286,8 @@ class Calibrator:
             raise ValueError(f"coordinates: not {len(self.model.coordinates)} finite numbers")
         meta, forward = state.metadata, self.problem.forward
         estimate = PhysicalEstimate.from_bundle(Bundle(unprefixed("estimate", state.tensors), meta["estimate"]))
+        if estimate.ranges != self.ranges:
+            log.warning("Ranges that are auto were %s before, and are %s now.", estimate.ranges, self.ranges)
         self._progress = Progress.of(estimate, meta)
         self.model.space.take_weights(estimate.weights)
         forward.model.take(estimate.execution, meta.get("code"))

@@ -143,3 +143,11 @@ def test_rougher_states_than_those_of_a_fit_are_said():
     assert equation.unsuitable_within(states, {}) is None
     assert equation.unsuitable(rough) is None  # stable
     assert "error_in_time" in equation.unsuitable_within(rough, {})
+
+
+def test_what_depends_on_t_keeps_its_steps():
+    # A pulse between two states: nothing at t = 0 tells of it.
+    plain = build_equation(section("-u*dx(u) + 0.3*laplace(u) + 6*exp(-((t - 0.22)/0.01)**2)*sin(x)", 64))
+    states = smooth(plain)
+    assert covering(plain, plain.reach(states)).substeps == by_rule(plain, states) > 1
+    assert plain.config.stable_steps(plain.reach(states), {}) < by_rule(plain, states)

@@ -97,7 +97,10 @@ class FormulaConfig(FormulaKeys):
         states = largest.states if isinstance(largest, Reach) else None
         if states is None or most == 1 or self.all_varying or states.shape[2:] != self.grid.resolution:
             return most
-        if not self.plan.exponential or (stable := self.stable_steps(largest, bounds)) >= most:
+        # Which t the states are of is not known, and what depends on it may be a short pulse.
+        if not self.plan.autonomous or not self.plan.exponential:
+            return most
+        if (stable := self.stable_steps(largest, bounds)) >= most:
             return most
         ends = {symbol(name): self.values_within(bounds, None)[symbol(name)] for name in self.parameter_names}
         parameters = {str(name): values for name, values in sampled(ends).items()}

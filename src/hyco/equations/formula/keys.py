@@ -95,7 +95,7 @@ class FormulaKeys(EquationConfig):
     error_in_time: PositiveFloat = Field(
         default=5e-5,
         description="largest error in time of a step of `dt`, over how much a field varies in space or by then; where "
-        "all states are known, substeps that are auto are the fewest stable ones that keep it",
+        "all states are known and nothing depends on t, substeps that are auto are the fewest stable ones that keep it",
     )
 
     @model_validator(mode="after")
