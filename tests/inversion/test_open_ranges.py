@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hyco
+from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.estimated_model import EstimatedModel
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.training.physical import PhysicalConfig
@@ -187,3 +188,17 @@ def test_a_prediction_has_steps_for_the_estimate_and_for_rougher_states():
         steps = model.covering(states).estimate.ranges["substeps"]
         # Not for c = 1, which the section of the equation has.
         assert steps == plain.config.ranges(plain.reach(states), {"c": (5.0, 5.0)})["substeps"] > ranges["substeps"]
+
+
+def test_a_search_that_goes_on_with_other_ranges_says_so(caplog):
+    equation, config = burgers(), PhysicalConfig.model_validate({"learnable_parameters": LEARN})
+    first, other = (
+        Calibrator(equation, observed(equation), config, num_predict_steps=2, device=torch.device("cpu"))
+        for _ in range(2)
+    )
+    state = first.state()
+    other.load(state)
+    assert not caplog.records
+    first.ranges = {**first.ranges, "max_speed": 9.6}
+    other.load(first.state())
+    assert "'max_speed': 9.6" in caplog.text
