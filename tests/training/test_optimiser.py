@@ -60,5 +60,5 @@ def test_what_is_remembered_comes_back_in_the_memory_format_of_the_weights():
     for name, value in optimisers[0].tensors().items():
         assert torch.equal(optimisers[1].tensors()[name], value)
         assert optimisers[1].tensors()[name].stride() == value.stride()
-    with pytest.raises(ValueError, match=r"optimizer/0.exp_avg has the shape \[3\], its weights \[4, 3, 5, 5\]"):
+    with pytest.raises(ValueError, match=r"optimizer/0.exp_avg has the shape \[3\], its weights have \[4, 3, 5, 5\]"):
         optimisers[1].load({"0.exp_avg": torch.zeros(3)})

@@ -101,7 +101,8 @@ class Optimiser:
             number, _, key = name.partition(".")
             like = self.weights[int(number)]
             if value.shape != like.shape and value.numel() != 1:
-                raise ValueError(f"optimizer/{name} has the shape {list(value.shape)}, its weights {list(like.shape)}")
+                there, here = list(value.shape), list(like.shape)
+                raise ValueError(f"optimizer/{name} has the shape {there}, its weights have {here}")
             same = value.shape == like.shape and key != "step"
             own = torch.empty_like(like) if same else torch.empty_like(value, device=like.device)
             self.state.setdefault(like, {})[key] = own.copy_(value)
