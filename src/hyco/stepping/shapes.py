@@ -60,7 +60,7 @@ def _is_computed(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> bo
 
 
 def _broadcast(shapes: Sequence[Sequence[int]]) -> int:
-    """At most so many numbers has what small tensors become together: a column and a row may be a large matrix."""
+    """How many numbers a sum or product of tensors has, at most: that of a column and a row may be a large matrix."""
     return math.prod(max(sizes) for sizes in zip_longest(*map(reversed, shapes), fillvalue=1))
 
 
