@@ -12,6 +12,7 @@ from functools import cached_property
 from threading import RLock
 from typing import Any
 
+import numpy as np
 import torch
 from phi import math
 from phi.field import CenteredGrid, StaggeredGrid
@@ -214,7 +215,7 @@ def to_tensor(fields: Mapping[str, Any], layout: Layout, batch_dims: Sequence[st
     parts = [part for field in layout.fields for part in _natives(fields[field.name].values, field, layout, batch_dims)]
     if len(parts) == 1 and not layout.fields[0].staggered:
         return parts[0]
-    leading = torch.broadcast_shapes(*(part.shape[: len(batch_dims)] for part in parts))  # type: ignore[no-untyped-call]
+    leading = np.broadcast_shapes(*(part.shape[: len(batch_dims)] for part in parts))  # torch's imports SymPy
     parts = [part.expand(*leading, *part.shape[len(batch_dims) :]) for part in parts]
     if not any(field.staggered for field in layout.fields):
         return torch.cat(parts, dim=len(batch_dims))

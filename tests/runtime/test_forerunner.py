@@ -29,6 +29,14 @@ def test_workers_begin_with_what_they_need_and_have_one_parent(worker):
 
 
 @linux
+def test_workers_have_the_variables_of_the_program_as_they_are_now(worker, monkeypatch):
+    monkeypatch.setenv("HYCO_TEST", "set after the first process began")
+    monkeypatch.delenv("HOME", raising=False)
+    found = worker.submit(eval, "dict(__import__('os').environ)").result()
+    assert (found.get("HYCO_TEST"), "HOME" in found) == ("set after the first process began", False)
+
+
+@linux
 def test_an_interrupt_of_a_terminal_is_left_to_the_program(worker):
     assert signal.SIGINT in worker.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -65,11 +65,19 @@ def test_numbers_three_tensors_joined_and_rolled_ones():
     for a, b in itertools.product(tensors[:15], tensors[5:20]):
         compare(aten.where.self, a.real > b.real, a, b)
         compare(aten.cat.default, [a, b], a.ndim - 1)
+        compare(aten.stack.default, [a, b], a.ndim)
     assert compare(aten.add.Tensor, tensors[0], tensors[5], alpha=0.5)
     assert compare(aten.clone.default, tensors[5], memory_format=torch.contiguous_format)
     last = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
     assert compare(aten.cat.default, [last, last], 2)
     assert compare(aten.cat.default, [torch.empty(0), tensors[0]], 1)
+
+
+def test_a_column_and_a_row_do_not_become_a_matrix_in_memory(monkeypatch):
+    column, row = (torch.empty(shape, device="meta") for shape in ((2**17, 1), (1, 2**17)))
+    monkeypatch.setattr(torch, "empty_strided", None)  # what is computed is made with it, and would take 64 GB
+    assert without_memory(aten.mul.Tensor, (column, row), {}).shape == (2**17, 2**17)
+    assert without_memory(aten.mm.default, (column, row), {}).shape == (2**17, 2**17)
 
 
 @pytest.mark.slow
@@ -78,6 +86,7 @@ def test_neither_torchs_compiler_nor_sympy_is_imported_for_it():
         "import sys, torch; from hyco.stepping.shapes import without_memory as w; a = torch.ops.aten;"
         "x = torch.empty(2, 3, device='meta'); w(a.mul.Tensor, (x, x[:1]), {}); w(a.cat.default, ([x, x],), {});"
         "w(a.roll.default, (x, [1], [0]), {}); w(a._fft_r2c.default, (x, [0], 0, True), {});"
+        "w(a.stack.default, ([x, x],), {});"
         "assert not {'torch._dynamo', 'sympy'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -42,6 +42,15 @@ def test_weights_and_what_is_remembered_are_those_of_torch_to_the_bit(rule, deca
     assert all(torch.equal(found[name], value) for name, value in remembered.items())
 
 
+def test_weights_that_the_kernels_would_get_wrong_are_refused():
+    with pytest.raises(ValueError, match=r"of shape \[3\], is complex64; .*view_as_real"):
+        Optimiser([torch.nn.Parameter(torch.zeros(3, dtype=torch.complex64))])
+    for view in (torch.zeros(6, 3)[::2], torch.zeros(1, 3).expand(3, 3)):
+        with pytest.raises(ValueError, match=r"of shape \[3, 3\], is a part of another tensor, or repeats itself"):
+            Optimiser([torch.nn.Parameter(view)])
+        Optimiser([torch.nn.Parameter(view, requires_grad=False), torch.nn.Parameter(torch.zeros(3, 2).t())])
+
+
 def test_what_is_remembered_comes_back_in_the_memory_format_of_the_weights():
     made = weights()
     next(losses(made)).backward()

@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -124,6 +125,18 @@ def test_parts_of_a_batch_are_all_of_it_and_as_even_as_can_be():
     assert [len(part) for part in parts] == [3, 2, 2]
     assert torch.equal(torch.cat(parts), rows)
     assert [len(Ranks(rank, 3).own(rows[:2])) for rank in range(3)] == [1, 1, 0]
+
+
+def test_weights_that_are_not_trained_do_not_decay():
+    config = SyntheticConfig.model_validate({**NETWORK, "weight_decay": 0.5})
+    optimisation = synthetic_trainer(data(), config, 3, num_predict_steps=2, epochs=2, device=CPU).optimisation
+    optimisation.ranks = SimpleNamespace(add_up=lambda _: None, agreed=lambda facts: facts)
+    frozen, trained, *_ = optimisation.optimizer.weights
+    frozen.requires_grad_(False)
+    before = frozen.clone(), trained.detach().clone()
+    optimisation.epoch(1, (trained.square().sum() for _ in range(2)))
+    assert torch.equal(frozen, before[0])
+    assert not torch.equal(trained, before[1])
 
 
 def test_what_is_sent_arrives():

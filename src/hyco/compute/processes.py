@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
@@ -58,7 +58,7 @@ class Processes(Executor):
         pool = getattr(self._own, "pool", None)
         if pool is None:
             try:
-                pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed,))
+                pool = ProcessPoolExecutor(1, self._context, _begin, (self._closed, dict(os.environ)))
             except OSError as error:  # no room for its locks, no file that may still be opened
                 raise LostWorkerError(f"no process can be begun ({error.strerror})") from error
             self._own.pool = pool
@@ -84,8 +84,10 @@ class Processes(Executor):
         pool.shutdown()
 
 
-def _begin(closed: Connection) -> None:
-    """In a process: no life after that of the one that has begun it."""
+def _begin(closed: Connection, environment: Mapping[str, str]) -> None:
+    """In a process: the variables of the one that has begun it, as they are now, and no life after that one's."""
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: who has begun this one ends it
     gc.freeze()  # see `hyco.runtime.garbage`: what is there now is modules
     parent = multiprocessing.parent_process()

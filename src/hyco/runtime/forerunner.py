@@ -11,7 +11,7 @@ from pathlib import Path
 # What trainings import, some of it not before their first step; no worker takes that time again.
 _MODULES = ("hyco.comparison.one_run", "scipy.optimize")
 # Where there is one, PhiFlow asks for it as it is imported, and a copy of that process could not use it.
-_GPUS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
+_GPUS = tuple(map(Path, ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")))  # also Jetson's, and WSL's
 
 
 def begin() -> str:

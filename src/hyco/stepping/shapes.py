@@ -6,7 +6,9 @@ them, which takes half a second. So what is small is computed, of numbers that s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -25,9 +27,10 @@ _COMPUTED = {
     aten.flip.default,
     aten.mm.default,
     aten.roll.default,
+    aten.stack.default,
     aten.sum.dim_IntList,
 }
-# Up to so many numbers.
+# Up to so many numbers, given or made.
 _FEW = 2**18
 
 
@@ -52,8 +55,13 @@ def _is_computed(func: Any, args: Sequence[Any], keywords: dict[str, Any]) -> bo
     returned = func._schema.returns
     if len(returned) != 1 or returned[0].alias_info is not None or str(returned[0].type) != "Tensor":
         return False
-    given = [value for value in _flat((*args, *keywords.values())) if isinstance(value, Tensor)]
-    return bool(given) and sum(value.numel() for value in given) <= _FEW
+    given = [value.shape for value in _flat((*args, *keywords.values())) if isinstance(value, Tensor)]
+    return bool(given) and sum(map(math.prod, given)) <= _FEW and _broadcast(given) <= _FEW
+
+
+def _broadcast(shapes: Sequence[Sequence[int]]) -> int:
+    """How many numbers a sum or product of tensors has, at most: that of a column and a row may be a large matrix."""
+    return math.prod(max(sizes) for sizes in zip_longest(*map(reversed, shapes), fillvalue=1))
 
 
 def _flat(values: Sequence[Any]) -> list[Any]:

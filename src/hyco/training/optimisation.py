@@ -120,7 +120,7 @@ class Optimisation:
         if self.ranks is None:
             return loss
         for weight in self._model.parameters():
-            if weight.grad is None:
+            if weight.requires_grad and weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
         loss = loss.to(torch.float32)
         self.ranks.add_up([loss, *(weight.grad for weight in self._model.parameters() if weight.grad is not None)])

@@ -24,9 +24,12 @@ class Optimiser:
     decay λ adds λ w to g, in `adamw` η λ w to the update.
 
     Args:
-        weights: on one device.
+        weights: on one device, and of one type of number there unless it is the CPU.
         rule: `adam`, `adamw` or `sgd`.
         weight_decay: λ.
+
+    Raises:
+        ValueError: a weight that may be trained is no real number, or does not fill the memory that it spans.
 
     Attributes:
         state: of each weight that has had a gradient, with `adam` and `adamw`: `step`, the number of its updates, and
@@ -36,6 +39,8 @@ class Optimiser:
     def __init__(self, weights: Iterable[Tensor], rule: str = "adam", weight_decay: float = 0.0) -> None:
         self.weights, self._rule, self._decay = list(weights), rule, weight_decay
         self.state: dict[Tensor, dict[str, Tensor]] = {}
+        for weight in self.weights:
+            _require_trainable(weight)
 
     def clear_gradients(self) -> None:
         """Before a loss is differentiated: no weight has a gradient."""
@@ -101,3 +106,15 @@ class Optimiser:
             same = value.shape == like.shape and key != "step"
             own = torch.empty_like(like) if same else torch.empty_like(value, device=like.device)
             self.state.setdefault(like, {})[key] = own.copy_(value)
+
+
+def _require_trainable(weight: Tensor) -> None:
+    """Refuse what the kernels get wrong: they take the numbers of a tensor one after the other as memory has them."""
+    if not weight.requires_grad:
+        return
+    kind = f"a weight of the network, of shape {list(weight.shape)},"
+    if not weight.is_floating_point():
+        kept = "keep real and imaginary part as two real numbers (torch.view_as_real)"
+        raise ValueError(f"{kind} is {str(weight.dtype).removeprefix('torch.')}; weights are real: {kept}")
+    if torch.empty_like(weight).stride() != weight.stride():  # it keeps those of a tensor without gaps and repetitions
+        raise ValueError(f"{kind} is a part of another tensor, or repeats itself: make it of a copy (.clone())")
