@@ -101,7 +101,8 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
         free, _ = _left(block, np.arange(degree + 1), 0.0)
         noise = max(free / (columns * (count - degree - 1)), (_ROUNDING * scale) ** 2)
         for here, beyond in ((True, 0.0), (False, 0.5)):
-            mirrored, _ = _left(block, np.arange(0, degree + 2, 2), beyond)
+            # As many unknowns for each condition, or noise decides between them.
+            mirrored, _ = _left(block, np.arange(0, 2 * degree, 2), beyond)
             fixed, held = _left(block, np.arange(1, degree + 1), beyond)
             value = _rounded(*held, noise, whole)
             found[end, here] = [_Fit((mirrored - free) / noise), _Fit((fixed - free) / noise, value)]
