@@ -19,8 +19,8 @@ _POINTS, _FEWEST, _DEGREE = 8, 6, 5
 _LEAST, _FACTOR, _MOST = 10.0, 1.3, 4.0
 # Significant digits of a round length.
 _ROUND = 3
-# Positions at each end that a polynomial over both is laid through, and the most that it leaves of a period's values, in
-# units of the noise.
+# Positions at each end that a polynomial over both is laid through, and how many times the squares that polynomials
+# leave elsewhere it leaves of a period's, at most.
 _JOINED, _SMOOTH = 4, 1.5
 # Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
 # the standard deviation of all.
@@ -123,7 +123,9 @@ def _are_joined(along: Numbers) -> bool:
         return _left(known, np.arange(degree + 1), 0.0)[0] / max(known.shape[1], 1)
 
     # The last position may be the first one, a period later.
-    over = [np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]) for last in (0, 1)]
+    over = [
+        np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]) for last in (0, 1)
+    ]
     noise = max(left(along[:count]), left(along[::-1][:count]), (_ROUNDING * float(np.nanstd(along))) ** 2)
     return min(map(left, over)) <= _SMOOTH * noise
 

@@ -112,7 +112,15 @@ def walls_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str
         f"equation.domain.{axis}: lower {keys['lower']:.6g}, size {keys['size']:.6g}"
         for axis, keys in estimate.walls["domain"].items()
     )
-    if rise < -_TOLD:
+    if estimate.walls.get("of_sensors"):
+        if rise < -_TOLD:
+            then = f"; {', '.join(moved)}" if moved else ""
+            yield (
+                f"the measurements fit better if the walls are elsewhere: χ² would fall by {-rise:.3g}, to first order "
+                f"at {domain}{then}. Say where the walls are; where they are known, something else is wrong beside "
+                f"them."
+            )
+    elif rise < -_TOLD:
         then = f"; {', '.join(moved)}" if moved else ""
         yield (
             f"the measurements fit better if the walls are at the outermost positions, not half a cell beyond: χ² "
