@@ -84,3 +84,11 @@ def test_a_period_in_which_little_moves_has_no_walls_that_hold_values():
 def test_noise_makes_no_walls_that_hold_values_of_those_without_a_slope(count):
     found = [guessed(*rod(count, False, "insulated", 0.05, 1.2345678, seed)) for seed in range(30)]
     assert found.count("neumann") >= 27
+
+
+@pytest.mark.filterwarnings("error")
+def test_ends_that_were_never_measured_whole_tell_nothing_and_warn_of_nothing():
+    values, axis = rod(31, True, "cold")
+    values[:, [0, -2]] = np.nan
+    found = wall_places(values, 0, axis)
+    assert (found.conditions, found.joined) == (None, False)

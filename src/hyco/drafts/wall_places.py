@@ -95,8 +95,8 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
     for end, values in enumerate((along[:count], along[::-1][:count])):
         block = values[:, np.isfinite(values).all(axis=0)]
         block = block[:, :: max(1, block.shape[1] // _COLUMNS)]
-        columns, scale = block.shape[1], float(np.std(block))
-        if columns < 3 or scale == 0:
+        columns = block.shape[1]
+        if columns < 3 or (scale := float(np.std(block))) == 0:
             return None
         free, _ = _left(block, np.arange(degree + 1), 0.0)
         noise = max(free / (columns * (count - degree - 1)), (_ROUNDING * scale) ** 2)
@@ -120,14 +120,14 @@ def _are_joined(along: Numbers) -> bool:
 
     def left(block: Numbers) -> float:
         known = block[:, np.isfinite(block).all(axis=0)]
-        return _left(known, np.arange(degree + 1), 0.0)[0] / max(known.shape[1], 1)
+        return _left(known, np.arange(degree + 1), 0.0)[0] / known.shape[1] if known.size else math.inf
 
     # The last position may be the first one, a period later.
     over = [
         np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]) for last in (0, 1)
     ]
     noise = max(left(along[:count]), left(along[::-1][:count]), (_ROUNDING * float(np.nanstd(along))) ** 2)
-    return min(map(left, over)) <= _SMOOTH * noise
+    return min(map(left, over)) <= _SMOOTH * noise < math.inf
 
 
 def _told(fits: dict[tuple[int, bool], list[_Fit]]) -> bool | None:
