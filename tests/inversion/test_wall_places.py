@@ -1,5 +1,7 @@
 """Walls that are elsewhere, at the outermost nodes or beyond sensors: the report says what that does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,15 +89,18 @@ def test_walls_too_close_beyond_sensors_are_told_with_the_estimate_where_they_ar
     estimate, number, (words,) = fit_to_sensors(tmp_path, 0.85)
     assert "fit better if the walls are elsewhere" in words
     assert "equation.domain.x: lower" in words
+    assert estimate.walls["cells"] > 2
     assert abs(number.value - DIFFUSIVITY) > 3 * number.std_white
     found, other = estimate.walls["domain"]["x"], estimate.walls["numbers"]["diffusivity"]
     assert 0.9 < found["lower"] + found["size"] < 1.15
     assert abs(other - DIFFUSIVITY) < 0.4 * abs(number.value - DIFFUSIVITY)
     assert type(estimate).from_json(estimate.to_json()).walls == estimate.walls
+    near = replace(estimate, walls=estimate.walls | {"cells": 0.4})  # what an error of the grid may be taken for
+    assert list(walls_words(near, {"diffusivity": number.to_json()})) == []
 
 
 def test_walls_beyond_sensors_that_are_right_are_not_told(tmp_path):
     estimate, _, words = fit_to_sensors(tmp_path, 1.0)
-    assert estimate.walls["of_sensors"]
+    assert estimate.walls["cells"] < 2
     assert words == []
     assert estimate.walls["domain"]["x"]["size"] == pytest.approx(1.0, abs=0.05)

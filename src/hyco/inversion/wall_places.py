@@ -30,13 +30,13 @@ class OtherWalls:
             measurements put them.
         numbers: the learnt numbers then, by full name.
         chi_square: by how much χ² would be larger, noise as large as the residuals are; negative: the fit is better.
-        of_sensors: the measurements are of scattered sensors, and put the walls there.
+        cells: by so many cells' widths measurements at scattered sensors move a wall, at most; None: they are of cells.
     """
 
     domain: dict[str, dict[str, float]]
     numbers: dict[str, float]
     chi_square: float
-    of_sensors: bool = False
+    cells: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -143,7 +143,9 @@ def _beyond_sensors(
     for (i, end), moved in zip(ends, far.tolist(), strict=True):
         whole = larger(whole, names[i], end, moved)
     domain = {names[i]: {key: float(whole[names[i]][key]) for key in ("lower", "size")} for i, _ in ends}
-    return replace(_other(problem, coordinates, domain, walls @ far, level), of_sensors=True)
+    spacing = problem.data.observations.layout.grid.spacing
+    cells = max(abs(moved) / spacing[i] for (i, _), moved in zip(ends, far.tolist(), strict=True))
+    return replace(_other(problem, coordinates, domain, walls @ far, level), cells=cells)
 
 
 def _change(problem: InverseProblem, coordinates: Tensor, domain: dict[str, dict[str, float]]) -> Tensor | None:
