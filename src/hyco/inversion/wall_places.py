@@ -136,15 +136,18 @@ def _beyond_sensors(
         return None
     walls, linear = torch.stack(known, dim=1), _Linear.of(problem, coordinates)
     columns = linear.left(torch.cat([walls, walls.new_zeros((len(linear.residual) - linear.count, len(ends)))]))
-    far = -torch.linalg.lstsq(columns, linear.left(linear.residual)[:, None]).solution[:, 0]
+    grid = problem.data.observations.layout.grid
+    # A wall that hardly matters stays where it is, as if that were known to the size of the domain.
+    known_to = torch.tensor([level**0.5 / grid.size[i] for i, _ in ends], dtype=walls.dtype)
+    system, rest = torch.cat([columns, known_to.diag()]), linear.left(linear.residual)
+    far = -torch.linalg.lstsq(system, torch.cat([rest, rest.new_zeros(len(ends))])[:, None]).solution[:, 0]
     far = torch.maximum(far, -torch.tensor([room(problem, i, end) for i, end in ends], dtype=far.dtype))
-    names = problem.data.observations.layout.grid.axes
+    names = grid.axes
     whole = dict(problem.forward.model.equation.config.model_dump()["domain"])
     for (i, end), moved in zip(ends, far.tolist(), strict=True):
         whole = larger(whole, names[i], end, moved)
     domain = {names[i]: {key: float(whole[names[i]][key]) for key in ("lower", "size")} for i, _ in ends}
-    spacing = problem.data.observations.layout.grid.spacing
-    cells = max(abs(moved) / spacing[i] for (i, _), moved in zip(ends, far.tolist(), strict=True))
+    cells = max(abs(moved) / grid.spacing[i] for (i, _), moved in zip(ends, far.tolist(), strict=True))
     return replace(_other(problem, coordinates, domain, walls @ far, level), cells=cells)
 
 

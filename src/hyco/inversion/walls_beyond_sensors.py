@@ -13,6 +13,8 @@ from hyco.equations.registry import build_equation
 from hyco.inversion.discretisation import values_on
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.stepping.refinement import Refinement
+from hyco.walls.boundary import AxisWalls
+from hyco.walls.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +25,22 @@ _PART = 0.5
 def moved_ends(problem: InverseProblem) -> list[tuple[int, int]]:
     """Axes, and their ends (0 lower, 1 upper), whose walls are beyond the outermost sensors of a file.
 
-    Where a sensor is at a wall, somebody knows where that is.
+    Where a sensor is at a wall, or a series measured there, somebody knows where that is.
     """
     seen, model = problem.data.observations, problem.forward.model
     grid, periodic = seen.layout.grid, seen.layout.periodic
     if not seen.from_file or seen.positions is None or model.transfer is not None:
         return []
+    fields = seen.layout.fields
+    series = {(i, end) for i, axis in enumerate(grid.axes) for field in fields for end in _series(field.walls[axis])}
     found = [(i, end) for i, n in enumerate(grid.resolution) if not periodic[i] and n > 1 for end in (0, 1)]
+    found = [each for each in found if each not in series]
     return [(i, end) for i, end in found if room(problem, i, end) > 1e-6 * grid.spacing[i]]
+
+
+def _series(walls: AxisWalls) -> list[int]:
+    """The ends whose walls have values of a table."""
+    return [end for end, wall in enumerate((walls.lower, walls.upper)) if isinstance(wall, Table)]
 
 
 def room(problem: InverseProblem, i: int, end: int) -> float:
