@@ -62,7 +62,7 @@ def test_where_the_measurements_do_not_tell_the_places_the_doubt_is_said(tmp_pat
     assert number.interval[0] < DIFFUSIVITY < number.interval[1]
 
 
-def fit_to_sensors(folder, upper, seed=1):
+def fit_to_sensors(folder, upper, seed=1, *, series=False):
     """The same of an insulated rod from 0 to 1 with sensors from 0.1 to 0.8, on a domain from 0 to an upper end."""
     random, times = np.random.default_rng(seed), np.linspace(0, 2, 11)
     x = np.sort(random.uniform(0.1, 0.8, 12))
@@ -72,7 +72,10 @@ def fit_to_sensors(folder, upper, seed=1):
     values = values + 0.01 * values.std() * random.normal(size=values.shape)
     table = np.stack([*(part.ravel() for part in np.meshgrid(times, x, indexing="ij")), values.ravel()], axis=1)
     np.savetxt(folder / "sensors.csv", table, delimiter=",", header="t,x,T", comments="")
-    keys = {"boundary": "neumann", "dt": 0.1, "parameters": {"diffusivity": 0.05}}
+    at_zero = sum(a * d[:, 0] for (a, _), d in zip(waves, decay, strict=True))
+    table = {"table": {"times": times.tolist(), "values": at_zero.tolist()}}
+    boundary = {"x": {"lower": table, "upper": "neumann"}} if series else "neumann"
+    keys = {"boundary": boundary, "dt": 0.1, "parameters": {"diffusivity": 0.05}}
     equation = hyco.equation({"name": "heat", "domain": {"x": {"size": upper, "resolution": 32}}, **keys})
     section = {"time": "t", "axes": {"x": "x"}, "fields": {"temperature": "T"}, "std": "estimate"}
     seen = hyco.read_measurements(
@@ -104,3 +107,10 @@ def test_walls_beyond_sensors_that_are_right_are_not_told(tmp_path):
     assert estimate.walls["cells"] < 2
     assert words == []
     assert estimate.walls["domain"]["x"]["size"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_wall_with_a_measured_series_is_where_it_was_said_to_be(tmp_path):
+    estimate, _, _ = fit_to_sensors(tmp_path, 1.0, series=True)
+    found = estimate.walls["domain"]["x"]
+    assert found["lower"] == 0.0
+    assert found["size"] != 1.0
