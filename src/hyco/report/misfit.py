@@ -92,7 +92,7 @@ def grid_words(
 
 
 def walls_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Where the measurements fit as well or better with walls at the outermost positions, and numbers are others then.
+    """Where the measurements fit better with walls elsewhere, or as well at the outermost positions, and numbers there.
 
     Args:
         parameters: as above.
