@@ -40,6 +40,11 @@ def test_the_projects_experiments_give_no_key_in_vain(experiment, parameters):
             "hybrid.interaction.count above 0, or hybrid.alpha: auto",
         ),
         (
+            {"hybrid": {"alpha": 0.9, "interaction": {"batch_size": 20}}},
+            "hybrid.interaction.batch_size",
+            "hybrid.interaction.count above 0, or hybrid.alpha: auto",
+        ),
+        (
             {"hybrid": {"interaction": {"count": 4, "amplitude": 1.0}}},
             "hybrid.interaction.amplitude",
             "source: distribution",
@@ -47,11 +52,18 @@ def test_the_projects_experiments_give_no_key_in_vain(experiment, parameters):
     ],
 )
 def test_a_key_without_effect_is_named_once_with_what_it_needs(changes, key, needed, parameters, sources, caplog):
-    assert [dotted(path) for path, _ in keys_without_effect(parse(parameters(**changes)))] == [key]
-    warn_without_effect(parameters(**changes), sources() | {"--params": changes})
+    given = sources() | {"--params": changes}
+    assert [dotted(path) for path, _ in keys_without_effect(parse(parameters(**changes)), given)] == [key]
+    warn_without_effect(parameters(**changes), given)
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"--params: {key} has no effect: it ")
     assert needed in caplog.messages[0]
+
+
+def test_what_an_experiment_has_for_its_own_alpha_is_not_named_with_another_one(parameters, sources, caplog):
+    changes = {"hybrid": {"alpha": 0.9}}
+    warn_without_effect(parameters(**changes), sources() | {"--params": changes})
+    assert caplog.messages == []
 
 
 def test_a_key_that_the_hybrids_network_reads_has_an_effect(parameters):

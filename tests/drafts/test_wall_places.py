@@ -5,6 +5,7 @@ import pytest
 
 from hyco.drafts.geometry import Axis
 from hyco.drafts.wall_places import wall_places
+from hyco.drafts.walls import ends_of
 
 TIMES = np.linspace(0, 2, 11)
 CONDITIONS = {
@@ -58,3 +59,36 @@ def test_few_positions_of_no_round_length_tell_nothing():
     found = look(5, True, "cold", 0.01, 1.2345678)
     assert (found.on_positions, found.conditions) == (False, None)
     assert "may be on the walls" in found.reason
+
+
+def guessed(values, axis):
+    return ends_of(values, 0, wall_places(values, 0, axis)).condition
+
+
+def ring(seed, count=32, noise=0.05):
+    """Standing waves of a period that decay, `[T, x]`, and the axis."""
+    random, x = np.random.default_rng(seed), np.arange(count) / count
+    waves = [(random.normal() / m, 2 * np.pi * m, random.uniform(0, 6)) for m in (1, 2, 3)]
+    values = sum(a * np.exp(-0.01 * k**2 * TIMES)[:, None] * np.cos(k * x + phase) for a, k, phase in waves)
+    values = values + noise * values.std() * random.normal(size=values.shape)
+    return values, Axis(-0.5 / count, 1.0, count, x, True, "")
+
+
+def test_a_period_in_which_little_moves_has_no_walls_that_hold_values():
+    found = [guessed(*ring(seed)) for seed in range(30)]
+    assert sum(condition in ("periodic", "neumann") for condition in found) >= 27
+    assert found.count("periodic") >= 20
+
+
+@pytest.mark.parametrize("count", [16, 64])
+def test_noise_makes_no_walls_that_hold_values_of_those_without_a_slope(count):
+    found = [guessed(*rod(count, False, "insulated", 0.05, 1.2345678, seed)) for seed in range(30)]
+    assert found.count("neumann") >= 27
+
+
+@pytest.mark.filterwarnings("error")
+def test_ends_that_were_never_measured_whole_tell_nothing_and_warn_of_nothing():
+    values, axis = rod(31, True, "cold")
+    values[:, [0, -2]] = np.nan
+    found = wall_places(values, 0, axis)
+    assert (found.conditions, found.joined) == (None, False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,19 +28,26 @@ _SOURCES = {
 }
 
 
-def keys_without_effect(c: Configuration) -> list[Mistake]:
+def keys_without_effect(c: Configuration, sources: Mapping[str, Mapping[str, Any]] | None = None) -> list[Mistake]:
     """Keys that were given and have no effect, and what they need to have one.
 
     A key of `synthetic` that the hybrid makes use of is none of them; one that neither uses is named once. The keys of
-    an optimiser are not among them: `InversionConfig.without_effect`.
+    an optimiser are not among them: `InversionConfig.without_effect`. What an experiment gives `hybrid.interaction` for
+    its own alpha or `count` is none either where a later source, as `--params`, has another one.
+
+    Args:
+        sources: content of files and of `--params`, the later ones laid over the earlier; None: not known.
     """
     idle: list[Mistake] = []
     alone, in_hybrid = _of_network(c.synthetic), _of_network(c.hybrid.synthetic)
     # The hybrid's part has inherited what the section gives.
     idle += [(("synthetic", *key.split(".")), text) for key, text in alone.items() if key in in_hybrid]
     idle += [(("hybrid", "synthetic", *key.split(".")), text) for key, text in in_hybrid.items() if key not in alone]
-    idle += [(("hybrid", "interaction", key), text) for key, text in _of_interaction(c.hybrid).items()]
-    return idle
+    starts: list[Mistake] = [(("hybrid", "interaction", key), text) for key, text in _of_interaction(c.hybrid).items()]
+    layers = list((sources or {}).values())
+    decided = max(_layer(layers, "alpha"), _layer(layers, "interaction", "count"))
+    starts = [(key, text) for key, text in starts if _layer(layers, *key[1:]) >= decided]
+    return idle + starts
 
 
 def _of_network(config: SyntheticConfig) -> dict[str, str]:
@@ -59,8 +67,7 @@ def _of_network(config: SyntheticConfig) -> dict[str, str]:
 def _of_interaction(hybrid: HybridConfig) -> dict[str, str]:
     """Of the section `hybrid.interaction`, by key."""
     config = hybrid.interaction
-    # A size of batches is no wish for fresh starts: an experiment has it for its own alpha, which --params may change.
-    others = [key for key in InteractionConfig.model_fields if key not in ("count", "batch_size")]
+    others = [key for key in InteractionConfig.model_fields if key != "count"]
     if config.count == 0:
         return dict.fromkeys(_given(config, others), "needs hybrid.interaction.count above 0")
     if config.count == "auto" and hybrid.alpha != "auto":
@@ -70,6 +77,19 @@ def _of_interaction(hybrid: HybridConfig) -> dict[str, str]:
         for key in _given(config, _SOURCES)
         if config.source not in _SOURCES[key]
     }
+
+
+def _layer(layers: Sequence[Mapping[str, Any]], *key: str | int) -> int:
+    """The last of some files that has a key of the section `hybrid`; -1: none."""
+
+    def has(node: Any) -> bool:
+        for part in ("hybrid", *key):
+            if not isinstance(node, Mapping) or part not in node:
+                return False
+            node = node[part]
+        return True
+
+    return max((i for i, layer in enumerate(layers) if has(layer)), default=-1)
 
 
 def _given(config: BaseModel, keys: Iterable[str]) -> list[str]:

@@ -72,7 +72,7 @@ def data_bytes(parameters: Mapping[str, Any]) -> int:
 
 def warn_without_effect(parameters: Mapping[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> None:
     """Say which keys nothing reads, and what they need. Arguments: `check`, which must have found nothing wrong."""
-    for key, text in keys_without_effect(build(parameters)):
+    for key, text in keys_without_effect(build(parameters), sources):
         log.warning("%s: %s has no effect: it %s.", source(key, sources), dotted(key), text)
 
 

@@ -19,6 +19,9 @@ _POINTS, _FEWEST, _DEGREE = 8, 6, 5
 _LEAST, _FACTOR, _MOST = 10.0, 1.3, 4.0
 # Significant digits of a round length.
 _ROUND = 3
+# Positions at each end that a polynomial over both is laid through, and how many times the squares that polynomials
+# leave elsewhere it leaves of a period's, at most.
+_JOINED, _SMOOTH = 4, 1.5
 # Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
 # the standard deviation of all.
 _COLUMNS, _ROUNDING = 2000, 1e-7
@@ -32,11 +35,13 @@ class WallPlaces:
         on_positions: at the outermost positions; else half a spacing beyond.
         reason: what tells it.
         conditions: at the lower and the upper end, where the values tell them at both: `neumann`, or a value.
+        joined: the values go on smoothly from the upper end to the lower one, as those of a period do.
     """
 
     on_positions: bool
     reason: str
     conditions: tuple[Any, Any] | None = None
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
         axis: a grid of positions.
     """
     along = np.moveaxis(field, i + 1, 0)
-    fits = _fits(along.reshape(len(along), -1))
+    flat = along.reshape(len(along), -1)
+    fits = _fits(flat)
     told = None if fits is None else _told(fits)
     extent = float(axis.places[-1] - axis.places[0])
     beyond = extent * len(axis.places) / (len(axis.places) - 1)
@@ -73,7 +79,7 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
         reason = f"{extent if place else beyond:.6g} is a round length; the values do not tell it"
     else:
         place, reason = False, "nothing tells it: the outermost positions may be on the walls"
-    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place))
+    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place), _are_joined(flat))
 
 
 def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
@@ -89,13 +95,14 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
     for end, values in enumerate((along[:count], along[::-1][:count])):
         block = values[:, np.isfinite(values).all(axis=0)]
         block = block[:, :: max(1, block.shape[1] // _COLUMNS)]
-        columns, scale = block.shape[1], float(np.std(block))
-        if columns < 3 or scale == 0:
+        columns = block.shape[1]
+        if columns < 3 or (scale := float(np.std(block))) == 0:
             return None
         free, _ = _left(block, np.arange(degree + 1), 0.0)
         noise = max(free / (columns * (count - degree - 1)), (_ROUNDING * scale) ** 2)
         for here, beyond in ((True, 0.0), (False, 0.5)):
-            mirrored, _ = _left(block, np.arange(0, degree + 2, 2), beyond)
+            # As many unknowns for each condition, or noise decides between them.
+            mirrored, _ = _left(block, np.arange(0, 2 * degree, 2), beyond)
             fixed, held = _left(block, np.arange(1, degree + 1), beyond)
             value = _rounded(*held, noise, whole)
             found[end, here] = [_Fit((mirrored - free) / noise), _Fit((fixed - free) / noise, value)]
@@ -103,6 +110,24 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
         if best > _MOST * columns:
             return None
     return found
+
+
+def _are_joined(along: Numbers) -> bool:
+    """Whether one polynomial fits to both ends of values `[n, columns]`, put beside each other, as to each of them."""
+    count, degree = 2 * _JOINED, _DEGREE
+    if len(along) < 2 * count:
+        return False
+
+    def left(block: Numbers) -> float:
+        known = block[:, np.isfinite(block).all(axis=0)]
+        return _left(known, np.arange(degree + 1), 0.0)[0] / known.shape[1] if known.size else math.inf
+
+    # The last position may be the first one, a period later.
+    over = [
+        np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]) for last in (0, 1)
+    ]
+    noise = max(left(along[:count]), left(along[::-1][:count]), (_ROUNDING * float(np.nanstd(along))) ** 2)
+    return min(map(left, over)) <= _SMOOTH * noise < math.inf
 
 
 def _told(fits: dict[tuple[int, bool], list[_Fit]]) -> bool | None:

@@ -54,8 +54,9 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
     close = bool(around <= _NEIGHBOURS * step)
     beyond = 0.0 if places.on_positions else 0.5
     near = close and not (_holds(along, beyond) and _holds(along[::-1], beyond))
-    # Ends of a period may have no slope, where they are close; they hardly keep a value.
-    if places.conditions is not None and not (close and "neumann" in places.conditions):
+    # Ends of a period may have no slope, where they are close, and in a field that hardly changes they keep a value.
+    periodic = (close and "neumann" in (places.conditions or ())) or (near and places.joined)
+    if places.conditions is not None and not periodic:
         lower, upper = places.conditions
         return Ends(lower if lower == upper else {"lower": lower, "upper": upper}, "the values beside both ends")
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
