@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == hyco.__version__
-    assert f"\n## {hyco.__version__} (" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    day = citation["date-released"]
+    assert f"\n## {hyco.__version__} ({day})" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     wheels = re.findall(r"hyco-([\d.]+)-py3", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert set(wheels) == {hyco.__version__}
 
