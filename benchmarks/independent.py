@@ -167,8 +167,13 @@ def table(lines: list[dict[str, Any]]) -> str:
             row += [f"{statistics.mean(line['chi_square'] for line in own):.3f}"]
             row += [f"{statistics.median(line['seconds'] for line in own):.1f}"]
             rows.append("| " + " | ".join(map(str, row)) + " |")
+    return "\n".join(rows) + ended_with_an_error(lines)
+
+
+def ended_with_an_error(lines: list[dict[str, Any]]) -> str:
+    """A sentence below a table, if there is anything to say."""
     stopped = [f"{line['problem']} {line['seed']}" for line in lines if "stopped" in line]
-    return "\n".join(rows) + (f"\n\nEnded with an error, as not converged: {', '.join(stopped)}." if stopped else "")
+    return f"\n\nEnded with an error, as not converged: {', '.join(stopped)}." if stopped else ""
 
 
 def main() -> None:

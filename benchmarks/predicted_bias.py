@@ -25,7 +25,7 @@ import torch
 
 import hyco
 from hyco.inversion.optimisers.result import NotConverged
-from independent import equation_of, measured, share_equations
+from independent import ended_with_an_error, equation_of, measured, share_equations
 from problems.independent import PROBLEMS as ALL
 from study import command_line, compute, described, draws_to_do, write_page
 
@@ -76,8 +76,7 @@ def table(lines: list[dict[str, Any]]) -> str:
             else:
                 row += ["", "", "", ""]
             rows.append("| " + " | ".join(map(str, row)) + " |")
-    stopped = [f"{line['problem']} {line['seed']}" for line in lines if "stopped" in line]
-    return "\n".join(rows) + (f"\n\nEnded with an error, as not converged: {', '.join(stopped)}." if stopped else "")
+    return "\n".join(rows) + ended_with_an_error(lines)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from hyco.config import ConfigurationError
+from hyco.hooks import computing
 from hyco.hooks.computing import require_computable
 from hyco.sections import merge
 
@@ -88,3 +89,23 @@ def test_torchrun_trains_networks_alone(monkeypatch):
     assert refused(COMPARE) == f"{text} many, each by itself: compute.workers does them side by side"
     monkeypatch.setenv("WORLD_SIZE", "1")
     require_computable(parameters(), PHYSICAL)
+
+
+@pytest.mark.parametrize(
+    ("asked", "begun"),
+    [({"compute": {"workers": 2}}, 1), ({"compute": {"workers": 1}}, 0), ({"compute": {"workers": "two"}}, 0), ({}, 0)],
+)
+def test_workers_import_while_the_run_does_where_the_command_line_asks_for_them(asked, begun, monkeypatch):
+    calls = []
+    monkeypatch.setattr(computing.forerunner, "begin", lambda: calls.append(1))
+    computing.begin_early(asked)
+    assert len(calls) == begun
+
+
+def test_workers_import_early_where_a_file_asks_for_them_and_there_is_work(monkeypatch):
+    calls = []
+    monkeypatch.setattr(computing.forerunner, "begin", lambda: calls.append(1))
+    require_computable(parameters(compute={"workers": 2}), COMPARE)
+    assert calls == [1]
+    require_computable(parameters(compute={"workers": 2}), SYNTHETIC)
+    assert calls == [1]
