@@ -1,8 +1,15 @@
+import contextlib
+import re
+import sys
 import time
+import zlib
+from io import BytesIO
 
 import pytest
+from fontTools.ttLib import TTFont
+from kedro.io import DatasetError
 
-from hyco.datasets.figure import PDFS, FigureDataset
+from hyco.datasets.figure import FIGURES, FigureDataset
 from hyco.plots.style import figure_of_words, new_figure
 from hyco.runtime.storage import write_atomically
 
@@ -14,7 +21,7 @@ def test_a_figure_is_a_png_and_a_pdf_of_vectors_and_comes_back_as_png(tmp_path):
     figure.subplots().plot([0, 1])
     dataset.save(figure)
     assert dataset.load().startswith(b"\x89PNG")
-    PDFS.finish()
+    FIGURES.finish()
     pdf = (tmp_path / "figure.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert b"/Subtype /Image" not in pdf
@@ -40,7 +47,7 @@ def test_a_pdf_file_that_is_being_written_does_not_come_after_what_took_its_plac
     monkeypatch.setattr("hyco.datasets.figure.write_atomically", slow)
     dataset.save(new_figure(1, 1))
     dataset.save(figure_of_words("no number is learnt"))
-    PDFS.finish()
+    FIGURES.finish()
     assert not list(tmp_path.iterdir())
 
 
@@ -50,8 +57,64 @@ def test_a_pdf_that_cannot_be_written_is_an_error_in_the_end(tmp_path):
 
     def write():
         dataset.save(new_figure(2, 1))
-        PDFS.finish()
+        FIGURES.finish()
 
     with pytest.raises(OSError, match=r"figure\.pdf"):
         write()
-    PDFS.finish()
+    FIGURES.finish()
+
+
+def test_a_png_file_is_there_when_it_is_loaded_though_it_is_drawn_beside(tmp_path, monkeypatch):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+
+    def slow(path, content):
+        time.sleep(0.5)
+        write_atomically(path, content)
+
+    monkeypatch.setattr("hyco.datasets.figure.write_atomically", slow)
+    dataset.save(new_figure(2, 1))
+    assert dataset.load().startswith(b"\x89PNG")
+    FIGURES.finish()
+
+
+def test_a_figure_that_cannot_be_drawn_is_an_error_when_it_is_loaded(tmp_path, monkeypatch):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+
+    def broken(_):
+        raise ValueError("no layout")
+
+    monkeypatch.setattr("hyco.datasets.figure.settled", broken)
+
+    def draw():
+        dataset.save(new_figure(2, 1))
+        dataset.load()
+
+    with pytest.raises(DatasetError, match=r"figure\.png could not|no layout"):
+        draw()
+    if sys.platform == "linux":
+        with pytest.raises(OSError, match=r"figure\.pdf"):
+            FIGURES.finish()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_fonts_of_a_pdf_have_what_draws_their_letters_and_no_tables_of_layout(tmp_path):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+    figure = new_figure(2, 1)
+    figure.subplots().set_title("fi α² AV")
+    dataset.save(figure)
+    FIGURES.finish()
+    fonts = list(_fonts((tmp_path / "figure.pdf").read_bytes()))
+    assert fonts
+    for tables in fonts:
+        assert {"glyf", "head", "hhea", "hmtx", "loca", "maxp"} <= tables
+        assert not {"GSUB", "GPOS", "GDEF", "kern"} & tables
+
+
+def _fonts(pdf):
+    """The tables of each TrueType font in a PDF file."""
+    for begin in re.finditer(rb"stream\r?\n", pdf):
+        with contextlib.suppress(zlib.error):
+            content = zlib.decompressobj().decompress(pdf[begin.end() :])
+            if content[:4] == b"\0\1\0\0":
+                with TTFont(BytesIO(content)) as font:
+                    yield set(font.reader.keys())

@@ -12,7 +12,7 @@ from hyco.runtime.beside import Beside, BesideError
 def test_jobs_are_done_when_all_is_finished(tmp_path):
     beside = Beside(most=2)
     for i in range(4):
-        beside.start(str(i), lambda i=i: (tmp_path / str(i)).write_text(str(os.getpid())))
+        beside.start({str(i): lambda i=i: (tmp_path / str(i)).write_text(str(os.getpid()))})
     beside.finish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "3"]
     if sys.platform == "linux":
@@ -22,7 +22,7 @@ def test_jobs_are_done_when_all_is_finished(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
 def test_a_job_does_not_hold_up_the_program():
     beside, begun = Beside(), time.monotonic()
-    beside.start("sleep", lambda: time.sleep(0.5))
+    beside.start({"sleep": lambda: time.sleep(0.5)})
     assert time.monotonic() - begun < 0.4
     beside.finish()
     assert time.monotonic() - begun >= 0.5
@@ -31,8 +31,32 @@ def test_a_job_does_not_hold_up_the_program():
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
 def test_a_job_that_fails_is_named_once():
     beside = Beside()
-    beside.start("a.pdf", lambda: sys.exit(3))
-    beside.start("b.pdf", lambda: None)
+    beside.start({"a.pdf": lambda: sys.exit(3)})
+    beside.start({"b.pdf": lambda: None})
     with pytest.raises(BesideError, match=r"a\.pdf could not be written"):
+        beside.finish()
+    beside.finish()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_one_waits_for_a_job_and_not_for_those_behind_it(tmp_path):
+    beside, begun = Beside(), time.monotonic()
+    beside.start({"png": (tmp_path / "png").touch, "pdf": lambda: time.sleep(2)})
+    beside.wait_for("png")
+    assert (tmp_path / "png").exists()
+    assert time.monotonic() - begun < 1.5
+    beside.end("pdf")
+    assert time.monotonic() - begun >= 2
+    beside.wait_for("nothing that was begun")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_who_waits_for_a_job_that_fails_is_told_and_the_end_names_what_came_behind():
+    beside = Beside()
+    beside.start({"png": lambda: None, "pdf": lambda: sys.exit(3), "svg": lambda: None})
+    beside.wait_for("png")
+    with pytest.raises(BesideError, match=r"^pdf could not be written"):
+        beside.wait_for("pdf")
+    with pytest.raises(BesideError, match=r"^svg could not be written"):
         beside.finish()
     beside.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from hyco.datasets.previews import NOTHING, image
 from hyco.plots.frames import indexed
+from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
 
@@ -22,7 +25,7 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     """`{"frames": uint8 [N, height, width, 3], "fps": float}` as a GIF that repeats for ever.
 
     A GIF has 256 colours, here the same ones for all frames so that nothing flickers: colours come back approximately.
-    Its clock has steps of 10 ms.
+    Its clock has steps of 10 ms. It is written beside the run, as figures are: see `hyco.datasets.figure`.
 
     Args:
         filepath: of the file.
@@ -34,7 +37,12 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """Frames and frames per second."""
+        """Frames and frames per second.
+
+        Raises:
+            BesideError: the file could not be written.
+        """
+        FIGURES.wait_for(str(self._filepath))
         with Image.open(self._filepath) as file:
             info = dict(file.info)
             frames, durations = [], []
@@ -58,25 +66,12 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
             raise ValueError(f"frames must be uint8 [N, height, width, 3], got {frames.dtype} {list(frames.shape)}")
         if not fps > 0:
             raise ValueError(f"frames per second must be positive, got {fps}")
-        images = indexed(frames)
-        # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
-        codes = [i.tobytes() for i in images]
-        firsts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]
-        duration = max(20, round(100 / fps) * 10)
-        buffer = BytesIO()
-        images[0].save(
-            buffer,
-            format="GIF",
-            save_all=True,
-            append_images=[images[i] for i in firsts[1:-1]],
-            duration=[duration * (b - a) for a, b in pairwise(firsts)],
-            loop=0,
-            comment=json.dumps({"fps": fps, "starts": firsts}).encode(),
-        )
-        write_atomically(self._filepath, buffer.getvalue())
+        FIGURES.end(str(self._filepath))
+        FIGURES.start({str(self._filepath): partial(_write, self._filepath, frames, fps)})
 
     def preview(self) -> ImagePreview:
         """The animation itself: it plays in Kedro-Viz."""
+        FIGURES.wait_for(str(self._filepath))
         return image(self._filepath.read_bytes()) if self._exists() else NOTHING
 
     def _exists(self) -> bool:
@@ -84,6 +79,25 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def _write(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
+    images = indexed(frames)
+    # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
+    codes = [i.tobytes() for i in images]
+    firsts = [0, *(i for i in range(1, len(codes)) if codes[i] != codes[i - 1]), len(codes)]
+    duration = max(20, round(100 / fps) * 10)
+    buffer = BytesIO()
+    images[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=[images[i] for i in firsts[1:-1]],
+        duration=[duration * (b - a) for a, b in pairwise(firsts)],
+        loop=0,
+        comment=json.dumps({"fps": fps, "starts": firsts}).encode(),
+    )
+    write_atomically(path, buffer.getvalue())
 
 
 def _ours(comment: bytes) -> tuple[float | None, list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,20 @@ import matplotlib.backends.backend_pdf  # noqa: F401 - else each process that wr
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from hyco.datasets.previews import NOTHING, image
+from hyco.plots.fonts import without_layout_tables
 from hyco.plots.style import FigureOfWords, settled
-from hyco.runtime.beside import PDFS
+from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
 
 class FigureDataset(AbstractDataset[Figure, bytes | None]):
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
-    The PDF file is there when `PDFS.finish` returns, the PNG file at once. A figure of words, which only says why there
-    is nothing to see, is no file: one of an earlier run is removed.
+    Both are drawn beside the run: the PNG file is there when it is loaded, all are when `FIGURES.finish` returns. A
+    figure of words, which only says why there is nothing to see, is no file: one of an earlier run is removed.
 
     Args:
         filepath: of the PNG file.
@@ -35,20 +37,24 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
         self.metadata = metadata
 
     def load(self) -> bytes | None:
-        """The PNG file; None where there was nothing to show."""
+        """The PNG file; None where there was nothing to show.
+
+        Raises:
+            BesideError: it could not be drawn, or written.
+        """
+        FIGURES.wait_for(str(self._filepath))
         return self._filepath.read_bytes() if self._exists() else None
 
     def save(self, data: Figure) -> None:
         """Write both files, or none."""
         files = {"png": self._filepath, "pdf": self._filepath.with_suffix(".pdf")}
-        PDFS.wait_for(str(files["pdf"]))
+        FIGURES.end(str(files["pdf"]))
         if isinstance(data, FigureOfWords):
             for path in files.values():
                 path.unlink(missing_ok=True)
             return
-        box = settled(data)
-        _write(data, "png", files["png"], dpi=self._dpi, bbox_inches=box)
-        PDFS.start(str(files["pdf"]), partial(_write, data, "pdf", files["pdf"], dpi=self._dpi, bbox_inches=box))
+        sheet = _Sheet(data, self._dpi)
+        FIGURES.start({str(path): partial(sheet.write, form, path) for form, path in files.items()})
 
     def preview(self) -> ImagePreview:
         """The picture."""
@@ -62,9 +68,21 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
         return {"filepath": str(self._filepath), "dpi": self._dpi}
 
 
-def _write(figure: Figure, form: str, path: Path, **options: Any) -> None:
-    buffer = BytesIO()
-    # The same numbers make the same file.
-    dateless = {"CreationDate": None} if form == "pdf" else {}
-    figure.savefig(buffer, format=form, metadata=dateless, **options)
-    write_atomically(path, buffer.getvalue())
+class _Sheet:
+    """A figure that is laid out once for all of its files."""
+
+    def __init__(self, figure: Figure, dpi: float) -> None:
+        self._figure, self._dpi = figure, dpi
+
+    @cached_property
+    def _box(self) -> Bbox:
+        return settled(self._figure)
+
+    def write(self, form: str, path: Path) -> None:
+        """Write one file."""
+        buffer = BytesIO()
+        # The same numbers make the same file.
+        dateless = {"CreationDate": None} if form == "pdf" else {}
+        with without_layout_tables():
+            self._figure.savefig(buffer, format=form, dpi=self._dpi, bbox_inches=self._box, metadata=dateless)
+        write_atomically(path, buffer.getvalue())

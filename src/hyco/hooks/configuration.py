@@ -316,7 +316,7 @@ def _sources(loader: OmegaConfigLoader) -> dict[str, dict[str, Any]]:
 
 
 def _require_catalog(loader: OmegaConfigLoader) -> None:
-    """Refuse a catalog that Kedro could not read later, in a line.
+    """Read the catalog for Kedro, and refuse one that it could not read, in a line.
 
     Raises:
         ConfigurationError: says why.
@@ -324,7 +324,7 @@ def _require_catalog(loader: OmegaConfigLoader) -> None:
     from hyco.config import ConfigurationError
 
     try:
-        loader["catalog"]
+        loader["catalog"] = loader["catalog"]  # else Kedro would read it again
     except MissingConfigException:
         return
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:

@@ -7,13 +7,13 @@ from collections.abc import Generator
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.runtime.beside import PDFS, BesideError
+from hyco.runtime.beside import FIGURES, BesideError
 
 log = logging.getLogger(__name__)
 
 
 class FigureHooks:
-    """Waits for the PDF files of a run's figures, which processes beside it write."""
+    """Waits for the files of a run's figures, which processes beside it draw and write."""
 
     # Around all others: they log files, and have to be done with the run where one could not be written, too.
     @hook_impl(wrapper=True)
@@ -25,7 +25,7 @@ class FigureHooks:
         """
         failed: BesideError | None = None
         try:
-            PDFS.finish()
+            FIGURES.finish()
         except BesideError as error:
             failed = error
         yield
@@ -36,6 +36,6 @@ class FigureHooks:
     def on_pipeline_error(self) -> None:
         """Wait: files of this run are not those of another one in this process."""
         try:
-            PDFS.finish()
+            FIGURES.finish()
         except BesideError as error:  # it must not hide why the run has ended
             log.warning("%s", error)

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hyco.hooks.database import address, prepare_database
+from hyco.hooks.notebook import without_ipython
 from hyco.hooks.run_table import show
 from hyco.runtime.locks import FileLock, HeldError, described
 
@@ -283,7 +284,8 @@ def _nest(client: MlflowClient, parent: str, nested: Entry, time_of: int) -> Non
 
     if "id" not in nested:  # else it was made before MLflow failed
         experiment = client.get_run(parent).info.experiment_id
-        tags = resolve_tags({**nested["tags"], "mlflow.parentRunId": parent})
+        with without_ipython():
+            tags = resolve_tags({**nested["tags"], "mlflow.parentRunId": parent})
         made = client.create_run(experiment, start_time=time_of, tags=tags, run_name=nested["name"])
         nested["id"] = made.info.run_id
     params = [Param(*items) for items in nested["params"].items()]

@@ -41,8 +41,8 @@ def require_plain(path: Path) -> None:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ConfigurationError(f"the parameters cannot be read: {path}: it has more than {_MOST_BYTES >> 20} MB")
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
         if root is None:  # empty, or comments alone
             return
         if not isinstance(root, yaml.MappingNode):
@@ -51,7 +51,7 @@ def require_plain(path: Path) -> None:
             )
         _size(root, {}, set())
         # Tags, and keys that are none, show only now; what they stand for is not made.
-        yaml.safe_load(text)
+        loader.construct_document(root)
     except ConfigurationError:
         raise
     except yaml.MarkedYAMLError as error:

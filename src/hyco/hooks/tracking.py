@@ -21,6 +21,7 @@ from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.leaving import end_monitor, leave
 from hyco.hooks.left_runs import close_left
 from hyco.hooks.mlmodel import model_files
+from hyco.hooks.notebook import without_ipython
 from hyco.hooks.outbox import HURRY, Outbox, be_quick, redacted
 from hyco.hooks.parameter_files import obstacle
 from hyco.hooks.provenance import git_state
@@ -187,13 +188,14 @@ class MlflowHooks:
         tags |= git_state(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
-        run = mlflow.start_run(
-            experiment_id=experiment_id,
-            run_name=run_name(run_params),
-            nested=active is not None,
-            tags=tags,
-            description=parameters.get("notes") or None,
-        )
+        with without_ipython():
+            run = mlflow.start_run(
+                experiment_id=experiment_id,
+                run_name=run_name(run_params),
+                nested=active is not None,
+                tags=tags,
+                description=parameters.get("notes") or None,
+            )
         self._run_id, self._compared = run.info.run_id, set()
         atexit.register(self._end, "KILLED")
         client = mlflow.MlflowClient()

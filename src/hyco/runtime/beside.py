@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 log = logging.getLogger(__name__)
 
+Job = Callable[[], None]
+
 
 class BesideError(OSError):
     """A job has failed; why stands in the log."""
+
+
+@dataclass
+class _Working:
+    """A process with its jobs: it tells after each that it is done, and ends."""
+
+    jobs: tuple[str, ...]
+    process: BaseProcess
+    told: Connection
+    done: set[str] = field(default_factory=set)
+
+    def wait_for(self, job: str) -> bool:
+        """Wait until a job is done, or never will be; whether it is."""
+        while job not in self.done:
+            try:
+                self.told.recv_bytes()
+            except EOFError:
+                return False
+            self.done.add(self.jobs[len(self.done)])
+        return True
+
+    def end(self) -> list[str]:
+        """Wait for the end; the jobs that were not done."""
+        self.wait_for(self.jobs[-1])
+        self.process.join()
+        self.told.close()
+        return [job for job in self.jobs if job not in self.done]
 
 
 class Beside:
@@ -23,64 +55,84 @@ class Beside:
     A job gets a copy of all that the program has in memory, and must neither use torch nor wait for another thread.
 
     Args:
-        most: so many at a time; a further one waits for the oldest.
+        most: so many processes at a time; a further one waits for the oldest.
     """
 
     def __init__(self, most: int = 2) -> None:
         self._most = most
-        self._running: list[tuple[str, BaseProcess]] = []
+        self._running: list[_Working] = []
         self._failed: list[str] = []
 
-    def start(self, what: str, job: Callable[[], None]) -> None:
-        """Begin a job.
+    def start(self, jobs: Mapping[str, Job]) -> None:
+        """Begin jobs, one after the other in one process.
 
         Args:
-            what: it makes, for the message if it fails.
-            job: what to do.
+            jobs: by what they make, for the message if one fails; those behind it are not done.
         """
         if sys.platform != "linux":
-            job()
+            for job in jobs.values():
+                job()
             return
         if len(self._running) >= self._most:
-            self._end(*self._running.pop(0))
-        process = multiprocessing.get_context("fork").Process(target=_undisturbed, args=(job,))
+            self._failed += self._running.pop(0).end()
+        context = multiprocessing.get_context("fork")
+        told, tell = context.Pipe(duplex=False)
+        process = context.Process(target=_undisturbed, args=(tuple(jobs.values()), tell))
         process.start()
-        self._running.append((what, process))
+        tell.close()  # the process has its own: where that ends, so does what it tells
+        self._running.append(_Working(tuple(jobs), process, told))
 
     def wait_for(self, what: str) -> None:
-        """Wait until a job is done, if it is going on: what it makes is made anew, or removed."""
-        for job in [job for job in self._running if job[0] == what]:
-            self._running.remove(job)
-            self._end(*job)
+        """Wait until a job is done, if it is going on, and those after it in its process go on.
+
+        Raises:
+            BesideError: it has failed, which is told once.
+        """
+        for working in self._running:
+            if what in working.jobs and not working.wait_for(what):
+                self._running.remove(working)
+                self._failed += working.end()
+                break
+        if what in self._failed:
+            self._failed.remove(what)
+            raise _error([what])
+
+    def end(self, what: str) -> None:
+        """Wait until the process with a job has ended: what it makes is made anew, or removed."""
+        for working in [working for working in self._running if what in working.jobs]:
+            self._running.remove(working)
+            self._failed += working.end()
 
     def finish(self) -> None:
         """Wait until all is done.
 
         Raises:
-            BesideError: a job has failed.
+            BesideError: jobs have failed.
         """
         while self._running:
-            self._end(*self._running.pop(0))
+            self._failed += self._running.pop(0).end()
         failed, self._failed = self._failed, []
         if failed:
-            raise BesideError(f"{', '.join(failed)} could not be written: see the lines before this one")
-
-    def _end(self, what: str, process: BaseProcess) -> None:
-        process.join()
-        if process.exitcode:
-            self._failed.append(what)
+            raise _error(failed)
 
 
-def _undisturbed(job: Callable[[], None]) -> None:
+def _error(failed: list[str]) -> BesideError:
+    return BesideError(f"{', '.join(failed)} could not be written: see the lines before this one")
+
+
+def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
     """An interrupt ends the program, which waits for this; its way to end in order is not this process's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()  # else what the program has would be looked through, and copied, whenever garbage is collected
     try:
-        job()
+        for job in jobs:
+            job()
+            tell.send_bytes(b"")
     except OSError as error:
         log.error("%s", error)
         os._exit(1)
 
 
-# Fonts are cut for each PDF file of a figure, which takes as long as all else of it: that is done beside the run.
-PDFS = Beside()
+# To draw the figures of a run takes as long as all else of its evaluation: that is done beside it.
+FIGURES = Beside(most=max(2, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)))
