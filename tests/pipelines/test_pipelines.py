@@ -9,9 +9,11 @@ import xarray as xr
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+import hyco
 from hyco.config import ConfigurationError
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
+from hyco.hybrid.correction import model_from_bundle
 from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.compare.nodes import compare_methods
@@ -102,6 +104,9 @@ def catalog(parameters=PARAMETERS):
         "report_page",
         "rollouts",
         "parameter_fields",
+        "exchange",
+        "physics_for_network",
+        "network_for_physics",
         *FIGURES,
         *PHYSICAL_FIGURES,
     }
@@ -149,6 +154,25 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert to_png(data.load(figure))
     for figure in PHYSICAL_FIGURES:
         assert data.exists(figure) == (name != "synthetic")
+    assert data.exists("exchange") == (name in ("hybrid", "__default__"))
+    if data.exists("exchange"):
+        _require_exchange(data)
+
+
+def _require_exchange(data):
+    """What the models gave each other is what the equation has from that start with the estimate, and the network."""
+    given = {name: data.load(name) for name in ("physics_for_network", "network_for_physics")}
+    states = {name: bundle.tensors["predictions"] for name, bundle in given.items()}
+    assert {tuple(tensor.shape) for tensor in states.values()} == {(1, 2, 2, 16, 12)}
+    assert given["physics_for_network"].metadata["weight"] == given["network_for_physics"].metadata["weight"] == 0.5
+    estimate = data.load("hybrid_physical_model")["parameters"]["viscosity"]["estimate"]
+    equation = hyco.equation(PARAMETERS["equation"] | {"parameters": {"viscosity": estimate}})
+    start = data.load("trajectories").tensors["trajectories"][:1, 0]
+    expected = hyco.simulate(equation, initial_states=start, steps=2).states[:, 1:]
+    torch.testing.assert_close(states["physics_for_network"], expected, rtol=1e-3, atol=1e-3)
+    network = model_from_bundle(data.load("hybrid_synthetic_model"))
+    torch.testing.assert_close(states["network_for_physics"], network.rollout(start, 2))
+    assert not states["network_for_physics"].equal(states["physics_for_network"])
 
 
 @pytest.mark.slow

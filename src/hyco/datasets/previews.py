@@ -36,15 +36,19 @@ def image(data: bytes) -> ImagePreview:
 def picture(bundle: Bundle) -> ImagePreview:
     """The first simulation of trajectories, observations or rollouts; nothing for other bundles and in 3-D.
 
-    Trajectories and observations show every channel (grey: not measured), rollouts the first channel of every method.
+    Trajectories and observations show every channel (grey: not measured), rollouts, and what the models of a hybrid
+    give each other, the first channel of every method.
     """
     kind, tensors = bundle.metadata.get("kind"), bundle.tensors
-    if kind not in ("trajectories", "observations", "rollouts") or "layout" not in bundle.metadata:
+    if kind not in ("trajectories", "observations", "rollouts", "exchange") or "layout" not in bundle.metadata:
         return NOTHING
     layout = Layout.from_dict(bundle.metadata["layout"])
     if layout.grid.dimensions > 2:
         return NOTHING
-    if kind == "rollouts":
+    if kind == "exchange":
+        rows = {"predictions": _channel(tensors["predictions"][0], layout, 0)}
+        title = f"{layout.channels[0].replace('_', ' ')} from the start of simulation {bundle.metadata['simulation']}"
+    elif kind == "rollouts":
         methods = sorted(tensors, key=lambda method: (method != "truth", method))
         rows = {method: _channel(tensors[method][0], layout, 0) for method in methods}
         title = f"{layout.channels[0].replace('_', ' ')} of the first of {len(tensors['truth'])} test simulations"
@@ -61,7 +65,7 @@ def picture(bundle: Bundle) -> ImagePreview:
         else:
             title = f"the first of {len(states)} simulations"
         rows = {name: _channel(first, layout, i) for i, name in enumerate(layout.channels)}
-    first_step = 1 if kind == "rollouts" else 0
+    first_step = 1 if kind in ("rollouts", "exchange") else 0
     return image(_draw(dict(list(rows.items())[:_MOST_ROWS]), layout.grid, bundle.metadata["dt"], first_step, title))
 
 

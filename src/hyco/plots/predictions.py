@@ -61,6 +61,7 @@ def predictions(
     units: Units | None = None,
     note: str = "",
     marks: Marks | None = None,
+    reference: str = "",
 ) -> Figure:
     """Truth, predictions and errors of one simulation on shared colour scales.
 
@@ -81,6 +82,7 @@ def predictions(
         units: units for the labels.
         note: which simulation this is, in words.
         marks: where and when the training data were measured, marked on the truth.
+        reference: what stands in the place of the truth, in words, where that is no truth.
 
     Raises:
         ValueError: shapes do not fit each other or the grid, or there is no such channel.
@@ -106,7 +108,8 @@ def predictions(
         limits=(low, high),
         error_colours={"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit},
         state_label=channel_label(channel, channels, units),
-        reference="measured" if measured else "truth",
+        reference=reference or ("measured" if measured else "truth"),
+        difference=f"difference to {reference}" if reference else f"prediction − {'measured' if measured else 'truth'}",
         note=note,
         marks=marks,
     )
@@ -141,6 +144,7 @@ class _Drawing:
     error_colours: Mapping[str, Any]
     state_label: str
     reference: str
+    difference: str
     limits: tuple[float, float]
     note: str
     marks: Marks | None
@@ -200,7 +204,7 @@ class _Drawing:
         axes[0].set_ylabel(self.state_label)
         if self.states:
             axes[1].set_ylim(1.3 * self.error_colours["vmin"], 1.3 * self.error_colours["vmax"])
-            axes[1].set_ylabel(with_unit(f"prediction − {self.reference}", self.units.value))
+            axes[1].set_ylabel(with_unit(self.difference, self.units.value))
         for axis in axes:
             axis.grid(True)
             axis.set_xlim(self.grid.lower[0], self.grid.lower[0] + self.grid.size[0])
@@ -292,14 +296,14 @@ class _Drawing:
         _bar(figure, image, [self.truth, *self.states.values()], self.state_label, **place)
 
     def _error_bar(self, figure: Figure, image: AxesImage, **place: Any) -> None:
-        label = with_unit(f"prediction − {self.reference}", self.units.value)
-        _bar(figure, image, list(self.errors.values()), label, **place)
+        _bar(figure, image, list(self.errors.values()), with_unit(self.difference, self.units.value), **place)
 
     def _relative_error(self, name: str) -> str:
         """Relative L2 error of the panel; nothing where the truth is zero or the prediction is not finite."""
         present = ~np.isnan(self.truth)
         size, error = (float(np.linalg.norm(values[present])) for values in (self.truth, self.errors[name]))
-        return f"rel. error {short(error / size)}" if size > 0 and np.isfinite(error) else ""
+        what = "rel. error" if self.difference.startswith("prediction") else "rel. difference"
+        return f"{what} {short(error / size)}" if size > 0 and np.isfinite(error) else ""
 
 
 def _bar(figure: Figure, image: AxesImage, values: Sequence[Array], label: str, ticks: int = 5, **place: Any) -> None:

@@ -30,7 +30,12 @@ _PLACES = {
         "residuals": "Residuals of the training data over time and space, in units of the noise where it is known.",
         "residual_correlation": "Correlation of the residuals in time and space: white noise has none.",
     },
-    "training": {"training_curves": "Losses, and errors on what is held out, over the epochs."},
+    "training": {
+        "training_curves": "Losses, and errors on what is held out, over the epochs.",
+        "exchange": "What the models of the hybrid give each other to learn from: both rolled out from the same state, "
+        "as long as in an epoch, and where they differ. A weight of 0: the other model learnt nothing from it in the "
+        "last epoch.",
+    },
 }
 
 

@@ -71,6 +71,30 @@ def plot_predictions(rollouts: Bundle, observations: Bundle, evaluation: dict[st
     return predictions(**_pictured(rollouts, evaluation), note=note, marks=marks)
 
 
+def plot_exchange(
+    physics_for_network: Bundle, network_for_physics: Bundle, observations: Bundle, evaluation: dict[str, Any]
+) -> Figure:
+    """What the models of a hybrid give each other: both rolled out from the same state, and where they differ."""
+    from hyco.fields import Layout
+    from hyco.plots import pictured, predictions
+
+    meta, given = physics_for_network.metadata, (physics_for_network, network_for_physics)
+    physics, network = (bundle.tensors["predictions"][0].numpy() for bundle in given)
+    weights = [bundle.metadata["weight"] for bundle in given]
+    note = (
+        f"simulation {meta['simulation']}, of the training\n\nweight of these predictions\nin the last epoch:\n"
+        f"physics → network {weights[0]:.2g}\nnetwork → physics {weights[1]:.2g}"
+    )
+    shown = pictured(
+        {"truth": physics, "hybrid_synthetic": network},
+        Layout.from_dict(meta["layout"]),
+        meta["dt"],
+        evaluation["channel"],
+        units=units_of(observations),
+    )
+    return predictions(**shown, note=note, reference="hybrid: physics")
+
+
 def plot_spectra(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Figure:
     """Energy spectra of the last states of the test simulations, of the truth and of every method."""
     from hyco.evaluation import spectra

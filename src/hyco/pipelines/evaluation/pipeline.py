@@ -26,8 +26,9 @@ _FIGURES = (
     "residuals",
     "residual_correlation",
     "training_curves",
+    "exchange",
 )
-_NAMED_OTHERWISE = ("measurements", "parameter_fields")
+_DATASETS = {"measurements": "measurements_figure", "parameter_fields": "parameter_fields_figure"}
 
 
 def create_pipeline(trainings: Sequence[str]) -> Pipeline:
@@ -94,6 +95,10 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
         node(figures.plot_spectra, ["rollouts", "observations", "params:evaluation"], "spectra", name="plot_spectra"),
         node(figures.animate_predictions, ["rollouts", "params:evaluation"], "animation", name="animate_predictions"),
     ]
+    if "hybrid" in trainings:
+        given = ["physics_for_network", "network_for_physics"]
+        seen = ["observations", "params:evaluation"]
+        parts.append(node(figures.plot_exchange, [*given, *seen], "exchange", name="plot_exchange"))
     if with_physics:
         physical = {method: name for method, name in models.items() if method.endswith("physical")}
         parts += [
@@ -137,7 +142,8 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
             ),
         ]
     parts.append(node(figures.plot_measurements, "observations", "measurements_figure", name="plot_measurements"))
-    shown = _FIGURES if with_physics else ("measurements", "training_curves", "rollout_error", "predictions", "spectra")
+    made = set().union(*(part.outputs for part in parts))
+    shown = {name: dataset for name in _FIGURES if (dataset := _DATASETS.get(name, name)) in made}
     parts.append(
         node(
             nodes.make_report_page,
@@ -149,7 +155,7 @@ def create_pipeline(trainings: Sequence[str]) -> Pipeline:
                 "animation": "animation",
                 "run_command": "run_command",
                 **{name: name for name in histories.values()},
-                **{name: f"{name}_figure" if name in _NAMED_OTHERWISE else name for name in shown},
+                **shown,
             },
             "report_page",
             name="make_report_page",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyco.evaluation.models import FinalModel
     from hyco.runtime.storage import Bundle
 
 
@@ -63,3 +64,39 @@ def finalise_hybrid_models(checkpoint: Bundle) -> tuple[Bundle, dict[str, Any]]:
     from hyco.training.final import final_physical_model, final_synthetic_model
 
     return final_synthetic_model(checkpoint), final_physical_model(checkpoint)
+
+
+def predict_for_the_other(
+    model: FinalModel, initial_states: Bundle, equation: dict[str, Any], hybrid: dict[str, Any]
+) -> Bundle:
+    """What one model of a hybrid gives the other to learn from, as it does in every epoch: its rollout.
+
+    Args:
+        model: either final model.
+        initial_states: of the training simulations.
+        equation: section of the data's equation.
+        hybrid: section of the hybrid.
+
+    Returns:
+        `predictions` `[1, T, C, *space]`, of the first training simulation from t = 0 on, as long as the rollouts of
+        an epoch. Metadata: `layout` and `dt` of the data; `simulation`, whose start it is; `weight` (1 - α), which
+        such predictions had in the other model's last epoch.
+    """
+    from hyco.equations.registry import build_equation
+    from hyco.evaluation.models import EvaluatedModel
+    from hyco.hybrid.config import HybridConfig
+    from hyco.runtime.storage import Bundle
+
+    known = initial_states.metadata
+    asked = hybrid.get("num_predict_steps", HybridConfig.model_fields["num_predict_steps"].default)
+    evaluated = EvaluatedModel.of(model, build_equation(equation))
+    predictions = evaluated.rollout(initial_states.tensors["initial_states"][:1], min(asked, known["steps"]))
+    other = "physical" if evaluated.estimate is None else "synthetic"
+    metadata = {
+        "kind": "exchange",
+        "layout": known["layout"],
+        "dt": known["dt"],
+        "simulation": known["train"][0],
+        "weight": 1.0 - evaluated.hybrid["alpha"][other],
+    }
+    return Bundle({"predictions": predictions}, metadata)

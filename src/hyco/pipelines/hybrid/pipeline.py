@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from hyco.pipelines.hybrid.nodes import finalise_hybrid_models, train_hybrid_models
+from hyco.pipelines.hybrid.nodes import finalise_hybrid_models, predict_for_the_other, train_hybrid_models
 from hyco.pipelines.physical.nodes import collect_initial_states
 
 
@@ -40,6 +40,17 @@ def create_pipeline() -> Pipeline:
                 "hybrid_checkpoint",
                 "hybrid_initial_states",
                 name="collect_hybrid_initial_states",
+            ),
+            # Also of the evaluation: of models that an earlier version has trained there are no such predictions.
+            *(
+                node(
+                    predict_for_the_other,
+                    [f"hybrid_{model}_model", "hybrid_initial_states", "params:equation", "params:hybrid"],
+                    f"{name}_for_{other}",
+                    name=f"{name}_teaches_{other}",
+                    tags="evaluate",
+                )
+                for model, name, other in (("physical", "physics", "network"), ("synthetic", "network", "physics"))
             ),
         ],
         tags="train",
