@@ -49,7 +49,7 @@ def test_scattered_sensors_are_understood(new, made):
     assert high == pytest.approx(9 / 4, rel=0.2)
     assert "not used:   sensor" in output
     assert len(output.splitlines()) <= 15
-    assert output.splitlines()[-1] == "hyco check --env mine; kedro run --pipelines hybrid --env mine"
+    assert output.splitlines()[-1] == "hyco check --env mine; hyco --pipelines hybrid --env mine"
 
 
 def test_every_guess_is_said_in_a_comment(new, made, project):

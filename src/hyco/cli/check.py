@@ -64,7 +64,8 @@ def _prepared(env: str | None, params: dict[str, Any]) -> tuple[dict[str, Any], 
     project = project_folder()
     with _warnings_alone():
         configure_project("hyco")
-        bootstrap_project(project)
+        if (project / "pyproject.toml").is_file():
+            bootstrap_project(project)
         session: Any = Session.create(project_path=project, save_on_close=False, env=env, runtime_params=params)
         with session:
             catalog = session.load_context().catalog

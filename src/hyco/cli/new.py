@@ -58,7 +58,7 @@ def new(name: str, source: Path, equation: tuple[str, ...], force: bool) -> None
     for line in lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…          more in the comments"]:
         click.echo(line)
     click.echo(f"Written: conf/{name}/parameters.yml. Look at its guesses, then:")
-    click.echo(f"hyco check --env {name}; kedro run --pipelines hybrid --env {name}")
+    click.echo(f"hyco check --env {name}; hyco --pipelines hybrid --env {name}")
 
 
 class _Undecided(click.ClickException):

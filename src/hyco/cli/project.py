@@ -11,17 +11,22 @@ BASE = "base"
 
 
 def project_folder() -> Path:
-    """The folder of the project that the command was started in, or below.
+    """The folder of the project that the command was started in, or below; or this one, with its configuration alone.
 
     Raises:
         click.ClickException: it was started elsewhere.
     """
     from kedro.utils import find_kedro_project
 
-    found = find_kedro_project(Path.cwd())
-    if found is None:
-        raise click.ClickException("this is no hyco project: start the command in its folder, that of pyproject.toml")
-    return Path(found)
+    here = Path.cwd()
+    if (found := find_kedro_project(here)) is not None:
+        return Path(found)
+    if (here / "conf" / BASE).is_dir():  # where hyco is installed from a wheel, that is all that a run needs
+        return here
+    raise click.ClickException(
+        "this is no hyco project: start the command in its folder, that of pyproject.toml; or, where hyco is installed "
+        "from a wheel, in one with the configuration that belongs to it (tar xzf conf-hyco.tar.gz makes conf/ here)"
+    )
 
 
 def experiments_of(project: Path) -> list[str]:

@@ -25,7 +25,7 @@ def parameters_file(name: str, made: Draft) -> str:
     lines = [
         f"# {p.name} from the measurements in {made.file}.",
         f"# Written by `hyco new {name}`: every line with a guess says what it is from. Check these, then run",
-        f"# `hyco check --env {name}` and `kedro run --pipelines hybrid --env {name}`.",
+        f"# `hyco check --env {name}` and `hyco --pipelines hybrid --env {name}`.",
         "",
         "threads: 1",
         "",
