@@ -35,3 +35,13 @@ def test_the_source_distribution_names_files_that_there_are():
     lines = (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
     named = [name for line in lines if line.startswith(("include ", "graft ")) for name in line.split()[1:]]
     assert all((ROOT / name).exists() for name in named)
+
+
+def test_the_source_distribution_has_every_folder_that_its_tests_read():
+    """Most read the configuration and the documentation, those of studies the programs that made them."""
+    grafted = set(re.findall(r"^graft (\w+)$", (ROOT / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE))
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    folders = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in ("src", "data", "build")]
+    read = {name for name in folders if any(f'"{name}"' in text for text in texts)}
+    assert {"benchmarks", "conf", "docs"} <= read
+    assert read <= grafted

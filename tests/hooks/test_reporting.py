@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline, node
 import hyco
 from hyco.hooks import ReportHooks
 from hyco.hooks.errors import foreseen
+from hyco.hooks.reporting import _command
 from hyco.runtime.storage import Bundle, DamagedFileError, read_json
 from hyco.training.checkpoints import ResumeError
 
@@ -145,3 +146,19 @@ def test_on_the_command_line_a_result_that_cannot_be_saved_ends_the_node_that_ma
     ):
         session((ReportHooks(),), pipeline, {"comparison": conf}, PARAMETERS)
     assert ended, caught
+
+
+@pytest.mark.parametrize(
+    ("program", "name"),
+    [
+        ("/home/me/.venv/bin/hyco", "hyco"),
+        ("/home/me/.venv/Scripts/hyco.exe", "hyco"),
+        ("/home/me/src/hyco/__main__.py", "hyco"),
+        ("/home/me/.venv/bin/kedro", "kedro"),
+        ("/home/me/site-packages/kedro/__main__.py", "kedro"),
+    ],
+)
+def test_what_was_typed_can_be_typed_again(program, name, monkeypatch):
+    monkeypatch.setattr("sys.argv", [program, "--env", "a b"])
+    with click.Context(click.Command("run")):
+        assert _command() == f"{name} --env 'a b'"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hyco.equations.registry import build_equation
 from hyco.observations import Observations
-from hyco.report.page import Run, commands, report_page
+from hyco.report.page import Run, _predicted, _tables, commands, report_page
 from hyco.report.page_parts import formula_pictures, frame_files, png_picture, statement
 
 BURGERS = {
@@ -204,5 +204,33 @@ def test_white_stays_white_in_the_frames():
     assert np.abs(back[2].astype(int) - [30, 90, 200]).max() < 12
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("hyco --pipelines hybrid --env tiny", "--env tiny"),
+        ("kedro run --env=tiny", "--env tiny"),
+        ("kedro run -e heat --params experiment=tiny", "--env heat --params experiment=tiny"),
+        ("kedro run", "--params experiment=tiny"),
+    ],
+)
+def test_predictions_are_of_the_experiment_that_was_run(command, options):
+    assert commands(command, "tiny")[1].split("   #")[0] == f"hyco --pipelines predict {options}"
+
+
 def test_without_a_command_the_others_are_left():
     assert all("predict" in line or "mlflow" in line for line in commands("", "tiny"))
+
+
+def test_of_measurements_words_and_table_have_the_same_error():
+    errors = {"persistence": (0.6, 0.9), "hybrid_physical": (0.03, 0.02)}
+    methods = {
+        method: REPORT["methods"][method] | {"nrmse": {"mean": mean, "per_step": [mean], "overall": overall}}
+        for method, (mean, overall) in errors.items()
+    }
+    report = REPORT | {"methods": methods, "measured": True, "judges": "holdout"}
+    assert list(_predicted(report)) == [
+        "The smallest error has hybrid: physics: 0.02 over all times. Persistence, that nothing changes, has 0.9."
+    ]
+    (errors_table,) = (table for table in _tables(report) if table.caption.startswith("Errors"))
+    assert "of what was held back of the measurements, over all times" in errors_table.caption
+    assert [row[1] for row in errors_table.rows] == ["0.9", "0.02"]

@@ -90,6 +90,11 @@ def error_rows(methods: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], lis
     return head, rows
 
 
+def errors_are_of(report: Mapping[str, Any]) -> str:
+    """What the errors of a report of measurements are of."""
+    return _JUDGES.get(report.get("judges", ""), "measured trajectories that no model has seen")
+
+
 def determined(entry: Mapping[str, Any]) -> str:
     """Whether the data determine a parameter, and tell it from what the equation lacks."""
     if not entry.get("identifiable"):
@@ -127,7 +132,7 @@ def _errors(report: Mapping[str, Any]) -> Iterator[str]:
     if steps > 1:
         of = "test simulations that no model has seen"
         if report.get("measured"):
-            of = _JUDGES.get(report.get("judges", ""), "measured trajectories that no model has seen")
+            of = errors_are_of(report)
         how = f"χ² per measurement, 1 for the noise alone; {steps} times" if "χ²" in head else f"{steps} times"
         yield f"  of {of}; {how if report.get('measured') else f'mean over {steps} steps'}"
 

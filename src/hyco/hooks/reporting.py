@@ -191,8 +191,9 @@ def _command() -> str:
     """What was typed, as it can be typed again; empty where the run was not started by a command."""
     if click.get_current_context(silent=True) is None:
         return ""
-    # Kedro and Python have names of their own for what was typed.
-    name = "hyco" if Path(sys.argv[0]).name == "hyco" else "kedro"
+    # Kedro and Python have names of their own for what was typed; `python -m hyco` is `hyco`.
+    program = Path(sys.argv[0])
+    name = "hyco" if "hyco" in (program.stem, program.parent.name) else "kedro"
     return shlex.join([name, *sys.argv[1:]])
 
 

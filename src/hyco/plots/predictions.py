@@ -109,7 +109,7 @@ def predictions(
         error_colours={"cmap": colours(ERROR_COLOURS), "vmin": -limit, "vmax": limit},
         state_label=channel_label(channel, channels, units),
         reference=reference or ("measured" if measured else "truth"),
-        difference=f"difference to {reference}" if reference else f"prediction − {'measured' if measured else 'truth'}",
+        difference="difference" if reference else f"prediction − {'measured' if measured else 'truth'}",
         note=note,
         marks=marks,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import yaml
 
 from hyco.display.introduction import problem_words
-from hyco.display.summary import METHODS, error_rows, estimate_rows
+from hyco.display.summary import METHODS, error_rows, errors_are_of, estimate_rows
 from hyco.display.words import with_error
 from hyco.equations.equation import Equation
 from hyco.observations import Observations, counts
@@ -113,7 +115,7 @@ def report_page(report: Mapping[str, Any], run: Run) -> str:
             "problem": list(problem_facts(run.equation, run.configuration)),
             "data": list(_data_facts(run)),
             "sections": kept,
-            "animation": _animation(run.animation),
+            "animation": _animation(run.animation, measured=bool(report.get("measured"))),
             "commands": commands(run.command, report["experiment"]),
             "provenance": [("data digest", run.digest), ("seed", str(report["seed"])), *versions()],
             "configuration": configuration_text(run.configuration),
@@ -128,8 +130,20 @@ def configuration_text(configuration: Mapping[str, Any]) -> str:
 
 def commands(command: str, experiment: str) -> list[str]:
     """What repeats a run, goes on from it, and looks at it."""
-    lines = [command] if command else []
-    return [*lines, f"hyco --pipelines predict --params experiment={experiment}   # beyond the data", "make mlflow"]
+    lines, env = [command] if command else [], _environment(command)
+    options = f" --env {env}" if env else ""
+    options += f" --params experiment={experiment}" if experiment != env else ""
+    return [*lines, f"hyco --pipelines predict{options}   # beyond the data", "make mlflow"]
+
+
+def _environment(command: str) -> str | None:
+    """The folder of conf/ that a command names; None: the default one."""
+    for word, following in pairwise([*shlex.split(command), ""]):
+        if word in ("--env", "-e"):
+            return following
+        if word.startswith("--env="):
+            return word.removeprefix("--env=")
+    return None
 
 
 def problem_facts(equation: Equation, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -190,11 +204,11 @@ def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
     if rows:
         words = [["no" if cell == "NO" else cell for cell in row] for row in rows]
         yield Table("Estimates: the standard deviation is the noise's alone, the interval is the whole", head, words)
-    judged = "what was held back or of test trajectories" if report.get("measured") else "test simulations"
+    of = errors_are_of(report) if report.get("measured") else "test simulations"
     head, rows = error_rows(report["methods"])
     when = "over all times" if report.get("measured") else "mean over time"
     chi = "; χ² per measurement is 1 for the noise alone" if "χ²" in head else ""
-    errors = f"Errors: normalised root mean square (nRMSE) of {judged}"
+    errors = f"Errors: normalised root mean square (nRMSE) of {of}"
     yield Table(f"{errors}, {when} and at the last time{chi}", head, rows)
 
 
@@ -242,13 +256,16 @@ def _determined(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _predicted(report: Mapping[str, Any]) -> Iterator[str]:
-    means = {m: e["nrmse"]["mean"] for m, e in report["methods"].items() if m != "persistence"}
-    if not means:
+    # As in the table: of measurements over all times at once.
+    errors = {m: e["nrmse"].get("overall", e["nrmse"]["mean"]) for m, e in report["methods"].items()}
+    still = errors.pop("persistence", None)
+    if not errors:
         return
-    best = min(means, key=lambda method: means[method])
-    words = f"The smallest error has {METHODS.get(best, best)}: {means[best]:.3g} in the mean."
-    if (still := report["methods"].get("persistence")) is not None:
-        words += f" Persistence, that nothing changes, has {still['nrmse']['mean']:.3g}."
+    best = min(errors, key=lambda method: errors[method])
+    when = "over all times" if "overall" in report["methods"][best]["nrmse"] else "in the mean"
+    words = f"The smallest error has {METHODS.get(best, best)}: {errors[best]:.3g} {when}."
+    if still is not None:
+        words += f" Persistence, that nothing changes, has {still:.3g}."
     yield words
 
 
@@ -277,12 +294,15 @@ def _cost(report: Mapping[str, Any], profile: Mapping[str, Any]) -> Table:
     )
 
 
-def _animation(animation: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _animation(animation: Mapping[str, Any] | None, *, measured: bool) -> dict[str, Any] | None:
     """What the page plays; None where nothing moves."""
     if animation is None or len(animation["frames"]) < 2:
         return None
     frames = np.asarray(animation["frames"], dtype=np.uint8)
     kind, files = frame_files(frames)
+    shown = "Truth and predictions of one test simulation over time"
+    if measured:
+        shown = "Measurements and predictions of one trajectory over time"
     return {
         "kind": kind,
         "frames": files,
@@ -290,8 +310,8 @@ def _animation(animation: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "width": frames.shape[2],
         "height": frames.shape[1],
         "milliseconds": round(1000 / float(animation["fps"])),
-        "alt": "Truth and predictions of one test simulation over time; the last moment is shown until it is played.",
-        "caption": "Truth and predictions of one test simulation over time.",
+        "alt": f"{shown}; the last moment is shown until it is played.",
+        "caption": f"{shown}.",
     }
 
 
