@@ -11,6 +11,7 @@ from kedro.io import DatasetError
 
 from hyco.datasets.figure import FIGURES, FigureDataset
 from hyco.plots.style import figure_of_words, new_figure
+from hyco.runtime.errors import is_message
 from hyco.runtime.storage import write_atomically
 
 
@@ -59,9 +60,24 @@ def test_a_pdf_that_cannot_be_written_is_an_error_in_the_end(tmp_path):
         dataset.save(new_figure(2, 1))
         FIGURES.finish()
 
-    with pytest.raises(OSError, match=r"figure\.pdf"):
+    with pytest.raises(OSError, match=r"figure\.pdf cannot be written .*make room"):
         write()
     FIGURES.finish()
+
+
+def test_a_png_that_cannot_be_written_says_what_to_do_when_it_is_loaded(tmp_path):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+    (tmp_path / "figure.png").mkdir()
+
+    def write():
+        dataset.save(new_figure(2, 1))
+        dataset.load()
+
+    with pytest.raises(DatasetError, match=r"figure\.png cannot be written .*make room") as raised:
+        write()
+    assert is_message(raised.value.__cause__)
+    with contextlib.suppress(OSError):
+        FIGURES.finish()
 
 
 def test_a_png_file_is_there_when_it_is_loaded_though_it_is_drawn_beside(tmp_path, monkeypatch):

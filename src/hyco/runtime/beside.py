@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import os
 import signal
@@ -13,40 +12,42 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-log = logging.getLogger(__name__)
-
 Job = Callable[[], None]
 
 
 class BesideError(OSError):
-    """A job has failed; why stands in the log."""
+    """Jobs have failed; the message says why, or that it was said before."""
 
 
 @dataclass
 class _Working:
-    """A process with its jobs: it tells after each that it is done, and ends."""
+    """A process with its jobs: it tells after each that it is done, by nothing, or why not, and ends."""
 
     jobs: tuple[str, ...]
     process: BaseProcess
     told: Connection
     done: set[str] = field(default_factory=set)
+    reason: str = ""
 
     def wait_for(self, job: str) -> bool:
         """Wait until a job is done, or never will be; whether it is."""
         while job not in self.done:
             try:
-                self.told.recv_bytes()
+                said = self.told.recv_bytes().decode()
             except EOFError:
                 return False
-            self.done.add(self.jobs[len(self.done)])
+            if said:
+                self.reason = said
+            else:
+                self.done.add(self.jobs[len(self.done)])
         return True
 
-    def end(self) -> list[str]:
-        """Wait for the end; the jobs that were not done."""
+    def end(self) -> dict[str, str]:
+        """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
         self.wait_for(self.jobs[-1])
         self.process.join()
         self.told.close()
-        return [job for job in self.jobs if job not in self.done]
+        return {job: self.reason for job in self.jobs if job not in self.done}
 
 
 class Beside:
@@ -61,7 +62,7 @@ class Beside:
     def __init__(self, most: int = 2) -> None:
         self._most = most
         self._running: list[_Working] = []
-        self._failed: list[str] = []
+        self._failed: dict[str, str] = {}
 
     def start(self, jobs: Mapping[str, Job]) -> None:
         """Begin jobs, one after the other in one process.
@@ -74,7 +75,7 @@ class Beside:
                 job()
             return
         if len(self._running) >= self._most:
-            self._failed += self._running.pop(0).end()
+            self._failed |= self._running.pop(0).end()
         context = multiprocessing.get_context("fork")
         told, tell = context.Pipe(duplex=False)
         process = context.Process(target=_undisturbed, args=(tuple(jobs.values()), tell))
@@ -91,17 +92,16 @@ class Beside:
         for working in self._running:
             if what in working.jobs and not working.wait_for(what):
                 self._running.remove(working)
-                self._failed += working.end()
+                self._failed |= working.end()
                 break
         if what in self._failed:
-            self._failed.remove(what)
-            raise _error([what])
+            raise _error({what: self._failed.pop(what)})
 
     def end(self, what: str) -> None:
         """Wait until the process with a job has ended: what it makes is made anew, or removed."""
         for working in [working for working in self._running if what in working.jobs]:
             self._running.remove(working)
-            self._failed += working.end()
+            self._failed |= working.end()
 
     def finish(self) -> None:
         """Wait until all is done.
@@ -110,14 +110,17 @@ class Beside:
             BesideError: jobs have failed.
         """
         while self._running:
-            self._failed += self._running.pop(0).end()
-        failed, self._failed = self._failed, []
+            self._failed |= self._running.pop(0).end()
+        failed, self._failed = self._failed, {}
         if failed:
             raise _error(failed)
 
 
-def _error(failed: list[str]) -> BesideError:
-    return BesideError(f"{', '.join(failed)} could not be written: see the lines before this one")
+def _error(failed: Mapping[str, str]) -> BesideError:
+    said = list(dict.fromkeys(reason for reason in failed.values() if reason))
+    if others := [what for what, reason in failed.items() if not reason]:
+        said.append(f"{', '.join(others)} could not be written: see the lines before this one")
+    return BesideError("; ".join(said))
 
 
 def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
@@ -130,7 +133,7 @@ def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
             job()
             tell.send_bytes(b"")
     except OSError as error:
-        log.error("%s", error)
+        tell.send_bytes(str(error).encode())
         os._exit(1)
 
 
