@@ -189,6 +189,16 @@ def test_predictions_share_one_colour_scale_for_states_and_one_for_errors(grid: 
     assert ("time $t$ [s]" if grid is LINE else "$y$ [m]") in found
 
 
+@pytest.mark.parametrize("grid", [LINE, PLANE])
+def test_what_is_no_truth_is_not_called_so(grid: Grid) -> None:
+    first, predicted = rollouts(grid, methods=1)
+    figure = predictions(first, predicted, grid, dt=0.1, channels=("u", "v"), units=UNITS, reference="the physics")
+    found = texts(figure)
+    assert {"the physics", "the\nphysics"} & set(found)
+    assert "difference [m/s]" in found
+    assert not any("truth" in text or "error" in text for text in found)
+
+
 def test_in_space_time_images_x_runs_right_and_time_up() -> None:
     truth = np.zeros((5, 1, 16))
     truth[-1, 0, -1] = 1.0

@@ -223,8 +223,8 @@ class _Drawing:
         sheet = Sheet(self.grid, shots, 1 + len(self.states))
         figure = sheet.figure
         for row, name in enumerate([None, *self.states]):
-            label = self.reference if name is None else self.labels[name].replace(" ", "\n")
-            sheet.name_row(row, label)
+            label = self.reference if name is None else self.labels[name]
+            sheet.name_row(row, label.replace(" ", "\n"))
             state = self.truth if name is None else self.states[name]
             for column, k in enumerate(chosen):
                 axis = sheet.panel(0, row, column)
