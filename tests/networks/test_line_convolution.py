@@ -66,11 +66,11 @@ def test_a_convolution_and_its_gradients(boundary, samples, channels, outputs, c
     "make",
     [
         lambda walls: ResNet(ResNetConfig(filters=13, dilations=(1, 2)), 2, 3, walls),
-        lambda walls: ResNet(ResNetConfig(filters=8, normalisation="group", activation="gelu"), 2, 3, walls),
+        lambda walls: ResNet(ResNetConfig(filters=8, activation="gelu"), 2, 3, walls),
         lambda walls: DilatedResNet(DilatedResNetConfig(filters=8, blocks=1), 2, 3, walls),
         lambda walls: UNet(UNetConfig(filters=4, levels=2), 2, 3, walls),
     ],
-    ids=["resnet", "other layers", "dilated", "unet"],
+    ids=["resnet", "another activation", "dilated", "unet"],
 )
 def test_a_network_and_its_gradients(boundary, make):
     torch.manual_seed(0)
