@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
+from hyco.runtime import libraries
 from hyco.stepping import stepper as stepper_module
 from hyco.stepping.compiled import Compiled, compiled_program, native_program
 from hyco.stepping.graph import trace
-from hyco.stepping.native import cache as cache_module
 from hyco.stepping.native import function as function_module
 from hyco.stepping.native.buffers import shared
 from hyco.stepping.native.elementwise import ELEMENTWISE
@@ -346,9 +346,9 @@ def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_no
     folder.mkdir(parents=True)
     folder.chmod(0o700)
     made = []
-    compiled = cache_module._compile
-    monkeypatch.setattr(cache_module, "_compile", lambda *a: (made.append(a[1]), compiled(*a))[1])
-    library = cache_module._library(forward_source(record_single(program)).text)
+    compiled = libraries._compile
+    monkeypatch.setattr(libraries, "_compile", lambda *a: (made.append(a[1]), compiled(*a))[1])
+    library = libraries._library(forward_source(record_single(program)).text)
     library.write_bytes(b"no library")
     library.chmod(0o700)
     assert torch.equal(Native(program)(state), state * 1.75)
@@ -377,7 +377,7 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(tmp_path, monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     state = torch.rand(1, 1, 5, dtype=F64)
     program = trace(lambda u: u * 2.25, state, [], [])
-    library = cache_module._library(forward_source(record_single(program)).text)
+    library = libraries._library(forward_source(record_single(program)).text)
     library.parent.mkdir(mode=0o700, parents=True)
     library.write_bytes(b"without a checksum")
     library.chmod(0o700)
@@ -388,7 +388,7 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(tmp_path, monkeypatc
             raise PermissionError(13, "Permission denied")
         return temporary()
 
-    monkeypatch.setattr(cache_module.tempfile, "TemporaryDirectory", read_only)
+    monkeypatch.setattr(libraries.tempfile, "TemporaryDirectory", read_only)
     with caplog.at_level(logging.INFO):
         assert torch.equal(Native(program)(state), state * 2.25)
     assert f"What is compiled is not kept: {library.parent} cannot be written" in caplog.text

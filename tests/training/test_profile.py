@@ -29,8 +29,8 @@ def test_results_are_the_same_to_the_bit_and_nothing_is_recorded_unless_asked(pr
     assert "profiling" not in one.metadata["seconds"]
     assert set(other.metadata["operators"]) == PARTS
     updates = other.metadata["operators"]["synthetic updates"]["operators"]["cpu"]
-    assert updates["aten::thnn_conv2d"][0] > 0
-    assert updates["SlowConv2DBackward0"][0] > 0
+    assert updates["_LineConvolutions"][0] > 0
+    assert updates["_LineConvolutionsBackward"][0] > 0
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_each_model_alone_is_recorded_too(problem):
 @pytest.mark.slow
 def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem, recorded, tmp_path):
     checkpoint, _ = recorded[1]
-    before = checkpoint.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["aten::thnn_conv2d"][0]
+    before = checkpoint.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["_LineConvolutions"][0]
     write_bundle(tmp_path / "last.safetensors", checkpoint)
     *_, (whole, _) = recorded
     counts = {}
@@ -53,8 +53,8 @@ def test_a_resumed_run_keeps_what_was_recorded_before_it_and_adds_to_it(problem,
         trainer = problem.hybrid(profile=asked, **SHORT)
         *_, (last, _) = trainer.train(read_bundle(tmp_path / "last.safetensors"), resume=True)
         updates = last.metadata["operators"]["synthetic updates"]
-        counts[asked] = updates["operators"]["cpu"]["aten::thnn_conv2d"][0]
-    expected = whole.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["aten::thnn_conv2d"][0]
+        counts[asked] = updates["operators"]["cpu"]["_LineConvolutions"][0]
+    expected = whole.metadata["operators"]["synthetic updates"]["operators"]["cpu"]["_LineConvolutions"][0]
     assert counts == {True: expected, False: before}
     assert before < expected
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
 from hyco.networks.layers import ConvolutionalConfig, activation, normalisation
 from hyco.networks.padding import Convolution
+from hyco.networks.residual import ResidualNetwork
 
 DILATIONS = (1, 2, 4, 8, 4, 2, 1)
 
@@ -29,7 +30,7 @@ class DilatedResNetConfig(ConvolutionalConfig):
     kernel_size: PositiveInt = Field(default=3, description="points of the kernels along each axis, odd")
 
 
-class DilatedResNet(nn.Module):
+class DilatedResNet(ResidualNetwork):
     """`[B, in, *space]` to `[B, out, *space]`: x ← x + F₇(… F₁(x)) in each block, with Fᵢ(x) = conv_dᵢ(σ(x)).
 
     The distance dᵢ of a kernel's points is 1, 2, 4, 8, 4, 2, 1, so that a few layers see far, and the layers beside
@@ -58,11 +59,4 @@ class DilatedResNet(nn.Module):
                 layers += [normalisation(config, width), activation(config), convolution]
             self.blocks.append(nn.Sequential(*layers))
         self.head = Convolution(width, out_channels, kernel, boundaries, zero=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalised change of a normalised state."""
-        x = self.lift(x)
-        for block in self.blocks:
-            x = x + block(x)
-        change: Tensor = self.head(x)
-        return change
+        self.join()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hyco.networks.line_convolution import LineConvolutions, Link, walls
+
 BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet", "dirichlet-neumann")
 
 _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
@@ -14,8 +16,6 @@ _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
     2: nn.Conv2d,
     3: nn.Conv3d,
 }
-# Samples × channels × cells up to which torch's own convolution in one dimension is faster on a CPU than oneDNN's.
-_SMALL = 2**15
 
 
 def mirrored_sides(boundary: str) -> tuple[bool, bool] | None:
@@ -69,7 +69,12 @@ class Convolution(nn.Module):
 
     Raises:
         ValueError: an even kernel, an unknown boundary, or a number of dimensions other than 1 to 3.
+
+    Attributes:
+        line: the same as code of hyco's own, where there is one dimension.
     """
+
+    line: LineConvolutions | None
 
     def __init__(
         self,
@@ -103,8 +108,9 @@ class Convolution(nn.Module):
         if kernel_size > 1 and len(boundaries) == 2:
             # On a CPU an epoch takes 0.8 to 0.9 of the time with wide layers or on large grids, else the same.
             set_memory_format(self.convolution, torch.channels_last)
-        # torch's own convolution, `thnn_conv2d`, has two dimensions, here one row of cells, and no dilation.
-        self._as_plane = len(boundaries) == 1 and kernel_size > 1 and dilation == 1
+        inner, self.line = self.convolution, None
+        if isinstance(inner, nn.Conv1d):
+            self.line = LineConvolutions([Link(inner)], walls(mirrored_sides(boundaries[0])))
         if zero:
             nn.init.zeros_(self.convolution.weight)
             assert self.convolution.bias is not None
@@ -112,25 +118,9 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad and convolve."""
+        if self.line is not None and self.line.runs(x):
+            return self.line(x)
         for axis, boundary in self.padded:
             x = pad(x, self.width, boundary, axis)
-        if self._as_plane and _own_is_faster(x):
-            inner = self.convolution
-            kernel, padding = [1, *inner.kernel_size], [0, *inner.padding]
-            plane: Tensor = torch.ops.aten.thnn_conv2d.default(
-                x.unsqueeze(2), inner.weight.unsqueeze(2), kernel, inner.bias, [1, 1], padding
-            )
-            return plane.squeeze(2)
         out: Tensor = self.convolution(x)
         return out
-
-
-def _own_is_faster(x: Tensor) -> bool:
-    """Whether torch's own convolution takes less time than oneDNN's, 0.3 to 0.9 of it: on a CPU, for few numbers.
-
-    For one sample torch takes its own by itself; in mixed precision there is oneDNN's only. An exported program is for
-    any number of samples.
-    """
-    if torch.compiler.is_exporting():
-        return False
-    return x.device.type == "cpu" and len(x) > 1 and x.numel() <= _SMALL and not torch.is_autocast_enabled("cpu")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt
-from torch import Tensor, nn
+from torch import nn
 
 from hyco.networks.layers import ConvolutionalConfig, activation, normalisation
 from hyco.networks.padding import Convolution
+from hyco.networks.residual import ResidualNetwork
 
 
 class ResNetConfig(ConvolutionalConfig):
@@ -27,7 +28,7 @@ class ResNetConfig(ConvolutionalConfig):
     )
 
 
-class ResNet(nn.Module):
+class ResNet(ResidualNetwork):
     """`[B, in, *space]` to `[B, out, *space]`: x ← x + conv(σ(conv(σ(x)))) in each block, zero at the start.
 
     Equivariant under shifts along periodic axes. The last convolution starts at zero, so the first prediction is
@@ -49,11 +50,4 @@ class ResNet(nn.Module):
                 layers += [normalisation(config, width), activation(config), convolution]
             self.blocks.append(nn.Sequential(*layers))
         self.head = nn.Sequential(activation(config), Convolution(width, out_channels, kernel, boundaries, zero=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalised change of a normalised state."""
-        x = self.lift(x)
-        for block in self.blocks:
-            x = x + block(x)
-        change: Tensor = self.head(x)
-        return change
+        self.join()

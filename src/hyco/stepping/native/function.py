@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hyco.stepping.native.cache import compiled_function
+from hyco.runtime.libraries import compiled
 from hyco.stepping.native.rollouts import Source
 
 # Of vectors, in one call: a fraction of a second. Python answers a signal only between two calls.
@@ -23,7 +23,7 @@ class Function:
     """
 
     def __init__(self, source: Source) -> None:
-        self._run = compiled_function(source.text)
+        self._run = compiled(source.text).run
         self._run.restype = None
         self._constants = source.constants
         self._lanes, self._operations = source.lanes, source.operations

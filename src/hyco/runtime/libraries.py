@@ -1,4 +1,4 @@
-"""Compiled libraries, which are kept in the user's cache."""
+"""C++ code of hyco's own, compiled where it is used and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from hyco.runtime.cache import DamagedCacheError, ForeignCacheError, cache_folder, keep, read_kept
 
@@ -21,8 +20,8 @@ log = logging.getLogger(__name__)
 _FLAGS = ("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
-def compiled_function(source: str) -> Any:
-    """The function `run` of a source, from the user's cache if it is there.
+def compiled(source: str) -> ctypes.CDLL:
+    """The library of a source, from the user's cache if it is there.
 
     Raises:
         OSError, subprocess.CalledProcessError: it cannot be compiled or loaded.
@@ -31,12 +30,12 @@ def compiled_function(source: str) -> Any:
     library = _library(source)
     try:
         read_kept(library)  # to load a library is to run it; one that is damaged could end the process
-        return ctypes.CDLL(str(library)).run
+        return ctypes.CDLL(str(library))
     except FileNotFoundError:
         pass
     except ForeignCacheError:
         raise
-    except (OSError, AttributeError, DamagedCacheError) as error:
+    except (OSError, DamagedCacheError) as error:
         log.info("%s is not used (%s): it is compiled.", library, error)
     return _compile(source, library)
 
@@ -46,8 +45,8 @@ def _library(source: str) -> Path:
     return cache_folder("native") / f"{key}.so"
 
 
-def _compile(source: str, library: Path) -> Any:
-    """Its function; the library is kept where that is possible."""
+def _compile(source: str, library: Path) -> ctypes.CDLL:
+    """It, kept where that is possible."""
     with ExitStack() as stack:
         try:
             library.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -62,13 +61,13 @@ def _compile(source: str, library: Path) -> Any:
         # A compiler's messages may be in any encoding.
         subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
         made.chmod(0o700)
-        function = ctypes.CDLL(str(made)).run  # from here: others may keep theirs under the same name
+        loaded = ctypes.CDLL(str(made))  # from here: others may keep theirs under the same name
         if kept:
             try:
                 keep(made, library)
             except OSError as error:
                 log.info("What is compiled is not kept: %s cannot be written (%s).", library, error)
-        return function
+        return loaded
 
 
 def _compiler() -> str:
