@@ -114,7 +114,8 @@ class TermSearch:
         begun = self._fit([]).minimise(z, self.sizes[:0])
         before = self._heldout(self._fit([]), begun)
         rounds: list[list[dict[str, Any]]] = []
-        kept, best = [_Candidate([], begun, before)], None
+        kept = [_Candidate([], begun, before)]
+        best: _Candidate | None = None
         for _ in range(_ROUNDS):
             found = self._with_one_more(kept, rounds, _MATERIAL * begun.cost)
             if not found:
@@ -137,9 +138,11 @@ class TermSearch:
         self, kept: Sequence[_Candidate], rounds: list[list[dict[str, Any]]], least_gain: float
     ) -> list[_Candidate]:
         """Candidates with one term more that earn it; all that were fitted for that are added to the rounds."""
-        found, seen = [], set()
+        found: list[_Candidate] = []
+        seen: set[frozenset[int]] = set()
         rounds.append([])
-        for taken, here in ((one.taken, one.estimate) for one in kept):
+        for one in kept:
+            taken, here = one.taken, one.estimate
             for k in self._most_promising(taken, here):
                 if frozenset([*taken, k]) in seen:
                     continue
