@@ -154,13 +154,6 @@ def parameters(problem: str, condition: str) -> dict[str, Any]:
                 "interleave_frequency": 5,
                 "validate_every": 5,
                 "physical": {"max_iterations": 30},  # as alone
-                "interaction": {
-                    "count": 8,
-                    "source": "trajectories",
-                    "steps": 20,
-                    "batch_size": 8,
-                    "refresh_every": 10,
-                },
             },
             "compare": {"methods": ["synthetic", "physical", "hybrid_auto"]},
         },

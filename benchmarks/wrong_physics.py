@@ -26,7 +26,10 @@ then the network on real data and on its predictions as far as they are to be tr
 
 Below, terms missing from advection and diffusion, 48 cells: *named* means that exactly those terms were found, *false*
 that any other was. The first ones are of equations that lack nothing. *Data of*: hyco, or Fourier series that SciPy
-integrates, from waves of random amplitudes.
+integrates, from waves of random amplitudes. In that of SciPy the row of reactions is of the search as it is, which goes
+on from two candidates in each round; all others, and the tables above, are of one that went on from the one that
+predicts held-out data best, which named 3 of those 5 reactions. Seeds that nothing was tried on, 320 to 324, were named
+by both, in equal CPU seconds.
 """
 
 from __future__ import annotations

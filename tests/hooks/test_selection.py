@@ -10,6 +10,7 @@ from hyco.hooks.selection import SelectionError, require_selection, require_vers
 
 DATA = Pipeline([node(lambda: 1, None, "data", name="simulate", tags="train")])
 JUDGED = Pipeline([node(lambda d, s: d + s, ["data", "params:seed"], "report", name="judge", namespace=None)])
+OTHERS = Pipeline([node(lambda d: d, "data", "report", name="judge")])
 PIPELINES = {"generation": DATA, "all": DATA + JUDGED, "__default__": DATA + JUDGED}
 
 
@@ -44,6 +45,13 @@ def test_what_there_is_not_is_told_with_what_there_is(options, message):
 )
 def test_what_there_is_is_taken(options):
     require_selection(options, PIPELINES)
+
+
+def test_pipelines_that_both_write_the_report_are_not_taken_together():
+    two = PIPELINES | {"other": DATA + OTHERS}
+    with pytest.raises(SelectionError, match="--pipelines all,other: each writes the report, so run them one after"):
+        require_selection({"pipeline_names": ["all", "other"]}, two)
+    require_selection({"pipeline_names": ["all", "generation"]}, two)
 
 
 def test_a_version_that_there_is_not_is_told(tmp_path):

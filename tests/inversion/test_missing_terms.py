@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -166,6 +168,48 @@ def test_a_term_is_found_beside_physics_that_explains_hardly_anything():
     assert {t["formula"]: t["coefficient"] for t in judged.terms.terms} == pytest.approx({"u": 0.8}, rel=0.02)
     lower, upper = judged.terms.parameters["D"]["interval"]
     assert lower - 0.002 < 0.05 < upper + 0.002
+
+
+class Fits(TermSearch):
+    """A search among fits whose costs and errors on held-out data are given by their terms."""
+
+    outcomes: ClassVar = {"": (9e3, 9e3), "a": (900, 2e3), "b": (700, 3e3), "ac": (600, 2.5e3), "bc": (1, 1)}
+
+    def __init__(self):
+        self.problem = SimpleNamespace(data=SimpleNamespace(known_noise=False))
+        self.sizes, self.terms = torch.ones(3, dtype=torch.float64), list("abc")
+
+    def _fit(self, which):
+        name = "".join(sorted("abc"[k] for k in which))
+        estimate = SimpleNamespace(name=name, cost=self.outcomes[name][0], coordinates=None, coefficients=None)
+        return SimpleNamespace(minimise=lambda *_: estimate)
+
+    def _fitted(self, fit, here):
+        return fit.minimise()
+
+    def _heldout(self, fit, estimate):
+        return self.outcomes[estimate.name][1]
+
+    def _most_promising(self, taken, here):
+        return {"": [0, 1], "a": [2], "b": [2]}.get(here.name, [])
+
+    def _needed(self, best, taken):
+        return 1.0
+
+    def _described(self, taken, k, found, error):
+        return {"terms": found.name}
+
+    def _found(self, taken, begun, here, before, rounds):
+        return [[one["terms"] for one in tried] for tried in rounds]
+
+
+def test_of_two_terms_that_belong_together_the_first_may_predict_worse_than_another():
+    """`b` alone predicts worse than `a` alone, and with `c` it is what is missing."""
+    search = Fits()
+    search._pruned = lambda taken, estimate: (taken, SimpleNamespace(name=estimate.name, coordinates=taken))
+    rounds, taken = search.run(None)
+    assert taken == [1, 2]
+    assert rounds == [["a", "b"], ["ac", "bc"], []]
 
 
 def test_right_physics_is_consistent_and_nothing_is_missing():

@@ -92,8 +92,13 @@ def test_the_table_of_wrong_physics_counts_what_is_named_and_what_is_honest():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("missing", "scipy"), [("drag", True), ("reaction", False)])
-def test_what_is_missing_is_named_in_the_study(missing, scipy):
-    """Also where the fit without the one term of a reaction cannot tell the other from the diffusion."""
-    found = wrong_physics.run_terms(missing, 9, scipy=scipy)["found"]
+@pytest.mark.parametrize(
+    ("missing", "seed", "scipy"), [("drag", 9, True), ("reaction", 9, False), ("reaction", 301, True)]
+)
+def test_what_is_missing_is_named_in_the_study(missing, seed, scipy):
+    """Also where the fit without the one term of a reaction cannot tell the other from the diffusion.
+
+    And where a third term alone predicts better than either of the two alone.
+    """
+    found = wrong_physics.run_terms(missing, seed, scipy=scipy)["found"]
     assert set(found) == wrong_physics.TERMS[missing]["named"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,7 @@ def require_selection(options: Mapping[str, Any], pipelines: Mapping[str, Pipeli
         raise SelectionError(
             "--async cannot be used: a training saves each epoch before it begins the next. Leave it out"
         )
-    chosen = Pipeline([])
-    for name in options.get("pipeline_names") or [options.get("pipeline_name") or "__default__"]:
-        _require("--pipelines", name, (known for known in pipelines if known != "__default__" or name == known))
-        chosen += pipelines[name]
+    chosen = _together(options.get("pipeline_names") or [options.get("pipeline_name") or "__default__"], pipelines)
     nodes = {node.name for node in chosen.nodes}
     names = {
         "tags": {tag for node in chosen.nodes for tag in node.tags},
@@ -66,6 +63,19 @@ def require_selection(options: Mapping[str, Any], pipelines: Mapping[str, Pipeli
     except ValueError as error:
         said = " and ".join(f"{_OPTIONS[key]} {','.join(wanted)}" for key, wanted in asked.items() if wanted)
         raise SelectionError(f"{said} leave no node to run: each alone has some, together they have none") from error
+
+
+def _together(asked: Sequence[str], pipelines: Mapping[str, Pipeline]) -> Pipeline:
+    """All that are asked for, in one."""
+    for name in asked:
+        _require("--pipelines", name, (known for known in pipelines if known != "__default__" or name == known))
+    try:
+        return sum((pipelines[name] for name in asked), Pipeline([]))
+    except ValueError as error:  # two of them make the same output, each in its own way
+        every = "all trainings in one run are those without --pipelines"
+        raise SelectionError(
+            f"--pipelines {','.join(asked)}: each writes the report, so run them one after the other; {every}"
+        ) from error
 
 
 def _require(option: str, name: str, known: Iterable[str]) -> None:

@@ -3,8 +3,9 @@
 Near the fit of the equation as it is, a term with the coefficient c changes the residuals by c q. What of q the
 unknowns cannot do themselves, q̃ = q - J (JᵀJ + PᵀP)⁻¹ Jᵀ q, lowers χ² by (q̃·r)²/q̃·q̃ (Rao's score test). The terms
 that lower it most are fitted, each with all unknowns. Of those that lower χ² by more than the extended Bayesian
-criterion asks for, in units of the reduced χ² that is left, the one with the least error on held-out data is taken.
-Then it begins anew; of all rounds that one counts whose error on held-out data is least. What the unknowns can do
+criterion asks for, in units of the reduced χ² that is left, two are kept: the one with the least error on held-out data
+and, where that is another, the one with the least χ² (of two terms that belong together one alone may predict badly).
+From both it begins anew; of all rounds that one counts whose error on held-out data is least. What the unknowns can do
 nearly as well as a term is theirs: such terms are left out of a round, not of all, as a fit that lacks other terms may
 be where that is so.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,6 +48,15 @@ _MATERIAL = 1e-3
 # A term beside which the standard deviation of a parameter is so many times as large is not told from it; nor is one of
 # which the unknowns can do all but so small a part of its square.
 _INFLATION, _APART = 5.0, 1e-3
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Numbers of the terms taken, the fit with them, and its error on held-out data."""
+
+    taken: list[int]
+    estimate: TermEstimate
+    error: float | None
 
 
 class TermSearch:
@@ -100,33 +111,49 @@ class TermSearch:
 
     def run(self, z: Tensor) -> tuple[FoundTerms, Tensor] | None:
         """What was found from `[q]` on, and the coordinates with it; None where no term was."""
-        taken: list[int] = []
-        here = begun = self._fit(taken).minimise(z, self.sizes[:0])
-        before = self._heldout(self._fit(taken), here)
+        begun = self._fit([]).minimise(z, self.sizes[:0])
+        before = self._heldout(self._fit([]), begun)
         rounds: list[list[dict[str, Any]]] = []
-        best, least = None, before
+        kept = [_Candidate([], begun, before)]
+        best: _Candidate | None = None
         for _ in range(_ROUNDS):
-            found = []
-            for k in self._most_promising(taken, here):
-                fit = self._fit([*taken, k])
-                estimate = self._fitted(fit, here)
-                found.append((k, estimate, self._heldout(fit, estimate)))
-            rounds.append([self._described(taken, *one) for one in found])
-            least_gain = _MATERIAL * begun.cost
-            found = [one for one in found if here.cost - one[1].cost > max(self._needed(one[1], taken), least_gain)]
+            found = self._with_one_more(kept, rounds, _MATERIAL * begun.cost)
             if not found:
                 break
-            k, estimate, error = min(found, key=lambda one: one[1].cost if one[2] is None else one[2])
-            taken, here = [*taken, k], estimate
+            first = min(found, key=lambda one: one.estimate.cost if one.error is None else one.error)
+            cheapest = min(found, key=lambda one: one.estimate.cost)
+            kept = [first] if cheapest is first else [first, cheapest]
             # A term may be of use together with the next alone.
-            if error is None or least is None or error < least:
-                best, least = (taken, here), error
-            if self.problem.data.known_noise and self._consistent(taken, here, error):
+            least = before if best is None else best.error
+            if first.error is None or least is None or first.error < least:
+                best = first
+            if self.problem.data.known_noise and self._consistent(first.taken, first.estimate, first.error):
                 break
         if best is None:
             return None
-        taken, here = self._pruned(*best)
+        taken, here = self._pruned(best.taken, best.estimate)
         return self._found(taken, begun, here, before, rounds), here.coordinates
+
+    def _with_one_more(
+        self, kept: Sequence[_Candidate], rounds: list[list[dict[str, Any]]], least_gain: float
+    ) -> list[_Candidate]:
+        """Candidates with one term more that earn it; all that were fitted for that are added to the rounds."""
+        found: list[_Candidate] = []
+        seen: set[frozenset[int]] = set()
+        rounds.append([])
+        for one in kept:
+            taken, here = one.taken, one.estimate
+            for k in self._most_promising(taken, here):
+                if frozenset([*taken, k]) in seen:
+                    continue
+                seen.add(frozenset([*taken, k]))
+                fit = self._fit([*taken, k])
+                estimate = self._fitted(fit, here)
+                error = self._heldout(fit, estimate)
+                rounds[-1].append(self._described(taken, k, estimate, error))
+                if here.cost - estimate.cost > max(self._needed(estimate, taken), least_gain):
+                    found.append(_Candidate([*taken, k], estimate, error))
+        return found
 
     def _found(
         self,
