@@ -101,7 +101,7 @@ def _values(c: Configuration, observations: Observations, measured: xr.Dataset) 
         values = observations.values[:, :, i][kept[:, :, i]]
         left_out = {
             "missing or not kept" if c.measurements.keep else "missing": missing,
-            "of other simulations": raw.size - missing - used,
+            "at walls or of other simulations": raw.size - missing - used,
         }
         why = "".join(f", {n} {what}" for what, n in left_out.items() if n > 0)
         sigma = float(observations.noise_std[i])

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyco.config.errors import ConfigurationError
 from hyco.measurements import MeasurementsConfig, automatic_dt
+from hyco.measurements.sensor_series import with_sensor_tables
 from hyco.measurements.steps import LONGEST, last_step
 from hyco.measurements.survey import Survey
 from hyco.measurements.wall_series import with_tables
@@ -34,11 +35,12 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
     """The parameters with a value for everything that they leave open.
 
     Of an experiment with `measurements`: `generation` says what the file holds; `equation.dt: auto` follows the
-    times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess, `{column: name}` in a
-    wall the series of that column, `observation` all defaults, `physical.scan` 32 where there is one guess. Of every
-    experiment: a `num_predict_steps` that is null or left out becomes the whole trajectory for networks of coordinates,
-    and at most five steps for networks that step states. For the physical model null is the whole trajectory; left out
-    it is that where the data are measured, else five steps; so is `hybrid.observed_steps: null` of measurements.
+    times (`automatic_dt`), `equation.parameters` that are learnt and left out their first guess, `{column: name}` and
+    `{sensor: position}` in a wall their series, `observation` all defaults, `physical.scan` 32 where there is one
+    guess. Of every experiment: a `num_predict_steps` that is null or left out becomes the whole trajectory for networks
+    of coordinates, and at most five steps for networks that step states. For the physical model null is the whole
+    trajectory; left out it is that where the data are measured, else five steps; so is `hybrid.observed_steps: null` of
+    measurements.
     Variants of a comparison get their own numbers in their overrides, where those differ: a variant's network of
     coordinates learns from whole trajectories.
 
@@ -67,6 +69,7 @@ def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     if parameters.get("generation"):
         log.warning("generation has no effect: the experiment reads measurements.file; leave it out.")
     equation = with_tables(dict(_keys(parameters.get("equation"))), survey.walls)
+    equation = with_sensor_tables(equation, survey.sensors)
     if equation.get("dt", "auto") == "auto":
         equation["dt"] = automatic_dt(survey.times)
     given = _keys(equation.get("parameters"))

@@ -12,18 +12,18 @@ from pydantic import ValidationError
 
 from hyco.drafts.contents import contents_of
 from hyco.drafts.formulas import formula_problem, is_formula, rates_of
-from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, on_grid
+from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, on_grid, reaching
 from hyco.drafts.layouts import layout_of
 from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
-from hyco.drafts.sensors_at_walls import EndSeries, end_series, ends_of_sensors
+from hyco.drafts.sensors_at_walls import EndSensors, end_sensors, ends_of_sensors
 from hyco.drafts.wall_places import wall_places
 from hyco.drafts.walls import Ends, ends_of
 from hyco.equations.formula.syntax import FormulaError, constants_in
 from hyco.expressions import CONSTANTS
+from hyco.measurements.sensor_series import with_sensor_tables
 from hyco.measurements.steps import common_divisor
-from hyco.measurements.wall_series import with_tables
 from hyco.observations.checks import MeasurementError
 
 # Values that stand for missing ones in many files.
@@ -103,7 +103,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     if rates is not None:
         judged = next(iter(fields_of(tuple(rates), roles.fields)[0].values()))
     field = on_grid(points, judged, axes)
-    ends = {axis: Ends("neumann", "scattered sensors do not tell it") for axis in axes}
+    ends = {axis: Ends("neumann", "scattered sensors do not tell it", untold=(0, 1)) for axis in axes}
     places = {} if field is None else {axis: wall_places(field, i, a) for i, (axis, a) in enumerate(axes.items())}
     if field is not None:
         ends = {axis: ends_of(field, i, places[axis]) for i, axis in enumerate(axes)}
@@ -115,7 +115,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
         equation = fitting[0].name
     name = "formula" if rates is not None else _one(equation)
 
-    def make(walls: Any) -> Problem | None:
+    def make(walls: Any, axes: dict[str, Axis]) -> Problem | None:
         return _problem(name, rates, points, roles, axes, walls, dt)
 
     def made() -> Problem | None:
@@ -127,7 +127,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
                 axes[axis] = between_walls(given[axis], len(axes), on_positions=told.on_positions, reason=told.reason)
         conditions: Any = {axis: end.condition for axis, end in ends.items()}
         first, *others = conditions.values()
-        return make(first if all(c == first for c in others) and isinstance(first, str) else conditions)
+        return make(first if all(c == first for c in others) and isinstance(first, str) else conditions, axes)
 
     try:
         chosen = made()
@@ -140,17 +140,16 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
         chosen = made()
     if chosen is None:
         raise DraftError(f"{file}: {_has(roles, axes)}, which equation {name} is not for")
-    at_ends, used = end_series(points, judged, roles, axes) if field is None else None, roles
-    if at_ends is not None and len(chosen.equation.layout.channels) == 1:
-        ((axis, _),) = axes.items()
-        walls = ends_of_sensors(at_ends.columns)
-        if (other := _with_walls_of_sensors(make, axis, walls, at_ends)) is not None:
-            # Their measurements are those walls then, and judge nothing.
-            ends, used, chosen = {axis: walls}, roles.without_columns(tuple(at_ends.series)), other
+    sensors = None if is_periodic(name) else end_sensors(points, judged, axes, ends)
+    if sensors is not None and len(chosen.equation.layout.channels) == 1:
+        reached = {axis: reaching(a, sensors.places) for axis, a in axes.items()}
+        walls = {axis: ends_of_sensors(sensors.places, end, known=field is not None) for axis, end in ends.items()}
+        if (other := _with_walls_of_sensors(make, reached, walls, sensors)) is not None:
+            axes, ends, chosen = reached, walls, other
     split = _split(points.simulations)
     return Draft(
         file,
-        used,
+        roles,
         points,
         axes,
         ends,
@@ -162,16 +161,20 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
 
 
 def _with_walls_of_sensors(
-    make: Callable[[Any], Problem | None], axis: str, walls: Ends, found: EndSeries
+    make: Callable[[Any, dict[str, Axis]], Problem | None],
+    axes: dict[str, Axis],
+    walls: dict[str, Ends],
+    found: EndSensors,
 ) -> Problem | None:
     """The problem with what sensors at the ends of the only axis measured as walls; None if it cannot have these."""
+    boundary = {axis: end.condition for axis, end in walls.items()}
     try:
-        made = make(with_tables({axis: walls.condition}, found.series))
+        made = make(with_sensor_tables({"boundary": boundary}, found.series)["boundary"], axes)
     except DraftError:
         return None
     if made is None or "boundary" not in made.section:
         return None
-    return replace(made, section={**made.section, "boundary": {axis: walls.condition}})
+    return replace(made, section={**made.section, "boundary": boundary})
 
 
 def _one(equation: str | Sequence[str] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -132,6 +133,28 @@ def between_walls(axis: Axis, dimensions: int, *, on_positions: bool, reason: st
     words = f"{axis.reason.split(': centres of cells')[0]}: the outermost are on the walls ({reason})"
     lower, size = _clean(float(axis.places[0]), extent), _clean(extent, extent)
     return Axis(lower, size, n * refined, axis.places, True, words, refined, on_walls=True)
+
+
+def reaching(axis: Axis, places: Mapping[int, float]) -> Axis:
+    """The same axis with walls at some positions.
+
+    Args:
+        places: by end, 0 the lower and 1 the upper one.
+    """
+    upper = places.get(1, axis.lower + axis.size)
+    lower = places.get(0, axis.lower)
+    size = _clean(upper - lower, upper - lower)
+    where = " and ".join(f"{place:.6g}" for place in places.values())
+    if not axis.on_grid and (lower, size) == (axis.lower, axis.size):
+        return axis
+    if not axis.on_grid:
+        cells = max(8, math.ceil(axis.resolution * size / axis.size / 4) * 4)
+        return replace(axis, lower=lower, size=size, resolution=cells, reason=f"{axis.reason}, but for {where}")
+    # Half a spacing is a number of cells, too.
+    h = float(axis.places[-1] - axis.places[0]) / (len(axis.places) - 1)
+    refined = axis.refined + axis.refined % 2
+    words = f"{axis.reason.split(': ')[0]}: the wall is at {where}"
+    return Axis(lower, size, round(size / h * refined), axis.places, True, words, refined, on_walls=True)
 
 
 def _clean(value: float, scale: float) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,18 +71,6 @@ class Roles:
     def columns_of(self, name: str) -> tuple[str, ...]:
         """Names in the file of a field."""
         return self.columns.get(name, (name,))
-
-    def without_columns(self, left_out: Collection[str]) -> Roles:
-        """The same without the places of some columns of sensors."""
-        kept = [i for i in range(len(next(iter(self.columns.values())))) if not self._is_of(i, left_out)]
-        return replace(
-            self,
-            axes={axis: tuple(float(places[i]) for i in kept) for axis, places in self.axes.items()},
-            columns={name: tuple(columns[i] for i in kept) for name, columns in self.columns.items()},
-        )
-
-    def _is_of(self, place: int, names: Collection[str]) -> bool:
-        return any(columns[place] in names for columns in self.columns.values())
 
 
 def words(name: str) -> tuple[str, ...]:

@@ -29,12 +29,14 @@ class Ends:
     Attributes:
         repeated: both ends have the same values.
         near: both ends differ as little as neighbours do, so that the axis may be periodic.
+        untold: the ends, 0 lower and 1 upper, that have a slope and a value that changes, if noise does not feign it.
     """
 
     condition: Any
     reason: str
     repeated: bool = False
     near: bool = False
+    untold: tuple[int, ...] = ()
 
 
 def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
@@ -67,9 +69,11 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
         return Ends("neumann", "hardly any slope at both ends, on average over all states", repeated, close)
     if near:
         return Ends("periodic", "both ends are as close as neighbours are", repeated)
-    walls = {"lower": _wall(along, step, beyond), "upper": _wall(along[::-1], step, beyond)}
-    condition = walls["lower"] if walls["lower"] == walls["upper"] else walls
-    return Ends(condition, "the slopes and values at both ends", repeated, close)
+    found = [_wall(along, step, beyond), _wall(along[::-1], step, beyond)]
+    untold = tuple(end for end, wall in enumerate(found) if wall is None)
+    lower, upper = ("neumann" if wall is None else wall for wall in found)
+    condition = lower if lower == upper else {"lower": lower, "upper": upper}
+    return Ends(condition, "the slopes and values at both ends", repeated, close, untold)
 
 
 def _size(values: Numbers) -> float:
@@ -102,10 +106,11 @@ def _holds(along: Numbers, beyond: float) -> bool:
 
 
 def _wall(along: Numbers, step: float, beyond: float) -> Any:
+    """The condition at the lower end; None where it has a slope and a value that changes."""
     if _size(along[1] - along[0]) <= _FLAT * step:
         return "neumann"
     if not _holds(along, beyond):
-        return "neumann"
+        return None
     wall, whole = _at_wall(along, beyond), along[np.isfinite(along)]
     value, scale = float(np.nanmean(wall)), float(np.std(whole))
     return 0.0 if abs(value) <= _HELD * scale else float(f"{value:.2g}")

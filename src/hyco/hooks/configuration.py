@@ -218,13 +218,14 @@ def _survey(
         config: the section `measurements`.
         project: the folder that its path is relative to.
         parameters: whose section `observation` says what trajectories are needed (all, where it is wrong), and
-            `equation` which columns walls hold.
+            `equation` which columns and sensors walls hold.
 
     Raises:
         hyco.observations.checks.MeasurementError: it cannot be read.
     """
     from hyco.measurements import naming
     from hyco.measurements.read import needed_of
+    from hyco.measurements.sensor_series import sensor_series, wall_sensors
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
     from hyco.measurements.wall_series import wall_columns, wall_series
@@ -237,8 +238,10 @@ def _survey(
         )
     with naming(config):
         content = load(project / config.file, config, needed)
-        walls = wall_series(project / config.file, config, wall_columns(parameters.get("equation")), needed)
-        return (config, content), replace(survey(content, config, needed), walls=walls)
+        equation = parameters.get("equation")
+        walls = wall_series(project / config.file, config, wall_columns(equation), needed)
+        sensors = sensor_series(content, config, wall_sensors(equation), needed)
+        return (config, content), replace(survey(content, config, needed), walls=walls, sensors=sensors)
 
 
 def _observe(catalog: CatalogProtocol[Any, Any], parameters: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from hyco.fields import Layout
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.rows import Rows
 from hyco.observations.checks import MeasurementError, beyond_walls, other_unit
+from hyco.walls.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,23 @@ def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None
         elif 0 < extent < _NARROW * size:
             text = "%s: %s: positions reach over %g only, the domain over %g: is scale.%s right?"
             log.warning(text, config.file, name, extent, size, axis)
+
+
+def without_walls(rows: Rows, file: str, layout: Layout) -> Rows:
+    """The measurements but for those on walls that hold a series of values: they are that series, or say nothing."""
+    values, grid = np.array(rows.values), layout.grid
+    for field in layout.fields:
+        channels = [layout.channels.index(name) for name in field.channels]
+        for i, (axis, low, size) in enumerate(zip(grid.axes, grid.lower, grid.size, strict=True)):
+            for wall, place in zip(field.walls[axis], (low, low + size), strict=True):
+                if isinstance(wall, Table):
+                    on = np.abs(rows.position[:, i] - place) <= _TOLERANCE * size + rows.position_rounding[i]
+                    values[on[:, None] & np.isin(np.arange(values.shape[1]), channels)] = np.nan
+    left_out = int((np.isfinite(rows.values) & np.isnan(values)).sum())
+    if not left_out:
+        return rows
+    log.info("%s: %d values are those of walls, and not fitted to", file, left_out)
+    return replace(rows, values=values).of(np.asarray(np.isfinite(values).any(axis=1)))
 
 
 def cells_of(rows: Rows, layout: Layout) -> NDArray[np.int64] | None:

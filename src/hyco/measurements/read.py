@@ -19,7 +19,7 @@ from hyco.measurements.assembly import Placed, of_simulations
 from hyco.measurements.config import MEASURED, MeasurementsConfig
 from hyco.measurements.initial_states import from_formulas, guessed
 from hyco.measurements.noise import noise_of
-from hyco.measurements.places import cells_of, check_inside
+from hyco.measurements.places import cells_of, check_inside, without_walls
 from hyco.measurements.rows import Rows, rows_of
 from hyco.measurements.sections import Target, check_sections
 from hyco.measurements.source import load
@@ -96,6 +96,7 @@ def _observations(
     _check_simulations(simulations, rows, config)
     rows = of_simulations(rows, simulations)
     check_inside(rows, config, layout)
+    rows = without_walls(rows, config.file, layout)
     noise = noise_of(rows, config, layout)
     warn_of_oddities(rows, config, layout)
     warn_of_contradictions(rows, noise, config, layout)

@@ -11,6 +11,7 @@ import xarray as xr
 from hyco.measurements import columns
 from hyco.measurements.columns import Numbers
 from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.sensor_series import SensorSeries
 from hyco.measurements.wall_series import Series
 from hyco.observations.checks import MeasurementError
 
@@ -25,6 +26,7 @@ class Survey:
         time_rounding: by how much times are rounded in the file.
         largest: the largest absolute value of any channel.
         walls: times and values of columns that walls hold, see `wall_series`.
+        sensors: of sensors, by channel and position, see `sensor_series`.
     """
 
     simulations: int
@@ -32,6 +34,7 @@ class Survey:
     time_rounding: float
     largest: float
     walls: Mapping[str, Series] = field(default_factory=dict)
+    sensors: SensorSeries = field(default_factory=dict)
 
 
 def survey(dataset: xr.Dataset, config: MeasurementsConfig, needed: Sequence[int] | None = None) -> Survey:

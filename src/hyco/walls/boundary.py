@@ -20,7 +20,7 @@ PlainBoundary = str | float | dict[str, Any]
 
 _ALLOWED = (
     "allowed: periodic, neumann, a number or a formula of t, the position and parameters, {value: …}, {flux: …}, "
-    "{robin: {a, b, c}}, {column: …} of the measurements, or these per axis; a wall of your own is "
+    "{robin: {a, b, c}}, {column: …} or {sensor: …} of the measurements, or these per axis; a wall of your own is "
     "{package.module:Class: arguments}"
 )
 

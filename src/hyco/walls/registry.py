@@ -18,6 +18,7 @@ WALLS: Registry[type[Wall]] = Registry(
         "neumann": "hyco.walls.neumann:Neumann",
         "periodic": "hyco.walls.periodic:Periodic",
         "robin": "hyco.walls.robin:Robin",
+        "sensor": "hyco.walls.sensor:Sensor",
         "table": "hyco.walls.table:Table",
         "value": "hyco.walls.value:Value",
     },
