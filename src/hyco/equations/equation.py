@@ -234,10 +234,7 @@ class EquationConfig(BaseModel):
     def unsound(self, bounds: Mapping[str, tuple[float, float]], until: float | None = None) -> str | None:
         """Why some values within the bounds of what is learnt make no sense together, or None; by default None.
 
-        `parameter_limits` says what each may be by itself.
-
-        Args:
-            until: the last t that is asked for; None: that of the first step.
+        `parameter_limits` says what each may be by itself. `until` is the last t asked for; None: that of a first step.
         """
         return None
 
