@@ -34,6 +34,8 @@ REACTION = {
     "v": "diffusivity_v*laplace(v) + u*v**2 - (feed + kill)*v",
 }
 
+EULER = {"scheme": "differences", "order": 2, "integrator": "explicit", "stages": 1, "substeps": 40}
+
 
 def gray_scott(cells: int, **keys: str) -> dict:
     """A section; by default with Euler steps of 0.5."""
@@ -57,16 +59,24 @@ CASES = {
     ),
     "heat 2-D, periodic": ({**HEAT_2D, "parameters": D}, SPREADING, {}),
     "Gray-Scott 64²": (gray_scott(64), REACTION, {}),
+    "Gray-Scott 64², Euler both": (gray_scott(64), REACTION, EULER),
     "Gray-Scott 64², spectral": (gray_scott(64, scheme="spectral", substeps="auto"), REACTION, {}),
     "Gray-Scott 64², differences": (gray_scott(64), REACTION, {"scheme": "differences"}),
     "Gray-Scott 64², walls": (gray_scott(64, boundary="neumann"), REACTION, {"boundary": "neumann"}),
+    "Gray-Scott 64², walls, Euler both": (
+        gray_scott(64, boundary="neumann"),
+        REACTION,
+        {**EULER, "boundary": "neumann"},
+    ),
     "Gray-Scott 64², walls, spectral": (
         gray_scott(64, scheme="spectral", substeps="auto", boundary="neumann"),
         REACTION,
         {"boundary": "neumann"},
     ),
     "Gray-Scott 128²": (gray_scott(128), REACTION, {}),
+    "Gray-Scott 128², Euler both": (gray_scott(128), REACTION, EULER),
     "Gray-Scott 32²": (gray_scott(32), REACTION, {}),
+    "Gray-Scott 32², Euler both": (gray_scott(32), REACTION, EULER),
     "Gray-Scott 32², spectral": (gray_scott(32, scheme="spectral", substeps="auto"), REACTION, {}),
 }
 

@@ -284,6 +284,7 @@ def test_every_product_of_a_sum_is_added_in_one_operation(run, operations):
         # Multiplied out where each part has another factor, too.
         (lambda u, v, a, b: a * u + b * v + a * (v - 3 * u), ["add", "add", "addcmul", "mul"]),
         (lambda u, v, a, b: a * u + a * b * (u - 2 * v), ["add", "addcmul", "mul", "mul"]),
+        (lambda u, v, a, b: a * u + b * (v.abs() + v - 3 * u), ["abs", "add", "add", "addcmul", "mul"]),
         # What is needed elsewhere stays.
         (lambda u, v, a, b: (u + v) * (v + a * (u + v) + a * v), None),
         # Where everything cancels, or the largest summand does.

@@ -137,8 +137,8 @@ def simulate(
     Raises:
         ConfigurationError: a number is out of range; the message has a line for each.
         TypeError: `equation` is no equation.
-        ValueError: `initial_states` have another shape or are not finite, the seed is no whole number, or the states
-            leave the range that the equation's step is made
+        ValueError: `initial_states` have another shape or are not finite, the seed is no whole number, a formula has no
+            value at some time until the last step, or the states leave the range that the equation's step is made
             for (for Burgers, `max_speed`).
         FloatingPointError: a simulation is not finite.
 
@@ -165,6 +165,8 @@ def simulate(
         raise ValueError("simulations: say how many, or give initial_states")
     section = {"simulations": simulations, "steps": steps, "length_scale": length_scale, "amplitude": amplitude}
     config = validated(GenerationConfig, section, "generation")
+    if reason := equation.config.unsound({}, config.steps * equation.dt):
+        raise ValueError(f"equation: {reason}")
     generation = plain(config) | ({} if given is None else {"initial_states": "given"})
     starts = random_states(equation, config, seed) if given is None else given
     states = roll_out(equation, starts, config.steps, config.execution)

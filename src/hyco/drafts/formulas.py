@@ -22,7 +22,7 @@ from hyco.drafts.variation import Variation, variation_of
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
-from hyco.equations.registry import build_equation
+from hyco.equations.registry import build_equation, equation_config
 
 # A name of an equation, or of a class: no formula.
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
@@ -137,7 +137,7 @@ def formula_problem(
         "rates": dict(rates),
         "parameters": dict.fromkeys(names, _SMALL),
     }
-    limits = dict(build_equation({**section, "substeps": 1, "stages": 4}).config.parameter_limits)
+    limits = dict(equation_config(section).parameter_limits)
     read_as = Names(tuple(axes), tuple(rates), tuple(names))
     expressions = [read(text, read_as) for text in rates.values()]
     mixed = _mixed(expressions, names)

@@ -186,7 +186,7 @@ class EquationConfig(BaseModel):
         for key in self.range_keys:
             free = self.model_copy(update={key: "auto"}).limits[name]
             for end in (0, 1):
-                if free[end] != self.limits[name][end]:
+                if keys[end] is None and free[end] != self.limits[name][end]:
                     keys[end] = key
         return keys[0], keys[1]
 
@@ -231,10 +231,10 @@ class EquationConfig(BaseModel):
         given = getattr(self, key)
         return float(self.ranges(None, {})[key] if given == "auto" else given)
 
-    def unsound(self, bounds: Mapping[str, tuple[float, float]]) -> str | None:
+    def unsound(self, bounds: Mapping[str, tuple[float, float]], until: float | None = None) -> str | None:
         """Why some values within the bounds of what is learnt make no sense together, or None; by default None.
 
-        `parameter_limits` says what each may be by itself.
+        `parameter_limits` says what each may be by itself. `until` is the last t asked for; None: that of a first step.
         """
         return None
 

@@ -1,9 +1,14 @@
-"""The classical Runge-Kutta method for du/dt = F(u, t) on PhiML tensors."""
+"""The classical Runge-Kutta method, and Euler's, for du/dt = F(u, t) on PhiML tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+
+
+def euler(u: Any, time: float, rate: Callable[[Any, Any], Any], at: Any = None) -> Any:
+    """One step of one stage, of first order; arguments as of `rk4`, and what F is of at the start."""
+    return u + time * rate(u, at)
 
 
 def rk4(u: Any, time: float, rate: Callable[[Any, Any], Any], at: Sequence[Any] = (None,) * 4) -> Any:

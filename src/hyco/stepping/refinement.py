@@ -66,7 +66,7 @@ def on_domain(
         raise ValueError("it has values on walls")
     config = equation.config
     section = config.model_dump() | config.chosen  # the scheme is to be the same
-    section |= dict.fromkeys(config.range_keys, "auto")
+    section |= {key: "auto" for key in config.range_keys if key not in config.chosen}
     section["domain"] = {axis: {**keys, **domain.get(axis, {})} for axis, keys in section["domain"].items()}
     section["dt"] = config.dt / parts
     bounds = {name: (float(value.min()), float(value.max())) for name, value in values.items()}

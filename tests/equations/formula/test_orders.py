@@ -54,6 +54,7 @@ def each(first, second, *kinds):
 NEUMANN = {"boundary": "neumann", "size": math.pi}
 DIFFERENCES, CENTRAL = {"scheme": "differences"}, {"transport": "central"}
 LOWER_0, RK4 = {"fields": {"u": {"lower": 0}}}, {"substeps": 2, "stages": 4}
+EULER = {"integrator": "explicit", "stages": 1, "substeps": 1}
 HEAT, BURGERS = "D*laplace(u)", "-u*dx(u) + nu*laplace(u)"
 BURGERS_2D = {"u": "-u*dx(u) - v*dy(u) + nu*laplace(u)", "v": "-u*dx(v) - v*dy(v) + nu*laplace(v)"}
 FISHER, R = "D*laplace(u) + r*u*(1 - u/K)", {"D": 0.1, "r": 2.0, "K": 3.0}
@@ -76,6 +77,8 @@ SWIFT_HOHENBERG = "(r - 1)*u - 2*laplace(u) - laplace(laplace(u)) - u**3"
 ONE_D = {
     "heat, order 2, values": (HEAT, {"D": 0.3}, ONE, {**between("vv"), "order": 2}, 16, 1.9, 2.1),
     "heat, order 2, flux and Robin": (HEAT, {"D": 0.3}, ONE, {**between("fr"), "order": 2}, 16, 1.9, 2.1),
+    "heat, Euler": (HEAT, {"D": 0.3}, ONE, {**EULER, "steps": 64}, 16, 0.9, 1.1),
+    "Fisher-KPP, Euler, differences": (FISHER, R, ONE, {**EULER, **DIFFERENCES, "steps": 64}, 128, 0.9, 1.1),
     "heat, flux and value": (HEAT, {"D": 0.3}, ONE, between("fv"), 16, 3.9, 4.1),
     "heat, Robin": (HEAT, {"D": 0.3}, ONE, between("rr"), 16, 3.9, 4.1),
     "heat, neumann": (HEAT, {"D": 0.3}, EVEN, NEUMANN, 160, 3.9, 4.1),

@@ -185,6 +185,12 @@ SECTIONS = [
     ({"rates": "D*laplace(u)", "parameters": {"D": "q*x"}}, "parameters.D: 'q[*]x': unknown name q"),
     ({"rates": "D*laplace(u)", "parameters": {"D": "1 +"}}, "parameters.D: '1 [+]' is not a formula"),
     ({"rates": "laplace(u)", "stages": 6}, "stages: 6 is not allowed; allowed: 4, 3, 5, 7"),
+    ({"rates": "laplace(u)", "stages": 1}, "stages: 1, Euler's method, is explicit: add integrator: explicit"),
+    ({"rates": "laplace(u) - dx(u)", "stages": 1, "integrator": "explicit"}, "stages: 1, .* lets waves grow .* of u; "),
+    (
+        {"rates": {"u": "dx(v)", "v": "dx(u)"}, "stages": 1, "integrator": "explicit"},
+        "stages: 1, Euler's method, lets waves grow that are carried along, as of u; allowed here: 4, 3, 5",
+    ),
     ({"rates": "laplace(u)", "substeps": 0}, "substeps: .*0 is not allowed"),
     ({"rates": "laplace(u)", "order": 3}, "order: Input should be 2 or 4"),
 ]

@@ -18,6 +18,14 @@ KINDS = {
     "Burgers, walls": ("-u*dx(u) + nu*laplace(u)", {"nu": 0.1}, {"nu": (0.05, 1.0)}, 64, {"boundary": 0.0}, 24),
     "inviscid Burgers": ("-dx(u**2/2)", {}, {}, 64, {}, 24),
     "Fisher-KPP": ("D*laplace(u) + r*u*(1 - u)", {"D": 0.1, "r": 1.0}, {"r": (0.0, 10.0)}, 64, POSITIVE, 40),
+    "Fisher-KPP, Euler": (
+        "D*laplace(u) + r*u*(1 - u)",
+        {"D": 0.1, "r": 1.0},
+        {"D": (0.01, 1.0), "r": (0.0, 2.0)},
+        32,
+        {**POSITIVE, "scheme": "differences", "integrator": "explicit", "stages": 1},
+        80,
+    ),
     "porous": ("div(D*u**m*grad(u))", {"D": 0.1, "m": 1.0}, {"D": (0.0, 0.5), "m": (1, 2)}, 32, POSITIVE, 80),
     "porous, wide bounds": (
         "div(D*u**m*grad(u))",
@@ -121,3 +129,37 @@ def test_steps_follow_what_fields_reach_together():
     assert float((end - end_of(finer, start, 4)).abs().max()) < 5e-3
     # Of one field no more is known than how large it is.
     assert covering(plain, float(plain.reach(start))).substeps > 4 * equation.substeps
+
+
+LIMITED = {"domain": {"x": {"size": 8.0, "resolution": 16}}, "dt": 0.5, "integrator": "explicit"}
+LIMITED |= {"name": "formula", "scheme": "differences", "rates": {"u": "D*laplace(u)"}, "parameters": {"D": 0.1}}
+
+
+@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize(("stages", "substeps"), [(1, 2), (4, 1), (5, 1), (7, 3)])
+def test_steps_given_by_hand_say_how_much_diffusion_they_are_stable_for(stages, substeps, order):
+    config = build_equation({**LIMITED, "stages": stages, "substeps": substeps, "order": order}).config
+    lower, most = config.parameter_limits["D"]
+    assert lower == 0
+    assert config.limiting_keys("D")[1] == "substeps"
+    start = torch.rand(1, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 0.5
+
+    def size(diffusivity):
+        # The equation is made for a small one; that it is given another goes unseen.
+        return float(end_of(build_equation(config), start, 200, {"D": torch.tensor(diffusivity).double()}).abs().max())
+
+    assert size(0.99 * most) < 0.6
+    assert not size((1.05 if stages in (1, 4) else 1.5) * most) <= 10  # of the others the limit is not sharp
+
+
+def test_the_limit_is_of_each_parameter_with_the_others_as_they_are():
+    rates = {"u": "2*(D + s)*laplace(u) - u", "v": "E*laplace(v) + x*u"}
+    given = {**LIMITED, "rates": rates, "parameters": {"D": 0.1, "s": 0.05, "E": 0.2}, "order": 2, "stages": 1}
+    limits = build_equation({**given, "substeps": 4}).config.parameter_limits
+    most = 2.0 * 4 / 0.5 * 0.5**2 / 4
+    assert limits["D"][1] == pytest.approx(most / 2 - 0.05)
+    assert limits["s"][1] == pytest.approx(most / 2 - 0.1)
+    assert limits["E"] == pytest.approx((0.0, most))
+    assert build_equation({**given, "substeps": "auto"}).config.parameter_limits["E"] == (0.0, math.inf)
+    with pytest.raises(ValueError, match=r"parameters.E leaves what is stable; allowed: 0 to 1"):
+        build_equation({**given, "substeps": 4, "parameters": {"D": 0.1, "s": 0.05, "E": 1.2}})

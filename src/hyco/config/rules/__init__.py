@@ -21,6 +21,7 @@ from hyco.config.rules import (
     observation,
     physical,
     predict,
+    times,
 )
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     hybrid.mistakes,
     evaluation.mistakes,
     predict.mistakes,
+    times.mistakes,
     memory.mistakes,
 )
 

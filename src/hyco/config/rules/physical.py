@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from hyco.config.errors import Mistake
 from hyco.config.messages import explain
 from hyco.config.root import Configuration
+from hyco.config.rules.times import last_time
 from hyco.equations.equation import Equation
 from hyco.equations.registry import OtherStatesError, model_equation
 from hyco.stepping.ranges import expected_bounds
@@ -27,7 +28,7 @@ def _section_mistakes(c: Configuration, equation: Equation, config: PhysicalConf
     if own is None:
         yield from wrong
         return
-    yield from _learnable_mistakes(own, config)
+    yield from _learnable_mistakes(own, config, last_time(c, own.dt))
     layout = equation.layout
     prior = config.initial_state
     centred = layout.shape == layout.grid.resolution
@@ -55,7 +56,7 @@ def _own_equation(equation: Equation, config: PhysicalConfig) -> tuple[Equation 
         return None, [(("equation",), str(error))]
 
 
-def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mistake]:
+def _learnable_mistakes(own: Equation, config: PhysicalConfig, until: float) -> Iterator[Mistake]:
     """Parameters that the equation does not have, and bounds that it is not stable for."""
     limits, name = own.config.limits, own.config.name
     seen, sound = set(), True
@@ -79,6 +80,6 @@ def _learnable_mistakes(own: Equation, config: PhysicalConfig) -> Iterator[Mista
             key, text = mistake
             yield (*entry, key), text
     if sound:
-        together = own.config.unsound(expected_bounds(config.learnable_parameters, own.layout.grid))
-        if together is not None:
+        together = own.config.unsound(expected_bounds(config.learnable_parameters, own.layout.grid), until)
+        if together is not None and (config.equation or own.config.unsound({}, until) is None):
             yield ("learnable_parameters",), f"{together} (within the bounds)"

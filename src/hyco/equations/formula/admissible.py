@@ -50,8 +50,8 @@ def require_defined(text: str, rate: sp.Expr, ranges: Ranges, fields: Sequence[s
             inner = part.args[0]
             if bool((_values(inner, known) <= 0).any()):
                 reason, sign = f"the logarithm of {inner}, which is not always above 0", "log"
-        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(name) for name in (*fields, "t")}:
-            inner = part.args[0]  # of fields and times nobody knows that they get there
+        elif isinstance(part, sp.tan) and not part.free_symbols & {symbol(name) for name in fields}:
+            inner = part.args[0]  # of fields nobody knows that they get there
             turns = torch.floor(_values(inner, known) / torch.pi + 0.5)
             quantities = [rate, *(slope.args[0] for slope in slopes)]
             if bool((turns != turns[0]).any()) and any(_infinite(q, part, known) for q in quantities):

@@ -19,12 +19,13 @@ from hyco.equations.formula.ghosts import Coordinates
 from hyco.equations.formula.linear import Orders
 from hyco.equations.formula.modes import Modes
 from hyco.equations.formula.plan import Plan
-from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.stability import EULER, FOURTH_ORDER
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
+from hyco.equations.formula.together import StackedRates, stacked_rates
 from hyco.grid import Grid
 from hyco.schemes.exponential import Factors, etdrk4, factors
 from hyco.schemes.integrators import rkl2
-from hyco.schemes.runge_kutta import rk4
+from hyco.schemes.runge_kutta import euler, rk4
 from hyco.walls.boundary import Boundary
 
 Values = dict[str, Any]
@@ -55,12 +56,12 @@ class Advance(Protocol):
 
 
 class Explicit:
-    """A step of `rk4`, or of `rkl2` with so many stages.
+    """A step of `rk4`, of `euler`, or of `rkl2` with so many stages.
 
     Args:
         grid, boundaries, plan, scheme: of the equation.
         length: of the step [time].
-        stages: 4: `rk4`; odd numbers: of `rkl2`.
+        stages: 4: `rk4`; 1: `euler`; other odd numbers: of `rkl2`.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class Explicit:
         self._walls = Walls(grid, boundaries, coordinates)
         self._fourier = Fourier(grid) if plan.spectral else None
         self._sources: DifferenceRates | None = None
+        self._stacked: StackedRates | None = None
         if self._fourier is not None:
             self._spectral = _spectral(self._fourier, terms, plan, coordinates)
             return
+        self._stacked = stacked_rates(plan, boundaries, grid, scheme, coordinates)
         if self._stages == FOURTH_ORDER and self._walls.any:
             fields = [symbol(name) for name in terms]
             apart = {name: [term for term in own if _is_source(term, fields)] for name, own in terms.items()}
@@ -96,6 +99,8 @@ class Explicit:
         together = channel(field=",".join(names))
 
         def of_all(u: Any, stage: _Stage) -> Any:
+            if self._stacked is not None:
+                return self._stacked(u, parameters, stage.walls)
             rates = self._rates({n: u[{"field": n}] for n in names}, parameters, stage)
             return math.stack([rates[n] for n in names], together)
 
@@ -110,6 +115,8 @@ class Explicit:
 
     def _advanced(self, u: Any, rate: Callable[[Any, _Stage], Any], parameters: Mapping[str, Any], time: Any) -> Any:
         h = self._length
+        if self._stages == EULER:
+            return euler(u, h, rate, self._stage(parameters, time))
         if self._stages != FOURTH_ORDER:
 
             def at(u: Any, now: Any = None) -> Any:

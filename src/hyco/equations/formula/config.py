@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hyco.equations.formula.accuracy import fewest_steps
 from hyco.equations.formula.advance import Exponential
@@ -10,11 +11,13 @@ from hyco.equations.formula.differences import Scheme
 from hyco.equations.formula.keys import FormulaKeys
 from hyco.equations.formula.reach import Reach
 from hyco.equations.formula.stability import (
+    EULER,
     FOURTH_ORDER,
     Rates,
     Samples,
     explicit_steps,
     exponential_steps,
+    largest_decay,
     sampled,
     samples_of,
 )
@@ -32,6 +35,8 @@ class FormulaConfig(FormulaKeys):
     @property
     def convergence_order(self) -> float:
         """That of the time steps or of the differences, whichever is lower; of upwind differences 3."""
+        if self.stages == EULER and not self.plan.exponential:
+            return 1.0
         if self.plan.spectral:
             return 4.0 if self.plan.exponential else 2.0
         carried = self.transport == "upwind" and any(
@@ -39,19 +44,42 @@ class FormulaConfig(FormulaKeys):
         )
         return float(min(self.order, 3 if carried else 4))
 
-    def unsound(self, bounds: Bounds) -> str | None:
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Euler's method, which is nobody's choice but the user's."""
+        return {"stages": EULER} if self.stages == EULER else {}
+
+    def unsound(self, bounds: Bounds, until: float | None = None) -> str | None:
         """Why no formula makes sense for all values within the bounds: something grows without end, or is no number."""
         try:
-            self.plan.require_sound(self.admissible(bounds))
+            self.plan.require_sound(self.admissible(bounds, until))
         except FormulaError as error:
-            return str(error)
+            return str(error) if self.plan.autonomous or until is None else f"{error} (t from 0 to {until:g})"
         return None
 
     @property
     def parameter_limits(self) -> dict[str, tuple[float, float]]:
-        """Signs of parameters that alone stand before the highest derivative; others have no limit."""
-        limits = dict.fromkeys(self.parameter_names, (-math.inf, math.inf))
-        return limits | self.plan.limits()
+        """Signs of parameters that alone stand before the highest derivative; others have no limit.
+
+        Where `substeps` and `stages` are numbers and the step is explicit, also how large they may be for diffusion to
+        be stable; each by itself, with the others as they are given.
+        """
+        limits = dict.fromkeys(self.parameter_names, (-math.inf, math.inf)) | self.plan.limits()
+        if self.plan.exponential or self.substeps == "auto" or self.stages == "auto":
+            return limits
+        most = largest_decay(int(self.stages)) * self.substeps / self.dt
+        return {name: self._stable(name, ends, most) for name, ends in limits.items()}
+
+    def _stable(self, name: str, ends: tuple[float, float], most: float) -> tuple[float, float]:
+        """The part of a parameter's range in which diffusion is no faster than `most`."""
+        given = {n: v for n, v in self.true_parameters.items() if n != name and isinstance(v, float)}
+        known = {symbol(n): v for n, v in given.items()}
+        lower, upper = ends
+        at = [self.plan.spreads({**known, symbol(name): value}) for value in (0.0, 1.0, 2.0)]
+        for zero, one, two in zip(*at, strict=True):
+            if one > zero and math.isclose(two - one, one - zero, rel_tol=1e-9) and zero < most:
+                upper = min(upper, (most - zero) / (one - zero))
+        return lower, upper
 
     def ranges(self, largest: float | None, bounds: Bounds) -> dict[str, float]:
         """Steps and stages for the largest rates within the bounds and the states' range."""

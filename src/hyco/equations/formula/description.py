@@ -7,7 +7,7 @@ from typing import Any
 
 from hyco.equations.formula.config import FormulaConfig
 from hyco.equations.formula.plan import Plan
-from hyco.equations.formula.stability import FOURTH_ORDER
+from hyco.equations.formula.stability import EULER, FOURTH_ORDER
 from hyco.equations.formula.symbols import Slope
 from hyco.walls.boundary import AxisWalls, in_short
 
@@ -45,6 +45,8 @@ def _time(plan: Plan, stages: int) -> str:
     if plan.exponential:
         what = "linear terms exactly" if linear else "no linear terms"
         return f"{what}, others by 4 stages of order 4 (exponential)"
+    if stages == EULER:
+        return "1 explicit stage of order 1 (Euler)"
     if stages == FOURTH_ORDER:
         return "4 explicit stages of order 4 (Runge-Kutta)"
     return f"{stages} explicit stages of order 2 (Runge-Kutta-Legendre)"

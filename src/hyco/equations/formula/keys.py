@@ -88,8 +88,8 @@ class FormulaKeys(EquationConfig):
     )
     stages: Steps = Field(
         default="auto",
-        description="stages of an explicit step: 4, or an odd number for a method made for diffusion; auto: what "
-        "takes fewest",
+        description="stages of an explicit step: 4, an odd number from 3 on for a method made for diffusion, or 1 for "
+        "Euler's method, of first order, for what spreads and reacts; auto: 4 or odd, what takes fewest",
     )
 
     error_in_time: PositiveFloat = Field(
@@ -100,9 +100,16 @@ class FormulaKeys(EquationConfig):
 
     @model_validator(mode="after")
     def _formulas_make_sense(self) -> FormulaKeys:
-        if self.stages != "auto" and self.stages != 4 and (self.stages % 2 == 0 or self.stages < 3):
-            raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, … or auto")
+        if self.stages != "auto" and self.stages != 4 and self.stages % 2 == 0:
+            raise ValueError(f"stages: {self.stages} is not allowed; allowed: 4, 3, 5, 7, …, 1 or auto")
         self._require_uses()
+        if self.stages == 1 and self.plan.exponential:
+            raise ValueError("stages: 1, Euler's method, is explicit: add integrator: explicit, or leave stages out")
+        if self.stages == 1 and (name := self.plan.carried):
+            raise ValueError(
+                f"stages: 1, Euler's method, lets waves grow that are carried along, as of {name}; allowed here: 4, 3, "
+                "5, 7, … or auto"
+            )
         try:
             self.plan.require_sound(self.admissible({}))
         except FormulaError as error:
@@ -208,9 +215,15 @@ class FormulaKeys(EquationConfig):
         added = [name for name in names if name in self.parameter_names and name not in self.varying]
         return {"varying": [*self.varying, *added]} if added else {}
 
-    def admissible(self, bounds: Bounds) -> dict[sp.Symbol, tuple[float, float]]:
-        """Smallest and largest value of all that a formula may name; infinite where a field has no end of its range."""
+    def admissible(self, bounds: Bounds, until: float | None = None) -> dict[sp.Symbol, tuple[float, float]]:
+        """Smallest and largest value of all that a formula may name; infinite where a field has no end of its range.
+
+        Args:
+            bounds: of what is learnt.
+            until: the last t that is asked for; None: that of the first step, as more is not known here.
+        """
         values = self.values_within(bounds, None)
+        values[symbol("t")] = 0.0, self.dt if until is None else until
         for name in self.field_names:
             field = self.field(name)
             lower, upper = field.lower, field.upper
@@ -218,7 +231,7 @@ class FormulaKeys(EquationConfig):
         return values
 
     def values_within(self, bounds: Bounds, largest: float | None) -> dict[sp.Symbol, tuple[float, float]]:
-        """Smallest and largest value of all that a formula may name."""
+        """Smallest and largest value of all that a formula may name; of t those that steps are made for."""
         values = {symbol("t"): (0.0, 100 * self.dt)}
         for axis, keys in self.domain.items():
             half = keys.size / keys.resolution / 2  # the cells' centres: 1/x is defined in all of them

@@ -78,6 +78,14 @@ class Plan:
             if other == name and m >= 2
         )
 
+    @property
+    def carried(self) -> str | None:
+        """A field whose rate holds odd derivatives, or derivatives of other fields: waves that nothing need damp."""
+        for name in self.names.fields:
+            if any(sum(orders) % 2 or (other != name and any(orders)) for other, orders in self.linearised(name)):
+                return name
+        return None
+
     def rates(self, samples: Samples, largest: float) -> Rates:
         """The largest rates of what the step does not integrate exactly.
 
@@ -203,6 +211,29 @@ class Plan:
                 + "".join(f"; give fields.{f}.lower or upper" for f in fields),
                 name,
             )
+
+    def spreads(self, values: Mapping[sp.Symbol, float]) -> list[float]:
+        """The rate at which diffusion by numbers lets the shortest waves of each field decay [1/time].
+
+        Coefficients that depend on fields or places are left out, and those that are none of the `values`.
+        """
+        rates = []
+        for own in self.linear.values():
+            rate = 0.0
+            for orders, coefficient in own.items():
+                if any(m % 2 for m in orders) or not any(orders) or not coefficient.free_symbols <= values.keys():
+                    continue
+                rate -= float(coefficient.subs(values)) * (1j ** sum(orders)).real * self._shortest(orders)
+            rates.append(rate)
+        return rates
+
+    def _shortest(self, orders: Orders) -> float:
+        """The |eigenvalue| of an even derivative of the shortest wave, away from walls."""
+        product = 1.0
+        for h, m in zip(self.spacing, orders, strict=True):
+            second = (KEPT * pi) ** 2 if self.spectral else {2: 4.0, 4: 16 / 3}[self.order]
+            product *= (second / h**2) ** (m // 2)
+        return product
 
     def limits(self) -> dict[str, tuple[float, float]]:
         """Signs that parameters must have which alone decide on that of the highest derivative."""

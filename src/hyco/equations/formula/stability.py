@@ -13,15 +13,16 @@ import torch
 
 from hyco.equations.formula.linear import Orders, linearised
 from hyco.equations.formula.symbols import Slope, on_torch, symbol
+from hyco.schemes.integrators import rkl2_reach
 
 SAMPLES = 1024
 # Of a range without end: the part of it that is looked at.
 _FINITE = 0.999
 # Largest time × rate of what stages follow. Of reactions, for their accuracy, in steps of fourth order: of fields that
 # are known by their range, in which states may grow, and of several that are known by values that they have together
-# (1: less than 1 % of what changes there by then is wrong); in steps of second order. Of waves, and of what decays, for
-# stability (the fourth-order methods take 2.8 of either).
-_REACTION, _REACTION_KNOWN, _REACTION_2, _WAVES, _DECAY = 0.5, 1.0, 0.1, 1.4, 2.5
+# (1: less than 1 % of what changes there by then is wrong); in steps of second order, and of first. Of waves, and of
+# what decays, for stability (the fourth-order methods take 2.8 of either, Euler's 2 of what decays).
+_REACTION, _REACTION_KNOWN, _REACTION_2, _REACTION_1, _WAVES, _DECAY, _DECAY_1 = 0.5, 1.0, 0.1, 0.02, 1.4, 2.5, 1.9
 # Of waves that upwind differences damp: steps of fourth order take 2.4, and are as accurate as the differences.
 _WAVES_UPWIND = 1.9
 # Steps of second order are taken where they save this part of the stages, and follow waves so closely.
@@ -32,7 +33,7 @@ _PARTS, _DAMPED = tuple(2 ** (-i / 2) for i in range(13)), 2.0
 # Stages that are chosen from, and the largest time × decay of a step: with more, waves of some 30 cells are not
 # followed any more.
 STAGES, _FOLLOWED = (3, 5, 7, 9, 13, 17), 14.0
-FOURTH_ORDER = 4
+FOURTH_ORDER, EULER = 4, 1
 
 
 @dataclass(frozen=True)
@@ -276,12 +277,16 @@ def exponential_steps(dt: float, rates: Rates) -> int:
 def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Rates | None = None) -> tuple[int, int]:
     """Steps and stages with the fewest stages in all: FOURTH_ORDER for that method, odd numbers for `rkl2`.
 
+    EULER is not chosen: that is for who asks for it.
+
     Args:
         rates: the largest, which steps are stable for.
         stages: those of a step, if they are given.
         usual: the rates that steps are accurate for; None: the largest too.
     """
     usual = rates if usual is None else usual
+    if stages == EULER:
+        return whole(dt * max(rates.decay / _DECAY_1, usual.reaction / _REACTION_1)), EULER
     fourth = whole(dt * rates.of_fourth_order)
     best: tuple[float, int] = (fourth, FOURTH_ORDER) if stages in (None, FOURTH_ORDER) else (inf, 1)
     most = _SAVED * best[0] * best[1] if stages is None else inf
@@ -294,6 +299,11 @@ def explicit_steps(dt: float, rates: Rates, stages: int | None = None, usual: Ra
         if steps * number < most:
             best, most = (steps, number), steps * number
     return int(best[0]), best[1]
+
+
+def largest_decay(stages: int) -> float:
+    """The largest time × rate of decay that an explicit step of so many stages is stable for."""
+    return {FOURTH_ORDER: 2.785, EULER: 2.0}.get(stages) or rkl2_reach(stages)
 
 
 def whole(steps: float) -> int:

@@ -1,4 +1,4 @@
-"""Periodic shifts."""
+"""Shifts: slices of tensors that were continued at their ends."""
 
 from __future__ import annotations
 
@@ -8,20 +8,35 @@ from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, replace
 
 
 def roll(graph: fx.Graph) -> None:
-    """A slice of `[end, x, start]` as large as x is x, rolled."""
+    """A slice of `[a, x, b]` that is x is x; one of `[end, x, start]` as large as x is x, rolled."""
     for node in list(graph.nodes):
         if node.target is not aten.slice.Tensor or len(node.args) != 4:
             continue
-        joined, dim, start, _ = arguments(node)
+        joined, dim, start, end = arguments(node)
+        part = _part(joined, dim, start, end)
+        if part is not None:
+            node.replace_all_uses_with(part)
+            graph.erase_node(node)
+            continue
         source, width = _continued(joined, dim)
         if source is None or node.meta["val"].shape != source.meta["val"].shape:
             continue
-        if start == width:
-            node.replace_all_uses_with(source)
-            graph.erase_node(node)
-        else:
-            replace(node, aten.roll.default, source, [width - start], [dim])
+        replace(node, aten.roll.default, source, [width - start], [dim])
     drop_unused(graph)
+
+
+def _part(joined: fx.Node, dim: int, start: int, end: int) -> fx.Node | None:
+    """The tensor that lies between these places of a concatenation, if it is one that was joined."""
+    if joined.target is not aten.cat.default or joined.args[1:] != (dim,):
+        return None
+    begin = 0
+    for part in arguments(joined)[0]:
+        size = part.meta["val"].shape[dim]
+        if (begin, begin + size) == (start, end):
+            found: fx.Node = part
+            return found
+        begin += size
+    return None
 
 
 def _continued(joined: fx.Node, dim: int) -> tuple[fx.Node | None, int]:

@@ -47,7 +47,7 @@ def collect_terms(graph: fx.Graph) -> None:
         root = waiting.pop()
         if not root.users:
             continue  # part of another sum by now
-        terms = _multiplied_out(_terms(root, 1.0, moving), moving)
+        terms = _multiplied_out(_terms(root, 1.0, moving), root, moving)
         collected = _add_values(_add_factors(terms, root), root, moving)
         if collected and len(collected) < len(terms):
             made = _summed(collected, root, moving)
@@ -86,17 +86,25 @@ def _terms(value: fx.Node, number: float, moving: set[fx.Node]) -> list[_Term]:
     return terms
 
 
-def _multiplied_out(terms: list[_Term], moving: set[fx.Node]) -> list[_Term]:
-    """`a (x + y)` as `a x + a y` where x and y are multiplied by other factors anyway."""
+def _multiplied_out(terms: list[_Term], before: fx.Node, moving: set[fx.Node]) -> list[_Term]:
+    """`a (x + y)` as `a x + a y` where x is multiplied by another factor anyway, and so with more summands."""
     expanded = list(terms)
     for term in terms:
         if term.factor is None or not _is_sum(term.value, moving) or len(term.value.users) > 1:
             continue
         parts = _terms(term.value, term.number, moving)
         others = {other.value for other in expanded if other is not term and other.factor is not None}
-        if all(part.factor is None and part.value in others for part in parts):
-            expanded.remove(term)
-            expanded += [_Term(part.number, term.factor, part.value) for part in parts]
+        out = [part for part in parts if part.factor is None and part.value in others]
+        rest = [part for part in parts if part not in out]
+        if len(rest) == 1 and rest[0].factor is None:
+            out, rest = parts, []
+        if not out:
+            continue
+        expanded.remove(term)
+        expanded += [_Term(part.number, term.factor, part.value) for part in out]
+        if rest:
+            left = [_Term(part.number / term.number, part.factor, part.value) for part in rest]
+            expanded.append(_Term(term.number, term.factor, _summed(left, before, moving)))
     return expanded
 
 
