@@ -15,7 +15,7 @@ run in turn, each time all of them, so that other load on the machine changes li
 quartiles of the repetitions. `--only Burgers` measures some of the problems again and leaves the others as they were.
 Ratios are of the fastest settings of both that are as accurate as it says; above 1 hyco takes more. Where a solver
 comes no nearer to the reference with more steps, its space does not resolve the states: exponax keeps the lower two
-thirds of the wavenumbers, of Gray-Scott the lower half.
+thirds of the wavenumbers, of Gray-Scott the lower half. So it is with Navier-Stokes and Gray-Scott below 1e-5.
 
 Of Korteweg-de Vries exponax 0.2.0 takes the real parts of its coefficients, which are complex for a third derivative:
 its error falls by the first order, whichever it is told to have, and is 1.1e-3 after 1280 steps. What is measured is
@@ -192,11 +192,11 @@ PROBLEMS = {
         2,
         2 * math.pi,
         1.0,
-        (5, 10, 16, 20, 32),
+        (10, 16, 32),
         # Its vorticity turns the other way round.
         ("NavierStokesVorticity", {"diffusivity": 0.02, "vorticity_convection_scale": -1.0}, "diffusivity"),
         {},
-        (2, 0.4),
+        (3, 0.6),
     ),
     "Gray-Scott, 64² cells": Problem(
         {
@@ -215,7 +215,7 @@ PROBLEMS = {
             "diffusivity_1",
         ),
         {"substeps": 1},
-        (1, 0.04),
+        (1, 0.06),
         (0.5, 0.25),
     ),
 }
