@@ -2,9 +2,10 @@
 
 Runs in the environment of the peers (`make bench-peers`), which knows nothing of hyco.
 
-{"solver": "deepxde", "equation": NAME, "problem": FILE, "guess": {…}} fits the coefficients; the answer has the
-`estimates` and the processor time, `seconds`. {"solver": "pysindy", "equation": NAME, "problem": FILE, "part": N} does,
-with subdomains of the N-th part of the domain to each side.
+{"solver": "pysindy", "equation": NAME, "problem": FILE, "part": N} fits the coefficients, with subdomains of the N-th
+part of the domain to each side; the answer has the `estimates` and the processor time, `seconds`.
+{"solver": "deepxde", "equation": NAME, "problem": FILE, "guess": {…}, "limit": SECONDS} does, and ends after so much
+processor time; its answer has the `history`, too: pairs of processor time and estimates.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ os.environ["DDE_BACKEND"] = "pytorch"
 import numpy as np
 
 Numbers = dict[str, float]
-ADAM, LBFGS, COLLOCATION = 10_000, 10_000, 5000
+# Steps of both optimisers; places of the residuals of the equation; and after how many steps estimates are noted.
+ADAM, LBFGS, COLLOCATION, NOTED = 1000, 50_000, 2000, 50
 SUBDOMAINS = 2000
 # Of the rate of change of each field, as pysindy names them.
 TERMS = {
@@ -31,13 +33,19 @@ TERMS = {
 }
 
 
-def by_pinn(equation: str, problem: Any, guess: Numbers) -> Numbers:
-    """A physics-informed network by DeepXDE: Adam, then L-BFGS; coefficients are trained with the weights."""
+def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[tuple[float, Numbers]]:
+    """A physics-informed network by DeepXDE: Adam, then L-BFGS; coefficients are trained with the weights.
+
+    Returns:
+        Processor times since the start and estimates, until there is no progress or no time left.
+    """
     import deepxde as dde
     import torch
 
     torch.set_num_threads(1)
     dde.config.set_random_seed(0)
+    dde.config.set_default_float("float64")  # else its line search ends early
+    begin = time.process_time()
     x, t, values, mask = (problem[name] for name in ("x", "t", "values", "mask"))
     spacing = x[1] - x[0]
     low, high = (float(x[0]), float(x[-1])) if equation == "burgers" else (0.0, float(spacing * len(x)))
@@ -71,18 +79,39 @@ def by_pinn(equation: str, problem: Any, guess: Numbers) -> Numbers:
             conditions.append(dde.icbc.DirichletBC(domain, lambda _: 0.0, lambda _, on: on))
         else:
             conditions.append(dde.icbc.PeriodicBC(domain, 0, lambda _, on: on, component=field))
-    data = dde.data.TimePDE(domain, residuals, conditions, num_domain=COLLOCATION, num_boundary=200)
+    data = dde.data.TimePDE(domain, residuals, conditions, num_domain=COLLOCATION, num_boundary=100)
     network = dde.nn.FNN([2, *[20] * 8, values.shape[1]], "tanh", "Glorot uniform")
-    scale = torch.tensor([high - low, float(t[-1] - t[0])])
-    network.apply_feature_transform(lambda points: 2 * (points - torch.tensor([low, float(t[0])])) / scale - 1)
+    lowest = torch.tensor([low, float(t[0])], dtype=torch.float64)
+    scale = torch.tensor([high - low, float(t[-1] - t[0])], dtype=torch.float64)
+    network.apply_feature_transform(lambda points: 2 * (points - lowest) / scale - 1)
+    history: list[tuple[float, Numbers]] = []
+
+    def note() -> None:
+        values = {name: float(value.detach()) for name, value in numbers.items()}
+        history.append((time.process_time() - begin, values))
+        print(model.train_state.step, *history[-1], flush=True)
+
+    class Notes(dde.callbacks.Callback):  # type: ignore[misc]
+        """Notes estimates, and stops when the time is over."""
+
+        def on_epoch_end(self) -> None:
+            if self.model.train_state.step >= NOTED * (len(history) + 1):
+                note()
+            self.model.stop_training = time.process_time() - begin > limit
+
     model = dde.Model(data, network)
     variables = list(numbers.values())
     model.compile("adam", lr=1e-3, external_trainable_variables=variables)
-    model.train(iterations=ADAM, display_every=ADAM, verbose=0)
-    dde.optimizers.set_LBFGS_options(maxiter=LBFGS)
-    model.compile("L-BFGS", external_trainable_variables=variables)
-    model.train(display_every=LBFGS, verbose=0)
-    return {name: float(value.detach()) for name, value in numbers.items()}
+    model.train(iterations=ADAM, display_every=ADAM, verbose=0, callbacks=[Notes()])
+    if not model.stop_training:
+        dde.optimizers.set_LBFGS_options(maxiter=LBFGS)
+        # So many at once, then it asks whether to go on.
+        dde.optimizers.LBFGS_options["iter_per_step"] = NOTED
+        dde.optimizers.LBFGS_options["fun_per_step"] = 5 * NOTED // 4
+        model.compile("L-BFGS", external_trainable_variables=variables)
+        model.train(display_every=LBFGS, verbose=0, callbacks=[Notes()])
+    note()
+    return history
 
 
 def by_weak_form(equation: str, problem: Any, part: int) -> Numbers:
@@ -148,13 +177,15 @@ def main() -> None:
         asked = json.loads(line)
         with np.load(asked["problem"]) as data:
             problem = dict(data)
+        answer: dict[str, Any] = {}
         begin = time.process_time()
         if asked["solver"] == "deepxde":
-            estimates = by_pinn(asked["equation"], problem, asked["guess"])
+            answer["history"] = by_pinn(asked["equation"], problem, asked["guess"], asked["limit"])
+            answer["seconds"], answer["estimates"] = answer["history"][-1]
         else:
-            estimates = by_weak_form(asked["equation"], problem, asked["part"])
-        seconds = time.process_time() - begin
-        answers.write(json.dumps({"estimates": estimates, "seconds": seconds}) + "\n")
+            answer["estimates"] = by_weak_form(asked["equation"], problem, asked["part"])
+            answer["seconds"] = time.process_time() - begin
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 

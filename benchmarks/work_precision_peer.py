@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import exponax
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,28 @@ Made = dict[str, Callable[[], Any]]
 def stepper_of(name: str) -> Any:
     """A class of exponax's steppers."""
     return getattr(exponax.stepper, name, None) or getattr(exponax.stepper.reaction, name)
+
+
+def with_complex_coefficients(step: Any, order: int, points: int = 16) -> Any:
+    """A stepper with the coefficients of its order for a linear part that is not real.
+
+    exponax takes the real part of every one, which is right where the linear part is real. These are the same means
+    over a circle about L dt (A.-K. Kassam and L. N. Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214,
+    doi:10.1137/S1064827502410633).
+    """
+    derivative = exponax.spectral.build_derivative_operator(step.num_spatial_dims, step.domain_extent, step.num_points)
+    roots = jnp.exp(2j * jnp.pi * (jnp.arange(points) + 0.5) / points)
+    z = step._build_linear_operator(derivative)[..., None] * step.dt + roots
+    e, half = jnp.exp(z), jnp.exp(z / 2)
+    if order == 2:
+        terms = [(e - 1) / z, (e - 1 - z) / z**2]
+    else:
+        first = (-4 - z + e * (4 - 3 * z + z**2)) / z**3
+        last = (-4 - 3 * z - z**2 + e * (4 - z)) / z**3
+        terms = [*[(half - 1) / z] * 3, first, (2 + z + e * (z - 2)) / z**3, last]
+    names = [f"_coef_{number}" for number in range(1, len(terms) + 1)]
+    values = [step.dt * term.mean(axis=-1) for term in terms]
+    return eqx.tree_at(lambda s: [getattr(s._integrator, name) for name in names], step, values)
 
 
 def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]:
@@ -45,6 +68,8 @@ def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]
         along = jnp.full(start.ndim - 2, value) if kind is exponax.stepper.Diffusion else value
         numbers = {**solver["numbers"], learnt: along}
         step = kind(start.ndim - 2, size, start.shape[-1], time_span / steps, **order, **numbers)
+        if solver["complex"]:
+            step = with_complex_coefficients(step, solver["order"])
 
         def advance(state: Any, _: Any) -> tuple[Any, Any]:
             state = jax.vmap(step)(state)

@@ -77,6 +77,34 @@ def test_heat_is_found_and_compared():
     assert inversions.table([ours, theirs]).endswith("| 1.0 | 0.10 |")
 
 
+def test_the_bound_is_that_of_the_exact_solution():
+    """∂u/∂D of a wave that decays is -k² t times itself."""
+    problem, (x, t, _) = inversions.PROBLEMS["Heat"], inversions.heat_data()
+    data, rate = inversions.measured(problem, 0), inversions.DIFFUSIVITY
+    slopes = sum(
+        -(k**2) * t[:, None] * size * np.exp(-rate * k**2 * t)[:, None] * np.sin(k * x + phase)
+        for k, size, phase in inversions.WAVES
+    )
+    expected = data["noise"][0] / np.linalg.norm(slopes) / rate
+    assert inversions.bounds_of(problem, data)["diffusivity"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_time_to_an_error_is_that_at_which_all_coefficients_have_it_first():
+    history = [(1.0, {"a": 0.1, "b": -0.01}), (2.0, {"a": -0.01, "b": 0.03}), (3.0, {"a": 0.02, "b": 0.0})]
+    assert inversions.first_within(history, {"a": 0.02, "b": 0.02}) == 3.0
+    assert inversions.first_within(history, {"a": 0.01, "b": 0.03}) == 2.0
+    assert inversions.first_within(history, {"a": 0.01, "b": 0.01}) is None
+
+
+def test_what_a_network_has_not_reached_is_a_lower_bound_of_the_ratio():
+    ours = {"problem": "Heat", "solver": "hyco", "draw": 0, "errors": {"diffusivity": 1e-3}, "seconds": 0.5}
+    history = [[20.0, {"diffusivity": 0.3}], [40.0, {"diffusivity": 0.1}]]
+    theirs = {"solver": "deepxde", "errors": {"diffusivity": 0.1}, "seconds": 40.0, "history": history}
+    assert "| 0.50 | not in 40 | > 80 |" in inversions.pinn_table([ours, ours | theirs])
+    history.append([50.0, {"diffusivity": 5e-4}])
+    assert "| 0.50 | 50 | 100 |" in inversions.pinn_table([ours, ours | theirs])
+
+
 def test_waves_of_the_heat_problem_decay_as_they_should():
     x, t, truth = inversions.heat_data()
     slopes = np.gradient(truth[:, 0], t, axis=0)[1:-1]

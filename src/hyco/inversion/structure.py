@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
 from scipy.special import bdtrc, ndtr  # scipy.stats takes half a second to import
 from torch import Tensor
 
@@ -198,9 +200,9 @@ class WhiteResiduals:
         e, count = self.residual, len(pairs)
         total = float((e[pairs.first] * e[pairs.second]).sum()) / self.variance
         # W G, with W = 1/2 at both places of each pair; tr W (1 - H) = - tr Gᵀ W G.
-        image = torch.zeros_like(self.fit)
-        image.index_add_(0, pairs.first, 0.5 * self.fit[pairs.second])
-        image.index_add_(0, pairs.second, 0.5 * self.fit[pairs.first])
+        size = (len(e), len(e))
+        upper = csr_array((np.full(count, 0.5), (pairs.first.numpy(), pairs.second.numpy())), shape=size)
+        image = torch.from_numpy((upper + upper.T) @ self.fit.numpy())
         inner = self.fit.T @ image
         mean = -float(inner.trace())
         square = 2 * (count / 2 - 2 * float(image.square().sum()) + float(inner.square().sum()))
