@@ -34,6 +34,8 @@ def test_measurements_are_counted_what_is_unknown_is_said_and_nothing_is_written
     assert "t = 0:     unknown, prior: length_scale " in text
     assert " weights" in text
     assert "cost:      about physical " in text
+    assert "threads: 1\n" in sensed.read_text(encoding="utf-8")
+    assert text.rstrip().endswith("on 1 CPU thread(s)")
 
 
 @pytest.mark.slow

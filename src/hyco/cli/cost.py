@@ -22,6 +22,8 @@ from hyco.stepping.stepper import Stepper
 _SEARCH, _UPDATE = 12, 2
 # Rollouts in one batch that is timed: more cost as much each.
 _COPIES = 16
+# Calls that are timed.
+_REPETITIONS = 3
 # Unknown numbers of initial states with a prior, along an axis, are about as many as correlation lengths, times this.
 _MODES = 3.0
 
@@ -35,20 +37,23 @@ class Seconds:
 
 
 def physical_seconds(c: Configuration, equation: Equation, simulations: int, initial_known: bool) -> Seconds:
-    """Rollouts of all training simulations, one for each unknown number and iteration."""
+    """Rollouts of all training simulations, one for each unknown number and iteration.
+
+    A number of an initial state changes its own simulation alone.
+    """
     layout = equation.layout
     unknowns = len(ParameterSpace(c.physical.learnable_parameters, layout.grid)) + 1
     if not initial_known:
-        unknowns += _initial_numbers(c, equation) * simulations
+        unknowns += _initial_numbers(c, equation)
     copies = min(unknowns * simulations, _COPIES)
     states = torch.zeros((copies, len(layout.channels), *layout.shape), dtype=torch.float64)
     parameters = equation.parameter_tensors(torch.float64)
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.no_grad():
         stepper = Stepper(equation, "auto" if c.physical.execution == "compiled" else c.physical.execution)
         step = stepper.bind(states, parameters)
         once = _seconds(lambda: step(states))
-    preparation = time.perf_counter() - start
+    preparation = (time.process_time() - start) / torch.get_num_threads()
     rollout = once * unknowns * simulations / copies
     alone = c.physical.max_iterations or min(c.physical.epochs, _SEARCH)
     updates = max(0, c.hybrid.epochs - c.hybrid.warmup_epochs) // c.hybrid.interleave_frequency
@@ -116,11 +121,17 @@ def _model(c: Configuration, equation: Equation) -> NetworkModel:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """Of a call, after one that is not counted."""
+    """Of a call where nothing else runs: the shortest of some, after one that is not counted.
+
+    By the processor's time, shared among the threads: other work on the machine does not count.
+    """
     call()
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    times = []
+    for _ in range(_REPETITIONS):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times) / torch.get_num_threads()
 
 
 def duration(seconds: float) -> str:

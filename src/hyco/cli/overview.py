@@ -183,16 +183,19 @@ def _numbers(simulations: list[int]) -> str:
 
 
 def _cost(c: Configuration, equation: Equation, simulations: int, initial_known: bool) -> Iterator[str]:
-    """About how long the trainings take here."""
+    """About how long the trainings take here, with as many threads as they have."""
     own = model_equation(equation, c.physical.equation, c.physical.resolution)
     network = c.synthetic.network
     weights = f"{weight_count(c, equation):,}".replace(",", " ")
     yield f"network:   {network['name']}, {weights} weights"
-    physical = physical_seconds(c, own, simulations, initial_known)
-    synthetic = network_seconds(c, equation, simulations)
+    before = torch.get_num_threads()
+    threads = c.threads or before
+    torch.set_num_threads(threads)
+    try:
+        physical = physical_seconds(c, own, simulations, initial_known)
+        synthetic = network_seconds(c, equation, simulations)
+    finally:
+        torch.set_num_threads(before)
     text = f"physical {duration(physical.alone)}, synthetic {duration(synthetic.alone)}"
-    yield f"cost:      about {text}, hybrid {duration(physical.hybrid + synthetic.hybrid)} on {_where()}"
-
-
-def _where() -> str:
-    return f"{torch.get_num_threads()} CPU thread(s)"
+    both = duration(physical.hybrid + synthetic.hybrid)
+    yield f"cost:      about {text}, hybrid {both} on {threads} CPU thread(s)"
