@@ -72,7 +72,8 @@ def test_margins_are_as_wide_as_networks_see_and_the_budget_is_apebench_s(name):
     problem = PROBLEMS[name]
     pairs = 50 * 50
     if problem.squares is not None:
-        assert problem.squares.margin == 5 // 2 * (2 * problem.network["blocks"] + 2)
+        kernel = problem.network.get("kernel_size", 5)
+        assert problem.squares.margin == kernel // 2 * (2 * problem.network["blocks"] + 2)
         pairs = problem.squares.count
     assert problem.batch <= 20
     assert pairs % problem.batch == 0
@@ -84,6 +85,7 @@ def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
     """Of two epochs: stopped after one and gone on with, it is the same as in one go."""
     monkeypatch.setattr(study, "CELLS", 16)
     monkeypatch.setattr(study, "SCORED", 3)
+    monkeypatch.setattr(study, "SHOWN", (1, 3))
     network = {"name": "resnet", "filters": 2, "blocks": 1, "kernel_size": 3}
     small = replace(PROBLEMS["burgers_2d"], network=network, squares=Squares(4, 4, 4), batch=2, updates=4)
     monkeypatch.setitem(study.PROBLEMS, "burgers_2d", small)
@@ -97,9 +99,10 @@ def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
     rest = study.draw("burgers_2d", 0, data, tmp_path / "parts")
     assert (part["updates"], rest["updates"], whole["updates"]) == (2, 4, 4)
     assert rest["score"] == whole["score"] != part["score"]
-    assert len(whole["per_step"]) == 3
+    assert len(whole["errors"]) == 2
     assert rest["cpu_seconds"] > part["cpu_seconds"]
     assert "| `diff_burgers`, 2-D | 0 | " in study.table([whole])
+    assert f"| {whole['errors'][0]:.2g} | " in study.steps_table([whole])
 
 
 def test_data_that_are_not_there_are_asked_for(tmp_path):
