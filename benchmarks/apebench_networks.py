@@ -22,7 +22,7 @@ training that is ended goes on from its last epoch when the command is given aga
 
 In two dimensions the bars are not reached, with a third of the budget. Tried on `diff_burgers`: a rate of 1e-3 and
 4000 updates end at a training loss of 1.3e-5 instead of 7.2e-6; with 24 filters at 3e-3 the loss grows from the third
-epoch on. It still falls where the updates end. `phy_gs_type` has no row: 16 filters in one block at 3e-3 learnt nothing
+epoch on. `phy_gs_type` has no row: 16 filters in one block at 3e-3 learnt nothing
 in 1500 updates, more than half of the squared changes being those of the first step, from the initial blobs; the
 settings in the script are to be tried.
 """
