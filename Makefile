@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast bench bench-peers lint format viz mlflow docs notebook dist clean
+.PHONY: help setup run test test-fast bench bench-peers bench-apebench lint format viz mlflow docs notebook dist clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -15,6 +15,8 @@ TORCH := $(shell sed -n 's/^\# \(torch==.*\)/\1/p' requirements.lock)
 INSTALL := -m pip install --disable-pip-version-check --require-hashes --no-deps
 # What hyco is compared with has an environment of its own: hyco does not need it.
 PEERS := .venv-peers
+# So has APEBench, which wants another version of exponax than the peers have.
+APEBENCH := .venv-apebench
 
 # Nothing is reported to anyone, neither by Kedro nor by MLflow.
 export KEDRO_DISABLE_TELEMETRY := 1
@@ -22,7 +24,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.hyco ## make the virtual environment, or bring it up to date
 
@@ -45,6 +47,9 @@ bench-peers: $(PEERS)/.peers setup ## measure beside exponax, equinox, DeepXDE a
 	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --draws 10
 	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --pinn \
 	  --write docs/studies/inversions.md
+
+bench-apebench: $(APEBENCH)/.apebench setup ## networks on the data of APEBench, hours: docs/studies/apebench.md
+	OMP_NUM_THREADS=1 $(PY) benchmarks/apebench_networks.py --peers $(APEBENCH)/bin/python --write docs/studies/apebench.md
 
 lint: setup ## check style, types, the direction of imports, and the sizes of files and classes
 	$(BIN)/ruff check
@@ -77,7 +82,7 @@ dist: setup ## build the wheel and the source distribution, in dist/
 	$(PY) -m build --outdir dist .
 
 clean: ## remove the virtual environment, caches and build leftovers; data/ and MLflow's runs stay
-	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz
+	rm -rf $(VENV) $(PEERS) $(APEBENCH) build dist src/*.egg-info htmlcov .coverage .coverage.* .viz
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -exec rm -rf {} +
 
@@ -93,6 +98,12 @@ $(PEERS)/.peers: Makefile
 	"$(PYTHON)" -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --disable-pip-version-check --quiet jax==0.10.2 jaxlib==0.10.2 \
 	  equinox==0.13.8 exponax==0.2.0 optax==0.2.8 $(TORCH) deepxde==1.15.0 pysindy==2.1.0
+	@touch $@
+
+$(APEBENCH)/.apebench: Makefile
+	"$(PYTHON)" -m venv $(APEBENCH)
+	$(APEBENCH)/bin/python -m pip install --disable-pip-version-check --quiet apebench==0.1.1 exponax==0.1.0 \
+	  pdequinox==0.1.2 trainax==0.0.2 jax==0.10.2 jaxlib==0.10.2 equinox==0.13.8 optax==0.2.8
 	@touch $@
 
 $(VENV)/.hyco: $(VENV)/.requirements pyproject.toml

@@ -1,0 +1,356 @@
+"""hyco's networks on the data of APEBench, within its budget of updates.
+
+    make bench-apebench                                        # data, trainings and this page
+    python benchmarks/apebench_networks.py --problem burgers_1d --seeds 0 --peers PYTHON    # one of them
+
+APEBench 0.1.1 (F. Koehler et al., NeurIPS 2024, https://arxiv.org/abs/2411.00180) makes the data, with its defaults:
+160 cells along each axis, periodic; 50 trajectories of 50 steps to train on, 30 others to test on. The scenarios are
+`diff_burgers` in one and two dimensions and `phy_gs_type` in two, the Gray-Scott equation of its list of the paper's
+scenarios. Its budget is 10 000 updates by Adam on batches of 20 pairs of a state and the next one.
+
+The score is APEBench's: the nRMSE of each step, summed over channels, averaged over the test trajectories, and of that
+the geometric mean over the first 100 steps. The nRMSE of a channel is the norm of its error over that of the truth.
+*Published* are the scores of APEBench's own networks in that paper, read off a chart. Test trajectories are read for
+the score alone.
+
+hyco learns one step, with a cosine of the learning rate over all updates. In one dimension a batch is APEBench's. In
+two it is a few small squares, cut from random places and times of random training trajectories: a network of a few
+convolutions sees no further than some cells, so that the middle of a square teaches it the same as a whole state does,
+at a hundredth of the work. Measured is that middle (`observation.space`), the margin is as wide as the network sees.
+The weights then step whole periodic states. *CPU seconds* are those of one core of a machine with much other load. A
+training that is ended goes on from its last epoch when the command is given again.
+
+In two dimensions the bars are not reached, with a third of the budget. Tried on `diff_burgers`: a rate of 1e-3 and
+4000 updates end at a training loss of 1.3e-5 instead of 7.2e-6; with 24 filters at 3e-3 the loss grows from the third
+epoch on. `phy_gs_type` has no row: 16 filters in one block at 3e-3 learnt nothing
+in 1500 updates, more than half of the squared changes being those of the first step, from the initial blobs; the
+settings in the script are to be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import hyco
+from hyco.equations.equation import Equation
+from hyco.networks.network_model import NetworkModel
+from hyco.networks.synthetic import SyntheticModel
+from hyco.observations import Observations
+from hyco.runtime.memory import keep_freed_memory
+from hyco.runtime.storage import Bundle, read_bundle, write_bundle
+from hyco.training.config import SyntheticConfig
+from hyco.training.final import final_synthetic_model
+from hyco.training.synthetic import train_synthetic
+from study import add_line, described, read_lines, write_page
+
+PEER = Path(__file__).with_name("apebench_peer.py")
+CPU = torch.device("cpu")
+CELLS, UPDATES, SCORED = 160, 10_000, 100
+# Steps whose error the page has.
+SHOWN = (1, 10, 50, 100)
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Squares:
+    """What is cut from the training trajectories of two dimensions.
+
+    Attributes:
+        count: pairs of squares; each is at a random place and time of a random trajectory.
+        inner: cells along each side that count.
+        margin: cells around them: as far as the network sees.
+    """
+
+    count: int
+    inner: int
+    margin: int
+
+    @property
+    def cells(self) -> int:
+        """Along each side."""
+        return self.inner + 2 * self.margin
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A scenario of APEBench, and how hyco learns it.
+
+    Attributes:
+        scenario, dimensions: APEBench's.
+        rates, parameters: the equation by formula, which names the channels; the network does not know it.
+        network: the section `synthetic.network`.
+        batch: pairs in an update.
+        squares: None: whole states.
+        updates: how many; at most APEBench's number.
+        bar: score to reach.
+        published: of other networks.
+    """
+
+    scenario: str
+    dimensions: int
+    rates: dict[str, str]
+    parameters: dict[str, float]
+    network: dict[str, Any]
+    batch: int
+    bar: float
+    published: str = "—"
+    squares: Squares | None = None
+    updates: int = UPDATES
+    section: dict[str, Any] = field(default_factory=dict)
+
+    def equation(self, cells: int, boundary: str) -> Equation:
+        """The equation on a grid of so many cells of APEBench's size; its step is never taken."""
+        size = cells / CELLS
+        return hyco.equation(
+            {
+                "name": "formula",
+                "domain": {axis: {"size": size, "resolution": cells} for axis in "xy"[: self.dimensions]},
+                "dt": 1.0,
+                "fields": {name: {"boundary": boundary} for name in self.rates},
+                "rates": self.rates,
+                "parameters": self.parameters,
+            }
+        )
+
+    def observations(self, train: Array, seed: int) -> Observations:
+        """What the network learns from, of trajectories `[S, T+1, C, *space]`."""
+        if self.squares is None:
+            states, equation, space = train, self.equation(CELLS, "periodic"), {}
+        else:
+            states, equation = cut(train, self.squares, seed), self.equation(self.squares.cells, "neumann")
+            ends = [self.squares.margin / CELLS, (self.squares.margin + self.squares.inner) / CELLS]
+            space = {"space": {"mode": "range", "x": ends, "y": ends}}
+        section = {"train_sim": list(range(len(states))), **space}
+        return hyco.observe(hyco.Trajectories(states, equation), section)
+
+    def config(self, observations: Observations) -> SyntheticConfig:
+        """The section `synthetic`: as many epochs as make that many updates."""
+        each = -(-len(observations.train) * observations.steps // self.batch)
+        return SyntheticConfig.model_validate(
+            {
+                "network": self.network,
+                "epochs": self.updates // each,
+                "batch_size": self.batch,
+                "num_predict_steps": 1,
+                "learning_rate": 3e-3,
+                **self.section,
+            }
+        )
+
+
+PROBLEMS = {
+    "burgers_1d": Problem(
+        scenario="diff_burgers",
+        dimensions=1,
+        rates={"u": "nu*laplace(u) - b*u*dx(u)"},
+        parameters={"nu": 1.5 / (2 * CELLS**2), "b": 1.5 / CELLS},
+        network={"name": "resnet", "filters": 32, "blocks": 3},
+        batch=20,
+        bar=0.0015,
+        published="ResNet .010, ConvNet .024, dilated .055, UNet .061, FNO .067",
+    ),
+    "burgers_2d": Problem(
+        scenario="diff_burgers",
+        dimensions=2,
+        rates={
+            "u": "nu*laplace(u) - b/2*(dx(u*u) + dy(u*v))",
+            "v": "nu*laplace(v) - b/2*(dx(u*v) + dy(v*v))",
+        },
+        parameters={"nu": 1.5 / (4 * CELLS**2), "b": 1.5 / (2 * CELLS)},
+        network={"name": "resnet", "filters": 16, "blocks": 1},
+        batch=4,
+        squares=Squares(count=1200, inner=32, margin=8),
+        updates=3000,
+        bar=0.025,
+        published="ResNet .050, dilated .138, ConvNet .144, UNet .161, FNO .326",
+    ),
+    "gray_scott_2d": Problem(
+        scenario="phy_gs_type",
+        dimensions=2,
+        rates={
+            "u": "D*laplace(u) - r*u*v**2 + f*(1 - u)",
+            "v": "D/2*laplace(v) + r*u*v**2 - k*v",
+        },
+        parameters={"D": 20 * 2e-5 / 2.5**2, "r": 20.0, "f": 20 * 0.04, "k": 20 * 0.1},
+        network={"name": "resnet", "filters": 24, "blocks": 3, "kernel_size": 3},
+        batch=6,
+        squares=Squares(count=3000, inner=24, margin=8),
+        section={"learning_rate": 1e-3},
+        bar=0.03,
+    ),
+}
+
+
+def cut(train: Array, squares: Squares, seed: int) -> Tensor:
+    """Pairs of squares of periodic trajectories `[S, T+1, C, x, y]`, `[count, 2, C, cells, cells]`."""
+    draw = np.random.default_rng(seed)
+    size, at = train.shape[-1], np.arange(squares.cells)
+    pairs = np.empty((squares.count, 2, train.shape[2], squares.cells, squares.cells), np.float32)
+    for pair in pairs:
+        simulation, time = draw.integers(len(train)), draw.integers(train.shape[1] - 1)
+        x, y = ((draw.integers(size) + at) % size for _ in range(2))
+        pair[:] = train[simulation, time : time + 2][:, :, x][:, :, :, y]
+    return torch.from_numpy(pairs)
+
+
+def on_whole_states(model: NetworkModel, problem: Problem) -> SyntheticModel:
+    """The same network and weights on periodic states of 160 cells along each axis."""
+    assert isinstance(model, SyntheticModel)
+    layout = problem.equation(CELLS, "periodic").layout
+    statistics_ = {name: getattr(model, name).flatten() for name in ("mean", "std", "change_std")}
+    whole = SyntheticModel.create(model.config, layout, **statistics_, seed=0)
+    whole.load_state_dict(model.state_dict())
+    return whole
+
+
+def errors(predicted: Tensor, truth: Tensor) -> list[float]:
+    """APEBench's mean nRMSE of each step, of states `[B, T, C, *space]`: summed over channels, averaged over B."""
+    axes = tuple(range(3, truth.ndim))
+    relative = torch.linalg.vector_norm(predicted - truth, dim=axes) / torch.linalg.vector_norm(truth, dim=axes)
+    return [float(step) for step in relative.sum(dim=2).mean(dim=0)]
+
+
+def tested(model: SyntheticModel, test: Array) -> list[float]:
+    """The error of each step on the test trajectories, a few at a time."""
+    parts = torch.from_numpy(test).split(5)
+    found = [errors(model.rollout(part[:, 0], SCORED), part[:, 1 : SCORED + 1]) for part in parts]
+    return [float(np.average(step, weights=[len(part) for part in parts])) for step in zip(*found, strict=True)]
+
+
+def draw(name: str, seed: int, data: Path, folder: Path, stop: int | None = None) -> dict[str, Any]:
+    """Train a network, or go on with it, and test it.
+
+    Args:
+        name: of the problem.
+        seed: of the squares, the weights and the batches.
+        data: the file of APEBench's trajectories.
+        folder: for the checkpoint, from which a training that was ended goes on.
+        stop: epoch after which it is tested, however many there are; None: the last.
+    """
+    problem, path = PROBLEMS[name], folder / f"{name}_{seed}.safetensors"
+    with np.load(data) as file:
+        observations = problem.observations(file["train"], seed)
+    config = problem.config(observations)
+    before = read_bundle(path) if path.exists() else None
+    steps = train_synthetic(
+        observations,
+        config,
+        seed,
+        configuration={"problem": repr(problem), "seed": seed},
+        device=CPU,
+        checkpoint=before,
+        resume=before is not None,
+    )
+    start, spent = time.process_time(), 0.0 if before is None else before.metadata["cpu_seconds"]
+    for checkpoint, record in steps:
+        seconds = spent + time.process_time() - start
+        last, epoch = checkpoint, record["epoch"]
+        write_bundle(path, Bundle(last.tensors, {**last.metadata, "cpu_seconds": seconds}))
+        loss = record["metrics"]["synthetic_loss"]
+        print(f"{name}, seed {seed}: epoch {epoch} of {config.epochs}, loss {loss:.3g}, {seconds:.0f} s", flush=True)
+        if epoch == stop:
+            break
+    final = final_synthetic_model(last)
+    model = on_whole_states(SyntheticModel.from_bundle(final), problem)
+    with np.load(data) as file:
+        per_step = tested(model, file["test"])
+    each = -(-len(observations.train) * observations.steps // problem.batch)
+    return {
+        "problem": name,
+        "seed": seed,
+        "weights": model.weight_count,
+        "updates": epoch * each,
+        "cpu_seconds": seconds,
+        "score": float(np.exp(np.log(per_step).mean())),
+        "errors": [per_step[step - 1] for step in SHOWN],
+    }
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Every seed, and beside the first of each problem what is published."""
+    rows = [
+        "| scenario | seed | weights | updates | CPU seconds | score | bar | published |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, problem in PROBLEMS.items():
+        of_this = [line for line in lines if line["problem"] == name]
+        for line in of_this:
+            first = line is of_this[0]
+            rows.append(
+                f"| {f'`{problem.scenario}`, {problem.dimensions}-D' if first else ''} | {line['seed']} "
+                f"| {line['weights']} | {line['updates']} | {line['cpu_seconds']:.0f} | {line['score']:.4f} "
+                f"| {f'{problem.bar:g}' if first else ''} | {problem.published if first else ''} |"
+            )
+    return "\n".join(rows)
+
+
+def steps_table(lines: list[dict[str, Any]]) -> str:
+    """The error at some steps, the median of the seeds."""
+    rows = [f"| scenario | {' | '.join(f'step {step}' for step in SHOWN)} |", f"|---|{'---|' * len(SHOWN)}"]
+    for name, problem in PROBLEMS.items():
+        found = [line["errors"] for line in lines if line["problem"] == name]
+        if found:
+            medians = [statistics.median(of_step) for of_step in zip(*found, strict=True)]
+            numbers = " | ".join(f"{value:.2g}" for value in medians)
+            rows.append(f"| `{problem.scenario}`, {problem.dimensions}-D | {numbers} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Train, test, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", choices=PROBLEMS, nargs="+", default=list(PROBLEMS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--peers", help="interpreter of the environment that has apebench; for data that are not there")
+    parser.add_argument("--folder", type=Path, default=Path("build/apebench"), help="of data, checkpoints and results")
+    parser.add_argument("--stop", type=int, help="epoch after which to test, however many there are")
+    parser.add_argument("--write", type=Path, help="write the page of the study")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    results = arguments.folder / "results.jsonl"
+    done = {(line["problem"], line["seed"]) for line in read_lines([results])}
+    for name in arguments.problem:
+        for seed in arguments.seeds:
+            if (name, seed) in done:
+                continue
+            data = arguments.folder / f"{name}.npz"
+            if not data.exists():
+                make_data(PROBLEMS[name], data, arguments.peers)
+            line = draw(name, seed, data, arguments.folder, arguments.stop)
+            add_line(None if arguments.stop else results, line)
+            print(table([line]), flush=True)
+    if arguments.write:
+        lines = sorted(read_lines([results]), key=lambda line: line["seed"])
+        parts = [table(lines), "Error of single steps, the median of the seeds:", steps_table(lines)]
+        title, words = "Networks on the data of APEBench", described(__doc__)
+        write_page(arguments.write, title, words, ["make bench-apebench"], "\n\n".join(parts))
+
+
+def make_data(problem: Problem, path: Path, python: str | None) -> None:
+    """Have APEBench make the trajectories.
+
+    Raises:
+        SystemExit: no interpreter is given.
+    """
+    if python is None:
+        raise SystemExit(f"{path} is not there: give --peers, the interpreter of the environment that makes it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    subprocess.run([python, str(PEER), problem.scenario, str(problem.dimensions), str(part)], check=True)
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    main()

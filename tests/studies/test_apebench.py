@@ -1,0 +1,110 @@
+"""The study on the data of APEBench: what the networks learn from, what they step, and what they are scored by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import apebench_networks as study
+from apebench_networks import CELLS, PROBLEMS, UPDATES, Squares, cut, errors, on_whole_states
+from hyco.networks.synthetic import SyntheticModel
+
+STATISTICS = {"mean": torch.zeros(2), "std": torch.ones(2), "change_std": torch.ones(2)}
+
+
+def test_the_error_of_a_step_is_summed_over_channels_and_averaged_over_trajectories():
+    truth = torch.tensor([3.0, 4.0]).repeat(2, 1, 2, 1)  # two trajectories, a step, two channels, two cells
+    predicted = truth.clone()
+    predicted[0, 0, 0] += torch.tensor([3.0, 4.0])  # relative to the norm 5: 1
+    predicted[0, 0, 1, 0] += 1.0  # 1/5
+    assert errors(predicted, truth) == pytest.approx([(1 + 0.2) / 2])
+
+
+def test_tests_in_parts_of_unequal_size_are_an_average_over_all_trajectories():
+    class Still:
+        def rollout(self, states, steps):
+            return states[:, None].expand(-1, steps, *states.shape[1:])
+
+    test = np.random.default_rng(0).standard_normal((7, study.SCORED + 3, 1, 4)).astype(np.float32)
+    states = torch.from_numpy(test)
+    expected = errors(states[:, :1].expand(-1, study.SCORED, -1, -1), states[:, 1 : study.SCORED + 1])
+    assert study.tested(Still(), test) == pytest.approx(expected)
+
+
+def test_squares_are_cut_across_the_edges_from_a_state_and_the_next_one():
+    cells, simulations, times = 6, 3, 5
+    simulation, time, _, place = np.ogrid[:simulations, :times, :2, : cells**2]
+    train = (1000 * simulation + 100 * time + place + 0 * _).reshape(simulations, times, 2, cells, cells)
+    pairs = cut(train.astype(np.float32), Squares(60, 2, 1), seed=0).numpy().astype(int)
+    assert pairs.shape == (60, 2, 2, 4, 4)
+    assert (pairs[:, 1] - pairs[:, 0] == 100).all()
+    first = pairs[:, 0, 0]
+    assert {tuple(square) for square in np.stack([first // 1000, first % 1000 // 100]).reshape(2, 60, -1).T[0]} == {
+        (s, t) for s in range(simulations) for t in range(times - 1)
+    }
+    x, y = first % 100 // cells, first % 100 % cells
+    assert ((x - x[:, :1]) % cells == np.arange(4)[:, None]).all()
+    assert ((y - y[:, :, :1]) % cells == np.arange(4)).all()
+    assert set(x[:, 0, 0]) == set(y[:, 0, 0]) == set(range(cells))
+
+
+@pytest.mark.parametrize(("margin", "the_same"), [(4, True), (3, False)])
+def test_the_middle_of_a_square_sees_what_the_whole_state_shows(margin, the_same):
+    """A residual network of one block and kernels of 3 sees 4 cells."""
+    squares = Squares(2, 6, margin)
+    network = {"name": "resnet", "filters": 3, "blocks": 1, "kernel_size": 3}
+    problem = replace(PROBLEMS["burgers_2d"], network=network, squares=squares)
+    layout = problem.equation(squares.cells, "neumann").layout
+    model = SyntheticModel.create(network, layout, **STATISTICS, seed=0)
+    for weight in model.network.head.parameters():
+        torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
+    whole = torch.randn(1, 2, CELLS, CELLS, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    square = whole[..., : squares.cells, : squares.cells]
+    inner = (..., slice(margin, -margin), slice(margin, -margin))
+    ours, theirs = model.rollout(square, 1)[:, 0], on_whole_states(model, problem).rollout(whole, 1)[:, 0]
+    apart = (ours[inner] - theirs[..., : squares.cells, : squares.cells][inner]).abs().max()
+    assert bool(apart < 1e-5) == the_same
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_margins_are_as_wide_as_networks_see_and_the_budget_is_apebench_s(name):
+    problem = PROBLEMS[name]
+    pairs = 50 * 50
+    if problem.squares is not None:
+        kernel = problem.network.get("kernel_size", 5)
+        assert problem.squares.margin == kernel // 2 * (2 * problem.network["blocks"] + 2)
+        pairs = problem.squares.count
+    assert problem.batch <= 20
+    assert pairs % problem.batch == 0
+    assert problem.updates <= UPDATES
+    assert problem.updates % (pairs // problem.batch) == 0
+
+
+def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
+    """Of two epochs: stopped after one and gone on with, it is the same as in one go."""
+    monkeypatch.setattr(study, "CELLS", 16)
+    monkeypatch.setattr(study, "SCORED", 3)
+    monkeypatch.setattr(study, "SHOWN", (1, 3))
+    network = {"name": "resnet", "filters": 2, "blocks": 1, "kernel_size": 3}
+    small = replace(PROBLEMS["burgers_2d"], network=network, squares=Squares(4, 4, 4), batch=2, updates=4)
+    monkeypatch.setitem(study.PROBLEMS, "burgers_2d", small)
+    states = np.random.default_rng(0).standard_normal((3, 4, 2, 16, 16)).astype(np.float32)
+    data = tmp_path / "burgers_2d.npz"
+    np.savez(data, train=states, test=states)
+    for folder in ("whole", "parts"):
+        (tmp_path / folder).mkdir()
+    whole = study.draw("burgers_2d", 0, data, tmp_path / "whole")
+    part = study.draw("burgers_2d", 0, data, tmp_path / "parts", stop=1)
+    rest = study.draw("burgers_2d", 0, data, tmp_path / "parts")
+    assert (part["updates"], rest["updates"], whole["updates"]) == (2, 4, 4)
+    assert rest["score"] == whole["score"] != part["score"]
+    assert len(whole["errors"]) == 2
+    assert rest["cpu_seconds"] > part["cpu_seconds"]
+    assert "| `diff_burgers`, 2-D | 0 | " in study.table([whole])
+    assert f"| {whole['errors'][0]:.2g} | " in study.steps_table([whole])
+
+
+def test_data_that_are_not_there_are_asked_for(tmp_path):
+    with pytest.raises(SystemExit, match="--peers"):
+        study.make_data(PROBLEMS["burgers_1d"], tmp_path / "burgers_1d.npz", None)
