@@ -18,7 +18,7 @@ from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
-from hyco.drafts.variation import Variation, variation_of
+from hyco.drafts.variation import Variation, is_positive, variation_of
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
@@ -127,7 +127,9 @@ def formula_problem(
     }
     measured = {field: max(map(abs, ends)) or 1.0 for field, ends in ranges.items()}
     largest = {field: measured.get(field, max(measured.values())) for field in rates}
-    positive = [field for field, (low, high) in ranges.items() if low >= -_NOISE * high]
+    positive = [
+        field for field, (low, high) in ranges.items() if low >= -_NOISE * high or is_positive(points, fields[field])
+    ]
     section: dict[str, Any] = {
         "name": "formula",
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},

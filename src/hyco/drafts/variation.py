@@ -12,6 +12,9 @@ from hyco.drafts.points import Points
 
 # Groups (places, or times) that are looked at, measurements of each, and groups of pairs that are alike in distance.
 _GROUPS, _ENTRIES, _BINS = 48, 256, 24
+# A field that is nowhere negative has no more than this part of its values further below zero than so many standard
+# deviations of its noise (Gaussian noise: .6 %), and none further than the lowest of as many draws, and a bit.
+_BELOW, _DEVIATIONS, _BEYOND = 0.0125, 2.5, 1.5
 # Measurements further apart than the scale differ by more than this part of what any two do, in the mean square.
 _HALF = 0.5
 
@@ -46,6 +49,46 @@ def variation_of(points: Points, field: str) -> Variation | None:
     if at_once is None or at_one_place is None:
         return None
     return Variation(at_once, at_one_place)
+
+
+def is_positive(points: Points, field: str) -> bool:
+    """Whether what is negative in a field that was measured may all be noise about zero."""
+    values = points.values[field][np.isfinite(points.values[field])]
+    if not len(values) or values.min() >= 0:
+        return bool(len(values))
+    noise = _noise(points, field)
+    if noise is None:
+        return False
+    lowest = (np.sqrt(2 * np.log(len(values))) + _BEYOND) * noise
+    return bool(values.min() >= -lowest and np.mean(values < -_DEVIATIONS * noise) <= _BELOW)
+
+
+def _noise(points: Points, field: str) -> float | None:
+    """Standard deviation of a field's noise, by how far values are from the line between neighbours in time or place.
+
+    What the field itself bends there counts as noise: it is the smaller of the two.
+    """
+    known = np.isfinite(points.values[field]) & np.isfinite(points.time)
+    position = np.stack([where[known] for where in points.position.values()])
+    simulation, time, values = points.simulation[known], points.time[known], points.values[field][known]
+    found = [_bends(np.vstack([simulation, position]), time, values)]
+    if len(position) == 1:
+        found.append(_bends(np.stack([simulation, time]), position[0], values))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _bends(group: Numbers, where: Numbers, values: Numbers) -> float | None:
+    """The robust standard deviation of values `[n]` from the line between their neighbours in a group."""
+    order = np.lexsort((where, *group))
+    along, values = where[order], values[order]
+    same = (group[:, order][:, 2:] == group[:, order][:, :-2]).all(axis=0)
+    before, after = along[1:-1] - along[:-2], along[2:] - along[1:-1]
+    same &= (before > 0) & (after > 0)
+    if not same.any():
+        return None
+    weight = after[same] / (before[same] + after[same])
+    off = values[1:-1][same] - weight * values[:-2][same] - (1 - weight) * values[2:][same]
+    return float(1.4826 * np.median(np.abs(off) / np.sqrt(1 + weight**2 + (1 - weight) ** 2)))
 
 
 def _distance(group: Numbers, where: Numbers, values: Numbers) -> float | None:
