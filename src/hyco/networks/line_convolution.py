@@ -90,7 +90,7 @@ class LineConvolutions:
         if torch.is_grad_enabled():
             return self._last(x)
         # The states between of a few samples at a time; no number depends on how many there are.
-        parts = x.split(max(1, _FEW // (x.shape[2] * self._most)))
+        parts = torch.split(x, max(1, _FEW // (x.shape[2] * self._most)))
         return self._last(x) if len(parts) == 1 else torch.cat([self._last(part) for part in parts])
 
     def _last(self, x: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def _at_once(x: Tensor) -> bool:
     Not where torch compiles, exports or records what is called, maps it over a dimension, or derives it forward: it
     has to see each operation then.
     """
-    if type(x) is not Tensor or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if type(x) is not Tensor or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         return False
     transformed = torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack() > 0
     return not transformed and forward_ad._current_level < 0
