@@ -6,8 +6,12 @@ import shutil
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 from hyco.networks import line_convolution
 from hyco.networks.dilated_resnet import DilatedResNet, DilatedResNetConfig
@@ -142,6 +146,105 @@ def test_what_it_does_not_compute_is_torchs():
     assert Convolution(2, 3, 3, ["periodic"] * 2).line is None
 
 
+def mapped(net, x):
+    return torch.func.vmap(net)(x[None])[0]
+
+
+def derived_backward(net, x):
+    """The sum of squares that torch.func derives."""
+
+    def loss(weights):
+        return torch.func.functional_call(net, weights, (x,)).square().sum()
+
+    return torch.func.grad_and_value(loss)(dict(net.named_parameters()))[1]
+
+
+def derived_forward(net, x):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(net(forward_ad.make_dual(x, torch.ones_like(x)))).primal
+
+
+def recorded(net, x):
+    return make_fx(net)(torch.zeros_like(x))(x)
+
+
+def counted(net, x):
+    with FlopCounterMode(display=False) as counter:
+        out = net(x)
+    assert counter.get_total_flops() > 0
+    return out
+
+
+def without_numbers(net, x):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert net(mode.from_tensor(x)).shape == x.shape
+    return net(x)
+
+
+def traced(net, x):
+    return torch.jit.trace(net, torch.zeros_like(x))(x)
+
+
+@with_compiler
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("see", [mapped, derived_backward, derived_forward, recorded, counted, without_numbers, traced])
+def test_torch_sees_each_operation_where_it_has_to(see):
+    """It would find no operation, no slope, or no numbers in memory otherwise."""
+    torch.manual_seed(0)
+    net, x = ResNet(ResNetConfig(filters=6), 1, 1, ["periodic"]), torch.randn(3, 1, 20)
+    torch.nn.init.normal_(net.head[1].convolution.weight)
+    expected = net(x)
+    torch.testing.assert_close(
+        see(net, x), expected.square().sum() if see is derived_backward else expected, rtol=1e-5, atol=1e-5
+    )
+
+
+@with_compiler
+def test_without_gradients_a_few_samples_are_convolved_at_a_time(monkeypatch):
+    """The states between would fill the memory where there are many samples; no bit depends on it."""
+    torch.manual_seed(0)
+    net, x = ResNet(ResNetConfig(filters=6), 1, 1, ["periodic"]), torch.randn(11, 1, 20)
+    torch.nn.init.normal_(net.head[1].convolution.weight)
+    expected, counts = net(x), []
+    monkeypatch.setattr(line_convolution, "_FEW", 4 * 20 * 6)
+    last = LineConvolutions._last
+    monkeypatch.setattr(LineConvolutions, "_last", lambda self, x: (counts.append(len(x)), last(self, x))[1])
+    with torch.no_grad():
+        assert torch.equal(net(x), expected)
+    assert counts == [4, 4, 3]
+    assert torch.equal(net(x), expected)
+    assert counts == [4, 4, 3, 11]
+
+
+@with_compiler
+def test_neither_threads_nor_the_order_in_memory_change_a_bit():
+    torch.manual_seed(0)
+    layer, x = Convolution(3, 5, 3, ["neumann"]), torch.randn(4, 3, 20)
+    expected, threads = layer(x), torch.get_num_threads()
+    others = [x.transpose(1, 2).contiguous().transpose(1, 2), torch.randn(4, 3, 40)[..., ::2].copy_(x)]
+    assert not any(other.is_contiguous() for other in others)
+    assert all(torch.equal(layer(other), expected) for other in others)
+    assert torch.equal(layer(x[:1].expand(4, -1, -1)), expected[:1].expand(4, -1, -1))
+    slopes = torch.autograd.grad(expected.sum(), layer.convolution.weight)  # of a sum the slope has strides of 0
+    torch.testing.assert_close(
+        slopes, torch.autograd.grad((layer(x) * torch.ones_like(expected)).sum(), layer.convolution.weight)
+    )
+    try:
+        torch.set_num_threads(2)
+        assert torch.equal(layer(x), expected)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@with_compiler
+def test_no_sample_is_no_sample():
+    layer, x = Convolution(2, 3, 3, ["periodic"]), torch.randn(0, 2, 8, requires_grad=True)
+    out = layer(x)
+    assert out.shape == (0, 3, 8)
+    out.sum().backward()
+    assert not layer.convolution.weight.grad.any()
+
+
 @with_compiler
 def test_many_numbers_are_left_to_several_threads(monkeypatch):
     layer, x = Convolution(2, 3, 3, ["periodic"]), torch.randn(2, 2, 8)
@@ -149,6 +252,21 @@ def test_many_numbers_are_left_to_several_threads(monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         monkeypatch.setattr(line_convolution, "_FEW", 2 * 8 * 3 - 1)
         assert layer.line.runs(x) == few
+
+
+@with_compiler
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    line_convolution.library.cache_clear()
+    try:
+        with caplog.at_level(logging.INFO):
+            layer, x = Convolution(2, 3, 3, ["periodic"]), torch.randn(2, 2, 8)
+            assert layer.line.runs(x)
+        assert "What is compiled is not kept" in caplog.text
+        assert layer(x).shape == (2, 3, 8)
+    finally:
+        line_convolution.library.cache_clear()
 
 
 def test_without_a_compiler_torch_convolves_and_a_line_says_so(monkeypatch, tmp_path, caplog):

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from hyco.networks import line_convolution, padding
 from hyco.networks.padding import Convolution, pad, set_memory_format
 
 ROWS = torch.arange(6.0).reshape(1, 1, 2, 3)
@@ -64,6 +66,34 @@ def test_in_two_dimensions_memory_has_the_channels_last_and_values_do_not_depend
     # Sums over channels alone gain nothing.
     assert Convolution(4, 3, 1, ("periodic", "neumann")).convolution.weight.is_contiguous()
     assert Convolution(4, 3, 3, ("periodic",)).convolution.weight.is_contiguous()
+
+
+class Called(TorchDispatchMode):
+    """Remembers the names of the operators."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.__dict__.setdefault("names", set()).add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("count", "small"), [(1, False), (3, True), (40, False)])
+def test_without_a_compiler_small_and_large_batches_are_convolved_alike(monkeypatch, boundary, dilation, count, small):
+    """Values and gradients, on either side of the size from which on oneDNN is faster."""
+    for module in (line_convolution, padding):
+        monkeypatch.setattr(module, "library", lambda: None)
+    layer = Convolution(5, 7, 5, (boundary,), dilation=dilation)
+    x = torch.randn(count, 5, 200, requires_grad=True)
+    variables, found = [x, *layer.parameters()], []
+    for largest, own in ((padding._SMALL, small and dilation == 1), (0, False)):
+        monkeypatch.setattr(padding, "_SMALL", largest)
+        with Called() as called:
+            out = layer(x)
+        assert ("_slow_conv2d_forward.default" in called.names) == own
+        found.append([out, *torch.autograd.grad((out * torch.linspace(-1, 1, 200)).sum(), variables)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 
 def test_in_mixed_precision_a_line_is_convolved_in_it():

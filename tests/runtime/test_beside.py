@@ -60,3 +60,16 @@ def test_who_waits_for_a_job_that_fails_is_told_and_the_end_names_what_came_behi
     with pytest.raises(BesideError, match=r"^svg could not be written"):
         beside.finish()
     beside.finish()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+@pytest.mark.parametrize(("error", "told"), [(OSError("disk full"), "^disk full$"), (OSError(), "^OSError$")])
+def test_an_error_is_told_also_where_it_has_no_text(error, told):
+    def fail():
+        raise error
+
+    beside = Beside()
+    beside.start({"png": fail})
+    with pytest.raises(BesideError, match=told):
+        beside.wait_for("png")
+    beside.finish()

@@ -2,10 +2,12 @@
 
 import math
 import re
+import shutil
 
 import pytest
 import torch
 
+from hyco.networks import line_convolution, padding
 from hyco.networks.network import NETWORKS
 from hyco.training.config import Curriculum
 from hyco.training.final import final_synthetic_model
@@ -193,6 +195,23 @@ def test_a_killed_training_resumes_to_the_same_weights(problem):
     resumed = run(checkpoint=whole[1][0], resume=True)
     assert [r["metrics"] for _, r in resumed] == [r["metrics"] for _, r in whole[1:]]
     assert torch.equal(_all(resumed[-1][0]), _all(whole[-1][0]))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_a_training_that_goes_on_with_other_convolutions_says_so_and_differs_by_rounding(problem, monkeypatch, caplog):
+    """As after a compiler was taken away; the checkpoint and the weights in it serve both."""
+    config = problem.synthetic(epochs=4)
+    whole = list(runs(problem, config)(None, False))
+    with caplog.at_level("INFO"):
+        list(runs(problem, config)(whole[1][0], True))
+        assert "convolutions" not in caplog.text
+        for module in (line_convolution, padding):
+            monkeypatch.setattr(module, "library", lambda: None)
+        *_, (last, _) = runs(problem, config)(whole[1][0], True)
+    assert "convolutions were hyco's own code and are torch's from here on" in caplog.text
+    assert whole[-1][0].metadata["synthetic"]["own_convolutions"]
+    assert not last.metadata["synthetic"]["own_convolutions"]
+    torch.testing.assert_close(_all(last), _all(whole[-1][0]), rtol=1e-3, atol=1e-4)
 
 
 POINTS = [

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 from hyco.runtime.libraries import compiled
@@ -74,21 +75,40 @@ class LineConvolutions:
     def runs(self, x: Tensor) -> bool:
         """Whether there is code for states like these, which takes less time than torch's.
 
-        In mixed precision there is none, and an exported program is for torch alone.
+        In mixed precision there is none.
         """
         weight = self._convolutions[0].weight
         if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
             return False
-        if torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
+        if torch.is_autocast_enabled("cpu") or not _at_once(x):
             return False
         few = torch.get_num_threads() == 1 or len(x) * x.shape[2] * self._most <= _FEW
         return few and library() is not None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The last state."""
+        if torch.is_grad_enabled():
+            return self._last(x)
+        # The states between of a few samples at a time; no number depends on how many there are.
+        parts = torch.split(x, max(1, _FEW // (x.shape[2] * self._most)))
+        return self._last(x) if len(parts) == 1 else torch.cat([self._last(part) for part in parts])
+
+    def _last(self, x: Tensor) -> Tensor:
         parameters = (p for inner in self._convolutions for p in (inner.weight, inner.bias))
         last: Tensor = _LineConvolutions.apply(_array(len(x), x.shape[2], *self._numbers), x, *parameters)  # type: ignore[no-untyped-call]
         return last
+
+
+def _at_once(x: Tensor) -> bool:
+    """Whether what is called with a tensor is computed at once, from numbers in memory.
+
+    Not where torch compiles, exports or records what is called, maps it over a dimension, or derives it forward: it
+    has to see each operation then.
+    """
+    if type(x) is not Tensor or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    transformed = torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack() > 0
+    return not transformed and forward_ad._current_level < 0
 
 
 @cache

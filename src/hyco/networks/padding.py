@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hyco.networks.line_convolution import LineConvolutions, Link, walls
+from hyco.networks.line_convolution import LineConvolutions, Link, library, walls
 
 BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet", "dirichlet-neumann")
 
@@ -16,6 +16,8 @@ _CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {
     2: nn.Conv2d,
     3: nn.Conv3d,
 }
+# Samples × channels × cells up to which torch's own convolution in one dimension is faster on a CPU than oneDNN's.
+_SMALL = 2**15
 
 
 def mirrored_sides(boundary: str) -> tuple[bool, bool] | None:
@@ -56,6 +58,12 @@ def set_memory_format(module: nn.Module, memory_format: torch.memory_format) -> 
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             part.weight.data = part.weight.data.contiguous(memory_format=memory_format)
+
+
+def convolves_by_own_code(module: nn.Module) -> bool:
+    """Whether there is code of hyco's own for convolutions of a network, see `hyco.networks.line_convolution`."""
+    lines = [part.line for part in module.modules() if isinstance(part, Convolution) and part.line is not None]
+    return bool(lines) and lines[0].links[0].convolution.weight.device.type == "cpu" and library() is not None
 
 
 class Convolution(nn.Module):
@@ -108,6 +116,8 @@ class Convolution(nn.Module):
         if kernel_size > 1 and len(boundaries) == 2:
             # On a CPU an epoch takes 0.8 to 0.9 of the time with wide layers or on large grids, else the same.
             set_memory_format(self.convolution, torch.channels_last)
+        # torch's own convolution, `thnn_conv2d`, has two dimensions, here one row of cells, and no dilation.
+        self._as_plane = len(boundaries) == 1 and kernel_size > 1 and dilation == 1
         inner, self.line = self.convolution, None
         if isinstance(inner, nn.Conv1d):
             self.line = LineConvolutions([Link(inner)], walls(mirrored_sides(boundaries[0])))
@@ -122,5 +132,23 @@ class Convolution(nn.Module):
             return self.line(x)
         for axis, boundary in self.padded:
             x = pad(x, self.width, boundary, axis)
+        if self._as_plane and _own_is_faster(x):
+            inner = self.convolution
+            kernel, padding = [1, *inner.kernel_size], [0, *inner.padding]
+            plane: Tensor = torch.ops.aten.thnn_conv2d.default(
+                x.unsqueeze(2), inner.weight.unsqueeze(2), kernel, inner.bias, [1, 1], padding
+            )
+            return plane.squeeze(2)
         out: Tensor = self.convolution(x)
         return out
+
+
+def _own_is_faster(x: Tensor) -> bool:
+    """Whether torch's own convolution takes less time than oneDNN's, 0.4 to 0.8 of it: on a CPU, for few numbers.
+
+    Only where hyco's cannot be compiled. For one sample torch takes its own by itself; in mixed precision there is
+    oneDNN's only. An exported program is for any number of samples.
+    """
+    if torch.compiler.is_exporting() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return library() is None and len(x) > 1 and x.numel() <= _SMALL

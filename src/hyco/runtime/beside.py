@@ -133,7 +133,7 @@ def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
             job()
             tell.send_bytes(b"")
     except OSError as error:
-        tell.send_bytes(str(error).encode())
+        tell.send_bytes((str(error) or type(error).__name__).encode())  # no text would say: done
         os._exit(1)
 
 

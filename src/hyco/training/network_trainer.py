@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hyco.networks.network_model import NetworkModel
-from hyco.networks.padding import set_memory_format
+from hyco.networks.padding import convolves_by_own_code, set_memory_format
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 from hyco.trained_model import Time
 from hyco.training.batches import Batches
@@ -139,7 +139,8 @@ class NetworkTrainer(ABC):
         """Everything that changes during training."""
         tensors = {**self.optimisation.state(), **prefixed("best", self.best.weights), **self.batches.state()}
         metadata = {"model": {**self.model.describe(), "dt": self.dt}, "finite": self.optimisation.finite.describe()}
-        return Bundle(tensors, {**self.best.describe(), **metadata})
+        code = {"own_convolutions": convolves_by_own_code(self.model)}
+        return Bundle(tensors, {**self.best.describe(), **metadata, **code})
 
     def load(self, state: Bundle) -> None:
         """Go on from a `state`.
@@ -154,3 +155,11 @@ class NetworkTrainer(ABC):
         self.optimisation.finite.load(state.metadata.get("finite") or {})
         self.best.load(state.metadata, unprefixed("best", state.tensors))
         self.batches.load(state.tensors)
+        before, now = state.metadata.get("own_convolutions", False), convolves_by_own_code(self.model)
+        if before != now:
+            names = {True: "hyco's own code", False: "torch's"}
+            log.info(
+                "The network's convolutions were %s and are %s from here on: weights will differ in their last digits "
+                "from those of a training without a break.",
+                *(names[own] for own in (before, now)),
+            )
