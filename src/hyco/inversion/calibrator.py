@@ -22,6 +22,7 @@ from hyco.inversion.estimates import current_estimate
 from hyco.inversion.forward_model import StepCorrection
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.loss import Huber
+from hyco.inversion.noise_of_walls import spread_by_walls
 from hyco.inversion.open_ranges import filled_ranges
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.inversion.outcomes import error_of
@@ -234,6 +235,8 @@ class Calibrator:
             assessor.take_structure(structure, coordinates)
             change = discretisation_change(self.problem, coordinates) if self.config.discretisation else None
             assessor.take_shift(discretisation_shift(self.problem, coordinates, change))
+            if (now := assessor.current) is not None:
+                assessor.take_spread(spread_by_walls(self.problem, coordinates, now.uncertainty))
             if self.config.discretisation and (now := assessor.current) is not None and now.uncertainty.noise_told:
                 assessor.walls = other_walls(self.problem, coordinates, now.uncertainty)
             alone, look = self.problem.forward.correction is None, self.config.missing_terms
