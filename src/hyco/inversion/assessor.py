@@ -14,11 +14,12 @@ from hyco.inversion.correlated_noise import widened
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.limits import edge_at, edges_of_numbers, warn_of_fields_on_limits
+from hyco.inversion.noise_of_walls import spread_by_walls
 from hyco.inversion.number_estimates import alternative_minima, number_estimates
 from hyco.inversion.profile_curve import Profile
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure
-from hyco.inversion.wall_places import OtherWalls
+from hyco.inversion.wall_places import OtherWalls, other_walls
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,14 @@ class Assessor:
     def take_spread(self, spread: Tensor | None) -> None:
         """The standard deviations of the current coordinates by the noise of walls."""
         self.spread, self._numbers = spread, None
+
+    def look_at_walls(self, coordinates: Tensor, *, elsewhere: bool) -> None:
+        """What noise on them does to the current coordinates, and, if asked for, what other places of them would."""
+        if self.current is None or not self.current.uncertainty.noise_told:
+            return
+        self.take_spread(spread_by_walls(self._problem, coordinates, self.current.uncertainty))
+        if elsewhere:
+            self.walls = other_walls(self._problem, coordinates, self.current.uncertainty)
 
     def take_profiles(self, profiles: Mapping[str, Profile]) -> None:
         """The profile likelihoods of numbers at the current coordinates, by full name."""

@@ -84,7 +84,8 @@ class Table(Wall):
 
 def cubics(times: ArrayLike, values: ArrayLike) -> CubicHermiteSpline:
     """What a table with `interpolation: cubic` is between three times or more."""
-    return CubicHermiteSpline(times, values, np.gradient(values, times, edge_order=2))
+    at, held = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    return CubicHermiteSpline(at, held, np.gradient(held, at, edge_order=2))
 
 
 def _known(numbers: Any) -> Any:
