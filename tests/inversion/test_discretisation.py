@@ -332,6 +332,19 @@ def test_what_a_training_owes_is_worked_out_with_one_jacobian(tmp_path, monkeypa
     assert counts
 
 
+def test_the_finer_equation_takes_eulers_method_where_that_was_asked_for():
+    keys = {"domain": {"x": {"size": 1.0, "resolution": 16}}, "boundary": "neumann", "dt": 0.1, "scheme": "differences"}
+    keys |= {"order": 2, "rates": {"u": "D*laplace(u)"}, "parameters": {"D": 0.05}, "integrator": "explicit"}
+    for stages, order in ((1, 1.0), ("auto", 2.0)):
+        equation = build_equation({"name": "formula", **keys, "stages": stages})
+        finer = refined(equation, 1.0, {"D": torch.tensor(0.05)})
+        assert (finer.config.stages == 1) == (stages == 1)
+        assert equation.config.convergence_order == order
+        if stages == 1:
+            shortest = 4 * 0.05 * 32**2
+            assert finer.dt / finer.substeps * shortest <= 2.0
+
+
 def test_the_finer_equation_has_half_the_step_and_its_own_ranges():
     section = {"name": "gray_scott", "domain": {"x": {"size": 51.2, "resolution": 32}}, "dt": 4.0, "substeps": 10}
     rates = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}

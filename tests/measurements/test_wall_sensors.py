@@ -8,7 +8,13 @@ import pytest
 
 import hyco
 from hyco.config.completion import complete, measurements_section
-from hyco.measurements.sensor_series import sensor_series, wall_sensors
+from hyco.measurements.sensor_series import (
+    interpolation,
+    require_at_walls,
+    sensor_series,
+    wall_sensors,
+    with_sensor_tables,
+)
 from hyco.measurements.source import load
 from hyco.measurements.survey import Survey
 from hyco.observations.checks import MeasurementError
@@ -52,7 +58,8 @@ def test_a_sensor_becomes_a_table_in_the_equations_units_with_the_means_of_repli
     found = series(given := table())
     assert found == {(None, 0.2): ([0.0, 60.0, 120.0], [20.5, 21.0, 19.0])}
     filled = complete(given, Survey(1, np.array([60.0, 120.0]), 0.0, 1.0, sensors=found))["equation"]
-    assert filled["boundary"] == {"x": {"lower": TABLE, "upper": "neumann"}}
+    table = {**TABLE["table"], "interpolation": "linear", "measured": True}
+    assert filled["boundary"] == {"x": {"lower": {"table": table}, "upper": "neumann"}}
 
 
 def test_a_field_may_have_its_own_sensors():
@@ -60,6 +67,40 @@ def test_a_field_may_have_its_own_sensors():
         "fields": {"u": {"boundary": {"sensor": 1}}, "v": {"boundary": {"x": {"lower": {"sensor": {"position": 2}}}}}}
     }
     assert wall_sensors(own) == [("u", 1.0), ("v", 2.0)]
+
+
+def test_what_comes_and_goes_is_a_cubic_between_its_times_what_jumps_is_not_nor_noise():
+    times = np.arange(60.0)
+    wave = np.sin(0.26 * times) + 0.01 * np.random.default_rng(0).normal(size=60)
+    assert interpolation(times, wave) == "cubic"
+    assert interpolation(times[:7], wave[:7]) == "linear"
+    assert interpolation(times, 1.0 * (times > 33)) == "linear"
+    assert interpolation(times, np.random.default_rng(1).normal(size=60)) == "linear"
+    asked = {"boundary": {"sensor": {"position": 0.2, "interpolation": "linear"}}}
+    found = with_sensor_tables(asked, {(None, 0.2): (times.tolist(), wave.tolist())})
+    assert found["boundary"]["table"]["interpolation"] == "linear"
+
+
+@pytest.mark.parametrize(
+    ("boundary", "message"),
+    [
+        (
+            {"x": {"lower": {"sensor": 0.3}, "upper": 0}},
+            "lower wall of x is at 0.2, .* at 0.3.*lower 0.3, size 0.7",
+        ),
+        ({"x": {"lower": 0, "upper": {"sensor": 0.9}}}, "upper wall of x is at 1, .*lower 0.2, size 0.7"),
+        (
+            {"sensor": 0.2},
+            "upper wall of x is at 1, .* measured at 0.2. Let the domain end there, ",
+        ),
+    ],
+)
+def test_a_sensor_that_is_not_at_its_wall_is_refused_with_the_domain_that_ends_there(boundary, message):
+    require_at_walls(EQUATION)
+    with pytest.raises(MeasurementError, match=message):
+        require_at_walls(EQUATION | {"boundary": boundary})
+    with pytest.raises(MeasurementError, match=f"equation.fields.u.boundary: the {message}"):
+        require_at_walls(EQUATION | {"boundary": 0, "fields": {"u": {"boundary": boundary}}})
 
 
 def test_what_is_on_such_a_wall_is_no_measurement_to_fit(table):

@@ -77,6 +77,21 @@ def test_a_table_is_linear_between_its_times_and_constant_outside():
     assert Table(times=[0.0], values=[2.0]).condition == (1.0, 0.0, 2.0)
 
 
+@pytest.mark.parametrize("uneven", [0.0, 0.3])
+def test_a_cubic_table_is_of_third_order_in_numbers_and_tensors(uneven):
+    asked, errors = np.linspace(-1, 7, 801), []
+    for n in (20, 40):
+        times = np.linspace(0, 6, n + 1)
+        times = times + uneven * np.sin(2 * np.pi * times / 6) / 2
+        wall = Table(times=times, values=np.sin(times), interpolation="cubic")
+        with math.precision(64):
+            found = wall.at({"t": math.wrap(asked, batch("b"))}).value.numpy("b")
+        assert found == pytest.approx([wall.at({"t": float(t)}).fixed_value for t in asked], abs=1e-13)
+        errors.append(np.abs(found - np.sin(np.clip(asked, 0, 6))).max())
+        assert Boundary.of(wall.plain)["x"].lower == wall
+    assert 2.8 < np.log2(errors[0] / errors[1]) < 4.2
+
+
 @pytest.mark.parametrize(
     "formula",
     ["(t + 1)/(c - d)", "log(c - 1)", "sqrt(c - t)", "sqrt(1 - t/5)", "1/(5 - t)", "exp(t*80)", "sqrt(x - k)"],

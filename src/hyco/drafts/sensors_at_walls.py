@@ -161,7 +161,7 @@ def ends_of_sensors(places: Mapping[int, float], other: Ends, *, known: bool) ->
     walls: dict[str, Any] = dict(one) if isinstance(one, Mapping) else {"lower": one, "upper": one}
     for end, place in places.items():
         walls[("lower", "upper")[end]] = {"sensor": place}
-    reason = "the sensor there, whose noise is not in the intervals"
+    reason = "the sensor there"
     if len(places) < len(walls):
         reason += f"; of the other end {other.reason}" if known else "; nothing tells the other end"
     return Ends(walls, reason)

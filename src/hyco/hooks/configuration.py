@@ -225,7 +225,7 @@ def _survey(
     """
     from hyco.measurements import naming
     from hyco.measurements.read import needed_of
-    from hyco.measurements.sensor_series import sensor_series, wall_sensors
+    from hyco.measurements.sensor_series import require_at_walls, sensor_series, wall_sensors
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
     from hyco.measurements.wall_series import wall_columns, wall_series
@@ -240,6 +240,7 @@ def _survey(
         content = load(project / config.file, config, needed)
         equation = parameters.get("equation")
         walls = wall_series(project / config.file, config, wall_columns(equation), needed)
+        require_at_walls(equation)
         sensors = sensor_series(content, config, wall_sensors(equation), needed)
         return (config, content), replace(survey(content, config, needed), walls=walls, sensors=sensors)
 

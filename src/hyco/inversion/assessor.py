@@ -14,11 +14,12 @@ from hyco.inversion.correlated_noise import widened
 from hyco.inversion.estimate import NumberEstimate
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.limits import edge_at, edges_of_numbers, warn_of_fields_on_limits
+from hyco.inversion.noise_of_walls import spread_by_walls
 from hyco.inversion.number_estimates import alternative_minima, number_estimates
 from hyco.inversion.profile_curve import Profile
 from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure
-from hyco.inversion.wall_places import OtherWalls
+from hyco.inversion.wall_places import OtherWalls, other_walls
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Assessor:
         current: the assessment of the coordinates that were last asked for; None where there is none (yet).
         shift: what the error of the grid has moved the parameters' coordinates by, `[p]`; None: not worked out (yet).
         profiles: profile likelihoods of numbers at the current coordinates, by full name.
+        spread: standard deviations of the parameters' coordinates by the noise of walls, `[p]`; None: there is none.
         walls: the fit with walls elsewhere; None: not looked at (yet), or not to be.
         structure: how the residuals differ from white noise; None likewise. Where they are correlated, `current` is
             that of correlated noise.
@@ -48,6 +50,7 @@ class Assessor:
         self._problem, self._space = problem, problem.forward.space
         self.current: Assessment | None = None
         self.shift: Tensor | None = None
+        self.spread: Tensor | None = None
         self.walls: OtherWalls | None = None
         self.profiles: dict[str, Profile] = {}
         self._edges = edges_of_numbers(self._space, problem.forward.model.equation.config)
@@ -58,10 +61,23 @@ class Assessor:
     def forget(self) -> None:
         """The coordinates, or the problem, have changed."""
         self.current, self.shift, self.structure, self.walls, self.profiles = None, None, None, None, {}
+        self.spread = None
 
     def take_shift(self, shift: Tensor | None) -> None:
         """What the error of the grid has moved the current coordinates by."""
         self.shift, self._numbers = shift, None
+
+    def take_spread(self, spread: Tensor | None) -> None:
+        """The standard deviations of the current coordinates by the noise of walls."""
+        self.spread, self._numbers = spread, None
+
+    def look_at_walls(self, coordinates: Tensor, *, elsewhere: bool) -> None:
+        """What noise on them does to the current coordinates, and, if asked for, what other places of them would."""
+        if self.current is None or not self.current.uncertainty.noise_told:
+            return
+        self.take_spread(spread_by_walls(self._problem, coordinates, self.current.uncertainty))
+        if elsewhere:
+            self.walls = other_walls(self._problem, coordinates, self.current.uncertainty)
 
     def take_profiles(self, profiles: Mapping[str, Profile]) -> None:
         """The profile likelihoods of numbers at the current coordinates, by full name."""
@@ -78,7 +94,8 @@ class Assessor:
 
     def state(self) -> Bundle:
         """What has been worked out at the current coordinates, beside what `assess` makes again to the same bits."""
-        tensors = {} if self.shift is None else {"discretisation": self.shift}
+        found = {"discretisation": self.shift, "spread": self.spread}
+        tensors = {key: value for key, value in found.items() if value is not None}
         for label, profile in self.profiles.items():
             tensors |= prefixed(f"profile/{label}", profile.tensors())
         words = {"structure": self.structure, "walls": self.walls}
@@ -89,6 +106,7 @@ class Assessor:
         if (structure := state.metadata.get("structure")) is not None:
             self.take_structure(ResidualStructure.from_json(structure), coordinates)
         self.take_shift(state.tensors.get("discretisation"))
+        self.take_spread(state.tensors.get("spread"))
         if (walls := state.metadata.get("walls")) is not None:
             self.walls = OtherWalls(**walls)
         labels = [
@@ -159,7 +177,13 @@ class Assessor:
         theta, last = coordinates[: self._problem.parameter_count], self._numbers
         if last is None or last[0] is not self.current or not torch.equal(last[1], theta):
             numbers = number_estimates(
-                self._space, theta, self.current, self.shift, edges=self._edges, profiles=self.profiles
+                self._space,
+                theta,
+                self.current,
+                self.shift,
+                edges=self._edges,
+                profiles=self.profiles,
+                walls=self.spread,
             )
             self._numbers = last = self.current, theta.clone(), numbers
         return last[2]

@@ -35,7 +35,6 @@ from hyco.inversion.structure import residual_structure
 from hyco.inversion.targets import SyntheticTargets
 from hyco.inversion.time_resolution import warn_of_coarse_steps
 from hyco.inversion.verdict import Verdict, judged, verdict
-from hyco.inversion.wall_places import other_walls
 from hyco.observations import Observations
 from hyco.runtime.storage import Bundle, prefixed, unprefixed
 
@@ -234,8 +233,7 @@ class Calibrator:
             assessor.take_structure(structure, coordinates)
             change = discretisation_change(self.problem, coordinates) if self.config.discretisation else None
             assessor.take_shift(discretisation_shift(self.problem, coordinates, change))
-            if self.config.discretisation and (now := assessor.current) is not None and now.uncertainty.noise_told:
-                assessor.walls = other_walls(self.problem, coordinates, now.uncertainty)
+            assessor.look_at_walls(coordinates, elsewhere=self.config.discretisation)
             alone, look = self.problem.forward.correction is None, self.config.missing_terms
             if alone and self._progress.fits_data and (now := assessor.current) is not None:
                 told = verdict(self.problem, coordinates, now.uncertainty, structure, change, look_for_terms=look)

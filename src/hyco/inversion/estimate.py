@@ -44,6 +44,8 @@ class NumberEstimate:
             approximation.
         std_white: what `std` would be if the noise were white, where the residuals say that it is correlated and `std`
             and `interval` are those of such noise; None elsewhere.
+        std_walls: what the noise of sensors whose measurements are walls adds, as a standard deviation; `interval` has
+            it, `std` has not; None where there are none.
         separable: whether it can be told from what the equation lacks: nothing is, or with the terms that are missing
             nothing is left to explain, and the data determine it beside them; None: not looked for, or not told.
     """
@@ -57,12 +59,13 @@ class NumberEstimate:
     limit: str | None = None
     profile: dict[str, list[float | None]] | None = None
     std_white: float | None = None
+    std_walls: float | None = None
     separable: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it: the value is `estimate`."""
         entry = asdict(self)
-        for key in ("limit", "profile", "separable"):
+        for key in ("limit", "profile", "std_walls", "separable"):
             if entry[key] is None:
                 del entry[key]
         interval = None if self.interval is None else list(self.interval)
@@ -82,6 +85,7 @@ class NumberEstimate:
             data.get("limit"),
             data.get("profile"),
             data.get("std_white"),
+            data.get("std_walls"),
             data.get("separable"),
         )
 

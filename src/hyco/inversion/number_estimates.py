@@ -14,6 +14,7 @@ from hyco.inversion.assessment import Assessment
 from hyco.inversion.estimate import MARGIN, NumberEstimate
 from hyco.inversion.limits import Edge, Edges, edge_at
 from hyco.inversion.profile_curve import Profile
+from hyco.inversion.uncertainty import INTERVAL
 from hyco.parameters import ParameterSpace
 
 # Standard deviations from which on another minimum is another one.
@@ -30,6 +31,7 @@ def number_estimates(
     *,
     edges: Mapping[str, Edges] = MappingProxyType({}),
     profiles: Mapping[str, Profile] = MappingProxyType({}),
+    walls: Tensor | None = None,
 ) -> dict[str, NumberEstimate]:
     """Each learnt number, with error bars where there is an assessment.
 
@@ -53,6 +55,7 @@ def number_estimates(
         shift: what the error of the grid has moved them by, `[p]`; None: not worked out.
         edges: of the numbers' ranges, by full name.
         profiles: of those of the numbers whose profile likelihood was worked out, by full name.
+        walls: standard deviations by the noise of walls, `[p]`, which intervals have too; None: there is none.
     """
     estimates = {}
     bounds = {name: number.bounds for p in space.learnable for name, number in p.scalar_parts().items()}
@@ -81,6 +84,8 @@ def number_estimates(
             # It is that of one prior of the initial states.
             doubt = 1.0 if assessment.doubt is None else float(assessment.doubt[rows[i]])
             reach = doubt * (alone - profile.ends[0]), doubt * (profile.ends[1] - alone)
+        of_walls = 0.0 if walls is None else float(walls[i])
+        reach = math.hypot(reach[0], INTERVAL / 2 * of_walls), math.hypot(reach[1], INTERVAL / 2 * of_walls)
         moved_by = 0.0 if shift is None else float(shift[i])
         places = (position, alone, position - MARGIN * moved_by)
         ends = [
@@ -108,6 +113,7 @@ def number_estimates(
             limit=limit,
             profile=None if profile is None else _curve(space, theta, i, label, profile),
             std_white=None if white is None else min(white, widest),
+            std_walls=None if walls is None else of_walls * slope,
         )
     return estimates
 

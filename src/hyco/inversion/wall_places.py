@@ -44,7 +44,7 @@ class OtherWalls:
 
 
 @dataclass(frozen=True)
-class _Linear:
+class Linear:
     """Least squares of the residuals and priors of a fit, whose residuals are known elsewhere.
 
     Attributes:
@@ -58,7 +58,8 @@ class _Linear:
     count: int
 
     @classmethod
-    def of(cls, problem: InverseProblem, coordinates: Tensor) -> _Linear:
+    def of(cls, problem: InverseProblem, coordinates: Tensor) -> Linear:
+        """That of a problem at coordinates `[q]`."""
         linear = problem.linearised(coordinates)
         (residual, jacobian), (prior_residual, prior) = linear.dense(), linear.prior()
         system = torch.cat([jacobian, prior]).cpu()
@@ -117,7 +118,7 @@ def _other(
     problem: InverseProblem, coordinates: Tensor, domain: dict[str, dict[str, float]], change: Tensor, level: float
 ) -> OtherWalls:
     """The fit where the data's residuals are others by a change `[N]`."""
-    linear, p, space = _Linear.of(problem, coordinates), problem.parameter_count, problem.forward.space
+    linear, p, space = Linear.of(problem, coordinates), problem.parameter_count, problem.forward.space
     after = linear.with_change(change)
     theta = coordinates[:p].cpu() - linear.step(after - linear.residual)[:p]
     theta = torch.minimum(torch.maximum(theta, space.lower.cpu()), space.upper.cpu())
@@ -134,7 +135,7 @@ def _beyond_sensors(
     known = [change for change in changes if change is not None]
     if len(known) < len(ends):
         return None
-    walls, linear = torch.stack(known, dim=1), _Linear.of(problem, coordinates)
+    walls, linear = torch.stack(known, dim=1), Linear.of(problem, coordinates)
     columns = linear.left(torch.cat([walls, walls.new_zeros((len(linear.residual) - linear.count, len(ends)))]))
     grid = problem.data.observations.layout.grid
     # A wall that hardly matters stays where it is, as if that were known to the size of the domain.

@@ -12,9 +12,12 @@ from hyco.measurements import columns
 from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.wall_series import Series
 from hyco.observations.checks import MeasurementError
+from hyco.walls.table import cubics
 
 # A sensor is where a wall says it is if it is no farther away than this part of what all sensors span.
 _SAME = 1e-6
+# Fewest values that tell whether cubics suit them.
+_ENOUGH = 8
 
 SensorSeries = Mapping[tuple[str | None, float], Series]
 
@@ -27,13 +30,49 @@ def wall_sensors(equation: Any) -> list[tuple[str | None, float]]:
 
 
 def with_sensor_tables(equation: Mapping[str, Any], series: SensorSeries) -> dict[str, Any]:
-    """The section with a table of times and values for each sensor."""
+    """The section with a table of times and values for each sensor, see `Sensor`."""
     result = dict(equation)
     if "boundary" in result:
         result["boundary"] = _filled(result["boundary"], None, series)
     if isinstance(fields := result.get("fields"), Mapping):
         result["fields"] = {name: _filled(field, name, series) for name, field in fields.items()}
     return result
+
+
+def require_at_walls(equation: Any) -> None:
+    """Refuse sensors of walls that are not where these are: what was measured elsewhere is no condition there.
+
+    Args:
+        equation: the section.
+
+    Raises:
+        MeasurementError: one is elsewhere; the message has the domain that ends there.
+    """
+    domain = equation.get("domain") if isinstance(equation, Mapping) else None
+    if not isinstance(domain, Mapping) or len(domain) != 1:
+        return
+    ((axis, keys),) = domain.items()
+    try:
+        lower, size = float(keys.get("lower", 0.0)), float(keys["size"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return  # said where the domain is read
+    for part, channel in _boundaries(equation):
+        section = part.get("boundary") if channel is not None and isinstance(part, Mapping) else part
+        walls = section.get(axis, section) if isinstance(section, Mapping) else section
+        for end, name in enumerate(("lower", "upper")):
+            wall = walls.get(name, walls) if isinstance(walls, Mapping) else walls
+            if not isinstance(wall, Mapping) or not _is_sensor(wall):
+                continue
+            at = float(_position(wall["sensor"]) or 0.0)
+            if abs(at - lower - end * size) <= _SAME * size:
+                continue
+            ends = (at, lower + size) if end == 0 else (lower, at)
+            there = f" (equation.domain.{axis}: lower {ends[0]:g}, size {ends[1] - ends[0]:g})"
+            raise MeasurementError(
+                f"equation{'' if channel is None else f'.fields.{channel}'}.boundary: the {name} wall of {axis} is at "
+                f"{lower + end * size:g}, and would hold what was measured at {at:g}. Let the domain end there"
+                f"{there if ends[1] > ends[0] else ''}, name a sensor at the wall, or give it {{column: …}}"
+            )
 
 
 def sensor_series(
@@ -56,6 +95,21 @@ def sensor_series(
     return {(channel, at): _series(dataset, config, channel, at, needed) for channel, at in wanted}
 
 
+def interpolation(times: Sequence[float], values: Sequence[float]) -> str:
+    """Linear or cubic: what tells every second value better from the others; linear of few values.
+
+    A line loses a part of what comes and goes: of a wave (ω h)²/12, h the distance of the times. Cubics lose less, but
+    overshoot beside jumps and follow noise.
+    """
+    t, v = np.asarray(times), np.asarray(values)
+    if len(t) < _ENOUGH:
+        return "linear"
+    asked = slice(1, len(t) - 1 + len(t) % 2, 2)
+    line = np.interp(t[asked], t[::2], v[::2]) - v[asked]
+    curve = cubics(t[::2], v[::2])(t[asked]) - v[asked]
+    return "cubic" if np.square(curve).sum() < np.square(line).sum() else "linear"
+
+
 def _boundaries(equation: Mapping[str, Any]) -> Iterator[tuple[Any, str | None]]:
     yield equation.get("boundary"), None
     if isinstance(fields := equation.get("fields"), Mapping):
@@ -67,8 +121,8 @@ def _is_sensor(section: Any) -> bool:
 
 
 def _position(given: Any) -> float | None:
-    """The position in `{sensor: 0.5}` or `{sensor: {position: 0.5}}`."""
-    value = given["position"] if isinstance(given, Mapping) and set(given) == {"position"} else given
+    """The position in `{sensor: 0.5}` or `{sensor: {position: 0.5, …}}`."""
+    value = given.get("position") if isinstance(given, Mapping) else given
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -85,7 +139,10 @@ def _filled(section: Any, channel: str | None, series: SensorSeries) -> Any:
         if key not in series:
             return section
         times, values = series[key]
-        return {"table": {"times": list(times), "values": list(values)}}
+        given = section["sensor"]
+        between = given.get("interpolation", "auto") if isinstance(given, Mapping) else "auto"
+        between = interpolation(times, values) if between == "auto" else between
+        return {"table": {"times": list(times), "values": list(values), "interpolation": between, "measured": True}}
     if isinstance(section, Mapping):
         return {name: _filled(part, channel, series) for name, part in section.items()}
     return [_filled(part, channel, series) for part in section] if isinstance(section, list) else section

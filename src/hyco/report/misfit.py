@@ -136,6 +136,25 @@ def walls_words(estimate: PhysicalEstimate, parameters: Mapping[str, Mapping[str
         )
 
 
+def noise_of_walls_words(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """To which numbers the noise of sensors at walls adds much.
+
+    Args:
+        parameters: as above.
+    """
+    much = {
+        name: entry["std_walls"] / entry["std"]
+        for name, entry in parameters.items()
+        if entry.get("std_walls") and entry.get("std") and entry["std_walls"] > _SMALL * entry["std"]
+    }
+    if much:
+        each = ", ".join(f"{name} {times:.2g}" for name, times in much.items())
+        yield (
+            "walls are what sensors measured, noise and all, which adds standard deviations of its own (std_walls), in "
+            f"those by the measurements inside: {each}. The interval has them, std has not."
+        )
+
+
 def structure_words(estimate: PhysicalEstimate) -> Iterator[str]:
     """Where the residuals are correlated or have outliers."""
     tests = _tests(estimate)

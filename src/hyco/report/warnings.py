@@ -9,7 +9,14 @@ from typing import Any
 from hyco.inversion.assessor import NO_FREEDOM
 from hyco.inversion.estimate import PhysicalEstimate
 from hyco.inversion.loss import OUTLIER
-from hyco.report.misfit import chi_square_words, grid_words, structure_words, verdict_words, walls_words
+from hyco.report.misfit import (
+    chi_square_words,
+    grid_words,
+    noise_of_walls_words,
+    structure_words,
+    verdict_words,
+    walls_words,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +59,7 @@ def estimate_warnings(
     if (words := chi_square_words(estimate, parameters)) is not None and not noise_estimated:
         yield f"{method} {words}"
     said = (*verdict_words(estimate), *structure_words(estimate), *walls_words(estimate, parameters))
+    said = (*said, *noise_of_walls_words(parameters))
     for words in (*said, *grid_words(estimate, parameters, measured=measured)):
         yield f"{method}: {words}"
     for name, entry in parameters.items():

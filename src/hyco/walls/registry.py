@@ -33,19 +33,20 @@ def names_a_wall(name: Any) -> bool:
 
 
 def build_wall(name: str, arguments: Any = None) -> Wall:
-    """A wall from its name and its arguments: by name, or the only one of a wall that has one.
+    """A wall from its name and its arguments: by name, or the only one of a wall that has, or needs, one.
 
     Raises:
         ValueError: no wall of this name can be used, or the arguments are not those of this wall.
     """
     wall = WALLS.load(name)
     takes = ", ".join(wall.model_fields) or "none"
+    needed = [key for key, field in wall.model_fields.items() if field.is_required()] or list(wall.model_fields)
     if isinstance(arguments, Mapping):
         values = dict(arguments)
     elif arguments is None:
         values = {}
-    elif len(wall.model_fields) == 1:
-        values = dict.fromkeys(wall.model_fields, arguments)
+    elif len(needed) == 1:
+        values = dict.fromkeys(needed, arguments)
     else:
         raise ValueError(f"{name}: got {arguments!r}; its arguments by name: {takes}")
     try:

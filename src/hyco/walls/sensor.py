@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ class Sensor(Wall):
     """u = g(t) on the wall, g what was measured at a position: replaced by a `table` once the file is read."""
 
     position: float = Field(description="where it was measured, along the only axis, in units of the domain [length]")
+    interpolation: Literal["auto", "linear", "cubic"] = Field(
+        default="auto", description="between its times; auto: what tells every second value better from the others"
+    )
 
     @model_validator(mode="after")
     def _not_read(self) -> Sensor:

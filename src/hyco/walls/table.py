@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from phi import math
 from phi.math import instance
 from pydantic import Field, field_validator, model_validator
+from scipy.interpolate import CubicHermiteSpline
 
 from hyco.walls.value import Value
 from hyco.walls.wall import Wall, is_number
 
 
 class Table(Wall):
-    """u = g(t) on the wall (Dirichlet): linear between the times of a table, constant before and after them."""
+    """u = g(t) on the wall (Dirichlet), known at the times of a table, constant before and after them.
+
+    Between them it is linear, or a cubic whose slope at each time is that of the parabola through three values.
+    """
 
     times: tuple[float, ...] = Field(min_length=1, description="times, rising [time]")
     values: tuple[float, ...] = Field(min_length=1, description="value at each time, in units of the field")
+    interpolation: Literal["linear", "cubic"] = Field(
+        default="linear", description="between the times: cubic follows what is smooth, and overshoots beside jumps"
+    )
+    measured: bool = Field(
+        default=False, description="the values have noise like that of the measurements inside, which intervals take in"
+    )
 
     @field_validator("times")
     @classmethod
@@ -43,13 +54,22 @@ class Table(Wall):
     def at(self, values: Mapping[str, Any]) -> Wall:
         """A wall with the value at `t`, a number or PhiML tensor."""
         t = values.get("t", self.times[0])
+        cubic = self.interpolation == "cubic" and len(self.times) > 2
         if is_number(t) or len(self.times) == 1:
-            return Value(value=float(np.interp(t, self.times, self.values)))
+            t = min(max(t, self.times[0]), self.times[-1])
+            value = cubics(self.times, self.values)(t) if cubic else np.interp(t, self.times, self.values)
+            return Value(value=float(value))
         # The first value, and of each step to the next one the part that is past: few operations for any table.
-        begin, length = (math.wrap(part, instance("step")) for part in (self.times[:-1], np.diff(self.times)))
-        steps = math.wrap(np.diff(self.values), instance("step"))
-        past = math.clip((t - begin) / length, 0.0, 1.0)
-        return Value.model_construct(value=self.values[0] + math.sum(steps * past, "step"))
+        length, rise = np.diff(self.times), np.diff(self.values)
+        past = math.clip((t - _known(self.times[:-1])) / _known(length), 0.0, 1.0)
+        if cubic:
+            slopes = np.gradient(self.values, self.times, edge_order=2)
+            first, last = slopes[:-1] * length, slopes[1:] * length
+            rest = _known(3 * rise - 2 * first - last) + past * _known(first + last - 2 * rise)
+            steps = past * (_known(first) + past * rest)
+        else:
+            steps = past * _known(rise)
+        return Value.model_construct(value=self.values[0] + math.sum(steps, "step"))
 
     @property
     def condition(self) -> tuple[float, float, Any]:
@@ -58,5 +78,15 @@ class Table(Wall):
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Its name, times and values."""
-        return {"table": {"times": list(self.times), "values": list(self.values)}}
+        """Its name and arguments."""
+        return {"table": self.model_dump(mode="json", exclude_defaults=True)}
+
+
+def cubics(times: ArrayLike, values: ArrayLike) -> CubicHermiteSpline:
+    """What a table with `interpolation: cubic` is between three times or more."""
+    at, held = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    return CubicHermiteSpline(at, held, np.gradient(held, at, edge_order=2))
+
+
+def _known(numbers: Any) -> Any:
+    return math.wrap(numbers, instance("step"))

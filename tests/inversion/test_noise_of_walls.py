@@ -1,0 +1,60 @@
+"""What sensors measured may be walls: their noise moves the estimate, and is in the interval."""
+
+import numpy as np
+import pytest
+
+import hyco
+from hyco.report.misfit import noise_of_walls_words
+
+TIMES = np.linspace(0, 2, 21)
+NOISE = 0.02
+
+
+def equation(lower, upper, **keys):
+    tables = [{"table": {"times": TIMES.tolist(), "values": list(values), **keys}} for values in (lower, upper)]
+    return hyco.equation(
+        {
+            "name": "heat",
+            "domain": {"x": {"size": 1.0, "resolution": 16}},
+            "boundary": {"x": {"lower": tables[0], "upper": tables[1]}},
+            "dt": 0.1,
+            "parameters": {"diffusivity": 0.05},
+        }
+    )
+
+
+CLEAN = np.sin(3 * TIMES), np.cos(2 * TIMES) - 1
+
+
+def fit(lower, upper, **keys):
+    """The diffusivity, of measurements without noise whose noise is said."""
+    truth = hyco.simulate(equation(*CLEAN), initial_states=np.zeros((1, 1, 16)), steps=20)
+    seen = hyco.observe(truth, {"train_sim": [0], "noise": NOISE, "noise_reference": "absolute"}, seed=3)
+    learn = [{"name": "diffusivity", "initial_guess": 0.06, "bounds": [1e-3, 0.5]}]
+    return hyco.fit(equation(lower, upper, **keys), seen, learn, method="Levenberg-Marquardt").estimate["diffusivity"]
+
+
+@pytest.mark.slow
+def test_the_spread_is_that_of_fits_with_other_noise_on_the_walls():
+    random, found = np.random.default_rng(1), []
+    for _ in range(10):
+        found.append(fit(*(wall + NOISE * random.normal(size=21) for wall in CLEAN)).value)
+    number = fit(*CLEAN, measured=True)
+    assert 0.6 < number.std_walls / np.std(found, ddof=1) < 1.7
+
+
+def test_the_interval_has_it_where_the_walls_were_measured():
+    number = fit(*CLEAN, measured=True)
+    plain = fit(*CLEAN)
+    assert (plain.value, plain.std, plain.std_walls) == (number.value, number.std, None)
+    half = [np.diff(each.interval)[0] / 2 for each in (plain, number)]
+    assert half[1] == pytest.approx(np.hypot(half[0], 1.96 * number.std_walls), rel=0.1)
+    assert type(number).from_json(number.to_json()) == number
+    assert "std_walls" not in plain.to_json()
+
+
+def test_it_is_said_where_it_is_much():
+    entry = {"std": 0.1, "std_walls": 0.08}
+    (words,) = noise_of_walls_words({"D": entry, "v": {"std": 0.1, "std_walls": 0.01}, "r": {"std": None}})
+    assert "D 0.8. The interval has them" in words
+    assert not list(noise_of_walls_words({"D": entry | {"std_walls": 0.02}}))
