@@ -43,6 +43,7 @@ def test_the_spread_is_that_of_fits_with_other_noise_on_the_walls():
     assert 0.6 < number.std_walls / np.std(found, ddof=1) < 1.7
 
 
+@pytest.mark.slow
 def test_the_interval_has_it_where_the_walls_were_measured():
     number = fit(*CLEAN, measured=True)
     plain = fit(*CLEAN)
