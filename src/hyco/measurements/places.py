@@ -55,14 +55,20 @@ def check_inside(rows: Rows, config: MeasurementsConfig, layout: Layout) -> None
 
 def without_walls(rows: Rows, file: str, layout: Layout) -> Rows:
     """The measurements but for those on walls that hold a series of values: they are that series, or say nothing."""
-    values, grid = np.array(rows.values), layout.grid
-    for field in layout.fields:
-        channels = [layout.channels.index(name) for name in field.channels]
-        for i, (axis, low, size) in enumerate(zip(grid.axes, grid.lower, grid.size, strict=True)):
-            for wall, place in zip(field.walls[axis], (low, low + size), strict=True):
-                if isinstance(wall, Table):
-                    on = np.abs(rows.position[:, i] - place) <= _TOLERANCE * size + rows.position_rounding[i]
-                    values[on[:, None] & np.isin(np.arange(values.shape[1]), channels)] = np.nan
+    grid = layout.grid
+    series = [
+        (i, low + end * size, [layout.channels.index(name) for name in field.channels])
+        for field in layout.fields
+        for i, (axis, low, size) in enumerate(zip(grid.axes, grid.lower, grid.size, strict=True))
+        for end, wall in enumerate(field.walls[axis])
+        if isinstance(wall, Table)
+    ]
+    if not series:  # there may be many measurements
+        return rows
+    values = np.array(rows.values)
+    for i, place, channels in series:
+        on = np.abs(rows.position[:, i] - place) <= _TOLERANCE * grid.size[i] + rows.position_rounding[i]
+        values[on[:, None] & np.isin(np.arange(values.shape[1]), channels)] = np.nan
     left_out = int((np.isfinite(rows.values) & np.isnan(values)).sum())
     if not left_out:
         return rows
