@@ -34,6 +34,7 @@ REACTION = {
     "v": "diffusivity_v*laplace(v) + u*v**2 - (feed + kill)*v",
 }
 
+SAME = {"scheme": "differences", "order": 2, "integrator": "explicit", "stages": 3, "substeps": 1}
 EULER = {"scheme": "differences", "order": 2, "integrator": "explicit", "stages": 1, "substeps": 40}
 
 
@@ -50,6 +51,8 @@ CASES = {
     "Burgers, upwind": ({**BURGERS, "parameters": NU}, CONVECTION, {"scheme": "differences"}),
     "Burgers 2-D, upwind": ({**BURGERS_2D, "parameters": NU}, CONVECTION_2D, {"scheme": "differences"}),
     "heat": ({**HEAT, "parameters": D, **WALLS}, SPREADING, WALLS),
+    "heat, walls, both explicit": ({**HEAT, "parameters": D, **WALLS}, SPREADING, {**WALLS, **SAME}),
+    "heat, periodic, both explicit": ({**HEAT, "parameters": D}, SPREADING, SAME),
     "heat, periodic": ({**HEAT, "parameters": D}, SPREADING, {}),
     "heat 2-D": ({**HEAT_2D, "parameters": D, "boundary": "neumann"}, SPREADING, {"boundary": "neumann"}),
     "heat 2-D, waves": (
