@@ -1,5 +1,8 @@
 """Every experiment of the project is valid, and as it is described."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,12 @@ def test_the_users_experiment_is_as_it_is_described(parameters):
     h = c.hybrid
     assert (h.epochs, h.num_predict_steps, h.alpha, h.interleave_frequency, h.warmup_epochs) == (50, 10, 0.5, 1, 5)
     assert (h.synthetic.learning_rate, h.synthetic.batch_size) == (1e-4, 16)
+
+
+@pytest.mark.slow
+def test_sympy_is_imported_for_equations_by_formula_alone(parameters):
+    code = (
+        "import json, sys; from hyco.config import parse; parse(json.load(sys.stdin));"
+        "assert not {'torch._dynamo', 'sympy'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], input=json.dumps(parameters("burgers_1d")).encode(), check=True)

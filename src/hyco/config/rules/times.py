@@ -9,9 +9,6 @@ import torch
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
-from hyco.equations.formula.admissible import require_defined
-from hyco.equations.formula.symbols import symbol
-from hyco.equations.formula.syntax import FormulaError, Names, read
 from hyco.expressions import Expression
 
 Ranges = Mapping[str, tuple[float, float]]
@@ -65,6 +62,11 @@ def _without_value(text: str, ranges: Ranges) -> str | None:
     names = Expression(text).names
     if "t" not in names or not names <= ranges.keys():
         return None
+    # Here, because SymPy comes with them, which takes half a second.
+    from hyco.equations.formula.admissible import require_defined
+    from hyco.equations.formula.symbols import symbol
+    from hyco.equations.formula.syntax import FormulaError, Names, read
+
     own = {name: ranges[name] for name in sorted(names)}
     try:
         rate = read(text, Names((), (), tuple(name for name in own if name != "t")))
