@@ -304,3 +304,33 @@ def test_a_formula_that_is_none_between_walls_has_a_periodic_axis_where_the_ends
     assert sections["equation"]["boundary"] == "periodic"
     assert "the formulas are none between walls" in output
     assert sections["equation"]["domain"]["x"]["size"] == pytest.approx(40.0)
+
+
+def test_such_an_axis_has_its_period_also_where_walls_at_the_outermost_positions_would_fit(new):
+    frame = soliton(0.0)
+    frame["eta"] += 0.02 * np.random.default_rng(11).standard_normal(len(frame))  # they fit to this noise
+    sections, output = new(frame, "eta: -eta*dx(eta) - d*dx(dx(dx(eta)))")
+    assert sections["equation"]["boundary"] == "periodic", output
+    assert sections["equation"]["domain"]["x"]["size"] == pytest.approx(40.0)
+    assert sections["equation"]["domain"]["x"]["resolution"] == 80
+
+
+@pytest.mark.parametrize(
+    "equation", ["eta_t = -eta*eta_x - d*eta_xxx", "deta/dt = -eta*eta_x - d*eta_xxx", "-eta*eta_x - d*eta_xxx"]
+)
+def test_subscripts_of_a_field_are_derivatives(new, equation):
+    sections, output = new(soliton(), equation)
+    assert sections["equation"]["rates"] == {"eta": "-eta*dx(eta) - d*dx(dx(dx(eta)))"}, output
+    assert list(learnt(sections)) == ["d"], "no unknown parameter is called eta_x"
+
+
+def test_a_name_of_the_file_is_no_derivative(new):
+    frame = soliton().rename(columns={"eta": "u_x"})
+    sections, _ = new(frame.assign(u=frame["u_x"]), "u: D*u_xx - u_x; u_x: -k*u_x")
+    assert sections["equation"]["rates"] == {"u": "D*dx(dx(u)) - u_x", "u_x": "-k*u_x"}
+
+
+def test_the_second_derivative_in_time_is_refused_with_what_can_be_done(new):
+    code, output = new(soliton(), "eta_tt = c*eta_xx")
+    assert code
+    assert "second order in time is written with two fields" in output

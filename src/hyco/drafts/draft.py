@@ -120,6 +120,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
 
     def made() -> Problem | None:
         for axis, end in ends.items():
+            axes[axis] = given[axis]
             if end.repeated and (end.condition == "periodic" or is_periodic(name)):
                 axes[axis] = closed(given[axis])
             elif axis in places and end.condition != "periodic" and not is_periodic(name):

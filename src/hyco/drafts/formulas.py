@@ -19,6 +19,7 @@ from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
 from hyco.drafts.variation import Variation, is_positive, variation_of
+from hyco.equations.formula.notation import subscript
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
@@ -27,6 +28,7 @@ from hyco.equations.registry import build_equation, equation_config
 # A name of an equation, or of a class: no formula.
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
 _LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
+_LEFT = re.compile(r"\s*(?:([A-Za-z_]\w*?)_(t+)|[dD]([A-Za-z_]\w*)/dt)\s*=(?!=)")
 _OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
 _AXES = ("x", "y", "z", "t")
 # Smallest and largest value over the guess: of what spreads, of rates and ratios, of what a field grows to, of what it
@@ -53,6 +55,8 @@ def is_formula(text: str) -> bool:
 def rates_of(texts: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     """Formulas by field, of `u: formula; v: formula`, of several such texts, or of one formula without a name.
 
+    `u_t = …` and `du/dt = …` are read as `u: …`, and in formulas u_xx as dx(dx(u)) where u is a field and u_xx is not.
+
     Args:
         texts: what was given.
         columns: names in the file, which tell what the field of a formula without a name is.
@@ -60,7 +64,9 @@ def rates_of(texts: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     Raises:
         FormulaError: a formula cannot be read, has no name, or a name stands twice.
     """
-    parts = [part.strip() for text in texts for part in text.split(";") if part.strip()]
+    parts = [_labelled(part.strip()) for text in texts for part in text.split(";") if part.strip()]
+    fields = {*columns, *(label[1] for part in parts if (label := _LABEL.match(part)))}
+    parts = [_in_operators(part, fields) for part in parts]
     rates: dict[str, str] = {}
     for part in parts:
         label = _LABEL.match(part)
@@ -70,6 +76,22 @@ def rates_of(texts: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
             raise FormulaError(part, None, f"the field {name} has two rates of change")
         rates[name] = formula
     return rates
+
+
+def _labelled(part: str) -> str:
+    """`u_t = …` as `u: …`."""
+    left = _LEFT.match(part)
+    if left is None:
+        return part
+    if left[2] not in (None, "t"):
+        say = "second order in time is written with two fields: 'u: w; w: …'"
+        raise FormulaError(part, 0, say)
+    return f"{left[1] or left[3]}: {part[left.end() :].strip()}"
+
+
+def _in_operators(part: str, fields: Collection[str]) -> str:
+    """Subscripts as operators."""
+    return re.sub(r"[A-Za-z_]\w*", lambda word: subscript(word[0], fields) or word[0], part)
 
 
 def _field_of(formula: str, columns: Sequence[str], *, alone: bool) -> str:

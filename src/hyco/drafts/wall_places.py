@@ -36,12 +36,15 @@ class WallPlaces:
         reason: what tells it.
         conditions: at the lower and the upper end, where the values tell them at both: `neumann`, or a value.
         joined: the values go on smoothly from the upper end to the lower one, as those of a period do.
+        rounder: whether the distance of the outermost positions is a rounder number than that from half a spacing
+            beyond to half a spacing beyond; None: neither is round, or both alike.
     """
 
     on_positions: bool
     reason: str
     conditions: tuple[Any, Any] | None = None
     joined: bool = False
+    rounder: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,15 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
     told = None if fits is None else _told(fits)
     extent = float(axis.places[-1] - axis.places[0])
     beyond = extent * len(axis.places) / (len(axis.places) - 1)
+    few, others = _digits(extent), _digits(beyond)
+    rounder = few < others if few != others and min(few, others) <= _ROUND else None
     if told is not None:
         place, reason = told, "the values beside them tell it"
-    elif _digits(extent) != _digits(beyond) and min(_digits(extent), _digits(beyond)) <= _ROUND:
-        place = _digits(extent) < _digits(beyond)
-        reason = f"{extent if place else beyond:.6g} is a round length; the values do not tell it"
+    elif rounder is not None:
+        place, reason = rounder, f"{extent if rounder else beyond:.6g} is a round length; the values do not tell it"
     else:
         place, reason = False, "nothing tells it: the outermost positions may be on the walls"
-    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place), _are_joined(flat))
+    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place), _are_joined(flat), rounder)
 
 
 def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:

@@ -17,6 +17,8 @@ _NEIGHBOURS = 1.5
 _FLAT, _HELD = 0.4, 0.1
 _FLAT_MEAN = 0.5
 _SAME = 0.05
+# Both are the same place where they differ by so much less than what is beside them.
+_TELLING = 3.0
 # Where noise hides the slopes: differences over so many cells of the mean of all states, if that varies by this part of
 # what the field does.
 _APART, _STEADY = 4, 0.3
@@ -53,6 +55,10 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
     if not np.isfinite([step, around]).all() or step == 0:
         return Ends("neumann", "nothing tells it")
     repeated = bool(around <= _SAME * step)
+    if repeated and places.rounder is False:
+        # Ends that rest are alike in any case.
+        beside = min(_size(end[1] - end[0]) for end in (along, along[::-1]))
+        repeated = bool(beside > _TELLING * around)
     close = bool(around <= _NEIGHBOURS * step)
     beyond = 0.0 if places.on_positions else 0.5
     near = close and not (_holds(along, beyond) and _holds(along[::-1], beyond))

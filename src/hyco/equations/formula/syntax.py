@@ -16,6 +16,7 @@ from typing import Any
 
 import sympy as sp
 
+from hyco.equations.formula.notation import operator, subscript
 from hyco.equations.formula.symbols import AXES, FUNCTIONS, derivative, symbol
 from hyco.expressions import CONSTANTS, DEEPEST, ExpressionError, depth
 from hyco.expressions import FUNCTIONS as ARGUMENTS
@@ -222,9 +223,10 @@ class _Reader:
             return {"pi": sp.pi, "e": sp.E}[name]
         if name in FUNCTIONS or name in _OPERATORS or (name[:1] == "d" and name[1:] in AXES):
             raise self._error(node, f"{name} needs an argument: {name}(…)")
+        here = subscript(name, self.names.fields)
         raise self._error(
             node,
-            f"unknown name {name!r}; allowed: {', '.join(self.names.allowed)} "
+            f"unknown name {name!r}{f', here {here}' if here else ''}; allowed: {', '.join(self.names.allowed)} "
             f"(a parameter has a value in equation.parameters, or is learnt)",
         )
 
@@ -280,7 +282,10 @@ class _Reader:
             if name is None:
                 raise self._error(node, "this is no function: products are written with *")
             functions = ", ".join(["dx", "dy", "dz", *_OPERATORS, *FUNCTIONS])
-            raise self._error(node, f"unknown function {name!r}; allowed: {functions}")
+            here = operator(name)
+            raise self._error(
+                node, f"unknown function {name!r}" + (f", here {here}" if here else "") + f"; allowed: {functions}"
+            )
         if node.keywords:
             raise self._error(node, f"{name} takes no arguments by name")
         count = 1 if axis is not None else _OPERATORS.get(name) or ARGUMENTS[name][1]
