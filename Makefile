@@ -1,6 +1,6 @@
 # `make run` and `make test` are all a newcomer needs: they set up .venv themselves, from Python 3.11 and the network.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast bench bench-peers bench-apebench lint format viz mlflow docs notebook dist clean
+.PHONY: help setup run test test-all test-fast bench bench-peers bench-apebench lint format viz mlflow docs notebook dist clean
 
 EXPERIMENT ?= burgers_1d
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -31,10 +31,15 @@ setup: $(VENV)/.hyco ## make the virtual environment, or bring it up to date
 run: setup ## train a physical and a synthetic model together, and say where the report is (EXPERIMENT=burgers_1d)
 	$(PY) -m kedro run --pipelines hybrid --env $(EXPERIMENT)
 
-test: lint ## lint, types, import contract, tests and coverage
-	$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report term
+# To watch which lines run costs a test half as much again: the fast ones alone reach the bar.
+test: lint ## lint, types, import contract, all tests but studies, and the coverage of those that are not slow
+	$(PY) -m pytest -n 2 --dist worksteal -m "not slow" --cov --cov-report term
+	$(PY) -m pytest -n 2 --dist worksteal -m "slow and not study"
 
-test-fast: setup ## the tests that are not marked slow, in under three minutes
+test-all: test ## the same, and the tests that are marked study
+	$(PY) -m pytest -n 2 --dist worksteal -m study
+
+test-fast: setup ## the tests that are not marked slow
 	$(PY) -m pytest -q -n 2 --dist worksteal -m "not slow"
 
 bench: setup ## measure speed against hand-written code, a quarter of an hour: docs/studies/performance.md

@@ -22,7 +22,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 # Imported late by packages, inside of functions.
@@ -64,6 +64,7 @@ class Forked:
         arguments: what follows that.
         cwd: the folder that it is started in.
         env: its variables.
+        apart: what it prints as errors is kept apart from the rest.
 
     Attributes:
         pid: of the process.
@@ -71,14 +72,18 @@ class Forked:
         rusage: what it has used, once it has ended.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], apart: bool = False
+    ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile() if apart else None  # noqa: SIM115
         self.returncode: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(module, arguments, cwd, env, self._output.fileno())
+            streams = (self._output, self._errors or self._output)
+            _become(module, arguments, cwd, env, *(stream.fileno() for stream in streams))
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -102,17 +107,18 @@ class Forked:
             time.sleep(0.005)
         return code
 
-    def communicate(self) -> tuple[str, None]:
-        """Wait for its end; what it has printed, on both streams."""
+    def communicate(self) -> tuple[str, str | None]:
+        """Wait for its end; what it has printed, with what it has printed as errors if that is kept apart."""
         self.wait()
-        text = self.output()
-        self._output.close()
-        return text, None
+        texts = self.output(), _text_of(self._errors) if self._errors else None
+        for stream in (self._output, self._errors):
+            if stream:
+                stream.close()
+        return texts
 
     def output(self) -> str:
         """What it has printed until now."""
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+        return _text_of(self._output)
 
     def send_signal(self, number: int) -> None:
         """Send a signal to it, if it still runs."""
@@ -124,7 +130,14 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _become(module: str, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], output: int) -> NoReturn:
+def _text_of(stream: IO[bytes]) -> str:
+    """What a file holds, also while another process writes to it."""
+    return os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0).decode(errors="replace")
+
+
+def _become(
+    module: str, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], output: int, errors: int
+) -> NoReturn:
     """Be the command, to the end of the process."""
     code = 1
     try:
@@ -132,7 +145,7 @@ def _become(module: str, arguments: Sequence[str], cwd: Path, env: Mapping[str, 
             signal.signal(number, handler)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
-        os.dup2(output, 2)
+        os.dup2(errors, 2)
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)

@@ -41,6 +41,15 @@ from hyco.training.physical import PhysicalConfig
 
 torch.set_num_threads(1)
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A study is a slow test, too: before tests are chosen by their marks."""
+    for item in items:
+        if item.get_closest_marker("study"):
+            item.add_marker("slow")
+
+
 # A small Burgers problem.
 EQUATION = {
     "name": "burgers",

@@ -36,7 +36,7 @@ def keys(value: Any, key: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from keys(inner, (*key, name))
 
 
-@pytest.mark.parametrize("name", ["burgers_1d", "heat_sensors"])
+@pytest.mark.parametrize("name", ["burgers_1d", pytest.param("heat_sensors", marks=pytest.mark.slow)])
 @QUICK
 @given(data=st.data())
 def test_any_value_at_any_key_is_refused_in_lines_or_taken(parameters, name, data):

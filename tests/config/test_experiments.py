@@ -23,6 +23,19 @@ def test_every_experiment_is_valid(experiment, parameters):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_starts_of_twenty_seeds_are_covered_and_one_goes_to_the_end(experiment, parameters):
+    found = parse(parameters(experiment))
+    equation = build_equation(found.equation.model_dump())
+    for seed in range(20):
+        starts = initial_states(equation, found.generation, seed)
+        own = covering(equation, equation.reach(starts))
+        assert own.unsuitable(starts) is None, seed
+        if seed == found.compare.seeds[0]:
+            simulate(equation, starts if equation.accelerates else starts[:1], found.generation.steps)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_data_of_twenty_seeds_can_be_made(experiment, parameters):
     found = parse(parameters(experiment))
     equation = build_equation(found.equation.model_dump())

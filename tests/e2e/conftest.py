@@ -1,4 +1,8 @@
-"""A project folder of its own for each test module, and the real commands in it."""
+"""A project folder of its own for each test module, and the real commands in it.
+
+Most commands are forks of one process that has imported everything, which is most of what a command takes: `forked.py`
+in `benchmarks` says what is the same. `Project.shell` runs a command as a shell starts it.
+"""
 
 import json
 import os
@@ -9,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,11 +26,43 @@ SMALL = (
 )
 
 
+class Forks:
+    """Runs commands, one after the other, in forks of a process that is started with the first one."""
+
+    def __init__(self):
+        self._server = None
+
+    def run(self, arguments, cwd, env):
+        """Run `python -m MODULE …` to its end; exit code and output."""
+        if self._server is None:
+            variables = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+            script = [sys.executable, str(Path(__file__).with_name("forks.py"))]
+            self._server = subprocess.Popen(
+                script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
+            )
+        self._server.stdin.write(json.dumps({"arguments": arguments, "cwd": str(cwd), "env": env}) + "\n")
+        self._server.stdin.flush()
+        return SimpleNamespace(**json.loads(self._server.stdout.readline()))
+
+    def close(self):
+        if self._server is not None:
+            self._server.stdin.close()
+            self._server.wait()
+            self._server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def forks():
+    found = Forks()
+    yield found
+    found.close()
+
+
 class Project:
     """A copy of the project without its results."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, forks):
+        self.path, self.forks = path, forks
         for name in ("conf", "src"):
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         for name in ("pyproject.toml", ".kedro.yml", ".telemetry"):
@@ -34,17 +71,18 @@ class Project:
     def command(self, *arguments, params="", small=SMALL):
         return [sys.executable, "-m", "kedro", "run", *arguments, "--params", ",".join(p for p in (small, params) if p)]
 
-    def run(self, *arguments, params="", small=SMALL, folder=".", **options):
-        """Run to the end; the finished process with its output."""
-        return subprocess.run(
-            self.command(*arguments, params=params, small=small),
-            cwd=self.path / folder,
-            capture_output=True,
-            text=True,
-            timeout=200,
-            env=self.environment(),
-            **options,
-        )
+    def run(self, *arguments, params="", small=SMALL, folder="."):
+        """Run to the end; exit code and output."""
+        if sys.platform != "linux":  # elsewhere libraries may not outlive a fork
+            return self.shell(*arguments, params=params, small=small, folder=folder)
+        _, _, *command = self.command(*arguments, params=params, small=small)
+        return self.forks.run(command, self.path / folder, self.environment())
+
+    def shell(self, *arguments, params="", small=SMALL, folder="."):
+        """The same as a shell starts it."""
+        command = self.command(*arguments, params=params, small=small)
+        given = {"cwd": self.path / folder, "env": self.environment()}
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, **given)
 
     def environment(self):
         others = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MLFLOW_TRACKING_URI")}
@@ -77,5 +115,5 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return Project(tmp_path_factory.mktemp("project"))
+def project(tmp_path_factory, forks):
+    return Project(tmp_path_factory.mktemp("project"), forks)

@@ -11,6 +11,8 @@ import xarray as xr
 import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+# Without figures, which take longer than all the rest.
+REPORT = ("--to-outputs", "report")
 
 
 def without_times(report):
@@ -22,7 +24,7 @@ def without_times(report):
 
 
 def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_loss_and_a_report(project):
-    done = project.run("--pipelines", "hybrid", params="experiment=whole,profile=true")
+    done = project.shell("--pipelines", "hybrid", params="experiment=whole,profile=true")
     assert done.returncode == 0, done.stderr
     lines = (done.stdout + done.stderr).splitlines()
     assert len(lines) <= 40
@@ -56,16 +58,17 @@ def test_end_to_end_on_burgers_has_as_many_epochs_as_asked_a_falling_synthetic_l
 
 
 def test_a_run_killed_in_the_middle_and_resumed_has_the_same_final_numbers_to_the_bit(project):
-    assert project.run("--pipelines", "hybrid", params="experiment=uninterrupted").returncode == 0
-    killed = project.kill_after_epoch(3, "--pipelines", "hybrid", params="experiment=killed", experiment="killed")
+    hybrid = ("--pipelines", "hybrid", *REPORT)
+    assert project.run(*hybrid, params="experiment=uninterrupted").returncode == 0
+    killed = project.kill_after_epoch(3, *hybrid, params="experiment=killed", experiment="killed")
     assert killed != 0
     assert not (project.path / "data/08_reporting/killed/report.json").exists()
 
-    refused = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true,hybrid.alpha=0.123")
+    refused = project.run(*hybrid, params="experiment=killed,resume=true,hybrid.alpha=0.123")
     assert refused.returncode != 0
     assert "hybrid.alpha: 'auto' in the checkpoint, 0.123 now" in refused.stderr.splitlines()[-1]
 
-    done = project.run("--pipelines", "hybrid", params="experiment=killed,resume=true")
+    done = project.run(*hybrid, params="experiment=killed,resume=true")
     assert done.returncode == 0, done.stderr
     assert "Resuming the hybrid training after epoch" in done.stderr + done.stdout
     assert without_times(project.report("killed")) == without_times(project.report("uninterrupted"))
@@ -81,7 +84,7 @@ def test_all_methods_are_compared_by_default_and_the_data_are_reused(project):
 
 
 def test_the_old_form_of_the_option_and_the_run_configuration_work_too(project):
-    assert project.run("--pipeline", "physical", params="experiment=old").returncode == 0
+    assert project.run("--pipeline", "physical", *REPORT, params="experiment=old").returncode == 0
     done = project.run("--config", ".kedro.yml", params="experiment=configured,hybrid.epochs=1,hybrid.warmup_epochs=0")
     assert done.returncode == 0, done.stderr
     assert "hybrid_physical" in project.report("configured")["methods"]
@@ -90,19 +93,20 @@ def test_the_old_form_of_the_option_and_the_run_configuration_work_too(project):
 def test_training_and_evaluation_run_alone_by_tag(project):
     assert project.run("--pipelines", "synthetic", "--tags", "train", params="experiment=parts").returncode == 0
     assert not (project.path / "data/08_reporting/parts/report.json").exists()
-    assert project.run("--pipelines", "synthetic", "--tags", "evaluate", params="experiment=parts").returncode == 0
+    done = project.run("--pipelines", "synthetic", "--tags", "evaluate", *REPORT, params="experiment=parts")
+    assert done.returncode == 0, done.stderr
     assert math.isfinite(project.report("parts")["methods"]["synthetic"]["nrmse"]["mean"])
 
 
 def test_the_iteration_limit_without_suppression_is_an_error_that_says_what_to_do(project):
     params = "experiment=limit,physical.max_iterations=3,physical.abs_tol=1e-14,physical.suppress_convergence_errors="
-    done = project.run("--pipelines", "physical", params=params + "false")
+    done = project.run("--pipelines", "physical", *REPORT, params=params + "false")
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
     assert "physical.max_iterations" in last
     assert "physical.suppress_convergence_errors=true" in last
     assert "FAILED" in project.mlflow_statuses()
-    done = project.run("--pipelines", "physical", params=params + "true")
+    done = project.run("--pipelines", "physical", *REPORT, params=params + "true")
     assert done.returncode == 0, done.stderr
     estimate = project.report("limit")["methods"]["physical"]["parameters"]["viscosity"]
     assert estimate["std"] < 2e-3
@@ -127,7 +131,8 @@ def test_an_evaluation_on_nothing_is_refused_before_the_training(project):
 
 def test_runs_are_recorded_in_the_projects_database_from_any_folder(project):
     (project.path / "notebooks").mkdir(exist_ok=True)
-    done = project.run("--pipelines", "physical", params="experiment=elsewhere,notes=a try", folder="notebooks")
+    params = "experiment=elsewhere,notes=a try"
+    done = project.run("--pipelines", "physical", *REPORT, params=params, folder="notebooks")
     assert done.returncode == 0, done.stderr
     assert not (project.path / "notebooks" / "mlflow.db").exists()
     with sqlite3.connect(project.path / "mlflow.db") as database:

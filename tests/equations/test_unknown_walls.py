@@ -112,7 +112,7 @@ def test_what_stands_in_a_wall_or_a_source_is_recovered(tmp_path, case):
     assert estimate.std < 0.05 * true
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_intervals_of_an_unknown_wall_value_cover_it(tmp_path):
     exact, true = rod(*CASES["value"][4]), CASES["value"][1]
     estimates = [fitted(tmp_path, "value", seed, exact) for seed in range(40)]

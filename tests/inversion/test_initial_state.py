@@ -208,7 +208,7 @@ def warm_plate(x, y, t, diffusivity=0.08):
 
 
 @pytest.mark.parametrize("std", [0.1, pytest.param("estimate", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.study) for seed in (1, 2))])
 def test_sensors_in_a_warm_plate_need_no_word_about_its_initial_state(std, seed, tmp_path, caplog):
     random = np.random.default_rng(seed)
     x, y, t = 2 * random.random(40) ** 1.3, 1.5 * random.random(40), 0.05 * np.array([0, 1, 3, 7, 12, 20])

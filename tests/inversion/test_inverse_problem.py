@@ -91,8 +91,9 @@ def test_the_batched_jacobian_equals_reverse_mode_to_a_millionth(parameters, equ
     problem = trainer(parameters, equation, steps=3).problem
     z = problem.box.start + 0.01
     _, batched = central_jacobian(problem.real, z, problem.box.lower, problem.box.upper)
-    exact = reverse_jacobian(lambda point: problem.real(point[None])[0], z)
-    assert float((batched - exact).abs().max() / exact.abs().max()) < 1e-6
+    rows = torch.arange(0, len(batched), 11)  # a pass each; of both simulations, all times and all over the domain
+    exact = reverse_jacobian(lambda point: problem.real(point[None])[0, rows], z)
+    assert float((batched[rows] - exact).abs().max() / exact.abs().max()) < 1e-6
 
 
 @pytest.mark.slow
@@ -177,7 +178,7 @@ def test_noisy_initial_states_are_estimated_and_widen_the_error_bars(prior):
 
 @pytest.mark.slow
 def test_the_std_with_noisy_initial_states_is_that_of_the_whole_covariance():
-    physics = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"})
+    physics = trainer([VISCOSITY], observation={"noise": 0.05, "initial_state": "full"}, steps=3)
     physics.update()
     problem, z = physics.problem, physics.model.coordinates
     dense = reverse_jacobian(lambda point: problem.real(point[None])[0], z)

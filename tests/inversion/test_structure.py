@@ -102,21 +102,27 @@ def rod():
     return Rod()
 
 
-@pytest.mark.slow
+def few_and_many(*cases):
+    """Numbers of draws with what is asked of them: the first case is a slow test, the second a study."""
+    marks = (pytest.mark.slow, pytest.mark.study)
+    return [pytest.param(*case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
+
+
+@pytest.mark.parametrize(("draws", "most"), few_and_many((4, 1), (40, 3)))
 @pytest.mark.parametrize("initial", ["exact", "full"])
 @pytest.mark.parametrize("known", [True, False])
-def test_white_noise_is_hardly_ever_told(initial, known):
+def test_white_noise_is_hardly_ever_told(initial, known, draws, most):
     rod = Rod(initial)
-    assert sum(bool(told(rod.fitted(white(seed), known=known))) for seed in range(40)) <= 3
+    assert sum(bool(told(rod.fitted(white(seed), known=known))) for seed in range(draws)) <= most
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("draws", "least"), few_and_many((3, 3), (20, 18)))
 @pytest.mark.parametrize("initial", ["exact", "full"])
-def test_what_is_not_white_is_told(initial):
+def test_what_is_not_white_is_told(initial, draws, least):
     rod = Rod(initial)
     for kind, make in {"time": in_time, "space": in_space}.items():
-        assert sum(kind in told(rod.fitted(make(white(seed)))) for seed in range(20)) >= 18
-    assert sum("outliers" in told(rod.fitted(odd(white(seed), seed))) for seed in range(20)) >= 18
+        assert sum(kind in told(rod.fitted(make(white(seed)))) for seed in range(draws)) >= least
+    assert sum("outliers" in told(rod.fitted(odd(white(seed), seed))) for seed in range(draws)) >= least
 
 
 def test_each_kind_is_told_and_white_noise_keeps_its_error_bars(rod):
@@ -225,14 +231,15 @@ def test_a_robust_loss_has_outliers_in_its_error_bars_and_correlation_widens_the
     assert found.std > 1.3 * found.std_white
 
 
-@pytest.mark.slow
+# Of 80 with 0.95 each, binomial at 99 %: 71 to 80; of 8: 6 to 8.
+@pytest.mark.parametrize(("draws", "least"), few_and_many((8, 6), (80, 70)))
 @pytest.mark.parametrize("make", [in_time, in_space, lambda noise: in_space(in_time(noise))])
-def test_intervals_hold_the_truth_as_often_as_they_say(rod, make):
+def test_intervals_hold_the_truth_as_often_as_they_say(rod, make, draws, least):
     covered = 0
-    for seed in range(80):
+    for seed in range(draws):
         low, high = rod.fitted(make(white(seed))).estimate["diffusivity"].interval
         covered += low < 0.1 < high
-    assert 70 <= covered <= 80  # of 80 with 0.95 each, binomial at 99 %: 71 to 80
+    assert least <= covered
 
 
 def test_a_profile_is_as_wide_as_the_noise_asks_for(rod):

@@ -109,6 +109,7 @@ def test_walls_beyond_sensors_that_are_right_are_not_told(tmp_path):
     assert estimate.walls["domain"]["x"]["size"] == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_wall_with_a_measured_series_is_where_it_was_said_to_be(tmp_path):
     estimate, _, _ = fit_to_sensors(tmp_path, 1.0, series=True)
     found = estimate.walls["domain"]["x"]

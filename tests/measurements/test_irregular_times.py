@@ -102,7 +102,7 @@ def test_states_are_read_between_to_a_tenth_of_the_noise_and_the_estimate_is_tha
     assert between.std == pytest.approx(at_states.std, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_estimates_scatter_as_their_error_bars_say(tmp_path):
     equation, pulls = heat({"x": {"size": 1.0, "resolution": 32}}, 0.04), []
     for seed in range(10):

@@ -251,7 +251,11 @@ def test_there_are_two_hundred_mutations():
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "seed"), [pytest.param(*case, marks=[] if case in FAST else pytest.mark.slow) for case in CASES]
+    ("kind", "name", "seed"),
+    [
+        pytest.param(*case, marks=[] if case in FAST else pytest.mark.study if case[-1] else pytest.mark.slow)
+        for case in CASES
+    ],
 )
 def test_a_mutation_is_refused_or_read_as_what_is_in_the_file(kind, name, seed, rod, tmp_path):
     random = np.random.default_rng([seed, *map(ord, kind + name)])

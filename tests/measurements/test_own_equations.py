@@ -174,7 +174,7 @@ def test_the_conductivity_of_a_rod_that_is_heated_in_time_is_recovered(tmp_path)
     assert high - low < 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_intervals_of_the_rods_conductivity_hold_it_as_often_as_they_say(tmp_path):
     intervals = [heated_rod(tmp_path, 0.01, seed).interval for seed in range(20)]
     assert sum(low < 1 < high for low, high in intervals) >= 17

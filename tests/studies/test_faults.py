@@ -18,7 +18,7 @@ def test_no_fault_is_lost_or_silent(part, count):
     assert sum(n for outcome, n in outcomes.items() if outcome != "slower than 1 s") == count
 
 
-@pytest.mark.slow
+@pytest.mark.study  # a run in tests/e2e is killed, too
 def test_a_command_that_is_killed_is_resumed_to_the_bit():
     # In a process of its own: it forks, which one with threads must not.
     script = Path(faults.__file__).with_name("faults_commands.py")

@@ -143,10 +143,13 @@ def test_the_hand_written_loss_is_that_of_an_update():
     assert float(loss(theta)) == pytest.approx(float(expected), rel=1e-12)
 
 
-@pytest.mark.slow
-def test_what_is_kept_after_each_epoch_is_found():
+@pytest.mark.parametrize(
+    ("epochs", "leak"),
+    [pytest.param(20, 500, marks=pytest.mark.slow), pytest.param(110, 50, marks=pytest.mark.study)],
+)
+def test_what_is_kept_after_each_epoch_is_found(epochs, leak):
     """Also in a process that keeps what it frees, whose resident set need not grow."""
     from performance_training import in_own_process
 
-    grown = in_own_process("performance_training.growth_of_memory(110, 50_000)", PYTHONMALLOC="malloc")
-    assert grown == pytest.approx(50, abs=15)
+    grown = in_own_process(f"performance_training.growth_of_memory({epochs}, {leak}_000)", PYTHONMALLOC="malloc")
+    assert grown == pytest.approx(leak, rel=0.3)

@@ -146,6 +146,21 @@ MORE_D = {
     ),
 }
 FAST = ("heat, flux and value",)
+# Studies, and the case that keeps their scheme and order in the tests.
+REPEATED = {
+    "heat, order 2, flux and Robin": "heat, order 2, values",
+    "heat, Euler": "Fisher-KPP, Euler, differences",
+    "Burgers, flux and value": "Burgers, values that vary",
+    "Burgers, central, values": "Burgers, central",
+    "Fisher-KPP, Robin": "Fisher-KPP, value and flux",
+    "advection, central, in and out": "advection, in and out",
+    "advection, the other way": "advection, in and out",
+    "advection-diffusion, central, outflow": "advection-diffusion, outflow",
+    "FitzHugh-Nagumo": "Gray-Scott",
+    "FitzHugh-Nagumo, walls": "Gray-Scott, walls",
+    "Swift-Hohenberg": "Swift-Hohenberg, neumann",
+    "heat 2-D": "Burgers 2-D",
+}
 
 
 def refined(case):
@@ -165,10 +180,9 @@ def refined(case):
 
 def cases(fast):
     """All, those that are not fast as slow tests."""
-    return [
-        pytest.param({**ONE_D, **MORE_D}[name], id=name, marks=() if name in fast else pytest.mark.slow)
-        for name in {**ONE_D, **MORE_D}
-    ]
+    marks = dict.fromkeys({**ONE_D, **MORE_D}, pytest.mark.slow) | dict.fromkeys(fast, ())
+    marks |= dict.fromkeys(REPEATED, pytest.mark.study)
+    return [pytest.param({**ONE_D, **MORE_D}[name], id=name, marks=marks[name]) for name in marks]
 
 
 @pytest.mark.parametrize("case", cases(FAST))
