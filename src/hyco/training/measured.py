@@ -7,12 +7,12 @@ from typing import Any
 
 import xarray as xr
 
-from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.inversion.data_range import require_range
 from hyco.measurements import MeasurementsConfig, Target, observations_of, units
-from hyco.observations import ObservationConfig, Observations
+from hyco.observations import ObservationConfig
 from hyco.runtime.storage import Bundle
+from hyco.training.starts import with_starts
 
 
 def measured_observations(
@@ -38,21 +38,6 @@ def measured_observations(
     config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
     seen = observations_of(measured, config, target, section, seed)
     require_range(built, seen)
-    bundle = with_admissible_starts(seen, built).to_bundle()
+    bundle = with_starts(seen, built).to_bundle()
     origin = {"measurements": measurements, "observation": observation, "units": units(measured, config)}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
-
-
-def with_admissible_starts(seen: Observations, equation: Equation) -> Observations:
-    """Observations whose initial states, where they are measured ones, have values that the equation's fields may have.
-
-    What was measured of them is left as it is.
-    """
-    if seen.initial_state == "exact":
-        return seen
-    tests = seen.test_initial_states
-    return replace(
-        seen,
-        initial_states=equation.admissible(seen.initial_states),
-        test_initial_states=None if tests is None else equation.admissible(tests),
-    )
