@@ -70,8 +70,8 @@ NETWORK = """\
 [a file of your own](method.md#your-own-network)."""
 OBSERVATION = """\
 What is measured of the simulations. The three lists of simulations may not overlap, and the truth of the test
-simulations is used by the evaluation alone. Where the initial state is not exact, tests start from what was measured
-of it, as training does.
+simulations is used by the evaluation alone. Where the initial state is not exact, validation and tests
+start from an [estimate](measurements.md#what-models-are-judged-by) by what was measured of it, and by nothing later.
 """
 PHYSICAL = """\
 Optimisation of the equation's unknown parameters; [inversion.md](inversion.md) is the guide. Each entry of

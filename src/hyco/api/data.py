@@ -17,12 +17,11 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.fields import Layout
 from hyco.observations import ObservationConfig, Observations
-from hyco.observations import observe as measure
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig
 from hyco.stepping.generation import initial_states as random_states
 from hyco.stepping.generation import simulate as roll_out
-from hyco.training.measured import with_admissible_starts
+from hyco.training.starts import observed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -189,7 +188,8 @@ def observe(
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
         and `.noise_std` `[C]`. Initial states that were measured are taken into the range that the equation's
-        fields may have.
+        fields may have, and those of validation and test simulations are estimates, from these measurements alone: what
+        the noise does not explain of them.
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
@@ -214,9 +214,9 @@ def observe(
     valid = trajectories.layout.valid
     if states is not None and not bool(torch.isfinite(torch.where(valid, states, 0.0)).all()):
         raise ValueError("trajectories: states to be measured are not finite; leave out the simulations that have gaps")
-    return with_admissible_starts(measure(trajectories.to_bundle(), config, seed), trajectories.equation)
+    return observed(trajectories.to_bundle(), config, seed, trajectories.equation)
 
 
 def _exist(config: ObservationConfig, trajectories: Trajectories) -> bool:
-    """Whether all simulations that are asked for are there; else `measure` says which is not."""
+    """Whether all simulations that are asked for are there; else `observed` says which is not."""
     return max([*config.train_sim, *config.val_sim, *config.test_sim]) < len(trajectories.states)

@@ -11,6 +11,7 @@ from hyco.config import ConfigurationError
 from hyco.equations.equation import Equation
 from hyco.measurements import MeasurementsConfig, Target, read
 from hyco.observations import ObservationConfig, Observations
+from hyco.training.starts import with_starts
 
 
 def read_measurements(
@@ -71,4 +72,5 @@ def read_measurements(
         raise ConfigurationError(f"measurements.file: {section['file']!r} is not the file {str(file)!r}; leave it out")
     config = validated(MeasurementsConfig, section | {"file": str(file)}, "measurements")
     target = Target(equation.layout, equation.dt, equation.config.is_static)
-    return read(config, target, validated(ObservationConfig, observation, "observation"), seed)
+    seen = read(config, target, validated(ObservationConfig, observation, "observation"), seed)
+    return with_starts(seen, equation)

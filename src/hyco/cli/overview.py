@@ -159,7 +159,13 @@ def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:
         keys = ", prior: " + ", ".join(f"{k} {v}" for k, v in prior.model_dump().items() if v is not None)
     elif initial_state == "observed":
         keys = ", with a prior from the measurements"
-    yield f"t = 0:     {known[initial_state]}{'' if initial_state == 'exact' else keys}"
+    if initial_state == "exact":
+        yield f"t = 0:     {known[initial_state]}"
+        return
+    noisy = c.measurements is not None or c.observation.noise > 0
+    judged = noisy and (c.observation.val_sim or c.observation.test_sim)
+    own = "; validation and tests begin with an estimate from what was measured then, less its noise" if judged else ""
+    yield f"t = 0:     {known[initial_state]}{keys}{own}"
 
 
 def _judges(c: Configuration, observations: Observations | None) -> Iterator[str]:

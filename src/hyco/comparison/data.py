@@ -12,10 +12,10 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
-from hyco.observations import ObservationConfig, Observations, observe
+from hyco.observations import ObservationConfig, Observations
 from hyco.runtime.storage import Bundle
 from hyco.stepping.generation import GenerationConfig, generate
-from hyco.training.measured import with_admissible_starts
+from hyco.training.starts import observed
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def data_of(sections: Mapping[str, Any], seed: int, measured: Bundle | None) -> 
         return Data(build_equation(sections["equation"]), Observations.from_bundle(measured), config, None)
     try:
         equation, trajectories = _simulations(*(json.dumps(sections[key]) for key in ("equation", "generation")), seed)
-        observations = with_admissible_starts(observe(trajectories, config, seed), equation)
+        observations = observed(trajectories, config, seed, equation)
         return Data(equation, observations, config, trajectories.tensors["trajectories"])
     except (ValueError, FloatingPointError) as error:
         raise type(error)(f"the data of seed {seed}: {error}") from error

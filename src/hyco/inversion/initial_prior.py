@@ -107,8 +107,8 @@ def _of_each(key: str, value: Any, channels: tuple[str, ...]) -> list[float]:
     return [float(value[c]) for c in channels]
 
 
-def with_data(prior: InitialStatePrior, observations: Observations) -> InitialStatePrior:
-    """The prior with numbers for what is `auto`, which are logged."""
+def with_data(prior: InitialStatePrior, observations: Observations, *, tell: bool = True) -> InitialStatePrior:
+    """The prior with numbers for what is `auto`, which are logged unless `tell` is false."""
     amplitude, mean = prior.own_amplitude, prior.own_mean
     if "auto" not in (prior.length_scale, amplitude, mean):
         return prior
@@ -138,26 +138,37 @@ def with_data(prior: InitialStatePrior, observations: Observations) -> InitialSt
             sizes = torch.cat([values for _, values in early[c]]).abs().max()
             numbers[c] = max(own, noise[c], _SMALLEST * float(sizes)) or 1.0
     by_name = {name: (means[c], numbers[c]) for c, name in enumerate(channels)}
-    guessed = prior.length_scale == "auto" and not found.told
-    log.log(
-        logging.WARNING if guessed else logging.INFO,
-        "Prior of the states at t = 0, from the measurements where it is not given: correlation length %.3g%s; %s.",
-        found.length,
-        " (a guess, as the data do not tell it: say physical.initial_state.length_scale)" if guessed else "",
-        _words(by_name),
-    )
-    hidden = {name: by_name[name] for c, name in enumerate(channels) if c not in measured}
-    if hidden and "auto" in (amplitude, mean):
-        log.warning(
-            "%s: never measured, so that its state at t = 0 is an unknown with a prior that no data tell: say in "
-            "physical.initial_state (mean, amplitude) what is known of it.",
-            _words(hidden),
-        )
+    if tell:
+        hidden = {name: by_name[name] for c, name in enumerate(channels) if c not in measured}
+        guessed = prior.length_scale == "auto" and not found.told
+        _tell(found.length, by_name, hidden if "auto" in (amplitude, mean) else {}, guessed=guessed)
     return InitialStatePrior(
         length_scale=found.length,
         amplitude={name: size for name, (_, size) in by_name.items()},
         mean=None if mean is None else {name: value for name, (value, _) in by_name.items()},
     )
+
+
+def _tell(
+    length: float,
+    channels: Mapping[str, tuple[float, float]],
+    hidden: Mapping[str, tuple[float, float]],
+    *,
+    guessed: bool,
+) -> None:
+    log.log(
+        logging.WARNING if guessed else logging.INFO,
+        "Prior of the states at t = 0, from the measurements where it is not given: correlation length %.3g%s; %s.",
+        length,
+        " (a guess, as the data do not tell it: say physical.initial_state.length_scale)" if guessed else "",
+        _words(channels),
+    )
+    if hidden:
+        log.warning(
+            "%s: never measured, so that its state at t = 0 is an unknown with a prior that no data tell: say in "
+            "physical.initial_state (mean, amplitude) what is known of it.",
+            _words(hidden),
+        )
 
 
 def _words(channels: Mapping[str, tuple[float, float]]) -> str:

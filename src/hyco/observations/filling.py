@@ -29,6 +29,24 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
     if not len(values):
         state[valid] = fallback
         return state
+    count = min(len(values), 2**layout.grid.dimensions + 1)
+    distance, nearest = _nearest(layout, positions, positions_of_entries(layout, channel)[valid], count)
+    state[valid] = torch.from_numpy(_by_distance(layout, distance, values.numpy()[nearest]))
+    return state
+
+
+def left_out(layout: Layout, positions: Tensor, values: Tensor) -> Tensor:
+    """What `fill` would say of each of some values `[n]`, n > 1, from the others."""
+    count = min(len(values), 2**layout.grid.dimensions + 2)
+    distance, nearest = _nearest(layout, positions, positions, count)
+    # The nearest is the place itself, or one of several there.
+    return torch.from_numpy(_by_distance(layout, distance[:, 1:], values.numpy()[nearest[:, 1:]]))
+
+
+def _nearest(
+    layout: Layout, positions: Tensor, places: Tensor, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distances of the nearest positions `[n, d]` to some places `[m, d]`, and which they are, `[m, count]`."""
     lower = np.array(layout.grid.lower)
     # No size: that axis is not periodic.
     period = np.array([size if wraps else 0.0 for wraps, size in zip(layout.periodic, layout.grid.size, strict=True)])
@@ -39,16 +57,18 @@ def fill(layout: Layout, channel: int, positions: Tensor, values: Tensor, fallba
         # A tiny negative number is folded to the period itself, by rounding.
         return np.where(period > 0, np.where(folded < period, folded, 0.0), inside)
 
-    count = min(len(values), 2**layout.grid.dimensions + 1)
-    entries = wrapped(positions_of_entries(layout, channel)[valid])
-    neighbours = cKDTree(wrapped(positions), boxsize=period).query(entries, k=[*range(1, count + 1)])
-    distance, nearest = np.asarray(neighbours[0]), np.asarray(neighbours[1])
+    found = cKDTree(wrapped(positions), boxsize=period).query(wrapped(places), k=[*range(1, count + 1)])
+    return np.asarray(found[0]), np.asarray(found[1])
+
+
+def _by_distance(layout: Layout, distance: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of values `[m, n]` with weights 1/distance², `[m]`; the first alone where it is no distance away."""
     here = distance[:, :1] < 1e-9 * min(layout.grid.spacing)
     with np.errstate(divide="ignore"):
-        weights = np.where(here, np.arange(count) == 0, 1 / distance**2)
+        weights = np.where(here, np.arange(distance.shape[1]) == 0, 1 / distance**2)
     weights /= weights.sum(axis=1, keepdims=True)
-    state[valid] = torch.from_numpy((weights * values.numpy()[nearest]).sum(axis=1))
-    return state
+    means: NDArray[np.float64] = (weights * values).sum(axis=1)
+    return means
 
 
 def in_cells(layout: Layout, positions: Tensor, values: Tensor, mask: Tensor, *, whole_start: bool) -> Tensor:

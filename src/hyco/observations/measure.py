@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,12 +24,20 @@ from hyco.runtime.random_streams import NormalDraws, stream
 from hyco.runtime.storage import Bundle
 
 
-def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Observations:
+def observe(
+    trajectories: Bundle,
+    config: ObservationConfig,
+    seed: int,
+    *,
+    tests: Callable[[Observations, Measured, Tensor], Tensor] | None = None,
+) -> Observations:
     """Measure the training and validation simulations; of the test simulations at most the initial state is seen.
 
     Args:
         trajectories: tensor `trajectories` `[S, T+1, C, *space]` with its layout.
         seed: of the run; the noise and the sensors have streams of their own.
+        tests: what test simulations begin with, of the observations, of what was measured of their first states, and of
+            these states `[S, C, *space]`, filled where they were not measured; None: that.
 
     Raises:
         ValueError: a simulation, a state or a sensor that does not exist is asked for, or nothing is observed.
@@ -64,12 +73,15 @@ def observe(trajectories: Bundle, config: ObservationConfig, seed: int) -> Obser
     if config.test_sim:
         test = instrument.measure(truth[config.test_sim, :1], config.test_sim, "test noise")
         test_initial_states = test.initial_states(layout, mean)
-    return replace(
+    observations = replace(
         observations,
         initial_states=initial_states,
         window_states=window_states,
         test_initial_states=test_initial_states,
     )
+    if tests is None or test_initial_states is None:
+        return observations
+    return replace(observations, test_initial_states=tests(observations, test, test_initial_states))
 
 
 @dataclass

@@ -61,8 +61,7 @@ class Observations:
         window_states: true states for `window_start: truth`, else None.
         positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid. At t = 0 they are of no
             use if `initial_state` is "full": the entries then are the state, flattened.
-        test_initial_states: `[S_test, C, *space]`, for the test simulations what `initial_states` is for the others;
-            None if that is exact.
+        test_initial_states: `[S_test, C, *space]`, the same of test simulations; None if they are exact.
         interpolation: how a state is read at points: `cubic`, or `linear` where it is not smooth on the grid.
         heldout: measurements of training simulations that no model trains on, a mask in the shape of `values`; None:
             there are none. `mask` does not have them.
@@ -71,6 +70,7 @@ class Observations:
         sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
             its channel.
         from_file: whether they were read from a file of measurements, not made by a simulation.
+        starts_estimated: whether validation and test simulations have less noisy estimates as initial states.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.
@@ -97,6 +97,7 @@ class Observations:
     offsets: Tensor | None = None
     sigma_of_values: Tensor | None = None
     from_file: bool = False
+    starts_estimated: bool = False
 
     def __post_init__(self) -> None:
         check_layout(self.layout)
@@ -249,12 +250,10 @@ class Observations:
             "kind": "observations",
             "layout": self.layout.to_dict(),
             "dt": self.dt,
-            "train": self.train,
-            "val": self.val,
-            "test": self.test,
+            **{name: getattr(self, name) for name in ("train", "val", "test")},
             "initial_state": self.initial_state,
             "interpolation": self.interpolation,
-            **({"from_file": True} if self.from_file else {}),
+            **{name: True for name in _FLAGS if getattr(self, name)},
         }
         return Bundle(tensors, metadata)
 
@@ -272,7 +271,7 @@ class Observations:
             dt=m["dt"],
             initial_state=m["initial_state"],
             interpolation=m.get("interpolation", "linear"),
-            from_file=m.get("from_file", False),
+            **{name: m.get(name, False) for name in _FLAGS},
         )
 
     @property
@@ -293,5 +292,6 @@ class Observations:
         return [(initial[:, None], initial_mask[:, None]), (self.values[self.train, 1:], self.mask[self.train, 1:])]
 
 
+_FLAGS = ("from_file", "starts_estimated")
 _GIVEN = ("values", "mask", "initial_states", "noise_std")
 _OPTIONAL = ("window_states", "positions", "test_initial_states", "heldout", "offsets", "sigma_of_values")

@@ -51,6 +51,7 @@ def observe_on_disk(
     folder: Path,
     *,
     admissible: Callable[[Tensor], Tensor] = lambda states: states,
+    begin: Callable[[Tensor, Tensor], Tensor] = lambda states, sigma: states,
 ) -> Bundle:
     """What `hyco.observations.observe` measures, to the bit, in a file.
 
@@ -61,6 +62,7 @@ def observe_on_disk(
         folder: where the file is made; it is moved from there when it is saved.
         admissible: of states `[…, C, *space]` the closest that the equation's fields may have, for initial states that
             are measured ones.
+        begin: what validation and test simulations begin with, of their measured states and of σ of the channels `[C]`.
 
     Raises:
         ValueError: see `observe`; or the configuration asks for what is made in memory alone.
@@ -76,9 +78,10 @@ def observe_on_disk(
         "mask": (torch.bool, shape),
         "initial_states": (torch.float64, (shape[0], *shape[2:])),
     }
-    known = {"noise_std": instrument.noise_std}
+    known, estimated = {"noise_std": instrument.noise_std}, False
     if config.initial_state == "full" and (starts := instrument.test_starts(truth)) is not None:
-        known["test_initial_states"] = admissible(starts)
+        known["test_initial_states"] = begin(starts, instrument.noise_std)
+        estimated = not torch.equal(known["test_initial_states"], admissible(starts))
     shapes |= {name: (torch.float64, tuple(tensor.shape)) for name, tensor in known.items()}
     if config.window_start == "truth":
         shapes["window_states"] = (torch.float64, shape)
@@ -92,7 +95,13 @@ def observe_on_disk(
             states = rows_of(truth, simulations[part])
             measured = instrument.measure(states, simulations[part], noise)
             initial = states[:, 0] if measured.whole is None else measured.whole
-            begun = initial if config.initial_state == "exact" else admissible(initial)
+            begun = initial
+            if config.initial_state != "exact":
+                trained = max(0, len(config.train_sim) - part.start)
+                judged = initial[trained:]
+                own = [begin(judged, instrument.noise_std)] if len(judged) else []
+                estimated = estimated or any(not torch.equal(admissible(judged), states) for states in own)
+                begun = torch.cat([admissible(initial[:trained]), *own])
             rows = {"values": measured.values, "mask": measured.mask, "initial_states": begun}
             if "window_states" in shapes:
                 rows["window_states"] = torch.cat([initial[:, None], states[:, 1:]], dim=1)
@@ -118,6 +127,7 @@ def observe_on_disk(
         dt=instrument.dt,
         initial_state=config.initial_state,
         interpolation=config.interpolation,
+        starts_estimated=estimated,
     )
     return replace(observations.to_bundle(), file=path, unnamed=True)
 

@@ -237,6 +237,11 @@ def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
     known = {"exact": "known exactly", "full": "measured everywhere, with noise", "observed": "unknown"}
     if not run.equation.config.is_static:
         yield "state at t = 0", known.get(seen.initial_state, seen.initial_state)
+    if seen.starts_estimated:
+        yield (
+            "validation and tests begin with",
+            "estimates from what was measured of them at t = 0 alone, less its noise",
+        )
 
 
 def _determined(report: Mapping[str, Any]) -> Iterator[str]:

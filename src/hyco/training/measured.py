@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,12 @@ from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
 from hyco.inversion.data_range import require_range
 from hyco.measurements import MeasurementsConfig, Target, observations_of, units
-from hyco.observations import ObservationConfig, Observations
+from hyco.observations import ObservationConfig
 from hyco.runtime.storage import Bundle
+from hyco.training.starts import with_starts
+from hyco.walls.table import Table
+
+log = logging.getLogger(__name__)
 
 
 def measured_observations(
@@ -38,21 +43,25 @@ def measured_observations(
     config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
     seen = observations_of(measured, config, target, section, seed)
     require_range(built, seen)
-    bundle = with_admissible_starts(seen, built).to_bundle()
+    warn_of_walls(built, seen.steps * seen.dt)
+    bundle = with_starts(seen, built).to_bundle()
     origin = {"measurements": measurements, "observation": observation, "units": units(measured, config)}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
 
-def with_admissible_starts(seen: Observations, equation: Equation) -> Observations:
-    """Observations whose initial states, where they are measured ones, have values that the equation's fields may have.
-
-    What was measured of them is left as it is.
-    """
-    if seen.initial_state == "exact":
-        return seen
-    tests = seen.test_initial_states
-    return replace(
-        seen,
-        initial_states=equation.admissible(seen.initial_states),
-        test_initial_states=None if tests is None else equation.admissible(tests),
-    )
+def warn_of_walls(equation: Equation, until: float) -> None:
+    """Warn of walls whose series of values begin after t = 0 or end before a time that is computed."""
+    for field in equation.layout.fields:
+        for axis in equation.layout.grid.axes:
+            for side, wall in zip(("lower", "upper"), field.walls[axis], strict=True):
+                words = wall.held_beyond(until) if isinstance(wall, Table) else None
+                if words is not None:
+                    log.warning(
+                        "The %s wall of %s (%s) has a series of values that does not last from t = 0 to %g: %s, "
+                        "whatever the field does.",
+                        side,
+                        axis,
+                        field.name,
+                        until,
+                        words,
+                    )

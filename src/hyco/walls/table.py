@@ -16,6 +16,9 @@ from scipy.interpolate import CubicHermiteSpline
 from hyco.walls.value import Value
 from hyco.walls.wall import Wall, is_number
 
+# Times that differ by less than this part of the table's length are one.
+_SAME = 1e-6
+
 
 class Table(Wall):
     """u = g(t) on the wall (Dirichlet), known at the times of a table, constant before and after them.
@@ -75,6 +78,16 @@ class Table(Wall):
     def condition(self) -> tuple[float, float, Any]:
         """U = g; g is known once there is a time (`at`), or where there is one value only."""
         return 1.0, 0.0, self.values[0] if len(self.values) == 1 else "its value at t"
+
+    def held_beyond(self, until: float) -> str | None:
+        """Where between t = 0 and `until` nothing but the nearest value is known, in words; None: nowhere."""
+        first, last = self.times[0], self.times[-1]
+        if len(self.times) == 1:
+            return None
+        slack = _SAME * (last - first)
+        parts = [f"before t = {first:g} it holds {self.values[0]:g}"] if first > slack else []
+        parts += [f"after t = {last:g} it holds {self.values[-1]:g}"] if until > last + slack else []
+        return " and ".join(parts) or None
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -103,8 +103,9 @@ def make_observations(
     """
     from hyco.config import ConfigurationError, is_own
     from hyco.equations.registry import build_equation
-    from hyco.observations import ObservationConfig, observe, observe_on_disk
-    from hyco.training.measured import measured_observations, with_admissible_starts
+    from hyco.observations import ObservationConfig
+    from hyco.training.measured import measured_observations
+    from hyco.training.starts import observed, observed_on_disk
 
     own = cached is not None and is_own(cached.metadata)
     if measured is not None:
@@ -126,10 +127,10 @@ def make_observations(
     try:
         section, built = ObservationConfig.model_validate(observation), build_equation(equation)
         if trajectories.file is None:
-            bundle = with_admissible_starts(observe(trajectories, section, seed), built).to_bundle()
+            bundle = observed(trajectories, section, seed, built).to_bundle()
         else:
             folder = trajectories.file.parent / "observing"
-            bundle = observe_on_disk(trajectories, section, seed, folder, admissible=built.admissible)
+            bundle = observed_on_disk(trajectories, section, seed, built, folder)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     origin = {"trajectories": trajectories.metadata.get("origin"), "observation": observation}

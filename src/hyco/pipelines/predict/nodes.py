@@ -45,6 +45,7 @@ def predict_states(
     from hyco.predictions.predict import with_units
     from hyco.predictions.states import states_of
     from hyco.predictions.tables import with_names_of
+    from hyco.training.measured import warn_of_walls
 
     built, config = build_equation(equation), PredictConfig.model_validate(predict)
     models = sources.trained_models(trained, built)
@@ -59,11 +60,13 @@ def predict_states(
         if any(one.model.estimate is not None for one in models.values()):
             sources.require_suitable(built, states, source)
         start = sources.given(models, states, source, config.time)
+    steps = config.steps or sources.data_steps(trained.values(), seen)
+    warn_of_walls(built, start.time + (start.skip + steps) * built.dt)
     dataset = roll_out(
         models,
         built.layout,
         start,
-        config.steps or sources.data_steps(trained.values(), seen),
+        steps,
         dt=built.dt,
         samples=config.samples,
         static=built.config.is_static,

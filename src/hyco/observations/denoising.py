@@ -1,0 +1,148 @@
+"""A state from one noisy measurement of each of its entries: what of it the noise does not explain, scale by scale.
+
+The undecimated wavelets of Starck and Murtagh (1994): smoothed by B-splines of order 3 whose knots are 2^j entries
+apart, S_j u, a field is S_J u + Σ (S_j - S_{j+1}) u. Of each detail the part is kept that is signal near there, by the
+empirical Wiener filter of Ghael, Sayeed and Baraniuk (1997): p / (p + v), v the variance that noise gives it and p the
+mean square of a first estimate of it, itself by the rule of James and Stein. What is smooth of the rest is given back
+(Tukey's twicing), so that waves longer than the smoothing, which are what diffusion leaves, lose nothing. A front stays
+as it was measured, and a plateau becomes its mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import convolve1d, uniform_filter1d
+from torch import Tensor
+
+_Array = NDArray[np.float64]
+_Mode = Literal["wrap", "reflect"]
+
+_SPLINE = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+# A detail is signal, in the first estimate, as far as its mean square is more than so many variances of its noise, over
+# this many knots to both sides; in the second over half as many.
+_ENOUGH, _NEAR = 1.5, 2
+# Scales, three of which have all but a hundredth of the variance of white noise.
+_LEVELS = 3
+# Differences of these orders are of noise alone where they agree to this ratio, and it is a part of the states' spread.
+_ORDERS, _ALIKE, _LARGEST, _SMALLEST = (4, 6), 1.25, 0.3, 1e-6
+# The standard deviation of normal numbers, over the median of their absolute values.
+_OF_MEDIAN = 1.4826
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """An estimate, and its standard deviation as far as it is noise, `[*space]` both."""
+
+    state: Tensor
+    std: Tensor
+
+
+def denoised(values: Tensor, sigma: Tensor, periodic: Sequence[bool]) -> Denoised:
+    """An estimate of a field.
+
+    Args:
+        values: measured ones, `[*space]`.
+        sigma: standard deviations of their noise, independent of each other, `[*space]` or `[]`.
+        periodic: which axes are; at others a field goes on as its mirror image.
+    """
+    modes: list[_Mode] = ["wrap" if wraps else "reflect" for wraps in periodic]
+    coarse = measured = values.double().numpy()
+    noise = np.broadcast_to(sigma.double().numpy() ** 2, coarse.shape)
+    kernels = _kernels(coarse.shape)
+    kept, variance = np.zeros_like(coarse), np.zeros_like(coarse)
+    for level, (fine, smooth) in enumerate(pairwise(kernels)):
+        coarser, noise = (_smoothed(field, level, modes) for field in (coarse, noise))
+        detail, size = (
+            coarse - coarser,
+            noise * (_product(fine, fine) - 2 * _product(fine, smooth) + _product(smooth, smooth)),
+        )
+        near = _NEAR * 2**level
+        power = _mean(detail**2, near, modes)
+        first = _part(power - _ENOUGH * size, power) * detail
+        power = _mean(first**2, near // 2, modes)
+        gain = _part(power, power + size)
+        kept, variance, coarse = kept + gain * detail, variance + gain * size, coarser
+    estimate = kept + coarse
+    left = measured - estimate
+    for level in range(len(kernels) - 1):
+        left = _smoothed(left, level, modes)
+    smooth = kernels[-1]
+    twice = [np.convolve(k, k) for k in smooth]
+    variance += noise * (4 * _product(smooth, smooth) - 4 * _product(smooth, twice) + _product(twice, twice))
+    return Denoised(torch.from_numpy(estimate + left), torch.from_numpy(np.sqrt(variance)))
+
+
+def noise_of_states(states: Tensor) -> float:
+    """The standard deviation of the noise of states `[S, *space]`, 0 where they do not tell it from themselves.
+
+    From differences of two orders along each axis: those of white noise agree once they are divided by its factor,
+    those of what is smooth on the grid do not. By medians, so that a front or a plateau is not noise.
+    """
+    spread = float(states.std(correction=0))
+    found = []
+    for axis in range(1, states.ndim):
+        sizes = [_of_differences(states, axis, order) for order in _ORDERS if states.shape[axis] > 2 * order]
+        if len(sizes) == len(_ORDERS):
+            found.append(sizes)
+    told = [both for both in found if max(both) < _ALIKE * min(both)]
+    if not told or len(told) < len(found):
+        return 0.0
+    size = float(np.mean(told))
+    return size if _SMALLEST * spread < size < _LARGEST * spread else 0.0
+
+
+def _of_differences(states: Tensor, axis: int, order: int) -> float:
+    differences = torch.diff(states, n=order, dim=axis).abs()
+    return _OF_MEDIAN * float(differences.median()) / math.sqrt(math.comb(2 * order, order))
+
+
+def _kernels(shape: Sequence[int]) -> list[list[_Array]]:
+    """Of each S_j its kernel along each axis; an axis is smoothed as long as a spline is not wider than it."""
+    kernels = [[np.ones(1) for _ in shape]]
+    while len(kernels) <= _LEVELS and any(_fits(n, len(kernels) - 1) for n in shape):
+        level = len(kernels) - 1
+        kernels.append(
+            [np.convolve(k, _spread(level)) if _fits(n, level) else k for k, n in zip(kernels[-1], shape, strict=True)]
+        )
+    return kernels
+
+
+def _fits(count: int, level: int) -> bool:
+    return count > 4 << level
+
+
+def _spread(level: int) -> _Array:
+    kernel = np.zeros(4 * 2**level + 1)
+    kernel[:: 2**level] = _SPLINE
+    return kernel
+
+
+def _product(one: Sequence[_Array], other: Sequence[_Array]) -> float:
+    """The scalar product of two kernels, each a product of symmetric ones along the axes."""
+    pairs = [sorted((a, b), key=len) for a, b in zip(one, other, strict=True)]
+    return math.prod(float(np.pad(short, (len(long) - len(short)) // 2) @ long) for short, long in pairs)
+
+
+def _smoothed(field: _Array, level: int, modes: Sequence[_Mode]) -> _Array:
+    for axis, mode in enumerate(modes):
+        if _fits(field.shape[axis], level):
+            field = convolve1d(field, _spread(level), axis=axis, mode=mode)
+    return field
+
+
+def _mean(field: _Array, reach: int, modes: Sequence[_Mode]) -> _Array:
+    for axis, mode in enumerate(modes):
+        field = uniform_filter1d(field, 2 * min(reach, (field.shape[axis] - 1) // 2) + 1, axis=axis, mode=mode)
+    return field
+
+
+def _part(one: _Array, of: _Array) -> _Array:
+    return np.maximum(np.divide(one, of, out=np.zeros_like(of), where=of > 0), 0.0)

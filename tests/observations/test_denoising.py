@@ -1,0 +1,69 @@
+"""Noise is taken off a measured state, and the state is left."""
+
+import math
+
+import pytest
+import torch
+
+from hyco.observations.denoising import denoised, noise_of_states
+
+N = 96
+X = (torch.arange(N, dtype=torch.float64) + 0.5) / N
+SMOOTH = torch.cos(3 * math.pi * X)
+FRONT = torch.where(X < 0.4, 1.0, 0.0).double()
+ROUGH = torch.randn(N, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def noise(shape, seed, count=30):
+    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("truth", "most"), [(SMOOTH, 0.75), (FRONT, 0.5), (ROUGH, 1.02)])
+@pytest.mark.parametrize("part", [0.01, 0.05])
+def test_errors_are_less_than_the_noise_and_no_more_where_a_state_is_rough(truth, most, part):
+    sigma = part * truth.std()
+    found = [denoised(truth + sigma * e, sigma, [False]) for e in noise(truth.shape, 1)]
+    errors = torch.stack([f.state - truth for f in found]) / sigma
+    assert float(errors.square().mean().sqrt()) < most
+    assert abs(float(errors[:, -30:].mean())) < 0.05  # a mean stays one
+    spread = torch.stack([f.std for f in found]).square().mean().sqrt() / sigma
+    assert 0.5 * float(errors.std()) < float(spread) < 1.2
+
+
+def test_each_axis_has_its_own_ends():
+    x, y = torch.meshgrid(torch.arange(40) / 40, (torch.arange(12) + 0.5) / 12, indexing="ij")
+    truth = (torch.sin(2 * math.pi * x) + 2 * y).double()
+    sigma = 0.03 * truth.std()
+    measured = truth + sigma * noise(truth.shape, 2, 1)[0]
+    found = denoised(measured, sigma, [True, False])
+    turned = denoised(measured.T.contiguous(), sigma, [False, True])
+    assert torch.allclose(turned.state.T, found.state, rtol=0, atol=1e-12)
+    assert torch.allclose(turned.std.T, found.std, rtol=0, atol=1e-12)
+    moved = denoised(measured.roll(11, dims=0), sigma, [True, False])
+    assert torch.allclose(moved.state.roll(-11, dims=0), found.state, rtol=0, atol=1e-12)
+    assert float((found.state - truth).square().mean().sqrt()) < 0.7 * sigma
+
+
+def test_where_the_noise_is_larger_more_is_taken_off():
+    sigma = torch.where(X < 0.5, 0.01, 0.1).double()
+    errors = torch.stack([denoised(SMOOTH + sigma * e, sigma, [False]).state - SMOOTH for e in noise((N,), 3)])
+    left, right = errors[:, : N // 2 - 8], errors[:, N // 2 + 8 :]
+    assert float(left.square().mean().sqrt()) < 0.009
+    assert float(right.square().mean().sqrt()) < 0.06
+
+
+def test_fewer_entries_than_a_spline_are_left():
+    values = torch.tensor([1.0, -1.0, 2.0, 0.5]).double()
+    assert torch.equal(denoised(values, torch.tensor(0.1), [False]).state, values)
+
+
+@pytest.mark.parametrize("part", [0.003, 0.05])
+def test_states_tell_their_noise(part):
+    truth = torch.stack([SMOOTH, FRONT, torch.exp(-(((X - 0.3) / 0.1) ** 2))]).repeat(8, 1)
+    sigma = part * float(truth.std())
+    assert noise_of_states(truth + sigma * noise(truth.shape, 4, 1)[0]) == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.parametrize("truth", [SMOOTH, FRONT, ROUGH, torch.zeros(N).double(), X, X[:9]])
+def test_states_without_noise_tell_none(truth):
+    assert noise_of_states(truth[None]) == 0.0
