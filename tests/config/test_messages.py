@@ -30,7 +30,7 @@ def test_several_problems_are_told_at_once(problems):
         ({"equation": {"name": "burger"}}, "unknown equation 'burger'; available: advection"),
         (
             {"synthetic": {"network": {"name": "cnn"}}},
-            "unknown network 'cnn'; available: dilated_resnet, fno, mlp, resnet, unet",
+            "unknown network 'cnn'; available: dilated_resnet, fno, gated, mlp, resnet, unet",
         ),
         ({"observation": {"space": {"mode": "half"}}}, "mode 'half' is not allowed; allowed: 'full', 'range'"),
         ({"observation": {"test_sim": [0]}}, "simulation 0 is in train_sim and again in test_sim"),

@@ -31,7 +31,7 @@ def awake(module):
 
 
 def test_the_networks_that_exist_are_listed_by_name():
-    assert NETWORKS.available() == ["dilated_resnet", "fno", "mlp", "resnet", "unet"]
+    assert NETWORKS.available() == ["dilated_resnet", "fno", "gated", "mlp", "resnet", "unet"]
 
 
 def test_an_unknown_network_says_which_exist():
@@ -40,7 +40,7 @@ def test_an_unknown_network_says_which_exist():
         match=r"^unknown network 'transformer'; available: dilated_.*, mlp, resnet, unet; or package\.module:Class$",
     ):
         network_config({"name": "transformer"})
-    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, mlp, resnet, unet"):
+    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, gated, mlp, resnet,"):
         network_config({"filters": 8})
 
 
@@ -109,7 +109,8 @@ def test_a_shift_along_periodic_axes_shifts_the_answer(name, keys, shape, shift)
 
 
 @pytest.mark.parametrize(
-    ("name", "keys"), [("resnet", {"dilations": (1, 2)}), ("dilated_resnet", {"blocks": 1}), ("fno", {"modes": 4})]
+    ("name", "keys"),
+    [("resnet", {"dilations": (1, 2)}), ("dilated_resnet", {"blocks": 1}), ("fno", {"modes": 4}), ("gated", {})],
 )
 @pytest.mark.parametrize("shape", [(13,), (9, 14), (5, 8, 7)])
 def test_all_but_the_unet_are_equivariant_under_shifts_by_any_number_of_cells(name, keys, shape):
@@ -178,6 +179,28 @@ def test_the_dilated_resnet_sees_as_far_as_it_says_and_leaves_no_gap():
     module(x)[0, :, 50].sum().backward()
     seen = x.grad[0].any(0).nonzero().flatten()
     assert seen.tolist() == list(range(50 - 24, 50 + 24 + 1))
+
+
+def test_without_an_activation_a_residual_network_is_linear():
+    module, x = network("resnet", ("periodic",), filters=6, activation="none").double(), torch.randn(3, 2, 24).double()
+    nothing, first, second = module(0 * x), module(x), module(2 * x)
+    torch.testing.assert_close(second - first, first - nothing)
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_the_gated_network_is_a_polynomial_of_degree_two_per_block(blocks):
+    """Differences of order n vanish for polynomials of a lower degree, and not for those of degree n."""
+    module, x = network("gated", ("periodic",), filters=6, blocks=blocks).double(), torch.randn(1, 2, 24).double()
+    degree = 2**blocks
+    values = torch.cat([module(amplitude * x) for amplitude in range(degree + 2)])
+    assert values.diff(n=degree + 1, dim=0).abs().max() < 1e-9 * values.abs().max()
+    assert values.diff(n=degree, dim=0).abs().max() > 1e-4 * values.abs().max()
+
+
+def test_the_gated_network_sees_as_far_as_it_says():
+    module, x = network("gated", ("dirichlet",), filters=6), torch.randn(1, 2, 41, requires_grad=True)
+    module(x)[0, :, 20].sum().backward()
+    assert x.grad[0].any(0).nonzero().flatten().tolist() == list(range(20 - 8, 20 + 8 + 1))
 
 
 def test_coordinates_agree_across_a_periodic_boundary_and_run_from_side_to_side_elsewhere():

@@ -11,6 +11,7 @@ from hyco.runtime.storage import Bundle, read_bundle, write_bundle
 SMALL = {
     "dilated_resnet": {"name": "dilated_resnet", "filters": 8, "blocks": 1},
     "fno": {"name": "fno", "filters": 8, "modes": 3, "blocks": 2},
+    "gated": {"name": "gated", "filters": 8},
     "resnet": {"name": "resnet", "filters": 8},
     "unet": {"name": "unet", "filters": 8, "levels": 1},
 }

@@ -29,7 +29,7 @@ def test_tests_in_parts_of_unequal_size_are_an_average_over_all_trajectories():
     test = np.random.default_rng(0).standard_normal((7, study.SCORED + 3, 1, 4)).astype(np.float32)
     states = torch.from_numpy(test)
     expected = errors(states[:, :1].expand(-1, study.SCORED, -1, -1), states[:, 1 : study.SCORED + 1])
-    assert study.tested(Still(), test) == pytest.approx(expected)
+    assert study.tested(Still(), test[:, : study.SCORED + 1]) == pytest.approx(expected)
 
 
 def test_squares_are_cut_across_the_edges_from_a_state_and_the_next_one():
@@ -47,6 +47,24 @@ def test_squares_are_cut_across_the_edges_from_a_state_and_the_next_one():
     assert ((x - x[:, :1]) % cells == np.arange(4)[:, None]).all()
     assert ((y - y[:, :, :1]) % cells == np.arange(4)).all()
     assert set(x[:, 0, 0]) == set(y[:, 0, 0]) == set(range(cells))
+
+
+def test_of_several_places_a_square_is_where_most_changes():
+    train = np.zeros((1, 2, 1, 8, 8), np.float32)
+    train[0, 1, 0, 2:4, 5:7] = 1.0
+    found = [
+        float(cut(train, Squares(200, 2, 0, choices), seed=0).diff(dim=1).square().sum(dim=(2, 3, 4)).mean())
+        for choices in (1, 64)
+    ]
+    assert found[0] == pytest.approx(4 * 4 / 64, rel=0.5)
+    assert found[1] > 3
+
+
+def test_no_square_is_cut_from_the_trajectories_that_are_held_out():
+    train = np.zeros((study.HELD + 2, 3, 2, CELLS, CELLS), np.float32)
+    train[2:] = np.nan
+    observations = replace(PROBLEMS["burgers_2d"], squares=Squares(40, 4, 2)).observations(train, seed=0)
+    assert bool(torch.isfinite(observations.values).all())
 
 
 @pytest.mark.parametrize(("margin", "the_same"), [(4, True), (3, False)])
@@ -73,7 +91,8 @@ def test_margins_are_as_wide_as_networks_see_and_the_budget_is_apebench_s(name):
     pairs = 50 * 50
     if problem.squares is not None:
         kernel = problem.network.get("kernel_size", 5)
-        assert problem.squares.margin == kernel // 2 * (2 * problem.network["blocks"] + 2)
+        convolutions = {"resnet": 2, "gated": 1}[problem.network["name"]]
+        assert problem.squares.margin == kernel // 2 * (convolutions * problem.network["blocks"] + 2)
         pairs = problem.squares.count
     assert problem.batch <= 20
     assert pairs % problem.batch == 0
@@ -86,12 +105,13 @@ def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "CELLS", 16)
     monkeypatch.setattr(study, "SCORED", 3)
     monkeypatch.setattr(study, "SHOWN", (1, 3))
+    monkeypatch.setattr(study, "HELD", 1)
     network = {"name": "resnet", "filters": 2, "blocks": 1, "kernel_size": 3}
     small = replace(PROBLEMS["burgers_2d"], network=network, squares=Squares(4, 4, 4), batch=2, updates=4)
     monkeypatch.setitem(study.PROBLEMS, "burgers_2d", small)
     states = np.random.default_rng(0).standard_normal((3, 4, 2, 16, 16)).astype(np.float32)
     data = tmp_path / "burgers_2d.npz"
-    np.savez(data, train=states, test=states)
+    np.savez(data, train=np.concatenate([states, states[:1]]), test=states[:1])
     for folder in ("whole", "parts"):
         (tmp_path / folder).mkdir()
     whole = study.draw("burgers_2d", 0, data, tmp_path / "whole")
@@ -99,6 +119,7 @@ def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
     rest = study.draw("burgers_2d", 0, data, tmp_path / "parts")
     assert (part["updates"], rest["updates"], whole["updates"]) == (2, 4, 4)
     assert rest["score"] == whole["score"] != part["score"]
+    assert whole["held"] == whole["score"], "the trajectory that is held out is the one of the test"
     assert len(whole["errors"]) == 2
     assert rest["cpu_seconds"] > part["cpu_seconds"]
     assert "| `diff_burgers`, 2-D | 0 | " in study.table([whole])

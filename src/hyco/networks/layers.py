@@ -11,7 +11,13 @@ from torch import nn
 
 from hyco.networks.network import NetworkConfig
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "none": nn.Identity,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+}
 
 
 class ConvolutionalConfig(NetworkConfig):
@@ -19,7 +25,9 @@ class ConvolutionalConfig(NetworkConfig):
 
     filters: PositiveInt = Field(description="channels of the hidden layers (of the finest level, in a U-Net)")
     kernel_size: PositiveInt = Field(default=5, description="extent of the kernels along each axis, odd [cells]")
-    activation: Literal["silu", "gelu", "relu", "tanh"] = Field(default="silu", description="activation function")
+    activation: Literal["none", "silu", "gelu", "relu", "tanh"] = Field(
+        default="silu", description="activation function; none: a linear network"
+    )
     normalisation: Literal["none", "group"] = Field(
         default="none", description="layers that normalise hidden channels; small networks learn well without"
     )

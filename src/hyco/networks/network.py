@@ -107,6 +107,7 @@ NETWORKS: Registry[NetworkClass] = Registry(
     built_in={
         "dilated_resnet": "hyco.networks.dilated_resnet:DilatedResNet",
         "fno": "hyco.networks.fno:FNO",
+        "gated": "hyco.networks.gated:Gated",
         "mlp": "hyco.networks.mlp:MLP",
         "resnet": "hyco.networks.resnet:ResNet",
         "unet": "hyco.networks.unet:UNet",
