@@ -23,8 +23,8 @@ os.environ["DDE_BACKEND"] = "pytorch"
 import numpy as np
 
 Numbers = dict[str, float]
-# Steps of L-BFGS at most, and after how many steps estimates are noted.
-LBFGS, NOTED = 50_000, 50
+# Steps of an optimiser at most, and after how many steps estimates are noted.
+MOST_STEPS, NOTED = 50_000, 50
 SUBDOMAINS = 2000
 
 
@@ -34,21 +34,26 @@ class Settings:
 
     Attributes:
         hidden: layers of the network.
-        adam: steps before L-BFGS.
+        adam: steps before L-BFGS; None: there is no other.
+        rate: of its steps.
+        batch: measurements of each field in a step of it; None: all.
         collocation: places of the residuals.
         relative: whether coefficients are multiples of their guess, and residuals are multiplied by the duration.
     """
 
     hidden: tuple[int, ...]
-    adam: int
+    adam: int | None
     collocation: int
     relative: bool = False
+    rate: float = 1e-3
+    batch: int | None = None
 
 
 SETTINGS = {
     "burgers": Settings((20,) * 8, 1000, 2000),
     "heat": Settings((32,) * 4, 300, 1000, relative=True),
-    "gray_scott": Settings((32,) * 4, 300, 1000, relative=True),
+    # DeepXDE works out the derivatives at the measurements, too, of which there are 10496.
+    "gray_scott": Settings((32,) * 4, None, 1000, relative=True, rate=5e-3, batch=250),
 }
 # Of the rate of change of each field, as pysindy names them.
 TERMS = {
@@ -66,6 +71,7 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
     """
     import deepxde as dde
     import torch
+    import torch._dynamo  # which optimisers would import in the time that is measured
 
     torch.set_num_threads(1)
     dde.config.set_random_seed(0)
@@ -105,7 +111,8 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
     for field in range(values.shape[1]):
         steps, cells = np.nonzero(mask[:, field])
         points = np.stack([x[cells], t[steps]], axis=1)
-        conditions.append(dde.icbc.PointSetBC(points, values[steps, field, cells][:, None], component=field))
+        seen = values[steps, field, cells][:, None]
+        conditions.append(dde.icbc.PointSetBC(points, seen, component=field, batch_size=settings.batch))
         if not periodic:
             conditions.append(dde.icbc.DirichletBC(domain, lambda _: 0.0, lambda _, on: on))
     on_boundary = 0 if periodic else 100
@@ -138,15 +145,19 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
             self.model.stop_training = time.process_time() - begin > limit
 
     model = dde.Model(data, network)
-    model.compile("adam", lr=1e-3, external_trainable_variables=list(variables.values()))
-    model.train(iterations=settings.adam, display_every=settings.adam, verbose=0, callbacks=[Notes()])
+    callbacks = [Notes()]
+    if settings.batch is not None:
+        callbacks.append(dde.callbacks.PDEPointResampler(period=1, pde_points=False, bc_points=True))
+    model.compile("adam", lr=settings.rate, external_trainable_variables=list(variables.values()))
+    adam = MOST_STEPS if settings.adam is None else settings.adam
+    model.train(iterations=adam, display_every=adam, verbose=0, callbacks=callbacks)
     if not model.stop_training:
-        dde.optimizers.set_LBFGS_options(maxiter=LBFGS)
+        dde.optimizers.set_LBFGS_options(maxiter=MOST_STEPS)
         # So many at once, then it asks whether to go on.
         dde.optimizers.LBFGS_options["iter_per_step"] = NOTED
         dde.optimizers.LBFGS_options["fun_per_step"] = 5 * NOTED // 4
         model.compile("L-BFGS", external_trainable_variables=list(variables.values()))
-        model.train(display_every=LBFGS, verbose=0, callbacks=[Notes()])
+        model.train(display_every=MOST_STEPS, verbose=0, callbacks=[Notes()])
     note()
     return history
 
