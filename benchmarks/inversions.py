@@ -30,9 +30,9 @@ duration, so that all that is trained is of the size of 1; a periodic line is to
 the place, which costs no condition. Heat: 300 steps of Adam. Gray-Scott: Adam alone, at a rate of 0.005, with 250 of
 the measurements of each field in a step, other ones in each: DeepXDE works out derivatives at the measurements, too,
 and takes seven times as long for a step with all 10496 of them. It stops when it has taken 60 times as long as hyco
-for the same draw, but not before 2 minutes are over, of heat 1. The estimates are noted every 50 steps, and it has reached hyco's
-errors when all are as small as the root mean square of hyco's, if only once. Where it has not, the ratio of times is a
-lower bound.
+for the same draw, but not before 2 minutes are over, of heat half a minute. The estimates are noted every 50 steps,
+and it has reached hyco's errors when all are as small as the root mean square of hyco's, if only once. Where it has
+not, the ratio of times is a lower bound.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ comes no nearer to the reference with more steps, its space does not resolve the
 thirds of the wavenumbers, of Gray-Scott the lower half. The waves of Navier-Stokes and Gray-Scott are so long that both
 solvers come below 1e-5. hyco's step of Navier-Stokes limits speeds to those that it is stable for: in fewer than 18
 steps these states are faster. Nothing is interpolated between numbers of steps: by its order exponax would come there
-to 1e-4 and 1e-5 in 7 and 13 steps, instead of 10 and 18, with which hyco's ratios would be 1.4 times as large. Both
-problems were measured on a busier machine than the others, which doubles times: compare those of one problem.
+to 1e-4 and 1e-5 in 7 and 13 steps, instead of 10 and 18, with which hyco's ratios would be 1.4 times as large. The
+machine had more work to do for some problems than for others, which doubles times: compare those of one problem.
 
 Of Korteweg-de Vries exponax 0.2.0 takes the real parts of its coefficients, which are complex for a third derivative:
 its error falls by the first order, whichever it is told to have, and is 1.1e-3 after 1280 steps. What is measured is
