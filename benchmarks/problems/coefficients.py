@@ -151,5 +151,5 @@ PROBLEMS = {
     "Heat, 10 times": Problem(*_HEAT, every=(1, 4), parts=SPARSE, draws=3),
     "Heat, 16 places, 10 times": Problem(*_HEAT, every=(4, 4), parts=SPARSE, draws=3),
     "Gray-Scott": Problem(*_GRAY_SCOTT, pinn_draws=1),
-    "Gray-Scott, 32 places, 10 times": Problem(*_GRAY_SCOTT, every=(4, 4), parts=SPARSE, draws=3),
+    "Gray-Scott, 32 places, 10 times": Problem(*_GRAY_SCOTT, every=(4, 4), parts=SPARSE, draws=1),
 }

@@ -155,7 +155,11 @@ def test_what_the_bound_leaves_is_of_the_best_of_the_peers():
         ours | {"solver": f"pysindy 1/{part}", "errors": {"diffusivity": error}}
         for part, error in ((5, 4e-3), (10, 0.1))
     ]
-    assert inversions.what_bounds_allow([ours, *theirs]).endswith("Heat diffusivity 0.25.")
+    text = inversions.what_bounds_allow([ours, *theirs])
+    assert "Heat: diffusivity 0.25." in text
+    assert text.endswith("cannot be had where that is more: diffusivity of Heat.")
+    theirs[0]["errors"]["diffusivity"] = 0.01
+    assert inversions.what_bounds_allow([ours, *theirs]).endswith("Heat: diffusivity 0.10.")
     assert inversions.what_bounds_allow([ours]) == ""
 
 
