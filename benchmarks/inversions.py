@@ -42,6 +42,7 @@ import logging
 import math
 import statistics
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -279,12 +280,13 @@ def what_bounds_allow(lines: list[Line]) -> str:
             continue
         parts = {key: rms(ours, key, "bounds") / min(rms(draws, key) for draws in own) for key in problem.true}
         found.append(f"{name}: {', '.join(f'{key} {part:.2f}' for key, part in parts.items())}")
-        near += [f"{key} of {name}" for key, part in parts.items() if part > FIFTH]
+        near += [f"{name}: {key}" for key, part in parts.items() if part > FIFTH]
     if not found:
         return ""
     text = "No estimate without bias can have errors below these parts of the smallest of pysindy's"
     text += f" (the bound divided by that error): {'; '.join(found)}."
-    return f"{text} A fifth of pysindy's errors cannot be had where that is more: {', '.join(near)}." if near else text
+    text += f" A fifth of pysindy's errors cannot be had where that is more: {'; '.join(near)}." if near else ""
+    return textwrap.fill(text, 119)
 
 
 def main() -> None:

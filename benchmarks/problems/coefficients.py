@@ -144,9 +144,9 @@ _GRAY_SCOTT: tuple[Any, ...] = (
     gray_scott_model,
 )
 PROBLEMS = {
-    "Burgers, 2000 points": Problem(*_RAISSI, points=2000, parts=(), pinn_draws=3),
+    "Burgers, 2000 points": Problem(*_RAISSI, points=2000, parts=(), pinn_draws=1),
     "Burgers, all points": Problem(*_RAISSI, draws=3),
-    "Heat": Problem(*_HEAT, draws=3, pinn_draws=1, limit=30.0),
+    "Heat": Problem(*_HEAT, draws=8, pinn_draws=1, limit=30.0),
     "Heat, 16 places": Problem(*_HEAT, every=(4, 1), parts=SPARSE, draws=3),
     "Heat, 10 times": Problem(*_HEAT, every=(1, 4), parts=SPARSE, draws=3),
     "Heat, 16 places, 10 times": Problem(*_HEAT, every=(4, 4), parts=SPARSE, draws=3),
