@@ -286,7 +286,7 @@ def what_bounds_allow(lines: list[Line]) -> str:
     text = "No estimate without bias can have errors below these parts of the smallest of pysindy's"
     text += f" (the bound divided by that error): {'; '.join(found)}."
     text += f" A fifth of pysindy's errors cannot be had where that is more: {'; '.join(near)}." if near else ""
-    return textwrap.fill(text, 119)
+    return textwrap.fill(text, 119, break_on_hyphens=False)
 
 
 def main() -> None:
