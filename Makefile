@@ -49,8 +49,7 @@ bench: setup ## measure speed against hand-written code, a quarter of an hour: d
 bench-peers: $(PEERS)/.peers setup ## measure beside exponax, equinox, DeepXDE and pysindy: docs/studies/work_precision.md
 	OMP_NUM_THREADS=1 $(PY) benchmarks/work_precision.py --peers $(PEERS)/bin/python
 	OMP_NUM_THREADS=1 $(PY) benchmarks/network_training.py --peers $(PEERS)/bin/python
-	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --draws 10
-	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl --pinn \
+	OMP_NUM_THREADS=1 $(PY) benchmarks/inversions.py --peers $(PEERS)/bin/python --results build/inversions.jsonl \
 	  --write docs/studies/inversions.md
 
 bench-apebench: $(APEBENCH)/.apebench setup ## networks on the data of APEBench, hours: docs/studies/apebench.md

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import hyco
-import inversions
 from hyco.equations.equation import Equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.weak_form import weak_form_guess
 from hyco.observations import Observations
 from hyco.runtime.random_streams import stream
 from hyco.training.physical import PhysicalConfig
+from problems import coefficients
 from study import add_line, described, read_lines, write_page
 
 Array = NDArray[np.float64]
@@ -131,16 +131,16 @@ PROBLEMS = {
         burgers, {"viscosity": 0.1, "convection": 1.0}, {"viscosity": 5.0, "convection": 0.5}, burgers_states
     ),
     "Heat": Problem(
-        lambda: inversions.heat_model()[0],
-        {"diffusivity": inversions.DIFFUSIVITY},
+        lambda: coefficients.heat_model()[0],
+        {"diffusivity": coefficients.DIFFUSIVITY},
         {"diffusivity": 5.0},
-        lambda: inversions.heat_data()[2],
+        lambda: coefficients.heat_data()[2],
     ),
     "Gray-Scott": Problem(
-        lambda: inversions.gray_scott_model()[0],
-        inversions.GRAY_SCOTT,
+        lambda: coefficients.gray_scott_model()[0],
+        coefficients.GRAY_SCOTT,
         {"diffusivity_u": 2.0, "diffusivity_v": 2.0, "feed": 0.5, "kill": 0.5},
-        lambda: inversions.gray_scott_data()[2],
+        lambda: coefficients.gray_scott_data()[2],
     ),
     "Fisher-KPP": Problem(fisher, {"D": 0.1, "r": 1.0}, {"D": 5.0, "r": 0.5}, fisher_states),
 }

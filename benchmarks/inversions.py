@@ -1,28 +1,38 @@
 """Coefficients of three equations from the same data: hyco beside a physics-informed network and a weak-form fit.
 
     python benchmarks/inversions.py --results lines.jsonl                                # hyco alone
-    python benchmarks/inversions.py --peers PYTHON --results lines.jsonl --draws 5       # beside pysindy
-    python benchmarks/inversions.py --peers PYTHON --results lines.jsonl --pinn          # beside DeepXDE, one draw
-    python benchmarks/inversions.py --results lines.jsonl --draws 0 --write docs/studies/inversions.md
+    python benchmarks/inversions.py --peers PYTHON --results lines.jsonl --only Heat     # one equation beside the peers
+    make bench-peers                                                                     # all, and the page
 
-`PYTHON` is the interpreter of the peers' environment, `.venv-peers/bin/python` (`make bench-peers`).
+`PYTHON` is the interpreter of the peers' environment, `.venv-peers/bin/python` (`make bench-peers`). A draw is one of
+the noise (and of the points): all solvers of it run in turn, and add a line each to the file of results; draws that it
+has are not run again. The page is of all its lines.
 
-Burgers: the file of Raissi, Perdikaris and Karniadakis, see `raissi_burgers`, all 256 × 100 points for all of the three
-or 2000 of them for hyco and DeepXDE (pysindy needs a grid). Heat: two waves on a periodic line of 64 cells, 40 times,
-exact. Gray-Scott: a periodic line of 128 cells, 40 times, four coefficients; the truth is SciPy's DOP853 with Fourier
-derivatives. Noise is 1 % of the standard deviation of each field. All of them get the state at t = 0 free of noise,
+Burgers: the file of Raissi, Perdikaris and Karniadakis, see `raissi_burgers`, all 256 × 100 points for hyco and
+pysindy, which needs a grid, or 2000 of them for hyco and DeepXDE. Heat: two waves on a periodic line of 64 cells, 40
+times, exact. Gray-Scott: a periodic line of 128 cells, 40 times, four coefficients; the truth is SciPy's DOP853 with
+Fourier derivatives. Of both also every fourth place, or time. Noise is 1 % of the standard deviation of each field.
+All of them get the state at t = 0 free of noise, at the places that are measured (of Burgers hyco has the formula),
 and all begin with the same guess, of which pysindy's needs none.
 
-pysindy: least squares with the terms of the equation alone on 2000 subdomains, whose half width is the part of the
-domain that the table says. Times are processor times on one thread, imports left out. An error is that of a coefficient
-relative to its true value; of several draws of the noise it is the root of the mean square. The bound is that of Cramér
-and Rao, the smallest standard deviation that an estimate without bias has with these data: whose errors are as large as
-it (a ratio of 1, of ten draws between 0.6 and 1.4) cannot be beaten.
+*pysindy*: least squares with the terms of the equation alone on 2000 subdomains, whose half width is the part of the
+domain that the table says, on the grid of the places and times that are measured. Times are processor times on one
+thread, imports left out, the median of the draws; hyco's first draw has the recording of its step in it. An error is
+that of a coefficient relative to its true value; of several draws of the noise it is the root of the mean square. The
+bound is that of Cramér and Rao, the smallest standard deviation that an estimate without bias has with these data:
+whose errors are as large as it (a ratio of 1, of ten draws between 0.6 and 1.4) cannot be beaten.
 
-DeepXDE: eight layers of 20, float64 (else its line search ends early), residuals at 2000 points, 1000 steps of Adam,
-then L-BFGS, in PyTorch: 0.6 times the time of its JAX for a step of Adam, for which it has no L-BFGS. It stops when the
-time that it is given is over; the estimates are noted every 50 steps, and it has reached hyco's errors when all are as
-small as the root mean square of hyco's, if only once. Where it has not, the ratio of times is a lower bound.
+*DeepXDE*: coefficients are trained with the weights (`dde.Variable`), float64 (else its line search ends early), Adam,
+then L-BFGS, in PyTorch, which has L-BFGS and takes 0.6 times as long for a step of Adam as its JAX. Burgers: eight
+layers of 20, residuals at 2000 points, 1000 steps of Adam at a rate of 0.001. Heat and Gray-Scott, which are smooth:
+four layers of 32, residuals at 1000 points; coefficients are multiples of their guess, and residuals multiplied by the
+duration, so that all that is trained is of the size of 1; a periodic line is told to the network by cosine and sine of
+the place, which costs no condition. Heat: 300 steps of Adam. Gray-Scott: Adam alone, at a rate of 0.005, with 250 of
+the measurements of each field in a step, other ones in each: DeepXDE works out derivatives at the measurements, too,
+and takes seven times as long for a step with all 10496 of them. It stops when it has taken 60 times as long as hyco
+for the same draw, but not before 2 minutes are over, of heat half a minute. The estimates are noted every 50 steps,
+and it has reached hyco's errors when all are as small as the root mean square of hyco's, if only once. Where it has
+not, the ratio of times is a lower bound.
 """
 
 from __future__ import annotations
@@ -32,21 +42,16 @@ import logging
 import math
 import statistics
 import tempfile
+import textwrap
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
+from scipy.signal import resample
 
-import raissi_burgers
-from hyco.equations.equation import Equation
-from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
 from hyco.observations import Observations
 from hyco.runtime.random_streams import stream
@@ -54,135 +59,14 @@ from hyco.stepping.rollout import rollout
 from hyco.stepping.stepper import Stepper
 from hyco.training.physical import PhysicalConfig
 from peers import Peer
-from problems import raissi_burgers as burgers
+from problems.coefficients import PROBLEMS, Array, Problem
 from study import add_line, described, read_lines, write_page
 
-Array = NDArray[np.float64]
 Line = dict[str, Any]
 NOISE = 0.01
-RAISSI_CELLS = 510
-# Half widths of pysindy's subdomains, as parts of the domain.
-WEAK_FORMS = ("pysindy 1/20", "pysindy 1/10", "pysindy 1/5")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be found.
-
-    Attributes:
-        equation: its name for the peers.
-        true, guess, bounds: of each coefficient.
-        data: places `[K]`, times `[T+1]` and the true states `[T+1, C, K]`.
-        model: hyco's equation, and the cells that the places are.
-        points: how many of the measurements there are; None: all.
-        limit: of DeepXDE's processor time [s].
-    """
-
-    equation: str
-    true: dict[str, float]
-    guess: dict[str, float]
-    bounds: dict[str, tuple[float, float]]
-    data: Callable[[], tuple[Array, Array, Array]]
-    model: Callable[[], tuple[Equation, Array]]
-    points: int | None = None
-    limit: float = 120.0
-
-
-@cache
-def burgers_data() -> tuple[Array, Array, Array]:
-    """Raissi's points."""
-    x, t = burgers.points()
-    return x, t, burgers.truth(x[None], t[:, None])[:, None]
-
-
-@cache
-def burgers_model() -> tuple[Equation, Array]:
-    """-1 and 1 are the same cell."""
-    return raissi_burgers.equation(RAISSI_CELLS), np.arange(256) * (RAISSI_CELLS // 255) % RAISSI_CELLS
-
-
-DIFFUSIVITY, WAVES = 0.1, ((1, 1.0, 0.3), (2, 0.5, 1.1))
-
-
-@cache
-def heat_data() -> tuple[Array, Array, Array]:
-    """Two waves that decay."""
-    x, t = 2 * math.pi * (np.arange(64) + 0.5) / 64, np.linspace(0.0, 4.0, 41)
-    waves = [a * np.exp(-DIFFUSIVITY * k**2 * t)[:, None] * np.sin(k * x + phase) for k, a, phase in WAVES]
-    return x, t, np.asarray(sum(waves))[:, None]
-
-
-@cache
-def heat_model() -> tuple[Equation, Array]:
-    """The same cells."""
-    domain = {"x": {"size": 2 * math.pi, "resolution": 64}}
-    section = {"name": "heat", "domain": domain, "dt": 0.1, "parameters": {"diffusivity": DIFFUSIVITY}}
-    return build_equation(section), np.arange(64)
-
-
-GRAY_SCOTT = {"diffusivity_u": 0.2, "diffusivity_v": 0.08, "feed": 0.018, "kill": 0.051}
-GRAY_SCOTT_SIZE, GRAY_SCOTT_CELLS = 60.0, 128
-
-
-@cache
-def gray_scott_data() -> tuple[Array, Array, Array]:
-    """Smooth concentrations, in Fourier space."""
-    n, size = GRAY_SCOTT_CELLS, GRAY_SCOTT_SIZE
-    x, t = size * (np.arange(n) + 0.5) / n, np.linspace(0.0, 40.0, 41)
-    squared = (2 * math.pi * np.fft.rfftfreq(n, size / n)) ** 2
-    s = 2 * math.pi * x / size
-    u = 0.6 + 0.2 * np.cos(s + 0.4) + 0.1 * np.sin(2 * s)
-    v = 0.25 + 0.1 * np.sin(s) + 0.1 * np.cos(3 * s + 1)
-
-    def rate(_: float, state: Array) -> Array:
-        u, v = state.reshape(2, n)
-        bent = [np.fft.irfft(-squared * np.fft.rfft(f), n) for f in (u, v)]
-        reaction, feed, kill = u * v**2, GRAY_SCOTT["feed"], GRAY_SCOTT["kill"]
-        first = GRAY_SCOTT["diffusivity_u"] * bent[0] - reaction + feed * (1 - u)
-        return np.concatenate([first, GRAY_SCOTT["diffusivity_v"] * bent[1] + reaction - (feed + kill) * v])
-
-    found = solve_ivp(rate, (0.0, 40.0), np.concatenate([u, v]), "DOP853", t, rtol=1e-10, atol=1e-12)
-    return x, t, found.y.T.reshape(len(t), 2, n)
-
-
-@cache
-def gray_scott_model() -> tuple[Equation, Array]:
-    """The same cells."""
-    domain = {"x": {"size": GRAY_SCOTT_SIZE, "resolution": GRAY_SCOTT_CELLS}}
-    section = {"name": "gray_scott", "domain": domain, "dt": 1.0, "substeps": 2, "parameters": GRAY_SCOTT}
-    return build_equation(section), np.arange(GRAY_SCOTT_CELLS)
-
-
-_RAISSI: tuple[Any, ...] = (
-    "burgers",
-    raissi_burgers.TRUE,
-    {"convection": 0.5, "viscosity": 0.02},
-    {"convection": (0.1, 1.5), "viscosity": (1e-3, 0.2)},
-    burgers_data,
-    burgers_model,
-)
-PROBLEMS = {
-    "Burgers, 2000 points": Problem(*_RAISSI, points=2000),
-    "Burgers, all points": Problem(*_RAISSI),
-    "Heat": Problem(
-        "heat",
-        {"diffusivity": DIFFUSIVITY},
-        {"diffusivity": 0.3},
-        {"diffusivity": (0.005, 1.0)},
-        heat_data,
-        heat_model,
-        limit=20.0,
-    ),
-    "Gray-Scott": Problem(
-        "gray_scott",
-        GRAY_SCOTT,
-        {"diffusivity_u": 0.1, "diffusivity_v": 0.16, "feed": 0.03, "kill": 0.03},
-        {name: (0.2 * value, 4 * value) for name, value in GRAY_SCOTT.items()},
-        gray_scott_data,
-        gray_scott_model,
-        limit=60.0,
-    ),
-}
+# How many times as long as hyco DeepXDE may take, at least.
+AS_LONG = 60
+FIFTH = 0.2
 
 
 def measured(problem: Problem, draw: int) -> dict[str, Array]:
@@ -192,7 +76,9 @@ def measured(problem: Problem, draw: int) -> dict[str, Array]:
     normal = torch.randn(truth.shape, generator=stream(draw, "noise"), dtype=torch.float64).numpy()
     values = truth + noise[:, None] * normal
     values[0] = truth[0]
-    mask = np.ones(truth.shape, dtype=bool)
+    mask = np.zeros(truth.shape, dtype=bool)
+    places, times = problem.every
+    mask[::times, :, ::places] = True
     if problem.points is not None:
         chosen = torch.randperm(truth[1:].size, generator=stream(draw, "points"))[: problem.points]
         mask[1:] = False
@@ -214,8 +100,8 @@ def observed(problem: Problem, data: dict[str, Array]) -> Observations:
     values = torch.where(mask, values, 0.0)
     if problem.equation == "burgers":  # it is known between the points, too
         start = -torch.sin(math.pi * torch.from_numpy(equation.layout.grid.centers("x")))[None]
-    else:
-        start = torch.from_numpy(data["values"][0].copy())
+    else:  # of waves that the places resolve
+        start = torch.from_numpy(resample(data["values"][0, :, :: problem.every[0]], len(cells), axis=-1))
     return Observations(
         values=values,
         mask=mask,
@@ -274,31 +160,51 @@ def errors_of(problem: Problem, estimates: dict[str, float]) -> dict[str, float]
     return {key: estimates[key] / true - 1 for key, true in problem.true.items()}
 
 
-def draw_lines(problem: Problem, name: str, draw: int, solvers: list[str], peer: Peer | None) -> list[Line]:
-    """What each solver finds from one draw."""
-    data, found = measured(problem, draw), []
-    for solver in solvers:
+def by_peer(problem: Problem, data: dict[str, Array], solver: str, ours: float, peer: Peer) -> dict[str, Any]:
+    """The estimates and the processor time of another solver; hyco's is `ours` [s]."""
+    name, _, part = solver.partition(" 1/")
+    if part:  # it wants a grid
+        places, times = problem.every
+        values = data["values"][::times, :, ::places]
+        data = {**data, "x": data["x"][::places], "t": data["t"][::times], "values": values}
+        more: dict[str, Any] = {"part": int(part)}
+    else:
+        more = {"guess": problem.guess, "limit": max(problem.limit, AS_LONG * ours)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "problem.npz"
+        np.savez(path, **data)
+        answer: dict[str, Any] = peer.ask(solver=name, equation=problem.equation, problem=str(path), **more)
+    return answer
+
+
+def solvers_of(problem: Problem, draw: int, peer: Peer | None) -> list[str]:
+    """Whom a draw is for; hyco is the first."""
+    if peer is None:
+        return ["hyco"]
+    weak_forms = [f"pysindy 1/{part}" for part in problem.parts]
+    return ["hyco", *weak_forms, *(["deepxde"] if draw < problem.pinn_draws else [])]
+
+
+def new_lines(problem: Problem, name: str, draw: int, known: Sequence[Line], peer: Peer | None) -> Iterator[Line]:
+    """What each solver finds from one draw, in turn, but those of which there is a line."""
+    data = measured(problem, draw)
+    own = {line["solver"]: line for line in known if (line["problem"], line["draw"]) == (name, draw)}
+    for solver in solvers_of(problem, draw, peer):
+        if solver in own:
+            continue
         if solver == "hyco":
             answer = by_hyco(problem, data)
         else:
             assert peer is not None
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "problem.npz"
-                np.savez(path, **data)
-                asked = {"solver": solver, "equation": problem.equation, "problem": str(path)}
-                if solver == "deepxde":
-                    answer = peer.ask(**asked, guess=problem.guess, limit=problem.limit)
-                else:
-                    name_of_it, _, part = solver.partition(" 1/")
-                    answer = peer.ask(**{**asked, "solver": name_of_it}, part=int(part))
+            answer = by_peer(problem, data, solver, own["hyco"]["seconds"], peer)
         errors = errors_of(problem, answer["estimates"])
         line: Line = {"problem": name, "solver": solver, "draw": draw, "errors": errors, "seconds": answer["seconds"]}
         if solver == "hyco":
             line["bounds"] = bounds_of(problem, data)
         if "history" in answer:
             line["history"] = [[seconds, errors_of(problem, estimates)] for seconds, estimates in answer["history"]]
-        found.append(line)
-    return found
+        own[solver] = line
+        yield line
 
 
 def rms(lines: list[Line], key: str, of: str = "errors") -> float:
@@ -319,7 +225,7 @@ def table(lines: list[Line]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, problem in PROBLEMS.items():
-        for solver in ("hyco", *WEAK_FORMS):
+        for solver in ("hyco", *(f"pysindy 1/{part}" for part in problem.parts)):
             own = of_solver(lines, name, solver)
             if not own:
                 continue
@@ -344,62 +250,75 @@ def first_within(history: list[tuple[float, dict[str, float]]], errors: dict[str
 
 
 def pinn_table(lines: list[Line]) -> str:
-    """DeepXDE's time to hyco's errors, or what it has reached when its time was over."""
+    """DeepXDE's time to hyco's errors, or what it has reached when its time was over, a row for each draw."""
     rows = [
-        "| problem | hyco's errors | hyco's time [CPU s] | DeepXDE's time to these [CPU s] | ratio "
+        "| problem | draw | hyco's errors, all draws | hyco's time [CPU s] | DeepXDE's time to these [CPU s] | ratio "
         "| DeepXDE's errors at its end |",
-        "|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, problem in PROBLEMS.items():
         ours = of_solver(lines, name, "hyco")
         for line in of_solver(lines, name, "deepxde"):
             errors = {key: rms(ours, key) for key in problem.true}
-            seconds = statistics.median(own["seconds"] for own in ours)
+            (seconds,) = (own["seconds"] for own in ours if own["draw"] == line["draw"])
             reached, last = first_within(line["history"], errors), line["history"][-1][0]
             spent = f"not in {last:.0f}" if reached is None else f"{reached:.0f}"
             ratio = f"> {last / seconds:.0f}" if reached is None else f"{reached / seconds:.0f}"
             found, theirs = (", ".join(f"{k} {abs(e):.2%}" for k, e in own.items()) for own in (errors, line["errors"]))
-            rows.append(f"| {name} | {found} | {seconds:.2f} | {spent} | {ratio} | {theirs} |")
+            cells = [name, str(line["draw"] + 1), found, f"{seconds:.2f}", spent, ratio, theirs]
+            rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
+def what_bounds_allow(lines: list[Line]) -> str:
+    """How far the smallest errors of pysindy are from the bound: by how much nothing else can be ahead of them."""
+    found, near = [], []
+    for name, problem in PROBLEMS.items():
+        own = [draws for part in problem.parts if (draws := of_solver(lines, name, f"pysindy 1/{part}"))]
+        ours = of_solver(lines, name, "hyco")
+        if not (own and ours):
+            continue
+        parts = {key: rms(ours, key, "bounds") / min(rms(draws, key) for draws in own) for key in problem.true}
+        found.append(f"{name}: {', '.join(f'{key} {part:.2f}' for key, part in parts.items())}")
+        near += [f"{name}: {key}" for key, part in parts.items() if part > FIFTH]
+    if not found:
+        return ""
+    text = "No estimate without bias can have errors below these parts of the smallest of pysindy's"
+    text += f" (the bound divided by that error): {'; '.join(found)}."
+    text += f" A fifth of pysindy's errors cannot be had where that is more: {'; '.join(near)}." if near else ""
+    return textwrap.fill(text, 119, break_on_hyphens=False)
+
+
 def main() -> None:
-    """Run draws, or write the page of those that were run."""
+    """Run the draws that there are no lines of, and write the page of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", help="interpreter of the environment that has DeepXDE and pysindy")
     parser.add_argument("--only", help="problems whose name begins so")
-    parser.add_argument("--draws", type=int, default=1)
-    parser.add_argument("--pinn", action="store_true", help="DeepXDE instead of pysindy")
+    parser.add_argument("--draws", type=int, help="of each problem at most so many")
     parser.add_argument("--results", type=Path, required=True, help="file that a line is appended to per draw")
     parser.add_argument("--write", type=Path, help="write the page of the study")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
     lines = read_lines([arguments.results])
-    done = {(line["problem"], line["solver"], line["draw"]) for line in lines}
     peer = Peer(arguments.peers, "inversions_peer.py") if arguments.peers else None
     for name, problem in PROBLEMS.items():
         if not name.startswith(arguments.only or ""):
             continue
-        solvers = ["hyco"]
-        if arguments.pinn:
-            solvers.append("deepxde")
-        elif problem.points is None:  # the weak form is one of grids
-            solvers += WEAK_FORMS
-        if peer is None:
-            solvers = ["hyco"]
-        for draw in range(arguments.draws):
-            missing = [solver for solver in solvers if (name, solver, draw) not in done]
-            for line in draw_lines(problem, name, draw, missing, peer):
+        draws = problem.draws if arguments.draws is None else min(arguments.draws, problem.draws)
+        for draw in range(draws):
+            for line in new_lines(problem, name, draw, lines, peer):
                 lines.append(line)
                 add_line(arguments.results, line)
     if peer is not None:
         peer.close()
-    tables = f"{table(lines)}\n\n{pinn_table(lines)}"
-    print(tables)
+    parts = [table(lines), what_bounds_allow(lines), pinn_table(lines)]
+    found = "\n\n".join(part for part in parts if part)
+    print(found)
     if arguments.write:
         title = "Coefficients from data, beside DeepXDE and pysindy"
-        write_page(arguments.write, title, described(__doc__), ["make bench-peers"], tables)
+        write_page(arguments.write, title, described(__doc__), ["make bench-peers"], found)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 os.environ["DDE_BACKEND"] = "pytorch"
@@ -22,9 +23,38 @@ os.environ["DDE_BACKEND"] = "pytorch"
 import numpy as np
 
 Numbers = dict[str, float]
-# Steps of both optimisers; places of the residuals of the equation; and after how many steps estimates are noted.
-ADAM, LBFGS, COLLOCATION, NOTED = 1000, 50_000, 2000, 50
+# Steps of an optimiser at most, and after how many steps estimates are noted.
+MOST_STEPS, NOTED = 50_000, 50
 SUBDOMAINS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How DeepXDE is given an equation.
+
+    Attributes:
+        hidden: layers of the network.
+        adam: steps before L-BFGS; None: there is no other.
+        rate: of its steps.
+        batch: measurements of each field in a step of it; None: all.
+        collocation: places of the residuals.
+        relative: whether coefficients are multiples of their guess, and residuals are multiplied by the duration.
+    """
+
+    hidden: tuple[int, ...]
+    adam: int | None
+    collocation: int
+    relative: bool = False
+    rate: float = 1e-3
+    batch: int | None = None
+
+
+SETTINGS = {
+    "burgers": Settings((20,) * 8, 1000, 2000),
+    "heat": Settings((32,) * 4, 300, 1000, relative=True),
+    # DeepXDE works out the derivatives at the measurements, too, of which there are 10496.
+    "gray_scott": Settings((32,) * 4, None, 1000, relative=True, rate=5e-3, batch=250),
+}
 # Of the rate of change of each field, as pysindy names them.
 TERMS = {
     "burgers": [["x0x0_1", "x0_11"]],
@@ -41,30 +71,37 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
     """
     import deepxde as dde
     import torch
+    import torch._dynamo  # which optimisers would import in the time that is measured
 
     torch.set_num_threads(1)
     dde.config.set_random_seed(0)
     dde.config.set_default_float("float64")  # else its line search ends early
     begin = time.process_time()
     x, t, values, mask = (problem[name] for name in ("x", "t", "values", "mask"))
-    spacing = x[1] - x[0]
-    low, high = (float(x[0]), float(x[-1])) if equation == "burgers" else (0.0, float(spacing * len(x)))
-    numbers = {name: dde.Variable(value) for name, value in guess.items()}
+    low, high = float(x[0]), float(x[-1])
+    duration = float(t[-1] - t[0])
+    if periodic := equation != "burgers":
+        high = low + float(x[1] - x[0]) * len(x)
+    settings = SETTINGS[equation]
+    units = guess if settings.relative else dict.fromkeys(guess, 1.0)
+    weight = duration if settings.relative else 1.0
+    variables = {name: dde.Variable(value / units[name]) for name, value in guess.items()}
 
     def residuals(points: Any, u: Any) -> Any:
+        numbers = {name: units[name] * variable for name, variable in variables.items()}
         fields = range(values.shape[1])
         slopes = [dde.grad.jacobian(u, points, i=i, j=1) for i in fields]
         bent = [dde.grad.hessian(u, points, component=i, i=0, j=0) for i in fields]
         if equation == "burgers":
             carried = u[:, :1] * dde.grad.jacobian(u, points, i=0, j=0)
-            return slopes[0] + numbers["convection"] * carried - numbers["viscosity"] * bent[0]
+            return weight * (slopes[0] + numbers["convection"] * carried - numbers["viscosity"] * bent[0])
         if equation == "heat":
-            return slopes[0] - numbers["diffusivity"] * bent[0]
+            return weight * (slopes[0] - numbers["diffusivity"] * bent[0])
         first, second = u[:, :1], u[:, 1:]
         reaction, feed, kill = first * second**2, numbers["feed"], numbers["kill"]
         return [
-            slopes[0] - numbers["diffusivity_u"] * bent[0] + reaction - feed * (1 - first),
-            slopes[1] - numbers["diffusivity_v"] * bent[1] - reaction + (feed + kill) * second,
+            weight * (slopes[0] - numbers["diffusivity_u"] * bent[0] + reaction - feed * (1 - first)),
+            weight * (slopes[1] - numbers["diffusivity_v"] * bent[1] - reaction + (feed + kill) * second),
         ]
 
     domain = dde.geometry.GeometryXTime(
@@ -74,20 +111,28 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
     for field in range(values.shape[1]):
         steps, cells = np.nonzero(mask[:, field])
         points = np.stack([x[cells], t[steps]], axis=1)
-        conditions.append(dde.icbc.PointSetBC(points, values[steps, field, cells][:, None], component=field))
-        if equation == "burgers":
+        seen = values[steps, field, cells][:, None]
+        conditions.append(dde.icbc.PointSetBC(points, seen, component=field, batch_size=settings.batch))
+        if not periodic:
             conditions.append(dde.icbc.DirichletBC(domain, lambda _: 0.0, lambda _, on: on))
-        else:
-            conditions.append(dde.icbc.PeriodicBC(domain, 0, lambda _, on: on, component=field))
-    data = dde.data.TimePDE(domain, residuals, conditions, num_domain=COLLOCATION, num_boundary=100)
-    network = dde.nn.FNN([2, *[20] * 8, values.shape[1]], "tanh", "Glorot uniform")
+    on_boundary = 0 if periodic else 100
+    data = dde.data.TimePDE(domain, residuals, conditions, settings.collocation, on_boundary)
+    network = dde.nn.FNN([3 if periodic else 2, *settings.hidden, values.shape[1]], "tanh", "Glorot uniform")
     lowest = torch.tensor([low, float(t[0])], dtype=torch.float64)
-    scale = torch.tensor([high - low, float(t[-1] - t[0])], dtype=torch.float64)
-    network.apply_feature_transform(lambda points: 2 * (points - lowest) / scale - 1)
+    scale = torch.tensor([high - low, duration], dtype=torch.float64)
+
+    def features(points: Any) -> Any:
+        scaled = 2 * (points - lowest) / scale - 1
+        if not periodic:
+            return scaled
+        angle = torch.pi * scaled[:, :1]
+        return torch.cat([torch.cos(angle), torch.sin(angle), scaled[:, 1:]], dim=1)
+
+    network.apply_feature_transform(features)
     history: list[tuple[float, Numbers]] = []
 
     def note() -> None:
-        values = {name: float(value.detach()) for name, value in numbers.items()}
+        values = {name: units[name] * float(variable.detach()) for name, variable in variables.items()}
         history.append((time.process_time() - begin, values))
         print(model.train_state.step, *history[-1], flush=True)
 
@@ -100,16 +145,19 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
             self.model.stop_training = time.process_time() - begin > limit
 
     model = dde.Model(data, network)
-    variables = list(numbers.values())
-    model.compile("adam", lr=1e-3, external_trainable_variables=variables)
-    model.train(iterations=ADAM, display_every=ADAM, verbose=0, callbacks=[Notes()])
+    callbacks = [Notes()]
+    if settings.batch is not None:
+        callbacks.append(dde.callbacks.PDEPointResampler(period=1, pde_points=False, bc_points=True))
+    model.compile("adam", lr=settings.rate, external_trainable_variables=list(variables.values()))
+    adam = MOST_STEPS if settings.adam is None else settings.adam
+    model.train(iterations=adam, display_every=adam, verbose=0, callbacks=callbacks)
     if not model.stop_training:
-        dde.optimizers.set_LBFGS_options(maxiter=LBFGS)
+        dde.optimizers.set_LBFGS_options(maxiter=MOST_STEPS)
         # So many at once, then it asks whether to go on.
         dde.optimizers.LBFGS_options["iter_per_step"] = NOTED
         dde.optimizers.LBFGS_options["fun_per_step"] = 5 * NOTED // 4
-        model.compile("L-BFGS", external_trainable_variables=variables)
-        model.train(display_every=LBFGS, verbose=0, callbacks=[Notes()])
+        model.compile("L-BFGS", external_trainable_variables=list(variables.values()))
+        model.train(display_every=MOST_STEPS, verbose=0, callbacks=[Notes()])
     note()
     return history
 

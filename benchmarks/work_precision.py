@@ -1,7 +1,7 @@
-"""Error against time: hyco's rollouts and their gradients beside those of exponax.
+"""Error against time: hyco's rollouts and their gradients beside those of exponax, and of hyco's schemes in JAX.
 
     python benchmarks/work_precision.py                    # hyco alone
-    make bench-peers                                       # beside exponax, in an environment of its own
+    make bench-peers                                       # beside JAX, in an environment of its own
 
 Each problem is a rollout of four smooth states on a periodic box, float64, and the gradients of the sum of squares of
 all its states by one number and by the states at the start. The error is that of the last state, the largest
@@ -18,13 +18,17 @@ comes no nearer to the reference with more steps, its space does not resolve the
 thirds of the wavenumbers, of Gray-Scott the lower half. The waves of Navier-Stokes and Gray-Scott are so long that both
 solvers come below 1e-5. hyco's step of Navier-Stokes limits speeds to those that it is stable for: in fewer than 18
 steps these states are faster. Nothing is interpolated between numbers of steps: by its order exponax would come there
-to 1e-4 and 1e-5 in 7 and 13 steps, instead of 10 and 18, with which hyco's ratios would be 1.4 times as large. Both
-problems were measured on a busier machine than the others, which doubles times: compare those of one problem.
+to 1e-4 and 1e-5 in 7 and 13 steps, instead of 10 and 18, with which hyco's ratios would be 1.4 times as large. The
+machine had more work to do for some problems than for others, which doubles times: compare those of one problem.
 
 Of Korteweg-de Vries exponax 0.2.0 takes the real parts of its coefficients, which are complex for a third derivative:
 its error falls by the first order, whichever it is told to have, and is 1.1e-3 after 1280 steps. What is measured is
 exponax with complex coefficients put in their places, by the same sums over a circle: its error then falls by its
 order. hyco's reference is within 5e-8 of SciPy's DOP853 with an integrating factor.
+
+*JAX, same scheme*: hyco's scheme of the equation written plainly (`benchmarks/jax_schemes.py`), a scan over steps with
+fast transforms, states kept as coefficients between steps, jitted; its gradients like exponax's. Its errors are hyco's
+to rounding, or nothing is measured.
 """
 
 from __future__ import annotations
@@ -58,6 +62,7 @@ RESULTS = PAGE.with_suffix(".json")
 PICTURE = ROOT / "docs" / "images" / "work_precision.png"
 SAMPLES, FINER = 4, 3
 ERRORS = (1e-3, 1e-4, 1e-5)
+SAME, ROUNDING = "JAX, same scheme", 1e-12
 KINDS = {"forward": "forward", "gradient": "by a number", "initial": "by the states at the start"}
 Row = dict[str, Any]
 
@@ -74,6 +79,7 @@ class Problem:
         peer: exponax's stepper, its numbers, and which of them is `learnt`.
         complex_peer: whether its coefficients are complex, which exponax itself takes the real parts of.
         one_step: keys that make a step one sub-step.
+        same: whether `jax_schemes` has hyco's scheme of it.
     """
 
     section: dict[str, Any]
@@ -88,6 +94,7 @@ class Problem:
     waves: tuple[int, float] = (3, 0.25)
     level: tuple[float, ...] = (0.0,)
     complex_peer: bool = False
+    same: bool = False
 
     def equation(self, steps: int, finer: int = 1, **keys: Any) -> Any:
         """The equation with that many steps."""
@@ -109,6 +116,7 @@ PROBLEMS = {
         ("Burgers", {"diffusivity": 0.1}, "diffusivity"),
         {"max_speed": 1e-3},
         (3, 0.5),
+        same=True,
     ),
     "Burgers, 64² cells": Problem(
         BURGERS | {"parameters": {"viscosity": 0.3}},
@@ -166,6 +174,7 @@ PROBLEMS = {
         (10, 20),
         ("Diffusion", {"diffusivity": 0.1}, "diffusivity"),
         {},
+        same=True,
     ),
     "Korteweg-de Vries, 128 cells": Problem(
         {
@@ -222,6 +231,7 @@ PROBLEMS = {
         {"substeps": 1},
         (1, 0.04),
         (0.5, 0.25),
+        same=True,
     ),
 }
 
@@ -304,6 +314,26 @@ def peer_solver(problem: Problem, order: int, steps: int, path: Path, peer: Peer
     name, numbers, learnt = problem.peer
     key = f"{path.stem}, {order}, {steps}"
     solver = {"name": name, "numbers": numbers, "learnt": learnt, "order": order, "complex": problem.complex_peer}
+    return _asked(key, solver, steps, path, peer)
+
+
+def same_solver(problem: Problem, steps: int, error: float, path: Path, peer: Peer) -> tuple[float, dict[str, Timed]]:
+    """The same of hyco's scheme in JAX, whose error is hyco's.
+
+    Raises:
+        RuntimeError: it is another one.
+    """
+    numbers = {name: float(value) for name, value in problem.equation(steps, **problem.one_step).parameters.items()}
+    solver = {"scheme": problem.section["name"], "numbers": numbers, "learnt": problem.learnt}
+    theirs, kinds = _asked(f"{path.stem}, same, {steps}", solver, steps, path, peer)
+    if abs(theirs - error) > ROUNDING:
+        raise RuntimeError(
+            f"the error of hyco's scheme in JAX is {theirs:g}, hyco's is {error:g}: they are not the same"
+        )
+    return theirs, kinds
+
+
+def _asked(key: str, solver: Row, steps: int, path: Path, peer: Peer) -> tuple[float, dict[str, Timed]]:
     error: float = peer.ask(make=key, problem=str(path), solver=solver, steps=steps)
     return error, {
         kind: lambda kind=kind: peer.ask(run=key, kind=kind)  # type: ignore[misc]
@@ -317,9 +347,12 @@ def rows_of(name: str, problem: Problem, peer: Peer | None, repetitions: int) ->
         path = Path(folder) / "problem.npz"
         write_problem(problem, path)
         made = [("hyco", n, *own_solver(problem, n, path)) for n in problem.steps]
+        own = len(made)
         if peer is not None:
             orders = [(order, n) for order in (2, 4) for n in problem.steps]
             made += [(f"exponax, order {o}", n, *peer_solver(problem, o, n, path, peer)) for o, n in orders]
+            if problem.same:
+                made += [(SAME, n, *same_solver(problem, n, error, path, peer)) for _, n, error, _ in made[:own]]
         times: list[dict[str, list[float]]] = [{kind: [] for kind in KINDS} for _ in made]
         for _ in range(repetitions):
             for (_, _, _, kinds), found in zip(made, times, strict=True):
@@ -343,14 +376,14 @@ def fastest(rows: list[Row], name: str, solver: str, error: float, kind: str) ->
     return min(found, default=None)
 
 
-def ratios(rows: list[Row]) -> list[str]:
-    """Of hyco's times to those of exponax at equal errors, as a table; nothing without exponax."""
+def ratios(rows: list[Row], other: str = "exponax") -> list[str]:
+    """Of hyco's times to those of another solver at equal errors, as a table; nothing without that."""
     lines, known = [], {kind: list[float]() for kind in KINDS}
-    for name in dict.fromkeys(row["problem"] for row in rows):
+    for name in dict.fromkeys(row["problem"] for row in rows if row["solver"].startswith(other)):
         for error in ERRORS:
             cells = [name, f"{error:g}"]
             for kind, found in known.items():
-                ours, theirs = (fastest(rows, name, solver, error, kind) for solver in ("hyco", "exponax"))
+                ours, theirs = (fastest(rows, name, solver, error, kind) for solver in ("hyco", other))
                 cells.append(f"{ours / theirs:.2f}" if ours and theirs else "—")
                 found += [ours / theirs] if ours and theirs else []
             lines.append(f"| {' | '.join(cells)} |")
@@ -386,6 +419,7 @@ def draw(rows: list[Row], path: Path) -> None:
         "hyco": ("#D55E00", "o"),
         "exponax, order 2": ("#56B4E9", "s"),
         "exponax, order 4": ("#0072B2", "D"),
+        SAME: ("#999999", "^"),
     }
     for column, name in enumerate(names):
         for line, kind in enumerate(KINDS):
@@ -416,7 +450,7 @@ def draw(rows: list[Row], path: Path) -> None:
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", help="interpreter of the environment that has exponax")
+    parser.add_argument("--peers", help="interpreter of the environment that has JAX and exponax")
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--only", help="problems whose name begins so")
     arguments = parser.parse_args()
@@ -428,7 +462,7 @@ def main() -> None:
         if not name.startswith(arguments.only or ""):
             continue
         found = list(rows_of(name, problem, peer, arguments.repetitions))
-        print(table(found), *ratios(found), sep="\n", flush=True)
+        print(table(found), *ratios(found), *ratios(found, SAME), sep="\n", flush=True)
         if peer is not None:  # at once, so that a run that ends early leaves what it has measured
             kept = [row for row in kept if row["problem"] != name and row["problem"] in PROBLEMS] + found
             kept.sort(key=lambda row: list(PROBLEMS).index(row["problem"]))
@@ -441,7 +475,14 @@ def write(rows: list[Row]) -> None:
     """The results, their picture and their page."""
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     draw(rows, PICTURE)
-    parts = ["![Error against time](../images/work_precision.png)", "\n".join(ratios(rows)), table(rows)]
+    parts = [
+        "![Error against time](../images/work_precision.png)",
+        "hyco's times to exponax's:",
+        "\n".join(ratios(rows)),
+    ]
+    if same := ratios(rows, SAME):
+        parts += ["hyco's times to those of its schemes in JAX:", "\n".join(same)]
+    parts.append(table(rows))
     write_page(PAGE, "Error against time", described(__doc__), ["make bench-peers"], "\n\n".join(parts))
 
 

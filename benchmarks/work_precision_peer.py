@@ -1,8 +1,9 @@
-"""exponax's side of `work_precision.py`: answers on standard output what it is asked on standard input, a line each.
+"""The side of JAX of `work_precision.py`: answers on standard output what it is asked on standard input, a line each.
 
 Runs in the environment of the peers (`make bench-peers`), which has JAX and exponax and knows nothing of hyco.
 
-{"make": NAME, "problem": FILE, "solver": {…}, "steps": N} makes a rollout; the answer is its error.
+{"make": NAME, "problem": FILE, "solver": {…}, "steps": N} makes a rollout by exponax, or of one of `jax_schemes` if the
+solver has its name as "scheme"; the answer is its error.
 {"run": NAME, "kind": "forward", "gradient" or "initial"} runs it once more; the answer is its processor time [s].
 """
 
@@ -21,9 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jax_schemes import SCHEMES
+
 jax.config.update("jax_enable_x64", True)
 
 Made = dict[str, Callable[[], Any]]
+Rollout = Callable[[Any, Any], Any]
 
 
 def stepper_of(name: str) -> Any:
@@ -53,21 +57,17 @@ def with_complex_coefficients(step: Any, order: int, points: int = 16) -> Any:
     return eqx.tree_at(lambda s: [getattr(s._integrator, name) for name in names], step, values)
 
 
-def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]:
-    """The largest error of the last state relative to the largest value, and both kinds of work, compiled."""
-    start, reference = jnp.asarray(problem["start"]), problem["reference"]
-    size, time_span = float(problem["size"]), float(problem["time"])
-    learnt = str(solver["learnt"])
-
+def by_exponax(solver: dict[str, Any], size: float, time_span: float, steps: int) -> Rollout:
+    """States after each step by one of its steppers, of a value of the number that is learnt and the first states."""
     kind = stepper_of(solver["name"])
     # Those of linear equations are exact, and have no order.
     order = {"order": solver["order"]} if "order" in inspect.signature(kind).parameters else {}
 
     def rollout(value: Any, states: Any) -> Any:
         # That of diffusion alone takes a traced number for each axis only.
-        along = jnp.full(start.ndim - 2, value) if kind is exponax.stepper.Diffusion else value
-        numbers = {**solver["numbers"], learnt: along}
-        step = kind(start.ndim - 2, size, start.shape[-1], time_span / steps, **order, **numbers)
+        along = jnp.full(states.ndim - 2, value) if kind is exponax.stepper.Diffusion else value
+        numbers = {**solver["numbers"], solver["learnt"]: along}
+        step = kind(states.ndim - 2, size, states.shape[-1], time_span / steps, **order, **numbers)
         if solver["complex"]:
             step = with_complex_coefficients(step, solver["order"])
 
@@ -77,13 +77,39 @@ def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]
 
         return jax.lax.scan(advance, states, None, length=steps)[1]
 
+    return rollout
+
+
+def by_scheme(solver: dict[str, Any], size: float, time_span: float, steps: int) -> Rollout:
+    """The same by hyco's own scheme."""
+
+    def rollout(value: Any, states: Any) -> Any:
+        numbers = {**solver["numbers"], solver["learnt"]: value}
+        functions = SCHEMES[solver["scheme"]](jnp, states.shape[-1], size, time_span / steps, numbers)
+        forward, step, backward = functions
+
+        def advance(state: Any, _: Any) -> tuple[Any, Any]:
+            state = step(state)
+            return state, backward(state)
+
+        return jax.lax.scan(advance, forward(states), None, length=steps)[1]
+
+    return rollout
+
+
+def made(problem: Any, solver: dict[str, Any], steps: int) -> tuple[float, Made]:
+    """The largest error of the last state relative to the largest value, and both kinds of work, compiled."""
+    start, reference = jnp.asarray(problem["start"]), problem["reference"]
+    by = by_scheme if "scheme" in solver else by_exponax
+    rollout = by(solver, float(problem["size"]), float(problem["time"]), steps)
+
     def loss(value: Any, states: Any) -> Any:
         return jnp.sum(rollout(value, states) ** 2)
 
     def tangent(value: Any, states: Any) -> Any:
         return jax.jvp(lambda v: loss(v, states), (value,), (1.0,))
 
-    value = float(solver["numbers"][learnt])
+    value = float(solver["numbers"][solver["learnt"]])
     forward, by_tangent, by_tape = jax.jit(rollout), jax.jit(tangent), jax.jit(jax.value_and_grad(loss))
     by_states = jax.jit(jax.grad(loss, argnums=1))
     end = np.asarray(forward(value, start)[-1])
