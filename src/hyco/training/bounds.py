@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -31,12 +32,12 @@ def at_bounds(state: Tensor, std: Tensor, measured: Tensor, sigma: Tensor, equat
         bound = equation.admissible(far)
         # Far from all that was measured nothing is told.
         near = (side * (far - bound) > 0) & (std <= _FAR * sigma)
+        above = (side * (bound - measured)).nan_to_num(0.0)
+        variance = torch.where(measured.isnan(), 0.0, sigma.square())
         for c in range(len(state)):
             areas, count = ndimage.label(near[c].numpy())
-            for area in range(1, count + 1):
-                inside = torch.from_numpy(areas == area)
-                seen = inside & ~measured[c].isnan()
-                above = -side * float((measured[c] - bound[c])[seen].sum())
-                if bool(seen.any()) and above < _TOLD * float(sigma[c][seen].square().sum().sqrt()):
-                    result[c][inside] = bound[c][inside]
+            sums, variances = (ndimage.sum_labels(of[c].numpy(), areas, range(count + 1)) for of in (above, variance))
+            untold = (variances > 0) & (sums < _TOLD * np.sqrt(variances))
+            untold[0] = False  # what is in no area
+            result[c] = torch.where(torch.from_numpy(untold[areas]), bound[c], result[c])
     return result
