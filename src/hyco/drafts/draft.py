@@ -11,16 +11,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from hyco.drafts.contents import contents_of
-from hyco.drafts.formulas import formula_problem, is_formula, rates_of
+from hyco.drafts.formulas import formula_problem, is_formula
 from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, on_grid, reaching
 from hyco.drafts.layouts import layout_of
+from hyco.drafts.notation import rates_of
 from hyco.drafts.points import Points, points_of
 from hyco.drafts.problem import Problem, candidates, fields_of, is_periodic, problem
 from hyco.drafts.roles import Roles, roles_of
 from hyco.drafts.sensors_at_walls import EndSensors, end_sensors, ends_of_sensors
 from hyco.drafts.wall_places import wall_places
 from hyco.drafts.walls import Ends, ends_of
-from hyco.equations.formula.syntax import FormulaError, constants_in
+from hyco.equations.formula.notation import subscript
+from hyco.equations.formula.syntax import FormulaError, constants_in, names_in
 from hyco.expressions import CONSTANTS
 from hyco.measurements.sensor_series import with_sensor_tables
 from hyco.measurements.steps import common_divisor
@@ -200,7 +202,7 @@ def _rates(equation: str | Sequence[str] | None, roles: Roles) -> dict[str, str]
     if not any(map(is_formula, texts)):
         return None
     try:
-        return rates_of(texts, roles.fields)
+        return rates_of(texts, roles.fields, {a: name for a, name in roles.axes.items() if isinstance(name, str)})
     except FormulaError as error:
         raise DraftError(f"--equation: {str(error).removeprefix('rates: ')}") from error
 
@@ -291,6 +293,11 @@ def _suspicions(points: Points, chosen: Problem) -> list[str]:
         f"{word} in the rate of {field} is the number {CONSTANTS[word]:.4g}: call a coefficient otherwise"
         for field, text in chosen.rates.items()
         for word in sorted(constants_in(text) & {"e"})
+    ]
+    lines += [
+        f"{name} is a coefficient to learn: a derivative is that of a field, {', '.join(chosen.rates)}"
+        for name in sorted(set().union(*map(names_in, chosen.rates.values())))
+        if subscript(name, {name.rpartition("_")[0]}) is not None and name not in chosen.rates
     ]
     for name in chosen.fields.values():
         values = points.values[name]

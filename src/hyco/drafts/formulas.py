@@ -19,17 +19,13 @@ from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.roles import Roles
 from hyco.drafts.variation import Variation, is_positive, variation_of
-from hyco.equations.formula.notation import subscript
 from hyco.equations.formula.symbols import Slope, symbol
-from hyco.equations.formula.syntax import FormulaError, Names, names_in, read
+from hyco.equations.formula.syntax import Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.registry import build_equation, equation_config
 
 # A name of an equation, or of a class: no formula.
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
-_LABEL = re.compile(r"\s*([A-Za-z_]\w*)\s*:(?=\s)")
-_LEFT = re.compile(r"\s*(?:([A-Za-z_]\w*?)_(t+)|[dD]([A-Za-z_]\w*)/dt)\s*=(?!=)")
-_OPERATORS = ("dx", "dy", "dz", "grad", "laplace")
 _AXES = ("x", "y", "z", "t")
 # Smallest and largest value over the guess: of what spreads, of rates and ratios, of what a field grows to, of what it
 # is compared with in a denominator, and of others.
@@ -50,73 +46,6 @@ _NOISE = 0.05
 def is_formula(text: str) -> bool:
     """Whether what names an equation is a formula."""
     return not _NAME.match(text.strip())
-
-
-def rates_of(texts: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    """Formulas by field, of `u: formula; v: formula`, of several such texts, or of one formula without a name.
-
-    `u_t = …` and `du/dt = …` are read as `u: …`, and in formulas u_xx as dx(dx(u)) where u is a field and u_xx is not.
-
-    Args:
-        texts: what was given.
-        columns: names in the file, which tell what the field of a formula without a name is.
-
-    Raises:
-        FormulaError: a formula cannot be read, has no name, or a name stands twice.
-    """
-    parts = [_labelled(part.strip()) for text in texts for part in text.split(";") if part.strip()]
-    fields = {*columns, *(label[1] for part in parts if (label := _LABEL.match(part)))}
-    parts = [_in_operators(part, fields) for part in parts]
-    rates: dict[str, str] = {}
-    for part in parts:
-        label = _LABEL.match(part)
-        formula = part[label.end() :].strip() if label else part
-        name = label[1] if label else _field_of(formula, columns, alone=len(parts) == 1)
-        if name in rates:
-            raise FormulaError(part, None, f"the field {name} has two rates of change")
-        rates[name] = formula
-    return rates
-
-
-def _labelled(part: str) -> str:
-    """`u_t = …` as `u: …`."""
-    left = _LEFT.match(part)
-    if left is None:
-        return part
-    if left[2] not in (None, "t"):
-        say = "second order in time is written with two fields: 'u: w; w: …'"
-        raise FormulaError(part, 0, say)
-    return f"{left[1] or left[3]}: {part[left.end() :].strip()}"
-
-
-def _in_operators(part: str, fields: Collection[str]) -> str:
-    """Subscripts as operators."""
-    return re.sub(r"[A-Za-z_]\w*", lambda word: subscript(word[0], fields) or word[0], part)
-
-
-def _field_of(formula: str, columns: Sequence[str], *, alone: bool) -> str:
-    """The field of a formula without a name: the one that is differentiated, or that the file has."""
-    say = "say which field it is the rate of change of: 'u: …'"
-    if not alone:
-        raise FormulaError(formula, None, say)
-    used = names_in(formula)
-    found = sorted(name for name in used if name in columns)
-    if len(found) != 1:
-        found = sorted(_differentiated(formula) or used.difference(_AXES))
-    if len(found) != 1:
-        raise FormulaError(formula, None, f"{say} (it could be {', '.join(found)})" if found else say)
-    return found[0]
-
-
-def _differentiated(formula: str) -> set[str]:
-    """Names that stand alone in the argument of an operator."""
-    tree = ast.parse(formula.strip(), mode="eval")
-    return {
-        node.args[0].id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OPERATORS and node.args
-        if isinstance(node.args[0], ast.Name) and node.args[0].id not in _AXES
-    }
 
 
 def formula_problem(

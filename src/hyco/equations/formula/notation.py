@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection
 
 _SUBSCRIPT = re.compile(r"(\w*[A-Za-z0-9])_([xyz]+)")
-_OPERATOR = re.compile(r"[dD]_?([xyz]{2,})|d_d([xyz])|d(\d)_d([xyz])\d?")
+_OPERATOR = re.compile(r"[dD]_?([xyz]+)|d_d([xyz])|d([2-9])_d([xyz])\d?")
 _OTHERS = {"ln": "log", "lap": "laplace", "laplacian": "laplace", "gradient": "grad", "divergence": "div"}
+_OTHERS |= {name: name for name in ("laplace", "grad", "div", "dot", "sin", "cos", "exp", "log", "sqrt", "tanh", "abs")}
 
 
 def subscript(name: str, fields: Collection[str]) -> str | None:
@@ -19,17 +20,17 @@ def subscript(name: str, fields: Collection[str]) -> str | None:
 
 
 def operator(name: str) -> str | None:
-    """A function of other notations: dxx is dx(dx(…)), d2_dx2 too, ln is log(…); None: nothing like it is known.
+    """What a function of other notations is here, in words; None: nothing like it is known.
 
-    Of an axis with another name, as in dr, it is said that there are only x, y and z.
+    dxx and d2_dx2 are dx(dx(…)), ln is log(…); of an axis with another name, as in dr, there is none.
     """
-    if name.lower() in _OTHERS:
-        return f"{_OTHERS[name.lower()]}(…)"
     found = _OPERATOR.fullmatch(name)
-    if found is None:
-        return "axes are x, y and z, whatever a file calls them" if re.fullmatch("d[a-s]", name) else None
-    together, one, count, axis = found.groups()
-    return _nested(together or one or axis * int(count), "…")
+    if found is not None:
+        together, one, count, axis = found.groups()
+        return f"here {_nested(together or one or axis * int(count), '…')}"
+    if name.lower() in _OTHERS:
+        return f"here {_OTHERS[name.lower()]}(…)"
+    return "as axes are x, y and z, whatever a file calls them" if re.fullmatch("d(r|s|theta|phi)", name) else None
 
 
 def _nested(axes: str, argument: str) -> str:

@@ -284,7 +284,7 @@ class _Reader:
             functions = ", ".join(["dx", "dy", "dz", *_OPERATORS, *FUNCTIONS])
             here = operator(name)
             raise self._error(
-                node, f"unknown function {name!r}" + (f", here {here}" if here else "") + f"; allowed: {functions}"
+                node, f"unknown function {name!r}" + (f", {here}" if here else "") + f"; allowed: {functions}"
             )
         if node.keywords:
             raise self._error(node, f"{name} takes no arguments by name")
