@@ -54,7 +54,7 @@ import argparse
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +94,17 @@ class Squares:
         inner: cells along each side that count.
         margin: cells around them: as far as the network sees.
         choices: random places, of which that is taken where most changes: most of a Gray-Scott state is empty.
+        times: random times, of which the earliest is taken.
+        even: whether errors of a square count the less the more it changes: their squares times the inverse root of
+            the mean square change. Else all count alike.
     """
 
     count: int
     inner: int
     margin: int
     choices: int = 1
+    times: int = 1
+    even: bool = False
 
     @property
     def cells(self) -> int:
@@ -157,7 +162,12 @@ class Problem:
             ends = [self.squares.margin / CELLS, (self.squares.margin + self.squares.inner) / CELLS]
             space = {"space": {"mode": "range", "x": ends, "y": ends}}
         section = {"train_sim": list(range(len(states))), **space}
-        return hyco.observe(hyco.Trajectories(states, equation), section)
+        observations = hyco.observe(hyco.Trajectories(states, equation), section)
+        if self.squares is None or not self.squares.even:
+            return observations
+        sigma = root_sizes(states, self.squares.margin).reshape(-1, 1, 1, 1, 1).expand(observations.values.shape)
+        # A network's loss has the ratios of the measurements' σ alone; as noise it is to be none.
+        return replace(observations, sigma_of_values=1e-6 * sigma.double())
 
     def config(self, observations: Observations) -> SyntheticConfig:
         """The section `synthetic`: as many epochs as make that many updates."""
@@ -209,11 +219,11 @@ PROBLEMS = {
             "v": "D/2*laplace(v) + r*u*v**2 - k*v",
         },
         parameters={"D": 20 * 2e-5 / 2.5**2, "r": 20.0, "f": 20 * 0.04, "k": 20 * 0.1},
-        network={"name": "resnet", "filters": 16, "blocks": 1},
+        network={"name": "resnet", "filters": 32, "blocks": 2, "kernel_size": 3},
         batch=4,
-        squares=Squares(count=1200, inner=32, margin=8, choices=4),
-        section={"learning_rate": 2e-3, "gradient_clip": 0.05},
-        updates=2100,
+        squares=Squares(count=2400, inner=32, margin=6, choices=4, times=3, even=True),
+        section={"learning_rate": 3e-3, "gradient_clip": 4e-3},
+        updates=5400,
         bar=0.03,
     ),
 }
@@ -225,11 +235,24 @@ def cut(train: Array, squares: Squares, seed: int) -> Tensor:
     size, at = train.shape[-1], np.arange(squares.cells)
     pairs = np.empty((squares.count, 2, train.shape[2], squares.cells, squares.cells), np.float32)
     for pair in pairs:
-        simulation, time = draw.integers(len(train)), draw.integers(train.shape[1] - 1)
+        simulation = draw.integers(len(train))
+        time = draw.integers(train.shape[1] - 1, size=squares.times).min()
         corners = draw.integers(size, size=(squares.choices, 2))
         places = [train[simulation, time : time + 2][:, :, (x + at) % size][..., (y + at) % size] for x, y in corners]
         pair[:] = max(places, key=lambda place: np.square(place[1] - place[0]).sum())
     return torch.from_numpy(pairs)
+
+
+def root_sizes(states: Tensor, margin: int) -> Tensor:
+    """Square root of the size of the change in the middle of each pair of squares `[S, 2, C, x, y]`, `[S]`.
+
+    Each channel is in units of its change in all squares. A hundredth of the median mean square is added: squares in
+    which nothing happens shall not count without limit.
+    """
+    inner = slice(margin, states.shape[-1] - margin)
+    change = states.diff(dim=1)[:, 0, :, inner, inner]
+    squares = (change / change.std(dim=(0, 2, 3), keepdim=True)).square().mean(dim=(1, 2, 3))
+    return (squares + 0.01 * squares.median()) ** 0.25
 
 
 def on_whole_states(model: NetworkModel, problem: Problem) -> SyntheticModel:
