@@ -9,6 +9,8 @@ import torch
 import apebench_networks as study
 from apebench_networks import CELLS, PROBLEMS, UPDATES, Squares, cut, errors, on_whole_states
 from hyco.networks.synthetic import SyntheticModel
+from hyco.observations.changes import change_std
+from hyco.observations.weights import root_weights
 
 STATISTICS = {"mean": torch.zeros(2), "std": torch.ones(2), "change_std": torch.ones(2)}
 
@@ -58,6 +60,37 @@ def test_of_several_places_a_square_is_where_most_changes():
     ]
     assert found[0] == pytest.approx(4 * 4 / 64, rel=0.5)
     assert found[1] > 3
+
+
+def test_of_several_times_a_square_is_from_the_earliest():
+    """The earliest of three of ten is the first with a probability of 1 - 0.9³."""
+    train = np.broadcast_to(np.arange(11, dtype=np.float32)[None, :, None, None, None], (1, 11, 1, 4, 4))
+    for times, first in ((1, 0.1), (3, 1 - 0.9**3)):
+        found = cut(train, Squares(4000, 2, 0, times=times), seed=0)[:, 0, 0, 0, 0]
+        assert float((found == 0).float().mean()) == pytest.approx(first, abs=0.02)
+        assert found.min() == 0
+        assert found.max() == 9
+
+
+def test_errors_of_even_squares_count_by_the_inverse_root_of_the_mean_square_change():
+    amplitude = np.repeat(np.array([0.1, 1.0, 10.0, 0.0], np.float32), 30).reshape(-1, 1, 1, 1, 1)
+    shape = (len(amplitude), 1, 2, CELLS, CELLS)
+    change = amplitude * np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    train = np.concatenate([np.zeros_like(change), change], axis=1)
+    train = np.concatenate([train, train[: study.HELD]])
+    squares = Squares(200, 8, 2, even=True)
+    observations = replace(PROBLEMS["gray_scott_2d"], squares=squares).observations(train, seed=0)
+    weights = root_weights(observations)
+    assert weights is not None
+    size = observations.values[:, 1, 0, 2:-2, 2:-2].std(dim=(1, 2))
+    found = [weights[abs(size / of - 1) < 0.5][:, 1, 0, 5, 5].square().mean() for of in (1.0, 10.0)]
+    assert float(found[0] / found[1]) == pytest.approx(10, rel=0.1)
+    assert bool(weights.isfinite().all()), "nothing happens in some of the squares"
+    alike = replace(PROBLEMS["gray_scott_2d"], squares=replace(squares, even=False)).observations(train, seed=0)
+    assert root_weights(alike) is None
+    for of_even, of_alike in zip(observations.statistics(), alike.statistics(), strict=True):
+        assert torch.equal(of_even, of_alike)
+    assert change_std(observations) == pytest.approx(change_std(alike), rel=1e-6)
 
 
 def test_no_square_is_cut_from_the_trajectories_that_are_held_out():
