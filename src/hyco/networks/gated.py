@@ -24,7 +24,8 @@ class GatedConfig(ConvolutionalConfig):
     filters: PositiveInt = Field(default=24, description="channels of the hidden layers")
     blocks: PositiveInt = Field(default=2, description="residual blocks, of one product and one convolution each")
     activation: Literal["none", "silu", "gelu", "relu", "tanh"] = Field(
-        default="none", description="of one of a product's two factors; none: polynomials of the state"
+        default="none",
+        description="of one of a product's two factors; none: polynomials of the state, if nothing is normalised",
     )
 
 

@@ -26,7 +26,7 @@ class ConvolutionalConfig(NetworkConfig):
     filters: PositiveInt = Field(description="channels of the hidden layers (of the finest level, in a U-Net)")
     kernel_size: PositiveInt = Field(default=5, description="extent of the kernels along each axis, odd [cells]")
     activation: Literal["none", "silu", "gelu", "relu", "tanh"] = Field(
-        default="silu", description="activation function; none: a linear network"
+        default="silu", description="activation function; none: a linear network, if nothing is normalised"
     )
     normalisation: Literal["none", "group"] = Field(
         default="none", description="layers that normalise hidden channels; small networks learn well without"
