@@ -67,3 +67,35 @@ def test_states_tell_their_noise(part):
 @pytest.mark.parametrize("truth", [SMOOTH, FRONT, ROUGH, torch.zeros(N).double(), X, X[:9]])
 def test_states_without_noise_tell_none(truth):
     assert noise_of_states(truth[None]) == 0.0
+
+
+def random_fields(cells, dimensions, amplitude, count=4):
+    """Periodic fields `[count, *space]` whose amplitudes are a function of |k|, none of k = 0."""
+    k = torch.meshgrid(*[torch.fft.fftfreq(cells, dtype=torch.float64) * cells] * dimensions, indexing="ij")
+    size = torch.stack(k).square().sum(dim=0).sqrt()
+    space = tuple(range(1, dimensions + 1))
+    spectrum = torch.fft.fftn(noise((cells,) * dimensions, 6, count), dim=space)
+    return torch.fft.ifftn(spectrum * amplitude(size) * (size > 0), dim=space).real
+
+
+@pytest.mark.parametrize(("cells", "dimensions"), [(64, 1), (128, 1), (256, 1), (64, 2)])
+@pytest.mark.parametrize("power", [1.0, 1.5, 2.0, 2.5])
+def test_rough_states_without_noise_tell_none(cells, dimensions, power):
+    for scale in (0.0, 5.0):
+        states = random_fields(cells, dimensions, lambda k, s=scale: (k.clamp_min(1) ** 2 + s**2) ** (-power / 2))
+        assert noise_of_states(states) == 0.0
+
+
+@pytest.mark.parametrize("length", [3.0, 20.0])
+def test_states_of_exponential_covariance_tell_no_noise(length):
+    covariance = torch.exp(-(torch.arange(128)[:, None] - torch.arange(128)).abs() / length).double()
+    assert noise_of_states(noise((128,), 7, 8) @ torch.linalg.cholesky(covariance).T) == 0.0
+
+
+def test_noise_is_told_in_two_dimensions_where_both_axes_agree():
+    truth = random_fields(48, 2, lambda k: torch.exp(-((k / 2) ** 2)))
+    sigma = 0.02 * float(truth.std())
+    found = noise_of_states(truth + sigma * noise(truth.shape[1:], 8, 4))
+    assert found == pytest.approx(sigma, rel=0.1)
+    rough_along_x = random_fields(48, 1, lambda k: k.clamp_min(1) ** -1.0)[:, :, None].expand(-1, -1, 48)
+    assert noise_of_states(rough_along_x + sigma * noise(truth.shape[1:], 8, 4)) == 0.0

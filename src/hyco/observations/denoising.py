@@ -31,8 +31,9 @@ _SPLINE = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 _ENOUGH, _NEAR = 1.5, 2
 # Scales, three of which have all but a hundredth of the variance of white noise.
 _LEVELS = 3
-# Differences of these orders are of noise alone where they agree to this ratio, and it is a part of the states' spread.
-_ORDERS, _ALIKE, _LARGEST, _SMALLEST = (4, 6), 1.25, 0.3, 1e-6
+# Differences of this order are of noise alone where those of entries side by side and of every second one agree to this
+# ratio, and it is a part of the states' spread.
+_ORDER, _STRIDES, _ALIKE, _LARGEST, _SMALLEST = 4, (1, 2), 1.25, 0.3, 1e-6
 # The standard deviation of normal numbers, over the median of their absolute values.
 _OF_MEDIAN = 1.4826
 
@@ -83,25 +84,25 @@ def denoised(values: Tensor, sigma: Tensor, periodic: Sequence[bool]) -> Denoise
 def noise_of_states(states: Tensor) -> float:
     """The standard deviation of the noise of states `[S, *space]`, 0 where they do not tell it from themselves.
 
-    From differences of two orders along each axis: those of white noise agree once they are divided by its factor,
-    those of what is smooth on the grid do not. By medians, so that a front or a plateau is not noise.
+    From differences of order 4 along each axis, of entries side by side and of every second one: those of white noise
+    agree, those of states do not, be they smooth on the grid or rough (of amplitudes |k|^-p they differ by 2^(p - 1/2)
+    in one dimension). By medians, so that a front or a plateau is not noise.
     """
     spread = float(states.std(correction=0))
-    found = []
-    for axis in range(1, states.ndim):
-        sizes = [_of_differences(states, axis, order) for order in _ORDERS if states.shape[axis] > 2 * order]
-        if len(sizes) == len(_ORDERS):
-            found.append(sizes)
-    told = [both for both in found if max(both) < _ALIKE * min(both)]
-    if not told or len(told) < len(found):
+    long = [axis for axis in range(1, states.ndim) if states.shape[axis] > 2 * _ORDER * max(_STRIDES)]
+    found = [[_of_differences(states, axis, stride) for stride in _STRIDES] for axis in long]
+    if not found or any(max(sizes) >= _ALIKE * min(sizes) for sizes in found):
         return 0.0
-    size = float(np.mean(told))
+    # Side by side: the others have more of the states in them.
+    size = float(np.mean([sizes[0] for sizes in found]))
     return size if _SMALLEST * spread < size < _LARGEST * spread else 0.0
 
 
-def _of_differences(states: Tensor, axis: int, order: int) -> float:
-    differences = torch.diff(states, n=order, dim=axis).abs()
-    return _OF_MEDIAN * float(differences.median()) / math.sqrt(math.comb(2 * order, order))
+def _of_differences(states: Tensor, axis: int, stride: int) -> float:
+    for _ in range(_ORDER):
+        kept = states.shape[axis] - stride
+        states = states.narrow(axis, stride, kept) - states.narrow(axis, 0, kept)
+    return _OF_MEDIAN * float(states.abs().median()) / math.sqrt(math.comb(2 * _ORDER, _ORDER))
 
 
 def _kernels(shape: Sequence[int]) -> list[list[_Array]]:
