@@ -212,3 +212,23 @@ def test_beside_walls_with_values_a_state_keeps_its_slope():
     assert bool((rms[0] < 0.65 * all_of_it[0]).all())
     assert bool((rms[1] <= 1.05 * all_of_it[1]).all())
     assert float(errors[:, 1, [0, -1]].mean(dim=0).abs().max()) < 0.15
+
+
+@pytest.mark.parametrize("walls", ["periodic", {"x": "periodic", "y": "neumann"}])
+def test_an_area_at_a_bound_goes_on_across_the_ends_of_a_periodic_axis(walls):
+    """A low plateau of .6 σ that is told as a whole, and not by each of its halves."""
+    cells = {"x": {"size": 1.0, "resolution": 64}} | (
+        {} if walls == "periodic" else {"y": {"size": 1.0, "resolution": 6}}
+    )
+    equation = build_equation(FISHER | {"domain": cells, "boundary": walls})
+    i = torch.arange(64)
+    truth = torch.where((i > 20) & (i < 44), 1.0, 0.012).double()[None]
+    if "y" in cells:
+        truth = truth[:, :, None].expand(-1, -1, 6)
+    sigma = torch.tensor([0.02]).double()
+    for e in torch.randn((40, *truth.shape), generator=torch.Generator().manual_seed(0), dtype=torch.float64):
+        measured = truth + sigma * e
+        found = of_whole(measured, sigma, equation.layout, equation)
+        rolled = of_whole(measured.roll(32, dims=1), sigma, equation.layout, equation).roll(-32, dims=1)
+        assert torch.equal(found == 0, rolled == 0)
+        assert torch.allclose(found, rolled, rtol=0, atol=1e-12)
