@@ -11,6 +11,7 @@ from hyco.config import ConfigurationError
 from hyco.equations.equation import Equation
 from hyco.measurements import MeasurementsConfig, Target, read
 from hyco.observations import ObservationConfig, Observations
+from hyco.training.measured import warn_of_walls
 from hyco.training.starts import with_starts
 
 
@@ -73,4 +74,5 @@ def read_measurements(
     config = validated(MeasurementsConfig, section | {"file": str(file)}, "measurements")
     target = Target(equation.layout, equation.dt, equation.config.is_static)
     seen = read(config, target, validated(ObservationConfig, observation, "observation"), seed)
+    warn_of_walls(equation.layout, 0.0, seen.steps * seen.dt)
     return with_starts(seen, equation)
