@@ -71,8 +71,7 @@ class Observations:
         sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
             its channel.
         from_file: whether they were read from a file of measurements, not made by a simulation.
-        starts_estimated: whether validation and test simulations have less noisy estimates as initial states, as
-            `hyco.observe` and `hyco.read_measurements` make them.
+        starts_estimated: whether validation and test simulations begin with estimates, as `hyco.observe` makes them.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.

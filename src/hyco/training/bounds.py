@@ -48,7 +48,7 @@ def at_bounds(state: Tensor, std: Tensor, measured: Tensor, sigma: Tensor, equat
     return result
 
 
-def _areas(near: NDArray[np.bool_], periodic: Sequence[bool]) -> tuple[NDArray[np.int_], int]:
+def _areas(near: NDArray[np.bool_], periodic: Sequence[bool]) -> tuple[NDArray[np.signedinteger], int]:
     """A number for each cell, the same for those of one area, and how many there are; all that is not near has one."""
     areas, count = ndimage.label(near)
     ends = [np.stack([areas.take(0, axis), areas.take(-1, axis)]) for axis, wraps in enumerate(periodic) if wraps]
