@@ -11,6 +11,7 @@ from hyco.config import ConfigurationError
 from hyco.equations.equation import Equation
 from hyco.measurements import MeasurementsConfig, Target, read
 from hyco.observations import ObservationConfig, Observations
+from hyco.training.measured import warn_of_walls
 from hyco.training.starts import with_starts
 
 
@@ -44,12 +45,16 @@ def read_measurements(
             order of their labels; a single one is `train_sim: [0]`), `holdout` (`{"fraction": 0.2, "by": "points"}`:
             what is kept back of the training trajectories), `interpolation` (linear or cubic, between cells) and
             `initial_state`. By default that is exact with `initial`, full where each cell was measured once at
-            t = 0, else observed: `hyco.fit` then estimates it, see `initial_state` in docs/inversion.md.
+            t = 0, else observed: `hyco.fit` then estimates those of training trajectories, see `initial_state` in
+            docs/inversion.md.
         seed: of the draw of what is held out.
 
     Returns:
         `Observations`: `.values` and `.mask` `[S, T+1, C, …]`, of training and validation simulations in this order,
-        and `.noise_std` `[C]`, which is 0 for `estimate`: the residuals then tell the noise.
+        and `.noise_std` `[C]`, which is 0 for `estimate`: the residuals then tell the noise. `.initial_states` of
+        validation and test trajectories are estimates from what was measured of them at t = 0, where that has noise
+        whose size is known or told (docs/measurements.md); those of training trajectories are as measured, but within
+        the bounds of their fields. `.values` are as measured.
 
     Raises:
         ConfigurationError: a key is wrong; the message has one line per problem, with what is allowed.
@@ -73,4 +78,5 @@ def read_measurements(
     config = validated(MeasurementsConfig, section | {"file": str(file)}, "measurements")
     target = Target(equation.layout, equation.dt, equation.config.is_static)
     seen = read(config, target, validated(ObservationConfig, observation, "observation"), seed)
+    warn_of_walls(equation.layout, 0.0, seen.steps * seen.dt)
     return with_starts(seen, equation)

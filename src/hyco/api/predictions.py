@@ -16,6 +16,7 @@ from hyco.predictions.files import read_states_file
 from hyco.predictions.predict import Trained, predict
 from hyco.predictions.sources import Left, data_steps, end_of_data, given
 from hyco.predictions.states import states_of
+from hyco.training.measured import warn_of_walls
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +48,7 @@ def predicted(
         initial_states, steps, samples: as users give them.
         dt: time between states; None: it is not known.
         static: whether the problem has no time.
-        equation: its name, for the attributes.
+        equation: its name, for the attributes; None: a network alone, which the values on walls do not enter.
         time: t of given states.
 
     Raises:
@@ -74,5 +75,7 @@ def predicted(
         require_finite(states, layout, "initial states")
         start = given(left, torch.where(layout.valid, states, 0.0), "given states", begin)
     count = data_steps(left.values(), None) if steps is None else int(steps)
+    if equation is not None and dt is not None:
+        warn_of_walls(layout, start.time, start.time + (start.skip + count) * dt)
     dataset = predict(trained, layout, start, count, dt=dt, samples=int(samples), static=static)
     return dataset if equation is None else dataset.assign_attrs(equation=equation)

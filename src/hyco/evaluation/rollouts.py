@@ -26,7 +26,8 @@ def roll_out_methods(
     Args:
         trajectories: the truth, `[S, T+1, C, *space]`, or what was measured of it, NaN where nothing was.
         models: by method, any of `METHODS` but persistence.
-        initial_states: of the test simulations, as measured; None: exactly known.
+        initial_states: of the test simulations, as the observations have them: estimates from what was measured at
+            t = 0, or as measured (`Observations.starts_estimated`); None: exactly known.
 
     Returns:
         `truth`, `persistence` and the methods, each `[S_test, T, C, *space]`.

@@ -52,8 +52,9 @@ class Observations:
         mask: the same shape, True where measured.
         initial_states: `[S, C, *space]`, the best estimate of the states at t = 0: the truth if `initial_state`
             is "exact"; measured in every entry, with noise, if it is "full"; if it is "observed", what was measured
-            and a simple interpolation of it elsewhere (see `initial_mask`). Unless exact, the measurements at t = 0
-            are `values[:, 0]`, too.
+            and a simple interpolation of it elsewhere (see `initial_mask`). Of validation and test simulations less
+            noisy estimates stand there if `starts_estimated`; with states given by hand nothing is estimated. What was
+            measured at t = 0 is `values[:, 0]`, unless exact.
         noise_std: standard deviation of the noise per channel, `[C]`; 0 for noise-free data. Where each measurement has
             its own (`sigma_of_values`) it is their root mean square in the training simulations, whatever was given.
         train, val, test: positions of the training, validation and test simulations in the first axis. Of simulations
@@ -61,7 +62,7 @@ class Observations:
         window_states: true states for `window_start: truth`, else None.
         positions: of the points, `[S, T+1, P, d]`; None where measurements are on the grid. At t = 0 they are of no
             use if `initial_state` is "full": the entries then are the state, flattened.
-        test_initial_states: `[S_test, C, *space]`, the same of test simulations; None if they are exact.
+        test_initial_states: `[S_test, C, *space]`, `initial_states` of test simulations; None if they are exact.
         interpolation: how a state is read at points: `cubic`, or `linear` where it is not smooth on the grid.
         heldout: measurements of training simulations that no model trains on, a mask in the shape of `values`; None:
             there are none. `mask` does not have them.
@@ -70,7 +71,7 @@ class Observations:
         sigma_of_values: standard deviation of the noise of each measured value, in the shape of `values`; None: that of
             its channel.
         from_file: whether they were read from a file of measurements, not made by a simulation.
-        starts_estimated: whether validation and test simulations have less noisy estimates as initial states.
+        starts_estimated: whether validation and test simulations begin with estimates, as `hyco.observe` makes them.
 
     Numbers of another type are converted to float64, masks of 1 and 0 to true and false, arrays to tensors; positions
     beyond the end of a periodic axis are wrapped.

@@ -8,8 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from hyco.equations.equation import Equation
 from hyco.equations.registry import build_equation
+from hyco.fields import Layout
 from hyco.inversion.data_range import require_range
 from hyco.measurements import MeasurementsConfig, Target, observations_of, units
 from hyco.observations import ObservationConfig
@@ -43,25 +43,26 @@ def measured_observations(
     config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)
     seen = observations_of(measured, config, target, section, seed)
     require_range(built, seen)
-    warn_of_walls(built, seen.steps * seen.dt)
+    warn_of_walls(built.layout, 0.0, seen.steps * seen.dt)
     bundle = with_starts(seen, built).to_bundle()
     origin = {"measurements": measurements, "observation": observation, "units": units(measured, config)}
     return replace(bundle, metadata={**bundle.metadata, "origin": origin})
 
 
-def warn_of_walls(equation: Equation, until: float) -> None:
-    """Warn of walls whose series of values begin after t = 0 or end before a time that is computed."""
-    for field in equation.layout.fields:
-        for axis in equation.layout.grid.axes:
+def warn_of_walls(layout: Layout, since: float, until: float) -> None:
+    """Warn of walls whose series of values begin after the first or end before the last time that is computed."""
+    for field in layout.fields:
+        for axis in layout.grid.axes:
             for side, wall in zip(("lower", "upper"), field.walls[axis], strict=True):
-                words = wall.held_beyond(until) if isinstance(wall, Table) else None
+                words = wall.held_beyond(since, until) if isinstance(wall, Table) else None
                 if words is not None:
                     log.warning(
-                        "The %s wall of %s (%s) has a series of values that does not last from t = 0 to %g: %s, "
+                        "The %s wall of %s (%s) has a series of values that does not last from t = %g to %g: %s, "
                         "whatever the field does.",
                         side,
                         axis,
                         field.name,
+                        since,
                         until,
                         words,
                     )

@@ -19,7 +19,7 @@ from hyco.fields import Layout
 from hyco.inversion.initial_given_values import given_values
 from hyco.inversion.initial_prior import InitialStatePrior, with_data
 from hyco.observations import ObservationConfig, Observations, observe, observe_on_disk
-from hyco.observations.denoising import denoised, noise_of_states
+from hyco.observations.denoising import denoised, ends_of, noise_of_states
 from hyco.observations.filling import in_cells
 from hyco.observations.measure import Measured
 from hyco.runtime.storage import Bundle
@@ -132,7 +132,7 @@ def of_whole(measured: Tensor, sigma: Tensor, layout: Layout, equation: Equation
     for c in range(len(measured)):
         at = layout.index(c, 0)
         if bool((sigma[at] > 0).any()):
-            found = denoised(measured[at], sigma[at], layout.periodic)
+            found = denoised(measured[at], sigma[at], ends_of(layout, c))
             state[at], std[at] = found.state, found.std
     return at_bounds(state, std, torch.where(layout.valid, measured, torch.nan), sigma, equation)
 

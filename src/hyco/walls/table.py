@@ -79,13 +79,13 @@ class Table(Wall):
         """U = g; g is known once there is a time (`at`), or where there is one value only."""
         return 1.0, 0.0, self.values[0] if len(self.values) == 1 else "its value at t"
 
-    def held_beyond(self, until: float) -> str | None:
-        """Where between t = 0 and `until` nothing but the nearest value is known, in words; None: nowhere."""
+    def held_beyond(self, since: float, until: float) -> str | None:
+        """Where between two times nothing but the nearest value is known, in words; None: nowhere."""
         first, last = self.times[0], self.times[-1]
         if len(self.times) == 1:
             return None
         slack = _SAME * (last - first)
-        parts = [f"before t = {first:g} it holds {self.values[0]:g}"] if first > slack else []
+        parts = [f"before t = {first:g} it holds {self.values[0]:g}"] if since < first - slack else []
         parts += [f"after t = {last:g} it holds {self.values[-1]:g}"] if until > last + slack else []
         return " and ".join(parts) or None
 

@@ -95,6 +95,11 @@ class Wall(BaseModel, ABC):
         return is_number(b) and b == 0
 
     @property
+    def without_slope(self) -> bool:
+        """Whether the condition is known to be ∂u/∂n = 0 (a = c = 0)."""
+        return not self.periodic and self.constant and not self.condition[0] and not self.condition[2]
+
+    @property
     def fixed_value(self) -> Any:
         """The value u on the wall, a number or PhiML tensor, where it is fixed; else None."""
         a, _, c = self.condition

@@ -31,7 +31,8 @@ def roll_out_test_simulations(
 ) -> Bundle:
     """Rollouts of every model from the test simulations' initial states, with the truth and persistence beside them.
 
-    The initial states are known as those of the training are: exactly, or as they were measured. Without trajectories
+    The initial states are known as those of the training are: exactly, or by noisy
+    measurements, from which they are estimated where these tell their noise. Without trajectories
     the models are compared with measurements, where and when they were made; see `roll_out_to_measurements`.
 
     Raises:

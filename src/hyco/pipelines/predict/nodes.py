@@ -61,7 +61,7 @@ def predict_states(
             sources.require_suitable(built, states, source)
         start = sources.given(models, states, source, config.time)
     steps = config.steps or sources.data_steps(trained.values(), seen)
-    warn_of_walls(built, start.time + (start.skip + steps) * built.dt)
+    warn_of_walls(built.layout, start.time, start.time + (start.skip + steps) * built.dt)
     dataset = roll_out(
         models,
         built.layout,
