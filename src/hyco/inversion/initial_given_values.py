@@ -29,8 +29,8 @@ class GivenValues:
     """The mean and the standard deviation of states given measurements of each.
 
     u₀ = m + Φ ξ with a standard normal ξ (`InitialStates`), y = H u₀ + σ ε. A channel has no estimate where few values
-    were measured, or its error, as each value tells that is predicted from the others, is not clearly smaller than that
-    of what was measured and filled between from those nearby.
+    were measured, or its error, as values tell that are predicted from the others, is not clearly smaller than that of
+    what was measured, filled between from those nearby.
 
     What states share is worked out once: Φ, and factors where only the measured values differ.
 
@@ -89,7 +89,7 @@ class GivenValues:
         # The error of each value as the others predict it.
         without = (measured - fit.mean - size * (fit.matrix @ xi)) / fit.left
         nearby = measured - left_out(self._layout, fit.places, measured)
-        if not _better(without, nearby, size, min(1.0, len(size) / self._mean[c].numel())):
+        if not _better(without, fit.left, nearby, size, min(1.0, len(size) / self._mean[c].numel())):
             return None
         state = self._mean[c] + self._relative[c] * torch.tensordot(xi, self._modes, 1)
         if fit.std is None:
@@ -143,19 +143,22 @@ class _Fit:
     std: Tensor | None = None
 
 
-def _better(without: Tensor, nearby: Tensor, sigma: Tensor, part: float) -> bool:
-    """Whether errors of an estimate are far smaller than those of what was measured, filled between.
+def _better(without: Tensor, left: Tensor, nearby: Tensor, sigma: Tensor, part: float) -> bool:
+    """Whether the error of an estimate is far smaller than that of what was measured, filled between.
 
-    Where values were measured these have their noise, elsewhere the errors of those nearby without the noise that is of
-    the value left out; the estimate nowhere more than its own errors without that.
+    Where values were measured these have their noise, and an estimate that is linear in them, û = S y + c, has the mean
+    square error |y - û|² - σ² + 2 σ² S_ii (Stein 1981). Elsewhere it is that of values predicted from the others, less
+    the noise that is of these values.
 
     Args:
         without, nearby: errors of each value as the estimate, and the mean of those nearby, say it without itself.
-        sigma: of these values.
+        left: 1 - S_ii of each.
+        sigma: of the values.
         part: of the cells in which they lie.
     """
-    one, other = float(without.square().mean()), float(nearby.square().mean())
+    predicted, others = float(without.square().mean()), float(nearby.square().mean())
     # A noise that was told too large is no reason for what predicts worse.
-    noise = min(float(sigma.square().mean()), one)
-    filled = part * noise + (1 - part) * (other - noise)
-    return one <= other and one - noise <= _BETTER * filled
+    noise = min(float(sigma.square().mean()), predicted)
+    there = float(((left * without).square() + sigma.square() * (1 - 2 * left)).mean())
+    estimate = part * max(there, 0.0) + (1 - part) * (predicted - noise)
+    return predicted <= others and estimate <= _BETTER * (part * noise + (1 - part) * (others - noise))
