@@ -60,7 +60,7 @@ class Starts:
 
     def __init__(self, seen: Observations, equation: Equation) -> None:
         self._seen, self._equation = seen, equation
-        # Of how many states it is an estimate, and of how many not, for which reason.
+        # How many states are estimated, and how many are not, for which reason.
         self.outcomes: Counter[str] = Counter()
 
     def __call__(self, begun: Measured, guess: Tensor, sigma: Tensor | None = None) -> Tensor:
@@ -108,6 +108,7 @@ class Starts:
         )
 
     def _one(self, begun: Measured, s: int, guess: Tensor, sigma: Tensor | None) -> Tensor:
+        """One state; what is not estimated of it is as it was, with the noise of what was measured, at its bounds."""
         layout, values, mask = self._seen.layout, begun.values[s, 0], begun.mask[s, 0]
         places = None if begun.positions is None or begun.whole is not None else begun.positions[s, 0]
         if sigma is None:
@@ -125,42 +126,43 @@ class Starts:
                 of.flatten(1)[:, : guess[0].numel()].reshape(guess.shape) for of in (values, mask, sigma)
             )
             measured, of_cells = torch.where(mask, values, torch.nan), sigma
-            states = torch.where(mask, values, guess)
-            dense = [bool(mask[c][layout.valid[c]].double().mean() >= _DENSE) for c in range(len(guess))]
+            dense = torch.tensor([bool(mask[c][layout.valid[c]].double().mean() >= _DENSE) for c in range(len(guess))])
         else:
             measured, of_cells = (
                 in_cells(layout, places[None], of[None], mask[None], whole_start=False)[0] for of in (values, sigma)
             )
-            states, dense = guess, [False] * len(guess)
-        typical = torch.where(mask, sigma, 0.0).flatten(1).amax(dim=1)
-        typical = torch.where(torch.tensor(dense), _FILLED * typical, typical).reshape(-1, *[1] * (guess.ndim - 1))
-        of_cells = torch.where(measured.isnan(), typical, of_cells)
-        state, std, reasons = guess.clone(), of_cells.clone(), []
-        for c in range(len(guess)):
-            if not bool((sigma[c][mask[c]] > 0).any()):
-                continue
-            found: tuple[Tensor, Tensor] | str
-            if dense[c]:
-                state[c], std[c] = _denoised(states[c], of_cells[c], c, layout)
-            elif isinstance(self._given, str):
-                reasons.append(self._given)
-            elif (found := self._given(c, values[c], mask[c], sigma[c], places)) is not None:
+            dense = torch.zeros(len(guess), dtype=torch.bool)
+        typical = torch.where(mask, sigma, 0.0).flatten(1).amax(dim=1) * torch.where(dense, _FILLED, 1.0)
+        of_cells = torch.where(measured.isnan(), typical.reshape(-1, *[1] * (guess.ndim - 1)), of_cells)
+        state, std, left = guess.clone(), of_cells.clone(), {}
+        for c in (typical > 0).nonzero().flatten().tolist():
+            given = None if bool(dense[c]) else self._given
+            if given is None:
+                state[c], std[c] = _denoised(torch.where(mask[c], values[c], guess[c]), of_cells[c], c, layout)
+            elif isinstance(given, str):
+                left[c] = given
+            elif (found := given(c, values[c], mask[c], sigma[c], places)) is not None:
                 state[c], std[c] = found
             else:
-                reasons.append("values nearby tell as much")
-        self.outcomes[reasons[0] if reasons else _TOLD] += 1
-        return at_bounds(state, std, measured, of_cells, self._equation)
+                left[c] = "those nearby tell as much"
+        for c in left:  # only to tell areas, of which single cells would stick out, from bounds
+            state[c], _ = _denoised(guess[c], of_cells[c], c, layout)
+        result = at_bounds(state, std, measured, of_cells, self._equation)
+        for c in left:
+            result[c] = torch.where(result[c] == state[c], guess[c], result[c])
+        self.outcomes[next(iter(left.values()), _TOLD)] += 1
+        return result
 
     def tell(self) -> None:
-        """Log of how many states it is an estimate, and why of others not."""
+        """Log how many states are estimated, and why others are not."""
         left = {reason: count for reason, count in self.outcomes.items() if reason != _TOLD}
         told, words = self.outcomes[_TOLD], ", ".join(f"{count} ({reason})" for reason, count in left.items())
         if told or left:
             log.info(
-                "Of %d states at t = 0 of validation and tests %d are estimated from their measurements%s.",
+                "Of %d states that validation and tests begin with %d are estimated from measurements of them%s.",
                 self.outcomes.total(),
                 told,
-                f"; as measured stay {words}" if words else "",
+                f", others are as measured, and filled between: {words}" if words else "",
             )
 
 
