@@ -117,8 +117,8 @@ class GivenValues:
         return self._fits[c]
 
     def _std(self, c: int, root: Tensor) -> Tensor:
-        spread = torch.linalg.solve_triangular(root, self._modes.flatten(1), upper=False).square().sum(dim=0).sqrt()
-        return self._relative[c] * spread.reshape(self._mean[c].shape)
+        parts: Tensor = torch.linalg.solve_triangular(root, self._modes.flatten(1), upper=False)
+        return self._relative[c] * parts.square().sum(dim=0).sqrt().reshape(self._mean[c].shape)
 
 
 @dataclass
