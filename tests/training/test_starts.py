@@ -1,5 +1,7 @@
 """What validation and test simulations begin with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,61 @@ def test_of_rough_states_sensors_tell_what_they_told(space):
     data, section = hyco.Trajectories(rough, equation), PARTS | {"space": space, "initial_state": "observed"}
     raw = observe(data.to_bundle(), ObservationConfig.model_validate(section), 0)
     assert torch.equal(judged(hyco.observe(data, section, seed=0)), judged(raw))
+
+
+def test_many_sensors_of_a_smooth_state_tell_it_though_each_has_its_noise():
+    """The error that the others predict a value with is hardly less than that of those nearby: both have its noise."""
+    equation = hyco.equation(FISHER | {"fields": {"u": {}}, "rates": {"u": "D*laplace(u)"}, "parameters": {"D": 0.5}})
+    data = hyco.simulate(equation, simulations=4, steps=18, length_scale=4.0)
+    section = PARTS | {"space": {"mode": "points", "count": 54}, "initial_state": "observed", "noise": 0.1}
+    raw = observe(data.to_bundle(), ObservationConfig.model_validate(section), 0)
+    seen = hyco.observe(data, section, seed=0)
+    for found, measured, true in zip(judged(seen), judged(raw), data.states[2:, 0], strict=True):
+        assert error(found, true) < 0.6 * error(measured, true)
+
+
+@pytest.mark.parametrize("sigma", ["known", "of values"])
+def test_a_gap_in_a_state_on_the_grid_is_filled_and_does_not_keep_the_noise(truth, sigma):
+    raw = observe(truth.to_bundle(), ObservationConfig.model_validate(PARTS), 0)
+    mask, values = raw.mask.clone(), raw.values.clone()
+    mask[2, 0, 0, [9, 40, 41]], values[2, 0, 0, [9, 40, 41]] = False, 0.0
+    filled = raw.initial_states.clone()
+    filled[2, 0, [9, 40, 41]] = filled[2, 0, [8, 39, 42]]
+    each = raw.noise_std.reshape(-1, 1).expand(values.shape) if sigma == "of values" else None
+    gaps = replace(raw, mask=mask, values=values, initial_states=filled, initial_state="observed", sigma_of_values=each)
+    (found,) = with_starts(gaps, truth.equation).initial_states[2]
+    assert error(found, truth.states[2, 0, 0]) < 0.75 * error(filled[2, 0].clamp_min(0.0), truth.states[2, 0, 0])
+    assert float(found[40:].mean()) < 0.02 * float(raw.noise_std)
+
+
+@pytest.mark.parametrize("low", [0.0, 0.015])
+def test_where_no_field_is_estimated_an_empty_plateau_is_empty_and_a_low_one_is_not(truth, low):
+    """Values at random of half the cells are nothing that a smooth field predicts, beside a plateau."""
+    rough = torch.rand((4, 19, 1, 64), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    rough[..., 30:] = low
+    section = PARTS | {"space": {"mode": "samples", "count": 700, "at": "cells"}, "initial_state": "observed"}
+    data = hyco.Trajectories(rough, truth.equation)
+    raw = judged(observe(data.to_bundle(), ObservationConfig.model_validate(section), 0))[..., 40:].clamp_min(0.0)
+    seen = hyco.observe(data, section, seed=0)
+    sigma = float(seen.noise_std)
+    if low:
+        assert low < 3 * sigma
+        assert torch.allclose(judged(seen)[..., 40:], raw)
+    else:
+        assert float(raw.mean()) > 0.2 * sigma
+        assert float(judged(seen)[..., 40:].mean()) < 0.02 * sigma
+
+
+def test_the_log_says_of_how_many_states_and_why_not_of_others(truth, caplog):
+    with caplog.at_level("INFO", "hyco.training.starts"):
+        hyco.observe(truth, PARTS, seed=0)
+        rough = torch.randn((4, 19, 1, 64), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        section = PARTS | {"space": {"mode": "points", "count": 24}, "initial_state": "observed"}
+        hyco.observe(hyco.Trajectories(rough, truth.equation), section, seed=0)
+        hyco.observe(truth, PARTS | {"noise": 0.0}, seed=0)
+    one, other = (record.getMessage() for record in caplog.records)
+    assert "Of 2 states that validation and tests begin with 2 are estimated from measurements of them." in one
+    assert other.endswith("others are as measured, and filled between: 2 (those nearby tell as much).")
 
 
 @pytest.mark.parametrize("std", ["known", "estimate"])

@@ -59,7 +59,7 @@ def of_measurements(parameters: Mapping[str, Any], measured: xr.Dataset) -> Iter
         "cells of the grid" if observations.on_grid else f"points, read by {observations.interpolation} interpolation"
     )
     yield f"places:    {read}"
-    yield from _unknown(c, observations.initial_state)
+    yield from _unknown(c, observations.initial_state, estimated=observations.starts_estimated)
     yield from grid_words(c, equation, observations)
     yield from _judges(c, observations)
     yield from _cost(c, equation, len(observations.train), observations.initial_known)
@@ -79,7 +79,9 @@ def of_simulations(parameters: Mapping[str, Any]) -> Iterator[str]:
     yield f"times:     {len(seen)} of {g.steps + 1} states are measured, the last at t = {c.equation.dt * seen[-1]:.6g}"
     keys = [f", {k} {v}" for k, v in o.space.model_dump(exclude={"mode"}).items() if isinstance(v, int | float)]
     yield f"places:    {o.space.mode}{''.join(keys)}, read by {o.interpolation} interpolation where between cells"
-    yield from _unknown(c, o.initial_state)
+    # Of states measured in places it is known only once they are.
+    estimated = o.initial_state == "full" and o.noise > 0 and bool(o.val_sim or o.test_sim)
+    yield from _unknown(c, o.initial_state, estimated=estimated)
     yield from _judges(c, None)
     if c.compute.on_disk:
         files, held = file_sizes(c, equation), sizes(c, equation)
@@ -143,7 +145,7 @@ def _plain(value: Any) -> str:
     return str(in_short(value)).replace("'", "")
 
 
-def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:
+def _unknown(c: Configuration, initial_state: str, *, estimated: bool) -> Iterator[str]:
     """What is estimated, and what is known of it."""
     parts = [p.scalar_parts() for p in c.physical.learnable_parameters]
     for p, scalars in zip(c.physical.learnable_parameters, parts, strict=True):
@@ -162,10 +164,8 @@ def _unknown(c: Configuration, initial_state: str) -> Iterator[str]:
     if initial_state == "exact":
         yield f"t = 0:     {known[initial_state]}"
         return
-    noisy = c.measurements is not None or c.observation.noise > 0
-    judged = noisy and (c.observation.val_sim or c.observation.test_sim)
-    own = "; validation and tests begin with an estimate from what was measured then, less its noise" if judged else ""
-    yield f"t = 0:     {known[initial_state]}{keys}{own}"
+    own = "; validation and tests begin with an estimate from what was measured then, less its noise"
+    yield f"t = 0:     {known[initial_state]}{keys}{own if estimated else ''}"
 
 
 def _judges(c: Configuration, observations: Observations | None) -> Iterator[str]:

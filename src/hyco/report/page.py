@@ -240,7 +240,7 @@ def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
     if seen.starts_estimated:
         yield (
             "validation and tests begin with",
-            "estimates from what was measured of them at t = 0 alone, less its noise",
+            "estimates from what was measured of them at t = 0 alone, less its noise, where it tells them",
         )
 
 
