@@ -103,13 +103,20 @@ class Forked:
         while (code := self.poll()) is None:
             if time.monotonic() > end:
                 self.send_signal(signal.SIGKILL)
-                raise TimeoutError(f"process {self.pid} has not ended in {seconds} s:\n{self.output()[-3000:]}")
+                while self.poll() is None:
+                    time.sleep(0.005)
+                said = self.output() + (_text_of(self._errors) if self._errors else "")
+                raise TimeoutError(f"process {self.pid} has not ended in {seconds} s:\n{said[-3000:]}")
             time.sleep(0.005)
         return code
 
-    def communicate(self) -> tuple[str, str | None]:
-        """Wait for its end; what it has printed, with what it has printed as errors if that is kept apart."""
-        self.wait()
+    def communicate(self, seconds: float = 300.0) -> tuple[str, str | None]:
+        """Wait for its end; what it has printed, with what it has printed as errors if that is kept apart.
+
+        Raises:
+            TimeoutError: it has not come.
+        """
+        self.wait(seconds)
         texts = self.output(), _text_of(self._errors) if self._errors else None
         for stream in (self._output, self._errors):
             if stream:

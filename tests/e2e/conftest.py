@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,33 +28,77 @@ SMALL = (
 
 
 class Forks:
-    """Runs commands, one after the other, in forks of a process that is started with the first one."""
+    """Runs commands, one after the other, in forks of a process (`forks.py`) that is started with the first one.
 
-    def __init__(self):
-        self._server = None
+    Each has a number, which its answer repeats. After anything unexpected, as a test's timeout is, that process is
+    ended with all below it, and the next command starts another.
+    """
 
-    def run(self, arguments, cwd, env):
-        """Run `python -m MODULE …` to its end; exit code and output."""
-        if self._server is None:
-            variables = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-            script = [sys.executable, str(Path(__file__).with_name("forks.py"))]
-            self._server = subprocess.Popen(
-                script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
-            )
-        self._server.stdin.write(json.dumps({"arguments": arguments, "cwd": str(cwd), "env": env}) + "\n")
-        self._server.stdin.flush()
-        return SimpleNamespace(**json.loads(self._server.stdout.readline()))
+    def __init__(self, *options):
+        self.server, self.number, self._options = None, 0, options
+
+    def run(self, arguments, cwd, env, seconds=200):
+        """Run `python -m MODULE …` to its end; exit code and output.
+
+        Raises:
+            TimeoutError: it has not ended in so many seconds.
+            ChildProcessError: the process that forks has ended.
+        """
+        self.number += 1
+        request = {"number": self.number, "arguments": arguments, "cwd": str(cwd), "env": env, "seconds": seconds}
+        try:
+            return SimpleNamespace(**self._answer(json.dumps(request)))
+        except BaseException:
+            self.close()
+            raise
+
+    def _answer(self, request):
+        self.server = self.server or self._start()
+        try:
+            self.server.stdin.write(request + "\n")
+            self.server.stdin.flush()
+            line = self.server.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise ChildProcessError(f"the process that forks has ended: {self.server.wait(10)}")
+        answer = json.loads(line)
+        if answer.pop("number") != self.number:
+            raise RuntimeError(f"the answer is not that of command {self.number}: {line}")
+        if "late" in answer:
+            raise TimeoutError(answer["late"])
+        return answer
+
+    def _start(self):
+        variables = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        script = [sys.executable, str(Path(__file__).with_name("forks.py")), *self._options]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        return subprocess.Popen(script, env=variables, start_new_session=True, **pipes)
 
     def close(self):
-        if self._server is not None:
-            self._server.stdin.close()
-            self._server.wait()
-            self._server.stdout.close()
+        """End that process, and what runs below it."""
+        server, self.server = self.server, None
+        if server is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait(10)
+        server.stdout.close()
+        with suppress(BrokenPipeError):  # what was not sent
+            server.stdin.close()
 
 
 @pytest.fixture(scope="session")
 def forks():
     found = Forks()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """Of a process that has imported nothing, which starts at once."""
+    found = Forks("bare")
     yield found
     found.close()
 

@@ -1,4 +1,8 @@
-"""The commands of the README, run for real in a copy of the project."""
+"""The commands of the README, run for real in a copy of the project.
+
+What runs in the process that forks has every module imported: of each kind of command one is run by `shell`, which
+tells what a command itself does not import.
+"""
 
 import json
 import math
@@ -93,7 +97,7 @@ def test_the_old_form_of_the_option_and_the_run_configuration_work_too(project):
 def test_training_and_evaluation_run_alone_by_tag(project):
     assert project.run("--pipelines", "synthetic", "--tags", "train", params="experiment=parts").returncode == 0
     assert not (project.path / "data/08_reporting/parts/report.json").exists()
-    done = project.run("--pipelines", "synthetic", "--tags", "evaluate", *REPORT, params="experiment=parts")
+    done = project.shell("--pipelines", "synthetic", "--tags", "evaluate", *REPORT, params="experiment=parts")
     assert done.returncode == 0, done.stderr
     assert math.isfinite(project.report("parts")["methods"]["synthetic"]["nrmse"]["mean"])
 
@@ -114,7 +118,7 @@ def test_the_iteration_limit_without_suppression_is_an_error_that_says_what_to_d
 
 
 def test_a_wrong_configuration_computes_nothing_and_says_where_it_is(project):
-    done = project.run("--pipelines", "hybrid", params="experiment=wrong,hybrid.alhpa=0.5,synthetic.batch_size=0")
+    done = project.shell("--pipelines", "hybrid", params="experiment=wrong,hybrid.alhpa=0.5,synthetic.batch_size=0")
     assert done.returncode == 1
     assert "--params: hybrid.alhpa: unknown key" in done.stderr
     assert "--params: synthetic.batch_size: 0" in done.stderr
@@ -147,7 +151,7 @@ def test_what_was_trained_predicts_and_is_exported(project):
     assert nothing.returncode == 1
     assert "has no trained_models yet; run `--tags train` first" in nothing.stderr.splitlines()[-1]
     assert project.run("--pipelines", "hybrid", "--tags", "train", params=params).returncode == 0
-    done = project.run("--pipelines", "predict", params=params + ",predict.steps=4")
+    done = project.shell("--pipelines", "predict", params=params + ",predict.steps=4")
     assert done.returncode == 0, done.stderr
     path = project.path / "data" / "07_model_output" / "predicted" / "predictions.nc"
     data = xr.load_dataset(path, engine="h5netcdf")

@@ -146,19 +146,16 @@ MORE_D = {
     ),
 }
 FAST = ("heat, flux and value",)
-# Studies, and the case that keeps their scheme and order in the tests.
+# Studies, and the case of the tests that has their order, scheme and kinds of walls.
 REPEATED = {
-    "heat, order 2, flux and Robin": "heat, order 2, values",
-    "heat, Euler": "Fisher-KPP, Euler, differences",
-    "Burgers, flux and value": "Burgers, values that vary",
+    "Burgers, values that vary": "Burgers, flux and value",
     "Burgers, central, values": "Burgers, central",
-    "Fisher-KPP, Robin": "Fisher-KPP, value and flux",
-    "advection, central, in and out": "advection, in and out",
+    "Fisher-KPP, Robin": "Gray-Scott, walls",
+    "advection, central, in and out": "Burgers, central",
     "advection, the other way": "advection, in and out",
-    "advection-diffusion, central, outflow": "advection-diffusion, outflow",
     "FitzHugh-Nagumo": "Gray-Scott",
     "FitzHugh-Nagumo, walls": "Gray-Scott, walls",
-    "Swift-Hohenberg": "Swift-Hohenberg, neumann",
+    "Swift-Hohenberg": "Kuramoto-Sivashinsky, stiff",
     "heat 2-D": "Burgers 2-D",
 }
 
@@ -183,6 +180,33 @@ def cases(fast):
     marks = dict.fromkeys({**ONE_D, **MORE_D}, pytest.mark.slow) | dict.fromkeys(fast, ())
     marks |= dict.fromkeys(REPEATED, pytest.mark.study)
     return [pytest.param({**ONE_D, **MORE_D}[name], id=name, marks=marks[name]) for name in marks]
+
+
+def kinds_of_walls(keys):
+    """`periodic`, `value`, or the name of the condition, at all ends of all fields."""
+    if "boundary" not in keys:
+        return set().union(*map(kinds_of_walls, keys["fields"].values())) if "fields" in keys else {"periodic"}
+    boundary = keys["boundary"]
+    if isinstance(boundary, str):
+        return {boundary}
+    ends = [end for axis in boundary.values() for end in axis.values()]
+    return {next(iter(end)) if isinstance(end, dict) else "value" for end in ends}
+
+
+def scheme(keys):
+    """What chooses it."""
+    return {key: keys[key] for key in ("scheme", "transport", "integrator", "order") if key in keys}
+
+
+@pytest.mark.parametrize(("study", "kept"), REPEATED.items())
+def test_what_a_study_shows_a_case_of_the_tests_shows_too(study, kept):
+    assert kept not in REPEATED
+    (*_, keys, cells, low, high), (*_, others, other_cells, other_low, other_high) = (
+        {**ONE_D, **MORE_D}[name] for name in (study, kept)
+    )
+    assert (low, high, scheme(keys)) == (other_low, other_high, scheme(others))
+    assert isinstance(cells, int) == isinstance(other_cells, int)
+    assert kinds_of_walls(keys) <= kinds_of_walls(others)
 
 
 @pytest.mark.parametrize("case", cases(FAST))
