@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import distributed
 import pytest
@@ -143,3 +144,16 @@ def test_a_cluster_does_what_this_process_does_and_a_dead_scheduler_is_told(clus
         processes[0].kill()
         with pytest.raises(ComputeError, match=f"the scheduler at {address} is gone.*resume=true"):
             list(outcomes(engine, pieces))
+
+
+def test_a_client_that_dask_has_closed_hides_no_error():
+    closed = distributed.client.ClosedClientError
+    cluster, ended = object.__new__(dask_cluster.DaskCluster), []
+
+    def cancel(_: bool) -> None:
+        raise closed("Client is closed. Can't send cancel-keys message.")
+
+    cluster._executor = SimpleNamespace(shutdown=cancel)
+    cluster._client = SimpleNamespace(close=lambda: ended.append(True))
+    cluster.shutdown(cancel_futures=True)  # raises nothing, which would come before what the pieces have raised
+    assert ended

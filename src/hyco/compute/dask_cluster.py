@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -91,7 +92,9 @@ class DaskCluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster. Pieces that are being done go on to their ends, and keep their results; others are not."""
-        self._executor.shutdown(wait and not cancel_futures)
+        # Once the scheduler has been away for longer than Dask waits there is nobody to leave: the pieces have told it.
+        with suppress(import_module("distributed.client").ClosedClientError):
+            self._executor.shutdown(wait and not cancel_futures)
         self._client.close()
 
     def _greet(self, address: str) -> None:
