@@ -21,31 +21,32 @@ def test_every_experiment_is_valid(experiment, parameters):
     assert parse(parameters(experiment)).experiment == experiment
 
 
+def covered_starts(c, equation):
+    """The states that simulations of twenty seeds begin with, by seed; the ranges that are auto cover all."""
+    for seed in range(20):
+        starts = initial_states(equation, c.generation, seed)
+        assert covering(equation, equation.reach(starts)).unsuitable(starts) is None, seed
+        yield seed, starts
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_starts_of_twenty_seeds_are_covered_and_one_goes_to_the_end(experiment, parameters):
-    found = parse(parameters(experiment))
-    equation = build_equation(found.equation.model_dump())
-    for seed in range(20):
-        starts = initial_states(equation, found.generation, seed)
-        own = covering(equation, equation.reach(starts))
-        assert own.unsuitable(starts) is None, seed
-        if seed == found.compare.seeds[0]:
-            simulate(equation, starts if equation.accelerates else starts[:1], found.generation.steps)
+    c = parse(parameters(experiment))
+    equation = build_equation(c.equation.model_dump())
+    starts = dict(covered_starts(c, equation))[c.compare.seeds[0]]
+    simulate(equation, starts if equation.accelerates else starts[:1], c.generation.steps)
 
 
 @pytest.mark.study
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_data_of_twenty_seeds_can_be_made(experiment, parameters):
-    found = parse(parameters(experiment))
-    equation = build_equation(found.equation.model_dump())
-    for seed in range(20):
-        starts = initial_states(equation, found.generation, seed)
-        own = covering(equation, equation.reach(starts))
-        assert own.unsuitable(starts) is None, seed
+    c = parse(parameters(experiment))
+    equation = build_equation(c.equation.model_dump())
+    for seed, starts in covered_starts(c, equation):
         # Where nothing gets faster than it starts, and the starts are covered, a few simulations stand for all.
-        if equation.accelerates or seed in found.compare.seeds[:2]:
-            simulate(equation, starts, found.generation.steps)
+        if equation.accelerates or seed in c.compare.seeds[:2]:
+            simulate(equation, starts, c.generation.steps)
 
 
 def test_the_two_named_examples_are_as_they_are_described(parameters):
