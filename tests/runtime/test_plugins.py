@@ -3,6 +3,7 @@
 import pytest
 
 from hyco.runtime.plugins import PluginError, Registry, takes
+from hyco.walls.boundary import Boundary
 
 
 def registry(**keys):
@@ -37,3 +38,14 @@ def test_a_module_that_failed_can_be_mended(write_module):
 def test_a_call_is_looked_at_without_being_made():
     assert takes(lambda a, b=1: None, 1)
     assert not takes(lambda a: None)
+
+
+def test_what_is_installed_is_read_once_for_a_path(monkeypatch):
+    """A walk through all packages takes a twentieth of a second or more, and walls are read again and again."""
+    walks = []
+    monkeypatch.setattr("hyco.runtime.plugins.metadata.entry_points", lambda **_: walks.append(1) or [])
+    for count, path in enumerate((["one"], ["one", "two"]), start=1):
+        monkeypatch.setattr("sys.path", path)
+        for _ in range(3):
+            Boundary.of({"x": {"lower": 0.0, "upper": "neumann"}}, ["x"])
+        assert len(walks) == count

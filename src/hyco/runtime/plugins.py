@@ -8,9 +8,11 @@ checked before they are used, and a `PluginError` says in one line what is wrong
 from __future__ import annotations
 
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
@@ -22,6 +24,12 @@ T = TypeVar("T")
 
 class PluginError(ValueError):
     """No class of this name can be used; the message says why, in one line."""
+
+
+@cache
+def _of_installed_packages(group: str, *path: str) -> metadata.EntryPoints:
+    """The entry points of a group, read once for a path: that takes a file of each package that is installed."""
+    return metadata.entry_points(group=group)
 
 
 def _as_it_is(candidate: Any, _: str) -> Any:
@@ -58,7 +66,7 @@ class Registry(Generic[T]):
 
     def available(self) -> list[str]:
         """All names that need no module: built in, and of installed packages."""
-        return sorted({*self.built_in, *(point.name for point in metadata.entry_points(group=self.group))})
+        return sorted({*self.built_in, *(point.name for point in _of_installed_packages(self.group, *sys.path))})
 
     def load(self, name: str) -> T:
         """The class of this name.
@@ -75,7 +83,8 @@ class Registry(Generic[T]):
 
     def _entry_point(self, name: str) -> str:
         """Where the class of an installed package lives."""
-        places = sorted({point.value for point in metadata.entry_points(group=self.group) if point.name == name})
+        points = _of_installed_packages(self.group, *sys.path)
+        places = sorted({point.value for point in points if point.name == name})
         if not places:
             raise PluginError(
                 f"unknown {self.kind} {name!r}; available: {', '.join(self.available())}; or package.module:Class"
