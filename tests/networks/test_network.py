@@ -1,5 +1,6 @@
 """Networks by name: their keys, their weights, their symmetries."""
 
+import math
 import subprocess
 import sys
 
@@ -210,3 +211,22 @@ def test_coordinates_agree_across_a_periodic_boundary_and_run_from_side_to_side_
     torch.testing.assert_close(cos[0], cos[-1])
     assert sin.std(1).max() == 0
     torch.testing.assert_close(linear[3], torch.tensor([-0.8, -0.4, 0.0, 0.4, 0.8]))
+
+
+def test_coordinates_of_several_waves_say_a_force_of_a_third_of_the_domain_at_once():
+    channels = coordinate_channels((24, 10), (True, False), 3)
+    assert len(channels) == 6 + 3
+    x, y = (torch.arange(24.0) + 0.5) / 24, (torch.arange(10.0) + 0.5) / 10
+    wanted = [(2 * math.pi * 3 * x + 0.5).cos()[:, None].expand(24, 10), (3 * math.pi * y).cos().expand(24, 10)]
+    for force in wanted:
+        found = torch.linalg.lstsq(channels.flatten(1).T, force.flatten()[:, None]).solution
+        torch.testing.assert_close(channels.flatten(1).T @ found, force.flatten()[:, None], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["resnet", "fno"])
+def test_more_waves_than_cells_hold_are_refused(name):
+    config = network_config({"name": name, "coordinates": 5})
+    assert config.check((32, 10), ("periodic", "neumann")) is None
+    text = "5 waves are more than 32 x 9 cells hold; allowed: up to 4"
+    assert config.check((32, 9), ("periodic", "neumann")) == ("coordinates", text)
+    assert network_config({"name": name, "coordinates": True}).check((32, 9), ("periodic", "neumann")) is None

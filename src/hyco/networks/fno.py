@@ -39,7 +39,7 @@ class FNOConfig(ConvolutionalConfig):
         """More modes than the grid can hold: their weights would never be used."""
         most = min(_held(length) for length in _lengths(shape, boundaries))
         if self.modes <= most:
-            return None
+            return super().check(shape, boundaries)
         cells = f"{' x '.join(map(str, shape))} cells ({', '.join(boundaries)})"
         return "modes", f"{self.modes} is more than {cells} can hold; allowed: 1 to {most}"
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from hyco.runtime.plugins import Registry, takes
 
@@ -65,9 +65,10 @@ class NetworkConfig(BaseModel):
     stepping: ClassVar[bool] = True
 
     name: str = Field(description="name of the network in the registry, or package.module:Class")
-    coordinates: bool = Field(
+    coordinates: bool | PositiveInt = Field(
         default=False,
-        description="also feed the position, so that the network can learn a coefficient that varies in space",
+        description="also feed the position, so that the network can learn what is not the same everywhere; a number: "
+        "as so many waves along each axis, for a force or a coefficient that varies within a fraction of the domain",
     )
 
     def check(self, shape: Sequence[int], boundaries: Sequence[str]) -> tuple[str, str] | None:
@@ -77,6 +78,10 @@ class NetworkConfig(BaseModel):
             shape: cells of the network's input along each axis.
             boundaries: per axis, see `build`.
         """
+        if self.coordinates > max(1, most := min(shape) // 2):
+            cells = " x ".join(map(str, shape))
+            return "coordinates", f"{self.coordinates} waves are more than {cells} cells hold; allowed: up to {most}"
+        return None
 
     def mistakes(self, setup: TrainingSetup) -> list[tuple[str, str]]:
         """Why this kind of network cannot be trained so: `name`, a field of the setup or a changed key, and the text.

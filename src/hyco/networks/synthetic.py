@@ -87,7 +87,8 @@ class SyntheticModel(NetworkModel):
         self._inner = _filled(valid)
         self._margins = _margins(self._inner, layout.shape)
         inner_shape = [s.stop - s.start for s in self._inner]
-        channels = coordinate_channels(inner_shape, layout.periodic) if config.coordinates else None
+        waves = int(config.coordinates)
+        channels = coordinate_channels(inner_shape, layout.periodic, waves) if waves else None
         self.register_buffer("coordinates", channels, persistent=False)
 
     @classmethod
@@ -118,7 +119,8 @@ class SyntheticModel(NetworkModel):
         if mistake is not None:
             key, text = mistake
             raise ValueError(f"network.{key}: {text}")
-        extra = len(coordinate_channels([1] * len(boundaries), layout.periodic)) if config.coordinates else 0
+        waves = int(config.coordinates)
+        extra = len(coordinate_channels([1] * len(boundaries), layout.periodic, waves)) if waves else 0
         module = build(
             config,
             in_channels=channels + extra,
