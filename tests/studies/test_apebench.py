@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import apebench_gray_scott as gray_scott
 import apebench_networks as study
 from apebench_networks import CELLS, PROBLEMS, UPDATES, Squares, cut, errors, on_whole_states
 from hyco.networks.synthetic import SyntheticModel
@@ -162,3 +163,16 @@ def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):
 def test_data_that_are_not_there_are_asked_for(tmp_path):
     with pytest.raises(SystemExit, match="--peers"):
         study.make_data(PROBLEMS["burgers_1d"], tmp_path / "burgers_1d.npz", None)
+
+
+def test_the_low_pass_of_gray_scott_hides_high_waves_from_the_reactions_alone():
+    """Where v = 0, a wave of u decays by diffusion, and by the feed if the reactions see it."""
+    for waves, taps, fed in ((39, None, True), (40, None, False), (40, 0, True)):
+        place = torch.arange(CELLS).double() / CELLS
+        wave = torch.cos(2 * torch.pi * waves * place).expand(CELLS, CELLS)
+        states = torch.stack([1 + 0.1 * wave, torch.zeros_like(wave)])[None]
+        rate = gray_scott.DIFFUSIVITIES[0] * (2 * np.pi * waves / gray_scott.SIZE) ** 2 + gray_scott.FEED * fed
+        expected = 1 + 0.1 * np.exp(-gray_scott.STEP * rate) * wave
+        after = gray_scott.solver(taps)(states)[0]
+        assert float((after[0] - expected).abs().max()) < 3e-3 * 0.1 * np.exp(-gray_scott.STEP * rate)
+        assert float(after[1].abs().max()) < 1e-12
