@@ -20,10 +20,11 @@ in it.
 
 *pysindy*: least squares with the terms of the equation alone on 2000 subdomains, whose half width is the part of the
 domain that the table says, on the grid of the places and times that are measured. Times are processor times on one
-thread, imports left out, the median of the draws; hyco's first draw has the recording of its step in it. An error is
-that of a coefficient relative to its true value; of several draws of the noise it is the root of the mean square. The
-bound is that of Cramér and Rao, the smallest standard deviation that an estimate without bias has with these data:
-whose errors are as large as it (a ratio of 1, of ten draws between 0.6 and 1.4) cannot be beaten.
+thread, imports left out, the median of the draws; hyco's first draw of each time that the script is run has the
+recording of its step in it. An error is that of a coefficient relative to its true value; of several draws of the
+noise it is the root of the mean square. The bound is that of Cramér and Rao, the smallest standard deviation that an
+estimate without bias has with these data: whose errors are as large as it (a ratio of 1, of ten draws between 0.6 and
+1.4) cannot be beaten.
 
 *DeepXDE*: coefficients are trained with the weights (`dde.Variable`), float64 (else its line search ends early), Adam,
 then L-BFGS, in PyTorch, which has L-BFGS and takes 0.6 times as long for a step of Adam as its JAX. Burgers: eight
