@@ -37,6 +37,7 @@ class Settings:
         adam: steps before L-BFGS; None: there is no other.
         rate: of its steps.
         batch: measurements of each field in a step of it; None: all.
+        weight: of the measurements in the loss; that of the residuals is 1.
         collocation: places of the residuals.
         relative: whether coefficients are multiples of their guess, and residuals are multiplied by the duration.
     """
@@ -47,13 +48,14 @@ class Settings:
     relative: bool = False
     rate: float = 1e-3
     batch: int | None = None
+    weight: float = 1.0
 
 
 SETTINGS = {
     "burgers": Settings((20,) * 8, 1000, 2000),
     "heat": Settings((32,) * 4, 300, 1000, relative=True),
     # DeepXDE works out the derivatives at the measurements, too, of which there are 10496.
-    "gray_scott": Settings((32,) * 4, None, 1000, relative=True, rate=5e-3, batch=250),
+    "gray_scott": Settings((32,) * 4, None, 1000, relative=True, rate=5e-3, batch=250, weight=100.0),
 }
 # Of the rate of change of each field, as pysindy names them.
 TERMS = {
@@ -84,7 +86,7 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
         high = low + float(x[1] - x[0]) * len(x)
     settings = SETTINGS[equation]
     units = guess if settings.relative else dict.fromkeys(guess, 1.0)
-    weight = duration if settings.relative else 1.0
+    unit = duration if settings.relative else 1.0
     variables = {name: dde.Variable(value / units[name]) for name, value in guess.items()}
 
     def residuals(points: Any, u: Any) -> Any:
@@ -94,14 +96,14 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
         bent = [dde.grad.hessian(u, points, component=i, i=0, j=0) for i in fields]
         if equation == "burgers":
             carried = u[:, :1] * dde.grad.jacobian(u, points, i=0, j=0)
-            return weight * (slopes[0] + numbers["convection"] * carried - numbers["viscosity"] * bent[0])
+            return unit * (slopes[0] + numbers["convection"] * carried - numbers["viscosity"] * bent[0])
         if equation == "heat":
-            return weight * (slopes[0] - numbers["diffusivity"] * bent[0])
+            return unit * (slopes[0] - numbers["diffusivity"] * bent[0])
         first, second = u[:, :1], u[:, 1:]
         reaction, feed, kill = first * second**2, numbers["feed"], numbers["kill"]
         return [
-            weight * (slopes[0] - numbers["diffusivity_u"] * bent[0] + reaction - feed * (1 - first)),
-            weight * (slopes[1] - numbers["diffusivity_v"] * bent[1] - reaction + (feed + kill) * second),
+            unit * (slopes[0] - numbers["diffusivity_u"] * bent[0] + reaction - feed * (1 - first)),
+            unit * (slopes[1] - numbers["diffusivity_v"] * bent[1] - reaction + (feed + kill) * second),
         ]
 
     domain = dde.geometry.GeometryXTime(
@@ -148,7 +150,11 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
     callbacks = [Notes()]
     if settings.batch is not None:
         callbacks.append(dde.callbacks.PDEPointResampler(period=1, pde_points=False, bc_points=True))
-    model.compile("adam", lr=settings.rate, external_trainable_variables=list(variables.values()))
+    training: dict[str, Any] = {
+        "external_trainable_variables": list(variables.values()),
+        "loss_weights": [1.0] * values.shape[1] + [settings.weight] * len(conditions),
+    }
+    model.compile("adam", lr=settings.rate, **training)
     adam = MOST_STEPS if settings.adam is None else settings.adam
     model.train(iterations=adam, display_every=adam, verbose=0, callbacks=callbacks)
     if not model.stop_training:
@@ -156,7 +162,7 @@ def by_pinn(equation: str, problem: Any, guess: Numbers, limit: float) -> list[t
         # So many at once, then it asks whether to go on.
         dde.optimizers.LBFGS_options["iter_per_step"] = NOTED
         dde.optimizers.LBFGS_options["fun_per_step"] = 5 * NOTED // 4
-        model.compile("L-BFGS", external_trainable_variables=list(variables.values()))
+        model.compile("L-BFGS", **training)
         model.train(display_every=MOST_STEPS, verbose=0, callbacks=[Notes()])
     note()
     return history

@@ -443,6 +443,31 @@ def test_slopes_that_nobody_asks_for_change_no_others():
         assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(fewer, more, strict=False))
 
 
+def test_a_gradient_through_linear_steps_keeps_no_states(monkeypatch):
+    """By the start; by a coefficient all are kept. It is that of the traced steps, in parts of a rollout, too."""
+    section = {"name": "heat", "domain": X, "dt": 0.05, "parameters": {"diffusivity": 0.2}}
+    equation, kept, found = build_equation(section), [], []
+    start, values = starts_of(equation, 2), equation.parameter_tensors(F64)
+    learnt = {"diffusivity": values["diffusivity"].clone().requires_grad_()}
+    for execution, parameters, operations in (
+        ("traced", values, 10**12),
+        ("compiled", values, 10**12),
+        ("compiled", values, 1),
+        ("compiled", learnt, 10**12),
+    ):
+        monkeypatch.setattr(function_module, "_OPERATIONS", operations)
+        leaf, sizes = start.clone().requires_grad_(), []
+        bound = Stepper(equation, execution).bind(leaf, parameters)
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, own=sizes: own.append(t.numel()) or t, lambda t: t):
+            states = rollout(bound, leaf, 7, [2, 6])
+        kept.append(max(sizes, default=0))
+        found.append(torch.autograd.grad((states**3).sum(), leaf)[0])
+    assert all(torch.allclose(slope, found[0], rtol=1e-12) for slope in found)
+    assert torch.equal(found[1], found[2])
+    assert max(kept[1:3]) <= start.numel()
+    assert kept[3] == 7 * start.numel()
+
+
 def test_buffers_take_each_other_s_places_once_nothing_reads_them():
     lines = ["f(x, w0);", "for (i) {", "    w1[i] = w0[i];", "}", "g(w1, w2);", "h(w1, w2, w3);", "k(w10);"]
     found, sizes = shared(lines, [4, 4, 9, 4, 0, 0, 0, 0, 0, 0, 9])

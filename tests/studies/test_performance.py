@@ -153,3 +153,58 @@ def test_what_is_kept_after_each_epoch_is_found(epochs, leak):
 
     grown = in_own_process(f"performance_training.growth_of_memory({epochs}, {leak}_000)", PYTHONMALLOC="malloc")
     assert grown == pytest.approx(leak, rel=0.3)
+
+
+class Twin:
+    """A checkout that takes so many seconds for a call."""
+
+    def __init__(self, seconds, asked):
+        self.seconds, self.asked = seconds, asked
+
+    def ask(self, method, what=None, calls=1):
+        if method == "run":
+            self.asked.append(self)
+            return calls * self.seconds
+        return ["heat"] if method == "names" else ["a row"]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def pairs():
+    import performance_pairs
+
+    return performance_pairs
+
+
+def test_two_checkouts_are_measured_in_turn(pairs):
+    asked = []
+    ours, other = Twin(0.02, asked), Twin(0.04, asked)
+    row = pairs.compared(ours, other, "a row", 4)
+    assert (row["median"], row["turns"]) == (0.5, 4)
+    assert asked[4:] == [ours, other, other, ours, ours, other, other, ours]
+
+
+def test_a_row_that_is_slower_is_measured_again_in_new_processes(pairs, monkeypatch):
+    made = []
+
+    def checkout(folder):
+        made.append(folder)
+        return Twin(1.2 if len(made) == 1 else 1.0, [])
+
+    monkeypatch.setattr(pairs, "Checkout", checkout)
+    monkeypatch.setattr(pairs, "groups", lambda names, **_: [("step_rows", [*names, 64]), ("epoch_row", [1])])
+    rows = list(pairs.measured(pairs.HERE, [], "step", 3, quick=True, compiled=False))
+    assert [(row["group"], row["median"]) for row in rows] == [("step_rows heat 64", 1.2), ("step_rows heat 64", 1.0)]
+    assert len(made) == 4
+    assert "0 of 1 rows are above 1.05" in pairs.table(rows)
+
+
+def test_what_is_measured_of_a_checkout_is_the_part_of_hyco(pairs, benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark, "ratio", benchmark.ratio)
+    served = pairs.Served()
+    (what,) = served.make("segments_row", [8, 12, 1])
+    assert "in segments" in what
+    assert served.run(what, 2) > 0
+    assert "heat" in served.names()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +19,9 @@ _OPERATIONS = 2 * 10**8
 class Function:
     """A compiled function.
 
+    Attributes:
+        reads_states: see `hyco.stepping.native.rollouts.Source`.
+
     Raises:
         OSError, RuntimeError, subprocess.CalledProcessError: it cannot be compiled or loaded.
     """
@@ -25,7 +29,12 @@ class Function:
     def __init__(self, source: Source) -> None:
         self._run = compiled(source.text).run
         self._run.restype = None
-        self._constants = source.constants
+        # Numbers and addresses go in as they are: a call that makes ctypes of each takes twice as long.
+        pointers = (ctypes.c_void_p,) * (2 + source.tensors)
+        self._run.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_long, ctypes.c_char_p, *pointers)
+        self._constants = source.constants  # kept, as long as their memory is read
+        self._addresses = [tensor.data_ptr() for tensor in source.constants]
+        self.reads_states = source.reads_states
         self._lanes, self._operations = source.lanes, source.operations
 
     def parts(self, count: int, steps: int) -> Iterator[tuple[slice, list[tuple[int, int]]]]:
@@ -49,22 +58,26 @@ class Function:
             inputs: all tensors that are given are on the CPU and hold their numbers in the order of their dimensions.
         """
         steps, wanted, times = plan
-        marks = bytearray(max(1, steps))
-        for number in wanted:
-            marks[number - 1] = 1
-        self._run(
-            ctypes.c_long(count),
-            ctypes.c_long(steps),
-            ctypes.c_long(len(wanted)),
-            (ctypes.c_ubyte * len(marks)).from_buffer(marks),
-            _pointer(times),
-            _pointer([*inputs, *self._constants]),
-            *map(_pointer, tensors),
-        )
+        given = _array([*(tensor.data_ptr() for tensor in inputs), *self._addresses])
+        marks = _marks(steps, tuple(wanted))
+        self._run(count, steps, len(wanted), marks, _pointer(times), given, *map(_pointer, tensors))
+
+
+@lru_cache(maxsize=64)
+def _marks(steps: int, wanted: tuple[int, ...]) -> bytes:
+    """A byte for each step: whether the state after it is wanted."""
+    marks = bytearray(max(1, steps))
+    for number in wanted:
+        marks[number - 1] = 1
+    return bytes(marks)
+
+
+def _array(addresses: list[int]) -> Any:
+    return (ctypes.c_void_p * len(addresses))(*addresses)
 
 
 def _pointer(value: Any) -> Any:
     """Of a tensor, or of the pointers of several."""
     if isinstance(value, list):
-        return (ctypes.c_void_p * len(value))(*(tensor.data_ptr() for tensor in value))
-    return None if value is None else ctypes.c_void_p(value.data_ptr())
+        return _array([tensor.data_ptr() for tensor in value])
+    return None if value is None else value.data_ptr()

@@ -32,7 +32,8 @@ Asked = tuple[bool, ...]
 class Native:
     """The compiled code of a recorded step, for as many steps as are asked for in one call; with gradient.
 
-    Its gradient is the adjoint of each step, from the last to the first: of the forward pass only the states are kept.
+    Its gradient is the adjoint of each step, from the last to the first: of the forward pass only the states are kept,
+    and not even these where it does not depend on them.
 
     Args:
         program: of a step of states on the CPU.
@@ -60,6 +61,11 @@ class Native:
                 logging.WARNING,
             )
         return self._adjoints[asked]
+
+    def reads_states(self, asked: Asked) -> bool:
+        """Whether the slopes that are asked for depend on the states before each step: not those of a linear step."""
+        adjoint = self._adjoint(asked)
+        return adjoint is None or adjoint.reads_states
 
     @property
     def has_gradient(self) -> bool:
@@ -112,8 +118,8 @@ class Native:
             with torch.no_grad():
                 detached = [v.detach() for v in own]
                 found, others = self.slopes(first, start.detach()[:, None], detached, nothing, weights, by)
-            back = [v if d is None else v.movedim(0, d) for v, d in zip(others, self._batch, strict=True)]
-            self._right[by] = _are_close(compress((found, *back), sought), slopes)
+            back = [v if v is None or d is None else v.movedim(0, d) for v, d in zip(others, self._batch, strict=True)]
+            self._right[by] = _are_close((v for v in (found, *back) if v is not None), slopes)
             if not self._right[by]:
                 log.warning("The code for the gradient of this step gives other values: it runs traced.")
         return self._right[by]
@@ -145,20 +151,27 @@ class Native:
         return kept, end
 
     def slopes(
-        self, plan: Plan, states: Tensor, inputs: Sequence[Tensor], of_kept: Tensor, of_end: Tensor, asked: Asked
-    ) -> tuple[Tensor, list[Tensor]]:
+        self,
+        plan: Plan,
+        states: Tensor | None,
+        inputs: Sequence[Tensor],
+        of_kept: Tensor,
+        of_end: Tensor,
+        asked: Asked,
+    ) -> tuple[Tensor, list[Tensor | None]]:
         """By the first state and by the inputs, with those by the states that were wanted and by the last one.
 
         Args:
-            asked: for which inputs; those by others are 0.
+            states: before each step, `[B, steps, C, *space]`; None where the slopes do not depend on them.
+            asked: for which inputs; the others have None.
         """
         steps, wanted, times = plan
         end, of_kept = plain(of_end).clone(), plain(of_kept)
         held, times = [plain(v) for v in inputs], _each(times, end, steps)
         # Of what all samples share each sample has a part.
         found = [
-            v.new_zeros(len(end), *(v.shape if d is None else v.shape[1:]))
-            for v, d in zip(inputs, self._batch, strict=True)
+            v.new_zeros(len(end), *(v.shape if d is None else v.shape[1:]) if is_asked else (0,))
+            for v, d, is_asked in zip(inputs, self._batch, asked, strict=True)
         ]
         adjoint = self._adjoint(asked)
         assert adjoint is not None
@@ -166,9 +179,11 @@ class Native:
             own, slope, sums = self._of(held, samples), end[samples], [v[samples] for v in found]
             for part in reversed(ranges):
                 reads, numbers = _within(part, wanted)
-                before, read = states[samples, slice(*part)].contiguous(), of_kept[samples, reads].contiguous()
+                before = None if states is None else states[samples, slice(*part)].contiguous()
+                read = of_kept[samples, reads].contiguous()
                 adjoint(_part(part, numbers, times, samples), len(slope), own, before, read, slope, sums)
-        return end, [v.sum(dim=0) if d is None else v for v, d in zip(found, self._batch, strict=True)]
+        by_inputs = zip(found, self._batch, asked, strict=True)
+        return end, [None if not is_asked else v.sum(dim=0) if d is None else v for v, d, is_asked in by_inputs]
 
     def _of(self, inputs: Sequence[Tensor], samples: slice) -> list[Tensor]:
         """The inputs of some samples."""
@@ -225,11 +240,14 @@ class _Rollout(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, native: Native, plan: Plan, start: Tensor, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        steps, _, times = plan
-        states, end = native.run((steps, tuple(range(1, steps + 1)), times), start, inputs)
         ctx.native, ctx.plan = native, plan
+        if not native.reads_states(tuple(ctx.needs_input_grad[3:])):
+            ctx.save_for_backward(None, *inputs)
+            return native.run(plan, start, inputs)
+        steps, wanted, times = plan
+        states, end = native.run((steps, tuple(range(1, steps + 1)), times), start, inputs)
         ctx.save_for_backward(torch.cat([start[:, None], states[:, :-1]], dim=1), *inputs)
-        kept = states if len(plan[1]) == steps else states[:, [number - 1 for number in plan[1]]]
+        kept = states if len(wanted) == steps else states[:, [number - 1 for number in wanted]]
         return kept, end
 
     @staticmethod

@@ -26,12 +26,16 @@ class Source:
         constants: tensors that it takes behind the inputs.
         lanes: how many samples stand side by side.
         operations: about how many of vectors there are in a step of so many samples.
+        tensors: how many it takes behind those.
+        reads_states: whether it takes the states before each step; the slopes of a linear step do not depend on them.
     """
 
     text: str
     constants: tuple[Tensor, ...]
     lanes: int
     operations: int
+    tensors: int
+    reads_states: bool
 
 
 def forward_source(recorded: Recorded) -> Source:
@@ -59,9 +63,9 @@ def forward_source(recorded: Recorded) -> Source:
 def adjoint_source(recorded: Recorded) -> Source:
     """`run` takes slopes from the last state back to the first one, and adds up those by the inputs.
 
-    `states` are those before each step, `of_kept` the slopes by those that were kept, and `end` that by the last one,
-    in whose place comes that by the first. Those by the inputs begin with what `gradients` holds: the sum over later
-    steps, where a call is a part of a rollout.
+    `states` are those before each step, where the slopes depend on them, `of_kept` the slopes by those that were kept,
+    and `end` that by the last one, in whose place comes that by the first. Those by the inputs begin with what
+    `gradients` holds: the sum over later steps, where a call is a part of a rollout.
     """
     assert recorded.adjoint is not None
     names = ["slope", "state", *_time(recorded), *_inputs(recorded)]
@@ -76,13 +80,14 @@ def adjoint_source(recorded: Recorded) -> Source:
         f"pack(static_cast<const R*>(gradients[{number}]), {size}, count, first, {size}, g{number});"
         for number, size in enumerate(sizes)
     ]
+    before = "    pack(states + CELLS * step, CELLS * steps, count, first, CELLS, state);"
     loop = [
         "for (long step = steps - 1; step >= 0; step--) {",
         "    if (wanted[step]) {",
         "        pack(of_kept + CELLS * --read, CELLS * reads, count, first, CELLS, next);",
         "        for (long i = 0; i < CELLS; i++) slope[i] += next[i];",
         "    }",
-        "    pack(states + CELLS * step, CELLS * steps, count, first, CELLS, state);",
+        *[before] * _reads_states(recorded),
         *_indented([*_pack_time(recorded), *body.lines]),
         "    std::swap(slope, next);",
         "}",
@@ -160,7 +165,22 @@ def _function(
     ]
     nodes = max(len(graph.graph.nodes) for graph in (recorded.step, recorded.adjoint) if graph is not None)
     largest = max(cells, *body.buffers, 1)
-    return Source("\n".join(text), tuple(body.constants.values()), 32 // _state(recorded).itemsize, nodes * largest)
+    return Source(
+        "\n".join(text),
+        tuple(body.constants.values()),
+        32 // _state(recorded).itemsize,
+        nodes * largest,
+        tensors=len(arguments.split(",")),
+        reads_states=_reads_states(recorded),
+    )
+
+
+def _reads_states(recorded: Recorded) -> bool:
+    """Whether the adjoint depends on the state before the step."""
+    if recorded.adjoint is None:
+        return False
+    _, state, *_ = recorded.adjoint.graph.nodes
+    return bool(state.users)
 
 
 def _state(recorded: Recorded) -> Tensor:
