@@ -17,12 +17,14 @@ from hyco.drafts.coefficients import SIGNED, SPEED, SPREAD, Coefficient
 from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
+from hyco.drafts.rates_in_data import series_of, told_by_rates
 from hyco.drafts.roles import Roles
 from hyco.drafts.variation import Variation, is_positive, variation_of
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.registry import build_equation, equation_config
+from hyco.walls.boundary import Boundary
 
 # A name of an equation, or of a class: no formula.
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
@@ -66,6 +68,7 @@ def formula_problem(
         ValueError: the formulas are no equation with these walls, in one line.
     """
     fields, by_name = fields_of(tuple(rates), roles.fields)
+    hidden = set(rates) - set(fields)
     if roles.time is None:
         return None
     ordered = [name for text in rates.values() for name in _in_order(text)]
@@ -125,6 +128,11 @@ def formula_problem(
     if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
         diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
         coefficients = _decaying(coefficients, mixed, diffusivities, equation.config)
+    if varies is not None and not hidden:
+        walls = Boundary.of(boundary, tuple(axes))
+        series = series_of(points, fields, axes, {axis for axis in axes if walls[axis].periodic})
+        formulas = dict(zip(rates, expressions, strict=True))
+        coefficients = coefficients if series is None else told_by_rates(coefficients, formulas, series, varies)
     coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
     return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
 

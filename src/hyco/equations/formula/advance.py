@@ -181,11 +181,10 @@ class Exponential:
                 others = _differences(plan.others, grid, plan, scheme, coordinates)
                 self._rest = _ModalRates(self._transforms, others, self._walls, self._space)
         held = {n: _as_terms(n, own, grid.axes) for n, own in plan.linear.items() if n in self._walls.inhomogeneous}
-        self._forced = any(held.values())
         self._resting = self._resting_of(held, grid, plan, scheme, coordinates)
-        held = {n: terms for n, terms in held.items() if n not in self._resting}
         # What walls add to the linear terms: that is what these make of a state of zeros.
-        self._held = _differences({n: terms for n, terms in held.items() if terms}, grid, plan, scheme, coordinates)
+        held = {n: terms for n, terms in held.items() if terms and n not in self._resting}
+        self._held = _differences(held, grid, plan, scheme, coordinates)
         self._alone = not any(plan.others.values())
         self.is_exact = self._alone and not self._walls.inhomogeneous
         between = all(isinstance(transform, Modes) for transform in self._transforms.values())
@@ -212,7 +211,7 @@ class Exponential:
             eigenvalues[name] = sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         # A state is v + w, where w is what the walls make of nothing, and v has walls that add nothing.
-        added = self._added(eigenvalues, parameters, time) if self._forced else {}
+        added = self._added(eigenvalues, parameters, time)
         if self._alone:
             state = {name: math.exp(eigenvalues[name] * h) * v for name, v in state.items()}
         else:
