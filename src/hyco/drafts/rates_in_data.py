@@ -37,7 +37,7 @@ _FEWEST_STATES, _MOST_VALUES, _MOST_LOOKED_AT = 6, 100_000, 50_000_000
 _STARTS, _EVALUATIONS = 8, 60
 # Part of the rates' variance that is explained, at least; largest relative deviation of a coefficient that is told; and
 # the factor, or for one of any sign the multiple of its size, by which it may be another one.
-_EXPLAINED, _DEVIATION, _FACTOR = 0.7, 0.3, 5.0
+_EXPLAINED, _DEVIATION, _FACTOR = 0.7, 0.3, 3.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,11 @@ def series_of(
 
 
 def told_by_rates(
-    coefficients: Sequence[Coefficient], rates: Mapping[str, sp.Expr], series: Series, varies: Variation
+    coefficients: Sequence[Coefficient],
+    rates: Mapping[str, sp.Expr],
+    series: Series,
+    varies: Variation,
+    levels: Collection[str] = (),
 ) -> list[Coefficient]:
     """The coefficients, those that the rates of change tell with first guesses and bounds by these.
 
@@ -95,6 +99,7 @@ def told_by_rates(
         rates: of each field, of symbols and slopes.
         series: of all fields, without gaps.
         varies: over what the data vary.
+        levels: those that fields are compared with, which stay as they are: the fields' values tell more.
     """
     found = _Rates.of(rates, series, varies)
     if found is None or not coefficients:
@@ -120,7 +125,7 @@ def told_by_rates(
         return list(coefficients)
     deviations = found.deviations(best)
     return [
-        way.narrowed(c, float(x), float(deviation), bool(active))
+        c if c.name in levels else way.narrowed(c, float(x), float(deviation), bool(active))
         for way, c, x, deviation, active in zip(ways, coefficients, best.x, deviations, best.active_mask, strict=True)
     ]
 
@@ -157,7 +162,7 @@ class _Way:
             ends = [value - _FACTOR * abs(value), value + _FACTOR * abs(value)]
         low, high = (float(f"{end:.2g}") for end in ends)
         bounds = max(low, c.bounds[0]), min(high, c.bounds[1])
-        reason = f"the rates of change in the data, ± {100 * relative:.0f} %, and bounds of {_FACTOR:g} times that"
+        reason = f"the rates of change in the data, ± {100 * relative:.0f} %, and bounds of {_FACTOR:g} times it"
         return replace(c, guess=min(max(float(f"{value:.2g}"), bounds[0]), bounds[1]), bounds=bounds, reason=reason)
 
 
