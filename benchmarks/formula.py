@@ -56,6 +56,7 @@ CASES = {
     "heat, walls, both explicit": ({**HEAT, "parameters": D, **WALLS}, SPREADING, {**WALLS, **SAME}),
     "heat, periodic, both explicit": ({**HEAT, "parameters": D}, SPREADING, SAME),
     "heat, periodic": ({**HEAT, "parameters": D}, SPREADING, {}),
+    "heat, periodic, waves": ({**HEAT, "order": "auto", "parameters": D}, SPREADING, {}),
     "heat 2-D": ({**HEAT_2D, "parameters": D, "boundary": "neumann"}, SPREADING, {"boundary": "neumann"}),
     "heat 2-D, waves": (
         {**HEAT_2D, "order": "spectral", "parameters": D, "boundary": "neumann"},
@@ -63,6 +64,7 @@ CASES = {
         {"boundary": "neumann"},
     ),
     "heat 2-D, periodic": ({**HEAT_2D, "parameters": D}, SPREADING, {}),
+    "heat 2-D, periodic, waves": ({**HEAT_2D, "order": "auto", "parameters": D}, SPREADING, {}),
     "Gray-Scott 64²": (gray_scott(64), REACTION, {}),
     "Gray-Scott 64², Euler both": (gray_scott(64), REACTION, EULER),
     "Gray-Scott 64², spectral": (gray_scott(64, scheme="spectral", substeps="auto"), REACTION, {}),

@@ -51,8 +51,17 @@ def learnt(sections):
     return {entry["name"]: entry for entry in sections["physical"]["learnable_parameters"]}
 
 
+def test_coefficients_that_the_rates_of_change_tell_have_guesses_and_bounds_by_these(new):
+    sections, _ = new(fisher(), FISHER)
+    for name, value in TRUE.items():
+        entry = learnt(sections)[name]
+        assert entry["initial_guess"] == pytest.approx(value, rel=0.5)
+        assert value / 6 < entry["bounds"][0] < value < entry["bounds"][1] < 6 * value
+
+
 def test_names_that_are_no_fields_are_learnt_with_guesses_by_their_units(new):
-    sections, output = new(fisher(), FISHER)
+    few = fisher()  # three states do not tell their rates of change
+    sections, output = new(few[few["time"].isin([0.0, 2.5, 5.0])], FISHER)
     equation = sections["equation"]
     assert equation["rates"] == {"u": FISHER}
     assert equation["fields"] == {"u": {"lower": 0.0}}
@@ -304,6 +313,9 @@ def test_a_formula_that_is_none_between_walls_has_a_periodic_axis_where_the_ends
     assert sections["equation"]["boundary"] == "periodic"
     assert "the formulas are none between walls" in output
     assert sections["equation"]["domain"]["x"]["size"] == pytest.approx(40.0)
+    # Short waves of the noise in the first state would come back with phases of their own.
+    assert sections["observation"]["initial_state"] == "full"
+    assert sections["physical"]["initial_state"]["length_scale"] == "auto"
 
 
 def test_such_an_axis_has_its_period_also_where_walls_at_the_outermost_positions_would_fit(new):

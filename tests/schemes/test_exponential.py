@@ -19,7 +19,11 @@ def exact(z, k):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_functions_and_their_slopes_lose_no_digits_near_zero_nor_far_from_it(count):
-    numbers = [0.0, *(sign * 10.0**k for sign in (1, -1) for k in (-12, -8, -5, -4.001, -3.999, -3, -1, 0, 1)), -60.0]
+    numbers = [
+        0.0,
+        *(sign * 10.0**k for sign in (1, -1) for k in (-12, -8, -5, -4.001, -3.999, -3, -2.701, -2.697, -1, 0, 1)),
+        -60.0,
+    ]
     z = torch.tensor(numbers, dtype=torch.float64, requires_grad=True)
     with precision(64):
         functions = [found.native("x") for found in phi(wrap(z, spatial("x")), count)]

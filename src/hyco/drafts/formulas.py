@@ -17,12 +17,15 @@ from hyco.drafts.coefficients import SIGNED, SPEED, SPREAD, Coefficient
 from hyco.drafts.geometry import Axis
 from hyco.drafts.points import Points
 from hyco.drafts.problem import Problem, fields_of
+from hyco.drafts.rates_in_data import series_of, told_by_rates
 from hyco.drafts.roles import Roles
 from hyco.drafts.variation import Variation, is_positive, variation_of
+from hyco.equations.formula.linear import linearised
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import Names, names_in, read
 from hyco.equations.formula.units import in_words, units_of
 from hyco.equations.registry import build_equation, equation_config
+from hyco.walls.boundary import Boundary
 
 # A name of an equation, or of a class: no formula.
 _NAME = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
@@ -66,6 +69,7 @@ def formula_problem(
         ValueError: the formulas are no equation with these walls, in one line.
     """
     fields, by_name = fields_of(tuple(rates), roles.fields)
+    hidden = set(rates) - set(fields)
     if roles.time is None:
         return None
     ordered = [name for text in rates.values() for name in _in_order(text)]
@@ -100,12 +104,13 @@ def formula_problem(
     powers = {name for text in rates.values() for name in _powers(text)}
     capacities, halves = (_divisors(expressions, alone=alone) for alone in (True, False))
     varies = variation_of(points, next(iter(fields.values())))
-    coefficients = []
+    coefficients, levels = [], set()
     for name in names:
         field = _field(exponents.get(name), list(rates))
         level = None
         if field in ranges and name not in powers | capacities | halves:
             level = _level(name, field, ranges[field], limits[name])
+            levels |= {name} if level else set()
         coefficients.append(
             level
             or _guess(
@@ -125,8 +130,17 @@ def formula_problem(
     if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
         diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
         coefficients = _decaying(coefficients, mixed, diffusivities, equation.config)
+    if varies is not None and not hidden:
+        walls = Boundary.of(boundary, tuple(axes))
+        series = series_of(points, fields, axes, {axis for axis in axes if walls[axis].periodic})
+        formulas = dict(zip(rates, expressions, strict=True))
+        coefficients = coefficients if series is None else told_by_rates(coefficients, formulas, series, varies, levels)
     coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
-    return Problem("formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive)
+    orders = [sum(o) for each in expressions for _, o in linearised(each, tuple(rates), tuple(axes))]
+    disperses = any(order >= 3 and order % 2 for order in orders)
+    return Problem(
+        "formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive, disperses
+    )
 
 
 def _in_order(text: str) -> list[str]:

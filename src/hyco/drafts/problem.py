@@ -50,6 +50,7 @@ class Problem:
         equation: built.
         rates: formulas by field, of an equation that is given by these.
         positive: fields that were hardly ever negative in the data, of such an equation.
+        disperses: whether it has odd derivatives of third or higher order: short waves are carried then, not damped.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Problem:
     equation: Equation
     rates: dict[str, str] = field(default_factory=dict)
     positive: list[str] = field(default_factory=list)
+    disperses: bool = False
 
     @property
     def hidden(self) -> list[str]:

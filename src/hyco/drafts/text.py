@@ -219,9 +219,11 @@ def _physical(made: Draft) -> Iterator[str]:
     p = made.problem
     yield "physical:"
     yield "  method: Levenberg-Marquardt"
-    if not p.equation.config.is_static and not made.whole_start:
+    if not p.equation.config.is_static and (p.disperses or not made.whole_start):
         keys = dict.fromkeys(("length_scale", "amplitude", "mean"), "auto")
-        yield _line(f"  initial_state: {_flow(keys)}", "prior of the states at t = 0, from the measurements")
+        # Noise has short waves too, whose phases would follow any coefficients.
+        told = ", as its short waves are not damped" if made.whole_start else ""
+        yield _line(f"  initial_state: {_flow(keys)}", f"prior of the states at t = 0, from the measurements{told}")
     yield "  learnable_parameters:"
     varying = EQUATIONS.load(p.name).up_to_a_constant
     for c in p.coefficients:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple, Protocol
 
 import sympy as sp
@@ -13,7 +15,7 @@ from phiml.backend.torch import TORCH
 
 from hyco.equations.formula.differences import DifferenceRates, Scheme
 from hyco.equations.formula.evaluation import Evaluation
-from hyco.equations.formula.forcing import TIMES, Walls, in_stages, response
+from hyco.equations.formula.forcing import TIMES, Resting, Walls, in_stages, response
 from hyco.equations.formula.fourier import Fourier, SpectralRates, Transform
 from hyco.equations.formula.ghosts import Coordinates
 from hyco.equations.formula.linear import Orders
@@ -22,6 +24,7 @@ from hyco.equations.formula.plan import Plan
 from hyco.equations.formula.stability import EULER, FOURTH_ORDER
 from hyco.equations.formula.symbols import Slope, symbol, terms_of
 from hyco.equations.formula.together import StackedRates, stacked_rates
+from hyco.fields import precision
 from hyco.grid import Grid
 from hyco.schemes.exponential import Factors, etdrk4, factors
 from hyco.schemes.integrators import rkl2
@@ -178,9 +181,10 @@ class Exponential:
                 others = _differences(plan.others, grid, plan, scheme, coordinates)
                 self._rest = _ModalRates(self._transforms, others, self._walls, self._space)
         held = {n: _as_terms(n, own, grid.axes) for n, own in plan.linear.items() if n in self._walls.inhomogeneous}
+        self._resting = self._resting_of(held, grid, plan, scheme, coordinates)
         # What walls add to the linear terms: that is what these make of a state of zeros.
-        self._held = _differences({n: terms for n, terms in held.items() if terms}, grid, plan, scheme, coordinates)
-        self._forced = any(held.values())
+        held = {n: terms for n, terms in held.items() if terms and n not in self._resting}
+        self._held = _differences(held, grid, plan, scheme, coordinates)
         self._alone = not any(plan.others.values())
         self.is_exact = self._alone and not self._walls.inhomogeneous
         between = all(isinstance(transform, Modes) for transform in self._transforms.values())
@@ -207,7 +211,7 @@ class Exponential:
             eigenvalues[name] = sum(parts[1:], start=parts[0]) if parts else 0 * transforms[name].mean
         state = {name: transforms[name].forward(v) for name, v in values.items()}
         # A state is v + w, where w is what the walls make of nothing, and v has walls that add nothing.
-        added = self._added(eigenvalues, parameters, time) if self._forced else {}
+        added = self._added(eigenvalues, parameters, time)
         if self._alone:
             state = {name: math.exp(eigenvalues[name] * h) * v for name, v in state.items()}
         else:
@@ -236,14 +240,33 @@ class Exponential:
         """What the walls alone make of a state of zeros, by the time since the start: in the middle and at the end."""
         empty, h = {name: _zeros(self._space) for name in eigenvalues}, self._length
         looks = [self._held(empty, parameters, None, w) for w in self._walls.during(parameters, time, h)]
-        rates = {
-            name: [self._transforms[name].forward(_everywhere(look[name], self._space)) for look in looks]
-            for name in looks[0]
-        }
-        return {
-            part * h: {name: response(eigenvalues[name], h, own, part) for name, own in rates.items()}
-            for part in (0.5, 1.0)
-        }
+        rates = {n: [self._transforms[n].forward(_everywhere(at[n], self._space)) for at in looks] for n in looks[0]}
+        evaluate = Evaluation(lambda node: parameters[node.name])
+        coefficients = {name: next(iter(self._linear[name].values())) for name in self._resting}
+        made = dict[float, Values]()
+        for since in (0.5 * h, h):
+            made[since] = {name: response(eigenvalues[name], h, own, since / h) for name, own in rates.items()}
+            for name, resting in self._resting.items():
+                decay = math.exp(eigenvalues[name] * since)
+                made[since][name] = resting(decay, evaluate(coefficients[name]) * since)
+        return made
+
+    def _resting_of(
+        self, held: Mapping[str, list[sp.Expr]], grid: Grid, plan: Plan, scheme: Scheme, coordinates: Coordinates
+    ) -> dict[str, Resting]:
+        """The fields with constant walls all of whose linear terms have one coefficient."""
+        found = {}
+        for name, terms in held.items():
+            own, walls = plan.linear[name], self._walls.constant.get(name)
+            if walls is None or not terms or len(set(own.values())) > 1:
+                continue
+            alone = {name: _as_terms(name, dict.fromkeys(own, sp.Integer(1)), grid.axes)}
+            rates, transform = _differences(alone, grid, plan, scheme, coordinates), self._transforms[name]
+            with precision(64):
+                (added,) = rates({name: _zeros(self._space)}, {}, None, {name: walls}).values()
+                eigenvalues = reduce(add, (transform.eigenvalues(orders) for orders in own))
+                found[name] = Resting(eigenvalues, transform.forward(_everywhere(added, self._space)))
+        return found
 
     def _along_axes(self, name: str, values: Any, evaluate: Evaluation) -> Any:
         """The exact step as one product along each axis."""

@@ -17,6 +17,7 @@ from math import factorial
 from typing import Any
 
 import numpy as np
+from phi import math
 
 from hyco.equations.formula.ghosts import Coordinates
 from hyco.grid import Grid
@@ -32,6 +33,8 @@ _POWERS = np.linalg.inv(np.array(TIMES)[:, None] ** np.arange(len(TIMES)))
 # Row i: their weights in what stage i of `rk4` makes of a value g: g, g + hg'/2, g + hg'/2 + h²g''/4 and
 # g + hg' + h²g''/2 + h³g'''/4.
 _STAGES = np.array([[1, 0, 0, 0], [1, 1 / 2, 0, 0], [1, 1 / 2, 1 / 2, 0], [1, 1, 1, 3 / 2]]) @ _POWERS
+# Of the largest eigenvalue: what is smaller is zero but for rounding.
+_STILL = 1e-11
 _KINKS = frozenset({"abs", "max", "min", "sign"})
 
 
@@ -42,6 +45,7 @@ class Walls:
         any: whether there are walls at all.
         inhomogeneous: the fields whose conditions have right-hand sides.
         in_time: whether any depends on t.
+        constant: those of the fields where nothing changes them.
     """
 
     def __init__(self, grid: Grid, boundaries: Mapping[str, Boundary], coordinates: Coordinates) -> None:
@@ -51,6 +55,7 @@ class Walls:
         self.inhomogeneous = tuple(name for name, own in walls.items() if not all(map(_is_homogeneous, own)))
         self.any = not all(wall.periodic for own in walls.values() for wall in own)
         self.in_time = any("t" in b.names for b in boundaries.values())
+        self.constant = {name: b for name, b in boundaries.items() if b.constant}
         self._smooth = all(_is_smooth(wall) for own in walls.values() for wall in own)
 
     def __call__(self, parameters: Mapping[str, Any], now: Any) -> dict[str, Boundary]:
@@ -107,6 +112,34 @@ def response(eigenvalues: Any, time: float, added: Sequence[Any], part: float) -
     functions = phi(eigenvalues * (part * time), len(coefficients))
     weights = [factorial(j) * part ** (j + 1) * time for j in range(len(coefficients))]
     return _weighted(weights, [f * p for f, p in zip(functions, coefficients, strict=True)])
+
+
+class Resting:
+    """What du/dt = c (λu + β) makes of u = 0, with λ and β numbers: of a state at rest u = -β/λ the part 1 - exp(hcλ).
+
+    That is `response` where walls are constant and all linear terms have one coefficient, for hardly an operation.
+
+    Args:
+        eigenvalues: λ, of each mode.
+        added: β.
+    """
+
+    def __init__(self, eigenvalues: Any, added: Any) -> None:
+        # Of modes that nothing lets decay, as the mean between fluxes, there is no such state: they grow with time.
+        moves = math.abs(eigenvalues) > _STILL * math.max(math.abs(eigenvalues))
+        self._rest = math.where(moves, -added / math.where(moves, eigenvalues, 1.0), 0.0)
+        self._grows = math.where(moves, 0.0, added)
+        self._is_bound = not (self._grows != 0).any
+
+    def __call__(self, decay: Any, time: Any) -> Any:
+        """The modes after a time.
+
+        Args:
+            decay: exp(hcλ).
+            time: hc.
+        """
+        state = self._rest - self._rest * decay
+        return state if self._is_bound else state + self._grows * time
 
 
 def _is_homogeneous(wall: Wall) -> bool:

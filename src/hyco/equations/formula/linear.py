@@ -19,7 +19,7 @@ def linearised(expression: sp.Expr, fields: Sequence[str], axes: Sequence[str]) 
     Slopes of coefficients count as zero: exact for the shortest waves, which decide on stability.
     """
     zero = (0,) * len(axes)
-    slopes = _outer_slopes(expression)
+    slopes = outer_slopes(expression)
     stand_in = {slope: sp.Dummy(real=True) for slope in slopes}
     plain = expression.xreplace(stand_in)
     back = {dummy: slope for slope, dummy in stand_in.items()}
@@ -43,13 +43,13 @@ def linearised(expression: sp.Expr, fields: Sequence[str], axes: Sequence[str]) 
     return result
 
 
-def _outer_slopes(expression: sp.Expr) -> list[Slope]:
+def outer_slopes(expression: sp.Expr) -> list[Slope]:
     """The slopes in an expression that are in no other of them."""
     if isinstance(expression, Slope):
         return [expression]
     found: dict[Slope, None] = {}
     for part in expression.args:
-        found.update(dict.fromkeys(_outer_slopes(part)))
+        found.update(dict.fromkeys(outer_slopes(part)))
     return list(found)
 
 
