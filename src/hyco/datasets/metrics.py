@@ -20,7 +20,7 @@ from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, u
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-# Takes the id of a run and its metrics, `[name, value, time, step]` each; gives the seconds that a call to MLflow takes.
+# Takes the id of a run and its metrics, `[name, value, time, step]` each; gives the seconds that a call takes.
 Send = Callable[[str, list[list[Any]]], float]
 _CHECK = "check"
 

@@ -70,7 +70,7 @@ class Outbox:
         self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
         self._current: Entry | None = None
         self._seconds, self._full = 0.0, False
-        self._pause, self._again = 0.0, 0.0
+        self._away = (0.0, 0.0)  # how long it waits to try again, and until when
         self._told = False  # that MLflow is away
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
@@ -157,7 +157,7 @@ class Outbox:
 
     def _handle(self, entry: Entry) -> None:
         """Send an entry, or put it into the file behind the others."""
-        if self.path.exists() and (time.monotonic() < self._again or not self._retry()):
+        if self.path.exists() and (time.monotonic() < self._away[1] or not self._retry()):
             self._queue(entry)
             return
         begin = time.monotonic()
@@ -200,12 +200,12 @@ class Outbox:
             self._wait_longer()
             return False
         log.info("MLflow answers again: %d entries of its queue were sent.", count)
-        self._pause, self._told = 0.0, False
+        self._away, self._told = (0.0, 0.0), False
         return True
 
     def _wait_longer(self) -> None:
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
-        self._again = time.monotonic() + self._pause
+        pause = min(_LONGEST_PAUSE, 2 * self._away[0] or _FIRST_PAUSE)
+        self._away = (pause, time.monotonic() + pause)
 
     def _queue(self, entry: Entry) -> None:
         """Put an entry into the file. One that cannot be written is told once: the project's files have its values."""
