@@ -11,6 +11,7 @@ from fontTools.ttLib import TTFont
 from kedro.io import DatasetError
 
 from hyco.datasets.figure import FIGURES, FigureDataset
+from hyco.plots import fonts
 from hyco.plots.ready import get_ready
 from hyco.plots.style import figure_of_words, new_figure
 from hyco.runtime.errors import is_message
@@ -49,6 +50,18 @@ def test_what_draws_a_figure_makes_the_same_files_as_the_figure(tmp_path):
     FIGURES.finish()
     for form in ("png", "pdf"):
         assert len({(tmp_path / f"{name}.{form}").read_bytes() for name in given}) == 1, form
+
+
+def test_fonts_that_were_read_ahead_make_the_same_file_and_are_used_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(fonts, "_ahead", {})
+    get_ready()
+    assert len(fonts._ahead) == 2
+    for name in ("ahead", "read"):
+        figure = drawn()
+        with fonts.without_layout_tables():
+            figure.savefig(tmp_path / name, format="pdf", metadata={"CreationDate": None})
+        assert not fonts._ahead
+    assert (tmp_path / "ahead").read_bytes() == (tmp_path / "read").read_bytes()
 
 
 def test_what_draws_nothing_leaves_no_file(tmp_path):

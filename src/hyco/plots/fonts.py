@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ _ahead: dict[Path, TTFont] = {}
 def read_ahead(files: Iterator[Path]) -> None:
     """Read fonts for the next file of each process that is copied from this one."""
     for file in files:
-        font = subset.load_font(str(file), Options())
+        # From memory: of an open file all of these processes would share the position.
+        font = subset.load_font(BytesIO(file.read_bytes()), Options())
         for table in _WHOLE:
             if table in font:
                 _ = font[table]
@@ -41,7 +43,7 @@ def without_layout_tables() -> Iterator[None]:
 
     def loaded(file: Any, options: Options, *arguments: Any, **others: Any) -> TTFont:
         # A file of several fonts is none of those that were read ahead.
-        known = None if arguments or others or getattr(file, "face_index", 0) else _ahead.pop(Path(str(file)), None)
+        known = None if arguments or others or getattr(file, "face_index", None) else _ahead.pop(Path(str(file)), None)
         return load(file, options, *arguments, **others) if known is None else known
 
     Options._drop_tables_default, subset.load_font = [*tables, *_LAYOUT], loaded
