@@ -3,6 +3,7 @@ import re
 import sys
 import time
 import zlib
+from functools import partial
 from io import BytesIO
 
 import pytest
@@ -10,6 +11,8 @@ from fontTools.ttLib import TTFont
 from kedro.io import DatasetError
 
 from hyco.datasets.figure import FIGURES, FigureDataset
+from hyco.plots import fonts
+from hyco.plots.ready import get_ready
 from hyco.plots.style import figure_of_words, new_figure
 from hyco.runtime.errors import is_message
 from hyco.runtime.storage import write_atomically
@@ -28,6 +31,46 @@ def test_a_figure_is_a_png_and_a_pdf_of_vectors_and_comes_back_as_png(tmp_path):
     assert b"/Subtype /Image" not in pdf
     assert b"CreationDate" not in pdf
     assert dataset.preview()
+
+
+def drawn(words=""):
+    """What draws a figure, or one of words."""
+    if words:
+        return figure_of_words(words)
+    figure = new_figure(2, 1)
+    figure.subplots().set_title("α = $x^2$")
+    return figure
+
+
+def test_what_draws_a_figure_makes_the_same_files_as_the_figure(tmp_path):
+    FIGURES.get_ready(get_ready)
+    given = {"figure": drawn(), "function": drawn, "again": drawn}
+    for name, data in given.items():
+        FigureDataset(str(tmp_path / f"{name}.png"), dpi=50).save(data)
+    FIGURES.finish()
+    for form in ("png", "pdf"):
+        assert len({(tmp_path / f"{name}.{form}").read_bytes() for name in given}) == 1, form
+
+
+def test_fonts_that_were_read_ahead_make_the_same_file_and_are_used_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(fonts, "_ahead", {})
+    get_ready()
+    assert len(fonts._ahead) == 2
+    for name in ("ahead", "read"):
+        figure = drawn()
+        with fonts.without_layout_tables():
+            figure.savefig(tmp_path / name, format="pdf", metadata={"CreationDate": None})
+        assert not fonts._ahead
+    assert (tmp_path / "ahead").read_bytes() == (tmp_path / "read").read_bytes()
+
+
+def test_what_draws_nothing_leaves_no_file(tmp_path):
+    dataset = FigureDataset(str(tmp_path / "figure.png"), dpi=50)
+    dataset.save(drawn)
+    dataset.save(partial(drawn, "no number is learnt"))
+    assert dataset.load() is None
+    FIGURES.finish()
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_there_is_nothing_to_show_there_is_no_file(tmp_path):
@@ -99,7 +142,7 @@ def test_a_figure_that_cannot_be_drawn_is_an_error_when_it_is_loaded(tmp_path, m
     def broken(_):
         raise ValueError("no layout")
 
-    monkeypatch.setattr("hyco.datasets.figure.settled", broken)
+    monkeypatch.setattr("hyco.plots.style.settled", broken)
 
     def draw():
         dataset.save(new_figure(2, 1))

@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_from_another_has_every_epoch_once(dataset, tmp_path,
         resumed.save(record(epoch, loss=10.0 * epoch))
     resumed.flush()
     assert {run for run, _ in sent} == {"second"}
-    values = [(step, value) for _, metrics in sent for _, value, step in metrics]
+    values = [(step, value) for _, metrics in sent for _, value, _, step in metrics]
     assert values == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0), (5, 50.0)]
 
 

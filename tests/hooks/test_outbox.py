@@ -11,9 +11,9 @@ from typing import Any
 import mlflow
 import pytest
 from click.testing import CliRunner
-from mlflow.entities import Metric
 
 from hyco.cli.mlflow_sync import mlflow_sync
+from hyco.hooks import mlflow_calls
 from hyco.hooks import outbox as module
 from hyco.hooks.outbox import QUEUES, Outbox, redacted, send_queue, send_queues
 
@@ -72,8 +72,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     return one
 
 
-def metric(step: int) -> Metric:
-    return Metric("loss", float(step), 0, step)
+def metric(step: int) -> list[Any]:
+    return ["loss", float(step), 0, step]
 
 
 def steps(server: Server) -> list[int]:
@@ -207,7 +207,7 @@ def test_no_password_is_told(monkeypatch):
 
 def test_a_run_that_is_told_to_end_waits_for_a_slow_server_no_longer_than_was_said(server, tmp_path, monkeypatch):
     box = Outbox(tmp_path, RUN)
-    monkeypatch.setattr(module, "deliver", lambda *_: time.sleep(0.15))
+    monkeypatch.setattr(mlflow_calls, "deliver", lambda *_: time.sleep(0.15))
     for step in range(40):
         box.metrics("run", [metric(step)])
     begin = time.monotonic()

@@ -11,7 +11,7 @@ import torch
 from kedro.pipeline import Pipeline, node
 from mlflow.entities import Dataset, Run
 
-from hyco.hooks import MlflowHooks, tracking
+from hyco.hooks import MlflowHooks, mlflow_calls
 from hyco.hooks.errors import TrackingError
 from hyco.hooks.final_metrics import data_of, final_metrics
 from hyco.hooks.outbox import QUEUES
@@ -32,15 +32,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every run starts from a folder that is not the project's, with no tracking URI set, and leaves no run open."""
     monkeypatch.chdir(tmp_path)
-    before = MlflowHooks._own_uri
+    before = mlflow_calls._own_uri
     mlflow.set_tracking_uri(None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    MlflowHooks._own_uri = None
+    mlflow_calls._own_uri = None
     yield
     while mlflow.active_run() is not None:
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
-    MlflowHooks._own_uri = before
+    mlflow_calls._own_uri = before
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_a_run_that_another_one_is_in_the_way_of_begins_again(session, project, 
             raise mlflow.MlflowException(refusals.pop())
         return start(*arguments, **options)
 
-    monkeypatch.setattr(tracking, "_PAUSE", 0.01)
+    monkeypatch.setattr(mlflow_calls, "_PAUSE", 0.01)
     monkeypatch.setattr(mlflow, "start_run", refused)
     session((MlflowHooks(),), COMPLETE, conf_catalog, {"experiment": "in turn"}, project)
     assert not refusals

@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 
 import hyco
-from hyco.measurements import MeasurementsConfig, units
-from hyco.measurements.source import load
+from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.source import load, units
 
 FILES = ("nc", "zarr")
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import hyco
-from hyco.measurements import MeasurementsConfig, automatic_dt
+from hyco.measurements.automatic_dt import automatic_dt
+from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.source import load
 from hyco.measurements.survey import survey
 from hyco.observations.checks import MeasurementError

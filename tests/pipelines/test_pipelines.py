@@ -17,6 +17,7 @@ from hyco.hybrid.correction import model_from_bundle
 from hyco.observations import Observations
 from hyco.pipeline_registry import register_pipelines
 from hyco.pipelines.compare.nodes import compare_methods
+from hyco.pipelines.evaluation import drawings
 from hyco.pipelines.evaluation.figures import _free_share, _pictured, _sensors, plot_rollout_error
 from hyco.pipelines.evaluation.nodes import roll_out_test_simulations
 from hyco.pipelines.generation.nodes import generate_trajectories
@@ -151,7 +152,7 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
     assert ("### Operators of physical updates" in data.load("profile_page")) == (name == "hybrid")
     assert data.load("report_page").count("<img") >= 5
     for figure in FIGURES:
-        assert to_png(data.load(figure))
+        assert to_png(data.load(figure)())
     for figure in PHYSICAL_FIGURES:
         assert data.exists(figure) == (name != "synthetic")
     assert data.exists("exchange") == (name in ("hybrid", "__default__"))
@@ -199,7 +200,7 @@ def test_the_report_knows_what_the_hybrid_alone_learns():
     assert found["viscosity.a"]["true"] == 0.2
     assert found["convection"]["true"] == 1.0
     assert found["convection"]["relative_error"] == pytest.approx(abs(found["convection"]["estimate"] - 1))
-    shown = {axis.get_ylabel() for axis in data.load("parameter_estimates").axes}
+    shown = {axis.get_ylabel() for axis in data.load("parameter_estimates")().axes}
     assert shown == {"viscosity.a", "convection"}
 
 
@@ -232,16 +233,16 @@ def test_a_learnt_field_is_in_the_file_that_the_report_names_and_in_the_figures(
         [*(f"physical/diffusivity/{kind}" for kind in ("estimate", "std", "lower", "upper")), "truth/diffusivity"],
         (16,),
     )
-    axis = data.load("parameter_fields_figure").axes[0]
+    axis = data.load("parameter_fields_figure")().axes[0]
     assert axis.get_ylabel() == "diffusivity [length²/time]"
     marks = next(line for line in axis.lines if line.get_marker() == "|")
     assert np.max(marks.get_xdata()) < 1.0
-    time, space = data.load("residuals").axes
+    time, space = data.load("residuals")().axes
     assert len(time.lines[-1].get_xdata()) == 3
     assert np.max(space.lines[-1].get_xdata()) < 1.0
     model = data.load("physical_model")
     assert 0.8 < _free_share(model, [0, 30, 30, 30]) < 1.0  # three numbers, a prior on each
-    labels = [t.get_text() for t in data.load("identifiability").axes[1].get_yticklabels()]
+    labels = [t.get_text() for t in data.load("identifiability")().axes[1].get_yticklabels()]
     assert labels == ["diffusivity.mean", "diffusivity.cos 1", "diffusivity.sin 1"]
 
 
@@ -252,7 +253,7 @@ def test_the_pictured_channel_is_cropped_to_its_faces(channel):
     states = torch.zeros(1, 3, 3, *layout.shape)
     states[(..., *layout.index(channel, 0))] = 1.0
     rollouts = Bundle({"truth": states, "physical": states}, {"layout": layout.to_dict(), "dt": 0.1})
-    pictured = _pictured(rollouts, {"simulation": 0, "channel": channel})
+    pictured = drawings._pictured(_pictured(rollouts, {"simulation": 0, "channel": channel}))
     shape = {0: (4, 6), 1: (3, 6), 2: (4, 5)}[channel]
     assert pictured["truth"].shape == pictured["predictions"]["physical"].shape == (3, 1, *shape)
     assert (pictured["truth"] == 1).all()
@@ -266,7 +267,7 @@ def test_of_three_dimensions_the_middle_plane_is_pictured():
     layout = Layout(Grid(("x", "y", "z"), (0.0,) * 3, (1.0, 2.0, 4.0), (4, 5, 8)), (FieldSpec("u"),))
     states = torch.arange(8.0).expand(1, 2, 1, 4, 5, 8)
     rollouts = Bundle({"truth": states}, {"layout": layout.to_dict(), "dt": 0.1})
-    pictured = _pictured(rollouts, {"simulation": 0, "channel": 0})
+    pictured = drawings._pictured(_pictured(rollouts, {"simulation": 0, "channel": 0}))
     assert pictured["truth"].shape == (2, 1, 4, 5)
     assert (pictured["truth"] == 4).all()
     assert pictured["channels"] == ("u at $z$ = 2.25",)
@@ -285,7 +286,7 @@ def test_the_time_step_of_a_picture_is_the_equations_own(equation):
     report = {"methods": {"persistence": {"nrmse": {"per_step": [1.0]}}}}
     layout = {"grid": {"axes": ["x", "y"]}}
     rollouts = Bundle({"truth": torch.zeros(3, 1, 1, 2, 2)}, {"layout": layout})
-    figure = plot_rollout_error(report, Bundle({}, {}), rollouts, equation)
+    figure = plot_rollout_error(report, Bundle({}, {}), rollouts, equation)()
     assert figure.axes[0].get_title(loc="left") == "mean over 3 test simulations"
 
 
@@ -363,10 +364,10 @@ def test_own_measurements_have_a_report_without_a_truth():
     noise = 0.01 / float(data.load("rollouts").tensors["truth"].nan_to_num().std())
     assert report["methods"]["hybrid_physical"]["nrmse"]["mean"] < 10 * noise
     for figure in (*FIGURES, *PHYSICAL_FIGURES):
-        assert to_png(data.load(figure))
-    (lines,) = {tuple(line.get_xdata()) for line in data.load("rollout_error").axes[0].lines}
+        assert to_png(data.load(figure)())
+    (lines,) = {tuple(line.get_xdata()) for line in data.load("rollout_error")().axes[0].lines}
     assert lines == pytest.approx((0.05, 0.1, 0.2))
-    assert "truth" not in {h.get_label() for h in data.load("parameter_estimates").legends[0].legend_handles}
+    assert "truth" not in {h.get_label() for h in data.load("parameter_estimates")().legends[0].legend_handles}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["with trajectories", "observations alone"])

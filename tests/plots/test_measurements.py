@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import hyco
+from hyco.observations.places import measured_places
 from hyco.plots import measurements
 
 
@@ -28,7 +29,8 @@ def test_every_measurement_is_there_once_as_trained_on_or_held_back(axes, holdou
     equation, table, names, observation = rod(axes, holdout)
     table.to_csv(tmp_path / "rod.csv", index=False)
     seen = hyco.read_measurements(tmp_path / "rod.csv", equation, names, observation)
-    figure = measurements(seen)
+    kept = None if seen.heldout is None else measured_places(seen, seen.heldout)
+    figure = measurements(seen.layout.grid, measured_places(seen, seen.mask), kept)
     count = {line.get_label(): len(line.get_xdata()) for line in figure.axes[0].lines}
     kept_back = int(seen.heldout.sum()) if holdout else 0
     assert (kept_back > 0) == bool(holdout)

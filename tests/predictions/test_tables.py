@@ -7,7 +7,7 @@ import torch
 
 from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
-from hyco.measurements import MeasurementsConfig
+from hyco.measurements.config import MeasurementsConfig
 from hyco.predictions.files import PredictionError, read_states_file
 from hyco.predictions.states import states_of
 from hyco.predictions.tables import with_names_of

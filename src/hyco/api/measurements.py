@@ -9,7 +9,9 @@ from typing import Any
 from hyco.api.sections import as_dictionary, validated
 from hyco.config import ConfigurationError
 from hyco.equations.equation import Equation
-from hyco.measurements import MeasurementsConfig, Target, read
+from hyco.measurements.config import MeasurementsConfig
+from hyco.measurements.read import read
+from hyco.measurements.sections import Target
 from hyco.observations import ObservationConfig, Observations
 from hyco.training.measured import warn_of_walls
 from hyco.training.starts import with_starts

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from hyco.comparison.config import results
 from hyco.runtime.random_streams import stream_seed
 from hyco.training.checkpoints import OBSERVATIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Record = dict[str, Any]
 
@@ -103,6 +105,8 @@ def ratio(pairs: Sequence[tuple[float, float]], *, draws: int, confidence: float
 
 def table(comparison: Mapping[str, Any]) -> pd.DataFrame:
     """One row per run and parameter."""
+    import pandas as pd  # it takes half a second
+
     rows = []
     for record in comparison["runs"]:
         row = {"experiment": comparison["experiment"]} | {

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hyco.config.errors import ConfigurationError
-from hyco.measurements import MeasurementsConfig, automatic_dt
-from hyco.measurements.sensor_series import with_sensor_tables
-from hyco.measurements.steps import LONGEST, last_step
-from hyco.measurements.survey import Survey
-from hyco.measurements.wall_series import with_tables
+from hyco.measurements.config import LONGEST, MeasurementsConfig
 from hyco.networks.network import network_config
 from hyco.sections import merge
+
+if TYPE_CHECKING:
+    from hyco.measurements.survey import Survey
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,11 @@ def complete(parameters: Mapping[str, Any], survey: Survey | None = None) -> dic
 
 def _measured(parameters: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """The sections that a file of measurements fills."""
+    from hyco.measurements.automatic_dt import automatic_dt
+    from hyco.measurements.sensor_series import with_sensor_tables
+    from hyco.measurements.steps import last_step
+    from hyco.measurements.wall_series import with_tables
+
     if parameters.get("generation"):
         log.warning("generation has no effect: the experiment reads measurements.file; leave it out.")
     equation = with_tables(dict(_keys(parameters.get("equation"))), survey.walls)

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hyco.config.errors import Key, Mistake
-from hyco.measurements.steps import LONGEST
+from hyco.measurements.config import LONGEST
 
 # Largest values of keys, wherever they stand; as large as anybody may want, as small as a machine may bear.
 LARGEST: Mapping[str, float] = {

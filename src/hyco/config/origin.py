@@ -10,7 +10,7 @@ from typing import Any
 from hyco.config.errors import ConfigurationError
 from hyco.config.resolution import WITHOUT_EFFECT, resolve_hybrid
 from hyco.equations.registry import equation_config
-from hyco.measurements import MeasurementsConfig
+from hyco.measurements.config import MeasurementsConfig
 from hyco.runtime.storage import Bundle, digest
 from hyco.stepping.generation import GenerationConfig
 from hyco.training.checkpoints import OBSERVATIONS, differences

@@ -15,7 +15,7 @@ from hyco.config.resolution import resolve_hybrid
 from hyco.equations.equation import EquationConfig
 from hyco.equations.registry import equation_config
 from hyco.hybrid.config import HybridConfig
-from hyco.measurements import MeasurementsConfig
+from hyco.measurements.config import MeasurementsConfig
 from hyco.observations import ObservationConfig
 from hyco.predictions.config import PredictConfig
 from hyco.stepping.generation import GenerationConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
@@ -13,19 +14,18 @@ import numpy as np
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
 
 from hyco.datasets.previews import NOTHING, image
-from hyco.plots.frames import indexed
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
 
-class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
+class AnimationDataset(AbstractDataset[dict[str, Any] | Callable[[], dict[str, Any]], dict[str, Any]]):
     """`{"frames": uint8 [N, height, width, 3], "fps": float}` as a GIF that repeats for ever.
 
     A GIF has 256 colours, here the same ones for all frames so that nothing flickers: colours come back approximately.
-    Its clock has steps of 10 ms. It is written beside the run, as figures are: see `hyco.datasets.figure`.
+    Its clock has steps of 10 ms. It may be given as what draws it, a function without arguments. It is written beside
+    the run, as figures are: see `hyco.datasets.figure`.
 
     Args:
         filepath: of the file.
@@ -42,6 +42,8 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         Raises:
             BesideError: the file could not be written.
         """
+        from PIL import Image, ImageSequence
+
         FIGURES.wait_for(str(self._filepath))
         with Image.open(self._filepath) as file:
             info = dict(file.info)
@@ -55,19 +57,16 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         repeated = [frame for frame, count in zip(frames, counts, strict=True) for _ in range(count)]
         return {"frames": np.stack(repeated), "fps": fps or 1000.0 / min(durations)}
 
-    def save(self, data: dict[str, Any]) -> None:
+    def save(self, data: dict[str, Any] | Callable[[], dict[str, Any]]) -> None:
         """Write a GIF.
 
         Raises:
             ValueError: there are no frames, or they are not images.
         """
-        frames, fps = np.asarray(data["frames"]), float(data["fps"])
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
-            raise ValueError(f"frames must be uint8 [N, height, width, 3], got {frames.dtype} {list(frames.shape)}")
-        if not fps > 0:
-            raise ValueError(f"frames per second must be positive, got {fps}")
+        if not callable(data):
+            _checked(data)
         FIGURES.end(str(self._filepath))
-        FIGURES.start({str(self._filepath): partial(_write, self._filepath, frames, fps)})
+        FIGURES.start({str(self._filepath): partial(_write, self._filepath, data)}, sent=callable(data))
 
     def preview(self) -> ImagePreview:
         """The animation itself: it plays in Kedro-Viz."""
@@ -81,7 +80,24 @@ class AnimationDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         return {"filepath": str(self._filepath)}
 
 
-def _write(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
+def _checked(data: dict[str, Any]) -> tuple[NDArray[np.uint8], float]:
+    """Frames and frames per second.
+
+    Raises:
+        ValueError: see `AnimationDataset.save`.
+    """
+    frames, fps = np.asarray(data["frames"]), float(data["fps"])
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        raise ValueError(f"frames must be uint8 [N, height, width, 3], got {frames.dtype} {list(frames.shape)}")
+    if not fps > 0:
+        raise ValueError(f"frames per second must be positive, got {fps}")
+    return frames, fps
+
+
+def _write(path: Path, data: dict[str, Any] | Callable[[], dict[str, Any]]) -> None:
+    from hyco.plots.frames import indexed  # matplotlib comes with it
+
+    frames, fps = _checked(data() if callable(data) else data)
     images = indexed(frames)
     # Equal neighbours are joined here, not by Pillow, so that the file can say how many there were.
     codes = [i.tobytes() for i in images]

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib.backends.backend_pdf  # noqa: F401 - else each process that writes a file would import it
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from hyco.datasets.previews import NOTHING, image
-from hyco.plots.fonts import without_layout_tables
-from hyco.plots.style import FigureOfWords, settled
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
-class FigureDataset(AbstractDataset[Figure, bytes | None]):
+
+class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | None]):
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
-    Both are drawn beside the run: the PNG file is there when it is loaded, all are when `FIGURES.finish` returns. A
-    figure of words, which only says why there is nothing to see, is no file: one of an earlier run is removed.
+    It may be given as what draws it, a function without arguments: where that can be pickled, this process need not
+    know matplotlib. Both files are drawn beside the run: the PNG file is there when it is loaded, all are when
+    `FIGURES.finish` returns. A figure of words, which only says why there is nothing to see, is no file: one of an
+    earlier run is removed.
 
     Args:
         filepath: of the PNG file.
@@ -45,16 +47,16 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
         FIGURES.wait_for(str(self._filepath))
         return self._filepath.read_bytes() if self._exists() else None
 
-    def save(self, data: Figure) -> None:
+    def save(self, data: Figure | Callable[[], Figure]) -> None:
         """Write both files, or none."""
         files = {"png": self._filepath, "pdf": self._filepath.with_suffix(".pdf")}
         FIGURES.end(str(files["pdf"]))
-        if isinstance(data, FigureOfWords):
-            for path in files.values():
-                path.unlink(missing_ok=True)
-            return
         sheet = _Sheet(data, self._dpi)
-        FIGURES.start({str(path): partial(sheet.write, form, path) for form, path in files.items()})
+        if not callable(data) and sheet.is_words:
+            sheet.remove(files.values())
+            return
+        jobs = {str(path): partial(sheet.write, form, path) for form, path in files.items()}
+        FIGURES.start(jobs, sent=callable(data))
 
     def preview(self) -> ImagePreview:
         """The picture."""
@@ -69,17 +71,41 @@ class FigureDataset(AbstractDataset[Figure, bytes | None]):
 
 
 class _Sheet:
-    """A figure that is laid out once for all of its files."""
+    """A figure that is drawn and laid out once for all of its files."""
 
-    def __init__(self, figure: Figure, dpi: float) -> None:
-        self._figure, self._dpi = figure, dpi
+    def __init__(self, data: Figure | Callable[[], Figure], dpi: float) -> None:
+        self._data, self._dpi = data, dpi
+
+    @cached_property
+    def _figure(self) -> Figure:
+        return self._data() if callable(self._data) else self._data
+
+    @cached_property
+    def is_words(self) -> bool:
+        """Whether it only says why there is nothing to see."""
+        from hyco.plots.style import FigureOfWords
+
+        return isinstance(self._figure, FigureOfWords)
+
+    @staticmethod
+    def remove(paths: Iterable[Path]) -> None:
+        """Of an earlier run."""
+        for path in paths:
+            path.unlink(missing_ok=True)
 
     @cached_property
     def _box(self) -> Bbox:
+        from hyco.plots.style import settled
+
         return settled(self._figure)
 
     def write(self, form: str, path: Path) -> None:
-        """Write one file."""
+        """Write one file; none of words alone."""
+        from hyco.plots.fonts import without_layout_tables
+
+        if self.is_words:
+            self.remove([path])
+            return
         buffer = BytesIO()
         # The same numbers make the same file.
         dateless = {"CreationDate": None} if form == "pdf" else {}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xarray as xr
 from kedro.io import AbstractDataset, DatasetError
 
-from hyco.measurements import MeasurementsConfig, naming
-from hyco.measurements.source import load
 from hyco.runtime.storage import Bundle
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-class MeasurementsDataset(AbstractDataset[None, xr.Dataset | Bundle | None]):
+    from hyco.measurements.config import MeasurementsConfig
+
+
+class MeasurementsDataset(AbstractDataset[None, "xr.Dataset | Bundle | None"]):
     """The columns or variables of a file that the section `measurements` names, or the observations that they are.
 
     Which file it is the configuration says, not the catalog: without the section, None is loaded.
@@ -51,6 +53,9 @@ class MeasurementsDataset(AbstractDataset[None, xr.Dataset | Bundle | None]):
         if self._config is None:
             return None
         if self._content is None:
+            from hyco.measurements.read import naming
+            from hyco.measurements.source import load
+
             with naming(self._config):
                 return load(self._path, self._config)
         # Once: it may be large.

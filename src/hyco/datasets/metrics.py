@@ -20,8 +20,8 @@ from hyco.runtime.storage import DamagedFileError, UnwritableError, set_aside, u
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-# Takes the id of a run and its metrics, and gives the seconds that a call to MLflow takes.
-Send = Callable[[str, list[Any]], float]
+# Takes the id of a run and its metrics, `[name, value, time, step]` each; gives the seconds that a call takes.
+Send = Callable[[str, list[list[Any]]], float]
 _CHECK = "check"
 
 # Seconds between two calls to MLflow, and the most where nobody waits for them; what share of the time until the next
@@ -57,7 +57,7 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
         self._filled: set[str] = set()
         self._logged_prefix: str | None = None
         self._epoch: int | None = None
-        self._pending: dict[str, list[Any]] = {}
+        self._pending: dict[str, list[list[Any]]] = {}
         self._due = -math.inf
 
     def log_to(self, run_id: str | None, prefix: str | None = None) -> None:
@@ -113,12 +113,14 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
             self._due = begin + min(max(SECONDS_BETWEEN_CALLS, seconds / _SHARE), _MOST_SECONDS)
             return
         from mlflow import MlflowClient
+        from mlflow.entities import Metric
 
         for run_id, metrics in pending.items():
             try:
                 client = MlflowClient()
                 for start in range(0, len(metrics), _MOST_PER_CALL):
-                    client.log_batch(run_id, metrics=metrics[start : start + _MOST_PER_CALL])
+                    some = metrics[start : start + _MOST_PER_CALL]
+                    client.log_batch(run_id, metrics=[Metric(*values) for values in some])
             except Exception as error:  # a tracking server can fail in any way
                 log.warning("MLflow did not take %d metrics (%s); %s has them.", len(metrics), error, self._filepath)
         end = time.monotonic()
@@ -188,11 +190,9 @@ class MetricsDataset(AbstractDataset[Record, list[Record]]):
             run_id = run.info.run_id
         if run_id is None or (earlier and run_id in self._filled):
             return
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
         prefix = self._prefix if self._logged_prefix is None else self._logged_prefix
-        entries = [Metric(prefix + name, v, now, epoch) for name, v in metrics.items() if v is not None]
+        entries = [[prefix + name, v, now, epoch] for name, v in metrics.items() if v is not None]
         self._pending.setdefault(run_id, []).extend(entries)
 
     def _release(self) -> None:

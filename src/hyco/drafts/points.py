@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hyco.drafts.contents import Numbers
 from hyco.drafts.roles import Roles
-from hyco.measurements import MeasurementsConfig, columns
+from hyco.measurements import columns
+from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.source import load
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-    from hyco.measurements import MeasurementsConfig
+    from hyco.measurements.config import MeasurementsConfig
     from hyco.measurements.survey import Survey
 
 # Keys that are paths, and the datasets that are there.
@@ -223,8 +223,7 @@ def _survey(
     Raises:
         hyco.observations.checks.MeasurementError: it cannot be read.
     """
-    from hyco.measurements import naming
-    from hyco.measurements.read import needed_of
+    from hyco.measurements.read import naming, needed_of
     from hyco.measurements.sensor_series import require_at_walls, sensor_series, wall_sensors
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from hyco.runtime.beside import FIGURES, BesideError
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
 
 class FigureHooks:
     """Waits for the files of a run's figures, which processes beside it draw and write."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Let what draws get ready beside the run, which need not know matplotlib itself."""
+        from hyco.datasets.figure import FigureDataset
+
+        made = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
+        if any(isinstance(dataset, FigureDataset) for dataset in made):
+            FIGURES.get_ready(_get_ready)
 
     # Around all others: they log files, and have to be done with the run where one could not be written, too.
     @hook_impl(wrapper=True)
@@ -35,7 +49,21 @@ class FigureHooks:
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Wait: files of this run are not those of another one in this process."""
-        try:
-            FIGURES.finish()
-        except BesideError as error:  # it must not hide why the run has ended
-            log.warning("%s", error)
+        _finish()
+
+    def run_ended(self) -> None:
+        """Likewise, where it was interrupted."""
+        _finish()
+
+
+def _finish() -> None:
+    try:
+        FIGURES.finish()
+    except BesideError as error:  # it must not hide why the run has ended
+        log.warning("%s", error)
+
+
+def _get_ready() -> None:
+    from hyco.plots.ready import get_ready
+
+    get_ready()

@@ -13,16 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hyco.hooks.database import address, prepare_database
-from hyco.hooks.notebook import without_ipython
-from hyco.hooks.run_table import show
+from hyco.hooks.mlflow_calls import MOST_PARAMS, Entry, be_quick
+from hyco.hooks.mlflow_process import Caller, Here
 from hyco.runtime.locks import FileLock, HeldError, described
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
 
@@ -35,28 +31,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 _PATIENCE, _SILENCE = 10.0, 5.0
 # Seconds that a run which was told to end waits for MLflow.
 HURRY = 2.0
-# How many metrics and parameters MLflow takes in one call.
-_MOST_METRICS, _MOST_PARAMS = 1000, 100
-# MLflow's client would wait two minutes for an answer, try seven times, and import IPython to ask it for a cluster of
-# Databricks. Who sets these decides instead.
-_QUICK = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_ENABLE_SGC_RUN_RESUMPTION_FOR_DATABRICKS_JOBS": "false",
-}
-
-Entry = dict[str, Any]
-
+# How many metrics MLflow takes in one call.
+_MOST_METRICS = 1000
 # Between the threads that change a queue and its file: what one appends the other must not remove, and of an entry that
 # one takes the other has to know.
 _changing = threading.Lock()
-
-
-def be_quick() -> None:
-    """Let MLflow's client give up soon, and say what went wrong in its error alone, not in a traceback of its own."""
-    for name, value in _QUICK.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def redacted(text: object) -> str:
@@ -81,33 +60,37 @@ class Outbox:
     Args:
         project: the folder of the project, for the file.
         run: what a queue says of the run, which has an `id`.
+        mlflow: calls MLflow; by its thread alone, until it is closed.
     """
 
-    def __init__(self, project: Path, run: Mapping[str, Any]) -> None:
+    def __init__(self, project: Path, run: Mapping[str, Any], mlflow: Caller | None = None) -> None:
         self.path = project / QUEUES / f"{run['id']}.jsonl"
-        self._run = dict(run)
+        self._run, self._mlflow = dict(run), mlflow or Here()
         self._lock = FileLock(self.path.with_suffix(".lock"))  # from its first entry on
         self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
         self._current: Entry | None = None
         self._seconds, self._full = 0.0, False
-        self._pause, self._again = 0.0, 0.0
+        self._away = (0.0, 0.0)  # how long it waits to try again, and until when
         self._told = False  # that MLflow is away
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
-    def metrics(self, run_id: str, metrics: Sequence[Metric]) -> float:
-        """Send metrics; returns the seconds that the last call which MLflow answered has taken."""
-        values = [[m.key, m.value, m.timestamp, m.step] for m in metrics]
-        for start in range(0, len(values), _MOST_METRICS):
-            self.put({"run": run_id, "metrics": values[start : start + _MOST_METRICS]})
+    def metrics(self, run_id: str, metrics: Sequence[list[Any]]) -> float:
+        """Send metrics, `[name, value, time, step]` each.
+
+        Returns:
+            The seconds that the last call which MLflow answered has taken.
+        """
+        for start in range(0, len(metrics), _MOST_METRICS):
+            self.put({"run": run_id, "metrics": metrics[start : start + _MOST_METRICS]})
         return self._seconds
 
     def params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Send parameters."""
         items = list(params.items())
-        for start in range(0, len(items), _MOST_PARAMS):
-            self.put({"run": run_id, "params": items[start : start + _MOST_PARAMS]})
+        for start in range(0, len(items), MOST_PARAMS):
+            self.put({"run": run_id, "params": items[start : start + MOST_PARAMS]})
 
     def artifact(self, run_id: str, path: Path, folder: str) -> None:
         """Send a file; where it is queued it has to be there still when it is sent."""
@@ -174,18 +157,16 @@ class Outbox:
 
     def _handle(self, entry: Entry) -> None:
         """Send an entry, or put it into the file behind the others."""
-        if self.path.exists() and (time.monotonic() < self._again or not self._retry()):
+        if self.path.exists() and (time.monotonic() < self._away[1] or not self._retry()):
             self._queue(entry)
             return
-        from mlflow import MlflowClient
-
         begin = time.monotonic()
         hangs = threading.Timer(_SILENCE, self._tell, (f"no answer for {_SILENCE:g} s",))
         hangs.daemon = True
         try:
             with suppress(RuntimeError):  # no thread can be started: its error says it, later
                 hangs.start()
-            deliver(MlflowClient(), entry)
+            self._mlflow.call("deliver", entry)
         except Exception as error:  # a tracking server can fail in any way
             if not self._closed.is_set():
                 self._queue(entry)
@@ -214,17 +195,17 @@ class Outbox:
     def _retry(self) -> bool:
         """Send the file; whether that was possible."""
         try:
-            count = send_queue(self.path)
+            count = send_queue(self.path, self._mlflow)
         except Exception:  # it is still away, which was said
             self._wait_longer()
             return False
         log.info("MLflow answers again: %d entries of its queue were sent.", count)
-        self._pause, self._told = 0.0, False
+        self._away, self._told = (0.0, 0.0), False
         return True
 
     def _wait_longer(self) -> None:
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause or _FIRST_PAUSE)
-        self._again = time.monotonic() + self._pause
+        pause = min(_LONGEST_PAUSE, 2 * self._away[0] or _FIRST_PAUSE)
+        self._away = (pause, time.monotonic() + pause)
 
     def _queue(self, entry: Entry) -> None:
         """Put an entry into the file. One that cannot be written is told once: the project's files have its values."""
@@ -247,52 +228,6 @@ class Outbox:
                 self.path,
                 error.strerror or error,
             )
-
-
-def deliver(client: MlflowClient, entry: Entry) -> None:
-    """Send one entry: metrics, params, tags, what is trained on, a file, a run nested in this one, columns, or its end.
-
-    Raises:
-        Exception: whatever MLflow raises.
-    """
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-
-    run_id = entry["run"]
-    if "metrics" in entry:
-        client.log_batch(run_id, metrics=[Metric(*values) for values in entry["metrics"]])
-    if "params" in entry:
-        client.log_batch(run_id, params=[Param(*values) for values in entry["params"]])
-    if "tags" in entry:
-        client.log_batch(run_id, tags=[RunTag(*values) for values in entry["tags"].items()])
-    if "data" in entry:
-        data = DatasetInput(Dataset(**entry["data"]), [InputTag("mlflow.data.context", "training")])
-        client.log_inputs(run_id, [data])
-    if "artifact" in entry and Path(entry["artifact"]).is_file():
-        client.log_artifact(run_id, entry["artifact"], entry["folder"])
-    if "nested" in entry:
-        _nest(client, run_id, entry["nested"], entry["at"])
-    if "columns" in entry:
-        show(client, run_id, entry["columns"])
-    if "end" in entry:
-        client.set_terminated(run_id, entry["end"], end_time=entry["time"])
-
-
-def _nest(client: MlflowClient, parent: str, nested: Entry, time_of: int) -> None:
-    """A whole run nested in another: name, params, metrics, tags and status."""
-    from mlflow.entities import Metric, Param
-    from mlflow.tracking.context.registry import resolve_tags
-
-    if "id" not in nested:  # else it was made before MLflow failed
-        experiment = client.get_run(parent).info.experiment_id
-        with without_ipython():
-            tags = resolve_tags({**nested["tags"], "mlflow.parentRunId": parent})
-        made = client.create_run(experiment, start_time=time_of, tags=tags, run_name=nested["name"])
-        nested["id"] = made.info.run_id
-    params = [Param(*items) for items in nested["params"].items()]
-    for start in range(0, len(params), _MOST_PARAMS):
-        client.log_batch(nested["id"], params=params[start : start + _MOST_PARAMS])
-    client.log_batch(nested["id"], metrics=[Metric(k, v, time_of, 0) for k, v in nested["metrics"].items()])
-    client.set_terminated(nested["id"], nested["status"], end_time=time_of)
 
 
 def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
@@ -326,10 +261,14 @@ def send_queues(project: Path) -> Iterator[tuple[Path, int, str | None]]:
             lock.release()
 
 
-def send_queue(path: Path) -> int:
+def send_queue(path: Path, mlflow: Caller | None = None) -> int:
     """Send the file of a queue, and remove it; what was sent before MLflow failed again leaves it.
 
     A run that MLflow does not have any more is made anew.
+
+    Args:
+        path: of the file.
+        mlflow: calls MLflow; None: in this process.
 
     Returns:
         How many entries it had.
@@ -338,8 +277,6 @@ def send_queue(path: Path) -> int:
         QueueError: the file is damaged.
         Exception: whatever MLflow raises; the file has the rest.
     """
-    from mlflow import MlflowClient
-
     content = path.read_bytes()
     if b"\n" not in content:  # a process was killed when it began the file
         path.unlink()
@@ -349,8 +286,8 @@ def send_queue(path: Path) -> int:
         run = json.loads(head)
     except ValueError as error:
         raise QueueError(f"it cannot be read ({' '.join(str(error).split())}): remove it") from error
-    client = MlflowClient()
-    ids = {run["id"]: _present(client, run)}
+    caller = mlflow or Here()
+    ids = {run["id"]: caller.call("present", run)}
     sent = 0
     try:
         for line in lines:
@@ -359,7 +296,7 @@ def send_queue(path: Path) -> int:
             except ValueError:  # the last one of a process that was killed
                 entry = None
             if entry is not None:
-                deliver(client, {**entry, "run": ids.get(entry["run"], entry["run"])})
+                caller.call("deliver", {**entry, "run": ids.get(entry["run"], entry["run"])})
             sent += 1
     except Exception:
         if sent:
@@ -379,18 +316,3 @@ def _shorten(path: Path, size: int, run: Mapping[str, Any], rest: Sequence[str])
         from hyco.runtime.storage import write_atomically  # torch comes with it
 
         write_atomically(path, ("\n".join([json.dumps(run), *left]) + "\n").encode())
-
-
-def _present(client: MlflowClient, run: Mapping[str, Any]) -> str:
-    """The run of a queue in MLflow, made anew where its database has been lost."""
-    from mlflow import MlflowException
-
-    try:
-        return str(client.get_run(run["id"]).info.run_id)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-    experiment = client.get_experiment_by_name(run["experiment"])
-    found = client.create_experiment(run["experiment"]) if experiment is None else experiment.experiment_id
-    made = client.create_run(found, start_time=run["start"], tags=run["tags"], run_name=run["name"])
-    return str(made.info.run_id)

@@ -15,6 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.io import DatasetNotFoundError
 from omegaconf.errors import OmegaConfBaseException
 
+from hyco.hooks import mlflow_process
 from hyco.hooks.computing import begin_early
 from hyco.hooks.errors import for_user, foreseen
 from hyco.hooks.interruption import Interruption, signals_interrupt
@@ -95,6 +96,7 @@ class Session(KedroSession):
     def _run_alone(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """The run itself."""
         given = self.store.get("runtime_params") or {}
+        mlflow_process.begin_early()
         begin_early(given)
         if given.get("terminal") != "quiet":
             log.info("Starting: libraries are loaded and the configuration is read.")

@@ -6,25 +6,25 @@ import atexit
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from kedro.framework.hooks import hook_impl
 
-from hyco.hooks.database import address, prepare_database
 from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
+from hyco.hooks.joining import Joining
 from hyco.hooks.leaving import end_monitor, leave
-from hyco.hooks.left_runs import close_left
+from hyco.hooks.mlflow_process import Caller, Elsewhere, Here, MlflowError, discard, take
 from hyco.hooks.mlmodel import model_files
-from hyco.hooks.notebook import without_ipython
-from hyco.hooks.outbox import HURRY, Outbox, be_quick, redacted
+from hyco.hooks.outbox import HURRY, Outbox, redacted
 from hyco.hooks.parameter_files import obstacle
-from hyco.hooks.provenance import git_state
 from hyco.hooks.records import (
     LONGEST_VALUE,
     changed_keys,
@@ -40,16 +40,10 @@ from hyco.runtime.garbage import first_import
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-    from mlflow.entities import Metric
 
     from hyco.datasets.metrics import MetricsDataset
 
 log = logging.getLogger(__name__)
-
-# What MLflow says where another run stands in the way for a moment: of a write that SQLite will not queue, or of an
-# experiment that both make. Seconds to begin again in, and between two tries.
-_TRANSIENT = ("database is locked", "already exists")
-_PATIENCE, _PAUSE = 120.0, 0.5
 
 _MODEL = "_model"
 _OBSERVATIONS = "observations"
@@ -65,11 +59,11 @@ class MlflowHooks:
     seed, is a run nested in that of the pipeline.
     """
 
-    _own_uri: ClassVar[str | None] = None
-
     def __init__(self) -> None:
         self._run_id: str | None = None
         self._outbox: Outbox | None = None
+        self._mlflow: Caller = Here()
+        self._joining: Joining | None = None
         self._experiment = ""
         self._metrics: list[MetricsDataset] = []
         self._compared: set[tuple[str, int]] = set()
@@ -97,17 +91,14 @@ class MlflowHooks:
         self._end("KILLED")
         parameters = catalog.load("parameters")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        with first_import("mlflow"):
-            import mlflow
-
-            be_quick()
+        self._mlflow = take()
+        with first_import("mlflow") if isinstance(self._mlflow, Here) else nullcontext():
             try:
-                self._start_in_turn(run_params, parameters)
+                self._start(run_params, parameters)
             except Exception as error:  # a tracking server can fail in any way
                 message = (
-                    f"MLflow takes no run at {redacted(mlflow.get_tracking_uri())} ({redacted(error)}). Start its "
-                    "server, or say where runs go with MLFLOW_TRACKING_URI; without it they go to mlflow.db in the "
-                    "project's folder."
+                    f"MLflow takes no run at {redacted(self._uri())} ({redacted(error)}). Start its server, or say "
+                    "where runs go with MLFLOW_TRACKING_URI; without it they go to mlflow.db in the project's folder."
                 )
                 raise for_user(TrackingError(message)) from None
 
@@ -155,71 +146,44 @@ class MlflowHooks:
         """Keep what there is, and end the run as killed."""
         self._end("KILLED")
 
-    def _start_in_turn(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
-        """Start a run, among others that start at the same time.
+    def run_ended(self) -> None:
+        """Let MLflow's process end, also where the run was refused."""
+        discard()
+        self._end("KILLED")
+        self._mlflow.close()
 
-        Raises:
-            Exception: whatever MLflow raises, if it is not for a moment only.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while self._run_id is None:
-            try:
-                self._start(run_params, parameters)
-            except Exception as error:  # a tracking server can fail in any way
-                transient = any(text in str(error) for text in _TRANSIENT)
-                if self._run_id is not None or not transient or time.monotonic() >= deadline:
-                    raise
-                time.sleep(_PAUSE)
+    def _uri(self) -> str:
+        """Where runs go, as far as it can be asked for."""
+        try:
+            return str(self._mlflow.call("tracking_uri"))
+        except MlflowError as error:
+            return str(error)
 
     def _start(self, run_params: dict[str, Any], parameters: dict[str, Any]) -> None:
-        project_path = Path(run_params["project_path"])
-        import mlflow
+        """Start a run.
 
+        Raises:
+            Exception: whatever MLflow raises.
+        """
+        project_path = Path(run_params["project_path"])
         self._experiment = experiment = str(parameters.get("experiment", "hyco"))
-        active, folder = mlflow.active_run(), f"{socket.gethostname()}:{project_path}"
-        if active is None:
-            self._use_project_store(project_path)
-            problem = problem_of(run_params, experiment)
-            experiment_id = _experiment_id(problem, project_path if self._is_own_store() else None)
-            close_left(experiment_id, experiment, folder)
-        else:
-            experiment_id = active.info.experiment_id
+        folder = f"{socket.gethostname()}:{project_path}"
         tags = {"experiment": experiment, "pipeline": pipeline_name(run_params), "project": folder}
-        tags |= git_state(project_path)
         if run_params.get("env"):
             tags["environment"] = run_params["env"]
-        with without_ipython():
-            run = mlflow.start_run(
-                experiment_id=experiment_id,
-                run_name=run_name(run_params),
-                nested=active is not None,
-                tags=tags,
-                description=parameters.get("notes") or None,
-            )
-        self._run_id, self._compared = run.info.run_id, set()
+        asked = {"project": str(project_path), "experiment": experiment, "folder": folder, "tags": tags}
+        asked |= {"problem": problem_of(run_params, experiment), "name": run_name(run_params)}
+        head = self._mlflow.call("start", asked | {"notes": parameters.get("notes") or None})
+        self._run_id, self._compared = head["id"], set()
         atexit.register(self._end, "KILLED")
-        client = mlflow.MlflowClient()
-        head = {"id": self._run_id, "experiment": client.get_experiment(experiment_id).name, "tags": tags}
-        head |= {"name": run.info.run_name, "start": run.info.start_time}
-        self._outbox = Outbox(project_path, head)
-        self._outbox.params(self._run_id, flatten(parameters))
-        _tell_of_folder(str(run.info.artifact_uri))
-
-    @classmethod
-    def _use_project_store(cls, project_path: Path) -> None:
-        """The database in the project's folder, unless the user chose one. An absolute path: see the class."""
-        import mlflow
-
-        if not mlflow.is_tracking_uri_set() or cls._is_own_store():  # type: ignore[no-untyped-call]
-            prepare_database(project_path / "mlflow.db")
-            cls._own_uri = address(project_path / "mlflow.db")
-            mlflow.set_tracking_uri(cls._own_uri)
-
-    @classmethod
-    def _is_own_store(cls) -> bool:
-        import mlflow
-
-        return cls._own_uri is not None and mlflow.get_tracking_uri() == cls._own_uri
+        artifacts = head.pop("artifacts")
+        self._joining = None
+        if isinstance(self._mlflow, Elsewhere):
+            self._joining = Joining(self._uri(), head["id"])
+            self._joining.begin()
+        self._outbox = Outbox(project_path, head, self._mlflow)
+        self._outbox.params(head["id"], flatten(parameters))
+        _tell_of_folder(artifacts)
 
     def _log_outputs(self, outputs: set[str], changed: list[str]) -> None:
         """Figures, report, tables, metrics and final models as artefacts; the report's numbers as metrics."""
@@ -236,7 +200,7 @@ class MlflowHooks:
             client.artifact(run_id, file, "models")
         metrics = final_metrics({name: path for name in outputs if (path := self._filepath(name)) is not None})
         if metrics:
-            client.metrics(run_id, _entities(metrics))
+            client.metrics(run_id, _entries(metrics))
         client.put({"run": run_id, "columns": columns_of(changed, metrics)})
 
     def _log_compared(self, comparison: Mapping[str, Any]) -> None:
@@ -283,9 +247,12 @@ class MlflowHooks:
         run_id, self._run_id, self._metrics = self._run_id, None, []
         outbox, self._outbox = self._outbox, None
         atexit.unregister(self._end)
+        if self._joining is not None:
+            self._joining.end()
         hurry = HURRY if status == "KILLED" else None
         try:
-            end_monitor(run_id, wait=hurry is None and outbox is not None and not outbox.path.exists())
+            if "mlflow" in sys.modules:
+                end_monitor(run_id, wait=hurry is None and outbox is not None and not outbox.path.exists())
         except KeyboardInterrupt:
             hurry = HURRY
             raise
@@ -295,26 +262,33 @@ class MlflowHooks:
 
 def _send_end(outbox: Outbox | None, run_id: str, status: str, patience: float | None) -> None:
     """Send what is left of a run and its end, and leave it; also where that is interrupted."""
-    import mlflow
-
     all_sent = outbox is None
     try:
         if outbox is not None:
             # By its thread, as all the rest: nobody else waits where MLflow does not answer.
             outbox.put({"run": run_id, "end": status, "time": int(time.time() * 1000)})
             all_sent = outbox.close(patience)
-        try:
-            while all_sent and (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
-                mlflow.end_run(status)
-        except Exception as error:  # it must not hide why a pipeline failed
-            log.warning("MLflow did not end a run that was opened in this one (%s).", redacted(error))
+        if all_sent and "mlflow" in sys.modules:
+            _end_opened(run_id, status)
     finally:
-        leave(run_id)
+        if "mlflow" in sys.modules:
+            leave(run_id)
         if outbox is not None:
             outbox.release()
             if not all_sent:
                 text = "MLflow has not got all of this run: `hyco mlflow-sync` sends the rest, from %s."
                 log.warning(text, outbox.path)
+
+
+def _end_opened(run_id: str, status: str) -> None:
+    """End the runs that nodes left open in this one."""
+    import mlflow
+
+    try:
+        while (active := mlflow.active_run()) is not None and active.info.run_id != run_id:
+            mlflow.end_run(status)
+    except Exception as error:  # it must not hide why a pipeline failed
+        log.warning("MLflow did not end a run that was opened in this one (%s).", redacted(error))
 
 
 def _tell_of_folder(uri: str) -> None:
@@ -348,23 +322,7 @@ def _nested(record: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[st
     }
 
 
-def _entities(metrics: Mapping[str, float]) -> list[Metric]:
-    """Metrics of now as MLflow has them."""
-    from mlflow.entities import Metric
-
+def _entries(metrics: Mapping[str, float]) -> list[list[Any]]:
+    """Metrics of now, as the outbox has them."""
     now = int(time.time() * 1000)
-    return [Metric(key, value, now, 0) for key, value in metrics.items()]
-
-
-def _experiment_id(name: str, project_path: Path | None) -> str:
-    """The MLflow experiment of that name, made if there is none; given the project, with its artefacts there."""
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        location = (project_path / "mlruns" / name).as_uri() if project_path is not None else None
-        return str(client.create_experiment(name, artifact_location=location))
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    return str(experiment.experiment_id)
+    return [[key, value, now, 0] for key, value in metrics.items()]

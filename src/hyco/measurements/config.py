@@ -15,6 +15,8 @@ ESTIMATE = "estimate"
 REPLICATES = "replicates"
 # `initial` of a state that was measured so often that it is taken for exact.
 MEASURED = "measured"
+# Steps of a trajectory, at most.
+LONGEST = 10**7
 
 Names = Annotated[list[str], Field(min_length=1)]
 Positions = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]

@@ -15,8 +15,6 @@ from hyco.observations.time_interpolation import NODES
 
 log = logging.getLogger(__name__)
 
-# Steps of a trajectory, at most.
-LONGEST = 10**7
 # Part of dt that a time may be off.
 _TOLERANCE = 1e-6
 # A common divisor that needs more steps than this is rounding.

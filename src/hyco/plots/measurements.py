@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hyco.grid import Grid
 from hyco.plots.fields import box
 from hyco.plots.style import ONE_COLUMN, TWO_COLUMNS, Array, figure_of_words, in_style, new_figure, with_unit
 from hyco.plots.ticks import few_ticks
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from hyco.observations import Observations
-from hyco.runtime.mapped import in_any_row, rows_of
+# Times `[n]` and places `[n, d]`.
+Measured = tuple[Array, Array]
 
 # Points that are drawn of each panel.
 _MOST = 6000
@@ -33,21 +31,23 @@ _CROSSES: dict[str, Any] = {
 }
 
 
-def measurements(observations: Observations, units: Mapping[str, str] | None = None) -> Figure:
+def measurements(
+    grid: Grid, taken: Measured, kept_back: Measured | None = None, units: Mapping[str, str] | None = None
+) -> Figure:
     """Places of the training data: in 1-D against time, in 2-D and 3-D on the plane, and how many there are when.
 
     What is held back to judge the models has crosses.
 
     Args:
-        observations: what was measured.
+        grid: of the equation.
+        taken: when and where something was measured that is trained on.
+        kept_back: when and where something was measured that is not; None: nothing.
         units: of `time` and the axes, as far as they are known.
     """
     units = units or {}
-    grid = observations.layout.grid
-    times, places = _places(observations, observations.mask)
+    times, places = taken
     if not len(times):
         return figure_of_words("nothing was measured")
-    kept_back = None if observations.heldout is None else _places(observations, observations.heldout)
     with in_style():
         if grid.dimensions == 1:
             figure = new_figure(ONE_COLUMN + 1.0, 2.4)
@@ -66,7 +66,7 @@ def measurements(observations: Observations, units: Mapping[str, str] | None = N
         lasting = float(np.ptp(times)) > 0
         figure = new_figure(TWO_COLUMNS if lasting else ONE_COLUMN, 2.7)
         axes = figure.subplots(1, 2 if lasting else 1, squeeze=False)[0]
-        _plane(axes[0], places, None if kept_back is None else kept_back[1], observations, units)
+        _plane(axes[0], places, None if kept_back is None else kept_back[1], grid, units)
         if lasting:
             moments, counts = np.unique(times, return_counts=True)
             axes[1].grid(True)
@@ -85,10 +85,7 @@ def _legend(axis: Axes) -> None:
     axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, borderaxespad=0.1)
 
 
-def _plane(
-    axis: Axes, places: Array, kept_back: Array | None, observations: Observations, units: Mapping[str, str]
-) -> None:
-    grid = observations.layout.grid
+def _plane(axis: Axes, places: Array, kept_back: Array | None, grid: Grid, units: Mapping[str, str]) -> None:
     different = np.unique(places[:, :2].round(12), axis=0)
     shown = different[:: -(-len(different) // _MOST)]
     box(axis)
@@ -106,27 +103,6 @@ def _plane(
     axis.set_ylabel(_label(grid.axes[1], units))
     third = f", all ${grid.axes[2]}$ together" if grid.dimensions > 2 else ""
     axis.set_title(f"{len(different)} places{third}", loc="left")
-
-
-def _places(observations: Observations, mask: Tensor) -> tuple[Array, Array]:
-    """Time of each measurement of the training simulations, `[n]`, and its place, `[n, d]`; each of them once."""
-    mask, grid, dt = rows_of(mask, observations.train), observations.layout.grid, observations.dt
-    if observations.positions is not None:
-        positions = observations.positions[observations.train]
-        first = 1 if observations.initial_state == "full" else 0  # entries at t = 0 are whole states then
-        there = mask.any(2)[:, first:, : positions.shape[2]]
-        steps = there.nonzero()[:, 1] + first
-        places = positions[:, first:][there].double().numpy()
-        times = dt * steps.double().numpy()
-        if observations.offsets is not None:
-            times = times + dt * observations.offsets[observations.train][:, first:][there].double().numpy()
-    else:
-        cells = tuple(slice(0, n) for n in grid.resolution)
-        index = in_any_row(mask).any(1)[(slice(None), *cells)].nonzero().numpy()
-        times = dt * index[:, 0].astype(np.float64)
-        places = np.stack([grid.centers(axis)[index[:, i + 1]] for i, axis in enumerate(grid.axes)], axis=-1)
-    unique = np.unique(np.column_stack([times, places]), axis=0)
-    return unique[:, 0], unique[:, 1:]
 
 
 def _label(axis: str, units: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -191,10 +191,12 @@ def settled(figure: Figure) -> Bbox:
         return figure.get_tightbbox().padded(_PAD)
 
 
-def as_png(figure: Figure | bytes | None) -> bytes | None:
-    """A figure as a PNG file, unless it is one; None where there is nothing to show."""
-    if not isinstance(figure, Figure):
+def as_png(figure: Figure | Callable[[], Figure] | bytes | None) -> bytes | None:
+    """A figure, or what draws it, as a PNG file, unless it is one; None where there is nothing to show."""
+    if figure is None or isinstance(figure, bytes):
         return figure
+    if not isinstance(figure, Figure):
+        figure = figure()
     return None if isinstance(figure, FigureOfWords) else to_png(figure)
 
 

@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from hyco.fields import Layout
-from hyco.measurements import MeasurementsConfig
 from hyco.measurements.columns import entries, numbers
+from hyco.measurements.config import MeasurementsConfig
 from hyco.measurements.formats.format import ROW
 from hyco.observations.checks import MeasurementError, other_unit
 from hyco.predictions.files import PredictionError

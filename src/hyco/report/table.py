@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def table(report: Mapping[str, Any]) -> pd.DataFrame:
     """The report as a table, one row per method and parameter."""
+    import pandas as pd  # it takes half a second
+
     rows = []
     for method, entry in report["methods"].items():
         row = {

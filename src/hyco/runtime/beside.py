@@ -8,9 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+
+from hyco.runtime.copied import Copied
 
 Job = Callable[[], None]
 
@@ -24,8 +28,8 @@ class _Working:
     """A process with its jobs: it tells after each that it is done, by nothing, or why not, and ends."""
 
     jobs: tuple[str, ...]
-    process: BaseProcess
     told: Connection
+    process: BaseProcess | None = None  # None: it is no child of this one
     done: set[str] = field(default_factory=set)
     reason: str = ""
 
@@ -45,7 +49,10 @@ class _Working:
     def end(self) -> dict[str, str]:
         """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
         self.wait_for(self.jobs[-1])
-        self.process.join()
+        with suppress(EOFError):
+            self.told.recv_bytes()
+        if self.process is not None:
+            self.process.join()
         self.told.close()
         return {job: self.reason for job in self.jobs if job not in self.done}
 
@@ -63,12 +70,24 @@ class Beside:
         self._most = most
         self._running: list[_Working] = []
         self._failed: dict[str, str] = {}
+        self._copied: Copied | None = None
 
-    def start(self, jobs: Mapping[str, Job]) -> None:
+    def get_ready(self, work: Job) -> None:
+        """Let a process do what jobs need done before they begin, as imports; until `finish` jobs can be copies of it.
+
+        Args:
+            work: what it does.
+        """
+        if sys.platform == "linux" and self._copied is None:
+            self._copied = Copied(work)
+
+    def start(self, jobs: Mapping[str, Job], *, sent: bool = False) -> None:
         """Begin jobs, one after the other in one process.
 
         Args:
             jobs: by what they make, for the message if one fails; those behind it are not done.
+            sent: they can be pickled, and are done by a copy of the process that has got ready, if there is one; else
+                by one of this process.
         """
         if sys.platform != "linux":
             for job in jobs.values():
@@ -76,12 +95,29 @@ class Beside:
             return
         if len(self._running) >= self._most:
             self._failed |= self._running.pop(0).end()
+        work = partial(_undisturbed, tuple(jobs.values()))
+        if not sent or (working := self._sent(tuple(jobs), work)) is None:
+            working = self._forked(tuple(jobs), work)
+        self._running.append(working)
+
+    def _sent(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working | None:
+        """A copy of the process that has got ready, at work; None: there is no such process."""
+        if self._copied is None:
+            return None
+        try:
+            return _Working(jobs, self._copied.start(work))
+        except OSError:  # it was ended
+            self._copied = None
+            return None
+
+    def _forked(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working:
+        """A copy of this process at work."""
         context = multiprocessing.get_context("fork")
         told, tell = context.Pipe(duplex=False)
-        process = context.Process(target=_undisturbed, args=(tuple(jobs.values()), tell))
+        process = context.Process(target=work, args=(tell,))
         process.start()
         tell.close()  # the process has its own: where that ends, so does what it tells
-        self._running.append(_Working(tuple(jobs), process, told))
+        return _Working(jobs, told, process)
 
     def wait_for(self, what: str) -> None:
         """Wait until a job is done, if it is going on, and those after it in its process go on.
@@ -104,13 +140,16 @@ class Beside:
             self._failed |= working.end()
 
     def finish(self) -> None:
-        """Wait until all is done.
+        """Wait until all is done, and let the process that has got ready end.
 
         Raises:
             BesideError: jobs have failed.
         """
         while self._running:
             self._failed |= self._running.pop(0).end()
+        if self._copied is not None:
+            self._copied.close()
+            self._copied = None
         failed, self._failed = self._failed, {}
         if failed:
             raise _error(failed)

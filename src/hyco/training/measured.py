@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from hyco.equations.registry import build_equation
 from hyco.fields import Layout
 from hyco.inversion.data_range import require_range
-from hyco.measurements import MeasurementsConfig, Target, observations_of, units
+from hyco.measurements.config import MeasurementsConfig
 from hyco.observations import ObservationConfig
 from hyco.runtime.storage import Bundle
 from hyco.training.starts import with_starts
 from hyco.walls.table import Table
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,11 @@ def measured_observations(
     """
     if isinstance(measured, Bundle):
         return measured
+    # What reads files takes half a second to import, which experiments that simulate do not need.
+    from hyco.measurements.read import observations_of
+    from hyco.measurements.sections import Target
+    from hyco.measurements.source import units
+
     built = build_equation(equation)
     target = Target(built.layout, built.dt, built.config.is_static)
     config, section = MeasurementsConfig.model_validate(measurements), ObservationConfig.model_validate(observation)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from hyco.config.errors import Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
-from hyco.measurements import Target
-from hyco.measurements.sections import mistakes as mistakes_of_sections
 
 
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
@@ -21,6 +19,9 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     if c.observation.holdout is not None and c.observation.val_sim and c.observation.test_sim:
         text = "is of no use beside val_sim and test_sim, which validate and judge: null, or leave one of them out"
         yield ("observation", "holdout"), text
+    from hyco.measurements.sections import Target
+    from hyco.measurements.sections import mistakes as mistakes_of_sections
+
     target = Target(equation.layout, equation.dt, c.equation.is_static)
     for line in mistakes_of_sections(c.measurements, target, c.observation):
         key, text = line.split(": ", 1)

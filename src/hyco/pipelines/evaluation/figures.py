@@ -1,12 +1,17 @@
 """The figures of a report.
 
-Nodes that take `**models` get the final models by method, those that take `**histories` the live metrics by training.
+A node takes from its inputs what is to be shown, and returns what draws it: a function of plain numbers, which another
+process can call. Nodes that take `**models` get the final models by method, those that take `**histories` the live
+metrics by training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hyco.pipelines.evaluation import drawings
 from hyco.pipelines.evaluation.shared import learnt_parameters, units_of
 
 if TYPE_CHECKING:
@@ -17,31 +22,35 @@ if TYPE_CHECKING:
     from hyco.observations import Observations
     from hyco.runtime.storage import Bundle
 
+    Drawing = Callable[[], Figure]
+
 History = list[dict[str, Any]]
 
 
-def plot_measurements(observations: Bundle) -> Figure:
+def plot_measurements(observations: Bundle) -> Drawing:
     """Where and when the training data were measured."""
     from hyco.observations import Observations
-    from hyco.plots import measurements
+    from hyco.observations.places import measured_places
 
-    return measurements(Observations.from_bundle(observations), units_of(observations))
+    seen = Observations.from_bundle(observations)
+    taken = measured_places(seen, seen.mask)
+    kept_back = None if seen.heldout is None else measured_places(seen, seen.heldout)
+    return partial(drawings.measurements, seen.layout.grid, taken, kept_back, units_of(observations))
 
 
-def plot_training_curves(observations: Bundle, **histories: History) -> Figure:
+def plot_training_curves(observations: Bundle, **histories: History) -> Drawing:
     """Losses and validation errors over the epochs."""
     from hyco.observations import Observations
-    from hyco.plots import training_curves
 
-    return training_curves(histories, noise_free=not Observations.from_bundle(observations).noise_known)
+    noise_free = not Observations.from_bundle(observations).noise_known
+    return partial(drawings.training_curves, histories, noise_free=noise_free)
 
 
 def plot_rollout_error(
     report: dict[str, Any], observations: Bundle, rollouts: Bundle, equation: dict[str, Any]
-) -> Figure:
+) -> Drawing:
     """Error of every method over the rollout."""
     from hyco.equations.registry import build_equation
-    from hyco.plots import axis_units, rollout_error
 
     errors = {method: entry["nrmse"] for method, entry in report["methods"].items()}
     per_step = {method: error["per_step"] for method, error in errors.items()}
@@ -50,34 +59,30 @@ def plot_rollout_error(
     of = f"mean over {count} test simulations" if count > 1 else "one test simulation"
     if report.get("measured"):
         of = "what was held back of the measurements" if report.get("judges") == "holdout" else "measured trajectories"
-    units = axis_units(units_of(observations), rollouts.metadata["layout"]["grid"]["axes"])
-    return rollout_error(per_step, build_equation(equation).dt, steps=steps, units=units, of=of)
+    units = (units_of(observations), rollouts.metadata["layout"]["grid"]["axes"])
+    return partial(drawings.rollout_error, per_step, build_equation(equation).dt, steps=steps, units=units, of=of)
 
 
-def plot_predictions(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Figure:
+def plot_predictions(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Drawing:
     """Truth, predictions and errors of one test simulation, with the places and times of the training data."""
     import numpy as np
 
     from hyco.observations import Observations
-    from hyco.plots import Marks, predictions
     from hyco.runtime.mapped import in_any_row, rows_of
 
     seen = Observations.from_bundle(observations)
     steps = in_any_row(rows_of(seen.mask, seen.train)).flatten(1).any(dim=1).nonzero().flatten().numpy()
-    marks = Marks(seen.dt * steps.astype(np.float64), _sensors(seen))
+    marks = (seen.dt * steps.astype(np.float64), _sensors(seen))
     simulation = rollouts.metadata["test_sim"][evaluation["simulation"]]
     measured = rollouts.metadata.get("measured", False)
     note = f"trajectory {simulation}, measured" if measured else f"simulation {simulation},\nnot seen in training"
-    return predictions(**_pictured(rollouts, evaluation), note=note, marks=marks)
+    return partial(drawings.predictions, _pictured(rollouts, evaluation), note=note, marks=marks)
 
 
 def plot_exchange(
     physics_for_network: Bundle, network_for_physics: Bundle, observations: Bundle, evaluation: dict[str, Any]
-) -> Figure:
+) -> Drawing:
     """What the models of a hybrid give each other: both rolled out from the same state, and where they differ."""
-    from hyco.fields import Layout
-    from hyco.plots import pictured, predictions
-
     meta, given = physics_for_network.metadata, (physics_for_network, network_for_physics)
     physics, network = (bundle.tensors["predictions"][0].numpy() for bundle in given)
     weights = [bundle.metadata["weight"] for bundle in given]
@@ -85,39 +90,30 @@ def plot_exchange(
         f"simulation {meta['simulation']}, of the training\n\nweight of these predictions\nin the last epoch:\n"
         f"physics → network {weights[0]:.2g}\nnetwork → physics {weights[1]:.2g}"
     )
-    shown = pictured(
-        {"truth": physics, "hybrid_synthetic": network},
-        Layout.from_dict(meta["layout"]),
-        meta["dt"],
-        evaluation["channel"],
-        units=units_of(observations),
-    )
-    return predictions(**shown, note=note, reference="hybrid: physics")
+    shown = {"rollouts": {"truth": physics, "hybrid_synthetic": network}, "layout": meta["layout"], "dt": meta["dt"]}
+    shown |= {"channel": evaluation["channel"], "units": units_of(observations)}
+    return partial(drawings.predictions, shown, note=note, reference="hybrid: physics")
 
 
-def plot_spectra(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Figure:
+def plot_spectra(rollouts: Bundle, observations: Bundle, evaluation: dict[str, Any]) -> Drawing:
     """Energy spectra of the last states of the test simulations, of the truth and of every method."""
     from hyco.evaluation import spectra
     from hyco.fields import Layout
-    from hyco.plots import axis_units
-    from hyco.plots import spectra as draw
-    from hyco.plots.style import figure_of_words
 
     layout, channel = Layout.from_dict(rollouts.metadata["layout"]), evaluation["channel"]
     last = {name: tensor[:, -1].numpy() for name, tensor in rollouts.tensors.items()}
     if (found := spectra(last, layout, channel)) is None:
-        return figure_of_words("the states are not on a periodic box, or not known everywhere")
+        return partial(drawings.words, "the states are not on a periodic box, or not known everywhere")
     end, count = rollouts.tensors["truth"].shape[1] * rollouts.metadata["dt"], len(last["truth"])
     of = f"at the end, t = {end:.4g}; " + (f"mean over {count} simulations" if count > 1 else "one simulation")
-    units = axis_units(units_of(observations), layout.grid.axes, layout.channels[channel])
-    return draw(*found, units=units, of=of)
+    return partial(
+        drawings.spectra, *found, units=(units_of(observations), layout.grid.axes, layout.channels[channel]), of=of
+    )
 
 
-def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
+def animate_predictions(rollouts: Bundle, evaluation: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Truth and predictions of one test simulation over time."""
-    from hyco.plots import animate
-
-    return {**animate(**_pictured(rollouts, evaluation)), "fps": evaluation["frames_per_second"]}
+    return partial(drawings.animation, _pictured(rollouts, evaluation), evaluation["frames_per_second"])
 
 
 def plot_parameter_estimates(
@@ -126,11 +122,10 @@ def plot_parameter_estimates(
     physical_section: dict[str, Any],
     hybrid_section: dict[str, Any],
     **histories: History,
-) -> Figure:
+) -> Drawing:
     """Every parameter's estimate with its 95 % interval over the epochs."""
     from hyco.config import is_measured
     from hyco.equations.registry import build_equation
-    from hyco.plots import parameter_estimates
     from hyco.report import true_numbers
 
     built, learnt = build_equation(equation), learnt_parameters(physical_section, hybrid_section)
@@ -156,46 +151,41 @@ def plot_parameter_estimates(
         for name, number in numbers.items():
             bounds.setdefault(name, set()).update(number.bounds or ())
     limits = {name: sorted(ends) for name, ends in bounds.items()}
-    return parameter_estimates(estimates, true, initial, limits, units=_parameter_units(observations, equation))
+    units = _parameter_units(observations, equation)
+    return partial(drawings.parameter_estimates, estimates, true, initial, limits, units=units)
 
 
-def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle, equation: dict[str, Any]) -> Figure:
+def plot_parameter_fields(parameter_fields: Bundle, observations: Bundle, equation: dict[str, Any]) -> Drawing:
     """Every learnt field with its uncertainty beside the truth, and where something was observed."""
     from hyco.grid import Grid
     from hyco.observations import Observations
-    from hyco.plots import axis_units
-    from hyco.plots import parameter_fields as draw
 
     meta = parameter_fields.metadata
-    return draw(
+    return partial(
+        drawings.parameter_fields,
         {name: tensor.numpy() for name, tensor in parameter_fields.tensors.items()},
         Grid.from_dict(meta["grid"]),
         up_to_a_constant=meta["up_to_a_constant"],
         sensors=_sensors(Observations.from_bundle(observations)),
-        units=axis_units(units_of(observations), meta["grid"]["axes"]),
+        units=(units_of(observations), meta["grid"]["axes"]),
         of_values=_parameter_units(observations, equation),
     )
 
 
-def plot_identifiability(**models: dict[str, Any]) -> Figure:
+def plot_identifiability(**models: dict[str, Any]) -> Drawing:
     """What the data determine, for each physical model."""
-    from hyco.plots import identifiability
-
-    return identifiability({method: model["identifiability"] for method, model in models.items()})
+    return partial(drawings.identifiability, {method: model["identifiability"] for method, model in models.items()})
 
 
-def plot_profiles(observations: Bundle, equation: dict[str, Any], **models: dict[str, Any]) -> Figure:
+def plot_profiles(observations: Bundle, equation: dict[str, Any], **models: dict[str, Any]) -> Drawing:
     """The profile likelihoods of the numbers for which they were worked out."""
-    from hyco.plots import profiles
-
     found = {method: model["parameters"] for method, model in models.items()}
-    return profiles(found, _parameter_units(observations, equation))
+    return partial(drawings.profiles, found, _parameter_units(observations, equation))
 
 
-def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
+def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Drawing:
     """What each physical model leaves of the data, in units of the noise."""
     from hyco.observations import Observations
-    from hyco.plots import axis_units, residuals
 
     seen = Observations.from_bundle(observations)
     summaries = {method: model["residuals"] for method, model in models.items()}
@@ -208,25 +198,24 @@ def plot_residuals(observations: Bundle, **models: dict[str, Any]) -> Figure:
     counts = [0] * (used - len(per_step)) + per_step.tolist()
     # Estimated initial states take up the noise of their own measurements above all, which no even share describes.
     shares = [_free_share(model, counts) for model in models.values() if model["residuals"] and seen.initial_known]
-    return residuals(
+    return partial(
+        drawings.residuals,
         summaries,
-        seen.layout,
+        seen.layout.to_dict(),
         seen.dt,
         counts_time=counts,
         counts_space=mask.sum((0, 1)).numpy() if seen.on_grid else None,
         free=sum(shares) / len(shares) if shares else 1.0,
         noise_free=not seen.noise_known,
-        units=axis_units(units_of(observations), seen.layout.grid.axes),
+        units=(units_of(observations), seen.layout.grid.axes),
     )
 
 
-def plot_residual_correlation(observations: Bundle, **models: dict[str, Any]) -> Figure:
+def plot_residual_correlation(observations: Bundle, **models: dict[str, Any]) -> Drawing:
     """How the residuals of each physical model are correlated in time and space."""
-    from hyco.plots import axis_units, residual_correlation
-
     found = {method: model["residuals"].get("structure") for method, model in models.items()}
     axes = observations.metadata["layout"]["grid"]["axes"]
-    return residual_correlation(found, units=axis_units(units_of(observations), axes))
+    return partial(drawings.residual_correlation, found, units=(units_of(observations), axes))
 
 
 def _parameter_units(observations: Bundle, equation: dict[str, Any]) -> dict[str, str]:
@@ -269,16 +258,13 @@ def _sensors(seen: Observations, most: int = 500) -> NDArray[np.float64] | None:
 
 
 def _pictured(rollouts: Bundle, evaluation: dict[str, Any]) -> dict[str, Any]:
-    """What the pictures show: one simulation and channel of all methods."""
-    from hyco.fields import Layout
-    from hyco.plots import pictured
-
+    """What the pictures show: one simulation and channel of all methods, as `hyco.plots.pictured` takes it."""
     meta = rollouts.metadata
-    return pictured(
-        {name: tensor[evaluation["simulation"]].numpy() for name, tensor in rollouts.tensors.items()},
-        Layout.from_dict(meta["layout"]),
-        meta["dt"],
-        evaluation["channel"],
-        measured=meta.get("measured", False),
-        units=meta.get("units"),
-    )
+    return {
+        "rollouts": {name: tensor[evaluation["simulation"]].numpy() for name, tensor in rollouts.tensors.items()},
+        "layout": meta["layout"],
+        "dt": meta["dt"],
+        "channel": evaluation["channel"],
+        "measured": meta.get("measured", False),
+        "units": meta.get("units"),
+    }

@@ -5,6 +5,7 @@ Nodes that take `**models` get the final models by method.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hyco.pipelines.evaluation.shared import learnt_parameters, units_of
@@ -181,12 +182,12 @@ def make_report_page(
     profile: dict[str, Any],
     parameters: dict[str, Any],
     observations: Bundle,
-    animation: dict[str, Any],
+    animation: dict[str, Any] | Callable[[], dict[str, Any]],
     run_command: str,
     synthetic_metrics: list[dict[str, Any]] | None = None,
     physical_metrics: list[dict[str, Any]] | None = None,
     hybrid_metrics: list[dict[str, Any]] | None = None,
-    **figures: bytes | Figure | None,
+    **figures: bytes | Figure | Callable[[], Figure] | None,
 ) -> str:
     """All of it as one page that needs nothing else.
 
@@ -194,10 +195,11 @@ def make_report_page(
         report, profile: contents of their files.
         parameters: the whole configuration.
         observations: what was measured.
-        animation: frames and their speed.
+        animation: frames and their speed, or what draws them.
         run_command: what was typed, empty where nothing was.
         synthetic_metrics, physical_metrics, hybrid_metrics: the live metrics of the trainings that there were.
-        figures: as the catalog gives them: PNG files, None where there was nothing to show, or in memory as drawn.
+        figures: as the catalog gives them: PNG files, None where there was nothing to show, or in memory as drawn,
+            or what draws them.
     """
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
@@ -213,7 +215,7 @@ def make_report_page(
             equation=build_equation(parameters["equation"]),
             observations=Observations.from_bundle(observations),
             figures={name: as_png(figure) for name, figure in figures.items()},
-            animation=animation,
+            animation=animation() if callable(animation) else animation,
             profile=profile,
             command=run_command,
             digest=digest(observations),

@@ -37,7 +37,8 @@ def predict_states(
     """
     from hyco import __version__
     from hyco.equations.registry import build_equation
-    from hyco.measurements import MeasurementsConfig, units
+    from hyco.measurements.config import MeasurementsConfig
+    from hyco.measurements.source import units
     from hyco.observations import ObservationConfig, Observations
     from hyco.predictions import sources
     from hyco.predictions.config import PredictConfig

@@ -1,0 +1,91 @@
+"""A process that gets ready early, and is copied for each batch of jobs: on Linux, where that is safe."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import NoReturn
+
+Work = Callable[[Connection], None]
+
+
+class Copied:
+    """Copies of it do not import anew what is needed, and take nothing of this process's memory.
+
+    It ends when it is closed, or with this process; copies end when their work is done.
+
+    Args:
+        get_ready: what it does first. What fails there fails again in the copies.
+    """
+
+    def __init__(self, get_ready: Callable[[], None]) -> None:
+        self._context = multiprocessing.get_context("fork")
+        self._requests, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_serve, args=(theirs, self._requests, get_ready), daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # until it has its own way
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        self._one_at_a_time = threading.Lock()
+
+    def start(self, work: Work) -> Connection:
+        """Let a copy begin with work, which is sent there; it is given the other end of what is returned.
+
+        Raises:
+            OSError: the process has ended.
+        """
+        here, there = self._context.Pipe()
+        with self._one_at_a_time:
+            send_handle(self._requests, there.fileno(), self._process.pid)
+        there.close()  # the copy has its own: where that ends, so does what it tells
+        here.send(work)
+        return here
+
+    def close(self) -> None:
+        """Let it end, when it is ready."""
+        self._requests.close()
+        self._process.join()
+
+
+def _serve(requests: Connection, others: Connection, get_ready: Callable[[], None]) -> NoReturn:
+    """Copy this process whenever it is asked for, until nobody asks any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends the program, which waits for what is being done
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how copies have ended
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    others.close()  # else this process would not hear that the other has ended
+    with suppress(Exception):
+        get_ready()
+    gc.freeze()
+    while True:
+        try:
+            asked = Connection(recv_handle(requests))
+        except (EOFError, OSError):
+            os._exit(0)
+        if os.fork() == 0:
+            _work(asked)
+        asked.close()
+
+
+def _work(asked: Connection) -> NoReturn:
+    code = 1
+    try:
+        work: Work = asked.recv()
+        work(asked)
+        code = 0
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

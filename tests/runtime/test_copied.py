@@ -1,0 +1,111 @@
+"""A process that gets ready early, and its copies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from hyco.runtime.beside import Beside, BesideError
+from hyco.runtime.copied import Copied
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no process is copied")
+
+ready = []
+
+
+def get_ready():
+    ready.append(os.getpid())
+
+
+def write_parent(path):
+    path.write_text(f"{ready[-1]} {os.getppid()} {os.getpid()}")
+
+
+def refuse(path):
+    raise OSError(f"no room for {path}")
+
+
+def break_down():
+    raise ValueError("no such thing")
+
+
+@pytest.fixture
+def beside():
+    one = Beside()
+    one.get_ready(get_ready)
+    yield one
+    one.finish()
+
+
+def test_jobs_that_can_be_sent_are_done_by_copies_of_the_process_that_got_ready(beside, tmp_path):
+    for name in "ab":
+        beside.start({name: partial(write_parent, tmp_path / name)}, sent=True)
+    beside.wait_for("a")
+    beside.finish()
+    pairs = [(tmp_path / name).read_text().split() for name in "ab"]
+    assert {ready_ for ready_, _, _ in pairs} == {parent for _, parent, _ in pairs} != {str(os.getpid())}
+    assert pairs[0][2] != pairs[1][2]
+    assert not ready, "not here"
+
+
+def test_an_error_is_told_as_that_of_any_job(beside):
+    beside.start({"full": partial(refuse, "it")}, sent=True)
+    with pytest.raises(BesideError, match=r"^no room for it$"):
+        beside.wait_for("full")
+    beside.start({"broken": break_down, "behind": get_ready}, sent=True)
+    with pytest.raises(BesideError, match=r"^broken, behind could not be written: see the lines before this one$"):
+        beside.finish()
+
+
+def test_what_a_copy_breaks_down_by_is_printed():
+    code = (
+        "from hyco.runtime.copied import Copied; from functools import partial; one = Copied(int);"
+        "told = one.start(partial(int, 'x')); one.close()\n"
+        "try: told.recv_bytes()\nexcept EOFError: pass"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "TypeError: " in done.stderr, done.stderr
+    assert done.returncode == 0
+
+
+def test_where_the_process_has_ended_jobs_are_done_all_the_same(beside, tmp_path):
+    process = beside._copied._process
+    process.kill()
+    process.join()
+    ready.append(0)
+    beside.start({"a": partial(write_parent, tmp_path / "a")}, sent=True)
+    beside.finish()
+    ready.clear()
+    assert (tmp_path / "a").read_text().split()[1] == str(os.getpid())
+
+
+def test_an_interrupt_for_all_processes_leaves_it_to_the_program(tmp_path):
+    one = Copied(get_ready)
+    os.kill(one._process.pid, signal.SIGINT)
+    told = one.start(partial(_tell, b"done"))
+    assert told.recv_bytes() == b"done"
+    one.close()
+    assert one._process.exitcode == 0
+
+
+def _tell(what, tell):
+    tell.send_bytes(what)
+
+
+def test_it_ends_when_the_program_is_killed():
+    code = (
+        "import os, signal; from hyco.runtime.copied import Copied; one = Copied(int);"
+        "print(one._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    for _ in range(100):
+        try:
+            os.kill(int(done.stdout), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it is still there")
