@@ -235,6 +235,45 @@ def test_what_passes_quickly_may_be_as_fast(new):
     assert "the sensor there; nothing tells the other end" in output
 
 
+def held(ends, start, cylinder):
+    """Heat between a wall that holds 1 and one without flux, by finite volumes: t, x, T in rows."""
+    n, parts, times = 40, 4, np.linspace(0, 3, 13)
+    faces = np.linspace(*ends, n * parts + 1)
+    x, h = (faces[1:] + faces[:-1]) / 2, faces[1] - faces[0]
+    weight = (faces, x) if cylinder else (1.0 + 0 * faces, 1.0 + 0 * x)
+
+    def rate(_, u):
+        slopes = np.concatenate([[(u[0] - 1.0) / (h / 2)], np.diff(u) / h, [0.0]])
+        return 0.7 * np.diff(weight[0] * slopes) / (weight[1] * h)
+
+    u = scipy.integrate.solve_ivp(rate, (0, 3), start(x), "BDF", times, rtol=1e-8, atol=1e-10).y.T
+    u = u.reshape(len(times), n, parts).mean(axis=2)
+    u = u + 0.01 * u.std() * np.random.default_rng(7).standard_normal(u.shape)
+    t, places = np.meshgrid(times, x.reshape(n, parts).mean(axis=1), indexing="ij")
+    return pd.DataFrame({"time": t.ravel(), "r": places.ravel(), "T": u.ravel()})
+
+
+HELD = {
+    # Before the first step the field knows nothing of the wall.
+    "from the first moment on": ((1.0, 5.0), lambda r: 0.2 + 0.5 * np.exp(-(((r - 3.8) / 0.55) ** 2)), True),
+    "with nothing at the other end": ((0.0, 20.0), lambda r: np.exp(-((r / 2) ** 2)), False),
+}
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_a_value_that_a_wall_holds_beside_a_grid_is_learnt(what, new):
+    ends, start, cylinder = HELD[what]
+    sections, output = new(held(ends, start, cylinder), "D*(dx(dx(T)) + dx(T)/x)" if cylinder else "D*dx(dx(T))")
+    domain = sections["equation"]["domain"]["x"]
+    assert (domain["lower"], domain["size"], domain["resolution"]) == (ends[0], ends[1] - ends[0], 40)
+    assert sections["equation"]["boundary"] == {"x": {"lower": "T_lower", "upper": "neumann"}}, output
+    entry = learnt(sections)["T_lower"]
+    assert entry["initial_guess"] == pytest.approx(1.0, abs=0.01)
+    assert entry["bounds"][0] < 0.5
+    assert entry["bounds"][1] > 1.5
+    assert "beside the wall" in output or "the values beside" in output
+
+
 @pytest.mark.parametrize("what", ["gaps", "noise", "times that repeat", "rows"])
 def test_a_gauge_where_the_field_moves_is_a_wall_as_it_is(what, new):
     """No number and no slope of zero stands where a cloud comes in."""

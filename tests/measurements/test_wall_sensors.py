@@ -13,6 +13,7 @@ from hyco.measurements.sensor_series import (
     require_at_walls,
     sensor_series,
     wall_sensors,
+    warn_of_jumps,
     with_sensor_tables,
 )
 from hyco.measurements.source import load
@@ -133,3 +134,18 @@ def test_what_is_no_series_is_refused_in_one_line(changes, boundary, message, ta
 def test_without_a_file_a_sensor_says_what_to_give():
     with pytest.raises(ValueError, match="give the series itself"):
         hyco.equation(EQUATION)
+
+
+def test_a_series_that_changes_mostly_between_two_of_its_times_is_warned_of(caplog):
+    times = np.linspace(0, 3, 13)
+    noise = 0.002 * np.random.default_rng(0).normal(size=13)
+    series = {
+        0.1: np.where(times > 0, 0.95, 0.2) + noise,
+        0.2: 0.2 + np.sin(times),
+        0.3: 0.2 + noise,
+        0.4: np.tanh(2 * times - 3),
+    }
+    warn_of_jumps({(None, at): (times.tolist(), values.tolist()) for at, values in series.items()})
+    (record,) = caplog.records
+    assert "at 0.1, a wall, goes from 0.2" in record.getMessage()
+    assert "between t = 0 and 0.25" in record.getMessage()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hyco.drafts.contents import contents_of
 from hyco.drafts.formulas import formula_problem, is_formula
-from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, on_grid, reaching
+from hyco.drafts.geometry import Axis, axes_of, between_walls, closed, later_states, on_grid, reaching
 from hyco.drafts.layouts import layout_of
 from hyco.drafts.notation import rates_of
 from hyco.drafts.points import Points, points_of
@@ -105,6 +105,7 @@ def draft(path: Path, file: str, equation: str | Sequence[str] | None = None) ->
     if rates is not None:
         judged = next(iter(fields_of(tuple(rates), roles.fields)[0].values()))
     field = on_grid(points, judged, axes)
+    field = None if field is None else later_states(points, field)
     ends = {axis: Ends("neumann", "scattered sensors do not tell it", untold=(0, 1)) for axis in axes}
     places = {} if field is None else {axis: wall_places(field, i, a) for i, (axis, a) in enumerate(axes.items())}
     if field is not None:
@@ -177,7 +178,15 @@ def _with_walls_of_sensors(
         return None
     if made is None or "boundary" not in made.section:
         return None
-    return replace(made, section={**made.section, "boundary": boundary})
+    kept = {
+        axis: {end: _sensor_or(wall, made.section["boundary"][axis][end]) for end, wall in walls.items()}
+        for axis, walls in boundary.items()
+    }
+    return replace(made, section={**made.section, "boundary": kept})
+
+
+def _sensor_or(wall: Any, other: Any) -> Any:
+    return wall if isinstance(wall, Mapping) else other
 
 
 def _one(equation: str | Sequence[str] | None) -> str:

@@ -85,6 +85,8 @@ def formula_problem(
     positive = [
         field for field, (low, high) in ranges.items() if low >= -_NOISE * high or is_positive(points, fields[field])
     ]
+    # A value that measurements tell has their noise: its error belongs to those of the others.
+    boundary, held = _learnt(boundary, next(iter(rates)), {*names, *rates}) if len(rates) == 1 else (boundary, {})
     section: dict[str, Any] = {
         "name": "formula",
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},
@@ -92,7 +94,7 @@ def formula_problem(
         "boundary": boundary,
         "fields": {field: {"lower": 0.0} if field in positive else {} for field in rates},
         "rates": dict(rates),
-        "parameters": dict.fromkeys(names, _SMALL),
+        "parameters": dict.fromkeys(names, _SMALL) | held,
     }
     limits = dict(equation_config(section).parameter_limits)
     read_as = Names(tuple(axes), tuple(rates), tuple(names))
@@ -125,7 +127,7 @@ def formula_problem(
                 of_fields=_SIZES if name in capacities else _PARTS,
             )
         )
-    section["parameters"] = {c.name: c.guess for c in coefficients}
+    section["parameters"] = {c.name: c.guess for c in coefficients} | held
     equation = build_equation(section)
     if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
         diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
@@ -136,11 +138,49 @@ def formula_problem(
         formulas = dict(zip(rates, expressions, strict=True))
         coefficients = coefficients if series is None else told_by_rates(coefficients, formulas, series, varies, levels)
     coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
+    coefficients = [*coefficients, *(_wall_value(name, value, ranges, positive) for name, value in held.items())]
     orders = [sum(o) for each in expressions for _, o in linearised(each, tuple(rates), tuple(axes))]
     disperses = any(order >= 3 and order % 2 for order in orders)
     return Problem(
         "formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive, disperses
     )
+
+
+def _learnt(boundary: Any, field: str, taken: Collection[str]) -> tuple[Any, dict[str, float]]:
+    """The walls with a name for each value but 0, and what these names stand for.
+
+    Args:
+        boundary: by axis, one condition or one per end.
+        field: whose values these are.
+        taken: other names.
+    """
+    if not isinstance(boundary, Mapping):
+        return boundary, {}
+    held: dict[str, float] = {}
+
+    def named(wall: Any, axis: str, where: str) -> Any:
+        if isinstance(wall, Mapping) and where == "wall" and set(wall) == {"lower", "upper"}:
+            return {end: named(each, axis, end) for end, each in wall.items()}
+        name = f"{field}_{where}" if len(boundary) == 1 else f"{field}_{axis}_{where}"
+        if not isinstance(wall, float) or wall == 0 or name in taken:
+            return wall
+        held[name] = wall
+        return name
+
+    return {axis: named(wall, axis, "wall") for axis, wall in boundary.items()}, held
+
+
+def _wall_value(
+    name: str, value: float, ranges: Mapping[str, tuple[float, float]], positive: Collection[str]
+) -> Coefficient:
+    """The value of a wall: as far from the guess as the field's values are from each other, at most."""
+    ((field, (low, high)),) = ranges.items()
+    span = high - low or abs(high) or 1.0
+    digits = 1 - math.floor(math.log10(span))
+    bounds = round(value - span, digits), round(value + span, digits)
+    if field in positive:
+        bounds = max(bounds[0], 0.0), bounds[1]
+    return Coefficient(name, field, value, bounds, f"the values of {field} beside the wall")
 
 
 def _in_order(text: str) -> list[str]:

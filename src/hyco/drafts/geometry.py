@@ -19,6 +19,8 @@ _SPARSE = 0.3
 # Cells along the longest axis, by the number of axes: of a domain with scattered sensors, and the fewest of a grid.
 _SCATTERED = {1: 64, 2: 32, 3: 16}
 _FEWEST = {1: 32, 2: 24, 3: 12}
+# States of each trajectory that tell the walls without the earliest one; that is no later than this part of all times.
+_LATER, _START = 4, 1e-6
 # Part that is added to what sensors span, at most, to come to round numbers.
 _ROUNDED = 0.15
 
@@ -172,6 +174,18 @@ def _rounded_out(low: float, high: float) -> tuple[float, float]:
         if upper > lower and upper - lower <= (1 + _ROUNDED) * extent:
             return _clean(lower, extent), _clean(upper - lower, extent)
     return low, extent
+
+
+def later_states(points: Points, field: Numbers) -> Numbers:
+    """The states after the earliest, as far as there are enough: that may be of before the walls became what they are.
+
+    Args:
+        points: the measurements.
+        field: of them, as `on_grid` has it.
+    """
+    times = np.unique(np.stack([points.simulation, points.time]), axis=1)[1]
+    later = times > _START * points.duration
+    return field[later] if np.count_nonzero(later) >= _LATER * points.simulations else field
 
 
 def on_grid(points: Points, field: str, axes: dict[str, Axis], most: int = 50_000_000) -> Numbers | None:

@@ -36,6 +36,7 @@ class WallPlaces:
         reason: what tells it.
         conditions: at the lower and the upper end, where the values tell them at both: `neumann`, or a value.
         joined: the values go on smoothly from the upper end to the lower one, as those of a period do.
+        untold: the end, 0 lower or 1 upper, whose condition is `neumann` because values tell nothing against it.
         rounder: whether the distance of the outermost positions is a rounder number than that from half a spacing
             beyond to half a spacing beyond; None: neither is round, or both alike.
     """
@@ -44,6 +45,7 @@ class WallPlaces:
     reason: str
     conditions: tuple[Any, Any] | None = None
     joined: bool = False
+    untold: int | None = None
     rounder: bool | None = None
 
 
@@ -83,7 +85,8 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
         place, reason = rounder, f"{extent if rounder else beyond:.6g} is a round length; the values do not tell it"
     else:
         place, reason = False, "nothing tells it: the outermost positions may be on the walls"
-    return WallPlaces(place, reason, None if fits is None else _conditions(fits, place), _are_joined(flat), rounder)
+    conditions, untold = (None, None) if fits is None else _conditions(fits, place)
+    return WallPlaces(place, reason, conditions, _are_joined(flat), untold, rounder)
 
 
 def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
@@ -141,15 +144,25 @@ def _told(fits: dict[tuple[int, bool], list[_Fit]]) -> bool | None:
     return better if _clear(squares[better], squares[not better]) else None
 
 
-def _conditions(fits: dict[tuple[int, bool], list[_Fit]], place: bool) -> tuple[Any, Any] | None:
-    """The conditions at walls there, where the values tell both."""
-    found = []
+def _conditions(fits: dict[tuple[int, bool], list[_Fit]], place: bool) -> tuple[tuple[Any, Any] | None, int | None]:
+    """The conditions at walls there, and the end at which the values do not tell it; None where they tell too little.
+
+    Beside a wall that clearly holds a value the other one may be without a slope where nothing speaks against that.
+    """
+    found: list[Any] = []
+    untold: list[int] = []
     for end in (0, 1):
         best, other = sorted(fits[end, place], key=lambda fit: fit.squares)
+        slope = fits[end, place][0].squares
         if not _clear(best.squares, other.squares):
-            return None
+            if slope - best.squares >= _LEAST:
+                return None, None
+            untold.append(end)
+            best = fits[end, place][0]
         found.append("neumann" if best.value is None else best.value)
-    return found[0], found[1]
+    if untold and (len(untold) > 1 or found[1 - untold[0]] == "neumann"):
+        return None, None
+    return (found[0], found[1]), untold[0] if untold else None
 
 
 def _clear(best: float, other: float) -> bool:

@@ -64,9 +64,13 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
     near = close and not (_holds(along, beyond) and _holds(along[::-1], beyond))
     # Ends of a period may have no slope, where they are close, and in a field that hardly changes they keep a value.
     periodic = (close and "neumann" in (places.conditions or ())) or (near and places.joined)
-    if places.conditions is not None and not periodic:
+    # Ends that are as close as neighbours are may be those of a period, unless values tell both.
+    if places.conditions is not None and not periodic and not (close and places.untold is not None):
         lower, upper = places.conditions
-        return Ends(lower if lower == upper else {"lower": lower, "upper": upper}, "the values beside both ends")
+        reason = "the values beside both ends"
+        if places.untold is not None:
+            reason = f"the values beside the {('upper', 'lower')[places.untold]} end; nothing tells the other one"
+        return Ends(lower if lower == upper else {"lower": lower, "upper": upper}, reason)
     flat = all(_size(end[1] - end[0]) <= _FLAT * step for end in (along, along[::-1]))
     if flat:
         also = ", which are as close as neighbours are: periodic is as likely" if near else ""

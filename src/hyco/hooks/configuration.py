@@ -224,7 +224,7 @@ def _survey(
         hyco.observations.checks.MeasurementError: it cannot be read.
     """
     from hyco.measurements.read import naming, needed_of
-    from hyco.measurements.sensor_series import require_at_walls, sensor_series, wall_sensors
+    from hyco.measurements.sensor_series import require_at_walls, sensor_series, wall_sensors, warn_of_jumps
     from hyco.measurements.source import load
     from hyco.measurements.survey import survey
     from hyco.measurements.wall_series import wall_columns, wall_series
@@ -241,6 +241,7 @@ def _survey(
         walls = wall_series(project / config.file, config, wall_columns(equation), needed)
         require_at_walls(equation)
         sensors = sensor_series(content, config, wall_sensors(equation), needed)
+        warn_of_jumps(sensors)
         return (config, content), replace(survey(content, config, needed), walls=walls, sensors=sensors)
 
 

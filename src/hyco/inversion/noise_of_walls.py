@@ -1,12 +1,15 @@
-"""What the noise of sensors whose measurements are walls has of an estimate."""
+"""What the noise of sensors whose measurements are walls, and their gaps in time, have of an estimate."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hyco.equations.registry import build_equation
@@ -21,13 +24,17 @@ log = logging.getLogger(__name__)
 
 # Draws of the noise: its standard deviation is known to a quarter by then. They are the same in every run.
 _DRAWS, _SEED = 8, 0
+# A bend of a series is told from noise beyond so many of its standard deviations. Halfway between two times a value is
+# unsure by this part of h² |g''|, which a jump has of what is anywhere between two values: 1/√12.
+_BENT, _BETWEEN = 2.0, 1 / math.sqrt(12)
 
 
 @torch.no_grad()
 def spread_by_walls(problem: InverseProblem, coordinates: Tensor, uncertainty: Uncertainty) -> Tensor | None:
     """Standard deviations `[p]` of the parameters' coordinates, by the noise of walls of which tables are `measured`.
 
-    With noise like that of the measurements inside, drawn anew, the residuals differ by Δ, by a rollout for each draw;
+    With noise like that of the measurements inside, drawn anew, and values halfway between the times that are unsure
+    where a table is linear and bends, as it does beside a jump, the residuals differ by Δ, by a rollout for each draw;
     least squares of r + Δ + J δz and the priors' residuals move by δz. Its mean square is the variance, to first order.
 
     Returns:
@@ -86,9 +93,35 @@ def _drawn(section: Mapping[str, Any], noise: Mapping[str, float], random: torch
             return {key: walls(value, std) for key, value in part.items()}
         table = part["table"]
         drawn = std * torch.randn(len(table["values"]), generator=random, dtype=torch.float64)
-        return {"table": {**table, "values": (torch.tensor(table["values"], dtype=torch.float64) + drawn).tolist()}}
+        values = (torch.tensor(table["values"], dtype=torch.float64) + drawn).numpy()
+        times = np.asarray(table["times"])
+        linear = table.get("interpolation", "linear") == "linear" and len(times) > 2
+        unsure = between(times, table["values"], std) if linear else np.zeros(1)
+        if unsure.any():
+            middle = torch.randn(len(unsure), generator=random, dtype=torch.float64).numpy()
+            middle = (values[1:] + values[:-1]) / 2 + unsure * middle
+            inside = np.arange(1, len(times))
+            values, times = np.insert(values, inside, middle), np.insert(times, inside, (times[1:] + times[:-1]) / 2)
+        return {"table": {**table, "times": times.tolist(), "values": values.tolist()}}
 
     drawn = {**section, "boundary": walls(section.get("boundary"), first)} if "boundary" in section else dict(section)
     if isinstance(fields := section.get("fields"), Mapping):
         drawn["fields"] = {name: walls(field, noise.get(name, first)) for name, field in fields.items()}
     return drawn
+
+
+def between(times: Sequence[float], values: Sequence[float], std: float) -> NDArray[np.float64]:
+    """How unsure a series g is halfway between its n times, `[n - 1]`, as standard deviations.
+
+    That is h² |g''|/√12, g'' the larger one of both ends, where it is told from noise. Of a line through a smooth
+    series the error is h² |g''|/8; what jumps between two times may be anywhere between both values.
+
+    Args:
+        times, values: of the series, three or more.
+        std: of its noise.
+    """
+    h = np.diff(times)
+    bends = np.abs(np.diff(np.diff(values) / h)) / ((h[1:] + h[:-1]) / 2)
+    larger = np.maximum(np.append(bends, 0.0), np.insert(bends, 0, 0.0))
+    change = h**2 * larger
+    return np.where(change > _BENT * math.sqrt(6) * std, _BETWEEN * change, 0.0)

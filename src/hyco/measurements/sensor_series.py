@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ from hyco.measurements.wall_series import Series
 from hyco.observations.checks import MeasurementError
 from hyco.walls.table import cubics
 
+log = logging.getLogger(__name__)
+
+# A series jumps where one of so many steps or more is this part of all it does, and so many times the others.
+_FEWEST, _MOST, _BESIDE = 3, 0.5, 3.0
 # A sensor is where a wall says it is if it is no farther away than this part of what all sensors span.
 _SAME = 1e-6
 # Fewest values that tell whether cubics suit them.
@@ -73,6 +78,21 @@ def require_at_walls(equation: Any) -> None:
                 f"{lower + end * size:g}, and would hold what was measured at {at:g}. Let the domain end there"
                 f"{there if ends[1] > ends[0] else ''}, name a sensor at the wall, or give it {{column: …}}"
             )
+
+
+def warn_of_jumps(series: SensorSeries) -> None:
+    """Log a line for each series that changes mostly between two of its times: what a wall does there is a guess."""
+    for (_, at), (times, values) in series.items():
+        steps = np.abs(np.diff(values))
+        if len(steps) < _FEWEST:
+            continue
+        i = int(np.argmax(steps))
+        if steps[i] > _MOST * np.ptp(values) and steps[i] > _BESIDE * np.sqrt(np.mean(np.delete(steps, i) ** 2)):
+            text = (
+                "The sensor at %g, a wall, goes from %.4g to %.4g between t = %.6g and %.6g: what the wall does in "
+                "between is not known, and taken for a line. Where the wall itself holds a value, say where and which."
+            )
+            log.warning(text, at, values[i], values[i + 1], times[i], times[i + 1])
 
 
 def sensor_series(

@@ -150,8 +150,10 @@ def noise_of_walls_words(parameters: Mapping[str, Mapping[str, Any]]) -> Iterato
     if much:
         each = ", ".join(f"{name} {times:.2g}" for name, times in much.items())
         yield (
-            "walls are what sensors measured, noise and all, which adds standard deviations of its own (std_walls), in "
-            f"those by the measurements inside: {each}. The interval has them, std has not."
+            "walls are what sensors measured, with their noise and lines between their times, which adds standard "
+            f"deviations of its own (std_walls), in those by the measurements inside: {each}. The interval has them, "
+            "std has not. Where a wall holds one value, say it, or learn it: boundary: {x: {lower: NAME}}, and NAME in "
+            "physical.learnable_parameters."
         )
 
 
@@ -167,8 +169,8 @@ def structure_words(estimate: PhysicalEstimate) -> Iterator[str]:
             else "Error bars are those of such noise"
         )
         yield (
-            f"residuals are correlated: {' and '.join(told)}. The noise is not white, or the equation or the grid is "
-            f"wrong there (residual_correlation.png). {bars}, which is right if it is the noise."
+            f"residuals are correlated: {' and '.join(told)}. The noise is not white, or the equation, a wall or "
+            f"the grid is wrong there (residual_correlation.png). {bars}, which is right if it is the noise."
         )
     outliers = tests.get("outliers")
     if outliers is not None and _told(outliers) and not estimate.outliers:
@@ -186,7 +188,11 @@ def verdict_words(estimate: PhysicalEstimate) -> Iterator[str]:
         return
     found = None if verdict["terms"] is None else FoundTerms.from_json(verdict["terms"])
     if found is None:
-        yield f"the misfit looks like one of the {verdict['cause']}: {verdict['why']}."
+        # What a wall does reaches inside, too.
+        walls = (
+            " The conditions at the walls belong to the physics: check them." if verdict["cause"] == "physics" else ""
+        )
+        yield f"the misfit looks like one of the {verdict['cause']}: {verdict['why']}.{walls}"
     else:
         yield _of_terms(found)
     if confounded := [name for name, number in estimate.numbers.items() if number.separable is False]:
