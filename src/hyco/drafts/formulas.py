@@ -20,6 +20,7 @@ from hyco.drafts.problem import Problem, fields_of
 from hyco.drafts.rates_in_data import series_of, told_by_rates
 from hyco.drafts.roles import Roles
 from hyco.drafts.variation import Variation, is_positive, variation_of
+from hyco.drafts.wall_values import learnt_values, wall_value
 from hyco.equations.formula.linear import linearised
 from hyco.equations.formula.symbols import Slope, symbol
 from hyco.equations.formula.syntax import Names, names_in, read
@@ -86,7 +87,7 @@ def formula_problem(
         field for field, (low, high) in ranges.items() if low >= -_NOISE * high or is_positive(points, fields[field])
     ]
     # A value that measurements tell has their noise: its error belongs to those of the others.
-    boundary, held = _learnt(boundary, next(iter(rates)), {*names, *rates}) if len(rates) == 1 else (boundary, {})
+    boundary, held = learnt_values(boundary, next(iter(rates)), {*names, *rates}) if len(rates) == 1 else (boundary, {})
     section: dict[str, Any] = {
         "name": "formula",
         "domain": {a: {"lower": x.lower, "size": x.size, "resolution": x.resolution} for a, x in axes.items()},
@@ -138,49 +139,12 @@ def formula_problem(
         formulas = dict(zip(rates, expressions, strict=True))
         coefficients = coefficients if series is None else told_by_rates(coefficients, formulas, series, varies, levels)
     coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
-    coefficients = [*coefficients, *(_wall_value(name, value, ranges, positive) for name, value in held.items())]
+    coefficients = [*coefficients, *(wall_value(name, value, ranges, positive) for name, value in held.items())]
     orders = [sum(o) for each in expressions for _, o in linearised(each, tuple(rates), tuple(axes))]
     disperses = any(order >= 3 and order % 2 for order in orders)
     return Problem(
         "formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive, disperses
     )
-
-
-def _learnt(boundary: Any, field: str, taken: Collection[str]) -> tuple[Any, dict[str, float]]:
-    """The walls with a name for each value but 0, and what these names stand for.
-
-    Args:
-        boundary: by axis, one condition or one per end.
-        field: whose values these are.
-        taken: other names.
-    """
-    if not isinstance(boundary, Mapping):
-        return boundary, {}
-    held: dict[str, float] = {}
-
-    def named(wall: Any, axis: str, where: str) -> Any:
-        if isinstance(wall, Mapping) and where == "wall" and set(wall) == {"lower", "upper"}:
-            return {end: named(each, axis, end) for end, each in wall.items()}
-        name = f"{field}_{where}" if len(boundary) == 1 else f"{field}_{axis}_{where}"
-        if not isinstance(wall, float) or wall == 0 or name in taken:
-            return wall
-        held[name] = wall
-        return name
-
-    return {axis: named(wall, axis, "wall") for axis, wall in boundary.items()}, held
-
-
-def _wall_value(
-    name: str, value: float, ranges: Mapping[str, tuple[float, float]], positive: Collection[str]
-) -> Coefficient:
-    """The value of a wall: as far from the guess as the field's values are from each other, at most."""
-    ((field, (low, high)),) = ranges.items()
-    span = high - low or abs(high) or 1.0
-    digits = 1 - math.floor(math.log10(span))
-    bounds = round(value - span, digits), round(value + span, digits)
-    if field in positive:
-        bounds = max(bounds[0], 0.0), bounds[1]
-    return Coefficient(name, field, value, bounds, f"the values of {field} beside the wall")
 
 
 def _in_order(text: str) -> list[str]:
