@@ -126,7 +126,8 @@ def told_by_rates(
         best = result if best is None or result.cost < best.cost else best
     if best is None or 2 * best.cost > (1 - _EXPLAINED) * found.variance:
         return list(coefficients)
-    if (best.active_mask.astype(bool) & (np.abs(best.grad) * (high - low) > best.cost)).any():
+    at_ends = np.minimum(best.x - low, high - best.x) < 1e-3 * (high - low)
+    if (at_ends & (np.abs(best.grad) * (high - low) > best.cost)).any():
         # What would fit better lies beyond a bound: the others make up for it.
         return list(coefficients)
     deviations = found.deviations(best)
