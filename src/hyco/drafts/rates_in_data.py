@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 from scipy.optimize import least_squares
+from scipy.sparse import csr_array
 from scipy.stats import qmc
 
 from hyco.drafts.coefficients import Coefficient
@@ -37,7 +38,9 @@ _FEWEST_STATES, _MOST_VALUES, _MOST_LOOKED_AT = 6, 100_000, 50_000_000
 _STARTS, _EVALUATIONS = 8, 60
 # Part of the rates' variance that is explained, at least; largest relative deviation of a coefficient that is told; and
 # the factor, or for one of any sign the multiple of its size, by which it may be another one.
-_EXPLAINED, _DEVIATION, _FACTOR = 0.7, 0.3, 3.0
+_EXPLAINED, _DEVIATION, _FACTOR = 0.8, 0.3, 3.0
+# Singular values of slopes of length 1 that are no larger are those of rounding.
+_UNTOLD = 1e-10
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,10 @@ def told_by_rates(
         result = least_squares(_finite(residuals), inside, bounds=(low, high), x_scale="jac", max_nfev=_EVALUATIONS)
         best = result if best is None or result.cost < best.cost else best
     if best is None or 2 * best.cost > (1 - _EXPLAINED) * found.variance:
+        return list(coefficients)
+    at_ends = np.minimum(best.x - low, high - best.x) < 1e-3 * (high - low)
+    if (at_ends & (np.abs(best.grad) * (high - low) > best.cost)).any():
+        # What would fit better lies beyond a bound: the others make up for it.
         return list(coefficients)
     deviations = found.deviations(best)
     return [
@@ -224,11 +231,14 @@ class _Rates:
 
     def deviations(self, result: Any) -> Numbers:
         """Standard deviations of what was found: as many residuals are alike as were averaged."""
-        middles = [matrix[len(matrix) // 2] for matrix in self._smooth.values()]
-        volume = math.prod(1 / float(np.sum(weights**2)) for weights in middles)
+        middles = [matrix[[matrix.shape[0] // 2]] for matrix in self._smooth.values()]
+        volume = math.prod(1 / float((weights * weights).sum()) for weights in middles)
         count = max(len(result.fun) / volume - len(result.x), 1.0)
-        covariance = np.linalg.pinv(result.jac.T @ result.jac) * 2 * result.cost / count
-        return np.asarray(np.sqrt(np.diag(covariance)))
+        sizes = np.maximum(np.linalg.norm(result.jac, axis=0), 1e-200)
+        _, values, ways = np.linalg.svd(result.jac / sizes, full_matrices=False)
+        # Where coefficients make up for each other, or one does nothing, any of their values is as good.
+        spread = np.linalg.norm(ways / np.maximum(values, _UNTOLD)[:, None], axis=0)
+        return np.asarray(spread * np.sqrt(2 * result.cost / count) / sizes)
 
     def _value(self, expression: sp.Expr, known: Mapping[sp.Expr, Any]) -> Any:
         slopes = outer_slopes(expression)
@@ -242,11 +252,13 @@ class _Rates:
         inner = [self._along(s.args[1].name, self._slope, self._value(s.args[0], known)) for s in slopes]
         return function(*(known[name] for name in names), *inner)
 
-    def _along(self, axis: str, matrices: Mapping[str, Numbers], values: Any) -> Any:
+    def _along(self, axis: str, matrices: Mapping[str, csr_array], values: Any) -> Any:
         if not np.ndim(values):
             return values if matrices is self._smooth else 0.0
         place = self._axes.index(axis)
-        return np.moveaxis(np.tensordot(matrices[axis], values, (1, place)), 0, place)
+        moved = np.moveaxis(values, place, 0)
+        found = matrices[axis] @ moved.reshape(len(moved), -1)
+        return np.moveaxis(found.reshape(moved.shape), 0, place)
 
     def _everywhere(self, values: Any, axes: Sequence[str]) -> Any:
         for axis in axes:
@@ -261,23 +273,22 @@ class _Rates:
         return np.asarray(averaged[inside])
 
 
-def local_polynomials(where: Numbers, half: int, degree: int, wraps: bool) -> tuple[Numbers, Numbers]:
+def local_polynomials(where: Numbers, half: int, degree: int, wraps: bool) -> tuple[csr_array, csr_array]:
     """Matrices `[n, n]` of the value and the slope of polynomials fitted to so many neighbours on either side.
 
     Args:
         wraps: whether the last place stands before the first one, a period later, at the same distance.
     """
-    n = len(where)
-    smooth, slope = np.zeros((n, n)), np.zeros((n, n))
+    n, width = len(where), 2 * half + 1
     period = float(where[-1] - where[0]) * n / (n - 1)
-    for i in range(n):
-        first = i - half if wraps else min(max(i - half, 0), n - 1 - 2 * half)
-        near = np.arange(first, first + 2 * half + 1)
-        away = where[near % n] + period * (near // n) - where[i]
-        size = np.abs(away).max()
-        inverse = np.linalg.pinv((away[:, None] / size) ** np.arange(degree + 1))
-        smooth[i, near % n] += inverse[0]
-        slope[i, near % n] += inverse[1] / size
+    first = np.arange(n) - half
+    near = (first if wraps else first.clip(0, n - width))[:, None] + np.arange(width)
+    away = where[near % n] + period * (near // n) - where[:, None]
+    size = np.abs(away).max(axis=1)[:, None]
+    inverse = np.linalg.pinv((away / size)[..., None] ** np.arange(degree + 1))
+    # Of as many states as fit into a file, full matrices would not fit into the memory.
+    columns, ends = (near % n).ravel(), width * np.arange(n + 1)
+    smooth, slope = (csr_array((v.ravel(), columns, ends), (n, n)) for v in (inverse[:, 0], inverse[:, 1] / size))
     return smooth, slope
 
 
