@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -96,8 +97,7 @@ def test_copies_of_a_process_that_has_ended_take_no_work_from_others(beside, tmp
 
 
 def _children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
-        return file.read().strip()
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
 
 
 def _wait_for(path):

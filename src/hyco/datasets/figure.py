@@ -25,9 +25,9 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
     It may be given as what draws it, a function without arguments: where that can be pickled, this process need not
-    know matplotlib; where it does, its settings are those of the figure. Both files are drawn beside the run: the PNG file is there when it is loaded, all are when
-    `FIGURES.finish` returns. A figure of words, which only says why there is nothing to see, is no file: one of an
-    earlier run is removed.
+    know matplotlib; where it does, its settings are those of the figure. Both files are drawn beside the run: the PNG
+    file is there when it is loaded, all are when `FIGURES.finish` returns. A figure of words, which only says why there
+    is nothing to see, is no file: one of an earlier run is removed.
 
     Args:
         filepath: of the PNG file.
