@@ -6,6 +6,7 @@ import zlib
 from functools import partial
 from io import BytesIO
 
+import matplotlib as mpl
 import pytest
 from fontTools.ttLib import TTFont
 from kedro.io import DatasetError
@@ -42,7 +43,8 @@ def drawn(words=""):
     return figure
 
 
-def test_what_draws_a_figure_makes_the_same_files_as_the_figure(tmp_path):
+def test_what_draws_a_figure_makes_the_same_files_as_the_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr("hyco.datasets.figure.can_be_sent", callable)  # here matplotlib is known
     FIGURES.get_ready(get_ready)
     given = {"figure": drawn(), "function": drawn, "again": drawn}
     for name, data in given.items():
@@ -50,6 +52,15 @@ def test_what_draws_a_figure_makes_the_same_files_as_the_figure(tmp_path):
     FIGURES.finish()
     for form in ("png", "pdf"):
         assert len({(tmp_path / f"{name}.{form}").read_bytes() for name in given}) == 1, form
+
+
+def test_settings_that_were_made_in_this_process_are_those_of_the_figure(tmp_path):
+    FIGURES.get_ready(int)
+    with mpl.rc_context({"axes.facecolor": "yellow"}):
+        for name, data in {"figure": drawn(), "function": drawn}.items():
+            FigureDataset(str(tmp_path / f"{name}.png"), dpi=50).save(data)
+    FIGURES.finish()
+    assert (tmp_path / "figure.png").read_bytes() == (tmp_path / "function.png").read_bytes()
 
 
 def test_fonts_that_were_read_ahead_make_the_same_file_and_are_used_once(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 import pytest
 
 from hyco.hooks import mlflow_calls, mlflow_process
+from hyco.hooks.joining import Joining
 from hyco.hooks.mlflow_process import Elsewhere, Here, MlflowError, discard, take
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere MLflow is called in the process of the run")
@@ -80,6 +82,32 @@ def test_it_ends_when_the_run_is_killed():
     raise AssertionError("it is still there")
 
 
+def test_one_that_nothing_was_asked_of_ends_at_once(monkeypatch):
+    monkeypatch.setattr(mlflow_calls, "get_ready", lambda: time.sleep(60))
+    begin = time.monotonic()
+    Elsewhere().close()
+    assert time.monotonic() - begin < 1.5
+
+
+def test_who_only_asks_whether_there_is_mlflow_has_not_joined(monkeypatch, tmp_path):
+    (tmp_path / "mlflow.py").write_text("found = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    joined = []
+    joining = Joining(lambda: joined.append(1))
+    joining.begin()
+    try:
+        assert importlib.util.find_spec("mlflow")
+        assert not joined
+        for _ in range(2):
+            importlib.import_module("mlflow")
+            sys.modules.pop("mlflow")
+        assert joined == [1]
+    finally:
+        joining.end()
+
+
 def test_where_mlflow_is_imported_already_it_is_called_here(monkeypatch):
     monkeypatch.setattr(mlflow_process, "_begun", one := Here())
     monkeypatch.setitem(sys.modules, "mlflow", sys)
@@ -93,14 +121,18 @@ def test_where_mlflow_is_imported_already_it_is_called_here(monkeypatch):
 @pytest.mark.slow
 def test_code_that_logs_by_itself_finds_the_run_active(tmp_path):
     code = """
+import importlib.util
 import sys
+from functools import partial
+from hyco.hooks.mlflow_calls import join, start
 from hyco.hooks.mlflow_process import Elsewhere
 from hyco.hooks.joining import Joining
 one = Elsewhere()
 asked = {"project": sys.argv[1], "experiment": "e", "problem": "p", "folder": "f", "tags": {}, "name": "n"}
 head = one.call("start", asked | {"notes": None})
-joining = Joining(one.call("tracking_uri"), head["id"])
+joining = Joining(partial(join, head["id"], head["store"]))
 joining.begin()
+assert importlib.util.find_spec("mlflow")
 assert "mlflow" not in sys.modules
 import mlflow
 assert joining not in sys.meta_path
@@ -110,5 +142,11 @@ one.call("deliver", {"run": head["id"], "end": "FINISHED", "time": 1})
 run = mlflow.get_run(head["id"])
 assert run.data.metrics == {"mine": 1.0} and run.info.status == "FINISHED", run
 one.close()
+mlflow.end_run()
+asked |= {"project": sys.argv[2], "problem": "other", "notes": None}
+assert start(asked)["artifacts"].startswith("file://" + sys.argv[2])
+assert sys.argv[2] + "/mlflow.db" in mlflow.get_tracking_uri()
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=300)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a"), str(tmp_path / "b")], check=True, timeout=300)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_an_error_is_told_as_that_of_any_job(beside):
     with pytest.raises(BesideError, match=r"^no room for it$"):
         beside.wait_for("full")
     beside.start({"broken": break_down, "behind": get_ready}, sent=True)
-    with pytest.raises(BesideError, match=r"^broken, behind could not be written: see the lines before this one$"):
+    with pytest.raises(BesideError, match=r"^broken, behind could not be written: see the lines before this one;"):
         beside.finish()
 
 
@@ -81,6 +82,54 @@ def test_where_the_process_has_ended_jobs_are_done_all_the_same(beside, tmp_path
     beside.finish()
     ready.clear()
     assert (tmp_path / "a").read_text().split()[1] == str(os.getpid())
+
+
+def test_copies_of_a_process_that_has_ended_take_no_work_from_others(beside, tmp_path):
+    beside.start({"waits": partial(_wait_for, tmp_path / "go")}, sent=True)
+    process = beside._copied._process
+    while not _children(process.pid):
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    beside.start({"go": (tmp_path / "go").touch}, sent=True)
+    beside.finish()
+    assert (tmp_path / "go").exists()
+
+
+def _children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().strip()
+
+
+def _wait_for(path):
+    for _ in range(200):
+        if path.exists():
+            return
+        time.sleep(0.01)
+
+
+def test_one_that_is_killed_before_it_takes_its_work_is_an_error(tmp_path):
+    one = Beside()
+    one.get_ready(partial(time.sleep, 60))
+    one.start({"a": partial(write_parent, tmp_path / "a")}, sent=True)
+    one._copied._process.kill()
+    with pytest.raises(BesideError, match=r"^a could not be written: .* killed"):
+        one.finish()
+
+
+def test_what_cannot_be_pickled_is_done_by_a_copy_of_the_program(beside, tmp_path):
+    beside.start({"a": lambda: (tmp_path / "a").write_text(str(os.getppid()))}, sent=True)
+    beside.finish()
+    assert (tmp_path / "a").read_text() == str(os.getpid())
+
+
+def test_a_copy_hears_how_what_it_starts_has_ended(beside, tmp_path):
+    beside.start({"a": partial(_fail_a_command, tmp_path / "a")}, sent=True)
+    beside.finish()
+    assert (tmp_path / "a").read_text() == "1"
+
+
+def _fail_a_command(path):
+    path.write_text(str(subprocess.run(["false"], check=False).returncode))
 
 
 def test_an_interrupt_for_all_processes_leaves_it_to_the_program(tmp_path):

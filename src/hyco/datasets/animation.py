@@ -15,6 +15,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 from numpy.typing import NDArray
 
+from hyco.datasets.figure import can_be_sent
 from hyco.datasets.previews import NOTHING, image
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
@@ -66,7 +67,7 @@ class AnimationDataset(AbstractDataset[dict[str, Any] | Callable[[], dict[str, A
         if not callable(data):
             _checked(data)
         FIGURES.end(str(self._filepath))
-        FIGURES.start({str(self._filepath): partial(_write, self._filepath, data)}, sent=callable(data))
+        FIGURES.start({str(self._filepath): partial(_write, self._filepath, data)}, sent=can_be_sent(data))
 
     def preview(self) -> ImagePreview:
         """The animation itself: it plays in Kedro-Viz."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from io import BytesIO
@@ -24,9 +25,9 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
     It may be given as what draws it, a function without arguments: where that can be pickled, this process need not
-    know matplotlib. Both files are drawn beside the run: the PNG file is there when it is loaded, all are when
-    `FIGURES.finish` returns. A figure of words, which only says why there is nothing to see, is no file: one of an
-    earlier run is removed.
+    know matplotlib; where it does, its settings are those of the figure. Both files are drawn beside the run: the PNG
+    file is there when it is loaded, all are when `FIGURES.finish` returns. A figure of words, which only says why there
+    is nothing to see, is no file: one of an earlier run is removed.
 
     Args:
         filepath: of the PNG file.
@@ -56,7 +57,7 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
             sheet.remove(files.values())
             return
         jobs = {str(path): partial(sheet.write, form, path) for form, path in files.items()}
-        FIGURES.start(jobs, sent=callable(data))
+        FIGURES.start(jobs, sent=can_be_sent(data))
 
     def preview(self) -> ImagePreview:
         """The picture."""
@@ -68,6 +69,11 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "dpi": self._dpi}
+
+
+def can_be_sent(data: object) -> bool:
+    """Whether it may be drawn without what this process knows: not with settings of matplotlib's made in it."""
+    return callable(data) and "matplotlib" not in sys.modules
 
 
 class _Sheet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ class FigureHooks:
         from hyco.datasets.figure import FigureDataset
 
         made = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
-        if any(isinstance(dataset, FigureDataset) for dataset in made):
+        # Where it does, its own copies draw, with what it has set: see `hyco.datasets.figure.can_be_sent`.
+        if "matplotlib" not in sys.modules and any(isinstance(dataset, FigureDataset) for dataset in made):
             FIGURES.get_ready(_get_ready)
 
     # Around all others: they log files, and have to be done with the run where one could not be written, too.

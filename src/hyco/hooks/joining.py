@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+
+from hyco.hooks.outbox import redacted
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +19,11 @@ class Joining(MetaPathFinder):
     """Makes a run active in this process when MLflow is imported here, as a node of the user's may do.
 
     Args:
-        uri: where runs go.
-        run_id: of the run.
+        join: makes it active; a failure is logged.
     """
 
-    def __init__(self, uri: str, run_id: str) -> None:
-        self._uri, self._run_id = uri, run_id
+    def __init__(self, join: Callable[[], None]) -> None:
+        self._join, self._looking = join, False
 
     def begin(self) -> None:
         """From now on."""
@@ -37,25 +38,26 @@ class Joining(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """MLflow as others find it, with the run active once it is imported; nothing else."""
-        if fullname != "mlflow":
+        if fullname != "mlflow" or self._looking:
             return None
-        self.end()
-        spec = find_spec(fullname)
+        self._looking = True
+        try:
+            spec = find_spec(fullname)
+        finally:
+            self._looking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_join(module: ModuleType) -> None:
                 execute(module)
-                self._join()
+                if self in sys.meta_path:  # who only asked whether there is MLflow may import it later
+                    self.end()
+                    try:
+                        self._join()
+                    except Exception as error:  # a tracking server can fail in any way
+                        log.warning(
+                            "The run is not active in MLflow for what logs there by itself (%s).", redacted(error)
+                        )
 
             spec.loader.exec_module = execute_and_join  # type: ignore[method-assign]
         return spec
-
-    def _join(self) -> None:
-        import mlflow
-
-        mlflow.set_tracking_uri(self._uri)
-        try:
-            mlflow.start_run(run_id=self._run_id, log_system_metrics=False)
-        except Exception as error:  # a tracking server can fail in any way
-            log.warning("The run is not active in MLflow for what logs there by itself (%s).", error)

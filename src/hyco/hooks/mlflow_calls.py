@@ -67,7 +67,7 @@ def start(asked: Entry) -> Entry:
 
     Returns:
         What a queue says of the run: `id`, `experiment` (that of MLflow), `name`, `start`, `tags`; and where its
-        files go, `artifacts`.
+        files go, `artifacts`, and it, `store`: see `join`.
 
     Raises:
         Exception: whatever MLflow raises, if it is not for a moment only.
@@ -105,7 +105,28 @@ def _started(asked: Entry) -> Entry:
         )
     experiment = mlflow.MlflowClient().get_experiment(experiment_id).name
     head = {"id": run.info.run_id, "experiment": experiment, "tags": tags, "name": run.info.run_name}
-    return head | {"start": run.info.start_time, "artifacts": str(run.info.artifact_uri)}
+    head |= {"start": run.info.start_time, "artifacts": str(run.info.artifact_uri)}
+    return head | {"store": (tracking_uri(), _is_own_store())}
+
+
+def join(run_id: str, store: tuple[str, bool]) -> None:
+    """Make a run that another process has started active in this one.
+
+    Args:
+        run_id: of the run.
+        store: where runs go, and whether that is the project's own database: the next run may be another project's.
+
+    Raises:
+        Exception: whatever MLflow raises.
+    """
+    global _own_uri
+    import mlflow
+
+    uri, own = store
+    mlflow.set_tracking_uri(uri)
+    if own:
+        _own_uri = uri
+    mlflow.start_run(run_id=run_id, log_system_metrics=False)
 
 
 def tracking_uri() -> str:

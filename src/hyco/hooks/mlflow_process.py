@@ -22,7 +22,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal,
 
 
 class MlflowError(RuntimeError):
-    """What MLflow has raised in its process, or that this has ended."""
+    """What MLflow has raised in its process."""
+
+
+class EndedError(MlflowError):
+    """This process has ended."""
 
 
 class Caller(Protocol):
@@ -63,13 +67,13 @@ class Elsewhere:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._busy = False
+        self._busy = True  # it gets ready
 
     def call(self, name: str, *arguments: Any) -> Any:
         """See `Caller`; arguments that the function changes are changed here, too.
 
         Raises:
-            MlflowError: with the text of what it raises, or the process has ended.
+            MlflowError: with the text of what it raises; an `EndedError` if the process has ended.
         """
         self._busy = True
         try:
@@ -79,7 +83,7 @@ class Elsewhere:
                 if logger.isEnabledFor(said.levelno):
                     logger.handle(said)
         except (EOFError, OSError) as error:
-            raise MlflowError("its process has ended") from error
+            raise EndedError("its process has ended") from error
         self._busy = False
         result, changed, mistake = said
         for argument, other in zip(arguments, changed, strict=True):
@@ -90,8 +94,8 @@ class Elsewhere:
         return result
 
     def close(self) -> None:
-        """Let the process end; one that is in a call that hangs is ended."""
-        if not self._busy:  # else a thread of this process is reading
+        """Let the process end; one that gets ready, or is in a call that hangs, is ended."""
+        if not self._busy:  # else a thread of this process may be reading
             self._connection.close()
             self._process.join(_PATIENCE)
         if self._process.is_alive():

@@ -96,12 +96,12 @@ class Session(KedroSession):
     def _run_alone(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """The run itself."""
         given = self.store.get("runtime_params") or {}
-        mlflow_process.begin_early()
-        begin_early(given)
-        if given.get("terminal") != "quiet":
-            log.info("Starting: libraries are loaded and the configuration is read.")
         try:
             with signals_interrupt():
+                mlflow_process.begin_early()
+                begin_early(given)
+                if given.get("terminal") != "quiet":
+                    log.info("Starting: libraries are loaded and the configuration is read.")
                 asked = inspect.signature(KedroSession.run).bind(self, *arguments, **options).arguments
                 require_selection(asked, pipelines)
                 made: dict[str, Any] = super().run(*arguments, **options)
@@ -126,6 +126,7 @@ class Session(KedroSession):
             raise for_user(one) from error
         finally:
             leave_closed_terminal()
+            mlflow_process.discard()  # whatever hooks there are
             _call("run_ended")
 
 

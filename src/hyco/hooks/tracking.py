@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,7 +22,8 @@ from hyco.hooks.errors import TrackingError, for_user
 from hyco.hooks.final_metrics import data_of, final_metrics, problem_of
 from hyco.hooks.joining import Joining
 from hyco.hooks.leaving import end_monitor, leave
-from hyco.hooks.mlflow_process import Caller, Elsewhere, Here, MlflowError, discard, take
+from hyco.hooks.mlflow_calls import join
+from hyco.hooks.mlflow_process import Caller, Elsewhere, EndedError, Here, MlflowError, take
 from hyco.hooks.mlmodel import model_files
 from hyco.hooks.outbox import HURRY, Outbox, redacted
 from hyco.hooks.parameter_files import obstacle
@@ -95,6 +97,9 @@ class MlflowHooks:
         with first_import("mlflow") if isinstance(self._mlflow, Here) else nullcontext():
             try:
                 self._start(run_params, parameters)
+            except EndedError:
+                message = "MLflow's process was killed, as a system does for want of memory: start the run again"
+                raise for_user(TrackingError(message)) from None
             except Exception as error:  # a tracking server can fail in any way
                 message = (
                     f"MLflow takes no run at {redacted(self._uri())} ({redacted(error)}). Start its server, or say "
@@ -147,8 +152,7 @@ class MlflowHooks:
         self._end("KILLED")
 
     def run_ended(self) -> None:
-        """Let MLflow's process end, also where the run was refused."""
-        discard()
+        """Let MLflow's process end."""
         self._end("KILLED")
         self._mlflow.close()
 
@@ -176,10 +180,10 @@ class MlflowHooks:
         head = self._mlflow.call("start", asked | {"notes": parameters.get("notes") or None})
         self._run_id, self._compared = head["id"], set()
         atexit.register(self._end, "KILLED")
-        artifacts = head.pop("artifacts")
+        artifacts, store = head.pop("artifacts"), head.pop("store")
         self._joining = None
         if isinstance(self._mlflow, Elsewhere):
-            self._joining = Joining(self._uri(), head["id"])
+            self._joining = Joining(partial(join, head["id"], store))
             self._joining.begin()
         self._outbox = Outbox(project_path, head, self._mlflow)
         self._outbox.params(head["id"], flatten(parameters))

@@ -14,7 +14,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from hyco.runtime.copied import Copied
+from hyco.runtime.copied import Copied, UnsentError
 
 Job = Callable[[], None]
 
@@ -38,7 +38,7 @@ class _Working:
         while job not in self.done:
             try:
                 said = self.told.recv_bytes().decode()
-            except EOFError:
+            except (EOFError, ConnectionError):  # the latter: it was killed before it had read its work
                 return False
             if said:
                 self.reason = said
@@ -49,7 +49,7 @@ class _Working:
     def end(self) -> dict[str, str]:
         """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
         self.wait_for(self.jobs[-1])
-        with suppress(EOFError):
+        with suppress(EOFError, ConnectionError):
             self.told.recv_bytes()
         if self.process is not None:
             self.process.join()
@@ -86,8 +86,8 @@ class Beside:
 
         Args:
             jobs: by what they make, for the message if one fails; those behind it are not done.
-            sent: they can be pickled, and are done by a copy of the process that has got ready, if there is one; else
-                by one of this process.
+            sent: they are done by a copy of the process that has got ready, if there is one and they can be pickled;
+                else by one of this process.
         """
         if sys.platform != "linux":
             for job in jobs.values():
@@ -101,14 +101,17 @@ class Beside:
         self._running.append(working)
 
     def _sent(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working | None:
-        """A copy of the process that has got ready, at work; None: there is no such process."""
+        """A copy of the process that has got ready, at work; None: there is no such process, or no way to send that."""
         if self._copied is None:
             return None
         try:
             return _Working(jobs, self._copied.start(work))
         except OSError:  # it was ended
+            self._copied.close()
             self._copied = None
-            return None
+        except UnsentError:
+            pass
+        return None
 
     def _forked(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working:
         """A copy of this process at work."""
@@ -158,14 +161,18 @@ class Beside:
 def _error(failed: Mapping[str, str]) -> BesideError:
     said = list(dict.fromkeys(reason for reason in failed.values() if reason))
     if others := [what for what, reason in failed.items() if not reason]:
-        said.append(f"{', '.join(others)} could not be written: see the lines before this one")
+        said.append(
+            f"{', '.join(others)} could not be written: see the lines before this one; if there are none, the process "
+            "that draws was killed, as a system does for want of memory"
+        )
     return BesideError("; ".join(said))
 
 
 def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
     """An interrupt ends the program, which waits for this; its way to end in order is not this process's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     gc.freeze()  # else what the program has would be looked through, and copied, whenever garbage is collected
     try:
         for job in jobs:

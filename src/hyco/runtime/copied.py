@@ -12,10 +12,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle, send_handle
+from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
+from pickle import PicklingError
 from typing import NoReturn
 
 Work = Callable[[Connection], None]
+
+# What ends the program, which has its own way.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+
+
+class UnsentError(ValueError):
+    """Work cannot be pickled."""
 
 
 class Copied:
@@ -31,7 +39,7 @@ class Copied:
         self._context = multiprocessing.get_context("fork")
         self._requests, theirs = self._context.Pipe()
         self._process = self._context.Process(target=_serve, args=(theirs, self._requests, get_ready), daemon=True)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # until it has its own way
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it has its own way
         try:
             self._process.start()
         finally:
@@ -43,13 +51,18 @@ class Copied:
         """Let a copy begin with work, which is sent there; it is given the other end of what is returned.
 
         Raises:
+            UnsentError: see there.
             OSError: the process has ended.
         """
+        try:
+            content = ForkingPickler.dumps(work)
+        except (PicklingError, AttributeError, TypeError) as error:  # as the kind of object has it
+            raise UnsentError(str(error)) from error
         here, there = self._context.Pipe()
         with self._one_at_a_time:
             send_handle(self._requests, there.fileno(), self._process.pid)
         there.close()  # the copy has its own: where that ends, so does what it tells
-        here.send(work)
+        here.send_bytes(content)
         return here
 
     def close(self) -> None:
@@ -61,19 +74,22 @@ class Copied:
 def _serve(requests: Connection, others: Connection, get_ready: Callable[[], None]) -> NoReturn:
     """Copy this process whenever it is asked for, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends the program, which waits for what is being done
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how copies have ended
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    for number in _SIGNALS[1:]:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     others.close()  # else this process would not hear that the other has ended
     with suppress(Exception):
         get_ready()
     gc.freeze()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how copies have ended
     while True:
         try:
             asked = Connection(recv_handle(requests))
         except (EOFError, OSError):
             os._exit(0)
         if os.fork() == 0:
+            requests.close()  # else what is asked for after this process has ended would wait for its copies
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _work(asked)
         asked.close()
 
