@@ -89,18 +89,6 @@ def test_coefficients_that_make_up_for_each_other_or_do_nothing_are_not_told_but
     assert [found[c.name] == c for c in wide] == [False, True, True, True]
 
 
-def test_a_front_that_is_narrower_than_its_neighbours_polynomials_tells_no_wrong_bounds():
-    """Of u_t = D u_xx + r u (1 - u) (u - a): 1/(1 + exp((x - ct)/w)), w = √(2D/r), c = √(r D/2) (1 - 2a)."""
-    D, r, a = 0.2, 3.0, 0.25
-    t, x = np.linspace(0, 10, 41), (np.arange(240) + 0.5) / 6
-    u = 1 / (1 + np.exp((x - 15 - np.sqrt(r * D / 2) * (1 - 2 * a) * t[:, None]) / np.sqrt(2 * D / r)))
-    series = Series(t, {"x": x}, frozenset(), {"u": noisy(u, 0.05)})
-    wide = [coefficient("D", 0.016, 160.0), coefficient("r", 0.002, 4.0), coefficient("a", 0.0, 2.0)]
-    found = told(wide, {"u": "D*laplace(u) + r*u*(1 - u)*(u - a)"}, series, Variation(12.0, 9.0))
-    for name, true in {"D": D, "r": r, "a": a}.items():
-        assert found[name].bounds[0] < true < found[name].bounds[1]
-
-
 def test_many_states_of_few_places_take_no_matrix_of_all_by_all():
     where = np.linspace(0, 1, 10_000)
     smooth, slope = local_polynomials(where, 4, 2, False)

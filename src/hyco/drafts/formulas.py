@@ -133,15 +133,16 @@ def formula_problem(
     if mixed and equation.config.unsound({c.name: c.bounds for c in coefficients}) is not None:
         diffusivities = [name for name in names if _is(exponents.get(name), length=2, time=-1) and name not in mixed]
         coefficients = _decaying(coefficients, mixed, diffusivities, equation.config)
-    if varies is not None and not hidden:
+    orders = [sum(o) for each in expressions for _, o in linearised(each, tuple(rates), tuple(axes))]
+    disperses = any(order >= 3 and order % 2 for order in orders)
+    # Waves that disperse are smooth and their steps dear. A front may be narrower than what rates are smoothed over.
+    if disperses and varies is not None and not hidden:
         walls = Boundary.of(boundary, tuple(axes))
         series = series_of(points, fields, axes, {axis for axis in axes if walls[axis].periodic})
         formulas = dict(zip(rates, expressions, strict=True))
         coefficients = coefficients if series is None else told_by_rates(coefficients, formulas, series, varies, levels)
     coefficients = affordable(coefficients, equation.config, max(largest.values()), time)
     coefficients = [*coefficients, *(wall_value(name, value, ranges, positive) for name, value in held.items())]
-    orders = [sum(o) for each in expressions for _, o in linearised(each, tuple(rates), tuple(axes))]
-    disperses = any(order >= 3 and order % 2 for order in orders)
     return Problem(
         "formula", section, fields, by_name, coefficients, [], [], [], equation, dict(rates), positive, disperses
     )
