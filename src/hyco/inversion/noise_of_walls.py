@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from hyco.equations.registry import build_equation
@@ -110,7 +110,7 @@ def _drawn(section: Mapping[str, Any], noise: Mapping[str, float], random: torch
     return drawn
 
 
-def between(times: Sequence[float], values: Sequence[float], std: float) -> NDArray[np.float64]:
+def between(times: ArrayLike, values: ArrayLike, std: float) -> NDArray[np.float64]:
     """How unsure a series g is halfway between its n times, `[n - 1]`, as standard deviations.
 
     That is h² |g''|/√12, g'' the larger one of both ends, where it is told from noise. Of a line through a smooth

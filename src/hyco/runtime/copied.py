@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
-from pickle import PicklingError
 from typing import NoReturn
 
 Work = Callable[[Connection], None]
@@ -56,7 +55,7 @@ class Copied:
         """
         try:
             content = ForkingPickler.dumps(work)
-        except (PicklingError, AttributeError, TypeError) as error:  # as the kind of object has it
+        except Exception as error:  # every kind of object refuses in its own way
             raise UnsentError(str(error)) from error
         here, there = self._context.Pipe()
         with self._one_at_a_time:
