@@ -19,8 +19,8 @@ measurements. *Physics alone* is the section `physical`. *Updates*: of the netwo
 Settings were tried on the seed 100, the number of updates of gray_scott on 102, too, where its hybrid's network came to
 .033: the table has later ones. The bar, set beforehand: *over alone* at most .3 in the median, .4 of navier_stokes.
 
-With one wave along each axis the network of navier_stokes came to .56, .26, .12, .10 and .51 on 101 to 105: the error of
-its first step lay in the two Fourier modes of the force, which it had to make of one sine and one cosine of the
+With one wave along each axis the network of navier_stokes came to .56, .26, .12, .10 and .51 on 101 to 105: the error
+of its first step lay in the two Fourier modes of the force, which it had to make of one sine and one cosine of the
 position, and on 101 and 105 it had learnt a force that follows the state. With four waves (`coordinates: 4`) it came to
 .063 on 105; the table has what was drawn afterwards.
 """
