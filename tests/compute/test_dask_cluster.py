@@ -114,7 +114,7 @@ def cluster(tmp_path_factory, tls):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     for _ in range(2):
-        start("worker", "--nthreads", "1", *own)
+        start("worker", "--nthreads", "1", "--no-nanny", *own)
     yield folder / "scheduler.json", begun
     for process in reversed(begun):
         process.send_signal(signal.SIGTERM)
@@ -157,3 +157,13 @@ def test_a_client_that_dask_has_closed_hides_no_error():
     cluster._client = SimpleNamespace(close=lambda: ended.append(True))
     cluster.shutdown(cancel_futures=True)  # raises nothing, which would come before what the pieces have raised
     assert ended
+
+
+def test_what_is_submitted_after_dask_gave_the_scheduler_up_is_cancelled():
+    cluster = object.__new__(dask_cluster.DaskCluster)
+
+    def submit(*_: object) -> None:
+        raise distributed.client.ClosedClientError("Client is closed. Can't send update-graph message.")
+
+    cluster._executor = SimpleNamespace(submit=submit)
+    assert cluster.submit(int).cancelled()

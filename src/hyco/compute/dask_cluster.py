@@ -85,9 +85,18 @@ class DaskCluster(Executor):
             raise
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """See `concurrent.futures.Executor.submit`; a future whose workers die has a `LostWorkerError`."""
+        """See `concurrent.futures.Executor.submit`; a future whose workers die has a `LostWorkerError`.
+
+        One is cancelled that is submitted after Dask has given the scheduler up.
+        """
         future: Future[T] = Future()
-        self._executor.submit(fn, *args, **kwargs).add_done_callback(lambda inner: _pass_on(inner, future))
+        try:
+            inner = self._executor.submit(fn, *args, **kwargs)
+        except import_module("distributed.client").ClosedClientError:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            inner.add_done_callback(lambda inner: _pass_on(inner, future))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
