@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from phi import math
-from phi.math import spatial
+from phi.math import instance, spatial
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
@@ -20,6 +20,9 @@ from hyco.schemes.periodic import KEPT, Spectrum
 
 # Largest |z| of the four-stage Runge-Kutta method on the imaginary axis.
 _RK4_IMAGINARY = 2.82
+# Cells up to which both components are transformed at once. Measured, beside one after the other: on 64² cells .9 of
+# the time, on 256², where two are more than the cache holds, 1.1 times.
+_AT_ONCE = 2**14
 
 
 class NavierStokesParameters(BaseModel):
@@ -111,7 +114,13 @@ class NavierStokes(Equation):
         inverse = 1j * np.where(squared > 0, 1 / np.where(squared > 0, squared, 1.0), 0.0)
         self._velocity = {"x": ky * inverse, "y": -kx * inverse}
         space = spatial(",".join(grid.axes))
-        self._velocities = {axis: math.wrap(factor, space) for axis, factor in self._velocity.items()}
+        components = instance(component=grid.axes)
+        velocities = math.wrap(np.stack([self._velocity[axis] for axis in grid.axes]), components, space)
+        slopes = math.wrap(np.stack([1j * box.wavenumbers[axis] for axis in grid.axes]), components, space)
+        mean_flow = math.wrap(np.asarray(config.mean_flow), components) if any(config.mean_flow) else math.wrap(0.0)
+        self._factors = [(velocities, slopes, mean_flow)]
+        if box.squared.shape.volume > _AT_ONCE:
+            self._factors = [tuple(factor.component[i] for factor in self._factors[0]) for i in range(2)]
         self._moving = math.where(box.squared > 0, 1.0, 0.0)
 
     def unsuitable(self, states: Tensor) -> str | None:
@@ -148,7 +157,8 @@ class NavierStokes(Equation):
         h = self.dt / self.substeps
         half = math.exp(-(box.squared * parameters["viscosity"] + parameters["drag"]) * (h / 2))
         whole = half * half
-        force = self._moving * box.forward(vorticity.values * 0 + parameters["forcing"])
+        forcing = math.expand(parameters["forcing"], vorticity.resolution)
+        force = self._moving * box.forward(forcing)
         start = box.forward(vorticity.values)
         carried = start * half
         first = self._rate(start, force)
@@ -164,9 +174,8 @@ class NavierStokes(Equation):
 
     def _convection(self, modes: Any) -> Any:
         """Fourier coefficients of -u·∇ω, without aliasing."""
-        box, limit, total = self._spectrum, self.config.range_of("max_speed"), None
-        for axis, mean in zip("xy", self.config.mean_flow, strict=True):
-            velocity = math.clip(box.backward(modes * self._velocities[axis]) + mean, -limit, limit)
-            carried = velocity * box.backward(modes * box.derivatives[axis])
-            total = carried if total is None else total + carried
+        box, limit, total = self._spectrum, self.config.range_of("max_speed"), 0.0
+        for velocities, slopes, mean_flow in self._factors:
+            velocity = math.clip(box.backward(modes * velocities) + mean_flow, -limit, limit)
+            total += math.sum(velocity * box.backward(modes * slopes), "component")
         return -box.kept * box.forward(total)
