@@ -1,10 +1,14 @@
 """strategy: auto: right physics teaches the network, wrong physics is corrected by it, and the report says why."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from hyco.hybrid import factory
-from hyco.hybrid.choice import Choice
+from hyco.hybrid.choice import Choice, _held_out, choose
+from hyco.hybrid.trust import Misfit
+from hyco.inversion.calibrator import Calibrator
 from hyco.runtime.storage import read_bundle, write_bundle
 from hyco.training.final import final_physical_model, final_synthetic_model
 
@@ -35,6 +39,36 @@ def test_physics_that_lacks_a_term_is_corrected_and_the_report_says_why(make_cor
     assert number["separable"] is True
     assert number["interval"][0] < 0.6 < number["interval"][1]
     assert bool(trainer.synthetic.model.base.terms.any())
+    # Where a search ended without the term is no other minimum.
+    physical = trainer.physical
+    there = {"x": [0.0], "value": 1.0, "status": "converged"}
+    physical._progress = replace(physical._progress, outcome=replace(physical._progress.outcome, ends=[there]))
+    physical.conclude()
+    assert physical.estimate.alternative_minima == []
+
+
+def test_the_error_on_held_out_data_is_told_in_units_that_there_are(make_corrections):
+    known = make_corrections(noise=0.01).observations
+    assert _held_out(2.5, known) == "its error variance on held-out data is 2.5 σ²"
+    free = make_corrections(noise=0.0).observations
+    assert not free.noise_known
+    # A tenth of the data's standard deviation is a hundred of those σ.
+    assert _held_out(100.0**2, free) == "its error on held-out data is 10 % of the data's standard deviation"
+
+
+def test_what_is_held_out_of_one_training_simulation_begins_as_the_fit_has_it(make_corrections, monkeypatch):
+    problem = make_corrections(noise=0.1)
+    seen = problem.observations
+    held = seen.mask & (torch.rand(seen.mask.shape, generator=torch.Generator().manual_seed(0)) < 0.2)
+    held[:, 0] = False
+    seen = replace(seen, train=[0], val=[], heldout=held, mask=seen.mask & ~held, initial_state="full")
+    fits = []
+    monkeypatch.setattr(Calibrator, "judge", lambda self, **_: fits.append(self))
+    choice, _ = choose(problem.equation, seen, problem.hybrid().config, torch.device("cpu"))
+    (fit,), error = fits, Misfit(seen, *seen.validation())
+    fitted, measured = (error(fit.model, starts) for starts in (fit.model.initial_states, None))
+    assert fitted < 0.9 * measured
+    assert choice.why.endswith(_held_out(fitted, seen))
 
 
 def test_a_fit_that_did_not_converge_is_not_judged(make_corrections):

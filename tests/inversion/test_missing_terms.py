@@ -311,11 +311,17 @@ def test_correlated_noise_is_no_physics():
     correlated = replace(seen, values=data.tensors["trajectories"] + seen.noise_std[0] * torch.stack(noise, dim=1))
     keys = {"method": "Levenberg-Marquardt", "num_predict_steps": 24, "learnable_parameters": BOTH}
     config = PhysicalConfig.model_validate(keys)
-    found = Calibrator(equation, correlated, config, num_predict_steps=24, device=torch.device("cpu"))
-    found.calibrate(20)
-    judged = found.judge()
-    assert judged.cause == "noise model"
-    assert "correlated" in judged.why
+    why = []
+    for measured in (correlated, replace(correlated, noise_std=torch.zeros_like(seen.noise_std))):
+        found = Calibrator(equation, measured, config, num_predict_steps=24, device=torch.device("cpu"))
+        found.calibrate(20)
+        judged = found.judge()
+        assert judged.cause == "noise model"
+        assert "correlated" in judged.why
+        why.append(judged.why)
+    # Of a size that nobody said the user has to judge.
+    assert "Such noise would be" not in why[0]
+    assert 0.9 < float(why[1].partition("Such noise would be ")[2].partition(" % of the data's")[0]) < 1.1
 
 
 @pytest.mark.slow
@@ -362,6 +368,16 @@ def test_what_a_report_says():
         "1.02; then D = 0.05."
     ]
     assert not list(verdict_words(PhysicalEstimate({}, verdict=Verdict("consistent", "white").to_json())))
+    # Noise of unknown size has no χ²: the misfit is told beside what it was.
+    unknown = replace(terms, chi_square=[2.5e5, 400.0], heldout=[1.6e6, 400.0], known_noise=False)
+    (words,) = verdict_words(PhysicalEstimate({}, verdict=Verdict("physics", "why", unknown).to_json()))
+    assert words == (
+        "a drag -0.1*u in the rate of u is missing: residuals fall to 4 % of their size, errors on held-out data to "
+        "1.6 %; then D = 0.05."
+    )
+    # An error that rises does not fall.
+    assert replace(terms, heldout=[1.0, 2.0]).fall.endswith("to 0.98, the held-out error rises from 1 to 2")
+    assert replace(unknown, heldout=[1.0, 1.7]).fall.endswith("of their size, errors on held-out data rise to 130 %")
 
 
 def test_a_fit_that_begins_where_a_rollout_is_not_finite_stays_there():

@@ -27,26 +27,32 @@ def equation(lower, upper, **keys):
 CLEAN = np.sin(3 * TIMES), np.cos(2 * TIMES) - 1
 
 
-def fit(lower, upper, **keys):
-    """The diffusivity, of measurements without noise whose noise is said."""
+def fit(lower, upper, options=None, **keys):
+    """The diffusivity, of measurements whose noise is said."""
     truth = hyco.simulate(equation(*CLEAN), initial_states=np.zeros((1, 1, 16)), steps=20)
     seen = hyco.observe(truth, {"train_sim": [0], "noise": NOISE, "noise_reference": "absolute"}, seed=3)
     learn = [{"name": "diffusivity", "initial_guess": 0.06, "bounds": [1e-3, 0.5]}]
-    return hyco.fit(equation(lower, upper, **keys), seen, learn, method="Levenberg-Marquardt").estimate["diffusivity"]
+    options = {"method": "Levenberg-Marquardt"} | (options or {})
+    return hyco.fit(equation(lower, upper, **keys), seen, learn, **options).estimate["diffusivity"]
+
+
+@pytest.fixture(scope="module")
+def number():
+    """Where the walls were measured."""
+    return fit(*CLEAN, measured=True)
 
 
 @pytest.mark.slow
-def test_the_spread_is_that_of_fits_with_other_noise_on_the_walls():
+def test_the_spread_is_that_of_fits_with_other_noise_on_the_walls(number):
     random, found = np.random.default_rng(1), []
     for _ in range(10):
-        found.append(fit(*(wall + NOISE * random.normal(size=21) for wall in CLEAN)).value)
-    number = fit(*CLEAN, measured=True)
+        walls = [wall + NOISE * random.normal(size=21) for wall in CLEAN]
+        found.append(fit(*walls, {"discretisation": False}).value)
     assert 0.6 < number.std_walls / np.std(found, ddof=1) < 1.7
 
 
 @pytest.mark.slow
-def test_the_interval_has_it_where_the_walls_were_measured():
-    number = fit(*CLEAN, measured=True)
+def test_the_interval_has_it_where_the_walls_were_measured(number):
     plain = fit(*CLEAN)
     assert (plain.value, plain.std, plain.std_walls) == (number.value, number.std, None)
     half = [np.diff(each.interval)[0] / 2 for each in (plain, number)]

@@ -75,6 +75,7 @@ def test_intervals_of_few_measurements_hold_the_truth_as_often_as_they_say(prior
 
 
 @pytest.mark.slow
+@pytest.mark.study
 def test_intervals_of_the_diffusivity_hold_the_truth_as_often_as_they_say(wave):
     covered, draws = 0, 400
     for seed in range(draws):

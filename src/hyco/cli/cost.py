@@ -20,6 +20,8 @@ from hyco.stepping.stepper import Stepper
 
 # Iterations that a search by an optimiser takes usually, and one that goes on from a good point.
 _SEARCH, _UPDATE = 12, 2
+# Those of all fits that a search for missing terms makes, where it finds some: three rounds of three to six candidates.
+_TERMS = 60
 # Rollouts in one batch that is timed: more cost as much each.
 _COPIES = 16
 # Calls that are timed.
@@ -30,10 +32,11 @@ _MODES = 3.0
 
 @dataclass(frozen=True)
 class Seconds:
-    """Time of a training, by itself and as its part of a hybrid."""
+    """Time of a training, by itself and as its part of a hybrid; of physics also that of a search for missing terms."""
 
     alone: float
     hybrid: float
+    terms: float = 0.0
 
 
 def physical_seconds(c: Configuration, equation: Equation, simulations: int, initial_known: bool) -> Seconds:
@@ -62,7 +65,16 @@ def physical_seconds(c: Configuration, equation: Equation, simulations: int, ini
     return Seconds(
         preparation + alone * rollout * c.physical.num_predict_steps,
         preparation + (_SEARCH + updates * each) * rollout * hybrid_steps,
+        _TERMS * rollout * c.physical.num_predict_steps if _may_look_for_terms(c, equation) else 0.0,
     )
+
+
+def _may_look_for_terms(c: Configuration, equation: Equation) -> bool:
+    """Whether it is asked for, by the physics alone or a hybrid, and can be made: see `TermSearch.of`."""
+    auto = c.hybrid.strategy == "auto"
+    asked = [c.physical] * c.physical.missing_terms
+    asked += [c.hybrid.physical] * (auto or c.hybrid.looks_for_terms or c.hybrid.physical.missing_terms)
+    return not equation.config.is_static and any(physical.loss.name == "squares" for physical in asked)
 
 
 def _initial_numbers(c: Configuration, equation: Equation) -> int:
@@ -101,7 +113,18 @@ def network_seconds(c: Configuration, equation: Equation, simulations: int) -> S
 
     alone = epoch(c.synthetic.num_predict_steps, c.synthetic.batch_size) * c.synthetic.epochs
     hybrid = epoch(c.hybrid.num_predict_steps, c.hybrid.synthetic.batch_size) * c.hybrid.epochs
-    return Seconds(alone, hybrid)
+    return Seconds(
+        alone * _passes(c.synthetic.optimizer, model.weight_count),
+        hybrid * _passes(c.hybrid.synthetic.optimizer, model.weight_count),
+    )
+
+
+def _passes(optimizer: str, weights: int) -> float:
+    """What an epoch costs in units of one forward and backward pass over its windows, about three forward passes.
+
+    Levenberg-Marquardt passes forward twice for the derivatives by each weight, and for the losses before and after.
+    """
+    return (2 * weights + 2) / 3 if optimizer == "levenberg_marquardt" else 1.0
 
 
 def weight_count(c: Configuration, equation: Equation) -> int:

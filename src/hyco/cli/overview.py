@@ -204,4 +204,5 @@ def _cost(c: Configuration, equation: Equation, simulations: int, initial_known:
         torch.set_num_threads(before)
     text = f"physical {duration(physical.alone)}, synthetic {duration(synthetic.alone)}"
     both = duration(physical.hybrid + synthetic.hybrid)
-    yield f"cost:      about {text}, hybrid {both} on {threads} CPU thread(s)"
+    more = f", {duration(physical.terms)} more if terms are missing" if physical.terms else ""
+    yield f"cost:      about {text}, hybrid {both}{more} on {threads} CPU thread(s)"

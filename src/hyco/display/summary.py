@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hyco.display.words import ERRORS, decimals, duration, with_error
+from hyco.runtime.words import percent
 
 # Names of the methods for readers.
 METHODS = {
@@ -55,7 +56,7 @@ def estimate_rows(methods: Mapping[str, Mapping[str, Any]], most: int = _MOST) -
     for method, name, p in learnt[:most]:
         if p.get("estimate") is None:
             error = p.get("relative_error")
-            value = "a field" if error is None else f"a field, {100 * error:.2g} % off"
+            value = "a field" if error is None else f"a field, {percent(error)} off"
         else:
             value = with_error(p["estimate"], p.get("std"))
         row = [name, METHODS.get(method, method), value, _interval(p), p.get("unit") or "–"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,8 +16,9 @@ from hyco.hybrid.trust import Misfit
 from hyco.inversion.calibrator import Calibrator
 from hyco.inversion.optimisers.result import OptimisationResult, Status
 from hyco.networks.network import network_config
-from hyco.observations import Observations
+from hyco.observations import NOISE_FREE_SIGMA, Observations
 from hyco.runtime.storage import Bundle
+from hyco.runtime.words import percent
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,9 @@ def choose(
     begun = Fit(physical.state(), fit)
     judged = physical.judge(look_for_terms=False)
     held = Misfit(observations, *observations.validation())
-    error = "" if not held.available else f"; its error variance on held-out data is {held(physical.model):.3g} σ²"
+    # What is held out of training simulations begins as the fit has them.
+    starts = None if observations.val else physical.model.initial_states
+    error = f"; {_held_out(held(physical.model, starts), observations)}" if held.available else ""
     if judged is not None:
         cause = f"{judged.cause} ({judged.why})"
     else:
@@ -93,3 +97,12 @@ def choose(
         choice = Choice("alpha: auto" if held.available else "sequential", why)
     log.info("hybrid.strategy: auto chooses %s: %s.", choice.chosen, choice.why)
     return choice, begun
+
+
+def _held_out(variance: float, observations: Observations) -> str:
+    """The error variance on held-out data, in units of the noise or, where that is not known, of the data."""
+    if observations.noise_known:
+        return f"its error variance on held-out data is {variance:.3g} σ²"
+    # σ is a thousandth of their standard deviation then.
+    share = math.sqrt(variance) * NOISE_FREE_SIGMA
+    return f"its error on held-out data is {percent(share)} of the data's standard deviation"

@@ -241,8 +241,10 @@ class Calibrator:
         if self.ranges:
             starts = self.problem.initial(coordinates[None].to(self.problem.device))[0]
             warn_beyond(self._on_data, torch.cat([starts, *self.model.rollout(starts, self.problem.steps).unbind(1)]))
-        # With horizons the searches ended on a part of the data.
-        ends = [] if self.config.horizons or outcome is None else outcome.ends
+        # With horizons the searches ended on a part of the data; where missing terms moved the estimate, without these.
+        last = self.model.verdict
+        moved = self.problem.forward.correction is not None and last is not None and last.helped
+        ends = [] if self.config.horizons or outcome is None or moved else outcome.ends
         minima = assessor.minima(coordinates, ends)
         if assessor.current is not None:
             wanted, parts = self.config.profile, self._parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hyco.inversion.terms import Term
+from hyco.runtime.words import percent
 
 # A misfit that is left to so small a part is mostly explained.
 _LITTLE = 0.25
@@ -52,6 +54,19 @@ class FoundTerms:
         """Such as "a drag -0.1*u in the rate of u"."""
         return " and ".join(f"{term['words']} in the rate of {term['field']}" for term in self.terms)
 
+    @property
+    def fall(self) -> str:
+        """What becomes of the misfit with them, in words; where the noise is not known, beside what it was."""
+        (before, after), held_out = self.chi_square, self.heldout
+        rise = held_out is not None and held_out[1] > held_out[0]
+        if self.known_noise:
+            words = f"reduced χ² falls from {before:.3g} to {after:.3g}"
+            errors = ", the held-out error{} from {:.3g} to {:.3g}"
+            return words if held_out is None else words + errors.format(" rises" * rise, *held_out)
+        words = f"residuals fall to {_size(before, after)} of their size"
+        errors = ", errors on held-out data{} to {}"
+        return words if held_out is None else words + errors.format(" rise" * rise, _size(*held_out))
+
     def coefficients(self, library: Sequence[Term]) -> Tensor:
         """Of all terms of a library, `[m]`: 0 of those that were not found."""
         found = {(term["field"], term["formula"]): term["coefficient"] for term in self.terms}
@@ -65,3 +80,8 @@ class FoundTerms:
     def from_json(cls, data: Mapping[str, Any]) -> FoundTerms:
         """The inverse of `to_json`."""
         return cls(**data)
+
+
+def _size(before: float, after: float) -> str:
+    """The root of a mean square, beside what it was."""
+    return percent(math.sqrt(after / before) if before > 0 else math.inf)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class TermEstimate:
         cost: sum of the squares of all residuals, those of the priors among them.
         residual, jacobian: of the real data, `[N]` and `[N, q + m]`.
         prior_residual, prior: of the priors, the coefficients' among them.
-        uncertainty: of all of them, `[q + m]`.
+        known_noise, noisy: of the measurements, see `laplace`.
     """
 
     coordinates: Tensor
@@ -42,7 +43,14 @@ class TermEstimate:
     jacobian: Tensor
     prior_residual: Tensor
     prior: Tensor
-    uncertainty: Uncertainty
+    known_noise: bool
+    noisy: Tensor | None
+
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Of all of them, `[q + m]`, worked out where it is asked for: not in each step of a search."""
+        prior = self.prior if len(self.prior) else None
+        return laplace(self.jacobian, self.residual, prior=prior, known_noise=self.known_noise, noisy=self.noisy)
 
     @property
     def reduced_chi_square(self) -> float:
@@ -135,11 +143,9 @@ class TermFit:
         own = torch.zeros((len(prior) + len(c), q + len(c)), dtype=torch.float64)
         own[: len(prior), :q], own[len(prior) :, q:] = prior, torch.diag(1 / self.sizes)
         prior = own
-        uncertainty = laplace(
-            jacobian, residual, prior=prior if len(prior) else None, known_noise=problem.data.known_noise, noisy=noisy
-        )
         cost = float(residual.square().sum() + prior_residual.square().sum())
-        return TermEstimate(z, c, cost, residual, jacobian, prior_residual, prior, uncertainty)
+        known = problem.data.known_noise
+        return TermEstimate(z, c, cost, residual, jacobian, prior_residual, prior, known, noisy)
 
     @torch.no_grad()
     def columns(self, z: Tensor, c: Tensor) -> Tensor:

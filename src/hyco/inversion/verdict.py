@@ -22,6 +22,8 @@ from hyco.inversion.residual_places import Places
 from hyco.inversion.structure import ResidualStructure, residual_structure
 from hyco.inversion.term_fit import TermEstimate
 from hyco.inversion.uncertainty import Uncertainty, inverse_root
+from hyco.observations import NOISE_FREE_SIGMA
+from hyco.runtime.words import percent
 
 Cause = Literal["consistent", "grid", "noise model", "physics"]
 
@@ -129,18 +131,27 @@ def verdict(
         return Verdict("grid", f"a finer grid takes {100 * share:.0f} % of the misfit")
     certain = too_large and not white and chi_square > _TOO_LARGE**2
     if not certain and not _follows_states(search, problem, here, structure.noise):
-        return Verdict("noise model", f"residuals are {what}; no term of the states or the place tells them")
+        size = "" if known else _as_noise(here, problem)
+        return Verdict("noise model", f"residuals are {what}; no term of the states or the place tells them{size}")
     found = search.run(coordinates) if look_for_terms else None
     if found is None:
         return Verdict("physics", "residuals follow the states or the place")
     terms, there = found
-    before, after = terms.chi_square
-    return Verdict("physics", f"{terms.words}: reduced χ² {before:.3g}, with it {after:.3g}", terms, there)
+    return Verdict("physics", f"{terms.words}: {terms.fall}", terms, there)
 
 
 def _largest(uncertainty: Uncertainty) -> float:
     """A reduced χ² that is larger is hardly chance."""
     return 1 + _DEVIATIONS * math.sqrt(2 / max(uncertainty.residual_freedom, 1.0))
+
+
+def _as_noise(here: TermEstimate, problem: InverseProblem) -> str:
+    """How large a noise of unknown size would be: whoever measured knows better whether it is one."""
+    share = math.sqrt(here.reduced_chi_square) * problem.data.scale * NOISE_FREE_SIGMA
+    return (
+        f". Such noise would be {percent(share)} of the data's standard deviation: if what was measured is better than "
+        "that, the equation or a wall is wrong, in a way that the terms do not have"
+    )
 
 
 def _share_of(of_grid: Tensor, here: TermEstimate, *, known: bool) -> float:

@@ -204,16 +204,14 @@ def verdict_words(estimate: PhysicalEstimate) -> Iterator[str]:
 
 def _of_terms(found: FoundTerms) -> str:
     """Such as: a drag -0.1*u in the rate of u is missing."""
-    before, after = found.chi_square
-    errors = "" if found.heldout is None else ", the held-out error from {:.3g} to {:.3g}".format(*found.heldout)
-    fall = f"reduced χ² falls from {before:.3g} to {after:.3g}{errors}"
     if not found.helpful:
         return (
-            f"{found.words} would explain a part of the misfit alone: {fall}. What is missing is something else, too."
+            f"{found.words} would explain a part of the misfit alone: {found.fall}. What is missing is something else, "
+            "too."
         )
     beside = ", ".join(f"{name} = {entry['estimate']:.4g}" for name, entry in found.parameters.items())
     left = "" if found.consistent else " Something is left to explain."
-    return f"{found.words} {'are' if len(found.terms) > 1 else 'is'} missing: {fall}; then {beside}.{left}"
+    return f"{found.words} {'are' if len(found.terms) > 1 else 'is'} missing: {found.fall}; then {beside}.{left}"
 
 
 def _tests(estimate: PhysicalEstimate) -> Mapping[str, Any]:
