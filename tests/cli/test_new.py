@@ -253,6 +253,25 @@ def test_a_column_that_tells_repeated_places_and_times_apart_is_the_trajectory_w
     assert "simulation" not in new("a.csv", "--force")[0]["measurements"]
 
 
+def test_a_week_is_a_time_beside_what_tells_trajectories_apart_and_the_parts_of_a_date_are_none(new):
+    grid(new, "a.csv", lambda x, t: np.exp(-t) * np.cos(np.pi * x))
+    once = pd.read_csv(new.folder / "a.csv").rename(columns={"t": "week"})
+    plots = [once.assign(u=once["u"] * size).assign(plot=number) for number, size in enumerate((1.0, 2.0, 1.5), 1)]
+    pd.concat(plots)[["plot", "week", "position", "u"]].to_csv(new.folder / "a.csv", index=False)
+    measurements = new("a.csv")[0]["measurements"]
+    assert (measurements["time"], measurements["simulation"]) == ("week", "plot")
+    assert measurements["fields"] == {"temperature": "u"}
+    # Told by the name of a time, not by the first column that has a name of a time.
+    once.rename(columns={"week": "t"}).assign(day=1 + once.index % 3)[["day", "t", "position", "u"]].to_csv(
+        new.folder / "a.csv", index=False
+    )
+    assert new("a.csv", "--force")[0]["measurements"]["time"] == "t"
+    once.rename(columns={"week": "a"}).assign(month=3, day=1)[["a", "month", "day", "position", "u"]].to_csv(
+        new.folder / "a.csv", index=False
+    )
+    assert new("a.csv", "--force")[0]["measurements"]["time"] == "a"
+
+
 def test_values_that_stand_for_missing_ones_are_pointed_out(new):
     grid(new, "a.csv", lambda x, t: np.where((x > 0.9) & (t > 0.2), -999.0, np.cos(x)))
     frame = pd.read_csv(new.folder / "a.csv")

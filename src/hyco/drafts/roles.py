@@ -14,6 +14,8 @@ from hyco.drafts.sensors import Sensors, sensors_of
 from hyco.observations.checks import MeasurementError
 
 _TIMES = ("t", "time", "date", "datetime", "timestamp", "hours", "days", "minutes", "seconds", "zeit")
+# Where one of them alone changes it is a time; several of them may be the parts of a date.
+_PERIODS = ("second", "minute", "hour", "day", "week", "weeks", "month", "months", "year", "years")
 _AXES = {
     "x": ("x", "position", "pos", "distance", "longitude", "lon"),
     "y": ("y", "latitude", "lat"),
@@ -85,6 +87,11 @@ def _is(name: str, meanings: Sequence[str]) -> bool:
     return first in meanings and all(word in _FILLERS for word in rest)
 
 
+def _may_be_temperature(name: str) -> bool:
+    """Whether a name is a capital T, with no more than a unit or the like: `T (degC)`."""
+    return re.match(r"T(?![A-Za-z0-9])", name.rpartition("/")[2]) is not None
+
+
 def roles_of(contents: Contents) -> Roles:
     """Guess what is what.
 
@@ -93,12 +100,16 @@ def roles_of(contents: Contents) -> Roles:
     """
     names = [name for name in contents.variables if contents.size(name) > 1 or set(words(name)) & set(_STDS)]
     by_form: set[str] = set()
-    times = [n for n in names if _is(n, _TIMES) and contents.times(n) is not None]
-    # A capital T may be a temperature, and an array of values is no vector of times.
+    named = [n for n in names if _is(n, _TIMES)]
+    if all(map(_may_be_temperature, named)):
+        periods = [n for n in names if _is(n, _PERIODS) and contents.labels(n) > 1]
+        named += periods if len(periods) == 1 and contents.times(periods[0]) is not None else []
+    times = [n for n in named if contents.times(n) is not None]
+    # An array of values is no vector of times.
     largest = max(map(contents.size, names), default=0)
-    times.sort(key=lambda n: (contents.kind == "array" and contents.size(n) == largest, n.rpartition("/")[2] == "T"))
+    times.sort(key=lambda n: (contents.kind == "array" and contents.size(n) == largest, _may_be_temperature(n)))
     time = times[0] if times else None
-    if time is None and (refused := [why for n in names if _is(n, _TIMES) and (why := contents.no_times(n))]):
+    if time is None and (refused := [why for n in named if (why := contents.no_times(n))]):
         raise MeasurementError(refused[0])
     axes = _axes([n for n in names if n != time], contents)
     simulation = next((n for n in names if n not in (time, *axes.values()) and _is(n, _SIMULATIONS)), None)
