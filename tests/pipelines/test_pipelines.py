@@ -1,6 +1,7 @@
 """Every pipeline runs on a catalog in memory, and its nodes are called with what they name."""
 
 from functools import cache
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -150,7 +151,8 @@ def test_a_pipeline_runs_from_parameters_to_a_report(name):
         assert sum(row["share"] for row in entry["phases"]) == pytest.approx(1)
         assert bool(entry["operators"]) == (name == "hybrid")
     assert ("### Operators of physical updates" in data.load("profile_page")) == (name == "hybrid")
-    assert data.load("report_page").count("<img") >= 5
+    make_page = ForkingPickler.loads(ForkingPickler.dumps(data.load("report_page")))  # another process may make it
+    assert make_page().count("<img") >= 5
     for figure in FIGURES:
         assert to_png(data.load(figure)())
     for figure in PHYSICAL_FIGURES:
@@ -193,7 +195,7 @@ def test_the_report_knows_what_the_hybrid_alone_learns():
     own = {"learnable_parameters": [formula(0.2), convection], "suppress_convergence_errors": True}
     parameters["hybrid"] = PARAMETERS["hybrid"] | {"physical": {"max_iterations": 3} | own}
     data = catalog(parameters)
-    SequentialRunner().run(register_pipelines()["__default__"], data)
+    SequentialRunner().run(register_pipelines()["__default__"].to_outputs("report", "parameter_estimates"), data)
     methods = data.load("report")["methods"]
     assert methods["physical"]["parameters"]["viscosity.a"]["true"] == 0.1
     found = methods["hybrid_physical"]["parameters"]

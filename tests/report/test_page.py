@@ -11,8 +11,9 @@ from PIL import Image
 
 from hyco.equations.registry import build_equation
 from hyco.observations import Observations
+from hyco.report.facts import data_facts, problem_facts, statement
 from hyco.report.page import Run, _predicted, _tables, commands, report_page
-from hyco.report.page_parts import formula_pictures, frame_files, png_picture, statement
+from hyco.report.page_parts import formula_pictures, frame_files, png_picture
 
 BURGERS = {
     "name": "burgers",
@@ -86,8 +87,11 @@ def page(equation):
     frames[:, 5:9] = np.arange(4, dtype=np.uint8)[:, None, None, None] * 60
     run = Run(
         configuration=CONFIGURATION,
-        equation=equation,
-        observations=seen,
+        dt=equation.dt,
+        formulas=equation.typeset(),
+        statement=statement(equation),
+        problem=list(problem_facts(equation, CONFIGURATION)),
+        data=list(data_facts(seen, CONFIGURATION, {"time": "s"}, static=False)),
         figures=figures,
         animation={"frames": frames, "fps": 10.0},
         profile=PROFILE,
@@ -180,7 +184,7 @@ def test_what_users_write_is_text(page):
 
 
 def test_the_equation_is_set_in_print_and_said_in_letters(equation):
-    (picture,) = formula_pictures(equation)
+    (picture,) = formula_pictures(equation.typeset(), statement(equation))
     assert picture.source.startswith("data:image/svg+xml;base64,")
     assert picture.alt.startswith("∂u/∂t + λ (u·∇)u = ν Δu on a periodic box")
     assert statement(equation).endswith(".")

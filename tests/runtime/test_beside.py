@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,6 +27,30 @@ def test_a_job_does_not_hold_up_the_program():
     assert time.monotonic() - begun < 0.4
     beside.finish()
     assert time.monotonic() - begun >= 0.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_a_further_job_begins_when_any_of_those_before_it_is_done():
+    beside, begun = Beside(most=2), time.monotonic()
+    beside.start({"long": lambda: time.sleep(2)})
+    beside.start({"short": lambda: None, "failing": lambda: sys.exit(3)})
+    beside.start({"third": lambda: None})
+    assert time.monotonic() - begun < 1.5
+    with pytest.raises(BesideError, match=r"^failing could not be written"):
+        beside.finish()
+    assert time.monotonic() - begun >= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_threads_that_wait_for_the_same_processes_begin_their_jobs_one_after_the_other(tmp_path):
+    beside = Beside(most=1)
+    beside.start({"first": lambda: time.sleep(0.5)})
+    with ThreadPoolExecutor(4) as threads:
+        begun = [threads.submit(beside.start, {str(i): (tmp_path / str(i)).touch}) for i in range(4)]
+    for start in begun:
+        start.result()
+    beside.finish()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")

@@ -8,7 +8,8 @@ from typing import Any
 from hyco.comparison.summary import introduction, parts_of
 from hyco.display.introduction import problem_words
 from hyco.equations.equation import Equation
-from hyco.report.page import configuration_text, problem_facts
+from hyco.report.facts import problem_facts, statement
+from hyco.report.page import configuration_text
 from hyco.report.page_parts import Table, formula_pictures, png_picture, rendered, versions
 
 
@@ -50,7 +51,7 @@ def comparison_page(
             "sentences": [introduction(comparison)],
             "figures": shown,
             "tables": tables,
-            "formulas": formula_pictures(equation),
+            "formulas": formula_pictures(equation.typeset(), statement(equation)),
             "problem": list(problem_facts(equation, configuration)),
             "commands": [command] if command else ["kedro run --pipelines compare"],
             "provenance": [("seeds", ", ".join(map(str, comparison["seeds"]))), *versions()],

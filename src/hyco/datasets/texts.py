@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.text import TextDataset
 
+from hyco.datasets.figure import can_be_sent
+from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -54,8 +58,32 @@ class TableFileDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
 
 
 class TextFileDataset(TextDataset):  # type: ignore[misc]
-    """`kedro_datasets.text.TextDataset` of a local file."""
+    """`kedro_datasets.text.TextDataset` of a local file.
 
-    def save(self, data: str) -> None:
+    It may be given as what makes the text, a function without arguments. Then it is made and written beside the run, as
+    figures are: see `hyco.datasets.figure`.
+    """
+
+    def load(self) -> str:
+        """The text.
+
+        Raises:
+            BesideError: it could not be made, or written.
+        """
+        FIGURES.wait_for(self._get_load_path().as_posix())
+        return str(super().load())
+
+    def save(self, data: str | Callable[[], str]) -> None:
         """Write the text."""
-        write_atomically(Path(self._get_save_path()), data.encode())
+        path = self._get_save_path()
+        FIGURES.end(path.as_posix())
+        if callable(data):
+            FIGURES.start({path.as_posix(): partial(_write, Path(path), data)}, sent=can_be_sent(data))
+            if self._version:  # Kedro looks for a version as soon as it is saved
+                FIGURES.wait_for(path.as_posix())
+        else:
+            write_atomically(Path(path), data.encode())
+
+
+def _write(path: Path, made: Callable[[], str]) -> None:
+    write_atomically(path, made().encode())

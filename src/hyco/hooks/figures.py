@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Generator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
@@ -69,3 +70,5 @@ def _get_ready() -> None:
     from hyco.plots.ready import get_ready
 
     get_ready()
+    # The page is made like them. What it imports, torch among it, the copies that draw need, too.
+    import_module("hyco.report.page")

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from hyco.hooks import mlflow_calls
+from hyco.runtime.garbage import first_import
 
 # Seconds that a process which nothing is asked of any more may take to end.
 _PATIENCE = 2.0
@@ -144,7 +145,8 @@ def _serve(connection: Connection, others: Connection) -> None:
     teller = _Teller(connection)
     logging.root.handlers = [teller]
     with suppress(EOFError, OSError):
-        with suppress(Exception):  # it fails again when something is asked for, and is told then
+        # What fails now fails again when something is asked for, and is told then.
+        with suppress(Exception), first_import("mlflow"):
             mlflow_calls.get_ready()
         while True:
             name, arguments, environment = connection.recv()

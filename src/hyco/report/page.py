@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,8 +14,6 @@ import yaml
 from hyco.display.introduction import problem_words
 from hyco.display.summary import METHODS, error_rows, errors_are_of, estimate_rows
 from hyco.display.words import with_error
-from hyco.equations.equation import Equation
-from hyco.observations import Observations, counts
 from hyco.report.page_charts import History, error_chart, estimate_charts
 from hyco.report.page_figures import pictures
 from hyco.report.page_parts import (
@@ -25,25 +23,23 @@ from hyco.report.page_parts import (
     formula_pictures,
     frame_files,
     rendered,
-    statement,
     versions,
 )
-from hyco.walls.boundary import in_short
 
-# Numbers that a line lists.
-_LISTED = 12
 # Estimates in large letters.
 _HEADLINES = 3
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a page tells of a run beside its report.
+    """What a page tells of a run beside its report, in plain numbers and words: any process can write it.
 
     Attributes:
         configuration: all parameters, after all overrides.
-        equation: of the data.
-        observations: what was measured.
+        dt: time between two steps.
+        formulas: the equation in LaTeX, by lines.
+        statement: the equation in letters.
+        problem, data: what there is to say of the problem and of what was measured, each with its name.
         figures: by name PNG files; None where there was nothing to show.
         animation: `{"frames": uint8 [N, height, width, 3], "fps": float}`; None: there is none.
         profile: the content of profile.json.
@@ -54,8 +50,11 @@ class Run:
     """
 
     configuration: Mapping[str, Any]
-    equation: Equation
-    observations: Observations
+    dt: float
+    formulas: Sequence[str]
+    statement: str
+    problem: Sequence[tuple[str, str]]
+    data: Sequence[tuple[str, str]]
     figures: Mapping[str, bytes | None]
     animation: Mapping[str, Any] | None
     profile: Mapping[str, Any]
@@ -72,7 +71,7 @@ def report_page(report: Mapping[str, Any], run: Run) -> str:
         report: the content of report.json.
         run: what else there is.
     """
-    errors = error_chart(report, run.equation.dt, run.units.get("time", ""))
+    errors = error_chart(report, run.dt, run.units.get("time", ""))
     # What the page draws itself need not be there twice.
     found = pictures(
         {name: None if errors and name == "rollout_error" else f for name, f in run.figures.items()}, report
@@ -110,10 +109,10 @@ def report_page(report: Mapping[str, Any], run: Run) -> str:
             + [("repeat", "How to repeat it")],
             "warnings": report.get("warnings", []),
             "tables": list(_tables(report)),
-            "formulas": formula_pictures(run.equation),
-            "statement": statement(run.equation),
-            "problem": list(problem_facts(run.equation, run.configuration)),
-            "data": list(_data_facts(run)),
+            "formulas": formula_pictures(run.formulas, run.statement),
+            "statement": run.statement,
+            "problem": list(run.problem),
+            "data": list(run.data),
             "sections": kept,
             "animation": _animation(run.animation, measured=bool(report.get("measured"))),
             "commands": commands(run.command, report["experiment"]),
@@ -144,33 +143,6 @@ def _environment(command: str) -> str | None:
         if word.startswith("--env="):
             return word.removeprefix("--env=")
     return None
-
-
-def problem_facts(equation: Equation, configuration: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The equation in letters, its grid, walls and coefficients, and what of it is unknown."""
-    section = configuration["equation"]
-    yield "equation", statement(equation)
-    for axis, keys in section["domain"].items():
-        lower = keys.get("lower") or 0.0
-        yield axis, f"{lower:g} to {lower + keys['size']:g}, {keys['resolution']} cells"
-    walls = section.get("boundary", equation.config.boundary)
-    yield "walls", str(in_short(walls)).replace("'", "")[:300]
-    if not equation.config.is_static:
-        yield "time step", f"{equation.dt:g}"
-    given = {k: v for k, v in (section.get("parameters") or {}).items() if v is not None}
-    learnt = configuration["physical"].get("learnable_parameters") or []
-    if measured := bool(configuration.get("measurements")):
-        # Of what is learnt there are only placeholders.
-        given = {k: v for k, v in given.items() if k not in {entry["name"] for entry in learnt}}
-    if given:
-        whose = "given" if measured else "true values"
-        yield f"coefficients ({whose})", ", ".join(f"{name} {_value(value)}" for name, value in given.items())
-    for entry in learnt:
-        bounds = entry.get("bounds")
-        between = "" if bounds is None else f", between {bounds[0]:g} and {bounds[1]:g}"
-        guess = entry.get("initial_guess")
-        first = f", first guess {_value(guess)}" if isinstance(guess, int | float) else ""
-        yield "unknown", f"{entry['name']} ({entry.get('kind', 'scalar')}){first}{between}"
 
 
 def _headlines(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -210,38 +182,6 @@ def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
     chi = "; χ² per measurement is 1 for the noise alone" if "χ²" in head else ""
     errors = f"Errors: normalised root mean square (nRMSE) of {of}"
     yield Table(f"{errors}, {when} and at the last time{chi}", head, rows)
-
-
-def _data_facts(run: Run) -> Iterator[tuple[str, str]]:
-    seen, configuration = run.observations, run.configuration
-    measured = counts(seen)
-    file = (configuration.get("measurements") or {}).get("file")
-    yield "from", f"the file {file}" if file else "simulations of the equation"
-    count = f"{int(measured.sum()):,}".replace(",", " ")
-    trajectories = f"{len(seen.train)} {'trajectory' if len(seen.train) == 1 else 'trajectories'}"
-    yield "measurements", f"{count} in {trajectories}, of {', '.join(seen.layout.channels)}"
-    steps = measured.any(dim=0).nonzero().flatten().tolist()
-    unit = f" {run.units['time']}" if run.units.get("time") else ""
-    listed = ", ".join(f"{seen.dt * n:.4g}" for n in steps[:_LISTED])
-    more = f", … to {seen.dt * steps[-1]:.4g}" if len(steps) > _LISTED else ""
-    yield "times", f"{len(steps)}: t = {listed}{more}{unit}" if steps else "none"
-    where = "at points of their own" if seen.positions is not None else "in cells of the grid"
-    most = int(measured.max()) if measured.numel() else 0
-    yield "places", f"{where}, {most} values at a time at most"
-    noise = ", ".join(
-        f"{channel} σ = {float(sigma):.3g}" for channel, sigma in zip(seen.layout.channels, seen.noise_std, strict=True)
-    )
-    yield "noise", noise if seen.noise_known else "not known, or none: told by the residuals"
-    if seen.heldout is not None:
-        yield "held back", f"{int(seen.heldout.sum())} measurements that no model trains on"
-    known = {"exact": "known exactly", "full": "measured everywhere, with noise", "observed": "unknown"}
-    if not run.equation.config.is_static:
-        yield "state at t = 0", known.get(seen.initial_state, seen.initial_state)
-    if seen.starts_estimated:
-        yield (
-            "validation and tests begin with",
-            "estimates from what was measured of them at t = 0 alone, less its noise, where it tells them",
-        )
 
 
 def _determined(report: Mapping[str, Any]) -> Iterator[str]:
@@ -318,7 +258,3 @@ def _animation(animation: Mapping[str, Any] | None, *, measured: bool) -> dict[s
         "alt": f"{shown}; the last moment is shown until it is played.",
         "caption": f"{shown}.",
     }
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import platform
 import struct
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from hyco.equations.equation import Equation
 from hyco.plots.formula import formula_svg
 from hyco.plots.frames import indexed
 from hyco.report.chart import Chart
@@ -85,22 +83,17 @@ def png_picture(data: bytes, alt: str, caption: str = "") -> Picture:
     return Picture(data_address(data, "image/png"), alt, caption, round(width / _DENSITY), round(height / _DENSITY))
 
 
-def formula_pictures(equation: Equation) -> list[Picture]:
-    """The equation as it is set in print, a picture for each line of it; its text stands for it elsewhere."""
-    words = statement(equation)
+def formula_pictures(formulas: Sequence[str], words: str) -> list[Picture]:
+    """An equation as it is set in print, a picture for each line of it; its text stands for it elsewhere.
+
+    Args:
+        formulas: the lines in LaTeX.
+        words: the equation in letters.
+    """
     return [
         Picture(data_address(formula_svg(latex).encode(), "image/svg+xml"), f"{words} In LaTeX: {latex}")
-        for latex in equation.typeset()
+        for latex in formulas
     ]
-
-
-def statement(equation: Equation) -> str:
-    """The first sentence of what the equation says of itself: what it is, in letters."""
-    described = [text for title, text in equation.described() if title == "formula"]
-    if described:
-        return "; ".join(described) + "."
-    text = " ".join((inspect.getdoc(type(equation)) or equation.config.name).split("\n\n")[0].split())
-    return text if text.endswith(".") else f"{text}."
 
 
 def frame_files(frames: NDArray[np.uint8]) -> tuple[str, list[str]]:

@@ -7,11 +7,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from hyco.runtime.copied import Copied, UnsentError
@@ -33,24 +33,29 @@ class _Working:
     done: set[str] = field(default_factory=set)
     reason: str = ""
 
+    def hear(self) -> bool:
+        """Wait until it tells something; False: it has ended."""
+        try:
+            said = self.told.recv_bytes().decode()
+        except (EOFError, ConnectionError):  # the latter: it was killed before it had read its work
+            return False
+        if said:
+            self.reason = said
+        else:
+            self.done.add(self.jobs[len(self.done)])
+        return True
+
     def wait_for(self, job: str) -> bool:
         """Wait until a job is done, or never will be; whether it is."""
         while job not in self.done:
-            try:
-                said = self.told.recv_bytes().decode()
-            except (EOFError, ConnectionError):  # the latter: it was killed before it had read its work
+            if not self.hear():
                 return False
-            if said:
-                self.reason = said
-            else:
-                self.done.add(self.jobs[len(self.done)])
         return True
 
     def end(self) -> dict[str, str]:
         """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
-        self.wait_for(self.jobs[-1])
-        with suppress(EOFError, ConnectionError):
-            self.told.recv_bytes()
+        while self.hear():
+            pass
         if self.process is not None:
             self.process.join()
         self.told.close()
@@ -61,9 +66,10 @@ class Beside:
     """Runs jobs beside the program, on Linux; elsewhere at once, as only there a process can be copied safely.
 
     A job gets a copy of all that the program has in memory, and must neither use torch nor wait for another thread.
+    Threads may share it; one that calls it waits until no other does.
 
     Args:
-        most: so many processes at a time; a further one waits for the oldest.
+        most: so many processes at a time; a further one waits until one of them has ended.
     """
 
     def __init__(self, most: int = 2) -> None:
@@ -71,6 +77,7 @@ class Beside:
         self._running: list[_Working] = []
         self._failed: dict[str, str] = {}
         self._copied: Copied | None = None
+        self._one_at_a_time = threading.RLock()
 
     def get_ready(self, work: Job) -> None:
         """Let a process do what jobs need done before they begin, as imports; until `finish` jobs can be copies of it.
@@ -93,12 +100,22 @@ class Beside:
             for job in jobs.values():
                 job()
             return
-        if len(self._running) >= self._most:
-            self._failed |= self._running.pop(0).end()
         work = partial(_undisturbed, tuple(jobs.values()))
-        if not sent or (working := self._sent(tuple(jobs), work)) is None:
-            working = self._forked(tuple(jobs), work)
-        self._running.append(working)
+        with self._one_at_a_time:
+            if len(self._running) >= self._most:
+                self._failed |= self._first_to_end().end()
+            if not sent or (working := self._sent(tuple(jobs), work)) is None:
+                working = self._forked(tuple(jobs), work)
+            self._running.append(working)
+
+    def _first_to_end(self) -> _Working:
+        """Wait until one of the processes has ended, which is none of those that run any more."""
+        while True:
+            telling = wait([working.told for working in self._running])
+            for working in [working for working in self._running if working.told in telling]:
+                if not working.hear():
+                    self._running.remove(working)
+                    return working
 
     def _sent(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working | None:
         """A copy of the process that has got ready, at work; None: there is no such process, or no way to send that."""
@@ -128,19 +145,21 @@ class Beside:
         Raises:
             BesideError: it has failed, which is told once.
         """
-        for working in self._running:
-            if what in working.jobs and not working.wait_for(what):
-                self._running.remove(working)
-                self._failed |= working.end()
-                break
-        if what in self._failed:
-            raise _error({what: self._failed.pop(what)})
+        with self._one_at_a_time:
+            for working in self._running:
+                if what in working.jobs and not working.wait_for(what):
+                    self._running.remove(working)
+                    self._failed |= working.end()
+                    break
+            if what in self._failed:
+                raise _error({what: self._failed.pop(what)})
 
     def end(self, what: str) -> None:
         """Wait until the process with a job has ended: what it makes is made anew, or removed."""
-        for working in [working for working in self._running if what in working.jobs]:
-            self._running.remove(working)
-            self._failed |= working.end()
+        with self._one_at_a_time:
+            for working in [working for working in self._running if what in working.jobs]:
+                self._running.remove(working)
+                self._failed |= working.end()
 
     def finish(self) -> None:
         """Wait until all is done, and let the process that has got ready end.
@@ -148,12 +167,13 @@ class Beside:
         Raises:
             BesideError: jobs have failed.
         """
-        while self._running:
-            self._failed |= self._running.pop(0).end()
-        if self._copied is not None:
-            self._copied.close()
-            self._copied = None
-        failed, self._failed = self._failed, {}
+        with self._one_at_a_time:
+            while self._running:
+                self._failed |= self._running.pop(0).end()
+            if self._copied is not None:
+                self._copied.close()
+                self._copied = None
+            failed, self._failed = self._failed, {}
         if failed:
             raise _error(failed)
 
@@ -173,7 +193,9 @@ def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    gc.freeze()  # else what the program has would be looked through, and copied, whenever garbage is collected
+    # Else what the program has would be looked through, and copied, whenever garbage is collected; what jobs leave goes
+    # with this process.
+    gc.disable()
     try:
         for job in jobs:
             job()

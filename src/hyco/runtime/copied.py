@@ -77,9 +77,9 @@ def _serve(requests: Connection, others: Connection, get_ready: Callable[[], Non
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     others.close()  # else this process would not hear that the other has ended
+    gc.disable()  # what is there stays; that of copies goes with them
     with suppress(Exception):
         get_ready()
-    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how copies have ended
     while True:
         try:

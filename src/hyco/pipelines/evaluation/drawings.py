@@ -1,4 +1,4 @@
-"""Figures of a report from plain numbers, drawn by a process that need not have what these were taken from.
+"""Figures and page of a report, made of plain numbers by a process that need not have what these are taken from.
 
 `units` are the arguments of `hyco.plots.axis_units`; `shown` are those of `hyco.plots.pictured`, the layout as a
 dictionary. All else is as in the functions of `hyco.plots` of the same name.
@@ -9,7 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from matplotlib.figure import Figure
+
+    from hyco.report.page_charts import History
 
 
 def measurements(*arguments: Any) -> Figure:
@@ -114,6 +118,31 @@ def residual_correlation(*arguments: Any, units: Any) -> Figure:
     from hyco.plots import residual_correlation as draw
 
     return draw(*arguments, units=axis_units(*units))
+
+
+def report_page(
+    report: dict[str, Any],
+    figures: Mapping[str, bytes | Figure | Callable[[], Figure] | None],
+    animation: dict[str, Any] | Callable[[], dict[str, Any]],
+    histories: Mapping[str, History],
+    **told: Any,
+) -> str:
+    """The page of a run.
+
+    Args:
+        report: the content of report.json.
+        figures: PNG files, None where there was nothing to show, or in memory as drawn, or what draws them.
+        animation: frames and their speed, or what draws them.
+        histories: by training, the records of its live metrics.
+        told: all else of a `hyco.report.page.Run`.
+    """
+    from hyco.plots.style import as_png
+    from hyco.report.page import Run
+    from hyco.report.page import report_page as write
+
+    drawn = {name: as_png(figure) for name, figure in figures.items()}
+    moving = animation() if callable(animation) else animation
+    return write(report, Run(figures=drawn, animation=moving, histories=histories, **told))
 
 
 def _pictured(shown: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ Nodes that take `**models` get the final models by method.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hyco.pipelines.evaluation import drawings
 from hyco.pipelines.evaluation.shared import learnt_parameters, units_of
 
 if TYPE_CHECKING:
@@ -188,8 +190,8 @@ def make_report_page(
     physical_metrics: list[dict[str, Any]] | None = None,
     hybrid_metrics: list[dict[str, Any]] | None = None,
     **figures: bytes | Figure | Callable[[], Figure] | None,
-) -> str:
-    """All of it as one page that needs nothing else.
+) -> Callable[[], str]:
+    """What makes a page of all of it that needs nothing else; plain numbers, so that another process can.
 
     Args:
         report, profile: contents of their files.
@@ -203,23 +205,26 @@ def make_report_page(
     """
     from hyco.equations.registry import build_equation
     from hyco.observations import Observations
-    from hyco.plots.style import as_png
-    from hyco.report.page import Run, report_page
+    from hyco.report.facts import data_facts, problem_facts, statement
     from hyco.runtime.storage import digest
 
     histories = {"synthetic": synthetic_metrics, "physical": physical_metrics, "hybrid": hybrid_metrics}
-    return report_page(
+    equation, units = build_equation(parameters["equation"]), units_of(observations)
+    seen = Observations.from_bundle(observations)
+    return partial(
+        drawings.report_page,
         report,
-        Run(
-            configuration=parameters,
-            equation=build_equation(parameters["equation"]),
-            observations=Observations.from_bundle(observations),
-            figures={name: as_png(figure) for name, figure in figures.items()},
-            animation=animation() if callable(animation) else animation,
-            profile=profile,
-            command=run_command,
-            digest=digest(observations),
-            units=units_of(observations),
-            histories={training: records for training, records in histories.items() if records},
-        ),
+        figures,
+        animation,
+        {training: records for training, records in histories.items() if records},
+        configuration=parameters,
+        dt=equation.dt,
+        formulas=equation.typeset(),
+        statement=statement(equation),
+        problem=list(problem_facts(equation, parameters)),
+        data=list(data_facts(seen, parameters, units, static=equation.config.is_static)),
+        profile=profile,
+        command=run_command,
+        digest=digest(observations),
+        units=units,
     )
