@@ -7,6 +7,7 @@ import torch
 
 from hyco.losses import mean_square, weighted_loss
 from hyco.metrics import masked_nrmse, nrmse_per_step
+from hyco.runtime.words import percent
 
 
 def test_the_masked_mean_is_over_observed_entries_only():
@@ -88,3 +89,7 @@ def test_the_mean_over_nothing_is_zero_and_has_a_gradient():
     loss = mean_square(nothing)
     loss.backward()
     assert float(loss.detach()) == 0.0
+
+
+def test_a_share_has_two_digits_and_no_powers_of_ten():
+    assert [percent(share) for share in (0.0004, 0.0163, 0.999, 1.34)] == ["0.04 %", "1.6 %", "100 %", "130 %"]

@@ -17,6 +17,13 @@ def mean_square(error: Tensor, mask: Tensor | None = None) -> Tensor:
     return squares.sum() / mask.sum().clamp_min(1)
 
 
+def scaled_errors(error: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Errors, flat, whose squares sum up to `mean_square`."""
+    counted = error if mask is None else torch.where(mask, error, torch.zeros_like(error))
+    count = error.new_tensor(max(1, error.numel())) if mask is None else mask.sum().clamp_min(1)
+    return counted.flatten() / count.sqrt()
+
+
 def weighted_loss(alpha: float, real: Tensor | None, model: Tensor | None) -> Tensor:
     """L = α · real + (1 - α) · model, both means over their own group.
 

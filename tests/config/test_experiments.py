@@ -21,9 +21,9 @@ def test_every_experiment_is_valid(experiment, parameters):
     assert parse(parameters(experiment)).experiment == experiment
 
 
-def covered_starts(c, equation):
-    """The states that simulations of twenty seeds begin with, by seed; the ranges that are auto cover all."""
-    for seed in range(20):
+def covered_starts(c, equation, seeds):
+    """The states that simulations begin with, by seed; the ranges that are auto cover all."""
+    for seed in range(seeds):
         starts = initial_states(equation, c.generation, seed)
         assert covering(equation, equation.reach(starts)).unsuitable(starts) is None, seed
         yield seed, starts
@@ -31,10 +31,10 @@ def covered_starts(c, equation):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_the_starts_of_twenty_seeds_are_covered_and_one_goes_to_the_end(experiment, parameters):
+def test_the_starts_of_four_seeds_are_covered_and_one_goes_to_the_end(experiment, parameters):
     c = parse(parameters(experiment))
     equation = build_equation(c.equation.model_dump())
-    starts = dict(covered_starts(c, equation))[c.compare.seeds[0]]
+    starts = dict(covered_starts(c, equation, 4))[c.compare.seeds[0]]
     simulate(equation, starts if equation.accelerates else starts[:1], c.generation.steps)
 
 
@@ -43,7 +43,7 @@ def test_the_starts_of_twenty_seeds_are_covered_and_one_goes_to_the_end(experime
 def test_the_data_of_twenty_seeds_can_be_made(experiment, parameters):
     c = parse(parameters(experiment))
     equation = build_equation(c.equation.model_dump())
-    for seed, starts in covered_starts(c, equation):
+    for seed, starts in covered_starts(c, equation, 20):
         # Where nothing gets faster than it starts, and the starts are covered, a few simulations stand for all.
         if equation.accelerates or seed in c.compare.seeds[:2]:
             simulate(equation, starts, c.generation.steps)

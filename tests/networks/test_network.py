@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from hyco.networks.coordinates import coordinate_channels
 from hyco.networks.network import NETWORKS, build, network_config
 
-NAMES = [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping]
+# Those that learn any map of states; `pseudospectral` has keys and tests of its own.
+NAMES = [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping and name != "pseudospectral"]
 BOUNDARIES = ("periodic", "neumann", "dirichlet", "neumann-dirichlet")
 
 
@@ -32,16 +33,16 @@ def awake(module):
 
 
 def test_the_networks_that_exist_are_listed_by_name():
-    assert NETWORKS.available() == ["dilated_resnet", "fno", "gated", "mlp", "resnet", "unet"]
+    assert NETWORKS.available() == ["dilated_resnet", "fno", "gated", "mlp", "pseudospectral", "resnet", "unet"]
 
 
 def test_an_unknown_network_says_which_exist():
     with pytest.raises(
         ValueError,
-        match=r"^unknown network 'transformer'; available: dilated_.*, mlp, resnet, unet; or package\.module:Class$",
+        match=r"^unknown network 'transformer'; available: dilated_.*, resnet, unet; or package\.module:Class$",
     ):
         network_config({"name": "transformer"})
-    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, gated, mlp, resnet,"):
+    with pytest.raises(ValueError, match="a network needs a name; available: dilated_resnet, fno, gated, mlp, pseudos"):
         network_config({"filters": 8})
 
 

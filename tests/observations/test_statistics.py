@@ -7,7 +7,7 @@ from hyco.fields import FieldSpec, Layout
 from hyco.grid import Grid
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
-from hyco.observations.statistics import mean_and_std
+from hyco.observations.statistics import largest, mean_and_std, together
 
 WHERE = Layout(Grid(("x",), (0.0,), (1.0,), (8,)), (FieldSpec("u"), FieldSpec("v"), FieldSpec("w")))
 
@@ -64,3 +64,29 @@ def test_one_value_has_itself_as_its_mean():
     mean, std = mean_and_std([(values, mask)])
     assert float(mean[1]) == 10.0
     assert float(std[1]) == float(std[0])
+
+
+def test_values_of_all_channels_together_are_those_of_places_where_all_are_known():
+    values = torch.arange(2 * 3 * 2 * 5, dtype=torch.float64).reshape(2, 3, 2, 5)
+    mask = torch.ones_like(values, dtype=torch.bool)
+    mask[0, 1, 0, 2] = mask[1, 2, 1] = False
+    rows = together([(values, mask)], 1000)
+    wanted = values.transpose(2, 3)[mask.transpose(2, 3).all(dim=-1)]
+    assert rows.tolist() == wanted.tolist()
+    assert len(rows) == 30 - 1 - 5
+
+
+def test_of_many_values_a_share_of_all_times_and_places_is_taken():
+    values = torch.arange(20 * 10 * 30, dtype=torch.float64).reshape(20, 10, 1, 30)
+    rows = together([(values, torch.ones_like(values, dtype=torch.bool))], 400).flatten()
+    assert 300 < len(rows) <= 400
+    assert len(set((rows // 300).tolist())) > 15
+    assert len(set((rows % 30).tolist())) > 6
+
+
+def test_the_largest_distance_from_the_mean_is_of_known_values():
+    seen = hidden_channel()
+    mean, _ = seen.statistics()
+    wanted = (seen.values - mean[:, None]).abs().amax(dim=(0, 1, 3))
+    assert largest(seen.measured(), mean).tolist() == [float(wanted[0]), 0.0, float(wanted[2])]
+    assert len(together(seen.measured())) == 0

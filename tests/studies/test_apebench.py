@@ -124,14 +124,26 @@ def test_margins_are_as_wide_as_networks_see_and_the_budget_is_apebench_s(name):
     problem = PROBLEMS[name]
     pairs = 50 * 50
     if problem.squares is not None:
+        pairs = problem.squares.count
+    if problem.squares is not None and not problem.squares.whole:
         kernel = problem.network.get("kernel_size", 5)
         convolutions = {"resnet": 2, "gated": 1}[problem.network["name"]]
         assert problem.squares.margin == kernel // 2 * (convolutions * problem.network["blocks"] + 2)
-        pairs = problem.squares.count
     assert problem.batch <= 20
     assert pairs % problem.batch == 0
     assert problem.updates <= UPDATES
     assert problem.updates % (pairs // problem.batch) == 0
+
+
+def test_whole_states_are_squares_that_go_round():
+    train = np.random.default_rng(0).standard_normal((study.HELD + 1, 3, 2, CELLS, CELLS)).astype(np.float32)
+    problem = PROBLEMS["gray_scott_2d"]
+    assert problem.squares.whole
+    observations = problem.observations(train, seed=0)
+    assert observations.layout.boundaries == ("periodic", "periodic")
+    assert bool(observations.mask.all())
+    shifted = {float(state.sum()) for state in observations.values[:, 0, 0]}
+    assert all(min(abs(float(of.sum()) - total) for of in train[0, :, 0]) < 0.1 for total in shifted)
 
 
 def test_a_short_training_is_resumed_and_tested(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from hyco.hybrid.trainer import HybridTrainer
 from hyco.hybrid.trust import Misfit
 from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.targets import SyntheticTargets
+from hyco.losses import mean_square
 from hyco.observations import Observations, PointOperator
 from hyco.observations.interpolation import stencil
 from hyco.stepping.rollout import rollout
@@ -110,7 +111,7 @@ def test_a_perfect_model_leaves_the_noise_over(problem):
     windows = model.windows
     truth = model.model.normalise(problem.states[:2])
     prediction, starts = windows.targets(truth), windows.starts(truth)
-    loss = model.data.mean_square(prediction, torch.arange(len(windows)), starts)
+    loss = mean_square(*model.data.errors(prediction, torch.arange(len(windows)), starts))
     assert float(loss) == pytest.approx(expected, rel=4 * math.sqrt(2 / 160))
     assert abs(Misfit(seen, [0, 1])(Truth(problem.states[:2]))) < 4 * math.sqrt(2 / 160)
     score = Validation(seen, rollout=True)(Truth(problem.states[2:]))["rollout"]

@@ -25,6 +25,11 @@ def trainer(problem, epochs=1, **changes):
     )
 
 
+def small_network(name):
+    keys = {"unet": {"filters": 4, "levels": 1}, "pseudospectral": {"substeps": 2}}
+    return {"name": name, **keys.get(name, {"filters": 4, "blocks": 1})}
+
+
 def train(problem, **changes):
     return list(training(problem, **changes))
 
@@ -45,6 +50,20 @@ def runs(problem, config):
     return run
 
 
+def test_a_network_that_asks_for_it_is_told_what_it_is_to_learn_from(make_problem):
+    problem = make_problem({"train_sim": [0], "val_sim": [], "noise": 0.0})
+    model = trainer(problem, network={"name": "pseudospectral"}).model
+    seen = problem.observations
+    mean, std = seen.statistics()
+    values = ((seen.values[seen.train].movedim(2, -1).reshape(-1, len(mean)) - mean) / std).float()
+    assert model.network.gain.tolist() == pytest.approx((std / model.change_std.flatten()).tolist())
+    assert model.network.bound.flatten().tolist() == pytest.approx((2 * values.abs().amax(dim=0)).tolist())
+    combined = model.network.basis @ model.network._monomials(values.T[None])[0]
+    torch.testing.assert_close(combined @ combined.T / len(values), torch.eye(len(combined)), atol=1e-3, rtol=0)
+    again = type(model).from_bundle(model.to_bundle())
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
 def test_a_network_overfits_one_batch(make_problem):
     problem = make_problem({"train_sim": [0], "val_sim": [], "noise": 0.0})
     changes = {"num_predict_steps": 2, "batch_size": 16, "learning_rate": 1e-2, "use_sliding_window": True}
@@ -54,7 +73,7 @@ def test_a_network_overfits_one_batch(make_problem):
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
 def test_every_network_trains_and_its_size_is_told_once(problem, name, caplog):
-    small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
+    small = small_network(name)
     with caplog.at_level("INFO"):
         steps = train(problem, epochs=3, learning_rate=1e-2, network=small)
     losses = [record["metrics"]["synthetic_loss"] for _, record in steps]
@@ -328,7 +347,7 @@ def test_bfloat16_trains_and_the_state_stays_float32(problem, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS.built_in if NETWORKS.load(name).config_class.stepping])
 def test_every_network_has_a_gradient_in_bfloat16(problem, name):
-    small = {"name": name, "filters": 4, "levels" if name == "unet" else "blocks": 1}
+    small = small_network(name)
     plain, mixed = trainer(problem, network=small), trainer(problem, network=small, precision="bfloat16")
     starts = plain.normalise(problem.observations.initial_states)
     gradients = []

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from hyco.losses import mean_square
 from hyco.training.synthetic import synthetic_trainer, train_synthetic
 
 NETWORKS = [
@@ -45,7 +46,7 @@ def test_squares_are_weighed_with_the_inverse_of_the_variance(make_problem):
     guess = torch.zeros_like(measured)
     mean, std = seen.statistics()
     normalised = ((guess - mean[:, None]) / std[:, None]).float()
-    found = trainer.data.mean_square(normalised, which, normalised[:, 0])
+    found = mean_square(*trainer.data.errors(normalised, which, normalised[:, 0]))
     precision = 1 / sigma[seen.train] ** 2
     weights = trainer.windows.targets(precision / precision.mean())
     assert float(found) == pytest.approx(float((weights * (measured / std[:, None]) ** 2).mean()), rel=1e-5)

@@ -12,21 +12,21 @@ installed may give its network a short name, in the entry-point group `hyco.netw
 
 A network maps the normalised state `[B, C, *space]` to its normalised change; one whose keys are a `CoordinateConfig`
 (`hyco.networks.coordinate_config`) maps coordinates `[N, d]` to the normalised state there, `[N, C]`. All weights are
-created in float32.
+created in float32. One that has a method `see` is told values that it is going to learn from, see `SeesValues`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from hyco.runtime.plugins import Registry, takes
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from hyco.fields import Layout
 
@@ -59,10 +59,13 @@ class NetworkConfig(BaseModel):
 
     Attributes:
         stepping: whether the network steps a state forward; else it maps coordinates to the state there.
+        few_weights: whether Levenberg-Marquardt trains it (`synthetic.optimizer`): it is differentiated forward, once
+            for each weight.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
     stepping: ClassVar[bool] = True
+    few_weights: ClassVar[bool] = False
 
     name: str = Field(description="name of the network in the registry, or package.module:Class")
     coordinates: bool | PositiveInt = Field(
@@ -100,6 +103,20 @@ class NetworkClass(Protocol):
         """A network with random weights; see `build` for the arguments."""
 
 
+@runtime_checkable
+class SeesValues(Protocol):
+    """A network that is told before its training what it is to be trained on."""
+
+    def see(self, values: Tensor, largest: Tensor, change: Tensor) -> None:
+        """Once, before the first update; all in float32.
+
+        Args:
+            values: a share of the measured values, of all channels together, normalised, `[N, C]`; N may be 0.
+            largest: the largest absolute normalised value that was measured, `[C]`.
+            change: the unit of the network's answers in units of the normalised state, `[C]`.
+        """
+
+
 def _why_unusable(network: type[Any]) -> str | None:
     """What is wrong with a network from outside beside its class and its keys, or None."""
     if takes(network, None, 1, 1, ("periodic",)):
@@ -114,6 +131,7 @@ NETWORKS: Registry[NetworkClass] = Registry(
         "fno": "hyco.networks.fno:FNO",
         "gated": "hyco.networks.gated:Gated",
         "mlp": "hyco.networks.mlp:MLP",
+        "pseudospectral": "hyco.networks.pseudospectral:Pseudospectral",
         "resnet": "hyco.networks.resnet:ResNet",
         "unet": "hyco.networks.unet:UNet",
     },

@@ -217,7 +217,7 @@ class Observations:
         Raises:
             ValueError: nothing was observed.
         """
-        return mean_and_std(self._measured())
+        return mean_and_std(self.measured())
 
     def training_states(self, which: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Measured states of the training simulations `[S, T+1, C, *space]`, and where: initial states, too.
@@ -281,9 +281,9 @@ class Observations:
 
     def _sigma(self) -> Tensor:
         _mean, std = self.statistics()
-        return channel_sigma(self.noise_std, std, NOISE_FREE_SIGMA, nothing_known(self._measured()))
+        return channel_sigma(self.noise_std, std, NOISE_FREE_SIGMA, nothing_known(self.measured()))
 
-    def _measured(self) -> Iterable[tuple[Tensor, Tensor]]:
+    def measured(self) -> Iterable[tuple[Tensor, Tensor]]:
         """Values and masks `[S, T, C, …]` of the training simulations, initial states among them, each once."""
         if self.on_grid:
             return self.training_parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import reduce
 
@@ -37,6 +38,28 @@ def mean_and_std(groups: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tenso
 def nothing_known(groups: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     """Channels of which there is no value, `[C]`; see `mean_and_std`."""
     return _total(mask.sum(all_but_channels(mask)) for _, mask in groups) == 0
+
+
+def together(groups: Iterable[tuple[Tensor, Tensor]], most: int = 4_000_000) -> Tensor:
+    """Values of all channels where all of them are known, at most about `most` of each group, `[N, C]`.
+
+    They are spread evenly over states and places; many, as high moments of a field that is empty nearly everywhere are
+    those of few values. N is 0 where nowhere all channels are known.
+    """
+    found = []
+    for values, mask in groups:
+        stride = math.ceil(math.sqrt(values[:, :, 0].numel() / most)) or 1
+        # Of whole states first, so that no copy of all of them is made.
+        states, known = (part.flatten(0, 1)[::stride].flatten(2)[..., ::stride] for part in (values, mask))
+        rows, all_known = states.transpose(1, 2).flatten(0, 1), known.all(dim=1).flatten()
+        found.append(rows[all_known])
+    return torch.cat(found)
+
+
+def largest(groups: Iterable[tuple[Tensor, Tensor]], mean: Tensor) -> Tensor:
+    """The largest distance of a value from these numbers, `[C]`; 0 of a channel of which there is no value."""
+    deviations = ((values - mean.reshape(-1, *[1] * (values.ndim - 3))) * mask for values, mask in groups)
+    return reduce(torch.maximum, (deviation.abs().amax(all_but_channels(deviation)) for deviation in deviations))
 
 
 def all_but_channels(entries: Tensor) -> tuple[int, ...]:

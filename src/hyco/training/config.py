@@ -34,7 +34,11 @@ class SyntheticConfig(StoppingConfig):
     num_predict_steps: PositiveInt = Field(default=5, description="steps of each training rollout, when trained alone")
     learning_rate: PositiveFloat = Field(default=1e-3, description="first learning rate")
     batch_size: PositiveInt = Field(default=16, description="windows per update")
-    optimizer: Literal["adam", "adamw", "sgd"] = Field(default="adam", description="optimiser")
+    optimizer: Literal["adam", "adamw", "sgd", "levenberg_marquardt"] = Field(
+        default="adam",
+        description="optimiser; levenberg_marquardt: one step per epoch, over all its batches, for networks of few "
+        "weights (pseudospectral); learning_rate, scheduler, gradient_clip and weight_decay are not for it",
+    )
     scheduler: SchedulerConfig = Field(default=SchedulerConfig(), description="learning rate over the epochs")
     weight_decay: NonNegativeFloat = Field(default=0.0, description="weight decay of the optimiser")
     use_sliding_window: bool = Field(default=False, description="a window at every state, not one after the other")

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from hyco.losses import mean_square
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations, Operator, counts
 from hyco.observations.weights import root_weights
@@ -110,8 +109,8 @@ class WindowData:
         """How many values were measured in the first `length` states of these windows, `[w]`."""
         return int(self.windows.targets(self.counts, which)[:, :length].sum())
 
-    def mean_square(self, prediction: Tensor, which: Tensor, starts: Tensor) -> Tensor:
-        """Mean of (H(u) - y)² over what is measured in windows `[w]`.
+    def errors(self, prediction: Tensor, which: Tensor, starts: Tensor) -> tuple[Tensor, Tensor | None]:
+        """H(u) - y in windows `[w]`, and where it was measured; None: everywhere.
 
         Where each measurement has its own σ, the squares have weights ∝ 1/σ² of mean 1.
 
@@ -127,4 +126,4 @@ class WindowData:
         if self.root_weights is not None:
             error = error * self.windows.targets(self.root_weights, which)[:, :length]
         complete = bool(self.complete[which].all())
-        return mean_square(error, None if complete else self.windows.targets(self.mask, which)[:, :length])
+        return error, None if complete else self.windows.targets(self.mask, which)[:, :length]

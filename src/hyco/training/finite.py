@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hyco.training.least_squares import LeastSquares
 from hyco.training.optimiser import Optimiser
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ class FiniteState:
         barren: epochs in a row of which no update could be taken.
     """
 
-    def __init__(self, tensors: Callable[[], Mapping[str, Tensor]], optimizer: Optimiser, reductions: int) -> None:
+    def __init__(
+        self, tensors: Callable[[], Mapping[str, Tensor]], optimizer: Optimiser | LeastSquares, reductions: int
+    ) -> None:
         self.factor, self.lowered, self.barren = 1.0, 0, 0
         self._tensors, self._optimizer, self._reductions = tensors, optimizer, reductions
         self._remembered, self._by_type = -1, [[torch.empty(0)]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -16,7 +16,8 @@ from hyco.runtime.monitoring import unwatched
 from hyco.runtime.storage import prefixed, unprefixed
 from hyco.training.averaging import AveragedWeights
 from hyco.training.config import SyntheticConfig
-from hyco.training.finite import FiniteState
+from hyco.training.finite import DeadNetworkError, FiniteState
+from hyco.training.least_squares import LeastSquares
 from hyco.training.optimiser import Optimiser
 from hyco.training.ranks import Ranks
 
@@ -33,13 +34,18 @@ class Optimisation:
 
     Attributes:
         optimizer: which updates the weights.
+        least_squares: the same, where it takes steps for whole epochs; else None.
         averaged: the averaged weights; None: no average is asked for.
         finite: the state to go back to.
         ranks: processes whose losses are parts of one; None: a loss is the whole.
     """
 
     def __init__(self, model: NetworkModel, config: SyntheticConfig, epochs: int) -> None:
-        self.optimizer = Optimiser(model.parameters(), config.optimizer, config.weight_decay)
+        self.least_squares = LeastSquares(model) if config.optimizer == "levenberg_marquardt" else None
+        if self.least_squares is not None and not model.config.few_weights:
+            raise ValueError(f"optimizer: levenberg_marquardt trains networks of few weights, not {model.config.name}")
+        by_gradient = Optimiser(model.parameters(), config.optimizer, config.weight_decay)
+        self.optimizer: Optimiser | LeastSquares = self.least_squares or by_gradient
         self.averaged = None if config.ema_decay is None else AveragedWeights(model, config.ema_decay)
         self._model, self._config, self._epochs = model, config, epochs
         self.ranks: Ranks | None = None
@@ -73,6 +79,7 @@ class Optimisation:
         Raises:
             DeadNetworkError: weights are not finite, however low the rate; see `FiniteState`.
         """
+        assert isinstance(self.optimizer, Optimiser)
         rate = self._config.learning_rate * self._config.scheduler.factor(epoch, self._epochs) * self.finite.factor
         self._model.train()
         limit = math.inf if self._config.gradient_clip is None else self._config.gradient_clip
@@ -106,6 +113,35 @@ class Optimisation:
         culprit = partial(self._not_finite, values)
         self.finite.end_epoch(epoch, rate, kept, math.isfinite(sum_of_state), learnt, left_out, culprit)
         return {"synthetic_loss": mean, "learning_rate": rate, "synthetic_skipped": skipped}
+
+    def step_of_least_squares(self, epoch: int, errors: Sequence[Callable[[], Tensor]]) -> dict[str, float]:
+        """One step for an epoch's batches, see `LeastSquares.step`; the numbers are those of `epoch`.
+
+        Args:
+            epoch: 1-based, for messages.
+            errors: give the errors of a batch, at least one; empty: nothing is observed.
+
+        Raises:
+            DeadNetworkError: the loss before the step, or its derivatives, are not finite.
+        """
+        assert self.least_squares is not None
+        self._before_update()
+        self._model.train()
+        if not errors:
+            mean, skipped = _summary(epoch, [])
+            return {"synthetic_loss": mean, "learning_rate": 0.0, "synthetic_skipped": skipped}
+        try:
+            metrics = self.least_squares.step(errors)
+        except FloatingPointError as error:
+            raise DeadNetworkError(
+                f"epoch {epoch}: the {error} of the network's rollouts are not finite: levenberg_marquardt has no "
+                "step to take. Check the data, raise substeps of the network or lower num_predict_steps, and start anew"
+            ) from error
+        if self.averaged is not None:
+            self.averaged.update(self._model, torch.ones((), dtype=torch.bool))
+        if metrics["synthetic_skipped"]:
+            log.info("Epoch %d: no step of the network's weights lowered its loss.", epoch)
+        return metrics
 
     def _not_finite(self, losses: list[Tensor]) -> str:
         """What is not finite in the last update. Clipping spreads a gradient that is no number over all of it."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from hyco.losses import mean_square, weighted_loss
+from hyco.losses import mean_square, scaled_errors, weighted_loss
+from hyco.networks.network import SeesValues
 from hyco.networks.synthetic import SyntheticModel
 from hyco.observations import Observations
 from hyco.observations.changes import change_std
+from hyco.observations.statistics import largest, together
 from hyco.runtime.mapped import file_of, is_mapped
 from hyco.runtime.storage import Bundle, prefixed
 from hyco.trained_model import Time
@@ -19,6 +23,9 @@ from hyco.training.network_trainer import NetworkTrainer
 from hyco.training.ranks import Ranks, RanksError, current, described
 from hyco.training.stored import NormalisedStarts, StoredStarts
 from hyco.training.windows import Predict, States, Windows, WindowStarts
+
+# Errors, and where they count; None: everywhere.
+Errors = tuple[Tensor, Tensor | None]
 
 
 class SyntheticTrainer(NetworkTrainer):
@@ -67,6 +74,7 @@ class SyntheticTrainer(NetworkTrainer):
             change_std=change_std(observations),
             seed=seed,
         )
+        _show(model, observations)
         windows = Windows.of(observations, num_predict_steps, config.use_sliding_window)
         kind = StoredStarts if is_mapped(observations.values) else WindowStarts
         starts = kind(observations, windows)
@@ -83,6 +91,8 @@ class SyntheticTrainer(NetworkTrainer):
                 "synthetic.input_noise is drawn for whole batches, of which each process of torchrun has a part: set "
                 "it to 0, or train in one process"
             )
+        if self._ranks is not None and self.optimisation.least_squares is not None:
+            raise RanksError("levenberg_marquardt takes its steps in one process: take adam, or train in one process")
         numbers = {"num_predict_steps": num_predict_steps, "epochs": epochs, "fresh_updates": fresh_updates}
         numbers |= {"fresh_batch": fresh_batch, "fresh_length": fresh_length}
         section = {"config": described(config), "seed": seed, "device": device.type, "arguments": numbers}
@@ -122,6 +132,11 @@ class SyntheticTrainer(NetworkTrainer):
         if alpha == 0 and samples.fresh is not None and not self._judged:  # no measurement is to be reached
             length = min(length, self._fresh_length)
         batches = self.data.ahead(self.batches.updates(samples.fresh, min(length, self._fresh_length)))
+        if self.optimisation.least_squares is not None:
+            seen = self.data.observed if samples.physical is None else torch.ones_like(self.data.observed)
+            given = [(which, fresh) for which, fresh in batches if fresh is not None or bool(seen[which].any())]
+            errors = [partial(self.errors, samples, alpha, which, fresh, length) for which, fresh in given]
+            return self.optimisation.step_of_least_squares(epoch, errors)
         losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
         return self.optimisation.epoch(epoch, losses)
 
@@ -168,8 +183,21 @@ class SyntheticTrainer(NetworkTrainer):
                 return None
         if self.optimisation.ranks is not None:
             return self._part_of_loss(self.optimisation.ranks, samples, alpha, which, fresh, length)
-        real, model = self._means(samples, alpha, which, fresh, length)
+        real, model = _mean_squares(*self._errors(samples, alpha, which, fresh, length))
         return real if model is None else weighted_loss(alpha, real, model)
+
+    def errors(
+        self, samples: Samples, alpha: float, which: Tensor, fresh: Tensor | None = None, length: int | None = None
+    ) -> Tensor:
+        """What the sum of squares of which is `loss`, flat; only where there is something to learn from."""
+        length = length or self.windows.length
+        if samples.physical is None:
+            which = which[self.data.observed[which]]
+        real, model = self._errors(samples, alpha, which, fresh, length)
+        parts = [] if real is None else [scaled_errors(*real) * (1 if model is None else alpha**0.5)]
+        if model is not None:
+            parts.append(scaled_errors(*model) * (1 - alpha) ** 0.5)
+        return torch.cat(parts)
 
     def _part_of_loss(
         self, ranks: Ranks, samples: Samples, alpha: float, which: Tensor, fresh: Tensor | None, length: int
@@ -178,7 +206,7 @@ class SyntheticTrainer(NetworkTrainer):
         mine, own = ranks.own(which), None if fresh is None else ranks.own(fresh)
         if not len(mine) and (own is None or not len(own)):
             return torch.zeros((), device=self.device)
-        real, model = self._means(samples, alpha, mine, own, length, all_windows=which)
+        real, model = _mean_squares(*self._errors(samples, alpha, mine, own, length, all_windows=which))
         if real is not None:
             real = real * (self.data.count(mine, length) / self.data.count(which, length))
         if model is not None:
@@ -191,7 +219,7 @@ class SyntheticTrainer(NetworkTrainer):
             model = model * (part / whole)
         return real if model is None and real is not None else weighted_loss(alpha, real, model)
 
-    def _means(
+    def _errors(
         self,
         samples: Samples,
         alpha: float,
@@ -199,8 +227,8 @@ class SyntheticTrainer(NetworkTrainer):
         fresh: Tensor | None,
         length: int,
         all_windows: Tensor | None = None,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Mean squares of the errors, of measurements and of predictions; None: there are none.
+    ) -> tuple[Errors | None, Errors | None]:
+        """Errors, and where they count, of measurements and of predictions; None: there are none.
 
         Args:
             samples, alpha, which, fresh, length: see `loss`.
@@ -219,16 +247,11 @@ class SyntheticTrainer(NetworkTrainer):
         # A physical step that the network corrects may know t. It learns from real data alone then.
         time = 0.0 if self.model.base is None else self.windows.start_times(self.dt, which)
         prediction = self.training_rollout(starts, length, time)
-        real = self.data.mean_square(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
+        real = self.data.errors(prediction[: len(which)], which, starts[: len(which)]) if with_real else None
         distances = [] if other is None else [prediction[len(prediction) - len(other) :] - other]
         if fresh is not None and shorter:
             distances.append(self.training_rollout(fresh[:, 0], fresh.shape[1] - 1) - fresh[:, 1:])
-        return real, self._mean_square(distances) if distances else None
-
-    def _mean_square(self, distances: list[Tensor]) -> Tensor:
-        """Mean over all entries that are no padding of distances `[w, t, C, *space]`, each of its own length."""
-        flat = distances[0] if len(distances) == 1 else torch.cat([d.flatten(0, 1) for d in distances])
-        return mean_square(flat, None if self.model.valid is None else self.model.valid.expand(flat.shape))
+        return real, _without_padding(distances, self.model.valid) if distances else None
 
     def training_rollout(self, starts: Tensor, length: int, time: Time = 0.0) -> Tensor:
         """The rollout of an update, as the options of `config` say, with gradient.
@@ -254,3 +277,26 @@ class SyntheticTrainer(NetworkTrainer):
                 backpropagation_steps=config.backpropagation_steps,
                 checkpointing=config.gradient_checkpointing,
             )
+
+
+def _mean_squares(real: Errors | None, model: Errors | None) -> tuple[Tensor | None, Tensor | None]:
+    """Mean squares of errors where they count."""
+    return None if real is None else mean_square(*real), None if model is None else mean_square(*model)
+
+
+def _without_padding(distances: list[Tensor], valid: Tensor | None) -> Errors:
+    """Distances `[w, t, C, *space]`, each of its own length, and which entries are no padding."""
+    flat = distances[0] if len(distances) == 1 else torch.cat([d.flatten(0, 1) for d in distances])
+    return flat, None if valid is None else valid.expand(flat.shape)
+
+
+def _show(model: SyntheticModel, observations: Observations) -> None:
+    """Tell a network that asks for it what it is to be trained on."""
+    if not isinstance(model.network, SeesValues):
+        return
+    measured, mean, std = observations.measured(), model.mean.flatten(), model.std.flatten()
+    values, scales = (
+        (together(measured) - mean) / std,
+        (largest(measured, mean) / std, model.change_std.flatten() / std),
+    )
+    model.network.see(values.float(), *(scale.float() for scale in scales))

@@ -38,3 +38,49 @@ def test_a_coordinate_network_is_for_centred_fields_and_static_problems_need_no_
     with pytest.raises(ConfigurationError, match="mlp is for centred fields; smoke has staggered ones"):
         parse(parameters("smoke", **MLP))
     assert parse(parameters("darcy", **MLP)).hybrid.synthetic.network["name"] == "mlp"
+
+
+FEW = {"network": {"name": "pseudospectral"}, "optimizer": "levenberg_marquardt"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"synthetic": {"optimizer": "levenberg_marquardt"}},
+            "optimizer: levenberg_marquardt trains networks of few weights: pseudospectral; resnet takes adam",
+        ),
+        (
+            {"synthetic": FEW | {"input_noise": 0.1}},
+            "input_noise: levenberg_marquardt needs the same errors each time: set it to 0, or take adam",
+        ),
+        (
+            {"synthetic": FEW | {"weight_decay": 0.1}},
+            "weight_decay: levenberg_marquardt knows none: set it to 0, or take adam",
+        ),
+        (
+            {"synthetic": FEW | {"backpropagation_steps": 1}},
+            "backpropagation_steps: levenberg_marquardt needs whole derivatives: set it to null, or take adam",
+        ),
+        (
+            {"synthetic": FEW | {"precision": "bfloat16"}},
+            "precision: levenberg_marquardt needs float32: take it, or adam",
+        ),
+        (
+            {"synthetic": FEW, "hybrid": {"strategy": "auto"}},
+            "optimizer: levenberg_marquardt trains no network that corrects a physical step: take adam",
+        ),
+    ],
+)
+def test_levenberg_marquardt_is_for_few_weights_that_see_the_same_errors(changes, expected, problems):
+    assert expected in {line.partition("synthetic.")[2] for line in problems(**changes)}
+
+
+def test_a_pseudospectral_network_is_for_periodic_domains(parameters):
+    text = "synthetic.network.name: pseudospectral needs periodic axes, these are dirichlet-neumann, periodic: take fno"
+    with pytest.raises(ConfigurationError, match=text):
+        parse(parameters("heat", synthetic=FEW))
+
+
+def test_levenberg_marquardt_trains_a_pseudospectral_network(parameters):
+    assert parse(parameters(synthetic=FEW)).hybrid.synthetic.optimizer == "levenberg_marquardt"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hyco.config.errors import Key, Mistake
 from hyco.config.root import Configuration
 from hyco.equations.equation import Equation
-from hyco.networks.network import TrainingSetup, network_config
+from hyco.networks.network import NetworkConfig, TrainingSetup, network_config
 from hyco.training.config import SyntheticConfig
 
 
@@ -37,6 +37,9 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
             "num_predict_steps": (prefix[0], "num_predict_steps"),
             "fresh_starts": ("hybrid", "interaction", "count"),
         }
+        if section.optimizer == "levenberg_marquardt":
+            for key, text in _of_least_squares(c, section, network):
+                yield (*prefix, key), text
         for key, text in network.mistakes(setup):
             yield places.get(key, (*prefix, key)), text
     if c.hybrid.correction is not None and c.hybrid.correction.network is not None:
@@ -44,6 +47,25 @@ def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
         if mistake := correction.check(layout.shape, layout.boundaries):
             key, text = mistake
             yield ("hybrid", "correction", "network", key), text
+
+
+def _of_least_squares(c: Configuration, section: SyntheticConfig, network: NetworkConfig) -> Iterator[tuple[str, str]]:
+    """What cannot be trained by Levenberg-Marquardt: key, and why."""
+    if not network.few_weights:
+        yield (
+            "optimizer",
+            f"levenberg_marquardt trains networks of few weights: pseudospectral; {network.name} takes adam",
+        )
+    if section is c.hybrid.synthetic and (c.hybrid.correction is not None or c.hybrid.strategy == "auto"):
+        yield "optimizer", "levenberg_marquardt trains no network that corrects a physical step: take adam"
+    if section.weight_decay > 0:
+        yield "weight_decay", "levenberg_marquardt knows none: set it to 0, or take adam"
+    if section.backpropagation_steps is not None:
+        yield "backpropagation_steps", "levenberg_marquardt needs whole derivatives: set it to null, or take adam"
+    if section.input_noise > 0:
+        yield "input_noise", "levenberg_marquardt needs the same errors each time: set it to 0, or take adam"
+    if section.precision != "float32":
+        yield "precision", "levenberg_marquardt needs float32: take it, or adam"
 
 
 def _random_channels(c: Configuration, equation: Equation) -> list[str]:
