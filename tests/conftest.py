@@ -42,12 +42,41 @@ from hyco.training.physical import PhysicalConfig
 torch.set_num_threads(1)
 
 
+WATCHED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cov-half", action="store_true", help="--cov watches every second fast test, in its first case")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """A study is a slow test, too: before tests are chosen by their marks."""
     for item in items:
         if item.get_closest_marker("study"):
             item.add_marker("slow")
+    if config.getoption("cov_half"):
+        cases = {}
+        for item in items:
+            if not item.get_closest_marker("slow"):
+                cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        for first, *_ in list(cases.values())[::2]:
+            first.stash[WATCHED] = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """What is not watched starts no process that is."""
+    if not item.config.getoption("cov_half") or WATCHED in item.stash:
+        return (yield)
+    coverage = item.config.pluginmanager.get_plugin("_cov").cov_controller
+    coverage.pause()
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+            return (yield)
+    finally:
+        coverage.resume()
 
 
 # A small Burgers problem.

@@ -1,8 +1,8 @@
 """Marks of tests, and the commands that choose by them."""
 
 import re
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from _pytest.mark.expression import Expression
@@ -32,18 +32,28 @@ def test_every_test_is_in_one_part_of_make_test_or_in_what_test_all_adds(marks):
     assert sum(runs("test-fast")) == (not marks)
 
 
-@pytest.mark.parametrize(("fast", "slow"), [(0, 0), (1, 0), (0, 1), (1, 2)])
-def test_slow_tests_run_where_fast_ones_fail_and_either_fails_the_command(tmp_path, fast, slow):
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$@"\ncase "$*" in *"not slow"*) exit {fast};; esac; exit {slow}\n')
-    python.chmod(0o755)
-    (line,) = recipe("test").splitlines()
-    shell = line.replace("$(PY)", str(python)).replace("$$", "$")
-    done = subprocess.run(["sh", "-ec", shell], capture_output=True, text=True)
-    assert [" slow and" in call for call in done.stdout.splitlines()] == [False, True]
-    assert done.returncode == max(fast, slow)
-
-
 def test_a_study_is_a_slow_test_too(request):
     studies = [item for item in request.session.items if item.get_closest_marker("study")]
     assert all(item.get_closest_marker("slow") for item in studies)
+
+
+class Item:
+    """A test that has marks, as pytest's items have them."""
+
+    def __init__(self, name, *marks):
+        self.nodeid, self.marks, self.stash = name, {*marks}, pytest.Stash()
+
+    def get_closest_marker(self, name):
+        return name if name in self.marks else None
+
+    def add_marker(self, name):
+        self.marks.add(name)
+
+
+def test_of_every_second_fast_test_one_case_is_watched(request):
+    hooks = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+    items = [Item("a[0]"), Item("a[1]"), Item("b"), Item("c", "slow"), Item("d", "study"), Item("e[x]"), Item("e[y]")]
+    for half in (False, True):
+        hooks.pytest_collection_modifyitems(SimpleNamespace(getoption={"cov_half": half}.get), items)
+        watched = [item.nodeid for item in items if hooks.WATCHED in item.stash]
+        assert watched == (["a[0]", "e[x]"] if half else [])

@@ -80,7 +80,7 @@ def test_a_run_killed_in_the_middle_and_resumed_has_the_same_final_numbers_to_th
 
 def test_all_methods_are_compared_by_default_and_the_data_are_reused(project):
     assert project.run("--pipelines", "generation", params="experiment=compared").returncode == 0
-    done = project.run(params="experiment=compared")
+    done = project.run(*REPORT, params="experiment=compared")
     assert done.returncode == 0, done.stderr
     assert "they are reused" in done.stderr + done.stdout
     methods = list(project.report("compared")["methods"])
@@ -89,7 +89,8 @@ def test_all_methods_are_compared_by_default_and_the_data_are_reused(project):
 
 def test_the_old_form_of_the_option_and_the_run_configuration_work_too(project):
     assert project.run("--pipeline", "physical", *REPORT, params="experiment=old").returncode == 0
-    done = project.run("--config", ".kedro.yml", params="experiment=configured,hybrid.epochs=1,hybrid.warmup_epochs=0")
+    params = "experiment=configured,hybrid.epochs=1,hybrid.warmup_epochs=0"
+    done = project.run("--config", ".kedro.yml", *REPORT, params=params)
     assert done.returncode == 0, done.stderr
     assert "hybrid_physical" in project.report("configured")["methods"]
 

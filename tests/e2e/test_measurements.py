@@ -82,7 +82,7 @@ def test_one_file_of_configuration_gives_an_estimate_and_a_report(project, exper
 
 @pytest.mark.slow
 def test_hybrid_training_and_comparison_are_of_the_measurements(project, experiment):
-    done = experiment("--pipelines", "hybrid", params="hybrid.alpha=auto")
+    done = experiment("--pipelines", "hybrid", "--to-outputs", "report", params="hybrid.alpha=auto")
     assert done.returncode == 0, done.stdout + done.stderr
     methods = project.report("rod")["methods"]
     assert {"hybrid_synthetic", "hybrid_physical"} < set(methods)

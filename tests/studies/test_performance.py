@@ -124,7 +124,7 @@ def test_rows_make_a_table(benchmark):
 def test_a_hybrid_costs_more_than_its_halves_but_less_than_the_rest_of_the_run():
     import performance_training
 
-    halves, models, slower, conversion, saved = performance_training.hybrid_rows("burgers_1d", 5, 2)
+    halves, models, slower, conversion, saved = performance_training.hybrid_rows("burgers_1d", 5, 1)
     assert slower["median"] < halves["median"] < models["median"] < 1
     assert 0 < conversion["median"] < 5
     assert 0 < saved["median"] < 20
