@@ -11,13 +11,10 @@ code differ by some percent (where their arrays lie in memory): what is above 1.
 with twice as many turns, and that counts in place of the first (the median, where it was done more than once).
 
 The other checkout is the commit d95294a, of 27 November 2026. Measured are traced steps; no row of `torch.compile`,
-and of whole trainings a short one. Slower are the traced steps of Navier-Stokes on 64² cells. They have real
-transforms of half spectra, one for each field (23 in a sub-step), in place of complex ones of two fields each (14):
-fewer numbers, on 256² cells .9 of the time, but more operations, which is what small grids pay for. There `compiled`
-steps, which `auto` takes for longer work, are code of hyco's own: .5 of the traced time forward, .7 with this
-gradient. The first step with another batch size, .3 ms, has the same operations in both, and some microseconds more
-around them: it is now also noted what code has run; the smallest of 15 measurements of a hundred of them, one checkout
-after the other, was .87 of the other's.
+and of whole trainings a short one. Those of Navier-Stokes on 64² cells transform two fields at a time, and the forcing
+once in a rollout: one field at a time, half of the coefficients of each, took 1.07 of the time of the other checkout
+forward and 1.2 with the gradient. The first step with another batch size is .3 ms, and differs from measurement to
+measurement by as much as here.
 """
 
 from __future__ import annotations
