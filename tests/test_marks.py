@@ -76,8 +76,8 @@ def test_half_of_a_coverage_that_is_turned_off_watches_nothing(request):
     plugins = SimpleNamespace(get_plugin={"_cov": SimpleNamespace(cov_controller=None)}.get)  # as with --no-cov
     item = Item("a")
     item.config = SimpleNamespace(getoption={"cov_half": True}.get, pluginmanager=plugins)
+    protocol = hooks.pytest_runtest_protocol(item)
+    next(protocol)
     with pytest.raises(StopIteration) as ended:
-        protocol = hooks.pytest_runtest_protocol(item)
-        next(protocol)
         protocol.send("done")
     assert ended.value.value == "done"

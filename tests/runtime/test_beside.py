@@ -1,6 +1,7 @@
 """Jobs beside the program."""
 
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -98,3 +99,21 @@ def test_an_error_is_told_also_where_it_has_no_text(error, told):
     with pytest.raises(BesideError, match=told):
         beside.wait_for("png")
     beside.finish()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_an_end_that_is_interrupted_can_be_waited_for_again(tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    beside = Beside()
+    beside.start({"page": lambda: (time.sleep(1), (tmp_path / "page").touch())})
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            beside.finish()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    beside.finish()
+    assert (tmp_path / "page").exists()

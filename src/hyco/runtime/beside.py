@@ -54,7 +54,7 @@ class _Working:
 
     def end(self) -> dict[str, str]:
         """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
-        while self.hear():
+        while not self.told.closed and self.hear():
             pass
         if self.process is not None:
             self.process.join()
@@ -168,8 +168,9 @@ class Beside:
             BesideError: jobs have failed.
         """
         with self._one_at_a_time:
-            while self._running:
-                self._failed |= self._running.pop(0).end()
+            while self._running:  # where this is interrupted, it is called again, and waits for the same one
+                self._failed |= self._running[0].end()
+                del self._running[0]
             if self._copied is not None:
                 self._copied.close()
                 self._copied = None
