@@ -1,5 +1,6 @@
 """Jobs beside the program."""
 
+import errno
 import os
 import signal
 import sys
@@ -117,3 +118,29 @@ def test_an_end_that_is_interrupted_can_be_waited_for_again(tmp_path):
         signal.signal(signal.SIGALRM, before)
     beside.finish()
     assert (tmp_path / "page").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_where_no_process_can_be_begun_jobs_are_done_here_which_is_said_once(tmp_path, monkeypatch, caplog, capsys):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def refuse():
+        raise OSError("no room")
+
+    monkeypatch.setattr(os, "fork", full)
+    beside = Beside()
+    beside.get_ready(int)
+    for name in "ab":
+        beside.start({name: lambda name=name: (tmp_path / name).write_text(str(os.getpid()))}, sent=True)
+        beside.wait_for(name)
+        assert (tmp_path / name).read_text() == str(os.getpid())
+    (said,) = caplog.messages
+    assert said.startswith("No process can be begun beside the run (Resource temporarily unavailable): ")
+    beside.start({"full": refuse, "behind": int})
+    with pytest.raises(BesideError, match=r"^no room$"):
+        beside.wait_for("full")
+    beside.start({"broken": lambda: 1 / 0})
+    with pytest.raises(BesideError, match=r"broken could not be written: see the lines before this one"):
+        beside.finish()
+    assert "ZeroDivisionError" in capsys.readouterr().err

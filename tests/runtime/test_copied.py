@@ -1,5 +1,6 @@
 """A process that gets ready early, and its copies."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -158,3 +159,17 @@ def test_it_ends_when_the_program_is_killed():
             return
         time.sleep(0.05)
     raise AssertionError("it is still there")
+
+
+def test_where_it_cannot_be_copied_its_work_is_done_here(monkeypatch, tmp_path):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    one = Beside()
+    one.get_ready(partial(monkeypatch.setattr, os, "fork", full))
+    ready.append(0)
+    for name in "ab":
+        one.start({name: partial(write_parent, tmp_path / name)}, sent=True)
+    one.finish()
+    ready.clear()
+    assert {(tmp_path / name).read_text().split()[2] for name in "ab"} == {str(os.getpid())}
