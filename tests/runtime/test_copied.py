@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,13 @@ def test_where_it_cannot_be_copied_its_work_is_done_here(monkeypatch, tmp_path):
     one = Beside()
     one.get_ready(partial(monkeypatch.setattr, os, "fork", full))
     ready.append(0)
+    send = Connection.send_bytes
+
+    def late(self, content):
+        time.sleep(0.2)
+        send(self, content)
+
+    monkeypatch.setattr(Connection, "send_bytes", late)
     for name in "ab":
         one.start({name: partial(write_parent, tmp_path / name)}, sent=True)
     one.finish()

@@ -100,7 +100,8 @@ def _serve(requests: Connection, others: Connection, get_ready: Callable[[], Non
         try:
             copy = os.fork()
         except OSError:  # too many processes, or no memory: who asks does it
-            with suppress(OSError):
+            with suppress(EOFError, OSError):
+                asked.recv_bytes()  # else who sends it would be told that this process has ended
                 asked.send_bytes(NO_PROCESS)
             asked.close()
             continue
