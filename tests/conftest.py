@@ -49,6 +49,12 @@ def pytest_addoption(parser):
     parser.addoption("--cov-half", action="store_true", help="--cov watches every second fast test, in its first case")
 
 
+def pytest_configure(config):
+    """Half of nothing is refused."""
+    if config.getoption("cov_half") and not config.getoption("cov_source", None):
+        raise pytest.UsageError("--cov-half is half of what --cov watches: give --cov, too, or leave it out")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """A study is a slow test, too: before tests are chosen by their marks."""
@@ -70,6 +76,8 @@ def pytest_runtest_protocol(item):
     if not item.config.getoption("cov_half") or WATCHED in item.stash:
         return (yield)
     coverage = item.config.pluginmanager.get_plugin("_cov").cov_controller
+    if coverage is None:  # --no-cov
+        return (yield)
     coverage.pause()
     try:
         with pytest.MonkeyPatch.context() as patched:

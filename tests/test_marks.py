@@ -57,3 +57,27 @@ def test_of_every_second_fast_test_one_case_is_watched(request):
         hooks.pytest_collection_modifyitems(SimpleNamespace(getoption={"cov_half": half}.get), items)
         watched = [item.nodeid for item in items if hooks.WATCHED in item.stash]
         assert watched == (["a[0]", "e[x]"] if half else [])
+
+
+def test_half_of_the_coverage_without_coverage_is_refused_in_a_line(request):
+    hooks = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+
+    def begun(**options):
+        hooks.pytest_configure(SimpleNamespace(getoption=lambda name, default=None: options.get(name, default)))
+
+    with pytest.raises(pytest.UsageError, match=r"^--cov-half .*give --cov, too, or leave it out$"):
+        begun(cov_half=True, cov_source=[])
+    begun(cov_half=True, cov_source=[True])
+    begun(cov_half=False)
+
+
+def test_half_of_a_coverage_that_is_turned_off_watches_nothing(request):
+    hooks = request.config.pluginmanager.get_plugin(str(Path(__file__).with_name("conftest.py")))
+    plugins = SimpleNamespace(get_plugin={"_cov": SimpleNamespace(cov_controller=None)}.get)  # as with --no-cov
+    item = Item("a")
+    item.config = SimpleNamespace(getoption={"cov_half": True}.get, pluginmanager=plugins)
+    protocol = hooks.pytest_runtest_protocol(item)
+    next(protocol)
+    with pytest.raises(StopIteration) as ended:
+        protocol.send("done")
+    assert ended.value.value == "done"

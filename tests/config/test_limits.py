@@ -119,3 +119,20 @@ def test_a_network_that_no_memory_holds_is_refused_and_a_small_one_is_not_built(
     assert text.startswith("its training needs at least 2.56e+03 GB of memory for its weights, this machine has")
     monkeypatch.setattr("torch.device", lambda *_: pytest.fail("a small one is built"))
     assert mistakes_in(parameters(synthetic={"network": {"name": "fno"}})) == []
+
+
+@pytest.mark.parametrize("key", ["synthetic", "hybrid"])
+def test_derivatives_that_no_memory_holds_are_refused(parameters, monkeypatch, key):
+    few = {"network": {"name": "pseudospectral", "degree": 2}, "optimizer": "levenberg_marquardt", "batch_size": 8}
+    own = {"synthetic": few} if key == "synthetic" else {"hybrid": {"synthetic": few}}
+    given = {"generation": {"simulations": 10, "steps": 40}, **own}
+    given["observation"] = {"train_sim": list(range(8)), "val_sim": [8], "test_sim": [9]}
+    assert mistakes_in(parameters(**given)) == []
+    given["equation"] = {"domain": {"x": {"resolution": 2**16}}}
+    monkeypatch.setattr("hyco.config.rules.memory.memory_bytes", lambda: 2**26)
+    found = dict(mistakes_in(parameters(**given)))
+    text = found["synthetic", "batch_size"] if key == "synthetic" else found["hybrid", "synthetic", "batch_size"]
+    assert text.startswith("levenberg_marquardt holds the derivatives of a batch's errors by each of 9 weights, at ")
+    assert "lower batch_size" in text
+    given["equation"]["boundary"] = {"x": 0.0}
+    assert not any(key[-1] == "batch_size" for key, _ in mistakes_in(parameters(**given)))

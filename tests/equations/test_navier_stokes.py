@@ -238,6 +238,27 @@ def test_the_gradient_passes_the_taylor_test(name):
     assert ((orders(remainders) > 1.95) & (orders(remainders) < 2.05)).all()
 
 
+@pytest.mark.parametrize("at_once", [2**14, 0], ids=["both at once", "one after the other"])
+@pytest.mark.parametrize("execution", ["traced", pytest.param("compiled", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_gradient_by_all_that_may_be_unknown_is_that_of_small_changes(monkeypatch, at_once, execution, count):
+    monkeypatch.setattr("hyco.equations.navier_stokes._AT_ONCE", at_once)
+    equation = flow((7, 10), dt=0.2, forcing="0.5*sin(x)*cos(2*y/3)", drag=0.2)
+    stepper = Stepper(equation, execution)
+    names = ("viscosity", "drag", "forcing")
+
+    def end(state, *values):
+        parameters = dict(zip(names, values, strict=True))
+        return rollout(lambda s: stepper(s, parameters), state, 2)[:, -1]
+
+    each = torch.arange(1.0, 1.0 + count, dtype=torch.float64)  # of each state another coefficient
+    values = {**equation.parameter_tensors(torch.float64), "viscosity": 0.02 * each, "drag": 0.3 * (each - 1)}
+    given = [random_state(equation, count, amplitude=0.5), *(values[name] for name in names)]
+    inputs = [value.clone().requires_grad_() for value in given]
+    assert torch.autograd.gradcheck(end, inputs, atol=1e-7, rtol=1e-5)
+    assert stepper.execution == execution
+
+
 def test_speeds_beyond_the_limit_are_refused_with_the_way_out():
     equation = flow(max_speed=0.1)
     with pytest.raises(ValueError, match=r"set equation\.max_speed above it"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,3 +152,16 @@ assert sys.argv[2] + "/mlflow.db" in mlflow.get_tracking_uri()
     for name in "ab":
         (tmp_path / name).mkdir()
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a"), str(tmp_path / "b")], check=True, timeout=300)
+
+
+def test_where_no_process_can_be_begun_the_run_calls_mlflow_itself_and_says_so(monkeypatch, caplog):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", full)
+    monkeypatch.setattr(mlflow_process, "sys", SimpleNamespace(platform="linux", modules={}))
+    monkeypatch.setattr(mlflow_process.threading, "active_count", lambda: 1)
+    mlflow_process.begin_early()
+    (said,) = caplog.messages
+    assert said == "No process can be begun for MLflow (Resource temporarily unavailable): the run waits for it."
+    assert isinstance(take(), Here)

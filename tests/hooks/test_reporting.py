@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +13,7 @@ from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 
 import hyco
-from hyco.hooks import ReportHooks
+from hyco.hooks import FigureHooks, ReportHooks
 from hyco.hooks.errors import foreseen
 from hyco.hooks.reporting import _command
 from hyco.runtime.storage import Bundle, DamagedFileError, read_json
@@ -162,3 +163,31 @@ def test_what_was_typed_can_be_typed_again(program, name, monkeypatch):
     monkeypatch.setattr("sys.argv", [program, "--env", "a b"])
     with click.Context(click.Command("run")):
         assert _command() == f"{name} --env 'a b'"
+
+
+def test_a_training_alone_says_whose_the_report_is_that_stands_there(session, conf_catalog, tmp_path, caplog):
+    pipeline = Pipeline(
+        [node(lambda: [{"epoch": 1, "metrics": {"validation_synthetic": 0.5}}], None, "synthetic_metrics", name="work")]
+    )
+    said = {}
+    for earlier in (False, True):
+        if earlier:
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "report.json").touch()
+        with caplog.at_level(logging.INFO):
+            session((ReportHooks(),), pipeline, conf_catalog, PARAMETERS)
+        said[earlier] = caplog.messages[-1]
+    assert said[False].startswith("No report yet: the same command with --tags evaluate ")
+    assert said[True].startswith(f"The report in {tmp_path / 'out'} is an earlier run's: the same command with ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is made at once")
+def test_a_page_that_was_not_made_is_not_named(session, conf_catalog, tmp_path, caplog):
+    kind = {"type": "hyco.datasets.texts.TextFileDataset", "filepath": str(tmp_path / "out" / "report.html")}
+    nodes = [
+        node(write, None, "report", name="report"),
+        node(lambda _: lambda: str(1 / 0), "report", "report_page", name="page"),
+    ]
+    with caplog.at_level(logging.INFO), pytest.raises(OSError, match=r"report\.html could not be written"):
+        session((FigureHooks(), ReportHooks()), Pipeline(nodes), conf_catalog | {"report_page": kind}, PARAMETERS)
+    assert caplog.messages[-1] == f"Numbers: {tmp_path / 'out' / 'report.json'}"

@@ -1,6 +1,8 @@
 """Jobs beside the program."""
 
+import errno
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -98,3 +100,47 @@ def test_an_error_is_told_also_where_it_has_no_text(error, told):
     with pytest.raises(BesideError, match=told):
         beside.wait_for("png")
     beside.finish()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_an_end_that_is_interrupted_can_be_waited_for_again(tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    beside = Beside()
+    beside.start({"page": lambda: (time.sleep(1), (tmp_path / "page").touch())})
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            beside.finish()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    beside.finish()
+    assert (tmp_path / "page").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_where_no_process_can_be_begun_jobs_are_done_here_which_is_said_once(tmp_path, monkeypatch, caplog, capsys):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def refuse():
+        raise OSError("no room")
+
+    monkeypatch.setattr(os, "fork", full)
+    beside = Beside()
+    beside.get_ready(int)
+    for name in "ab":
+        beside.start({name: lambda name=name: (tmp_path / name).write_text(str(os.getpid()))}, sent=True)
+        beside.wait_for(name)
+        assert (tmp_path / name).read_text() == str(os.getpid())
+    (said,) = caplog.messages
+    assert said.startswith("No process can be begun beside the run (Resource temporarily unavailable): ")
+    beside.start({"full": refuse, "behind": int})
+    with pytest.raises(BesideError, match=r"^no room$"):
+        beside.wait_for("full")
+    beside.start({"broken": lambda: 1 / 0})
+    with pytest.raises(BesideError, match=r"broken could not be written: see the lines before this one"):
+        beside.finish()
+    assert "ZeroDivisionError" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """A process that gets ready early, and its copies."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,24 @@ def test_it_ends_when_the_program_is_killed():
             return
         time.sleep(0.05)
     raise AssertionError("it is still there")
+
+
+def test_where_it_cannot_be_copied_its_work_is_done_here(monkeypatch, tmp_path):
+    def full():
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    one = Beside()
+    one.get_ready(partial(monkeypatch.setattr, os, "fork", full))
+    ready.append(0)
+    send = Connection.send_bytes
+
+    def late(self, content):
+        time.sleep(0.2)
+        send(self, content)
+
+    monkeypatch.setattr(Connection, "send_bytes", late)
+    for name in "ab":
+        one.start({name: partial(write_parent, tmp_path / name)}, sent=True)
+    one.finish()
+    ready.clear()
+    assert {(tmp_path / name).read_text().split()[2] for name in "ab"} == {str(os.getpid())}

@@ -1,5 +1,6 @@
 """Workers are copies of one process that has imported what they need."""
 
+import errno
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ from multiprocessing import forkserver
 
 import pytest
 
+from hyco.compute.errors import LostWorkerError
 from hyco.compute.processes import Processes
 from hyco.runtime import forerunner
 
@@ -50,6 +52,21 @@ def test_another_one_is_begun_where_it_has_died(worker):
     with Processes(1) as later:
         second = later.submit(os.getppid).result()
     assert second not in (first, os.getpid())
+
+
+@linux
+def test_where_no_process_can_be_begun_that_is_told_of_the_work(monkeypatch):
+    def full(*_):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(forerunner, "_GPUS", ())
+    monkeypatch.setattr(forkserver, "_forkserver", forkserver.ForkServer())
+    monkeypatch.setattr(forkserver, "ensure_running", forkserver._forkserver.ensure_running)
+    monkeypatch.setattr(forkserver, "connect_to_new_process", forkserver._forkserver.connect_to_new_process)
+    monkeypatch.setattr("multiprocessing.util.spawnv_passfds", full)
+    assert forerunner.begin() == "forkserver"
+    with Processes(1) as executor, pytest.raises(LostWorkerError, match=r"^no process can be begun \(Resource temp"):
+        executor.submit(os.getppid).result()
 
 
 def test_each_worker_imports_for_itself_beside_a_gpu(monkeypatch, tmp_path):

@@ -1,6 +1,9 @@
 """Levenberg-Marquardt for networks of few weights: its errors, its steps, and what it refuses."""
 
 import math
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -130,3 +133,56 @@ def test_gradient_checkpointing_changes_no_step(problem):
 def test_a_network_of_many_weights_is_refused(problem):
     with pytest.raises(ValueError, match="levenberg_marquardt trains networks of few weights, not resnet"):
         trainer(problem, network={"name": "resnet"}, optimizer="levenberg_marquardt")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the largest size is in other units")
+def test_no_more_than_one_matrix_of_derivatives_is_held():
+    code = """
+import resource, torch
+from hyco.training.least_squares import LeastSquares
+class Polynomial(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.zeros(40))
+    def forward(self, x):
+        value = torch.zeros_like(x)
+        for weight in self.weights:
+            value = value * x + weight
+        return value
+def step(count):
+    model, x = Polynomial(), torch.linspace(-1, 1, count)
+    LeastSquares(model).step([lambda: (model(x) - x.sin()) / count**0.5])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = step(1000)
+print((step(1_000_000) - before) / (40 * 4e6))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert float(done.stdout) < 1.5
+
+
+TWO_FIELDS = {
+    "name": "burgers",
+    "domain": {"x": {"size": 4.0, "resolution": 16}, "y": {"size": 3.0, "resolution": 8}},
+    "dt": 0.05,
+    "parameters": {"viscosity": 0.1},
+}
+
+
+@pytest.mark.parametrize("space", [{"mode": "full"}, {"mode": "points", "count": 40}])
+def test_a_killed_run_of_two_fields_with_averaged_weights_and_missing_values_goes_on(
+    make_problem, assert_resumable, space
+):
+    problem = make_problem({"space": space}, equation=TWO_FIELDS)
+    seen = problem.observations
+    mask = seen.mask & (torch.rand(seen.mask.shape, generator=torch.Generator().manual_seed(0)) < 0.8)
+    mask[:, 0] = seen.mask[:, 0]
+    gaps = replace(seen, mask=mask, values=seen.values * mask)
+    config = problem.synthetic(epochs=4, num_predict_steps=2, ema_decay=0.5, **FEW)
+
+    def run(checkpoint, resume):
+        return train_synthetic(gaps, config, 0, configuration={}, device=CPU, checkpoint=checkpoint, resume=resume)
+
+    records = [record["metrics"] for _, record in assert_resumable(run, 1, 3)]
+    losses = [metrics["synthetic_loss"] for metrics in records]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(math.isfinite(value) for metrics in records for value in metrics.values() if value is not None)

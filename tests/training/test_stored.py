@@ -34,6 +34,15 @@ NETWORK = {
     "input_noise": 0.01,
 }
 
+FEW_WEIGHTS = {
+    "network": {"name": "pseudospectral", "degree": 2, "substeps": 1},
+    "optimizer": "levenberg_marquardt",
+    "epochs": 3,
+    "num_predict_steps": 2,
+    "batch_size": 3,
+    "ema_decay": 0.5,
+}
+
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
@@ -83,7 +92,8 @@ def test_simulations_on_disk_are_those_in_memory(simulated, tmp_path):
         {"train_sim": [0, 2, 3, 6, 1], "test_sim": [4], "initial_state": "full"},
     ],
 )
-def test_what_is_measured_on_disk_and_learnt_from_it_is_as_in_memory(keys, simulated, tmp_path):
+@pytest.mark.parametrize("network", [NETWORK, FEW_WEIGHTS], ids=["adam", "levenberg_marquardt"])
+def test_what_is_measured_on_disk_and_learnt_from_it_is_as_in_memory(keys, network, simulated, tmp_path):
     found, expected = stored(simulated, tmp_path, **keys), made_in_memory(**keys)
     assert digest(found) == digest(expected.to_bundle())
     seen = Observations.from_bundle(found)
@@ -96,7 +106,7 @@ def test_what_is_measured_on_disk_and_learnt_from_it_is_as_in_memory(keys, simul
     read = in_memory(seen)
     assert not mapped.is_mapped(read.values)
     assert digest(read.to_bundle()) == digest(found)
-    config, cpu = SyntheticConfig.model_validate(NETWORK), torch.device("cpu")
+    config, cpu = SyntheticConfig.model_validate(network), torch.device("cpu")
     runs = [[*train_synthetic(data, config, 3, configuration={}, device=cpu)] for data in (seen, expected)]
     for (one, _), (other, _) in zip(*runs, strict=True):
         assert one.metadata["metrics"] == other.metadata["metrics"]

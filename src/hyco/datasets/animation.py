@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from hyco.datasets.figure import can_be_sent
 from hyco.datasets.previews import NOTHING, image
+from hyco.datasets.views import View
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
 
-class AnimationDataset(AbstractDataset[dict[str, Any] | Callable[[], dict[str, Any]], dict[str, Any]]):
+class AnimationDataset(View, AbstractDataset[dict[str, Any] | Callable[[], dict[str, Any]], dict[str, Any]]):
     """`{"frames": uint8 [N, height, width, 3], "fps": float}` as a GIF that repeats for ever.
 
     A GIF has 256 colours, here the same ones for all frames so that nothing flickers: colours come back approximately.
     Its clock has steps of 10 ms. It may be given as what draws it, a function without arguments. It is written beside
-    the run, as figures are: see `hyco.datasets.figure`.
+    the run, as figures are, and one of an earlier run is removed first: see `hyco.datasets.figure`.
 
     Args:
         filepath: of the file.
@@ -67,6 +68,7 @@ class AnimationDataset(AbstractDataset[dict[str, Any] | Callable[[], dict[str, A
         if not callable(data):
             _checked(data)
         FIGURES.end(str(self._filepath))
+        self.remove_old()
         FIGURES.start({str(self._filepath): partial(_write, self._filepath, data)}, sent=can_be_sent(data))
 
     def preview(self) -> ImagePreview:
@@ -76,6 +78,9 @@ class AnimationDataset(AbstractDataset[dict[str, Any] | Callable[[], dict[str, A
 
     def _exists(self) -> bool:
         return self._filepath.exists()
+
+    def _files(self) -> list[Path]:
+        return [self._filepath]
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import ImagePreview
 
 from hyco.datasets.previews import NOTHING, image
+from hyco.datasets.views import View
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 
-class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | None]):
+class FigureDataset(View, AbstractDataset["Figure | Callable[[], Figure]", bytes | None]):
     """A matplotlib figure, saved as PNG and, beside it, as PDF with lines and letters as vectors.
 
     It may be given as what draws it, a function without arguments: where that can be pickled, this process need not
     know matplotlib; where it does, its settings are those of the figure. Both files are drawn beside the run: the PNG
-    file is there when it is loaded, all are when `FIGURES.finish` returns. A figure of words, which only says why there
-    is nothing to see, is no file: one of an earlier run is removed.
+    file is there when it is loaded, all are when `FIGURES.finish` returns. Those of an earlier run are removed first. A
+    figure of words, which only says why there is nothing to see, is no file.
 
     Args:
         filepath: of the PNG file.
@@ -52,9 +53,9 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
         """Write both files, or none."""
         files = {"png": self._filepath, "pdf": self._filepath.with_suffix(".pdf")}
         FIGURES.end(str(files["pdf"]))
+        self.remove_old()
         sheet = _Sheet(data, self._dpi)
         if not callable(data) and sheet.is_words:
-            sheet.remove(files.values())
             return
         jobs = {str(path): partial(sheet.write, form, path) for form, path in files.items()}
         FIGURES.start(jobs, sent=can_be_sent(data))
@@ -66,6 +67,9 @@ class FigureDataset(AbstractDataset["Figure | Callable[[], Figure]", bytes | Non
 
     def _exists(self) -> bool:
         return self._filepath.exists()
+
+    def _files(self) -> list[Path]:
+        return [self._filepath, self._filepath.with_suffix(".pdf")]
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "dpi": self._dpi}
@@ -93,12 +97,6 @@ class _Sheet:
 
         return isinstance(self._figure, FigureOfWords)
 
-    @staticmethod
-    def remove(paths: Iterable[Path]) -> None:
-        """Of an earlier run."""
-        for path in paths:
-            path.unlink(missing_ok=True)
-
     @cached_property
     def _box(self) -> Bbox:
         from hyco.plots.style import settled
@@ -110,7 +108,6 @@ class _Sheet:
         from hyco.plots.fonts import without_layout_tables
 
         if self.is_words:
-            self.remove([path])
             return
         buffer = BytesIO()
         # The same numbers make the same file.

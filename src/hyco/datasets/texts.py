@@ -12,6 +12,7 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.text import TextDataset
 
 from hyco.datasets.figure import can_be_sent
+from hyco.datasets.views import View
 from hyco.runtime.beside import FIGURES
 from hyco.runtime.storage import write_atomically
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class TableFileDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
+class TableFileDataset(View, AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
     """A table as a local CSV file.
 
     Kedro's own dataset would import pandas, and SQLAlchemy with it, before there is a table.
@@ -53,15 +54,19 @@ class TableFileDataset(AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
     def _exists(self) -> bool:
         return self._filepath.exists()
 
+    def _files(self) -> list[Path]:
+        return [self._filepath]
+
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "save_args": self._save_args}
 
 
-class TextFileDataset(TextDataset):  # type: ignore[misc]
+class TextFileDataset(View, TextDataset):  # type: ignore[misc]
     """`kedro_datasets.text.TextDataset` of a local file.
 
     It may be given as what makes the text, a function without arguments. Then it is made and written beside the run, as
-    figures are: see `hyco.datasets.figure`.
+    figures are: see `hyco.datasets.figure`. Until then there is none, nor is there if it cannot be made: that of an
+    earlier run would be taken for it.
     """
 
     def load(self) -> str:
@@ -78,11 +83,15 @@ class TextFileDataset(TextDataset):  # type: ignore[misc]
         path = self._get_save_path()
         FIGURES.end(path.as_posix())
         if callable(data):
+            self.remove_old()
             FIGURES.start({path.as_posix(): partial(_write, Path(path), data)}, sent=can_be_sent(data))
             if self._version:  # Kedro looks for a version as soon as it is saved
                 FIGURES.wait_for(path.as_posix())
         else:
             write_atomically(Path(path), data.encode())
+
+    def _files(self) -> list[Path]:
+        return [] if self._version else [Path(self._filepath)]
 
 
 def _write(path: Path, made: Callable[[], str]) -> None:

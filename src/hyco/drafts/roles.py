@@ -16,6 +16,10 @@ from hyco.observations.checks import MeasurementError
 _TIMES = ("t", "time", "date", "datetime", "timestamp", "hours", "days", "minutes", "seconds", "zeit")
 # Where one of them alone changes it is a time; several of them may be the parts of a date.
 _PERIODS = ("second", "minute", "hour", "day", "week", "weeks", "month", "months", "year", "years")
+# Parts of a date, from the longest on; beside what is called so, the longer ones may tell trajectories apart.
+_PARTS = ("year", "years", "month", "months", "week", "weeks", "date", "day", "days")
+_SHORT_PARTS = ("date", "hour", "hours", "minute", "minutes", "second", "seconds")
+_WHOLE_TIMES = ("t", "time", "timestamp", "datetime", "zeit")
 _AXES = {
     "x": ("x", "position", "pos", "distance", "longitude", "lon"),
     "y": ("y", "latitude", "lat"),
@@ -108,7 +112,9 @@ def roles_of(contents: Contents) -> Roles:
     # An array of values is no vector of times.
     largest = max(map(contents.size, names), default=0)
     times.sort(key=lambda n: (contents.kind == "array" and contents.size(n) == largest, _may_be_temperature(n)))
-    time = times[0] if times else None
+    # One that tells all of it before a part of it.
+    whole = (n for n in times if contents.kind == "array" or not _parts_of_time(contents, names, n))
+    time = next(whole, times[0] if times else None)
     if time is None and (refused := [why for n in named if (why := contents.no_times(n))]):
         raise MeasurementError(refused[0])
     axes = _axes([n for n in names if n != time], contents)
@@ -122,6 +128,11 @@ def roles_of(contents: Contents) -> Roles:
     at_sensors = () if sensors is None else tuple(name for group in sensors.columns.values() for name in group)
     if time is None and (time := _by_form(contents, values, at_sensors, sorted_too=True)) is not None:
         by_form.add("time")
+    if contents.kind == "table" and (parts := _parts_of_time(contents, names, time)):
+        raise MeasurementError(
+            f"its time stands in several columns ({', '.join(parts)}): put it into one that is called time, as a date "
+            "like 2024-01-31 13:00 or as a number; one of them that tells trajectories apart is to be called run"
+        )
     wide = None
     if sensors is not None and time is not None:
         may_be = [n for n in names if n not in (time, *at_sensors, *stds.values())]
@@ -153,6 +164,31 @@ def roles_of(contents: Contents) -> Roles:
     used = {time, simulation, *axes.values(), *values, *stds.values()}
     others = tuple(name for name in (*contents.variables, *contents.dimensions) if name not in used)
     return Roles(time, axes, simulation, tuple(values), stds, others, frozenset(by_form))
+
+
+def _parts_of_time(contents: Contents, names: Sequence[str], time: str | None) -> tuple[str, ...]:
+    """The columns that make up the time together, from the longest to the shortest; empty where it is one column."""
+    if time is not None and _is(time, _WHOLE_TIMES):
+        meanings: tuple[str, ...] = _SHORT_PARTS
+    elif time is None or _is(time, (*_PARTS, *_SHORT_PARTS)):
+        meanings = (*_PARTS, *_SHORT_PARTS, "time")
+    else:
+        return ()
+    parts = [n for n in names if n != time and _is(n, meanings)]
+    constant = [n for n in parts if contents.labels(n) == 1]
+    given = [] if time is None else [contents.codes(time)]
+    # What is measured has too many entries; what the time tells says no more.
+    parts = [n for n in parts if 1 < contents.labels(n) <= _TWICE * len(contents.codes(n))]
+    parts = [n for n in parts if not given or _count([*given, contents.codes(n)]) > _count(given)]
+    if not parts or (time is None and len(parts) < 2):
+        return ()
+    order = (*_PARTS, *_WHOLE_TIMES, *_SHORT_PARTS)
+    return tuple(sorted([*([] if time is None else [time]), *constant, *parts], key=lambda n: order.index(words(n)[0])))
+
+
+def _count(columns: Sequence[NDArray[np.int64]]) -> int:
+    """How many different rows these columns of codes have."""
+    return int(_different(columns).max(initial=-1)) + 1
 
 
 def _has_numbers(contents: Contents, name: str) -> bool:

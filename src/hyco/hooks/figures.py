@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Generator
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import MemoryDataset
 
 from hyco.runtime.beside import FIGURES, BesideError
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+
+# Where the functions are that draw, of which nodes return some with their arguments.
+_DRAWINGS = "hyco.pipelines.evaluation.drawings"
 
 
 class FigureHooks:
@@ -31,6 +36,12 @@ class FigureHooks:
         # Where it does, its own copies draw, with what it has set: see `hyco.datasets.figure.can_be_sent`.
         if "matplotlib" not in sys.modules and any(isinstance(dataset, FigureDataset) for dataset in made):
             FIGURES.get_ready(_get_ready)
+
+    @hook_impl
+    def after_node_run(self, outputs: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> None:
+        """Draw what a catalog of the user's keeps in datasets that do not draw: these are given figures and texts."""
+        drawn = {name: data for name, data in outputs.items() if _is_drawing(data) and not _draws(catalog.get(name))}
+        outputs |= {name: draw() for name, draw in drawn.items()}
 
     # Around all others: they log files, and have to be done with the run where one could not be written, too.
     @hook_impl(wrapper=True)
@@ -57,6 +68,20 @@ class FigureHooks:
     def run_ended(self) -> None:
         """Likewise, where it was interrupted."""
         _finish()
+
+
+def _is_drawing(data: object) -> bool:
+    return isinstance(data, partial) and data.func.__module__ == _DRAWINGS
+
+
+def _draws(dataset: object) -> bool:
+    """Whether a dataset takes what draws; in memory it is drawn for the page alone."""
+    from hyco.datasets.animation import AnimationDataset
+    from hyco.datasets.figure import FigureDataset
+    from hyco.datasets.texts import TextFileDataset
+
+    kinds = (AnimationDataset, FigureDataset, TextFileDataset, MemoryDataset)
+    return dataset is None or isinstance(dataset, kinds)
 
 
 def _finish() -> None:

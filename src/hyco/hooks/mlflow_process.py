@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from hyco.hooks import mlflow_calls
 from hyco.runtime.garbage import first_import
 
+log = logging.getLogger(__name__)
+
 # Seconds that a process which nothing is asked of any more may take to end.
 _PATIENCE = 2.0
 # What tells a run to end goes to all of its processes; this one ends with the run.
@@ -56,7 +58,11 @@ class Here:
 
 
 class Elsewhere:
-    """Calls in a process that was copied from this one: it ends when it is closed, or with this one."""
+    """Calls in a process that was copied from this one: it ends when it is closed, or with this one.
+
+    Raises:
+        OSError: no process can be begun.
+    """
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("fork")
@@ -65,9 +71,12 @@ class Elsewhere:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it ignores them
         try:
             self._process.start()
+        except OSError:
+            self._connection.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
         self._busy = True  # it gets ready
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -115,7 +124,10 @@ def begin_early() -> None:
     global _begun
     discard()
     if sys.platform == "linux" and threading.active_count() == 1 and not {"torch", "mlflow"} & sys.modules.keys():
-        _begun = Elsewhere()
+        try:
+            _begun = Elsewhere()
+        except OSError as error:
+            log.warning("No process can be begun for MLflow (%s): the run waits for it.", error.strerror)
 
 
 def take() -> Caller:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from hyco.datasets.views import View
+
 log = logging.getLogger(__name__)
 
 REPORT = "report"
@@ -29,6 +31,11 @@ COMPARISON_PAGE = "comparison_page"
 PREDICTIONS = "predicted_states"
 CONFIGURATION = "configuration.yaml"
 PROVENANCE = "made_with.json"
+# What shows them, for a run that makes them alone.
+_SHOWN = {
+    REPORT: {REPORT_PAGE, "report_table"},
+    COMPARISON: {"comparison_report", COMPARISON_PAGE, "comparison_table", "comparison_figure", "comparison_rollouts"},
+}
 _PHYSICAL = ("physical", "hybrid_physical")
 _TRAININGS = ("synthetic", "physical", "hybrid")
 # What a run ends by naming, the most important last.
@@ -50,6 +57,7 @@ class ReportHooks:
         self._observations: str | None = None
         self._report: Path | None = None
         self._places: dict[str, tuple[Path, str]] = {}
+        self._views: dict[str, View] = {}
 
     @hook_impl
     def after_catalog_created(
@@ -66,8 +74,16 @@ class ReportHooks:
         self._parameters = parameters["parameters"]
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Remember where the project is."""
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Remember where the project is, and what shows the numbers that a run makes."""
+        from hyco.datasets.views import View
+
+        outputs = pipeline.all_outputs()
+        names = outputs.union(*(shown for numbers, shown in _SHOWN.items() if numbers in outputs))
+        found = {name: catalog.get(name) for name in sorted(names) if name in catalog}
+        self._views = {name: dataset for name, dataset in found.items() if isinstance(dataset, View)}
         if self._parameters.get("terminal") != "quiet":
             for handler in logging.root.handlers:
                 handler.addFilter(_not_twice)
@@ -82,8 +98,20 @@ class ReportHooks:
             self._observations = digest(data)
 
     @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Remove pages and figures of an earlier run's numbers as there come others.
+
+        What comes of this run may be late, or never come.
+        """
+        if dataset_name in (REPORT, COMPARISON):
+            for view in self._views.values():
+                view.remove_old()
+            self._views = {}
+
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Save the parameters of the run that wrote the report, as they were after all overrides, and what made it."""
+        self._views.pop(dataset_name, None)  # it is this run's
         if dataset_name == REPORT and self._report is not None:
             from hyco.runtime.storage import serialised_json, write_atomically
 
@@ -103,10 +131,13 @@ class ReportHooks:
         if lines and self._parameters.get("terminal") != "quiet":
             log.info("\n".join(["Done.", *lines]))
         for name, (path, words) in self._places.items():
-            if name in outputs:
+            if name in outputs and catalog.exists(name):  # a page that is made beside the run may have failed
                 log.info("%s: %s", words, path)
         if lines and REPORT not in outputs:
-            log.info("No report yet: the same command with --tags evaluate makes it of these models")
+            words = "No report yet"
+            if self._report is not None and self._report.exists():
+                words = f"The report in {self._report.parent} is an earlier run's"
+            log.info("%s: the same command with --tags evaluate makes it of these models", words)
 
     # Last, because it raises: other hooks must have had their turn.
     @hook_impl(trylast=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from hyco.runtime.copied import Copied, UnsentError
+from hyco.runtime.copied import NO_PROCESS, Copied, UnsentError
+
+log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 
@@ -27,7 +31,7 @@ class BesideError(OSError):
 class _Working:
     """A process with its jobs: it tells after each that it is done, by nothing, or why not, and ends."""
 
-    jobs: tuple[str, ...]
+    jobs: Mapping[str, Job]
     told: Connection
     process: BaseProcess | None = None  # None: it is no child of this one
     done: set[str] = field(default_factory=set)
@@ -39,11 +43,24 @@ class _Working:
             said = self.told.recv_bytes().decode()
         except (EOFError, ConnectionError):  # the latter: it was killed before it had read its work
             return False
-        if said:
+        if said == NO_PROCESS.decode():
+            self.do_here()
+        elif said:
             self.reason = said
         else:
-            self.done.add(self.jobs[len(self.done)])
+            self.done.add(list(self.jobs)[len(self.done)])
         return True
+
+    def do_here(self) -> None:
+        """Do all of it in this process, as there can be no other one."""
+        try:
+            for name, job in self.jobs.items():
+                job()
+                self.done.add(name)
+        except OSError as error:
+            self.reason = _words(error)
+        except Exception:  # as in another process, whose lines on the terminal say it
+            traceback.print_exc()
 
     def wait_for(self, job: str) -> bool:
         """Wait until a job is done, or never will be; whether it is."""
@@ -54,7 +71,7 @@ class _Working:
 
     def end(self) -> dict[str, str]:
         """Wait for the end; the jobs that were not done, with the reason, empty where it is not known."""
-        while self.hear():
+        while not self.told.closed and self.hear():
             pass
         if self.process is not None:
             self.process.join()
@@ -77,6 +94,7 @@ class Beside:
         self._running: list[_Working] = []
         self._failed: dict[str, str] = {}
         self._copied: Copied | None = None
+        self._said = False
         self._one_at_a_time = threading.RLock()
 
     def get_ready(self, work: Job) -> None:
@@ -86,7 +104,10 @@ class Beside:
             work: what it does.
         """
         if sys.platform == "linux" and self._copied is None:
-            self._copied = Copied(work)
+            try:
+                self._copied = Copied(work)
+            except OSError as error:  # jobs are done all the same
+                self._say(error)
 
     def start(self, jobs: Mapping[str, Job], *, sent: bool = False) -> None:
         """Begin jobs, one after the other in one process.
@@ -104,8 +125,8 @@ class Beside:
         with self._one_at_a_time:
             if len(self._running) >= self._most:
                 self._failed |= self._first_to_end().end()
-            if not sent or (working := self._sent(tuple(jobs), work)) is None:
-                working = self._forked(tuple(jobs), work)
+            if not sent or (working := self._sent(jobs, work)) is None:
+                working = self._forked(jobs, work)
             self._running.append(working)
 
     def _first_to_end(self) -> _Working:
@@ -117,7 +138,7 @@ class Beside:
                     self._running.remove(working)
                     return working
 
-    def _sent(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working | None:
+    def _sent(self, jobs: Mapping[str, Job], work: Callable[[Connection], None]) -> _Working | None:
         """A copy of the process that has got ready, at work; None: there is no such process, or no way to send that."""
         if self._copied is None:
             return None
@@ -130,14 +151,27 @@ class Beside:
             pass
         return None
 
-    def _forked(self, jobs: tuple[str, ...], work: Callable[[Connection], None]) -> _Working:
-        """A copy of this process at work."""
+    def _forked(self, jobs: Mapping[str, Job], work: Callable[[Connection], None]) -> _Working:
+        """A copy of this process at work; where there can be none, it is done here."""
         context = multiprocessing.get_context("fork")
         told, tell = context.Pipe(duplex=False)
         process = context.Process(target=work, args=(tell,))
-        process.start()
-        tell.close()  # the process has its own: where that ends, so does what it tells
+        try:
+            process.start()
+        except OSError as error:
+            self._say(error)
+            working = _Working(jobs, told)
+            working.do_here()
+            return working
+        finally:
+            tell.close()  # the process has its own: where that ends, so does what it tells
         return _Working(jobs, told, process)
+
+    def _say(self, error: OSError) -> None:
+        """Once, that there is no process beside this one."""
+        if not self._said:
+            log.warning("No process can be begun beside the run (%s): it draws its figures itself.", error.strerror)
+        self._said = True
 
     def wait_for(self, what: str) -> None:
         """Wait until a job is done, if it is going on, and those after it in its process go on.
@@ -168,14 +202,20 @@ class Beside:
             BesideError: jobs have failed.
         """
         with self._one_at_a_time:
-            while self._running:
-                self._failed |= self._running.pop(0).end()
+            while self._running:  # where this is interrupted, it is called again, and waits for the same one
+                self._failed |= self._running[0].end()
+                del self._running[0]
             if self._copied is not None:
                 self._copied.close()
                 self._copied = None
             failed, self._failed = self._failed, {}
         if failed:
             raise _error(failed)
+
+
+def _words(error: OSError) -> str:
+    """What it says; no text would say: done."""
+    return str(error) or type(error).__name__
 
 
 def _error(failed: Mapping[str, str]) -> BesideError:
@@ -201,7 +241,7 @@ def _undisturbed(jobs: tuple[Job, ...], tell: Connection) -> None:
             job()
             tell.send_bytes(b"")
     except OSError as error:
-        tell.send_bytes((str(error) or type(error).__name__).encode())  # no text would say: done
+        tell.send_bytes(_words(error).encode())
         os._exit(1)
 
 

@@ -17,6 +17,9 @@ from typing import NoReturn
 
 Work = Callable[[Connection], None]
 
+# What is told of work that no process could be begun for.
+NO_PROCESS = b"\0"
+
 # What ends the program, which has its own way.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 
@@ -32,6 +35,9 @@ class Copied:
 
     Args:
         get_ready: what it does first. What fails there fails again in the copies.
+
+    Raises:
+        OSError: no process can be begun.
     """
 
     def __init__(self, get_ready: Callable[[], None]) -> None:
@@ -41,13 +47,18 @@ class Copied:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it has its own way
         try:
             self._process.start()
+        except OSError:
+            self._requests.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
+            theirs.close()
         self._one_at_a_time = threading.Lock()
 
     def start(self, work: Work) -> Connection:
         """Let a copy begin with work, which is sent there; it is given the other end of what is returned.
+
+        Where no copy could be made, `NO_PROCESS` is told there.
 
         Raises:
             UnsentError: see there.
@@ -86,7 +97,15 @@ def _serve(requests: Connection, others: Connection, get_ready: Callable[[], Non
             asked = Connection(recv_handle(requests))
         except (EOFError, OSError):
             os._exit(0)
-        if os.fork() == 0:
+        try:
+            copy = os.fork()
+        except OSError:  # too many processes, or no memory: who asks does it
+            with suppress(EOFError, OSError):
+                asked.recv_bytes()  # else who sends it would be told that this process has ended
+                asked.send_bytes(NO_PROCESS)
+            asked.close()
+            continue
+        if copy == 0:
             requests.close()  # else what is asked for after this process has ended would wait for its copies
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _work(asked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+from contextlib import suppress
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -25,11 +26,12 @@ def begin() -> str:
     if sys.platform != "linux" or sys.version_info < (3, 11, 1) or any(gpu.exists() for gpu in _GPUS):
         return "spawn"
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_MODULES))
-    resource_tracker.ensure_running()  # it unblocks interrupts in the end
-    # A terminal sends an interrupt to all of its processes: who has begun this one ends it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with suppress(OSError):  # too many processes, or no memory: it is tried again, and told, with the first worker
+        resource_tracker.ensure_running()  # it unblocks interrupts in the end
+        # A terminal sends an interrupt to all of its processes: who has begun this one ends it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return "forkserver"

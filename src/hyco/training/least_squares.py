@@ -107,11 +107,15 @@ class LeastSquares:
                 )[1]
                 return change
 
-            columns = vmap(along, chunk_size=max(1, min(len(point), _TOGETHER // max(1, len(here)))))(
-                directions
-            ).double()
-            matrix += columns @ columns.T / len(batches)
-            slope += columns @ here.double() / len(batches)
+            # J is the largest by far of what is in memory: it is there once, and in float64 in parts alone.
+            columns = here.new_empty(len(point), len(here))
+            together = max(1, _TOGETHER // max(1, len(here)))
+            for rows, some in zip(torch.split(columns, together), torch.split(directions, together), strict=True):
+                rows.copy_(vmap(along)(some))
+            size = max(1, _TOGETHER // len(point))
+            for part, error in zip(torch.split(columns, size, dim=1), torch.split(here, size), strict=True):
+                matrix += part.double() @ part.double().T / len(batches)
+                slope += part.double() @ error.double() / len(batches)
             loss += float(here.double().square().sum()) / len(batches)
         return matrix, slope, loss
 

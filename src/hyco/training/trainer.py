@@ -131,12 +131,13 @@ class SyntheticTrainer(NetworkTrainer):
             length = curriculum.length(epoch, length)
         if alpha == 0 and samples.fresh is not None and not self._judged:  # no measurement is to be reached
             length = min(length, self._fresh_length)
-        batches = self.data.ahead(self.batches.updates(samples.fresh, min(length, self._fresh_length)))
+        batches = self.batches.updates(samples.fresh, min(length, self._fresh_length))
         if self.optimisation.least_squares is not None:
             seen = self.data.observed if samples.physical is None else torch.ones_like(self.data.observed)
             given = [(which, fresh) for which, fresh in batches if fresh is not None or bool(seen[which].any())]
             errors = [partial(self.errors, samples, alpha, which, fresh, length) for which, fresh in given]
             return self.optimisation.step_of_least_squares(epoch, errors)
+        batches = self.data.ahead(batches)
         losses = (self.loss(samples, alpha, which, fresh, length) for which, fresh in batches)
         return self.optimisation.epoch(epoch, losses)
 

@@ -14,6 +14,8 @@ from hyco.networks.network import NETWORKS, NetworkConfig, network_config
 from hyco.runtime.memory import memory_bytes
 from hyco.training.config import SyntheticConfig
 
+# Bytes of a derivative of an error by a weight.
+_DERIVATIVE = 4
 # Bytes of a number of the trajectories, and of the observations beside it: value and mask.
 _NUMBER, _OBSERVED = 8, 9
 # Weights beside which all else is large, roughly: that many are not counted.
@@ -71,19 +73,52 @@ def _in_training(section: SyntheticConfig, equation: Equation) -> int:
     return copies * _weights(network_config(section.network), equation)
 
 
+def _derivatives(c: Configuration, section: SyntheticConfig, steps: int, equation: Equation) -> tuple[int, int]:
+    """Of a training by Levenberg-Marquardt: bytes of a batch's derivatives, at least, and by how many weights.
+
+    Places between cells, and those of files, may be few: they are not counted.
+    """
+    config, layout = network_config(section.network), equation.layout
+    known = c.measurements is None and c.observation.space.mode not in ("points", "samples", "moving")
+    if section.optimizer != "levenberg_marquardt" or not known or config.name not in NETWORKS.built_in:
+        return 0, 0
+    if not config.few_weights or config.check(layout.shape, layout.boundaries) is not None:
+        return 0, 0  # refused for that
+    channels, spare = len(layout.channels), max(0, c.generation.steps - steps)
+    with torch.device("meta"):
+        network = NETWORKS.load(config.name)(config, channels, channels, layout.boundaries)
+    weights = sum(weight.numel() for weight in network.parameters())
+    windows = len(c.observation.train_sim) * (1 + (spare if section.use_sliding_window else spare // steps))
+    errors = min(section.batch_size, windows) * steps * channels * layout.grid.cells
+    return weights * errors * _DERIVATIVE, weights
+
+
 def mistakes(c: Configuration, equation: Equation) -> Iterator[Mistake]:
     """Of the grid, the simulations, the windows and the networks: what they take at least, without any rollout."""
     available = memory_bytes()
     if available is None:
         return
     for key, section in ((("synthetic",), c.synthetic), (("hybrid", "synthetic"), c.hybrid.synthetic)):
-        if (weights := _in_training(section, equation)) > available:
+        if (size := _in_training(section, equation)) > available:
             text = (
-                f"its training needs at least {weights / 2**30:.3g} GB of memory for its weights, this machine has "
+                f"its training needs at least {size / 2**30:.3g} GB of memory for its weights, this machine has "
                 f"{available / 2**30:.3g} GB: make it smaller"
             )
             yield (*key, "network"), text
             break  # the hybrid's has inherited its keys
+    for key, section, steps in (
+        (("synthetic",), c.synthetic, c.synthetic.num_predict_steps),
+        (("hybrid", "synthetic"), c.hybrid.synthetic, c.hybrid.num_predict_steps),
+    ):
+        held, weights = _derivatives(c, section, steps, equation)
+        if held > available:
+            text = (
+                f"levenberg_marquardt holds the derivatives of a batch's errors by each of {weights} weights, at least "
+                f"{held / 2**30:.3g} GB, and this machine has {available / 2**30:.3g} GB: lower batch_size, which "
+                "changes no step by much, as it is that of all batches, or num_predict_steps; or take adam"
+            )
+            yield (*key, "batch_size"), text
+            break
     needed = sizes(c, equation)
     total = sum(needed.values())
     if total > available:
