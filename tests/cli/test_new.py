@@ -118,6 +118,20 @@ def test_walls_are_guessed_from_what_happens_at_the_ends(function, boundary, new
     assert new("a.csv")[0]["equation"]["boundary"] == boundary
 
 
+@pytest.mark.parametrize("digits", [5, 6, 8])
+def test_positions_rounded_as_they_were_written_are_centres_of_cells(new, hyco, digits):
+    t, x = np.meshgrid(np.linspace(0, 1, 9), (np.arange(48) + 0.5) / 24, indexing="ij")
+    u = np.exp(-t) * np.sin(np.pi * x + 0.7) + 1e-3 * np.random.default_rng(0).standard_normal(x.shape)
+    frame = pd.DataFrame({"t": t.ravel(), "x": x.ravel(), "u": u.ravel()})
+    frame.to_csv(new.folder / "a.csv", index=False, float_format=f"%.{digits}g")
+    sections, output = new("a.csv")
+    assert sections["equation"]["domain"]["x"] == {"lower": 0.0, "size": 2.0, "resolution": 48}
+    assert (sections["equation"]["boundary"], sections["observation"]["initial_state"]) == ("periodic", "full"), output
+    # What the draft says of the file is what a run finds there.
+    checked = hyco("check", "--env", "mine")
+    assert checked.exit_code == 0, checked.output
+
+
 def test_where_both_ends_of_a_period_are_measured_it_is_one_distance_shorter(new):
     grid(new, "a.csv", lambda x, t: np.exp(-t) * np.sin(2 * np.pi * x + 0.7), centres=False)
     domain = new("a.csv", equation="burgers")[0]["equation"]["domain"]["x"]

@@ -80,6 +80,34 @@ def test_a_period_in_which_little_moves_has_no_walls_that_hold_values():
     assert found.count("periodic") >= 20
 
 
+def tracer(seed, *, ends, noise, count=32):
+    """What is carried round a period of 2 and diffuses, with a source at one place, `[T, x]`, and the axis."""
+    random, k = np.random.default_rng(seed), np.pi * np.arange(32)
+    speed, diffusivity = random.uniform(0.1, 0.5) * random.choice([-1, 1]), random.uniform(0.005, 0.02)
+    source = random.uniform(0.2, 0.6) * np.exp(-0.5 * (0.12 * k) ** 2 - 1j * k * random.uniform(0, 2))
+    first = np.zeros(32, complex)
+    first[1:4] = random.normal(size=3) / (1, 2, 3) * np.exp(1j * random.uniform(0, 6, 3))
+    rate = -1j * k * speed - diffusivity * k**2
+    grown = np.where(k == 0, TIMES[:, None], (np.exp(rate * TIMES[:, None]) - 1) / np.where(k == 0, 1, rate))
+    waves = (np.exp(rate * TIMES[:, None]) * first + grown * source)[1:]
+    x = np.arange(count + 1) * 2 / count if ends else (np.arange(count) + 0.5) * 2 / count
+    values = (waves @ np.exp(1j * k[:, None] * x)).real
+    values = values + noise * values.std() * random.normal(size=values.shape)
+    return values, Axis(x[0] - 1 / count, len(x) * (x[1] - x[0]), len(x), x, True, "")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_what_goes_on_beyond_an_end_has_a_period_where_no_wall_fits(ends, noise):
+    found = []
+    for seed in range(30):
+        values, axis = tracer(seed, ends=ends, noise=noise)
+        found.append(ends_of(values, 0, wall_places(values, 0, axis)))
+    assert sum(each.condition == "periodic" for each in found) >= 29
+    # One position more than the period has is no cell of it, whatever the noise.
+    assert all(each.repeated is ends for each in found if each.condition == "periodic")
+
+
 @pytest.mark.parametrize("count", [16, 64])
 def test_noise_makes_no_walls_that_hold_values_of_those_without_a_slope(count):
     found = [guessed(*rod(count, False, "insulated", 0.05, 1.2345678, seed)) for seed in range(30)]

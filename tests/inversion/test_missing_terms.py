@@ -123,7 +123,7 @@ def test_couplings_stay_in_their_field():
         assert added.shape == states.shape
         assert not bool(added[:, other].any()), term.formula
     formulas = {(term.field, term.formula) for term in library(own)}
-    assert {("a", "b"), ("a", "a*b"), ("b", "a")} <= formulas
+    assert {("a", "b"), ("a", "a*b"), ("a", "(b - a)"), ("b", "a")} <= formulas
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,28 @@ def test_a_term_is_found_beside_physics_that_explains_hardly_anything():
     assert {t["formula"]: t["coefficient"] for t in judged.terms.terms} == pytest.approx({"u": 0.8}, rel=0.02)
     lower, upper = judged.terms.parameters["D"]["interval"]
     assert lower - 0.002 < 0.05 < upper + 0.002
+
+
+@pytest.mark.parametrize(
+    ("rate", "named"),
+    [
+        ("0.5*(b - a)", {("a", "(b - a)"): 0.5, ("b", "(a - b)"): 0.5}),
+        pytest.param("0.5*b", {("a", "b"): 0.5}, marks=pytest.mark.slow),
+    ],
+)
+def test_an_exchange_of_two_fields_is_one_term_of_each(rate, named):
+    fields, alone = {"a": {}, "b": {}}, {"a": "D*dx(dx(a)) - c*dx(a)", "b": "E*dx(dx(b))"}
+    own = EQUATION | {"fields": fields, "rates": alone, "parameters": {"D": 0.05, "c": 0.5, "E": 0.02}}
+    lacks = {"a": f"{alone['a']} + {rate}", "b": f"{alone['b']} + 0.5*(a - b)" if "-" in rate else alone["b"]}
+    data = generate(build_equation(own | {"rates": lacks}), GenerationConfig(simulations=3, steps=12), 3)
+    seen = observe(data, ObservationConfig.model_validate({"train_sim": [0, 1], "val_sim": [2], "noise": 0.01}), 3)
+    learnable = [*BOTH, {"name": "E", "initial_guess": 0.05, "bounds": [0.002, 1.0]}]
+    keys = {"method": "Levenberg-Marquardt", "suppress_convergence_errors": True, "learnable_parameters": learnable}
+    config = PhysicalConfig.model_validate(keys)
+    found = Calibrator(build_equation(own), seen, config, num_predict_steps=12, device=torch.device("cpu"))
+    found.calibrate(20)
+    terms = found.judge().terms.terms
+    assert {(t["field"], t["formula"]): t["coefficient"] for t in terms} == pytest.approx(named, rel=0.05)
 
 
 class Fits(TermSearch):
@@ -295,6 +317,19 @@ def test_noise_larger_than_said_is_no_physics():
     judged = found.judge()
     assert judged.cause == "noise model"
     assert "larger" in judged.why
+
+
+def test_smooth_residuals_that_no_term_tells_are_physics_and_name_none():
+    """A force that comes and goes with time, of which the library has nothing, and noise of which nothing was said."""
+    found = calibrator(" + 0.8*cos(4*t)", steps=24)
+    seen = found.problem.data.observations
+    unknown = replace(seen, noise_std=torch.zeros_like(seen.noise_std))
+    config = found.problem.forward.model.equation, unknown, found.config
+    again = Calibrator(*config, num_predict_steps=24, device=torch.device("cpu"))
+    again.calibrate(20)
+    judged = again.judge()
+    assert (judged.cause, judged.terms) == ("physics", None)
+    assert "smooth in time and in space" in judged.why
 
 
 @pytest.mark.slow

@@ -57,9 +57,11 @@ def axes_of(points: Points) -> dict[str, Axis]:
     """Guess the domain from the positions."""
     places = {axis: _distinct(position, points.rounding[axis]) for axis, position in points.position.items()}
     dimensions = len(places)
-    regular = all(_is_regular(where) for where in places.values()) and _is_filled(points, places)
+    regular = all(_is_regular(where, points.rounding[axis]) for axis, where in places.items()) and _is_filled(
+        points, places
+    )
     if regular:
-        return {axis: _of_cells(where, dimensions) for axis, where in places.items()}
+        return {axis: _of_cells(where, dimensions, points.rounding[axis]) for axis, where in places.items()}
     extents = {axis: _rounded_out(float(where[0]), float(where[-1])) for axis, where in places.items()}
     longest = max(size for _, size in extents.values())
     found = {}
@@ -77,11 +79,12 @@ def _distinct(position: Numbers, rounding: float) -> Numbers:
     return np.asarray(known[kept])
 
 
-def _is_regular(places: Numbers) -> bool:
+def _is_regular(places: Numbers, rounding: float) -> bool:
     if len(places) < 4:
         return False
     steps = np.diff(places)
-    return bool(np.ptp(steps) <= _UNEVEN * steps.mean() + 4 * np.finfo(np.float32).eps * np.abs(places).max())
+    written = max(4 * rounding, 4 * float(np.finfo(np.float32).eps) * float(np.abs(places).max()))
+    return bool(np.ptp(steps) <= _UNEVEN * steps.mean() + written)
 
 
 def _is_filled(points: Points, places: dict[str, Numbers]) -> bool:
@@ -98,8 +101,8 @@ def _index(position: Numbers, places: Numbers) -> NDArray[np.int64]:
     return np.asarray(np.clip(np.rint((position - places[0]) / h), 0, len(places) - 1), dtype=np.int64)
 
 
-def _of_cells(places: Numbers, dimensions: int) -> Axis:
-    """Cells whose centres are the positions; odd parts of these, if they are few."""
+def _of_cells(places: Numbers, dimensions: int, rounding: float) -> Axis:
+    """Cells whose centres are the positions, but for their rounding; odd parts of these, if they are few."""
     n, h = len(places), float(places[-1] - places[0]) / (len(places) - 1)
     refined = 1
     while n * refined < _FEWEST[dimensions]:
@@ -107,9 +110,19 @@ def _of_cells(places: Numbers, dimensions: int) -> Axis:
     reason = f"{n} positions from {places[0]:.6g} to {places[-1]:.6g}, a distance of {h:.6g} apart: centres of cells"
     if refined > 1:
         reason += f", each cut into {refined}"
-    return Axis(
-        _clean(float(places[0]) - h / 2, n * h), _clean(n * h, n * h), n * refined, places, True, reason, refined
-    )
+    lower, size = _roundest(float(places[0]) - h / 2, n * h, places, rounding)
+    return Axis(lower, size, n * refined, places, True, reason, refined)
+
+
+def _roundest(lower: float, size: float, places: Numbers, rounding: float) -> tuple[float, float]:
+    """The lower end and size of fewest digits with which the centres of cells are the positions, but for rounding."""
+    for digits in range(3, 9):
+        decimals = digits - math.floor(math.log10(size))
+        ends = round(lower, decimals) + 0.0, round(size, decimals)
+        centres = ends[0] + (np.arange(len(places)) + 0.5) * ends[1] / len(places)
+        if np.abs(centres - places).max() <= rounding:
+            return ends
+    return _clean(lower, size), _clean(size, size)
 
 
 def closed(axis: Axis) -> Axis:

@@ -20,8 +20,9 @@ _LEAST, _FACTOR, _MOST = 10.0, 1.3, 4.0
 # Significant digits of a round length.
 _ROUND = 3
 # Positions at each end that a polynomial over both is laid through, and how many times the squares that polynomials
-# leave elsewhere it leaves of a period's, at most.
+# leave elsewhere it leaves of a period's, at most; chance adds so many standard deviations of theirs.
 _JOINED, _SMOOTH = 4, 1.5
+_CHANCE = 3.0
 # Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
 # the standard deviation of all.
 _COLUMNS, _ROUNDING = 2000, 1e-7
@@ -36,6 +37,8 @@ class WallPlaces:
         reason: what tells it.
         conditions: at the lower and the upper end, where the values tell them at both: `neumann`, or a value.
         joined: the values go on smoothly from the upper end to the lower one, as those of a period do.
+        repeated: whether the outermost positions then are one place, a period apart; None: nothing tells it.
+        excluded: at an end there is neither a value that is held nor no slope.
         untold: the end, 0 lower or 1 upper, whose condition is `neumann` because values tell nothing against it.
         rounder: whether the distance of the outermost positions is a rounder number than that from half a spacing
             beyond to half a spacing beyond; None: neither is round, or both alike.
@@ -45,15 +48,24 @@ class WallPlaces:
     reason: str
     conditions: tuple[Any, Any] | None = None
     joined: bool = False
+    repeated: bool | None = None
+    excluded: bool = False
     untold: int | None = None
     rounder: bool | None = None
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """Squares, in units of the noise, that a condition at an end leaves, and the value there; None: it has no slope."""
+    """What a condition at an end leaves.
+
+    Attributes:
+        squares: in units of the noise, beyond those of a polynomial without a condition.
+        columns: in which there are squares.
+        value: there; None: it has no slope.
+    """
 
     squares: float
+    columns: int
     value: float | None = None
 
 
@@ -74,6 +86,9 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
     along = np.moveaxis(field, i + 1, 0)
     flat = along.reshape(len(along), -1)
     fits = _fits(flat)
+    excluded = fits is not None and any(map(_is_excluded, _best(fits)))
+    if fits is not None and any(fit.squares > _MOST * fit.columns for fit in _best(fits)):
+        fits = None  # there is another condition
     told = None if fits is None else _told(fits)
     extent = float(axis.places[-1] - axis.places[0])
     beyond = extent * len(axis.places) / (len(axis.places) - 1)
@@ -86,13 +101,14 @@ def wall_places(field: Numbers, i: int, axis: Axis) -> WallPlaces:
     else:
         place, reason = False, "nothing tells it: the outermost positions may be on the walls"
     conditions, untold = (None, None) if fits is None else _conditions(fits, place)
-    return WallPlaces(place, reason, conditions, _are_joined(flat), untold, rounder)
+    joined, repeated = _are_joined(flat)
+    return WallPlaces(place, reason, conditions, joined, repeated, excluded, untold, rounder)
 
 
 def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
     """No slope, and a value, at each end (0, 1) on the outermost of values `[n, columns]` and half a spacing beyond.
 
-    None where too few were measured. What fits badly anywhere is left out: there is another condition.
+    None where too few were measured.
     """
     count = min(_POINTS, len(along) // 2)
     if count < _FEWEST:
@@ -112,29 +128,50 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
             mirrored, _ = _left(block, np.arange(0, 2 * degree, 2), beyond)
             fixed, held = _left(block, np.arange(1, degree + 1), beyond)
             value = _rounded(*held, noise, whole)
-            found[end, here] = [_Fit((mirrored - free) / noise), _Fit((fixed - free) / noise, value)]
-        best = min(fit.squares for here in (True, False) for fit in found[end, here])
-        if best > _MOST * columns:
-            return None
+            found[end, here] = [
+                _Fit((mirrored - free) / noise, columns),
+                _Fit((fixed - free) / noise, columns, value),
+            ]
     return found
 
 
-def _are_joined(along: Numbers) -> bool:
-    """Whether one polynomial fits to both ends of values `[n, columns]`, put beside each other, as to each of them."""
+def _best(fits: dict[tuple[int, bool], list[_Fit]]) -> list[_Fit]:
+    """The condition, and the place of the wall, that fits best, at each end."""
+    return [min((fit for here in (True, False) for fit in fits[end, here]), key=lambda f: f.squares) for end in (0, 1)]
+
+
+def _is_excluded(fit: _Fit) -> bool:
+    """Whether noise alone hardly ever leaves so much: a square in each column, the noise told by two in each."""
+    return fit.squares > fit.columns + _CHANCE * math.sqrt(3 * fit.columns)
+
+
+def _are_joined(along: Numbers) -> tuple[bool, bool | None]:
+    """Whether one polynomial fits to both ends of values `[n, columns]`, put beside each other, as to each of them.
+
+    And whether the last position then is the first one, a period later; None where both fit alike.
+    """
     count, degree = 2 * _JOINED, _DEGREE
     if len(along) < 2 * count:
-        return False
+        return False, None
 
-    def left(block: Numbers) -> float:
+    def left(block: Numbers) -> tuple[float, int]:
         known = block[:, np.isfinite(block).all(axis=0)]
-        return _left(known, np.arange(degree + 1), 0.0)[0] / known.shape[1] if known.size else math.inf
+        columns = known.shape[1]
+        return (_left(known, np.arange(degree + 1), 0.0)[0] / columns if columns else math.inf), columns
 
-    # The last position may be the first one, a period later.
     over = [
-        np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]) for last in (0, 1)
+        left(np.concatenate([along[len(along) - _JOINED - last : len(along) - last], along[:_JOINED]]))
+        for last in (0, 1)
     ]
-    noise = max(left(along[:count]), left(along[::-1][:count]), (_ROUNDING * float(np.nanstd(along))) ** 2)
-    return min(map(left, over)) <= _SMOOTH * noise < math.inf
+    ends = [left(along[:count]), left(along[::-1][:count])]
+    noise = max(*(squares for squares, _ in ends), (_ROUNDING * float(np.nanstd(along))) ** 2)
+    columns = min(count for _, count in (*over, *ends))
+    if not columns or not noise < math.inf:
+        return False, None
+    chance = _CHANCE * math.sqrt(2 / (columns * (count - degree - 1)))
+    best, other = sorted(squares for squares, _ in over)
+    alike = other <= (_SMOOTH + chance) * best
+    return best <= (_SMOOTH + chance) * noise, None if alike else over[1][0] == best
 
 
 def _told(fits: dict[tuple[int, bool], list[_Fit]]) -> bool | None:

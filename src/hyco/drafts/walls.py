@@ -54,12 +54,19 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
     around = _size(along[0] - along[-1])
     if not np.isfinite([step, around]).all() or step == 0:
         return Ends("neumann", "nothing tells it")
+    joined = places.joined and bool(around <= _NEIGHBOURS * max(step, *map(_first_step, (along, along[::-1]))))
     repeated = bool(around <= _SAME * step)
-    if repeated and places.rounder is False:
+    if joined and places.repeated is not None:
+        repeated = places.repeated
+    elif joined and places.rounder is not None:
+        repeated = places.rounder and bool(around <= min(map(_first_step, (along, along[::-1]))))
+    elif repeated and places.rounder is False:
         # Ends that rest are alike in any case.
-        beside = min(_size(end[1] - end[0]) for end in (along, along[::-1]))
+        beside = min(map(_first_step, (along, along[::-1])))
         repeated = bool(beside > _TELLING * around)
     close = bool(around <= _NEIGHBOURS * step)
+    if joined and places.excluded:
+        return Ends("periodic", "the values go on from one end to the other", repeated)
     beyond = 0.0 if places.on_positions else 0.5
     near = close and not (_holds(along, beyond) and _holds(along[::-1], beyond))
     # Ends of a period may have no slope, where they are close, and in a field that hardly changes they keep a value.
@@ -89,6 +96,11 @@ def ends_of(field: Numbers, axis: int, places: WallPlaces) -> Ends:
 def _size(values: Numbers) -> float:
     known = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+
+
+def _first_step(along: Numbers) -> float:
+    """How much the first two values differ."""
+    return _size(along[1] - along[0])
 
 
 def _flat_on_average(along: Numbers) -> bool:

@@ -21,8 +21,8 @@ def library(layout: Layout) -> list[Term]:
     """The terms for each field; none where values are on faces.
 
     A constant, the field and its square and cube, what carries it along, and diffusion; of several scalars also each in
-    the rate of the others, and their product; what varies in space with the longest waves that fit, in a source and in
-    a diffusivity; and at each wall a source and a sink in the outermost cells.
+    the rate of the others, the exchange with them, and their product; what varies in space with the longest waves that
+    fit, in a source and in a diffusivity; and at each wall a source and a sink in the outermost cells.
     """
     if any(field.staggered for field in layout.fields):
         return []
@@ -89,6 +89,7 @@ class _Field:
                 continue
             at = self.layout.channels.index(other.name)
             yield self.term(other.name, ("a coupling", "a coupling"), partial(_other, at=at))
+            yield self.term(f"({other.name} - {self.name})", ("an exchange",) * 2, partial(_difference, at=at))
             yield self.term(f"{self.name}*{other.name}", ("a reaction", "a reaction"), partial(_product, at=at))
 
     def _derivatives(self) -> Iterator[Term]:
@@ -137,6 +138,10 @@ class _Field:
 
 def _other(states: Tensor, values: Tensor, at: int) -> Tensor:
     return states[:, at : at + 1]
+
+
+def _difference(states: Tensor, values: Tensor, at: int) -> Tensor:
+    return states[:, at : at + 1] - values
 
 
 def _product(states: Tensor, values: Tensor, at: int) -> Tensor:

@@ -35,6 +35,8 @@ _TOO_LARGE, _TERM = 2.0, 0.2
 # A reduced χ² beyond so many of its standard deviations is no chance; nor is the largest score of terms.
 _DEVIATIONS, _SIGNIFICANT = 3.0, 1e-3
 
+_NO_TERM, _UNIT = "no term of the states or the place tells them", "the data's standard deviation"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -131,8 +133,11 @@ def verdict(
         return Verdict("grid", f"a finer grid takes {100 * share:.0f} % of the misfit")
     certain = too_large and not white and chi_square > _TOO_LARGE**2
     if not certain and not _follows_states(search, problem, here, structure.noise):
+        if not known and _are_smooth(structure):
+            size = percent(_size_in_data(here, problem))
+            return Verdict("physics", f"residuals are smooth in time and in space, and {size} of {_UNIT}; {_NO_TERM}")
         size = "" if known else _as_noise(here, problem)
-        return Verdict("noise model", f"residuals are {what}; no term of the states or the place tells them{size}")
+        return Verdict("noise model", f"residuals are {what}; {_NO_TERM}{size}")
     found = search.run(coordinates) if look_for_terms else None
     if found is None:
         return Verdict("physics", "residuals follow the states or the place")
@@ -147,11 +152,22 @@ def _largest(uncertainty: Uncertainty) -> float:
 
 def _as_noise(here: TermEstimate, problem: InverseProblem) -> str:
     """How large a noise of unknown size would be: whoever measured knows better whether it is one."""
-    share = math.sqrt(here.reduced_chi_square) * problem.data.scale * NOISE_FREE_SIGMA
     return (
-        f". Such noise would be {percent(share)} of the data's standard deviation: if what was measured is better than "
-        "that, the equation or a wall is wrong, in a way that the terms do not have"
+        f". Such noise would be {percent(_size_in_data(here, problem))} of {_UNIT}: if what was measured is better "
+        "than that, the equation or a wall is wrong, in a way that the terms do not have"
     )
+
+
+def _size_in_data(here: TermEstimate, problem: InverseProblem) -> float:
+    """Of the residuals, in standard deviations of the data."""
+    return math.sqrt(here.reduced_chi_square) * problem.data.scale * NOISE_FREE_SIGMA
+
+
+def _are_smooth(structure: ResidualStructure) -> bool:
+    """Whether neighbours in time and neighbours in space differ too little for a noise of half the residuals' size."""
+    least = 1 - 1 / _TOO_LARGE**2
+    both = (structure.time, structure.space)
+    return all(part is not None and part.told and part.correlation > least for part in both)
 
 
 def _share_of(of_grid: Tensor, here: TermEstimate, *, known: bool) -> float:

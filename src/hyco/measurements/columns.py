@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from hyco.observations.checks import MeasurementError
 Numbers = NDArray[np.float64]
 # The dimension of several columns or variables of one channel.
 REPLICATE = "replicate of hyco"
+# Significant digits of numbers that are exact, at most, and of those that a program has rounded to write them.
+_EXACT, _ROUNDED = 4, range(5, 10)
+# So many different numbers are looked at for that.
+_LOOKED_AT = 1000
 
 
 def place(variable: xr.DataArray | xr.Dataset, dims: tuple[str, ...], shape: tuple[int, ...], entry: int) -> str:
@@ -94,11 +99,25 @@ def _refuse(
 
 
 def resolution(dataset: xr.Dataset, name: str) -> float:
-    """How finely the numbers of a variable are written: rounding of the largest, where they are of single precision."""
+    """How finely the numbers of a variable are written: the rounding of the largest.
+
+    That of their precision, or, where the largest have from 5 to 9 significant digits (2.08333), half of the last one;
+    with fewer (0.25) they are taken to be exact.
+    """
     values = dataset[name].to_numpy()
     if values.dtype.kind != "f" or not values.size or not np.isfinite(values).any():
         return 0.0
-    return float(np.finfo(values.dtype).eps * np.nanmax(np.abs(values)))
+    largest = float(np.nanmax(np.abs(values)))
+    rounding = float(np.finfo(values.dtype).eps * largest)
+    if values.dtype != np.float64 or not largest:
+        return rounding
+    power = math.floor(math.log10(largest))
+    known = np.abs(values[np.isfinite(values)])
+    some = np.unique(known[known >= 10.0**power])[:_LOOKED_AT]
+    for digits in (_EXACT, *_ROUNDED):
+        if np.array_equal(some, np.round(some, digits - 1 - power)):
+            return rounding if digits == _EXACT else 0.5 * 10.0 ** (power + 1 - digits)
+    return rounding
 
 
 def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataArray:

@@ -50,6 +50,17 @@ def test_the_first_update_is_that_of_physics_alone(lacking):
     assert trainer.synthetic.best.epoch in (0, 1)
 
 
+def test_the_parameters_are_not_fitted_beside_a_correction_that_is_of_no_use(lacking):
+    alone = lacking.hybrid(epochs=1, warmup_epochs=0)
+    alone.physical.calibrate(alone.config.calibration)
+    trainer = lacking.hybrid(
+        epochs=3, warmup_epochs=1, correction={"terms": False}, synthetic={"learning_rate": 1.0, "gradient_clip": 10.0}
+    )
+    list(trainer.train())
+    assert trainer.synthetic.best.epoch == 0
+    assert trainer.physical.model.values == alone.physical.model.values
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("killed_after", [1, 3])
 def test_killed_and_resumed_equals_uninterrupted(lacking, tmp_path, killed_after):

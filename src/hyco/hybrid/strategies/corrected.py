@@ -64,11 +64,12 @@ class Corrected(HybridStrategy):
     def update(self, alpha: float, make_targets: MakeTargets) -> OptimisationResult | None:
         """Fit the parameters to real data with the present correction in each step, and let the network have them.
 
-        None where the terms that were missing leave the parameters nothing to gain.
+        None where the terms that were missing leave the parameters nothing to gain, or where the correction has not yet
+        validated better than the physics alone: parameters beside one that is of no use are not better ones.
         """
         models = self.models
         judged = models.physical.model.verdict
-        if judged is not None and judged.explained:
+        if (judged is not None and judged.explained) or not self._is_of_use():
             return None
         with models.clock.phase("physical"):
             self.correction.take(correctable(models.synthetic.predictor))
@@ -76,6 +77,16 @@ class Corrected(HybridStrategy):
             result = models.physical.update()
             self._follow()
         return result
+
+    def _is_of_use(self) -> bool:
+        """Whether the corrected model has validated better than the physics alone; true where nothing tells it."""
+        models = self.models
+        best = models.synthetic.best
+        if not models.validate.available or best.epoch != 0:
+            return True
+        with models.clock.phase("validation"):
+            score = models.validate(models.synthetic, models.synthetic.starts.initial_states)["score"]
+        return score < best.score
 
     def _look_for_terms(self) -> None:
         """Judge the fit of the physics alone, and take the terms that explain its misfit, with the fit beside them."""
