@@ -124,6 +124,17 @@ def test_states_far_beyond_what_was_seen_do_not_run_away():
     assert twice.abs().max() < 1e3 * once.abs().max().clamp_max(100)
 
 
+def test_states_somewhat_beyond_what_was_seen_follow_the_same_equation():
+    """u_t = -u³/100 where u is the same everywhere, u(t) = u₀ / sqrt(1 + u₀² t / 50): seen up to 1, asked at 4."""
+    module = network()
+    module.see(wave().view(-1, 1), torch.ones(1), torch.ones(1))
+    module.basis.copy_(torch.eye(len(module.monomials)))
+    with torch.no_grad():
+        module.reactions[0, -1] = -0.01
+    u = torch.full((1, 1, CELLS), 4.0, dtype=torch.float64)
+    torch.testing.assert_close(u + module(u), u / math.sqrt(1 + 16 / 50), rtol=1e-3, atol=0)
+
+
 def test_it_learns_a_step_from_a_few_states_of_another_solver():
     """u_t = .4 u_xx - (.5 u²)_x - .2 u³ on states with waves of random sizes, by SciPy; other states tell the error."""
     generator = np.random.default_rng(5)
@@ -186,7 +197,7 @@ def test_a_constant_channel_leaves_all_numbers_finite(rest):
 def test_a_channel_without_values_enters_the_polynomials():
     module = network(1, 2, cutoff=1.0)
     module.see(torch.zeros(0, 2).double(), torch.tensor([3.0, 0.0]).double(), torch.ones(2).double())
-    assert module.bound.flatten().tolist() == [6.0, 6.0]
+    assert module.bound.flatten().tolist() == [30.0, 30.0]
 
 
 def test_walls_positions_and_wrong_keys_are_refused():

@@ -188,3 +188,12 @@ def test_the_low_pass_of_gray_scott_hides_high_waves_from_the_reactions_alone():
         after = gray_scott.solver(taps)(states)[0]
         assert float((after[0] - expected).abs().max()) < 3e-3 * 0.1 * np.exp(-gray_scott.STEP * rate)
         assert float(after[1].abs().max()) < 1e-12
+
+
+def test_the_page_says_how_every_seed_is_trained():
+    lines = [{"problem": "gray_scott_2d", "seed": seed} for seed in (0, 1, 2)] + [{"problem": "burgers_1d", "seed": 0}]
+    first, *others = study.commands(lines)
+    assert first == "make bench-apebench"
+    assert [other.split(" --write")[0] for other in others] == [
+        "python benchmarks/apebench_networks.py --problem gray_scott_2d --seeds 1 2"
+    ]

@@ -21,6 +21,9 @@ _SERIES, _TERMS = 0.05, 6
 _RIDGE = 1e-6
 # Monomials whose root mean square is below this are those of constant channels: their weights stay without effect.
 _LEAST_SIZE = 1e-6
+# Times the largest value seen: from there on values enter the polynomials as that. What the equation does to somewhat
+# larger ones follows from what was seen, and the stages of a sub-step go beyond the states.
+_BOUND = 10.0
 # Values whose monomials are formed together.
 _PART = 2**18
 
@@ -67,7 +70,7 @@ class Pseudospectral(nn.Module):
 
     Monomials of a state resemble each other: of one that is empty in most places they all do. Weights are therefore
     those of combinations that are uncorrelated over the values to be learnt from, which `see` is told. Values beyond
-    twice their range enter the polynomials as that, so that no rollout runs away in them.
+    ten times the largest of these enter the polynomials as that, so that no rollout runs away in them.
     """
 
     config_class: ClassVar[type[PseudospectralConfig]] = PseudospectralConfig
@@ -105,7 +108,7 @@ class Pseudospectral(nn.Module):
     def see(self, values: Tensor, largest: Tensor, change: Tensor) -> None:
         """The scales of the data; see `SeesValues`."""
         # A channel without values would else be zero in all polynomials.
-        self.bound.copy_(2 * torch.where(largest > 0, largest, largest.max())[:, None])
+        self.bound.copy_(_BOUND * torch.where(largest > 0, largest, largest.max())[:, None])
         self.gain.copy_(1 / change)
         if not len(values):
             return
