@@ -57,7 +57,7 @@ def test_a_network_that_asks_for_it_is_told_what_it_is_to_learn_from(make_proble
     mean, std = seen.statistics()
     values = ((seen.values[seen.train].movedim(2, -1).reshape(-1, len(mean)) - mean) / std).float()
     assert model.network.gain.tolist() == pytest.approx((std / model.change_std.flatten()).tolist())
-    assert model.network.bound.flatten().tolist() == pytest.approx((2 * values.abs().amax(dim=0)).tolist())
+    assert model.network.bound.flatten().tolist() == pytest.approx((10 * values.abs().amax(dim=0)).tolist())
     combined = model.network.basis @ model.network._monomials(values.T[None])[0]
     torch.testing.assert_close(combined @ combined.T / len(values), torch.eye(len(combined)), atol=1e-3, rtol=0)
     again = type(model).from_bundle(model.to_bundle())
