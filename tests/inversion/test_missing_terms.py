@@ -310,6 +310,17 @@ def test_a_number_is_separable_only_where_nothing_is_lacking():
     assert told == {"consistent": True, "noise model": None, "grid": False, "physics": False}
 
 
+@pytest.mark.parametrize(("formula", "separable"), [("u", True), ("u[x.lower]", False), ("1[y.upper]", False)])
+def test_a_number_beside_a_term_at_a_wall_is_not_separable(formula, separable):
+    """Its cells stand for the wall's condition, whose error is in no interval."""
+    term = {"field": "u", "formula": formula, "coefficient": 1.0, "std": 0.1, "words": formula}
+    entry = NumberEstimate(0.05, identifiable=True).to_json()
+    found = FoundTerms([term], {"D": entry}, [50.0, 1.0], None, consistent=True, tried=[], known_noise=True)
+    judged = Verdict("physics", "why", found)
+    numbers = judged_numbers({"D": NumberEstimate(0.03)}, judged, corrected=True, searched=True)
+    assert (numbers["D"].value, numbers["D"].separable) == (0.05, separable)
+
+
 def test_noise_larger_than_said_is_no_physics():
     """White residuals of three times the noise: its level is wrong."""
     found = calibrator("")

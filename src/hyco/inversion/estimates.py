@@ -77,7 +77,8 @@ def judged_numbers(
         return numbers
     if corrected and judged.explained and judged.terms is not None:
         beside = {name: NumberEstimate.from_json(entry) for name, entry in judged.terms.parameters.items()}
-        return {name: replace(number, separable=number.identifiable) for name, number in beside.items()}
+        told = not judged.terms.at_walls
+        return {name: replace(number, separable=told and number.identifiable) for name, number in beside.items()}
     # Noise that is another than was said hides what the equation may lack.
     separable = None if judged.cause == "noise model" else judged.cause == "consistent"
     return {name: replace(number, separable=separable) for name, number in numbers.items()}

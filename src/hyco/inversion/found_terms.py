@@ -50,6 +50,11 @@ class FoundTerms:
         return self.consistent or (less and (self.heldout is None or self.heldout[1] < self.heldout[0]))
 
     @property
+    def at_walls(self) -> bool:
+        """Whether any stands for a wall's condition, which a source in a cell is but for an error of first order."""
+        return any(wall in term["formula"] for term in self.terms for wall in (".lower]", ".upper]"))
+
+    @property
     def words(self) -> str:
         """Such as "a drag -0.1*u in the rate of u"."""
         return " and ".join(f"{term['words']} in the rate of {term['field']}" for term in self.terms)
