@@ -1,6 +1,6 @@
 """Processor times of two checkouts of hyco, for the rows of `performance.py`: whether a change has made one slower.
 
-    python benchmarks/performance_pairs.py --against CHECKOUT --results build/pairs.jsonl --write PAGE
+    python benchmarks/performance_pairs.py --against CHECKOUT --compiled --results build/pairs.jsonl --write PAGE
     python benchmarks/performance_pairs.py --against CHECKOUT --only "step_rows heat"    # some, again
 
 Each checkout has a process of its own, in which its own `benchmarks/performance.py` prepares what hyco does in a row;
@@ -10,11 +10,10 @@ other: above 1 this one takes more. Given are the median of the turns and their 
 code differ by some percent (where their arrays lie in memory): what is above 1.05 is measured again in new processes,
 with twice as many turns, and that counts in place of the first (the median, where it was done more than once).
 
-The other checkout is the commit d95294a, of 27 November 2026. Measured are traced steps; no row of `torch.compile`,
-and of whole trainings a short one. Those of Navier-Stokes on 64² cells transform two fields at a time, and the forcing
-once in a rollout: one field at a time, half of the coefficients of each, took 1.07 of the time of the other checkout
-forward and 1.2 with the gradient. The first step with another batch size is .3 ms, and differs from measurement to
-measurement by as much as here.
+The other checkout is the commit d95294a, of 27 November 2026. Of whole trainings a short one is measured. Steps of
+Navier-Stokes on 64² cells transform two fields at a time, and the forcing once in a rollout: one field at a time, half
+of the coefficients of each, took 1.07 of the time of the other checkout forward and 1.2 with the gradient. The first
+step with another batch size is .3 ms, and differs from measurement to measurement by as much as here.
 """
 
 from __future__ import annotations
@@ -253,7 +252,10 @@ def main() -> None:
         print(f"{row['what']}: {row['median']:.3f} ({row['lower']:.3f} to {row['upper']:.3f})", flush=True)
     print(table(rows).splitlines()[-1])
     if arguments.write:
-        command = "python benchmarks/performance_pairs.py --against CHECKOUT --results build/pairs.jsonl --write PAGE"
+        more = "--compiled " * arguments.compiled
+        command = (
+            f"python benchmarks/performance_pairs.py --against CHECKOUT {more}--results build/pairs.jsonl --write PAGE"
+        )
         write_page(arguments.write, "Performance of two checkouts", described(__doc__), [command], table(rows))
 
 
