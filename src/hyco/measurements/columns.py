@@ -22,7 +22,7 @@ REPLICATE = "replicate of hyco"
 _EXACT, _ROUNDED = 4, range(5, 10)
 # So many different numbers are looked at for that.
 _LOOKED_AT = 1000
-# Neighbours among rounded numbers differ by so many units of the last digit at least: with fewer, each is one of its own.
+# Neighbours among rounded numbers differ by so many units of the last digit, at least; else all are exact.
 _UNITS = 4
 
 
