@@ -108,6 +108,17 @@ def test_what_goes_on_beyond_an_end_has_a_period_where_no_wall_fits(ends, noise)
     assert all(each.repeated is ends for each in found if each.condition == "periodic")
 
 
+@pytest.mark.parametrize("count", [32, 64])
+def test_walls_that_hold_a_value_fit_without_noise_too(count):
+    """Waves that would do for a period as well: what a polynomial leaves of them is no other condition."""
+    x = (np.arange(count) + 0.5) / count
+    axis = Axis(0.0, 1.0, count, x, True, "")
+    for seed in range(20):
+        sizes = np.random.default_rng(seed).normal(size=(6, 4)) / np.arange(1, 5)
+        values = sizes @ np.sin(2 * np.pi * np.arange(1, 5)[:, None] * x)
+        assert not wall_places(values, 0, axis).excluded
+
+
 @pytest.mark.parametrize("count", [16, 64])
 def test_noise_makes_no_walls_that_hold_values_of_those_without_a_slope(count):
     found = [guessed(*rod(count, False, "insulated", 0.05, 1.2345678, seed)) for seed in range(30)]

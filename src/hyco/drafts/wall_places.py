@@ -23,6 +23,8 @@ _ROUND = 3
 # leave elsewhere it leaves of a period's, at most; chance adds so many standard deviations of theirs.
 _JOINED, _SMOOTH = 4, 1.5
 _CHANCE = 3.0
+# What a condition leaves of values without noise is of the polynomial's degree up to this part of what they do there.
+_OF_DEGREE = 0.01
 # Columns (states, and rows of cells beside the axis) that are looked at, at most; and the smallest noise there is, of
 # the standard deviation of all.
 _COLUMNS, _ROUNDING = 2000, 1e-7
@@ -61,11 +63,13 @@ class _Fit:
     Attributes:
         squares: in units of the noise, beyond those of a polynomial without a condition.
         columns: in which there are squares.
+        share: the squares as a part of those of what the values do along the axis.
         value: there; None: it has no slope.
     """
 
     squares: float
     columns: int
+    share: float
     value: float | None = None
 
 
@@ -122,6 +126,7 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
         if columns < 3 or (scale := float(np.std(block))) == 0:
             return None
         free, _ = _left(block, np.arange(degree + 1), 0.0)
+        own = max(float(np.sum((block - block.mean(axis=0)) ** 2)), (_ROUNDING * scale) ** 2)
         noise = max(free / (columns * (count - degree - 1)), (_ROUNDING * scale) ** 2)
         for here, beyond in ((True, 0.0), (False, 0.5)):
             # As many unknowns for each condition, or noise decides between them.
@@ -129,8 +134,8 @@ def _fits(along: Numbers) -> dict[tuple[int, bool], list[_Fit]] | None:
             fixed, held = _left(block, np.arange(1, degree + 1), beyond)
             value = _rounded(*held, noise, whole)
             found[end, here] = [
-                _Fit((mirrored - free) / noise, columns),
-                _Fit((fixed - free) / noise, columns, value),
+                _Fit((mirrored - free) / noise, columns, (mirrored - free) / own),
+                _Fit((fixed - free) / noise, columns, (fixed - free) / own, value),
             ]
     return found
 
@@ -141,8 +146,12 @@ def _best(fits: dict[tuple[int, bool], list[_Fit]]) -> list[_Fit]:
 
 
 def _is_excluded(fit: _Fit) -> bool:
-    """Whether noise alone hardly ever leaves so much: a square in each column, the noise told by two in each."""
-    return fit.squares > fit.columns + _CHANCE * math.sqrt(3 * fit.columns)
+    """Whether noise alone hardly ever leaves so much: a square in each column, the noise told by two in each.
+
+    Nor the degree of the polynomial.
+    """
+    chance = fit.columns + _CHANCE * math.sqrt(3 * fit.columns)
+    return fit.squares > chance and fit.share > _OF_DEGREE**2
 
 
 def _are_joined(along: Numbers) -> tuple[bool, bool | None]:

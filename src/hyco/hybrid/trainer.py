@@ -211,7 +211,8 @@ class HybridTrainer:
             physical = validate(self.physical.model, self.physical.model.initial_states)
         metrics.update(self.strategy.validated(Scores(synthetic["score"], physical["score"])))
         metrics.update(validation_metrics("synthetic", synthetic) | validation_metrics("physical", physical))
-        best = self.synthetic.remember_if_best(epoch, synthetic["score"])
+        # Before its physical update the epoch may have had better weights.
+        best = self.synthetic.remember_if_best(epoch, synthetic["score"]) or self.synthetic.best.epoch == epoch
         if epoch > self.config.warmup_epochs:  # before, the physical model may not have had its turn
             self.run.note_validation(best, self.config.early_stopping)
         return best

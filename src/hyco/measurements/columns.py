@@ -22,6 +22,8 @@ REPLICATE = "replicate of hyco"
 _EXACT, _ROUNDED = 4, range(5, 10)
 # So many different numbers are looked at for that.
 _LOOKED_AT = 1000
+# Neighbours among rounded numbers differ by so many units of the last digit, at least; else all are exact.
+_UNITS = 4
 
 
 def place(variable: xr.DataArray | xr.Dataset, dims: tuple[str, ...], shape: tuple[int, ...], entry: int) -> str:
@@ -102,7 +104,8 @@ def resolution(dataset: xr.Dataset, name: str) -> float:
     """How finely the numbers of a variable are written: the rounding of the largest.
 
     That of their precision, or, where the largest have from 5 to 9 significant digits (2.08333), half of the last one;
-    with fewer (0.25) they are taken to be exact.
+    with fewer (0.25) they are taken to be exact. So are those that follow each other by the same distance (15.0125,
+    15.025, …), and those of which some differ by hardly more than the last digit (20001, 20002).
     """
     values = dataset[name].to_numpy()
     if values.dtype.kind != "f" or not values.size or not np.isfinite(values).any():
@@ -112,12 +115,17 @@ def resolution(dataset: xr.Dataset, name: str) -> float:
     if values.dtype != np.float64 or not largest:
         return rounding
     power = math.floor(math.log10(largest))
-    known = np.abs(values[np.isfinite(values)])
-    some = np.unique(known[known >= 10.0**power])[:_LOOKED_AT]
-    for digits in (_EXACT, *_ROUNDED):
-        if np.array_equal(some, np.round(some, digits - 1 - power)):
-            return rounding if digits == _EXACT else 0.5 * 10.0 ** (power + 1 - digits)
-    return rounding
+    known = np.unique(values[np.isfinite(values)])
+    some = np.unique(np.abs(known[np.abs(known) >= 10.0**power]))[:_LOOKED_AT]
+    fewest = (d for d in (_EXACT, *_ROUNDED) if np.array_equal(some, np.round(some, d - 1 - power)))
+    digits = next(fewest, None)
+    if digits is None or digits == _EXACT:
+        return rounding
+    unit = 10.0 ** (power + 1 - digits)
+    steps = np.diff(known)
+    steps = steps[steps > 4 * rounding]
+    exact = len(steps) > 1 and (np.ptp(steps) <= 4 * rounding or steps.min() < (_UNITS - 0.5) * unit)
+    return rounding if exact else 0.5 * unit
 
 
 def times(dataset: xr.Dataset, name: str, start: float | str | None) -> xr.DataArray:

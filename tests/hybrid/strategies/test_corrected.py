@@ -1,5 +1,7 @@
 """correction: the hybrid starts as the physics, the network learns what is missing and follows the parameters."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -59,6 +61,42 @@ def test_the_parameters_are_not_fitted_beside_a_correction_that_is_of_no_use(lac
     list(trainer.train())
     assert trainer.synthetic.best.epoch == 0
     assert trainer.physical.model.values == alone.physical.model.values
+
+
+def test_a_correction_beside_which_parameters_were_fitted_is_kept(lacking):
+    """It validates better than the physics once, and never after the fit of the parameters beside it."""
+    trainer = lacking.hybrid(epochs=3, warmup_epochs=0, correction={"terms": False})
+    validate, scores = trainer.models.validate, iter([1.0, 0.5])
+
+    class Scored:
+        available = True
+
+        def __call__(self, model, initial):
+            return validate(model, initial) | ({"score": next(scores, 2.0)} if model is trainer.synthetic else {})
+
+    trainer.strategy.models = replace(trainer.models, validate=Scored())
+    list(trainer.train())
+    assert trainer.physical.updates > 1
+    assert (trainer.synthetic.best.epoch, trainer.synthetic.best.score) == (1, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_killed_and_resumed_equals_uninterrupted_while_a_correction_is_of_no_use(lacking, tmp_path, killed_after):
+    changes = {"epochs": 4, "warmup_epochs": 1, "correction": {"terms": False}}
+    changes |= {"synthetic": {"learning_rate": 1.0, "gradient_clip": 10.0, "ema_decay": 0.9}}
+    whole = list(lacking.hybrid(**changes).train())
+    assert whole[-1][0].metadata["synthetic"]["best_epoch"] == 0
+    interrupted = lacking.hybrid(**changes).train()
+    for _ in range(killed_after):
+        checkpoint, _ = next(interrupted)
+        write_bundle(tmp_path / "last.safetensors", checkpoint)
+    interrupted.close()
+    resumed = list(lacking.hybrid(**changes).train(read_bundle(tmp_path / "last.safetensors"), resume=True))
+    assert [r for _, r in resumed] == [r for _, r in whole][killed_after - 1 :]
+    for name, tensor in whole[-1][0].tensors.items():
+        assert torch.equal(resumed[-1][0].tensors[name], tensor), name
+    assert resumed[-1][0].metadata["physical"] == whole[-1][0].metadata["physical"]
 
 
 @pytest.mark.slow

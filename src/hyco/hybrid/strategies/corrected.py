@@ -35,6 +35,7 @@ class Corrected(HybridStrategy):
     def __init__(self, models: HybridModels, config: HybridConfig, correction: FrozenCorrection) -> None:
         super().__init__(models, config, FixedAlpha(models, 1.0))
         self.correction = correction
+        self._epoch = 0
         model, predictor = (correctable(m) for m in (models.synthetic.model, models.synthetic.predictor))
         self._steps = []
         # The network that trains, and the one with averaged weights if there is one.
@@ -56,6 +57,11 @@ class Corrected(HybridStrategy):
                 score = models.validate(models.synthetic, models.synthetic.starts.initial_states)["score"]
             models.synthetic.remember_if_best(0, score)
         return result
+
+    def weights(self, epoch: int) -> Weights:
+        """Both models' data are the real ones."""
+        self._epoch = epoch
+        return super().weights(epoch)
 
     def shares_initial_states(self, weights: Weights) -> bool:
         """Always: the network's own step is the physics."""
@@ -79,14 +85,17 @@ class Corrected(HybridStrategy):
         return result
 
     def _is_of_use(self) -> bool:
-        """Whether the corrected model has validated better than the physics alone; true where nothing tells it."""
+        """Whether the corrected model has validated better than the physics alone; true where nothing tells it.
+
+        If it is the first to do so it is the best so far: what comes of the fit may be worse, and the parameters would
+        then be those beside a correction that is thrown away.
+        """
         models = self.models
-        best = models.synthetic.best
-        if not models.validate.available or best.epoch != 0:
+        if not models.validate.available or models.synthetic.best.epoch != 0:
             return True
         with models.clock.phase("validation"):
             score = models.validate(models.synthetic, models.synthetic.starts.initial_states)["score"]
-        return score < best.score
+        return models.synthetic.remember_if_best(self._epoch, score)
 
     def _look_for_terms(self) -> None:
         """Judge the fit of the physics alone, and take the terms that explain its misfit, with the fit beside them."""
