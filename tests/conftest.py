@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 # Before anything is imported, as these are read on import.
@@ -365,3 +366,13 @@ def killed_in_the_second(monkeypatch):
 
     monkeypatch.setattr(chunks, "rolled_out", counted)
     return made
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """No thread can be begun, as where a user has as many as the system allows."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)

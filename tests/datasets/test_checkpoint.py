@@ -314,3 +314,12 @@ def test_the_preview_lists_the_checkpoints_with_their_metrics(tmp_path):
         ["epoch_0002", "2 of 6"],
     ]
     json.dumps(shown)
+
+
+def test_where_no_thread_can_be_begun_checkpoints_are_written_all_the_same(tmp_path, no_threads):
+    assert train(tmp_path, [1, 2]).load().metadata["epoch"] == 2
+    (tmp_path / "file").touch()
+    dataset = CheckpointDataset(str(tmp_path / "file" / "folder"))
+    dataset.save(checkpoint(1))
+    with pytest.raises(OSError, match="file"):
+        dataset.wait()

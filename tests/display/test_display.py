@@ -148,3 +148,14 @@ def test_against_measurements_the_error_is_that_of_all_times_beside_the_noise():
     assert lines[head].split() == ["Error", "(nRMSE)", "all", "times", "at", "the", "end", "χ²", "trained", "in"]
     assert lines[head + 1].split()[:5] == ["physics", "alone", "0.0127", "0.01", "1.03"]
     assert "χ² per measurement, 1 for the noise alone; 2 times" in lines[head + 2]
+
+
+@pytest.mark.parametrize("look", ["live", "lines"])
+def test_a_run_is_shown_also_where_no_thread_can_be_begun(look, no_threads):
+    said = []
+    follower = Follower(said.append, "title", look)
+    follower.start()
+    follower.begin("hybrid")
+    follower.advance(3, 3, METRICS)
+    follower.close()
+    assert "epoch 3 of 3" in said[0]

@@ -25,11 +25,15 @@ def roles(tmp_path, **columns):
         ({"day": [f"2024-01-{1 + day:02d}" for day in DAYS]}, "day"),
         ({"year": 2024, "month": 3, "day": 1 + DAYS}, "day"),
         ({"time": DAYS, "day": DAYS // 2}, "time"),
+        ({"T": DAYS, "day": DAYS // 2, "hour": 12 * (DAYS % 2)}, "T"),
         ({"elapsed": DAYS, "day": 12}, "elapsed"),
         ({"elapsed": DAYS, "day": [f"2024-01-0{1 + day // 3}" for day in DAYS], "hour": DAYS % 3}, "elapsed"),
         ({"elapsed": DAYS, "year": 2020 + DAYS // 3, "month": np.array(["jan", "feb", "mar"])[DAYS % 3]}, "elapsed"),
     ],
-    ids=["decimal year", "dates", "the rest is constant", "beside a time", "constant", "parts of a date", "in words"],
+    ids=[
+        *("decimal year", "dates", "the rest is constant", "beside a time", "a time T", "constant"),
+        *("parts of a date", "in words"),
+    ],
 )
 def test_a_period_is_the_time_where_no_other_changes_and_nothing_is_called_a_time(columns, time, tmp_path):
     assert roles(tmp_path, **columns, u=VALUES).time == time
@@ -60,6 +64,9 @@ def test_a_time_that_cannot_be_read_is_told_where_there_is_a_day_too(tmp_path):
             "date, time",
         ),
         ({"days": DAYS // 2, "hours": 12 * (DAYS % 2)}, "days, hours"),
+        ({"day": DAYS // 2, "hour": 12 * (DAYS % 2), "T": 20 + VALUES}, "day, hour"),
+        ({"year": 2024, "month": 1 + DAYS // 3, "day": 1 + DAYS % 3, "T (degC)": 20 + VALUES}, "year, month, day"),
+        ({"day": DAYS // 2, "hour": 12 * (DAYS % 2), "T": np.round(VALUES)}, "day, hour"),
     ],
 )
 def test_a_time_in_several_columns_is_refused_with_what_to_do(columns, parts, tmp_path):

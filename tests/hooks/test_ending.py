@@ -241,3 +241,12 @@ def test_on_the_command_line_what_a_hook_raises_is_a_message_and_elsewhere_itsel
     with pytest.raises(UnwritableError) as caught:
         session.run()
     assert caught.value is error
+
+
+def test_an_interrupt_ends_a_run_also_where_no_thread_can_be_begun_to_tell_it_again(no_threads):
+    def wait() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    with pytest.raises(Interruption), signals_interrupt():
+        wait()

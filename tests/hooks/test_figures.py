@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 
+import pandas as pd
 import pytest
 from kedro.pipeline import Pipeline, node
 
@@ -149,3 +150,16 @@ def test_pages_and_figures_of_other_numbers_go_when_new_ones_come(session, tmp_p
         session((FigureHooks(), ReportHooks()), Pipeline(nodes), conf, PARAMETERS)
     left = {path.name: path.read_text() for path in tmp_path.iterdir() if path.suffix not in (".json", ".yaml")}
     assert left == {"first.txt": "new", "other.txt": "of an earlier run"}
+
+
+def test_a_table_that_is_read_before_a_row_is_added_stays(session, tmp_path):
+    table = {"type": "hyco.datasets.texts.TableFileDataset", "filepath": str(tmp_path / "runs.csv")}
+    conf = {"before": table, "after": {**table, "save_args": {"index": False}}}
+    conf["report"] = {"type": "hyco.datasets.json_file.JSONDataset", "filepath": str(tmp_path / "report.json")}
+    (tmp_path / "runs.csv").write_text("run\n1\n2\n")
+    nodes = [
+        node(lambda: {"methods": {}}, None, "report", name="numbers"),
+        node(lambda _, runs: pd.concat([runs, pd.DataFrame({"run": [3]})]), ["report", "before"], "after", name="add"),
+    ]
+    session((FigureHooks(), ReportHooks()), Pipeline(nodes), conf, PARAMETERS)
+    assert pd.read_csv(tmp_path / "runs.csv")["run"].tolist() == [1, 2, 3]

@@ -165,3 +165,20 @@ def test_where_no_process_can_be_begun_the_run_calls_mlflow_itself_and_says_so(m
     (said,) = caplog.messages
     assert said == "No process can be begun for MLflow (Resource temporarily unavailable): the run waits for it."
     assert isinstance(take(), Here)
+
+
+def test_an_interrupt_while_it_begins_leaves_no_process_that_the_program_would_wait_for():
+    code = """
+import os
+import signal
+from multiprocessing import popen_fork
+from hyco.hooks import mlflow_process
+begun = popen_fork.Popen._launch
+def launch(popen, process):
+    begun(popen, process)
+    os.kill(os.getpid(), signal.SIGINT)
+popen_fork.Popen._launch = launch
+mlflow_process.begin_early()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, stderr=subprocess.PIPE, text=True)
+    assert ended.stderr.splitlines()[-1] == "KeyboardInterrupt"

@@ -313,3 +313,16 @@ def test_a_queue_that_was_only_begun_is_none_and_a_damaged_one_is_told(server, t
     assert (mistake is None) == (said is None)
     assert mistake is None or mistake.startswith(said)
     assert path.exists() == (said is not None)
+
+
+def test_where_no_thread_can_be_begun_all_is_kept_to_be_sent_later(server, tmp_path, monkeypatch, caplog, no_threads):
+    monkeypatch.setattr(mlflow, "is_tracking_uri_set", lambda: True)
+    box = Outbox(tmp_path, RUN)
+    assert "MLflow did not take what was sent (no thread can be begun): the run goes on" in caplog.text
+    for step in range(3):
+        box.metrics("run", [metric(step)])
+    assert box.path.exists(), "at once: the run may be killed"
+    assert not box.close()
+    box.release()
+    assert [(path, sent, error) for path, sent, error in send_queues(tmp_path)] == [(box.path, 3, None)]
+    assert steps(server) == [0, 1, 2]

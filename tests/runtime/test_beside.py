@@ -1,11 +1,14 @@
 """Jobs beside the program."""
 
 import errno
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -144,3 +147,33 @@ def test_where_no_process_can_be_begun_jobs_are_done_here_which_is_said_once(tmp
     with pytest.raises(BesideError, match=r"broken could not be written: see the lines before this one"):
         beside.finish()
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_where_no_file_can_be_opened_for_a_process_jobs_are_done_here(tmp_path, monkeypatch, caplog):
+    def full(duplex=True):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    beside = Beside()
+    beside.get_ready(int)
+    monkeypatch.setattr(multiprocessing.get_context("fork"), "Pipe", full, raising=False)
+    for name in "ab":
+        beside.start({name: partial(Path.touch, tmp_path / name)}, sent=True)
+    beside.finish()
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+    (said,) = caplog.messages
+    assert said.startswith("No process can be begun beside the run (Too many open files): ")
+
+
+def draw_in_a_worker(path):
+    beside = Beside()
+    beside.get_ready(int)
+    beside.start({"figure": path.touch}, sent=True)
+    beside.finish()
+    return path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are done at once")
+def test_a_worker_of_a_pool_which_may_have_no_processes_does_its_jobs_itself(tmp_path):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(draw_in_a_worker, [tmp_path / "figure"]).get(30)

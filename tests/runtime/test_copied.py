@@ -1,6 +1,7 @@
 """A process that gets ready early, and its copies."""
 
 import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -181,3 +182,22 @@ def test_where_it_cannot_be_copied_its_work_is_done_here(monkeypatch, tmp_path):
     one.finish()
     ready.clear()
     assert {(tmp_path / name).read_text().split()[2] for name in "ab"} == {str(os.getpid())}
+
+
+def test_who_is_interrupted_as_work_is_sent_leaves_nobody_waiting_for_it(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    ends = []
+
+    def pipe():
+        ends.extend(multiprocessing.Pipe())
+        monkeypatch.setattr(ends[0], "send_bytes", interrupt, raising=False)
+        return ends
+
+    copied = Copied(get_ready)
+    monkeypatch.setattr(copied._context, "Pipe", pipe, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        copied.start(partial(refuse, "it"))
+    assert all(end.closed for end in ends)
+    copied.close()

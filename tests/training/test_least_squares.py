@@ -83,14 +83,23 @@ def test_a_network_of_few_weights_learns_a_step_in_six_epochs_and_a_killed_run_g
     )
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_the_weights(problem):
-    model = trainer(problem, **FEW)
+def test_where_the_loss_is_not_finite_the_weights_stay_and_that_for_some_epochs_in_a_row(problem, caplog):
+    model = trainer(problem, rate_reductions=1, **FEW)
     samples = model.prepare(model.starts.fill(model.rollout))
-    samples.starts[0, 0] = torch.nan
+    bad = replace(samples, starts=torch.full_like(samples.starts, torch.nan))
     kept = {name: value.clone() for name, value in model.model.state_dict().items()}
-    with pytest.raises(DeadNetworkError, match="epoch 1: the errors of the network's rollouts are not finite: lev"):
-        model.epoch(1, samples)
+    metrics = model.epoch(1, bad)
+    assert math.isnan(metrics["synthetic_loss"])
+    assert metrics["synthetic_skipped"] == 1
+    assert "Epoch 1: the errors of the network's rollouts are not finite: its weights stay." in caplog.text
+    with pytest.raises(DeadNetworkError, match=r"epoch 2: the errors of .* are not finite, in 2 epochs in a row: lev"):
+        model.epoch(2, bad)
     assert all(torch.equal(kept[name], value) for name, value in model.model.state_dict().items())
+    for epoch, given in enumerate((samples, bad, samples, bad), start=3):
+        assert math.isfinite(model.epoch(epoch, given)["synthetic_loss"]) == (given is samples)
+
+
+def test_derivatives_that_are_not_finite_are_told_from_errors():
     line = torch.nn.Linear(1, 1)
     line.weight.data.zero_()
     with pytest.raises(FloatingPointError, match="derivatives of the errors"):

@@ -79,7 +79,8 @@ class AnimationDataset(View, AbstractDataset[dict[str, Any] | Callable[[], dict[
     def _exists(self) -> bool:
         return self._filepath.exists()
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """See `View`."""
         return [self._filepath]
 
     def _describe(self) -> dict[str, Any]:

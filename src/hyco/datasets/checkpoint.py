@@ -15,6 +15,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from hyco.datasets.previews import table
+from hyco.runtime.beginning import begun
 from hyco.runtime.once import Once
 from hyco.runtime.storage import Bundle, DamagedFileError, read_bundle, serialised, set_aside, write_atomically
 
@@ -138,7 +139,8 @@ class CheckpointDataset(AbstractDataset[Bundle, Bundle | None]):
             files[self._path(f"epoch_{meta['epoch']:04d}")] = data
         # `last` comes after the others, so that what it stands for is complete.
         self._writing = Once(partial(self._write, {**files, self._last: data}))
-        threading.Thread(target=self._writing.do, name="checkpoints").start()
+        if not begun(threading.Thread(target=self._writing.do, name="checkpoints")):
+            self._writing.do()
         self._best = None
         if ends:
             self.wait()

@@ -68,7 +68,8 @@ class FigureDataset(View, AbstractDataset["Figure | Callable[[], Figure]", bytes
     def _exists(self) -> bool:
         return self._filepath.exists()
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """See `View`."""
         return [self._filepath, self._filepath.with_suffix(".pdf")]
 
     def _describe(self) -> dict[str, Any]:

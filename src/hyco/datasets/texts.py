@@ -54,7 +54,8 @@ class TableFileDataset(View, AbstractDataset["pd.DataFrame", "pd.DataFrame"]):
     def _exists(self) -> bool:
         return self._filepath.exists()
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """See `View`."""
         return [self._filepath]
 
     def _describe(self) -> dict[str, Any]:
@@ -90,7 +91,8 @@ class TextFileDataset(View, TextDataset):  # type: ignore[misc]
         else:
             write_atomically(Path(path), data.encode())
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """See `View`."""
         return [] if self._version else [Path(self._filepath)]
 
 

@@ -12,10 +12,10 @@ class View:
 
     def remove_old(self) -> None:
         """Remove what an earlier run has left; what cannot be removed cannot be written either, which is told then."""
-        for path in self._files():
+        for path in self.files():
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def _files(self) -> Iterable[Path]:
+    def files(self) -> Iterable[Path]:
         """Where they are."""
         raise NotImplementedError

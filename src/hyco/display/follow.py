@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from hyco.display.state import State
+from hyco.runtime.beginning import begun
 
 Look = Literal["live", "lines", "none"]
 # Seconds between two plain lines: short enough that a run is never silent for longer than 15.
@@ -44,8 +45,8 @@ class Follower:
         if self._live is not None:
             self._live.start()
         elif self._lines:
-            self._thread = threading.Thread(target=self._repeat, name="progress", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._repeat, name="progress", daemon=True)
+            self._thread = thread if begun(thread) else None
 
     def begin(self, stage: str) -> None:
         """Something else begins."""

@@ -42,7 +42,10 @@ class LiveDisplay:
     def start(self) -> None:
         """Draw from now on; lines of the log go above the panel."""
         before = sys.stderr
-        self._live.start()
+        try:
+            self._live.start()
+        except RuntimeError:  # no thread can be begun: the panel is drawn with each line of the log alone
+            self._live.auto_refresh = False
         for handler in logging.root.handlers:
             # A handler holds the stream that there was before the display took it over.
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:

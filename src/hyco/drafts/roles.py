@@ -131,7 +131,8 @@ def roles_of(contents: Contents) -> Roles:
     if contents.kind == "table" and (parts := _parts_of_time(contents, names, time)):
         raise MeasurementError(
             f"its time stands in several columns ({', '.join(parts)}): put it into one that is called time, as a date "
-            "like 2024-01-31 13:00 or as a number; one of them that tells trajectories apart is to be called run"
+            "like 2024-01-31 13:00 or as a number; one of them that tells trajectories apart is to be called run, one "
+            "that is measured by another name"
         )
     wide = None
     if sensors is not None and time is not None:
@@ -167,7 +168,19 @@ def roles_of(contents: Contents) -> Roles:
 
 
 def _parts_of_time(contents: Contents, names: Sequence[str], time: str | None) -> tuple[str, ...]:
-    """The columns that make up the time together, from the longest to the shortest; empty where it is one column."""
+    """The columns that make up the time together, from the longest to the shortest; empty where it is one column.
+
+    A temperature T does not: it is measured, and neither has few entries nor tells the others.
+    """
+    if time is not None and _may_be_temperature(time):
+        codes = contents.codes(time)
+        measured = contents.labels(time) > _TWICE * len(codes)
+
+        def untold(name: str) -> bool:
+            count = _count([codes, contents.codes(name)])
+            return measured or contents.labels(name) == 1 or count > _count([codes])
+
+        return _parts_of_time(contents, [n for n in names if n != time and untold(n)], None)
     if time is not None and _is(time, _WHOLE_TIMES):
         meanings: tuple[str, ...] = _SHORT_PARTS
     elif time is None or _is(time, (*_PARTS, *_SHORT_PARTS)):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kedro.framework.hooks import hook_impl
 
 from hyco.hooks.reporting import COMPARISON
+from hyco.runtime.beginning import begun
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -61,7 +62,7 @@ def signals_interrupt() -> Iterator[None]:
             timer.cancel()
         timers.append(timer := threading.Timer(seconds, _tell_again, (number,)))
         timer.daemon = True
-        timer.start()
+        begun(timer)
 
     def interrupt(number: int, _: FrameType | None) -> NoReturn:
         again(number, _AGAIN)

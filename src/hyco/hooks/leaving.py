@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+
+from hyco.runtime.beginning import begun
 
 # Seconds that the end of a run waits for the last metrics of the machine.
 _PATIENCE = 10.0
@@ -24,8 +25,7 @@ def end_monitor(run_id: str, *, wait: bool) -> None:
         event.set()
     if wait:
         ending = threading.Thread(target=monitor.finish, name="mlflow monitor", daemon=True)
-        with suppress(RuntimeError):  # no thread can be started
-            ending.start()
+        if begun(ending):
             ending.join(_PATIENCE)
 
 

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from hyco.hooks import mlflow_calls
+from hyco.runtime.beginning import begin
 from hyco.runtime.garbage import first_import
 
 log = logging.getLogger(__name__)
@@ -69,15 +70,20 @@ class Elsewhere:
         self._connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(theirs, self._connection), name="mlflow")
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it ignores them
+        self._busy = True  # it gets ready
         try:
-            self._process.start()
-        except OSError:
+            try:
+                begin(self._process)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)  # here an interrupt comes that has waited
+        except BaseException:
             self._connection.close()
+            if self._process.pid is not None:  # else the end of the program would wait for it for ever
+                self._process.kill()
+                self._process.join()
             raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
-        self._busy = True  # it gets ready
 
     def call(self, name: str, *arguments: Any) -> Any:
         """See `Caller`; arguments that the function changes are changed here, too.
@@ -127,7 +133,7 @@ def begin_early() -> None:
         try:
             _begun = Elsewhere()
         except OSError as error:
-            log.warning("No process can be begun for MLflow (%s): the run waits for it.", error.strerror)
+            log.warning("No process can be begun for MLflow (%s): the run waits for it.", error.strerror or error)
 
 
 def take() -> Caller:

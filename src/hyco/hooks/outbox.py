@@ -10,7 +10,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from hyco.hooks.database import address, prepare_database
 from hyco.hooks.mlflow_calls import MOST_PARAMS, Entry, be_quick
 from hyco.hooks.mlflow_process import Caller, Here
+from hyco.runtime.beginning import begun
 from hyco.runtime.locks import FileLock, HeldError, described
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ class Outbox:
         self._told = False  # that MLflow is away
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
+        self._sends = begun(self._thread)
+        if not self._sends:
+            self._tell("no thread can be begun")
 
     def metrics(self, run_id: str, metrics: Sequence[list[Any]]) -> float:
         """Send metrics, `[name, value, time, step]` each.
@@ -98,7 +100,11 @@ class Outbox:
 
     def put(self, entry: Entry) -> None:
         """Send an entry of a queue: see `deliver`."""
-        self._waiting.put({**entry, "at": int(time.time() * 1000)})
+        entry = {**entry, "at": int(time.time() * 1000)}
+        if self._sends:
+            self._waiting.put(entry)
+        else:
+            self._queue(entry)
 
     def close(self, patience: float | None = None) -> bool:
         """Send what is left and end; whether all of it was sent. What was not is in the file then.
@@ -164,8 +170,7 @@ class Outbox:
         hangs = threading.Timer(_SILENCE, self._tell, (f"no answer for {_SILENCE:g} s",))
         hangs.daemon = True
         try:
-            with suppress(RuntimeError):  # no thread can be started: its error says it, later
-                hangs.start()
+            begun(hangs)  # else its error says it, later
             self._mlflow.call("deliver", entry)
         except Exception as error:  # a tracking server can fail in any way
             if not self._closed.is_set():

@@ -78,12 +78,9 @@ class ReportHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
         """Remember where the project is, and what shows the numbers that a run makes."""
-        from hyco.datasets.views import View
-
         outputs = pipeline.all_outputs()
         names = outputs.union(*(shown for numbers, shown in _SHOWN.items() if numbers in outputs))
-        found = {name: catalog.get(name) for name in sorted(names) if name in catalog}
-        self._views = {name: dataset for name, dataset in found.items() if isinstance(dataset, View)}
+        self._views = _views(names, pipeline.inputs(), catalog)
         if self._parameters.get("terminal") != "quiet":
             for handler in logging.root.handlers:
                 handler.addFilter(_not_twice)
@@ -103,15 +100,15 @@ class ReportHooks:
 
         What comes of this run may be late, or never come.
         """
+        self._views.pop(dataset_name, None)  # it is this run's from now on
         if dataset_name in (REPORT, COMPARISON):
-            for view in self._views.values():
+            views, self._views = self._views, {}  # at once: other threads may save meanwhile
+            for view in views.values():
                 view.remove_old()
-            self._views = {}
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Save the parameters of the run that wrote the report, as they were after all overrides, and what made it."""
-        self._views.pop(dataset_name, None)  # it is this run's
         if dataset_name == REPORT and self._report is not None:
             from hyco.runtime.storage import serialised_json, write_atomically
 
@@ -216,6 +213,20 @@ class ReportHooks:
                 "and --params resume=true"
             )
         return ""
+
+
+def _views(names: set[str], read: set[str], catalog: CatalogProtocol[Any, Any]) -> dict[str, View]:
+    """Those of these datasets that only show something, but for files that datasets to be `read` are in, too.
+
+    A table that a node of the user's adds a row to has two names.
+    """
+    from hyco.datasets.views import View
+
+    given = [getattr(catalog.get(name), "_filepath", None) for name in read if name in catalog]
+    kept = {Path(str(path)).absolute() for path in given if path is not None}
+    found = {name: catalog.get(name) for name in sorted(names) if name in catalog}
+    views = {name: dataset for name, dataset in found.items() if isinstance(dataset, View)}
+    return {name: view for name, view in views.items() if kept.isdisjoint(path.absolute() for path in view.files())}
 
 
 def _command() -> str:

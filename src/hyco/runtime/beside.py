@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from hyco.runtime.beginning import begin
 from hyco.runtime.copied import NO_PROCESS, Copied, UnsentError
 
 log = logging.getLogger(__name__)
@@ -53,14 +54,9 @@ class _Working:
 
     def do_here(self) -> None:
         """Do all of it in this process, as there can be no other one."""
-        try:
-            for name, job in self.jobs.items():
-                job()
-                self.done.add(name)
-        except OSError as error:
-            self.reason = _words(error)
-        except Exception:  # as in another process, whose lines on the terminal say it
-            traceback.print_exc()
+        failed = _done_here(self.jobs)
+        self.done = self.jobs.keys() - failed.keys()
+        self.reason = next(iter(failed.values()), "")
 
     def wait_for(self, job: str) -> bool:
         """Wait until a job is done, or never will be; whether it is."""
@@ -125,9 +121,12 @@ class Beside:
         with self._one_at_a_time:
             if len(self._running) >= self._most:
                 self._failed |= self._first_to_end().end()
-            if not sent or (working := self._sent(jobs, work)) is None:
-                working = self._forked(jobs, work)
-            self._running.append(working)
+            working = self._sent(jobs, work) if sent else None
+            try:
+                self._running.append(working or self._forked(jobs, work))
+            except OSError as error:
+                self._say(error)
+                self._failed |= _done_here(jobs)
 
     def _first_to_end(self) -> _Working:
         """Wait until one of the processes has ended, which is none of those that run any more."""
@@ -152,17 +151,19 @@ class Beside:
         return None
 
     def _forked(self, jobs: Mapping[str, Job], work: Callable[[Connection], None]) -> _Working:
-        """A copy of this process at work; where there can be none, it is done here."""
+        """A copy of this process at work.
+
+        Raises:
+            OSError: there can be none.
+        """
         context = multiprocessing.get_context("fork")
         told, tell = context.Pipe(duplex=False)
         process = context.Process(target=work, args=(tell,))
         try:
-            process.start()
-        except OSError as error:
-            self._say(error)
-            working = _Working(jobs, told)
-            working.do_here()
-            return working
+            begin(process)
+        except OSError:
+            told.close()
+            raise
         finally:
             tell.close()  # the process has its own: where that ends, so does what it tells
         return _Working(jobs, told, process)
@@ -170,7 +171,8 @@ class Beside:
     def _say(self, error: OSError) -> None:
         """Once, that there is no process beside this one."""
         if not self._said:
-            log.warning("No process can be begun beside the run (%s): it draws its figures itself.", error.strerror)
+            why = error.strerror or error
+            log.warning("No process can be begun beside the run (%s): it draws its figures itself.", why)
         self._said = True
 
     def wait_for(self, what: str) -> None:
@@ -211,6 +213,20 @@ class Beside:
             failed, self._failed = self._failed, {}
         if failed:
             raise _error(failed)
+
+
+def _done_here(jobs: Mapping[str, Job]) -> dict[str, str]:
+    """Do jobs in this process; those that were not done, with the reason, empty where it was printed."""
+    left = dict(jobs)
+    try:
+        for name, job in jobs.items():
+            job()
+            del left[name]
+    except OSError as error:
+        return dict.fromkeys(left, _words(error))
+    except Exception:  # as in another process, whose lines on the terminal say it
+        traceback.print_exc()
+    return dict.fromkeys(left, "")
 
 
 def _words(error: OSError) -> str:

@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 from typing import NoReturn
 
+from hyco.runtime.beginning import begin
+
 Work = Callable[[Connection], None]
 
 # What is told of work that no process could be begun for.
@@ -46,7 +48,7 @@ class Copied:
         self._process = self._context.Process(target=_serve, args=(theirs, self._requests, get_ready), daemon=True)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it has its own way
         try:
-            self._process.start()
+            begin(self._process)
         except OSError:
             self._requests.close()
             raise
@@ -69,10 +71,16 @@ class Copied:
         except Exception as error:  # every kind of object refuses in its own way
             raise UnsentError(str(error)) from error
         here, there = self._context.Pipe()
-        with self._one_at_a_time:
-            send_handle(self._requests, there.fileno(), self._process.pid)
-        there.close()  # the copy has its own: where that ends, so does what it tells
-        here.send_bytes(content)
+        try:
+            try:
+                with self._one_at_a_time:
+                    send_handle(self._requests, there.fileno(), self._process.pid)
+            finally:
+                there.close()  # the copy has its own: where that ends, so does what it tells
+            here.send_bytes(content)
+        except BaseException:  # an interrupt, too: else who has been asked would wait for the work
+            here.close()
+            raise
         return here
 
     def close(self) -> None:

@@ -121,8 +121,11 @@ class Optimisation:
             epoch: 1-based, for messages.
             errors: give the errors of a batch, at least one; empty: nothing is observed.
 
+        Where the loss before the step or its derivatives are not finite there is none: the weights stay, which is
+        `synthetic_skipped`, as other batches, rollouts or predictions may come.
+
         Raises:
-            DeadNetworkError: the loss before the step, or its derivatives, are not finite.
+            DeadNetworkError: so it was in more epochs in a row than `rate_reductions`.
         """
         assert self.least_squares is not None
         self._before_update()
@@ -133,10 +136,16 @@ class Optimisation:
         try:
             metrics = self.least_squares.step(errors)
         except FloatingPointError as error:
-            raise DeadNetworkError(
-                f"epoch {epoch}: the {error} of the network's rollouts are not finite: levenberg_marquardt has no "
-                "step to take. Check the data, raise substeps of the network or lower num_predict_steps, and start anew"
-            ) from error
+            self.finite.barren += 1
+            if self.finite.barren > self._config.rate_reductions:
+                raise DeadNetworkError(
+                    f"epoch {epoch}: the {error} of the network's rollouts are not finite, in {self.finite.barren} "
+                    "epochs in a row: levenberg_marquardt has no step to take. Check the data, raise substeps of the "
+                    "network or lower num_predict_steps, and start anew"
+                ) from error
+            log.warning("Epoch %d: the %s of the network's rollouts are not finite: its weights stay.", epoch, error)
+            return {"synthetic_loss": math.nan, "learning_rate": 0.0, "synthetic_skipped": 1.0}
+        self.finite.barren = 0
         if self.averaged is not None:
             self.averaged.update(self._model, torch.ones((), dtype=torch.bool))
         if metrics["synthetic_skipped"]:
