@@ -178,6 +178,7 @@ def launch(popen, process):
     begun(popen, process)
     os.kill(os.getpid(), signal.SIGINT)
 popen_fork.Popen._launch = launch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in jobs in the background
 mlflow_process.begin_early()
 """
     ended = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, stderr=subprocess.PIPE, text=True)
