@@ -74,8 +74,7 @@ class Outbox:
         self._told = False  # that MLflow is away
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._sends = begun(self._thread)
-        if not self._sends:
+        if not begun(self._thread):
             self._tell("no thread can be begun")
 
     def metrics(self, run_id: str, metrics: Sequence[list[Any]]) -> float:
@@ -101,10 +100,10 @@ class Outbox:
     def put(self, entry: Entry) -> None:
         """Send an entry of a queue: see `deliver`."""
         entry = {**entry, "at": int(time.time() * 1000)}
-        if self._sends:
-            self._waiting.put(entry)
-        else:
+        if self._thread.ident is None:  # it could not be begun
             self._queue(entry)
+        else:
+            self._waiting.put(entry)
 
     def close(self, patience: float | None = None) -> bool:
         """Send what is left and end; whether all of it was sent. What was not is in the file then.
