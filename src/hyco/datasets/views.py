@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 
-class View:
+class View(ABC):
     """Mixed into datasets of such files, which removes them before they are made anew."""
 
     def remove_old(self) -> None:
@@ -16,6 +17,6 @@ class View:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    @abstractmethod
     def files(self) -> Iterable[Path]:
         """Where they are."""
-        raise NotImplementedError
