@@ -9,6 +9,7 @@ import logging
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 aten = torch.ops.aten
 Run = Callable[..., Tensor]
+
+# Names of the inputs of a step that are others in each.
+MOVING = ("state", "time")
 
 # The part of the operations that have to do with real numbers alone where a compilation is a gain.
 _MOSTLY = 0.75
@@ -43,6 +47,14 @@ class Program:
     step: Callable[..., Tensor]
     graph: fx.Graph
     recorded_size: int
+
+    @cached_property
+    def batched(self) -> tuple[int | None, ...] | None:
+        """By input of `step`, which dimension counts the samples, None where they share it; None: it is not known."""
+        shapes = [i.meta["recorded"].shape for i in self.graph.nodes if i.op == "placeholder" and i.name not in MOVING]
+        if any(is_multiple(n, self.recorded_size) and n != self.recorded_size for shape in shapes for n in shape):
+            return None
+        return tuple(shape.index(self.recorded_size) if self.recorded_size in shape else None for shape in shapes)
 
     @property
     def operations(self) -> int:
@@ -94,7 +106,7 @@ def trace(
     except Exception as error:  # an operation of an equation that the rewrites do not support
         log.warning("The recorded step is not made cheaper (%s: %s): it runs as it is.", type(error).__name__, error)
         recording = record(run, inputs, state.device, size)
-    return _split(recording, size, ("state", "time")[: len(moving)])
+    return _split(recording, size, MOVING[: len(moving)])
 
 
 def _unusual(largest: int) -> int:
