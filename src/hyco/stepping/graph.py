@@ -71,8 +71,9 @@ class Program:
     def gains_by_compilation(self) -> bool:
         """Whether a compiled step takes less time than this one: not where many operations are of complex numbers.
 
-        For these a compiler generates nothing: it calls the same operations, and what it makes of the others has to
-        wait for them. Measured with half of them complex: 1.1 to 1.6 times the time of the traced step.
+        A compiler generates nothing for their transforms, which it calls as they are: what it makes of the sums and
+        products between them, as pairs of real numbers, has to wait for them. Measured with half of the operations
+        complex, on 128² cells: 1.3 times the time of the traced step, .9 with the gradient.
         """
         return self.real_operations > _MOSTLY * self.operations
 
