@@ -91,3 +91,24 @@ def test_what_is_no_sum_or_product_stays():
     module.recompile()
     assert torch.allclose(module(z, w, r), z.roll(1, 1) * 2j * CONSTANTS["general"], rtol=1e-14, atol=1e-14)
     assert sum(node.target is torch.mul for node in module.graph.nodes) == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("run", "complex_products"),
+    [
+        (lambda x, w: torch._fft_c2r(torch.mul(x, w), [1, 2], 2, 14), 1),
+        (lambda x, w: torch.mul(torch._fft_c2r(torch.mul(x, w), [1, 2], 2, 14), torch._fft_c2r(x, [1, 2], 2, 14)), 0),
+        (lambda x, w: torch._fft_c2r(torch.mul(torch.mul(x, w), w), [1, 2], 2, 14), 0),
+        (lambda x, w: torch.view_as_real(torch.mul(x, w)), 0),
+    ],
+)
+def test_a_product_alone_between_two_transforms_stays_one_operation(run, complex_products):
+    def whole(w):
+        return run(torch._fft_c2c(w, [1, 2], 0, True), w)
+
+    module = recorded(lambda z, w, r, step: whole(w))
+    compute_with_pairs(module)
+    module.recompile()
+    assert torch.allclose(module(z, w, r), whole(w), rtol=1e-12, atol=1e-12)
+    products = [node for node in module.graph.nodes if node.target is torch.mul]
+    assert sum(node.meta.get("val", r).is_complex() for node in products) == complex_products

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 from hyco.stepping.rewrites.nodes import arguments, drop_unused
 
 _SUMS = {torch.add, torch.sub}
+_TRANSFORMS = {torch._fft_c2c, torch._fft_c2r}
 
 
 def compute_with_pairs(module: fx.GraphModule) -> None:
@@ -53,7 +54,9 @@ class _Pairs:
         given = arguments(node)
         numbers = [isinstance(i, fx.Node) and self._is_complex(i) for i in given]
         if node.target is torch.mul and any(numbers):
-            return self._product(*given) if all(numbers) else self._scaled(*(given if numbers[0] else given[::-1]))
+            if not all(numbers):
+                return self._scaled(*(given if numbers[0] else given[::-1]))
+            return None if self._is_alone(node) else self._product(*given)
         if not all(numbers):
             return None
         if node.target in _SUMS:
@@ -63,6 +66,16 @@ class _Pairs:
             alpha = {"alpha": weight} if (weight := node.kwargs.get("value", 1)) != 1 else {}
             return self._call(torch.add, self._pair(summand), self._product(*factors), **alpha)
         return None
+
+    def _is_alone(self, product: fx.Node) -> bool:
+        """Whether a product is one of a transform's result that nothing else takes, and goes to a transform itself.
+
+        It is one pass through memory in any case, and vector instructions do not like pairs.
+        """
+        given = product.all_input_nodes
+        if any(i.op == "get_attr" or i in self._pairs or (i.op == "call_function" and len(i.users) > 1) for i in given):
+            return False
+        return all(user.target in _TRANSFORMS for user in product.users)
 
     def _scaled(self, z: fx.Node, factor: Any) -> fx.Node | None:
         """A pair times real numbers."""
