@@ -112,3 +112,22 @@ def test_a_product_alone_between_two_transforms_stays_one_operation(run, complex
     assert torch.allclose(module(z, w, r), whole(w), rtol=1e-12, atol=1e-12)
     products = [node for node in module.graph.nodes if node.target is torch.mul]
     assert sum(node.meta.get("val", r).is_complex() for node in products) == complex_products
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda z, w, r: torch.add(z, w, alpha=1j),
+        lambda z, w, r: torch.addcmul(z, w, w, value=0.5j),
+        lambda z, w, r: torch.mul(z.to(torch.complex64), r[0, 0]),
+        lambda z, w, r: torch.add(z.to(torch.complex64), w[0, 0, 0]),
+    ],
+)
+def test_what_pairs_cannot_say_stays(run):
+    """Complex weights; and a number of another precision, which would count once it has a dimension."""
+    module = recorded(lambda z, w, r, step: torch.view_as_real(run(z, w, r)))
+    compute_with_pairs(module)
+    module.recompile()
+    found, expected = module(z, w, r), torch.view_as_real(run(z, w, r))
+    assert found.dtype == expected.dtype
+    assert torch.equal(found, expected)

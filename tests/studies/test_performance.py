@@ -213,7 +213,10 @@ def test_a_row_that_is_slower_is_measured_again_in_new_processes(pairs, monkeypa
     assert len(made) == 2 + 2 * 3
     assert "| a row | 1.20 | 1.20 to 1.20 | 1.00, 1.00 | 1.00 to 1.00 |" in pairs.table(rows)
     assert "0 of 1 rows are above 1.05" in pairs.table(rows)
-    assert list(pairs.measured(pairs.HERE, rows, "step", 3, 2, quick=True, compiled=False)) == []
+    for known in (3, 2, 1):  # of a run that was interrupted
+        assert (
+            len(list(pairs.measured(pairs.HERE, rows[:known], "step", 3, 2, quick=True, compiled=False))) == 3 - known
+        )
 
 
 def test_what_is_measured_of_a_checkout_is_the_part_of_hyco(pairs, benchmark, monkeypatch):

@@ -323,7 +323,9 @@ class _ProfileSearch:
             jacobian=None if self._problem.initial_states is None else jacobian,
         )
         found = placed(torch.from_numpy(result.x.copy()).to(start)[None])[0]
-        return found, torch.as_tensor(result.value, dtype=start.dtype)
+        value = torch.as_tensor(result.value, dtype=start.dtype)
+        self._known[tuple(found.tolist())] = value.to(start)
+        return found, value
 
     def _residuals(self, z: Tensor) -> Tensor:
         """Of data and priors, `[K, M]`, in units of the noise."""
@@ -336,10 +338,10 @@ class _ProfileSearch:
     def _values(self, z: Tensor) -> Tensor:
         """χ² at points `[K, q]`; at one that was asked for before without another rollout."""
         points = [tuple(point) for point in z.tolist()]
-        new = [k for k, point in enumerate(points) if point not in self._known]
+        new = {point: k for k, point in enumerate(points) if point not in self._known}
         if new:
-            values = self._residuals(z[new]).square().sum(dim=1)
-            self._known.update(zip([points[k] for k in new], values, strict=True))
+            values = self._residuals(z[list(new.values())]).square().sum(dim=1)
+            self._known.update(zip(new, values, strict=True))
         return torch.stack([self._known[point] for point in points])
 
     def _rises(self, z: Tensor) -> Tensor:

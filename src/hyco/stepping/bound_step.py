@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,12 +11,16 @@ from torch import Tensor
 
 from hyco.stepping.native.library import Native
 from hyco.stepping.rollout import TimedStep
+from hyco.stepping.samples import Samples
 
-# Bytes of a field of the states that are computed with at once, without a gradient, where there is half as much again
-# or more: with what a step has beside it that stays in the second cache of a core. Measured on 20 samples of 64² cells
-# and 5 of 128²: rollouts of Burgers take .65 and .61 of the time of all samples at once, of Gray-Scott .64 and .62, of
-# smoke .72, of Navier-Stokes .88. Gradients gain up to a fifth, or lose as much: they are of all samples at once.
-_AT_ONCE = 3 * 2**16
+log = logging.getLogger(__name__)
+
+# Bytes of a field of the states that each thread computes with at once, without a gradient, where there is half as much
+# again or more: with what a step has beside it that stays in the second cache of a core. Measured with one thread on 20
+# samples of 64² cells and 5 of 128²: rollouts of Burgers take .65 and .61 of the time of all samples at once, of
+# Gray-Scott .64 and .62, of smoke .72, of Navier-Stokes .88. Gradients gain up to a fifth, or lose as much: they are of
+# all samples at once.
+_BYTES_AT_ONCE = 3 * 2**16
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,7 @@ class BoundStep(TimedStep):
         time: t where a rollout begins, `[]` or `[B]` float64; None: the step is the same at all times.
         dt: by which t grows in a step.
         before: steps from `time` to the step with the number 0, where a rollout is a part of another.
-        batched: by input, which dimension counts the samples, None where all of them share it; as a whole None where
-            samples are not to be computed one part after the other.
+        samples: how it is done part by part; None: all samples go at once.
     """
 
     run: Callable[..., Tensor]
@@ -38,7 +42,7 @@ class BoundStep(TimedStep):
     time: Tensor | None = None
     dt: float = 0.0
     before: int = 0
-    batched: tuple[int | None, ...] | None = None
+    samples: Samples | None = None
 
     def __call__(self, state: Tensor, number: int = 0) -> Tensor:
         """Advance `state` `[B, C, *space]` by one `dt`, from t = time + (before + number) dt on."""
@@ -60,7 +64,7 @@ class BoundStep(TimedStep):
         """See `TimedStep.states`: in one call where the code of the step is hyco's own, else as the cache has room."""
         if not isinstance(self.run, Native):
             size = self._samples_at_once(state)
-            if size == len(state):
+            if size == len(state) or not self._is_apart(state, size):
                 return super().states(state, steps, read)
             found = [step.states(part, steps, read) for step, part in self._parts(state, size)]
             states, last = zip(*found, strict=True)
@@ -75,19 +79,34 @@ class BoundStep(TimedStep):
         """How many samples a part has, as many as the others if possible."""
         count, field = len(state), state[:, 0].numel() * state.element_size()
         sloped = torch.is_grad_enabled() and any(value.requires_grad for value in (state, *self.inputs))
-        if self.batched is None or state.device.type != "cpu" or sloped or field <= 1.5 * _AT_ONCE:
+        room = _BYTES_AT_ONCE * torch.get_num_threads()
+        if self.samples is None or state.device.type != "cpu" or sloped or field <= 1.5 * room:
             return count
-        parts = -(-count // max(1, _AT_ONCE * count // field))
+        parts = -(-count // max(1, room * count // field))
         return -(-count // parts)
+
+    def _is_apart(self, state: Tensor, size: int) -> bool:
+        """Whether the first part alone becomes what it becomes among all samples: an equation may mix them."""
+        assert self.samples is not None
+        if self.samples.apart is None:
+            step, part = next(self._parts(state, size))
+            found, expected = (replace(own, substeps=1)(given) for own, given in ((step, part), (self, state)))
+            tolerance = 1e-9 if state.dtype == torch.float64 else 1e-4
+            largest = float(expected.abs().nan_to_num(posinf=0.0).max())
+            close = torch.allclose(found, expected[:size], tolerance, tolerance * largest, equal_nan=True)
+            if not close:
+                log.info("The step of a sample depends on the others: they are rolled out together.")
+            self.samples.apart = close
+        return self.samples.apart
 
     def _parts(self, state: Tensor, size: int) -> Iterator[tuple[BoundStep, Tensor]]:
         """The step for so many samples after the other, and their states."""
-        assert self.batched is not None
+        assert self.samples is not None
         count = -(-len(state) // size)
         columns = [
             (value,) * count if dim is None else torch.split(value, size, dim)
-            for value, dim in zip(self.inputs, self.batched, strict=True)
+            for value, dim in zip(self.inputs, self.samples.dims, strict=True)
         ]
         begins = (self.time,) * count if self.time is None or not self.time.ndim else torch.split(self.time, size)
         for k, part in enumerate(torch.split(state, size)):
-            yield replace(self, inputs=tuple(i[k] for i in columns), time=begins[k], batched=None), part
+            yield replace(self, inputs=tuple(i[k] for i in columns), time=begins[k], samples=None), part

@@ -142,5 +142,6 @@ def scale_coefficients(graph: fx.Graph) -> None:
             b, x = (b, x) if b in inputs else (x, b)
             if b in inputs:
                 with graph.inserting_before(node):
-                    b = graph.call_function(torch.mul, (b, node.kwargs["value"]))
-                node.args, node.kwargs = (summand, b, x), {}
+                    scaled = graph.call_function(torch.mul, (b, node.kwargs["value"]))
+                scaled.meta = dict(b.meta)
+                node.args, node.kwargs = (summand, scaled, x), {}

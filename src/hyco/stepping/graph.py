@@ -18,6 +18,7 @@ from torch import Tensor, fx
 from hyco.stepping.recorder import Recording, is_multiple, record
 from hyco.stepping.rewrites import call_torch, simplify
 from hyco.stepping.rewrites.nodes import drop_unused, is_complex
+from hyco.stepping.samples import Samples
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,17 @@ class Program:
     recorded_size: int
 
     @cached_property
-    def batched(self) -> tuple[int | None, ...] | None:
-        """By input of `step`, which dimension counts the samples, None where they share it; None: it is not known."""
-        shapes = [i.meta["recorded"].shape for i in self.graph.nodes if i.op == "placeholder" and i.name not in MOVING]
-        if any(is_multiple(n, self.recorded_size) and n != self.recorded_size for shape in shapes for n in shape):
-            return None
-        return tuple(shape.index(self.recorded_size) if self.recorded_size in shape else None for shape in shapes)
+    def samples(self) -> Samples | None:
+        """How a rollout of `step` goes part by part; None where it is not known which of its inputs are of what."""
+        size, dims = self.recorded_size, []
+        for node in self.graph.nodes:
+            if node.op != "placeholder" or node.name in MOVING:
+                continue
+            of_samples = [dim for dim, n in enumerate(node.meta["recorded"].shape) if is_multiple(n, size)]
+            if len(of_samples) > 1 or any(node.meta["recorded"].shape[dim] != size for dim in of_samples):
+                return None
+            dims.append(of_samples[0] if of_samples else None)
+        return Samples(tuple(dims))
 
     @property
     def operations(self) -> int:

@@ -135,8 +135,8 @@ class Stepper:
         dt = self.equation.dt if self._timed and not self._static else 0.0
         run: Callable[..., Tensor] = partial(self._run_fields, batched) if program is None else program.step
         inputs = tuple(values) if program is None else program.prepare(len(state), *values)
-        parts = None if program is None or isinstance(program.step, (Native, Compiled)) else program.batched
-        return BoundStep(run, inputs, self.equation.substeps, begin, dt, batched=parts)
+        samples = None if program is None or isinstance(program.step, (Native, Compiled)) else program.samples
+        return BoundStep(run, inputs, self.equation.substeps, begin, dt, samples=samples)
 
     def _time(self, state: Tensor, time: Time) -> Tensor:
         """The times of states `[B, C, *space]` where they are, `[]` or `[B]` float64.

@@ -52,6 +52,8 @@ class _Pairs:
     def _pair_of(self, node: fx.Node) -> fx.Node | None:
         """What a node is as a pair; None where it stays as it is."""
         given = arguments(node)
+        if not self._of_one_precision(node) or any(isinstance(value, complex) for value in node.kwargs.values()):
+            return None
         numbers = [isinstance(i, fx.Node) and self._is_complex(i) for i in given]
         if node.target is torch.mul and any(numbers):
             if not all(numbers):
@@ -132,12 +134,24 @@ class _Pairs:
             parts.append(self._graph.get_attr(attribute))
         return parts[0], parts[1]
 
+    def _of_one_precision(self, node: fx.Node) -> bool:
+        """Whether a node has the precision of all that it is computed from."""
+        kinds = {
+            value.dtype.to_complex() for i in (node, *node.all_input_nodes) if (value := self._like(i)) is not None
+        }
+        return len(kinds) == 1
+
     def _is_complex(self, node: fx.Node) -> bool:
+        value = self._like(node)
+        return value is not None and value.is_complex()
+
+    def _like(self, node: fx.Node) -> Tensor | None:
+        """A tensor of its kind, if it is known to be one."""
         if node.op == "get_attr":
             value = getattr(self._module, str(node.target))
         else:
             value = node.meta.get("val", node.meta.get("recorded"))
-        return isinstance(value, Tensor) and value.is_complex()
+        return value if isinstance(value, Tensor) else None
 
     def _call(self, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
         return self._graph.call_function(target, args, kwargs)

@@ -99,7 +99,7 @@ class _Inverse(torch.autograd.Function):
 
 def _times(coefficients: Tensor, factor: Tensor) -> Tensor:
     """Complex numbers times real ones, as pairs."""
-    return torch.view_as_complex(torch.view_as_real(coefficients) * factor[..., None])
+    return torch.view_as_complex(torch.view_as_real(coefficients.resolve_conj()) * factor[..., None])
 
 
 def _counts(size: int, coefficients: Tensor, dim: int) -> Tensor:
