@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from hyco.expressions import Expression
 from hyco.schemes.linear_solve import solve_on_grid
-from hyco.stepping.stepper import BoundStep
+from hyco.stepping.bound_step import BoundStep
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,14 @@
 Each checkout has a process of its own, in which its own `benchmarks/performance.py` prepares what hyco does in a row;
 rows are those that have the same name in both. The two are measured in turn, one thread, the order changing from turn
 to turn, each time for a twentieth of a second at least. A ratio is the processor time of this checkout over that of the
-other: above 1 this one takes more. Given are the median of the turns and their quartiles. Two processes with the same
-code differ by some percent (where their arrays lie in memory): what is above 1.05 is measured again in new processes,
-with twice as many turns, and that counts in place of the first (the median, where it was done more than once).
+other: above 1 this one takes more. Given are the median of the turns and their quartiles.
 
-The other checkout is the commit d95294a, of 27 November 2026. Of whole trainings a short one is measured. Steps of
-Navier-Stokes on 64² cells transform two fields at a time, and the forcing once in a rollout: one field at a time, half
-of the coefficients of each, took 1.07 of the time of the other checkout forward and 1.2 with the gradient. The first
-step with another batch size is .3 ms, and differs from measurement to measurement by as much as here. A hybrid of three
-epochs of burgers_2d takes more, as its end works out the error of the grid and tests residuals, which the other
-checkout does not. Why four compiled steps take up to 1.11 of the time is not known.
+Two processes with the same code differ by some percent, too: where their arrays lie in memory is decided once. What is
+above 1.05 is measured again in several sets of new processes, each with one more process of the other checkout: the
+median of these sets counts in place of the first measurement, and beside it is what the same code gives, the smallest
+and the largest ratio of the two processes of the other checkout.
+
+The other checkout is the commit d95294a, of 27 November 2026. Of whole trainings a short one is measured.
 """
 
 from __future__ import annotations
@@ -29,7 +27,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,39 +139,41 @@ class Checkout:
         self._process.communicate()
 
 
-def compared(ours: Checkout, other: Checkout, what: str, turns: int) -> Row:
-    """The ratio of both in turn."""
-    pair = {"ours": ours, "other": other}
-    first = max(checkout.ask("run", what, 1) for checkout in pair.values())  # what it makes only once is left out
-    once = first if first > LONG else max(checkout.ask("run", what, 1) for checkout in pair.values())
-    calls, found = max(1, math.ceil(LEAST_SECONDS / once)), []
+def compared(processes: Sequence[Checkout], what: str, turns: int) -> Row:
+    """The ratio of the first to the second in turn, and of the third, where there is one, to the second: `same`."""
+    first = max(process.ask("run", what, 1) for process in processes)  # what it makes only once is left out
+    once = first if first > LONG else max(process.ask("run", what, 1) for process in processes)
+    calls, found, same = max(1, math.ceil(LEAST_SECONDS / once)), [], []
     for turn in range(turns if once < LONG else 3):
-        order = list(pair) if turn % 2 == 0 else list(reversed(pair))
-        times = {name: pair[name].ask("run", what, calls) for name in order}
-        found.append(times["ours"] / times["other"])
+        begin = turn % len(processes)
+        times = {process: process.ask("run", what, calls) for process in (*processes[begin:], *processes[:begin])}
+        ours, other, *more = (times[process] for process in processes)
+        found.append(ours / other)
+        same += [again / other for again in more]
     lower, median, upper = statistics.quantiles(found, n=4, method="inclusive")
-    return {"what": what, "median": median, "lower": lower, "upper": upper, "turns": len(found), "ms": 1e3 * once}
+    row = {"what": what, "median": median, "lower": lower, "upper": upper, "turns": len(found), "ms": 1e3 * once}
+    return row | ({"same": statistics.median(same)} if same else {})
 
 
 @contextmanager
-def both(against: Path) -> Iterator[tuple[Checkout, Checkout]]:
-    """New processes of this checkout and of the other."""
-    pair = Checkout(HERE), Checkout(against)
+def started(*folders: Path) -> Iterator[list[Checkout]]:
+    """New processes of checkouts."""
+    processes = [Checkout(folder) for folder in folders]
     try:
-        yield pair
+        yield processes
     finally:
-        for checkout in pair:
-            checkout.close()
+        for process in processes:
+            process.close()
 
 
-def rows_of(group: Group, pair: tuple[Checkout, Checkout], turns: int, wanted: set[str] | None = None) -> Iterator[Row]:
+def rows_of(group: Group, processes: list[Checkout], turns: int, wanted: set[str] | None = None) -> Iterator[Row]:
     """The rows of a group; None: all that both have."""
     function, arguments = group
     question = [function, *arguments] if function == "hybrid" else ["make", function, arguments]
-    ours, other = (checkout.ask(*question) for checkout in pair)
+    ours, other, *_ = (process.ask(*question) for process in processes)
     for what in ours:
         if what in other and (wanted is None or what in wanted):
-            yield {"group": label(group), **compared(*pair, what, turns)}
+            yield {"group": label(group), **compared(processes, what, turns)}
 
 
 def label(group: Group) -> str:
@@ -197,33 +198,42 @@ def groups(names: list[str], *, quick: bool, compiled: bool) -> Iterator[Group]:
         yield "hybrid", ["burgers_2d", 3]
 
 
-def measured(against: Path, known: list[Row], only: str, turns: int, *, quick: bool, compiled: bool) -> Iterator[Row]:
-    """What there are no rows of yet, then again those above the limit."""
-    done, found = {row["group"] for row in known}, []
-    with both(against) as pair:
+def measured(
+    against: Path, known: list[Row], only: str, turns: int, sets: int, *, quick: bool, compiled: bool
+) -> Iterator[Row]:
+    """What there are no rows of yet, then again those above the limit, in as many sets of processes."""
+    done, found = {row["group"] for row in known}, list(known)
+    with started(HERE, against) as pair:
         names = [name for name in pair[0].ask("names") if name in pair[1].ask("names")]
         asked = [group for group in groups(names, quick=quick, compiled=compiled) if label(group).startswith(only)]
         for group in asked:
             for row in rows_of(group, pair, turns) if label(group) not in done else ():
                 found.append(row)
                 yield row
-    slower = {row["what"] for row in found if row["median"] > LIMIT}
-    if not slower:
-        return
-    with both(against) as pair:
-        for group in asked:
-            if any(row["group"] == label(group) and row["what"] in slower for row in found):
-                yield from rows_of(group, pair, 2 * turns, slower)
+    slower = {row["what"] for row in found if row["median"] > LIMIT and "same" not in row}
+    for group in asked:
+        for number in range(sets):
+            rows = [row for row in found if row["group"] == label(group) and row["what"] in slower]
+            counts = Counter(row["what"] for row in rows)
+            wanted = {what for what, count in counts.items() if count <= 1 + number}
+            if wanted:
+                with started(HERE, against, against) as processes:
+                    for row in rows_of(group, processes, turns, wanted):
+                        found.append(row)
+                        yield row
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as Markdown, the second measurement of those that have two beside the first."""
-    lines, counted = ["| what | ratio | quartiles | again |", "|---|---|---|---|"], []
+    """The rows as Markdown, the measurements in other processes beside the first."""
+    lines, counted = ["| what | ratio | quartiles | again | same code |", "|---|---|---|---|---|"], []
     for what in dict.fromkeys(row["what"] for row in rows):
         first, *more = (row for row in rows if row["what"] == what)
-        again = ", ".join(f"{row['median']:.2f}" for row in more)
         counted.append(statistics.median(row["median"] for row in more or [first]))
-        lines.append(f"| {what} | {first['median']:.2f} | {first['lower']:.2f} to {first['upper']:.2f} | {again} |")
+        again = ", ".join(f"{row['median']:.2f}" for row in more)
+        same = [row["same"] for row in more if "same" in row]
+        told = f"{min(same):.2f} to {max(same):.2f}" if same else ""
+        quartiles = f"{first['lower']:.2f} to {first['upper']:.2f}"
+        lines.append(f"| {what} | {first['median']:.2f} | {quartiles} | {again} | {told} |")
     count, mean = sum(ratio > LIMIT for ratio in counted), statistics.geometric_mean(counted)
     lines += ["", f"{count} of {len(counted)} rows are above {LIMIT}; geometric mean {mean:.2f}."]
     return "\n".join(lines)
@@ -236,6 +246,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="folder of the other checkout")
     parser.add_argument("--only", default="", help="groups whose name begins so")
     parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--sets", type=int, default=4, help="of processes, for what is above the limit")
     parser.add_argument("--compiled", action="store_true", help="torch.compile, too: minutes")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--results", type=Path, help="file that a line is appended to per row; these are not run again")
@@ -248,7 +259,8 @@ def main() -> None:
 
     rows = read_lines([arguments.results])
     how = {"quick": arguments.quick, "compiled": arguments.compiled}
-    for row in measured(arguments.against, list(rows), arguments.only, arguments.turns, **how):
+    only, turns, sets = arguments.only, arguments.turns, arguments.sets
+    for row in measured(arguments.against, list(rows), only, turns, sets, **how):
         rows.append(row)
         add_line(arguments.results, row)
         print(f"{row['what']}: {row['median']:.3f} ({row['lower']:.3f} to {row['upper']:.3f})", flush=True)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from hyco.equations.registry import build_equation
+from hyco.stepping.bound_step import BoundStep
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import rollout_in_segments, segment_lengths, tape_bytes
-from hyco.stepping.stepper import BoundStep, Stepper
+from hyco.stepping.stepper import Stepper
 
 
 def heat():

@@ -88,7 +88,8 @@ def test_the_compiled_step_equals_the_plain_step_to_rounding():
 @pytest.mark.parametrize(
     "cells", [8, pytest.param(12, marks=pytest.mark.slow)]
 )  # by remainders of indices, and by slices of a wider field
-def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
+def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells, monkeypatch):
+    by_torch(monkeypatch)
     domain = {"x": {"size": 0.2 * cells, "resolution": cells}, "y": {"size": 0.15 * cells, "resolution": cells}}
     velocity = {"velocity_x": 0.8, "velocity_y": -0.4}
     section = {"name": "advection", "domain": domain, "dt": 0.03, "max_speed": 1.0, "parameters": velocity}
@@ -102,6 +103,27 @@ def test_the_gradient_of_the_compiled_step_is_that_of_the_traced_one(cells):
         found.append([end, *torch.autograd.grad((end**2)[..., 1:, 2:].sum(), [start, speed])])
     for traced, compiled in zip(*found, strict=True):
         assert torch.allclose(compiled, traced, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cells", [8, 9])  # half of the coefficients have one that stands alone at their end, or none
+def test_a_compiled_step_of_fourier_coefficients_is_the_traced_one_with_its_gradient(cells, monkeypatch):
+    by_torch(monkeypatch)
+    domain = {"x": {"size": 6.0, "resolution": cells + 1}, "y": {"size": 5.0, "resolution": cells}}
+    parameters = {"viscosity": 0.02, "forcing": "cos(3 * x) + sin(y)"}
+    section = {"name": "navier_stokes", "domain": domain, "dt": 0.1, "max_speed": 3.0, "parameters": parameters}
+    equation = build_equation(section)
+    start = equation.initial_states(2, 1.5, 0.5, torch.Generator().manual_seed(1)).requires_grad_(True)
+    values = equation.parameter_tensors(torch.float64)
+    leaves = [start, *(values[name].requires_grad_(True) for name in ("viscosity", "forcing"))]
+    found = []
+    for execution in ("traced", "compiled"):
+        stepper = Stepper(equation, execution)
+        end = stepper(start, values)
+        assert stepper.execution == execution
+        found.append([end, *torch.autograd.grad((end**2)[..., 1:, 2:].sum(), leaves)])
+    for traced, compiled in zip(*found, strict=True):
+        assert torch.allclose(compiled, traced, rtol=1e-11, atol=1e-12)
 
 
 def test_one_compilation_serves_all_steps_of_a_rollout_with_gradient(monkeypatch):

@@ -14,12 +14,13 @@ from hyco.equations.registry import build_equation
 from hyco.fields import to_fields, to_tensor
 from hyco.runtime.plugins import PluginError
 from hyco.sections import merge
+from hyco.stepping.bound_step import BoundStep
 from hyco.stepping.field_rollout import physical_rollout
 from hyco.stepping.generation import simulate
 from hyco.stepping.physical_model import PhysicalModel
 from hyco.stepping.rollout import rollout
 from hyco.stepping.segments import rollout_in_segments, tape_bytes
-from hyco.stepping.stepper import BoundStep, Stepper
+from hyco.stepping.stepper import Stepper
 
 F64 = torch.float64
 TIMES = torch.tensor([0.7, 0.0, 2.3], dtype=F64)

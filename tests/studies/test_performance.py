@@ -181,9 +181,18 @@ def pairs():
 def test_two_checkouts_are_measured_in_turn(pairs):
     asked = []
     ours, other = Twin(0.02, asked), Twin(0.04, asked)
-    row = pairs.compared(ours, other, "a row", 4)
+    row = pairs.compared([ours, other], "a row", 4)
     assert (row["median"], row["turns"]) == (0.5, 4)
+    assert "same" not in row
     assert asked[4:] == [ours, other, other, ours, ours, other, other, ours]
+
+
+def test_beside_two_checkouts_is_what_the_same_code_gives(pairs):
+    asked = []
+    ours, other, again = Twin(0.02, asked), Twin(0.04, asked), Twin(0.05, asked)
+    row = pairs.compared([ours, other, again], "a row", 3)
+    assert (row["median"], row["same"]) == (0.5, 1.25)
+    assert asked[6:] == [ours, other, again, other, again, ours, again, ours, other]
 
 
 def test_a_row_that_is_slower_is_measured_again_in_new_processes(pairs, monkeypatch):
@@ -195,10 +204,19 @@ def test_a_row_that_is_slower_is_measured_again_in_new_processes(pairs, monkeypa
 
     monkeypatch.setattr(pairs, "Checkout", checkout)
     monkeypatch.setattr(pairs, "groups", lambda names, **_: [("step_rows", [*names, 64]), ("epoch_row", [1])])
-    rows = list(pairs.measured(pairs.HERE, [], "step", 3, quick=True, compiled=False))
-    assert [(row["group"], row["median"]) for row in rows] == [("step_rows heat 64", 1.2), ("step_rows heat 64", 1.0)]
-    assert len(made) == 4
+    rows = list(pairs.measured(pairs.HERE, [], "step", 3, 2, quick=True, compiled=False))
+    assert [(row["group"], row["median"]) for row in rows] == [
+        ("step_rows heat 64", 1.2),
+        ("step_rows heat 64", 1.0),
+        ("step_rows heat 64", 1.0),
+    ]
+    assert len(made) == 2 + 2 * 3
+    assert "| a row | 1.20 | 1.20 to 1.20 | 1.00, 1.00 | 1.00 to 1.00 |" in pairs.table(rows)
     assert "0 of 1 rows are above 1.05" in pairs.table(rows)
+    for known in (3, 2, 1):  # of a run that was interrupted
+        assert (
+            len(list(pairs.measured(pairs.HERE, rows[:known], "step", 3, 2, quick=True, compiled=False))) == 3 - known
+        )
 
 
 def test_what_is_measured_of_a_checkout_is_the_part_of_hyco(pairs, benchmark, monkeypatch):

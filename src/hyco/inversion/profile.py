@@ -136,10 +136,9 @@ class _ProfileSearch:
         self._joint = joint.to(device)
         # Each number may take the budget from where its profile is begun.
         self.budget, self._begun, self._since = budget, problem.simulations, problem.forward.work
-        self.best = coordinates.clone().to(device)
-        self._least = self._values(self.best[None])[0]
-        if float(assessment.pull.abs().max()) > _PULLED:
-            self.best, self._least = self._minimum(self.best, None)
+        self._known: dict[tuple[float, ...], Tensor] = {}
+        start, pulled = coordinates.clone().to(device), float(assessment.pull.abs().max()) > _PULLED
+        self.best, self._least = self._minimum(start, None) if pulled else (start, self._values(start[None])[0])
         self._lowest, self.spent = float(self._least), False
 
     @property
@@ -303,9 +302,8 @@ class _ProfileSearch:
         free = torch.ones(len(start), dtype=torch.bool, device=start.device)
         if held is not None:
             free[held] = False
-        value = self._values(start[None])[0]
-        if not bool(free.any()) or not bool(torch.isfinite(value)):
-            return start, value
+        if not bool(free.any()):
+            return start, self._values(start[None])[0]
 
         def placed(y: Tensor) -> Tensor:
             points = start.repeat(len(y), 1)
@@ -325,7 +323,9 @@ class _ProfileSearch:
             jacobian=None if self._problem.initial_states is None else jacobian,
         )
         found = placed(torch.from_numpy(result.x.copy()).to(start)[None])[0]
-        return found, torch.as_tensor(result.value, dtype=start.dtype)
+        value = torch.as_tensor(result.value, dtype=start.dtype)
+        self._known[tuple(found.tolist())] = value.to(start)
+        return found, value
 
     def _residuals(self, z: Tensor) -> Tensor:
         """Of data and priors, `[K, M]`, in units of the noise."""
@@ -336,7 +336,13 @@ class _ProfileSearch:
         return torch.cat([linear.dense()[1] / self._root, linear.prior()[1]])
 
     def _values(self, z: Tensor) -> Tensor:
-        return self._residuals(z).square().sum(dim=1)
+        """χ² at points `[K, q]`; at one that was asked for before without another rollout."""
+        points = [tuple(point) for point in z.tolist()]
+        new = {point: k for k, point in enumerate(points) if point not in self._known}
+        if new:
+            values = self._residuals(z[list(new.values())]).square().sum(dim=1)
+            self._known.update(zip(new, values, strict=True))
+        return torch.stack([self._known[point] for point in points])
 
     def _rises(self, z: Tensor) -> Tensor:
         rises = (self._values(z) - self._least) * self._unit

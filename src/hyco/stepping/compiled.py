@@ -16,6 +16,8 @@ from hyco.stepping.graph import Program
 from hyco.stepping.native.library import Native, Preparation, attempt
 from hyco.stepping.native.views import UnsupportedError
 from hyco.stepping.rewrites.nodes import arguments
+from hyco.stepping.rewrites.real_arithmetic import compute_with_pairs
+from hyco.stepping.rewrites.transforms import without_changes_in_place
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ class Compiled:
         self._recorded = program.step
         # Neighbours read what was computed, not each of them several fields that it is made of.
         options: dict[str, Any] = {"realize_reads_threshold": 2, "post_grad_custom_pre_pass": GhostCells()}
-        self._run: Callable[..., Tensor] = torch.compile(scale_coefficients(program.graph), options=options)
+        self._run: Callable[..., Tensor] = torch.compile(for_the_compiler(program.graph), options=options)
 
     def __call__(self, state: Tensor, *inputs: Tensor) -> Tensor:
         """The next state."""
@@ -115,23 +117,31 @@ class Compiled:
             return next_state
 
 
-def scale_coefficients(graph: fx.Graph) -> Callable[..., Tensor]:
-    """A recorded step with `a + (number b) x` for each `a + number (b x)`, where b does not depend on the state.
+def for_the_compiler(graph: fx.Graph) -> Callable[..., Tensor]:
+    """A recorded step in other operations: more of them, of which a compiler makes fewer loops."""
+    module = graph.owning_module
+    assert module is not None
+    own = fx.Graph()
+    own.output(own.graph_copy(graph, {}))
+    made = fx.GraphModule(module, own)
+    scale_coefficients(made.graph)
+    compute_with_pairs(made)
+    return without_changes_in_place(made.graph).forward
+
+
+def scale_coefficients(graph: fx.Graph) -> None:
+    """Take `a + (number b) x` for each `a + number (b x)`, where b does not depend on the state.
 
     That is one operation more for an interpreter. The compiler makes it part of the loop over the cells, where the
     number costs nothing if b is the same for all of them; so it does in the gradient.
     """
-    scaled = fx.Graph()
-    scaled.output(scaled.graph_copy(graph, {}))
-    _, *inputs = [node for node in scaled.nodes if node.op in ("placeholder", "get_attr")]
-    for node in list(scaled.nodes):
+    _, *inputs = [node for node in graph.nodes if node.op in ("placeholder", "get_attr")]
+    for node in list(graph.nodes):
         if node.target is torch.addcmul and "value" in node.kwargs:
             summand, b, x = arguments(node)
             b, x = (b, x) if b in inputs else (x, b)
             if b in inputs:
-                with scaled.inserting_before(node):
-                    b = scaled.call_function(torch.mul, (b, node.kwargs["value"]))
-                node.args, node.kwargs = (summand, b, x), {}
-    module = graph.owning_module
-    assert module is not None
-    return fx.GraphModule(module, scaled).forward
+                with graph.inserting_before(node):
+                    scaled = graph.call_function(torch.mul, (b, node.kwargs["value"]))
+                scaled.meta = dict(b.meta)
+                node.args, node.kwargs = (summand, scaled, x), {}

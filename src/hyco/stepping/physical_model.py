@@ -12,10 +12,11 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.fields import Layout
+from hyco.stepping.bound_step import BoundStep
 from hyco.stepping.coarse import Transfer
 from hyco.stepping.rollout import TimedStep, rollout
 from hyco.stepping.segments import rollout_in_segments, segment_lengths, tape_bytes
-from hyco.stepping.stepper import BoundStep, Execution, Stepper
+from hyco.stepping.stepper import Execution, Stepper
 from hyco.trained_model import Time
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hyco.stepping.stepper import BoundStep
+from hyco.stepping.bound_step import BoundStep
 
 
 def rollout_in_segments(

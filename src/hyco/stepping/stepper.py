@@ -17,7 +17,6 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, Literal
@@ -31,11 +30,11 @@ from torch import Tensor
 
 from hyco.equations.equation import Equation
 from hyco.fields import precision, to_fields, to_tensor
+from hyco.stepping.bound_step import BoundStep
 from hyco.stepping.compiled import Compiled, compiled_program, native_program, runs_natively
 from hyco.stepping.graph import Program, trace
 from hyco.stepping.native.library import Native
 from hyco.stepping.recorder import TracingError
-from hyco.stepping.rollout import TimedStep
 from hyco.trained_model import Time
 
 log = logging.getLogger(__name__)
@@ -57,52 +56,6 @@ _FEW_CELLS, _MOST_SHARED = 2**16, 8
 _OPERATION, _NUMBER = 1e-5, 1e-9
 _COMPILATION, _PER_OPERATION, _SAVED = 10.0, 0.3, 0.5
 _NATIVE_COMPILATION, _NATIVE_PER_OPERATION, _NATIVE_SAVED = 0.6, 0.01, 0.8
-
-
-@dataclass(frozen=True)
-class BoundStep(TimedStep):
-    """One `dt` of an equation with given parameters, for one batch size.
-
-    Attributes:
-        run: one sub-step, from the state, the time if there is one, and `inputs` to the next state.
-        inputs: all that it takes beside state and time: the parameters, or what was worked out from them.
-        time: t where a rollout begins, `[]` or `[B]` float64; None: the step is the same at all times.
-        dt: by which t grows in a step.
-        before: steps from `time` to the step with the number 0, where a rollout is a part of another.
-    """
-
-    run: Callable[..., Tensor]
-    inputs: tuple[Tensor, ...]
-    substeps: int
-    time: Tensor | None = None
-    dt: float = 0.0
-    before: int = 0
-
-    def __call__(self, state: Tensor, number: int = 0) -> Tensor:
-        """Advance `state` `[B, C, *space]` by one `dt`, from t = time + (before + number) dt on."""
-        if self.time is None:
-            for _ in range(self.substeps):
-                state = self.run(state, *self.inputs)
-            return state
-        first = (self.before + number) * self.substeps
-        for i in range(first, first + self.substeps):
-            state = self.run(state, self._time(i).to(state.dtype), *self.inputs)
-        return state
-
-    def _time(self, substeps: int) -> Tensor:
-        """Time after so many sub-steps: from the beginning, so that it has no error that grows."""
-        assert self.time is not None
-        return self.time + substeps * self.dt / self.substeps
-
-    def states(self, state: Tensor, steps: int, read: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """See `TimedStep.states`: in one call where the code of the step is hyco's own."""
-        if not isinstance(self.run, Native):
-            return super().states(state, steps, read)
-        count, times = steps * self.substeps, None
-        if self.time is not None:
-            first = self.before * self.substeps
-            times = torch.stack([self._time(i) for i in range(first, first + count)], dim=-1)
-        return self.run.rollout(state, self.inputs, count, [number * self.substeps for number in read], times)
 
 
 class Stepper:
@@ -182,7 +135,8 @@ class Stepper:
         dt = self.equation.dt if self._timed and not self._static else 0.0
         run: Callable[..., Tensor] = partial(self._run_fields, batched) if program is None else program.step
         inputs = tuple(values) if program is None else program.prepare(len(state), *values)
-        return BoundStep(run, inputs, self.equation.substeps, begin, dt)
+        samples = None if program is None or isinstance(program.step, (Native, Compiled)) else program.samples
+        return BoundStep(run, inputs, self.equation.substeps, begin, dt, samples=samples)
 
     def _time(self, state: Tensor, time: Time) -> Tensor:
         """The times of states `[B, C, *space]` where they are, `[]` or `[B]` float64.

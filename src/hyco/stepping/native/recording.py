@@ -8,11 +8,11 @@ from itertools import compress
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from hyco.stepping.graph import Program
 from hyco.stepping.recorder import Recording, record
-from hyco.stepping.rewrites.transforms import real_transform
+from hyco.stepping.rewrites.transforms import without_changes_in_place
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def record_single(program: Program, adjoint: Sequence[bool] | None = None) -> Re
         for node, shape in zip(given, shapes, strict=True)
     ]
     slope = torch.empty_like(values[0])
-    pure = _without_changes_in_place(program.graph)
+    pure = without_changes_in_place(program.graph)
 
     def step(*values: Tensor) -> Any:
         return program.step(*values)
@@ -94,62 +94,3 @@ def record_preparation(program: Program, values: Sequence[Tensor], batched: Sequ
         return list(program.prepare(1, *values))
 
     return Recorded(record(once, [state, *own]), None, tuple(0 if b else None for b in batched), False)
-
-
-def _without_changes_in_place(graph: fx.Graph) -> fx.GraphModule:
-    """A step whose gradient changes no tensor in place, as those of torch's transforms do."""
-    pure = fx.Graph()
-    pure.output(pure.graph_copy(graph, {}))
-    for node in pure.nodes:
-        if node.target is real_transform:
-            node.target = _forward
-        elif node.target is torch._fft_c2r:
-            node.target = _inverse
-    module = graph.owning_module
-    assert module is not None
-    return fx.GraphModule(module, pure)
-
-
-def _forward(values: Tensor, dims: list[int], norm: int) -> Any:
-    return _Forward.apply(values, dims, norm)  # type: ignore[no-untyped-call]
-
-
-def _inverse(coefficients: Tensor, dims: list[int], norm: int, size: int) -> Any:
-    return _Inverse.apply(coefficients, dims, norm, size)  # type: ignore[no-untyped-call]
-
-
-class _Forward(torch.autograd.Function):
-    """Half of the coefficients of real values; see `hyco.stepping.rewrites.transforms`."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, dims: list[int], norm: int) -> Tensor:
-        ctx.plan = (dims, norm, values.shape[dims[-1]])
-        return torch._fft_r2c(values, dims, norm, True)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None]:
-        dims, norm, size = ctx.plan
-        return torch._fft_c2r(slope / _counts(size, slope, dims[-1]), dims, norm, size), None, None
-
-
-class _Inverse(torch.autograd.Function):
-    """Real values of half of their coefficients."""
-
-    @staticmethod
-    def forward(ctx: Any, coefficients: Tensor, dims: list[int], norm: int, size: int) -> Tensor:
-        ctx.plan = (dims, norm, size)
-        return torch._fft_c2r(coefficients, dims, norm, size)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
-        dims, norm, size = ctx.plan
-        found = torch._fft_r2c(slope, dims, norm, True)
-        return found * _counts(size, found, dims[-1]), None, None, None
-
-
-def _counts(size: int, coefficients: Tensor, dim: int) -> Tensor:
-    """How many of all coefficients each of the half stands for, along one dimension of a tensor like that."""
-    dtype, alone = coefficients.real.dtype, 2 - size % 2
-    counts = [torch.ones(1, dtype=dtype), torch.full([size // 2 + 1 - alone], 2.0, dtype=dtype)]
-    counts += [torch.ones(1, dtype=dtype)] * (alone - 1)
-    return torch.cat(counts).reshape(-1, *[1] * (coefficients.ndim - 1 - dim % coefficients.ndim))

@@ -8,7 +8,7 @@ from hyco.stepping.rewrites.nodes import arguments, aten, drop_unused, replace
 
 
 def roll(graph: fx.Graph) -> None:
-    """A slice of `[a, x, b]` that is x is x; one of `[end, x, start]` as large as x is x, rolled."""
+    """A slice of `[a, x, b]` that is x is x; one as large as x, of x with its own ends or one end, is x, rolled."""
     for node in list(graph.nodes):
         if node.target is not aten.slice.Tensor or len(node.args) != 4:
             continue
@@ -40,12 +40,16 @@ def _part(joined: fx.Node, dim: int, start: int, end: int) -> fx.Node | None:
 
 
 def _continued(joined: fx.Node, dim: int) -> tuple[fx.Node | None, int]:
-    """The tensor that a concatenation continues periodically at both ends, and how far; None if it does not."""
-    if joined.target is not aten.cat.default or joined.args[1:] != (dim,) or len(arguments(joined)[0]) != 3:
+    """The tensor that a concatenation continues periodically, and how far in front; None if it does not."""
+    if joined.target is not aten.cat.default or joined.args[1:] != (dim,):
         return None, 0
-    before, source, after = arguments(joined)[0]
-    n, width = source.meta["val"].shape[dim], before.meta["val"].shape[dim]
-    ends = all(part.target is aten.slice.Tensor and part.args[:2] == (source, dim) for part in (before, after))
-    if ends and before.args[2:] == (n - width, n) and after.args[2:] == (0, width):
-        return source, width
-    return None, 0
+    parts = arguments(joined)[0]
+    source = max(parts, key=lambda part: part.meta["val"].shape[dim])
+    place, n = parts.index(source), source.meta["val"].shape[dim]
+    before, after = parts[:place], parts[place + 1 :]
+    if len(before) > 1 or len(after) > 1 or len(parts) == 1:
+        return None, 0
+    width = before[0].meta["val"].shape[dim] if before else 0
+    ends = [(part, n - width, n) for part in before] + [(part, 0, part.meta["val"].shape[dim]) for part in after]
+    same = all(part.target is aten.slice.Tensor and part.args == (source, dim, *between) for part, *between in ends)
+    return (source, width) if same else (None, 0)
