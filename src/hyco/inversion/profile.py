@@ -129,9 +129,8 @@ class _ProfileSearch:
 
     def __init__(self, problem: InverseProblem, assessment: Assessment, coordinates: Tensor, budget: float) -> None:
         assert assessment.joint is not None
-        uncertainty, device = assessment.uncertainty, problem.device
+        device = problem.device
         self._problem, self._assessment, self._box = problem, assessment, problem.box.to(device)
-        self._root = uncertainty.unit
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
         # Each number may take the budget from where its profile is begun.
@@ -329,11 +328,11 @@ class _ProfileSearch:
 
     def _residuals(self, z: Tensor) -> Tensor:
         """Of data and priors, `[K, M]`, in units of the noise."""
-        return torch.cat([self._problem.fit(z) / self._root, self._problem.prior(z)], dim=1)
+        return torch.cat([self._problem.fit(z) / self._assessment.uncertainty.unit, self._problem.prior(z)], dim=1)
 
     def _jacobian(self, z: Tensor) -> Tensor:
         linear = self._problem.linearised(z, as_lost=True)
-        return torch.cat([linear.dense()[1] / self._root, linear.prior()[1]])
+        return torch.cat([linear.dense()[1] / self._assessment.uncertainty.unit, linear.prior()[1]])
 
     def _values(self, z: Tensor) -> Tensor:
         """χ² at points `[K, q]`; at one that was asked for before without another rollout."""
