@@ -8,7 +8,6 @@ import torch
 
 from hyco.equations.registry import build_equation
 from hyco.inversion.calibrator import Calibrator
-from hyco.inversion.inverse_problem import InverseProblem
 from hyco.inversion.profile_curve import LIMIT
 from hyco.inversion.uncertainty import quantile
 from hyco.observations import Observations
@@ -120,24 +119,6 @@ def test_the_linearised_interval_of_a_faded_wave_is_far_too_narrow():
     assert found.interval[1] == 2.0
     assert rise(physics, 2.0) < LIMIT
     assert rise(physics, found.interval[0]) == pytest.approx(LIMIT, rel=0.04)
-
-
-@pytest.mark.parametrize("seed", [3, 701, 705])
-def test_no_point_of_a_profile_is_rolled_out_twice(monkeypatch, seed):
-    """What tells whether a number needs one is a part of it; so it is where a point is cut off at the range's edge."""
-    seen = []
-    fit = InverseProblem.fit
-
-    def noted(self, z):
-        seen.extend(z.flatten().tolist())
-        return fit(self, z)
-
-    physics = FadedWave(**({"times": (11, 12)} if seed == 3 else {})).calibrator(seed)
-    physics.update()
-    monkeypatch.setattr(InverseProblem, "fit", noted)
-    physics.conclude()
-    assert physics.estimate["diffusivity"].profile is not None
-    assert len(seen) == len(set(seen)) > 6
 
 
 @pytest.mark.parametrize("noise", [NOISE, 0.0])

@@ -83,7 +83,7 @@ def test_pieces_of_work_find_what_one_process_finds(options, tmp_path):
     assert found[1]["physical"] == expected[1]["physical"]
 
 
-@pytest.mark.parametrize(("profile", "epochs"), [(True, 4), ("auto", 1)])
+@pytest.mark.parametrize(("profile", "epochs"), [(True, 3), ("auto", 1)])
 def test_a_profile_that_is_stopped_ends_where_it_does_in_one_process(profile, epochs, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(profile_module, "_LEAST_BUDGET", 0.0)  # the fit takes little
     options = {"starts": 1, "starts_at_once": None, "suppress_convergence_errors": True}

@@ -129,13 +129,13 @@ class _ProfileSearch:
 
     def __init__(self, problem: InverseProblem, assessment: Assessment, coordinates: Tensor, budget: float) -> None:
         assert assessment.joint is not None
-        device = problem.device
+        uncertainty, device = assessment.uncertainty, problem.device
         self._problem, self._assessment, self._box = problem, assessment, problem.box.to(device)
+        self._root = uncertainty.unit
         joint = torch.nan_to_num(assessment.joint, posinf=0.0)
         self._joint = joint.to(device)
         # Each number may take the budget from where its profile is begun.
         self.budget, self._begun, self._since = budget, problem.simulations, problem.forward.work
-        self._known: dict[tuple[float, ...], Tensor] = {}
         start, pulled = coordinates.clone().to(device), float(assessment.pull.abs().max()) > _PULLED
         self.best, self._least = self._minimum(start, None) if pulled else (start, self._values(start[None])[0])
         self._lowest, self.spent = float(self._least), False
@@ -322,26 +322,18 @@ class _ProfileSearch:
             jacobian=None if self._problem.initial_states is None else jacobian,
         )
         found = placed(torch.from_numpy(result.x.copy()).to(start)[None])[0]
-        value = torch.as_tensor(result.value, dtype=start.dtype)
-        self._known[tuple(found.tolist())] = value.to(start)
-        return found, value
+        return found, torch.as_tensor(result.value, dtype=start.dtype)
 
     def _residuals(self, z: Tensor) -> Tensor:
         """Of data and priors, `[K, M]`, in units of the noise."""
-        return torch.cat([self._problem.fit(z) / self._assessment.uncertainty.unit, self._problem.prior(z)], dim=1)
+        return torch.cat([self._problem.fit(z) / self._root, self._problem.prior(z)], dim=1)
 
     def _jacobian(self, z: Tensor) -> Tensor:
         linear = self._problem.linearised(z, as_lost=True)
-        return torch.cat([linear.dense()[1] / self._assessment.uncertainty.unit, linear.prior()[1]])
+        return torch.cat([linear.dense()[1] / self._root, linear.prior()[1]])
 
     def _values(self, z: Tensor) -> Tensor:
-        """χ² at points `[K, q]`; at one that was asked for before without another rollout."""
-        points = [tuple(point) for point in z.tolist()]
-        new = {point: k for k, point in enumerate(points) if point not in self._known}
-        if new:
-            values = self._residuals(z[list(new.values())]).square().sum(dim=1)
-            self._known.update(zip(new, values, strict=True))
-        return torch.stack([self._known[point] for point in points])
+        return self._residuals(z).square().sum(dim=1)
 
     def _rises(self, z: Tensor) -> Tensor:
         rises = (self._values(z) - self._least) * self._unit
