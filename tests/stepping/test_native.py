@@ -108,6 +108,48 @@ def test_a_sample_does_not_depend_on_the_others_to_the_bit():
         assert torch.equal(rollout(stepper.bind(part, values), part, 6), together[19 - count :])
 
 
+@pytest.mark.parametrize("dtype", [F64, torch.float32])
+@pytest.mark.parametrize("name", ["spectral", pytest.param("upwind", marks=pytest.mark.slow)])
+def test_few_samples_take_half_of_the_lanes_and_come_to_the_same_to_the_bit(name, dtype):
+    equation, lanes = equation_of(name), 32 // dtype.itemsize
+    values, stepper = equation.parameter_tensors(dtype), Stepper(equation, "traced")
+    states = starts_of(equation, lanes + 1).to(dtype)
+    stepper.bind(states, values)
+    program = next(p for (kind, (of, *_)), p in stepper._programs.items() if kind == "traced" and of == dtype)
+    half, whole = Native(program, 1), Native(program, lanes)
+    for count in (1, lanes // 2, lanes + 1):
+        found = []
+        for native in (half, whole):
+            start = states[:count].clone().requires_grad_()
+            inputs = [v.detach().requires_grad_() for v in stepper.bind(start, values).inputs]
+            kept, end = native.rollout(start, inputs, 3, (1, 2))
+            loss = (kept**3).sum() + (end**2).sum()
+            found.append([kept, end, *torch.autograd.grad(loss, [start, *inputs], allow_unused=True)])
+        assert all(a is b is None or torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert set(half._forward._runs) == {lanes // 2}
+    assert set(whole._forward._runs) == {lanes}
+
+
+def test_code_for_more_samples_is_compiled_once_it_is_worth_it(monkeypatch, caplog):
+    state = torch.rand(5, 1, 7, dtype=F64)
+    program = trace(lambda u: torch.sin(u) - u.roll(1, 2), state, [], [])
+    native, refused = Native(program), Native(program)
+    monkeypatch.setattr(function_module, "_WORTH_COMPILING", 3 * 2 * native._forward._source.operations)
+    expected = Native(program, 5)(state)
+    for known in ({2}, {2}, {2, 4}):  # five samples are two vectors of four
+        assert torch.equal(native(state), expected)
+        assert set(native._forward._runs) == known
+
+    def compiled(_):
+        raise OSError("no room")
+
+    monkeypatch.setattr(function_module, "compiled", compiled)
+    caplog.set_level(logging.INFO)
+    for _ in range(4):
+        assert torch.equal(refused(state), expected)
+    assert caplog.text.count("No code for 4 samples side by side (no room)") == 1
+
+
 def test_a_rollout_that_is_continued_equals_a_whole_one_to_the_bit():
     equation = equation_of("spectral")
     start, values = starts_of(equation, 2), equation.parameter_tensors(F64)
@@ -348,7 +390,7 @@ def test_a_damaged_library_is_compiled_again_and_one_that_others_can_write_is_no
     made = []
     compiled = libraries._compile
     monkeypatch.setattr(libraries, "_compile", lambda *a: (made.append(a[1]), compiled(*a))[1])
-    library = libraries._library(forward_source(record_single(program)).text)
+    library = libraries._library(forward_source(record_single(program)).text(2))  # for one sample
     library.write_bytes(b"no library")
     library.chmod(0o700)
     assert torch.equal(Native(program)(state), state * 1.75)
@@ -377,7 +419,7 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(tmp_path, monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     state = torch.rand(1, 1, 5, dtype=F64)
     program = trace(lambda u: u * 2.25, state, [], [])
-    library = libraries._library(forward_source(record_single(program)).text)
+    library = libraries._library(forward_source(record_single(program)).text(2))  # for one sample
     library.parent.mkdir(mode=0o700, parents=True)
     library.write_bytes(b"without a checksum")
     library.chmod(0o700)

@@ -43,7 +43,7 @@ def native_program(
     """A program as code of hyco's own; None, with a line in the log, where there is none or it gives other values."""
 
     def make() -> Program:
-        made = replace(program, step=Native(program), prepare=_preparation(program, values, batched))
+        made = replace(program, step=Native(program, len(state)), prepare=_preparation(program, values, batched))
         if not _is_equal(made, program, state, values):
             raise UnsupportedError("it gives other values than the traced step")
         return made

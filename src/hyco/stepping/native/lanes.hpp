@@ -8,8 +8,8 @@
 #include <cstring>
 #include <vector>
 
-constexpr int LANES = 32 / sizeof(R);
-typedef R V __attribute__((vector_size(32)));
+constexpr int LANES = LANE_BYTES / sizeof(R);
+typedef R V __attribute__((vector_size(LANE_BYTES)));
 struct C {
     V re, im;
 };

@@ -37,26 +37,27 @@ class Native:
 
     Args:
         program: of a step of states on the CPU.
+        count: samples of the first rollout, which decide what is compiled first.
 
     Raises:
         UnsupportedError: there is an operation of which no code can be written.
         OSError, subprocess.CalledProcessError: it cannot be compiled.
     """
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, count: int = 1) -> None:
+        self._program, self._count = program, count
         recorded = record_single(program)
         self._batch, self._timed = recorded.batch, recorded.timed
         self._given = recorded.given
         # By the inputs whose slopes are asked for; whether it is right, once it was looked at.
         self._adjoints: dict[Asked, Function | None] = {}
         self._right: dict[Asked, bool] = {}
-        self._forward = Function(forward_source(recorded))
+        self._forward = Function(forward_source(recorded), count)
 
     def _adjoint(self, asked: Asked) -> Function | None:
         if asked not in self._adjoints:
             self._adjoints[asked] = attempt(
-                lambda: Function(adjoint_source(record_single(self._program, adjoint=asked))),
+                lambda: Function(adjoint_source(record_single(self._program, adjoint=asked)), self._count),
                 "No code for the gradient of this step (%s): rollouts with gradient run traced.",
                 logging.WARNING,
             )
@@ -206,7 +207,8 @@ class Preparation:
     def __init__(self, program: Program, values: Sequence[Tensor], batched: Sequence[bool]) -> None:
         self._traced, self._any_batched = program.prepare, any(batched)
         recorded = record_preparation(program, values, batched)
-        self._run = Function(preparation_source(recorded))
+        count = max((len(v) for v, own in zip(values, batched, strict=True) if own), default=1)
+        self._run = Function(preparation_source(recorded), count)
         self._given, self._own = recorded.given[1:], recorded.batch
         (output,) = [node for node in recorded.step.graph.nodes if node.op == "output"]
         self._results = [node.meta["val"] for node in output.args[0]]

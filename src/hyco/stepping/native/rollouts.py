@@ -15,6 +15,8 @@ from hyco.stepping.native.source import Body, write
 from hyco.stepping.native.views import UnsupportedError
 
 _LANES = Path(__file__).with_name("lanes.hpp")
+# Of the widest vectors that a step computes with.
+_LANE_BYTES = 32
 _REALS = {torch.float64: "double", torch.float32: "float"}
 
 
@@ -23,19 +25,24 @@ class Source:
     """A function's code.
 
     Attributes:
+        body: all of it but how wide a vector is.
         constants: tensors that it takes behind the inputs.
-        lanes: how many samples stand side by side.
+        lanes: how many samples stand side by side in the widest vectors.
         operations: about how many of vectors there are in a step of so many samples.
         tensors: how many it takes behind those.
         reads_states: whether it takes the states before each step; the slopes of a linear step do not depend on them.
     """
 
-    text: str
+    body: str
     constants: tuple[Tensor, ...]
     lanes: int
     operations: int
     tensors: int
     reads_states: bool
+
+    def text(self, lanes: int) -> str:
+        """The code for so many samples side by side. What a sample becomes does not depend on it, to the bit."""
+        return f"constexpr int LANE_BYTES = {_LANE_BYTES * lanes // self.lanes};\n{self.body}"
 
 
 def forward_source(recorded: Recorded) -> Source:
@@ -168,7 +175,7 @@ def _function(
     return Source(
         "\n".join(text),
         tuple(body.constants.values()),
-        32 // _state(recorded).itemsize,
+        _LANE_BYTES // _state(recorded).itemsize,
         nodes * largest,
         tensors=len(arguments.split(",")),
         reads_states=_reads_states(recorded),
